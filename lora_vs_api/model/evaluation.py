@@ -1,0 +1,127 @@
+"""Ask a local model about labelled texts and write down what it answered, used and took."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from lora_vs_api.files import new_directory, write_json, write_jsonl
+from lora_vs_api.model.inference import check_room, generate, measure_latency
+from lora_vs_api.model.loading import Runtime, machine
+from lora_vs_api.task.prompt import completion, messages
+from lora_vs_api.task.schema import Field
+from lora_vs_api.task.scoring import score_output
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+def score_on(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[dict[str, Any]],
+    instruction: str,
+    fields: tuple[Field, ...],
+    *,
+    max_new_tokens: int,
+    batch_size: int,
+    description: str,
+) -> dict[str, Any]:
+    """Mean field F1, valid-JSON and strict rates over ``rows``, each in 0..1, and their number."""
+    check_room(tokenizer, [completion(row["record"], fields) for row in rows], max_new_tokens)
+    answers = generate(
+        model,
+        tokenizer,
+        [messages(instruction, row["text"], fields) for row in rows],
+        max_new_tokens=max_new_tokens,
+        batch_size=batch_size,
+        description=description,
+    )
+    scores = [
+        score_output(answer.output, row["record"], fields)
+        for answer, row in zip(answers, rows, strict=True)
+    ]
+    return {
+        "emails": len(rows),
+        "field_f1": round(fmean(score.field_f1 for score in scores), 6),
+        "valid_json": round(fmean(score.valid_json for score in scores), 6),
+        "strict": round(fmean(score.strict for score in scores), 6),
+    }
+
+
+def evaluate_local(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[dict[str, Any]],
+    instruction: str,
+    fields: tuple[Field, ...],
+    runtime: Runtime,
+    *,
+    condition: str,
+    max_new_tokens: int,
+    batch_size: int,
+    latency_emails: int,
+    predictions: str | Path,
+    timings: str | Path,
+) -> None:
+    """Answer every row in batches, then the first ``latency_emails`` again one at a time.
+
+    Writes ``predictions.jsonl`` and ``usage.jsonl`` into the directory ``predictions`` and
+    everything that was timed into the file ``timings``.
+    """
+    check_room(tokenizer, [completion(row["record"], fields) for row in rows], max_new_tokens)
+    prompts = [messages(instruction, row["text"], fields) for row in rows]
+    started = time.perf_counter()
+    answers = generate(
+        model,
+        tokenizer,
+        prompts,
+        max_new_tokens=max_new_tokens,
+        batch_size=batch_size,
+        description=f"{condition}: answers",
+    )
+    wall = time.perf_counter() - started
+    latencies = measure_latency(
+        model,
+        tokenizer,
+        prompts[:latency_emails],
+        max_new_tokens=max_new_tokens,
+        description=f"{condition}: latency",
+    )
+    with new_directory(predictions) as folder:
+        write_jsonl(
+            folder / "predictions.jsonl",
+            (
+                {
+                    "id": row["id"],
+                    "output": answer.output,
+                    "outcome": "truncated" if answer.truncated else "answered",
+                }
+                for row, answer in zip(rows, answers, strict=True)
+            ),
+        )
+        write_jsonl(
+            folder / "usage.jsonl",
+            (
+                {
+                    "id": row["id"],
+                    "input_tokens": answer.input_tokens,
+                    "output_tokens": answer.output_tokens,
+                }
+                for row, answer in zip(rows, answers, strict=True)
+            ),
+        )
+    write_json(
+        timings,
+        {
+            "latency_ids": [row["id"] for row in rows[:latency_emails]],
+            "latency_seconds": [round(seconds, 4) for seconds in latencies],
+            "throughput_emails_per_second": round(len(rows) / wall, 4),
+            "batch_size": batch_size,
+            "wall_seconds": round(wall, 3),
+            "machine": machine(runtime),
+        },
+    )

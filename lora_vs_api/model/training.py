@@ -1,0 +1,250 @@
+"""LoRA fine-tuning with trl.SFTTrainer and peft.
+
+The adapter directory holds ``adapter_model.safetensors``, ``adapter_config.json`` and
+``training.json``: the specification that determines the adapter and its loss curve.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from datasets.utils.logging import disable_progress_bar
+from peft import LoraConfig
+from torch.nn import functional
+from tqdm import tqdm
+from transformers import PrinterCallback, TrainerCallback, set_seed
+from trl import SFTConfig, SFTTrainer
+
+from lora_vs_api.errors import UserError
+from lora_vs_api.files import new_directory, read_json, write_json
+from lora_vs_api.model.loading import Runtime, load_base, load_tokenizer
+from lora_vs_api.task.prompt import completion, messages
+from lora_vs_api.task.schema import Field
+
+
+@dataclass(frozen=True)
+class TrainingSpec:
+    """Everything that determines an adapter: two equal specs give the same one."""
+
+    base_sha256: str
+    examples_sha256: str
+    r: int
+    alpha: float
+    learning_rate: float
+    dropout: float
+    target_modules: tuple[str, ...]
+    epochs: int
+    max_steps: int | None
+    batch_size: int
+    gradient_accumulation: int
+    scheduler: str
+    warmup_ratio: float
+    max_grad_norm: float
+    pad_token: str | None
+    dtype: str
+    seed: int
+
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self), "target_modules": list(self.target_modules)}
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """What came of a training besides the adapter: loss per optimiser step, wall seconds."""
+
+    losses: tuple[float, ...]
+    wall_seconds: float
+    tokens: int
+
+
+class CompletionTrainer(SFTTrainer):
+    """SFTTrainer that computes logits for completion tokens alone.
+
+    TRL 1.16 projects every position to the vocabulary and then masks the prompt's away. With a
+    49K vocabulary and completions a quarter of the sequence, that is most of a CPU step. The
+    loss is the same sum of cross-entropies over the same tokens.
+    """
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        labels = inputs["labels"][:, 1:]
+        scored = labels != -100
+        language_model = self.accelerator.unwrap_model(model).get_base_model()
+        # calling the inner modules bypasses the autocast that accelerate wraps around model()
+        with self.accelerator.autocast():
+            hidden = language_model.model(
+                input_ids=inputs["input_ids"],
+                attention_mask=inputs["attention_mask"],
+                use_cache=False,
+            ).last_hidden_state
+            logits = language_model.lm_head(hidden[:, :-1][scored])
+        total = functional.cross_entropy(logits.float(), labels[scored], reduction="sum")
+        tokens = scored.sum() if num_items_in_batch is None else num_items_in_batch
+        return total / tokens
+
+
+class Progress(TrainerCallback):
+    """One line: optimiser steps done, rate, time left and the latest loss."""
+
+    def __init__(self, description: str) -> None:
+        self.description = description
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self.bar = tqdm(total=state.max_steps, desc=self.description, unit="step")
+
+    def on_step_end(self, args, state, control, **kwargs):
+        self.bar.update()
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        if logs and "loss" in logs:
+            self.bar.set_postfix(loss=f"{float(logs['loss']):.3f}")
+
+    def on_train_end(self, args, state, control, **kwargs):
+        self.bar.close()
+
+
+def train_adapter(
+    base: str | Path,
+    rows: Sequence[dict[str, Any]],
+    instruction: str,
+    fields: Sequence[Field],
+    spec: TrainingSpec,
+    runtime: Runtime,
+    out: str | Path,
+    description: str,
+) -> TrainingRun:
+    """Train one adapter on corpus ``rows`` and write it to the directory ``out``.
+
+    Raises:
+        UserError: a target module that the model does not have, or a loss that is not finite.
+    """
+    disable_progress_bar()
+    # before the trainer: peft draws the adapter's first weights when the trainer is built
+    set_seed(spec.seed)
+    tokenizer = load_tokenizer(base, spec.pad_token)
+    model = load_base(base, runtime)
+    missing = [
+        name
+        for name in spec.target_modules
+        if not any(module.split(".")[-1] == name for module, _ in model.named_modules())
+    ]
+    if missing:
+        raise UserError(f"lora.target_modules: the base model has no module {', '.join(missing)}")
+    dataset = Dataset.from_list(
+        [
+            {
+                "prompt": messages(instruction, row["text"], fields),
+                "completion": [{"role": "assistant", "content": completion(row["record"], fields)}],
+            }
+            for row in rows
+        ]
+    )
+    scratch = tempfile.mkdtemp(prefix="training-")
+    try:
+        trainer = CompletionTrainer(
+            model=model,
+            args=_arguments(spec, runtime, scratch),
+            train_dataset=dataset,
+            processing_class=tokenizer,
+            peft_config=LoraConfig(
+                r=spec.r,
+                lora_alpha=spec.alpha,
+                lora_dropout=spec.dropout,
+                target_modules=list(spec.target_modules),
+                bias="none",
+                task_type="CAUSAL_LM",
+            ),
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.add_callback(Progress(description))
+        started = time.monotonic()
+        trainer.train()
+        wall = time.monotonic() - started
+        losses = [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
+        if not all(torch.isfinite(torch.tensor(losses))):
+            raise UserError(
+                f"training diverged at learning rate {spec.learning_rate:g}: the loss is not finite; "
+                "lower lora.learning_rate or sweep.learning_rates"
+            )
+        tokens = int(
+            sum(len(ids) for ids in trainer.train_dataset["input_ids"])
+            / len(dataset)
+            * trainer.state.global_step
+            * spec.batch_size
+            * spec.gradient_accumulation
+        )
+        _save(trainer.model, spec, losses, out)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return TrainingRun(tuple(losses), wall, tokens)
+
+
+def _arguments(spec: TrainingSpec, runtime: Runtime, scratch: str) -> SFTConfig:
+    return SFTConfig(
+        output_dir=scratch,
+        num_train_epochs=spec.epochs,
+        max_steps=spec.max_steps or -1,
+        per_device_train_batch_size=spec.batch_size,
+        gradient_accumulation_steps=spec.gradient_accumulation,
+        learning_rate=spec.learning_rate,
+        lr_scheduler_type=spec.scheduler,
+        warmup_steps=spec.warmup_ratio,
+        max_grad_norm=spec.max_grad_norm,
+        bf16=runtime.dtype == torch.bfloat16,
+        use_cpu=runtime.device == "cpu",
+        completion_only_loss=True,
+        # a cut example would teach half a record
+        max_length=None,
+        # everything fits: recomputing activations would only cost time
+        activation_checkpointing=False,
+        logging_steps=1,
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        seed=spec.seed,
+        data_seed=spec.seed,
+        full_determinism=False,
+    )
+
+
+def _save(model: Any, spec: TrainingSpec, losses: Sequence[float], out: str | Path) -> None:
+    with new_directory(out) as folder:
+        model.save_pretrained(folder)
+        # peft's card is an empty form; `stages.publish` writes a real one
+        (folder / "README.md").unlink(missing_ok=True)
+        config = json.loads((folder / "adapter_config.json").read_text())
+        # peft keeps the modules as a set, whose order changes from process to process
+        config["target_modules"] = sorted(config["target_modules"])
+        write_json(folder / "adapter_config.json", config)
+        write_json(
+            folder / "training.json",
+            {"spec": spec.as_json(), "loss": [round(loss, 6) for loss in losses]},
+        )
+
+
+def reuse_adapter(candidate: str | Path, spec: TrainingSpec, out: str | Path) -> bool:
+    """Copy the adapter ``candidate`` to ``out`` if it was trained to exactly ``spec``.
+
+    Training again would give the same bytes; a trial whose configuration and seed are the
+    final ones is the final training.
+    """
+    candidate = Path(candidate)
+    record = candidate / "training.json"
+    if not record.is_file() or read_json(record)["spec"] != spec.as_json():
+        return False
+    with new_directory(out) as folder:
+        shutil.copytree(candidate, folder, dirs_exist_ok=True)
+    return True
+
+
+def loss_curve(adapter: str | Path) -> list[float]:
+    """Training loss per optimiser step of the adapter in a directory."""
+    return read_json(Path(adapter) / "training.json")["loss"]

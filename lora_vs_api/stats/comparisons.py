@@ -1,0 +1,134 @@
+"""Several baselines at once, all-or-nothing scores, and what a sample size can show."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+# scipy.stats would take most of a second to import for these three lines
+from scipy.special import bdtr, ndtri
+
+
+class McNemar(NamedTuple):
+    """Emails that only one of two conditions gets right, and the two-sided exact p-value."""
+
+    only_a: int
+    only_b: int
+    p: float
+
+
+def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+    """p-values adjusted so that the chance of any false claim among them stays at the level.
+
+    Holm, A simple sequentially rejective multiple test procedure (1979): the i-th smallest of
+    m is multiplied by m−i+1, never falls below its predecessor and never exceeds 1.
+
+    Args:
+        p_values: raw p-value by comparison.
+
+    Returns:
+        Adjusted p-values under the same keys in the same order.
+
+    Raises:
+        ValueError: a value is not in 0..1.
+    """
+    for name, p in p_values.items():
+        if not 0 <= p <= 1:
+            raise ValueError(f"p-value of {name}: expected a number in 0..1, found {p}")
+    adjusted: dict[str, float] = {}
+    floor = 0.0
+    for rank, name in enumerate(sorted(p_values, key=p_values.__getitem__)):
+        floor = max(floor, min(1.0, (len(p_values) - rank) * float(p_values[name])))
+        adjusted[name] = floor
+    return {name: adjusted[name] for name in p_values}
+
+
+def mcnemar_exact(a: ArrayLike, b: ArrayLike) -> McNemar:
+    """McNemar's exact test that two conditions get equally many of the same emails right.
+
+    Only emails that one gets right and the other wrong tell them apart; under the null each is
+    a fair coin (McNemar 1947; the exact binomial form). Without any such email p is 1. A
+    condition with several seeds has to be brought to one verdict per email first, for example
+    by majority.
+
+    Args:
+        a: shape (n_emails,), true where the first condition is right.
+        b: shape (n_emails,), the same emails in the same order.
+
+    Raises:
+        ValueError: the two are not boolean or differ in shape.
+    """
+    a, b = np.asarray(a), np.asarray(b)
+    if a.dtype != np.bool_ or b.dtype != np.bool_ or a.shape != b.shape or a.ndim != 1:
+        raise ValueError(
+            "expected two boolean arrays of one length, "
+            f"found {a.dtype} {a.shape} and {b.dtype} {b.shape}"
+        )
+    only_a, only_b = int(np.sum(a & ~b)), int(np.sum(b & ~a))
+    both_tails = 2 * float(bdtr(min(only_a, only_b), only_a + only_b, 0.5))
+    return McNemar(only_a, only_b, min(1.0, both_tails))
+
+
+def smallest_detectable_difference(
+    paired_differences: ArrayLike, power: float = 0.8, alpha: float = 0.05
+) -> float:
+    """The true mean difference that this many emails would show as significant.
+
+    Two-sided test of a mean of paired differences in the normal approximation:
+    (z(1−α/2) + z(power)) · sd / √n, the far tail left out.
+
+    Args:
+        paired_differences: shape (n_emails,), LoRA minus baseline per email.
+        power: chance of seeing such a difference, above alpha and below 1.
+        alpha: level of the test.
+
+    Returns:
+        A difference ≥ 0 in the unit of the scores.
+
+    Raises:
+        ValueError: fewer than two differences or not finite; alpha or power out of range.
+    """
+    differences = np.asarray(paired_differences, dtype=np.float64)
+    if differences.ndim != 1 or differences.size < 2 or not np.isfinite(differences).all():
+        raise ValueError(
+            f"expected at least two finite differences, found shape {differences.shape}"
+        )
+    sd = float(differences.std(ddof=1))
+    return _standard_errors_apart(power, alpha) * sd / math.sqrt(differences.size)
+
+
+def emails_needed(
+    difference: float, sd: float, power: float = 0.8, alpha: float = 0.05
+) -> int | None:
+    """Emails with which a true mean difference shows as significant; the inverse of the above.
+
+    Args:
+        difference: true mean difference, of either sign.
+        sd: standard deviation of the per-email differences, in the same unit.
+        power: chance of seeing it, above alpha and below 1.
+        alpha: level of the test.
+
+    Returns:
+        A number of emails ≥ 2, or None for a difference of 0, which no number shows.
+
+    Raises:
+        ValueError: difference or sd not finite, or sd negative; alpha or power out of range.
+    """
+    if not math.isfinite(difference) or not math.isfinite(sd) or sd < 0:
+        raise ValueError(f"expected finite numbers and sd ≥ 0, found {difference} and {sd}")
+    factor = _standard_errors_apart(power, alpha)
+    if difference == 0:
+        return None
+    emails = (factor * sd / difference) ** 2
+    # so that the smallest detectable difference of n emails needs n, not n + 1 by rounding
+    return max(2, math.ceil(emails * (1 - 1e-12)))
+
+
+def _standard_errors_apart(power: float, alpha: float) -> float:
+    if not 0 < alpha < power < 1:
+        raise ValueError(f"expected 0 < alpha < power < 1, found alpha {alpha}, power {power}")
+    return float(ndtri(1 - alpha / 2) + ndtri(power))

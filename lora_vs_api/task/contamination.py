@@ -1,0 +1,46 @@
+"""Does the untuned base already know the answers? The published check, for any enum field.
+
+The base is asked zero-shot for one field of a few test texts. Accuracy far above chance on a
+task it has never seen hints that the texts were in its training data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from lora_vs_api.task.schema import Field
+
+
+def classification_prompt(text: str, field: Field) -> list[dict[str, str]]:
+    """Chat messages that ask for the one field."""
+    question = (
+        f"Classify the text by {field.name.replace('_', ' ')}. "
+        f"Answer with exactly one word out of: {', '.join(field.values)}."
+    )
+    return [{"role": "system", "content": question}, {"role": "user", "content": text}]
+
+
+def read_label(output: str, field: Field) -> str | None:
+    """The first of the field's values named in the answer, case aside; None when there is none."""
+    found = [(output.lower().find(value.lower()), value) for value in field.values]
+    named = [(position, value) for position, value in found if position >= 0]
+    return min(named)[1] if named else None
+
+
+def contamination_metrics(
+    labels: Sequence[str | None], gold: Sequence[str], field: Field, threshold: float
+) -> dict[str, Any]:
+    """Accuracy, chance level and the flag: accuracy − chance ≥ ``threshold``, all in 0..1."""
+    accuracy = sum(a == b for a, b in zip(labels, gold, strict=True)) / len(gold)
+    chance = 1 / len(field.values)
+    return {
+        "field": field.name,
+        "emails": len(gold),
+        "accuracy": round(accuracy, 4),
+        "chance": round(chance, 4),
+        "above_chance": round(accuracy - chance, 4),
+        "threshold": threshold,
+        "unreadable_answers": sum(label is None for label in labels),
+        "flagged": accuracy - chance >= threshold,
+    }

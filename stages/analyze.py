@@ -1,0 +1,112 @@
+"""Score every condition, compare, cost, decide the hypothesis: python -m stages.analyze"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from lora_vs_api.config import Params
+from lora_vs_api.files import read_json, write_json, write_text
+from lora_vs_api.report import analysis
+from lora_vs_api.report.summary import summary
+from lora_vs_api.stage import run_stage
+from lora_vs_api.stats.bootstrap import bootstrap_mean, cluster_bootstrap
+from stages.common import evaluation_rows, record_fields
+
+
+def main(params: Params) -> None:
+    rows, fields = evaluation_rows(params), record_fields(params)
+    names = [field.name for field in fields]
+    drawn = params.stats.model_dump()
+
+    lora = [analysis.read_condition(f"lora-seed-{s}", rows, fields) for s in params.seeds]
+    base = analysis.read_condition("base_zero_shot", rows, fields)
+    api = {name: analysis.read_condition(name, rows, fields) for name in params.conditions}
+
+    model = params.model.name
+    conditions = [
+        analysis.condition_row(
+            "lora",
+            f"LoRA {model} ({len(lora)} seed{'s' * (len(lora) > 1)})",
+            "lora",
+            lora,
+            names,
+            cluster_bootstrap(np.stack([p.field_f1 for p in lora]), **drawn),
+            analysis.local_cost(lora, params.economics),
+            model=model,
+            shots=0,
+        ),
+        analysis.condition_row(
+            "base_zero_shot",
+            f"{model} untuned, zero-shot",
+            "base",
+            [base],
+            names,
+            bootstrap_mean(base.field_f1, **drawn),
+            analysis.local_cost([base], params.economics),
+            model=model,
+            shots=0,
+        ),
+        *(
+            analysis.condition_row(
+                name,
+                params.conditions[name].label,
+                "api",
+                [scored],
+                names,
+                bootstrap_mean(scored.field_f1, **drawn),
+                analysis.api_cost(scored, params.priced_as[name], params.prices),
+                model=params.conditions[name].model,
+                shots=params.conditions[name].shots,
+            )
+            for name, scored in api.items()
+        ),
+    ]
+    labels = {row["name"]: row["label"] for row in conditions}
+    baselines = {"base_zero_shot": base, **api}
+    comparisons = analysis.compare(
+        lora, {name: (labels[name], scored) for name, scored in baselines.items()}, names, **drawn
+    )
+    economics = analysis.economics_of(
+        conditions, analysis.training_seconds(params.seeds), params.economics
+    )
+    judged = {row["baseline"]: row for row in comparisons}[params.baseline]
+    paid = {row["baseline"]: row for row in economics["break_even"]}[params.baseline]
+    result = {
+        "profile": params.profile_name,
+        "task": params.task.title,
+        "model": model,
+        "api_kind": params.api.kind,
+        "emails": len(rows),
+        "seeds": params.seeds,
+        "selected": read_json("metrics/selected.json"),
+        "baseline": params.baseline,
+        "statistics": drawn,
+        "fields": names,
+        "conditions": conditions,
+        "lora": analysis.lora_statistics(params.seeds, lora, **drawn),
+        "comparisons": comparisons,
+        "economics": {
+            "prices": {"as_of": params.prices.as_of, "source": params.prices.source},
+            **economics,
+        },
+        "verdict": analysis.verdict(
+            read_json("metrics/hypothesis.json"),
+            judged,
+            {**paid, "local_per_1k": economics["local_per_1k"]},
+            params.stats.confidence,
+        ),
+        "examples": analysis.examples(rows, lora[0], api[params.baseline]),
+    }
+    write_json("metrics/analysis.json", result)
+    write_json("metrics/summary.json", summary(result))
+    for name, table in analysis.plot_tables(result, {"lora": lora, **_single(baselines)}).items():
+        write_text(f"plots/{name}.csv", pd.DataFrame(table).to_csv(index=False))
+
+
+def _single(passes: dict) -> dict:
+    return {name: [scored] for name, scored in passes.items()}
+
+
+if __name__ == "__main__":
+    run_stage(main)

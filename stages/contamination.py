@@ -1,0 +1,40 @@
+"""Ask the untuned base for one enum field of a few test emails: python -m stages.contamination"""
+
+from __future__ import annotations
+
+import random
+
+from lora_vs_api.config import Params
+from lora_vs_api.files import read_jsonl, write_json
+from lora_vs_api.model.inference import generate
+from lora_vs_api.model.loading import load_base, load_tokenizer, resolve_runtime
+from lora_vs_api.stage import run_stage
+from lora_vs_api.task.contamination import classification_prompt, contamination_metrics, read_label
+from stages.common import BASE, TEST, record_fields
+
+
+def main(params: Params) -> None:
+    settings = params.contamination
+    runtime = resolve_runtime(params.device, params.model.dtype)
+    field = next(field for field in record_fields(params) if field.name == settings.field)
+    rows = read_jsonl(TEST)
+    rows = random.Random(settings.seed).sample(rows, min(settings.emails, len(rows)))
+
+    tokenizer = load_tokenizer(BASE, params.model.pad_token)
+    answers = generate(
+        load_base(BASE, runtime),
+        tokenizer,
+        [classification_prompt(row["text"], field) for row in rows],
+        max_new_tokens=16,
+        batch_size=params.evaluate.batch_size,
+        description="contamination check",
+    )
+    labels = [read_label(answer.output, field) for answer in answers]
+    gold = [row["record"][field.name] for row in rows]
+    write_json(
+        "metrics/contamination.json", contamination_metrics(labels, gold, field, settings.threshold)
+    )
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,22 @@
+"""One trial of the rank sweep: python -m stages.rank_trial 16"""
+
+from __future__ import annotations
+
+from lora_vs_api.config import Params
+from lora_vs_api.stage import argument, run_stage
+from stages.trials import run_trial
+
+
+def main(params: Params) -> None:
+    rank = argument("a rank", "one of sweep.ranks")
+    run_trial(
+        params,
+        sweep="rank_trial",
+        item=rank,
+        r=int(rank),
+        learning_rate=float(params.sweep.rank_sweep_learning_rate),
+    )
+
+
+if __name__ == "__main__":
+    run_stage(main)

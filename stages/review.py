@@ -1,0 +1,25 @@
+"""Draw the review sample and count a person's verdicts on it.
+
+data/corpus.jsonl, data/review/verdicts.csv → data/review/sample.jsonl, metrics/review.json
+"""
+
+from __future__ import annotations
+
+from lora_vs_api.config import Params
+from lora_vs_api.files import write_json, write_jsonl
+from lora_vs_api.stage import run_stage
+from lora_vs_api.task.corpus import read_corpus
+from lora_vs_api.task.review import join_verdicts, review_sample
+from lora_vs_api.task.schema import fields_from_config
+
+
+def main(params: Params) -> None:
+    rows = read_corpus("data/corpus.jsonl", fields_from_config(params.task.field_specs))
+    sample = review_sample(rows, params.review.sample, params.review.seed)
+    counts = join_verdicts(sample, "data/review/verdicts.csv")
+    write_jsonl("data/review/sample.jsonl", sample)
+    write_json("metrics/review.json", counts)
+
+
+if __name__ == "__main__":
+    run_stage(main)

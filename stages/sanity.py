@@ -1,0 +1,81 @@
+"""A short training that has to learn before the sweep may start: python -m stages.sanity"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from statistics import fmean
+
+from lora_vs_api.config import Params
+from lora_vs_api.errors import UserError
+from lora_vs_api.files import read_jsonl, write_json
+from lora_vs_api.model.evaluation import score_on
+from lora_vs_api.model.loading import load_tokenizer, load_tuned, resolve_runtime
+from lora_vs_api.model.training import train_adapter
+from lora_vs_api.stage import run_stage, say
+from stages.common import BASE, TRAIN, VAL, record_fields
+from stages.specs import training_spec
+
+
+def main(params: Params) -> None:
+    settings, fields = params.sanity, record_fields(params)
+    runtime = resolve_runtime(params.device, params.model.dtype)
+    spec = training_spec(
+        params,
+        r=settings.r,
+        learning_rate=float(settings.learning_rate),
+        seed=settings.seed,
+        runtime=runtime,
+    )
+    spec = replace(spec, max_steps=settings.steps)
+    say(f"sanity: {settings.steps} steps at r={spec.r}, learning rate {spec.learning_rate:g}")
+    instruction = params.task.instruction
+    run = train_adapter(
+        BASE,
+        read_jsonl(TRAIN),
+        instruction,
+        fields,
+        spec,
+        runtime,
+        "models/sanity",
+        description="sanity: training",
+    )
+    scores = score_on(
+        load_tuned(BASE, "models/sanity", runtime),
+        load_tokenizer(BASE, params.model.pad_token),
+        read_jsonl(VAL)[: settings.emails],
+        instruction,
+        fields,
+        max_new_tokens=params.evaluate.max_new_tokens,
+        batch_size=params.evaluate.batch_size,
+        description="sanity: answers",
+    )
+    tail = run.losses[-max(1, len(run.losses) // 10) :]
+    ratio = fmean(tail) / run.losses[0]
+    loss_fell, json_came = ratio <= settings.max_loss_ratio, scores["valid_json"] > 0
+    write_json(
+        "metrics/sanity.json",
+        {
+            "steps": len(run.losses),
+            "first_loss": round(run.losses[0], 4),
+            "last_loss": round(fmean(tail), 4),
+            "valid_json": scores["valid_json"],
+            "passed": loss_fell and json_came,
+        },
+    )
+    if not loss_fell:
+        raise UserError(
+            f"sanity gate: the loss went from {run.losses[0]:.3f} to {fmean(tail):.3f}, a ratio of "
+            f"{ratio:.2f}; sanity.max_loss_ratio asks for {settings.max_loss_ratio:g} or less. "
+            "Nothing after it was run: try another sanity.learning_rate or more sanity.steps"
+        )
+    if not json_came:
+        raise UserError(
+            f"sanity gate: none of {settings.emails} val emails got valid JSON after "
+            f"{settings.steps} steps; nothing after it was run: try more sanity.steps"
+        )
+    # the sweep waits for this file; the figures above may change without it changing
+    write_json("metrics/sanity_gate.json", {"passed": True})
+
+
+if __name__ == "__main__":
+    run_stage(main)

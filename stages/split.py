@@ -1,0 +1,40 @@
+"""Divide the corpus: data/corpus.jsonl → data/splits/*.jsonl, metrics/split.json."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from lora_vs_api.config import Params
+from lora_vs_api.files import write_json, write_jsonl
+from lora_vs_api.stage import run_stage
+from lora_vs_api.task.corpus import read_corpus
+from lora_vs_api.task.schema import fields_from_config
+from lora_vs_api.task.split import (
+    assert_disjoint,
+    masked_overlap,
+    masked_sentence_overlap,
+    stratified_split,
+)
+
+
+def main(params: Params) -> None:
+    by = params.task.stratify_by
+    rows = read_corpus("data/corpus.jsonl", fields_from_config(params.task.field_specs))
+    splits = stratified_split(rows, params.split.shares.model_dump(), by, params.split.seed)
+    assert_disjoint(splits)
+    metrics: dict[str, Any] = {name: len(split) for name, split in splits.items()}
+    if by is not None:
+        metrics["categories"] = {
+            name: dict(sorted(Counter(str(row["record"].get(by)) for row in split).items()))
+            for name, split in splits.items()
+        }
+    metrics["masked_overlap"] = round(masked_overlap(splits), 4)
+    metrics["masked_sentence_overlap"] = round(masked_sentence_overlap(splits), 4)
+    for name, split in splits.items():
+        write_jsonl(f"data/splits/{name}.jsonl", split)
+    write_json("metrics/split.json", metrics)
+
+
+if __name__ == "__main__":
+    run_stage(main)

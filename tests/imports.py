@@ -1,0 +1,52 @@
+"""Which project modules a stage runs, found by reading imports (those inside functions too)."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+# They check, read and write, and cannot change a number: no node depends on them.
+INFRASTRUCTURE = {
+    "lora_vs_api/config.py",
+    "lora_vs_api/errors.py",
+    "lora_vs_api/files.py",
+    "lora_vs_api/stage.py",
+}
+
+
+def module_file(name: str) -> str | None:
+    """Path of a project module relative to the root; None for packages and libraries."""
+    if not name.startswith(("lora_vs_api", "stages")):
+        return None
+    path = name.replace(".", "/") + ".py"
+    return path if (ROOT / path).is_file() else None
+
+
+def imported(path: str) -> set[str]:
+    """Project modules that one file imports, those for type checkers alone left out."""
+    tree = ast.parse((ROOT / path).read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
+    found = set()
+    for node in ast.walk(tree):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        found.update(file for name in names if (file := module_file(name)))
+    return found
+
+
+def code_deps(stage_file: str) -> set[str]:
+    """The stage's module and every project module it reaches, infrastructure left out."""
+    seen, todo = set(), [stage_file]
+    while todo:
+        file = todo.pop()
+        if file in seen or file in INFRASTRUCTURE:
+            continue
+        seen.add(file)
+        todo.extend(imported(file))
+    return seen

@@ -1,0 +1,377 @@
+"""Intervals, tests and sample sizes, against scipy, statsmodels and closed forms."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+import statsmodels.formula.api
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from statsmodels.stats.anova import anova_lm
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import zt_ind_solve_power
+
+from lora_vs_api.stats import bootstrap
+from lora_vs_api.stats.bootstrap import (
+    bootstrap_mean,
+    cluster_bootstrap,
+    paired_bootstrap,
+    published_interval,
+    two_level_bootstrap,
+    variance_shares,
+)
+from lora_vs_api.stats.comparisons import (
+    emails_needed,
+    holm,
+    mcnemar_exact,
+    smallest_detectable_difference,
+)
+
+OF_TABLES = (cluster_bootstrap, published_interval, two_level_bootstrap)
+
+probabilities = st.floats(0, 1)
+# grid of sixths, as mean field scores are; many ties and exact zeros
+score_pairs = arrays(
+    np.int64, st.tuples(st.just(2), st.integers(1, 20)), elements=st.integers(0, 6)
+)
+
+
+def table(
+    generator: np.random.Generator,
+    n_seeds: int,
+    n_emails: int,
+    email_sd: float,
+    seed_sd: float,
+    noise_sd: float,
+) -> np.ndarray:
+    """Scores of mean 0 whose emails are hard or easy for every seed alike."""
+    return (
+        email_sd * generator.normal(size=n_emails)
+        + seed_sd * generator.normal(size=(n_seeds, 1))
+        + noise_sd * generator.normal(size=(n_seeds, n_emails))
+    )
+
+
+@pytest.fixture
+def scores() -> np.ndarray:
+    return np.random.default_rng(7).beta(5, 2, size=(3, 60))
+
+
+def ends(interval: bootstrap.Interval) -> tuple[float, float]:
+    return interval.low, interval.high
+
+
+@pytest.mark.parametrize("confidence", [0.9, 0.95])
+def test_mean_interval_is_scipys(scores, confidence):
+    """The percentile interval is scipy's, up to the luck of other resamples."""
+    ours = bootstrap_mean(scores[0], 20_000, 0, confidence)
+    theirs = scipy.stats.bootstrap(
+        (scores[0],),
+        np.mean,
+        n_resamples=20_000,
+        confidence_level=confidence,
+        method="percentile",
+        rng=np.random.default_rng(1),
+    ).confidence_interval
+    assert ends(ours) == pytest.approx(tuple(theirs), abs=0.04 * (ours.high - ours.low))
+    assert ours.estimate == pytest.approx(scores[0].mean())
+    assert (ours.confidence, ours.resamples, ours.seed) == (confidence, 20_000, 0)
+
+
+def test_mean_interval_has_the_closed_form_width():
+    """For many emails the interval is estimate ± 1.96 standard errors."""
+    values = np.random.default_rng(3).normal(size=2_000)
+    interval = bootstrap_mean(values, 4_000)
+    error = values.std() / math.sqrt(values.size)
+    assert interval.high - interval.low == pytest.approx(2 * 1.96 * error, rel=0.05)
+
+
+def test_clusters_are_emails(scores):
+    """Tripling the same pass narrows the published interval, by √3, and not the clustered one."""
+    once, tripled = scores[:1], np.tile(scores[0], (3, 1))
+    assert ends(cluster_bootstrap(tripled)) == pytest.approx(ends(cluster_bootstrap(once)))
+    width = np.subtract(*ends(published_interval(tripled)))
+    assert width * math.sqrt(3) == pytest.approx(
+        np.subtract(*ends(published_interval(once))), rel=0.05
+    )
+    assert "published protocol" in published_interval(once).method
+
+
+def test_two_levels_see_the_seeds(scores):
+    """Seeds that differ widen the two-level interval; a single seed leaves the clustered one."""
+    apart = scores + np.array([[-0.2], [0.0], [0.2]])
+    one, two = cluster_bootstrap(apart), two_level_bootstrap(apart)
+    assert two.high - two.low > 3 * (one.high - one.low)
+    # the resampled mean varies by the three seeds' own variance over three, emails aside
+    lone = two_level_bootstrap(np.tile([[-0.2], [0.0], [0.2]], (1, 5)), confidence=0.5)
+    draws = np.random.default_rng(5).choice([-0.2, 0.0, 0.2], (20_000, 3)).mean(axis=1)
+    assert ends(lone) == pytest.approx(tuple(np.quantile(draws, [0.25, 0.75])), abs=1e-9)
+    assert ends(two_level_bootstrap(scores[:1])) == ends(cluster_bootstrap(scores[:1]))
+
+
+def test_coverage():
+    """Nominal 95 %: the clustered interval keeps it, the published n=300 interval does not."""
+    generator = np.random.default_rng(11)
+    covered = {cluster_bootstrap: 0, published_interval: 0, two_level_bootstrap: 0}
+    experiments = 400
+    for experiment in range(experiments):
+        sample = table(generator, 3, 100, email_sd=0.12, seed_sd=0.0, noise_sd=0.06)
+        for method in covered:
+            interval = method(sample, 500, experiment)
+            covered[method] += interval.low <= 0 <= interval.high
+    rates = {method.__name__: count / experiments for method, count in covered.items()}
+    # three standard errors of a rate of 0.95 over 400 experiments are 0.033
+    assert 0.917 <= rates["cluster_bootstrap"] <= 0.983, rates
+    assert 0.917 <= rates["two_level_bootstrap"] <= 1.0, rates
+    # the closed form for these variances is 0.747
+    assert 0.68 <= rates["published_interval"] <= 0.81, rates
+
+
+def test_coverage_when_seeds_vary():
+    """With seeds apart the clustered interval answers too narrowly; two levels come nearer."""
+    generator = np.random.default_rng(12)
+    samples = [table(generator, 5, 60, 0.12, 0.03, 0.06) for _ in range(200)]
+
+    def rate(method):
+        found = [method(sample, 400, i) for i, sample in enumerate(samples)]
+        return np.mean([interval.low <= 0 <= interval.high for interval in found])
+
+    assert rate(published_interval) < rate(cluster_bootstrap) - 0.1
+    assert rate(cluster_bootstrap) < 0.9 < rate(two_level_bootstrap)
+
+
+@pytest.mark.parametrize("method", OF_TABLES)
+@given(value=probabilities, shape=st.tuples(st.integers(1, 4), st.integers(1, 9)))
+def test_constant_scores_have_no_width(method, value, shape):
+    """Equal scores have an interval of no width at their value, whatever is resampled."""
+    interval = method(np.full(shape, value), 20)
+    assert (interval.estimate, *ends(interval)) == pytest.approx((value,) * 3, abs=1e-12)
+
+
+@given(pair=score_pairs)
+def test_paired_bootstrap_is_symmetric(pair):
+    """Swapping the two sides flips signs and counts and leaves p; p lies in 1/(n+1)..1."""
+    lora, baseline = pair / 6
+    ours, theirs = paired_bootstrap(lora, baseline, 50), paired_bootstrap(baseline, lora, 50)
+    assert theirs.difference == pytest.approx(-ours.difference, abs=1e-12)
+    assert ends(theirs.interval) == pytest.approx((-ours.interval.high, -ours.interval.low))
+    assert theirs.p_value == ours.p_value
+    assert 1 / 51 <= ours.p_value <= 1
+    assert (theirs.wins, theirs.losses) == (ours.losses, ours.wins)
+    # counted on the integers, where no rounding can turn a tie into a win
+    assert ours.wins == np.sum(pair[0] > pair[1])
+    assert ours.ties == np.sum(pair[0] == pair[1])
+    assert ours.wins + ours.ties + ours.losses == ours.n_emails == pair.shape[1]
+
+
+def test_paired_p_value_counts_as_designed():
+    """p is (k+1)/(n+1): its least value as published, 1 without a difference, the t-test's else."""
+    generator = np.random.default_rng(2)
+    baseline = generator.random(80)
+    assert paired_bootstrap(baseline + 0.3 + 0.01 * baseline, baseline).p_value == 1 / 10_001
+    assert paired_bootstrap(baseline, baseline).p_value == 1.0
+    lora = baseline + 0.02 + 0.1 * generator.normal(size=80)
+    ours = paired_bootstrap(lora, baseline)
+    reference = scipy.stats.ttest_rel(lora, baseline).pvalue
+    assert ours.p_value == pytest.approx(reference, abs=0.01)
+    assert (ours.p_value < 0.05) == (not ours.interval.low <= 0 <= ours.interval.high)
+
+
+def test_paired_p_value_is_exact_on_two_emails():
+    """Differences 0 and 2: the means 0 and 2 lie as far from 1 as 1 from 0; half the draws do."""
+    result = paired_bootstrap([1.0, 2.0], [1.0, 0.0], 20_000)
+    assert result.p_value == pytest.approx(0.5, abs=0.02)
+
+
+def test_ties_survive_rounding():
+    """Scores equal but for the order of a sum are ties, not wins."""
+    lora = np.array([0.1 + 0.2, 0.5])
+    result = paired_bootstrap(lora, np.array([0.3, 0.5]), 100)
+    assert lora[0] != 0.3
+    assert (result.wins, result.ties, result.losses) == (0, 2, 0)
+
+
+def test_variance_shares_are_the_anovas():
+    """The parts follow from the mean squares of statsmodels' two-way analysis of variance."""
+    scores = table(np.random.default_rng(4), 4, 25, 0.12, 0.05, 0.06)
+    rows = [
+        {"seed": seed, "email": email, "score": score}
+        for (seed, email), score in np.ndenumerate(scores)
+    ]
+    model = statsmodels.formula.api.ols("score ~ C(seed) + C(email)", pd.DataFrame(rows)).fit()
+    seeds, emails, noise = anova_lm(model)["mean_sq"].loc[["C(seed)", "C(email)", "Residual"]]
+    ours = variance_shares(scores)
+    total = (seeds + emails - noise) / scores.size
+    assert ours.variance_of_mean == pytest.approx(total)
+    assert ours.seeds == pytest.approx((seeds - noise) / scores.size / total)
+    assert ours.emails == pytest.approx((emails - noise) / scores.size / total)
+    assert ours.interaction == pytest.approx(noise / scores.size / total)
+
+
+def test_variance_of_the_mean_is_unbiased():
+    """Averaged over experiments the estimate is the known variance of the mean and its parts."""
+    generator = np.random.default_rng(6)
+    found = [variance_shares(table(generator, 4, 30, 0.3, 0.2, 0.1)) for _ in range(2_000)]
+    parts = {"seeds": 0.2**2 / 4, "emails": 0.3**2 / 30, "interaction": 0.1**2 / 120}
+    for name, part in parts.items():
+        mean = np.mean([getattr(share, name) * share.variance_of_mean for share in found])
+        assert mean == pytest.approx(part, rel=0.06), name
+    assert np.mean([share.variance_of_mean for share in found]) == pytest.approx(
+        sum(parts.values()), rel=0.06
+    )
+
+
+def test_variance_shares_do_not_guess():
+    """One seed, one email or no variance at all gives None, and a negative part counts as 0."""
+    assert variance_shares(np.random.default_rng(0).random((1, 9))).seeds is None
+    assert variance_shares(np.random.default_rng(0).random((1, 9))).variance_of_mean is None
+    assert variance_shares(np.random.default_rng(0).random((3, 1))).emails is None
+    constant = variance_shares(np.full((3, 9), 0.7))
+    assert (constant.seeds, constant.variance_of_mean) == (None, 0.0)
+    opposed = variance_shares([[1.0, 0.0], [0.0, 1.0]])
+    assert (opposed.seeds, opposed.emails, opposed.interaction) == (0.0, 0.0, 1.0)
+
+
+@given(p_values=st.lists(probabilities, max_size=8))
+def test_holm_is_statsmodels(p_values):
+    """Adjusted p-values are statsmodels', under the names and in the order given."""
+    named = {f"baseline-{i}": p for i, p in enumerate(p_values)}
+    ours = holm(named)
+    assert list(ours) == list(named)
+    if named:
+        reference = multipletests(p_values, method="holm")[1]
+        assert list(ours.values()) == pytest.approx(list(reference), abs=1e-12)
+    # never below the raw value nor above 1, and in the order of the raw values
+    assert all(named[name] <= ours[name] <= 1 for name in named)
+    ranked = sorted(named, key=named.__getitem__)
+    assert all(ours[a] <= ours[b] for a, b in itertools.pairwise(ranked))
+
+
+@given(verdicts=arrays(np.bool_, st.tuples(st.just(2), st.integers(1, 40))))
+def test_mcnemar_is_statsmodels(verdicts):
+    """Counts and exact p-value are statsmodels'; swapping the sides swaps the counts only."""
+    a, b = verdicts
+    ours, swapped = mcnemar_exact(a, b), mcnemar_exact(b, a)
+    contingency = [[np.sum(a & b), ours.only_a], [ours.only_b, np.sum(~a & ~b)]]
+    assert (ours.only_a, ours.only_b) == (np.sum(a & ~b), np.sum(b & ~a))
+    if ours.only_a + ours.only_b:
+        assert ours.p == pytest.approx(mcnemar(contingency, exact=True).pvalue, abs=1e-12)
+    else:
+        assert ours.p == 1.0
+    assert 0 <= ours.p <= 1
+    assert swapped == (ours.only_b, ours.only_a, ours.p)
+
+
+def test_mcnemar_closed_form():
+    """Five emails that only one side gets right: 2 / 2⁵."""
+    assert mcnemar_exact(np.ones(5, bool), np.zeros(5, bool)) == (5, 0, 2 / 2**5)
+
+
+@pytest.mark.parametrize(("power", "alpha"), [(0.8, 0.05), (0.9, 0.01)])
+def test_smallest_detectable_difference_is_statsmodels(power, alpha):
+    """The difference is statsmodels' for a one-sample z-test of that power."""
+    differences = np.random.default_rng(8).normal(0.1, 0.3, size=64)
+    effect = zt_ind_solve_power(nobs1=64, alpha=alpha, power=power, ratio=0)
+    ours = smallest_detectable_difference(differences, power, alpha)
+    assert ours == pytest.approx(effect * differences.std(ddof=1), rel=1e-4)
+
+
+def test_power_is_what_it_says():
+    """At the smallest detectable difference the paired bootstrap finds about 80 %."""
+    generator = np.random.default_rng(9)
+    noise = 0.2 * generator.normal(size=(300, 64))
+    spread = np.resize([-1.0, 1.0], 64)
+    shift = smallest_detectable_difference(0.2 * spread / spread.std(ddof=1))
+    found = [
+        paired_bootstrap(row + shift, np.zeros(64), 400, i).p_value < 0.05
+        for i, row in enumerate(noise)
+    ]
+    assert np.mean(found) == pytest.approx(0.8, abs=0.07)
+
+
+@given(n=st.integers(2, 5_000), sd=st.floats(0.01, 1), power=st.floats(0.5, 0.99))
+def test_emails_needed_inverts_the_difference(n, sd, power):
+    """The difference that n emails show needs n emails, and a smaller one more."""
+    differences = np.resize([-1.0, 1.0], n)
+    differences *= sd / differences.std(ddof=1)
+    shown = smallest_detectable_difference(differences, power)
+    assert emails_needed(shown, sd, power) == emails_needed(-shown, sd, power) == n
+    assert emails_needed(shown * 0.9, sd, power) > n or n == 2
+
+
+def test_emails_needed_at_the_edges():
+    """The textbook 7.85 sd²/d²; no number of emails shows 0; no spread still takes two."""
+    assert emails_needed(0.1, 1.0) == math.ceil(7.8489 / 0.1**2)
+    assert emails_needed(0.0, 1.0) is None
+    assert emails_needed(0.1, 0.0) == 2
+
+
+@pytest.mark.parametrize("method", OF_TABLES)
+def test_determinism(scores, method, monkeypatch):
+    """Same input, same interval; another seed another; the chunk size changes nothing."""
+    first = method(scores, 300, 5)
+    assert method(scores, 300, 5) == first
+    assert ends(method(scores, 300, 6)) != ends(first)
+    monkeypatch.setattr(bootstrap, "CHUNK_INDICES", 7 * scores.size)
+    assert method(scores, 300, 5) == first
+    monkeypatch.setattr(bootstrap, "CHUNK_INDICES", 1)
+    assert method(scores, 300, 5) == first
+
+
+def test_paired_determinism(scores, monkeypatch):
+    """Same input, same difference, interval and p, in chunks of one resample too."""
+    first = paired_bootstrap(scores[0], scores[1], 300, 5)
+    monkeypatch.setattr(bootstrap, "CHUNK_INDICES", 1)
+    assert paired_bootstrap(scores[0], scores[1], 300, 5) == first
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: bootstrap_mean([]),
+        lambda: bootstrap_mean([0.5, math.nan]),
+        lambda: bootstrap_mean([[0.5]]),
+        lambda: bootstrap_mean([0.5], resamples=0),
+        lambda: bootstrap_mean([0.5], confidence=95),
+        lambda: cluster_bootstrap([0.5, 0.6]),
+        lambda: two_level_bootstrap([[0.5, math.inf]]),
+        lambda: paired_bootstrap([0.5, 0.6], [0.5]),
+        lambda: variance_shares([0.5]),
+        lambda: holm({"a": 1.5}),
+        lambda: holm({"a": math.nan}),
+        lambda: mcnemar_exact(np.ones(3), np.ones(3)),
+        lambda: mcnemar_exact(np.ones(3, bool), np.ones(1, bool)),
+        lambda: smallest_detectable_difference([0.5]),
+        lambda: smallest_detectable_difference([0.5, 0.6], power=80),
+        lambda: emails_needed(math.nan, 1.0),
+        lambda: emails_needed(0.1, -1.0),
+    ],
+)
+def test_bad_input_is_refused(call):
+    """Wrong shapes, NaN and impossible settings raise instead of becoming a number."""
+    with pytest.raises(ValueError, match="expected"):
+        call()
+
+
+def test_importing_stats_stays_light():
+    """Analysis starts without torch, transformers, pandas and the like."""
+    heavy = ["torch", "transformers", "pandas", "matplotlib", "openai", "scipy.stats"]
+    script = (
+        "import sys\n"
+        "import lora_vs_api.stats.bootstrap, lora_vs_api.stats.comparisons\n"
+        "import lora_vs_api.stats.economics\n"
+        f"print([name for name in {heavy} if name in sys.modules])\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == "[]"
