@@ -38,7 +38,9 @@ def compose(overrides: Sequence[str] = (), conf: str | Path = "conf") -> str:
         except (HydraException, OmegaConfBaseException) as error:
             # Hydra's own message ends in advice that runs over several lines
             message = " ".join(str(error).split())
-            raise UserError(f"conf/ with {' '.join(overrides) or 'no override'}: {message}") from None
+            raise UserError(
+                f"conf/ with {' '.join(overrides) or 'no override'}: {message}"
+            ) from None
         text = target.read_text(encoding="utf-8")
     check_params(yaml.safe_load(text), f"conf/ with {' '.join(overrides) or 'no override'}")
     return text

@@ -70,6 +70,7 @@ class Sanity(Section):
     r: Count
     learning_rate: RateText
     emails: Count
+    min_valid_json: Annotated[float, Field(ge=0, le=1, description="a share from 0 to 1")]
     max_loss_ratio: Positive
     seed: Natural
 
@@ -321,7 +322,9 @@ def check_params(raw: Any, where: str = PARAMS) -> Params:
 def _unset(value: Any, key: str = "") -> str | None:
     """The first key whose value is Hydra's ``???``, a value that has to be given."""
     if isinstance(value, dict):
-        inner = (_unset(item, f"{key}.{name}" if key else str(name)) for name, item in value.items())
+        inner = (
+            _unset(item, f"{key}.{name}" if key else str(name)) for name, item in value.items()
+        )
         return next((found for found in inner if found), None)
     return key if value == "???" else None
 

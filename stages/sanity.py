@@ -51,7 +51,8 @@ def main(params: Params) -> None:
     )
     tail = run.losses[-max(1, len(run.losses) // 10) :]
     ratio = fmean(tail) / run.losses[0]
-    loss_fell, json_came = ratio <= settings.max_loss_ratio, scores["valid_json"] > 0
+    loss_fell = ratio <= settings.max_loss_ratio
+    json_came = scores["valid_json"] >= settings.min_valid_json
     write_json(
         "metrics/sanity.json",
         {
@@ -70,8 +71,9 @@ def main(params: Params) -> None:
         )
     if not json_came:
         raise UserError(
-            f"sanity gate: none of {settings.emails} val emails got valid JSON after "
-            f"{settings.steps} steps; nothing after it was run: try more sanity.steps"
+            f"sanity gate: {scores['valid_json']:.0%} of {settings.emails} val emails got valid JSON "
+            f"after {settings.steps} steps; sanity.min_valid_json asks for "
+            f"{settings.min_valid_json:.0%}. Nothing after it was run: try more sanity.steps"
         )
     # the sweep waits for this file; the figures above may change without it changing
     write_json("metrics/sanity_gate.json", {"passed": True})

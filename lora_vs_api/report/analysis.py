@@ -16,7 +16,6 @@ from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_json, read_jsonl
 from lora_vs_api.stats.bootstrap import (
     Interval,
-    bootstrap_mean,
     cluster_bootstrap,
     paired_bootstrap,
     published_interval,
@@ -200,7 +199,8 @@ def lora_statistics(
             },
         ],
         "variance_shares": {
-            key: None if value is None else round(float(value), 4) for key, value in asdict(shares).items()
+            key: None if value is None else round(float(value), 4)
+            for key, value in asdict(shares).items()
         },
     }
 

@@ -6,6 +6,7 @@ task it has never seen hints that the texts were in its training data.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,9 +24,12 @@ def classification_prompt(text: str, field: Field) -> list[dict[str, str]]:
 
 def read_label(output: str, field: Field) -> str | None:
     """The first of the field's values named in the answer, case aside; None when there is none."""
-    found = [(output.lower().find(value.lower()), value) for value in field.values]
-    named = [(position, value) for position, value in found if position >= 0]
-    return min(named)[1] if named else None
+    found = [
+        (match.start(), value)
+        for value in field.values
+        if (match := re.search(rf"\b{re.escape(value)}\b", output, re.IGNORECASE))
+    ]
+    return min(found)[1] if found else None
 
 
 def contamination_metrics(
@@ -42,5 +46,6 @@ def contamination_metrics(
         "above_chance": round(accuracy - chance, 4),
         "threshold": threshold,
         "unreadable_answers": sum(label is None for label in labels),
-        "flagged": accuracy - chance >= threshold,
+        # rounded: 0.7 − 0.2 is a hair below 0.5 in binary
+        "flagged": round(accuracy - chance, 9) >= threshold,
     }

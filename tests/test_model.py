@@ -1,0 +1,193 @@
+"""Training and inference on a tiny random model: the loss, determinism, reuse, generation."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from lora_vs_api.digests import file_sha256
+from lora_vs_api.errors import UserError
+from lora_vs_api.model import training
+from lora_vs_api.model.inference import check_room, generate, measure_latency
+from lora_vs_api.model.loading import (
+    Runtime,
+    load_base,
+    load_tokenizer,
+    load_tuned,
+    resolve_runtime,
+)
+from lora_vs_api.model.training import TrainingSpec, reuse_adapter, train_adapter
+from lora_vs_api.task.prompt import messages
+from lora_vs_api.task.schema import Field
+from tests.tiny_model import build_tiny_model
+
+CPU = Runtime("cpu", torch.float32)
+FIELDS = (Field("who", "string", "exact"), Field("level", "integer", "exact", minimum=1, maximum=5))
+ROWS = [
+    {"id": str(i), "text": f"Mail number {i} " + "word " * (i % 4), "record": {"who": f"N{i}", "level": 1 + i % 5}}
+    for i in range(12)
+]  # fmt: skip
+SPEC = TrainingSpec(
+    base_sha256="b",
+    examples_sha256="e",
+    r=4,
+    alpha=8,
+    learning_rate=1e-3,
+    dropout=0.0,
+    target_modules=("q_proj", "up_proj"),
+    epochs=1,
+    max_steps=3,
+    batch_size=4,
+    gradient_accumulation=1,
+    scheduler="cosine",
+    warmup_ratio=0.0,
+    max_grad_norm=1.0,
+    pad_token="<|endoftext|>",
+    dtype="float32",
+    seed=0,
+)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    return build_tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+def train(base, out, spec=SPEC):
+    return train_adapter(base, ROWS, "Extract.", FIELDS, spec, CPU, out, description="test")
+
+
+def test_the_loss_is_that_of_plain_trl(base, tmp_path, monkeypatch):
+    """Leaving out prompt logits changes the speed and not the training."""
+    ours = train(base, tmp_path / "ours", replace(SPEC, gradient_accumulation=2))
+    monkeypatch.setattr(
+        training.CompletionTrainer, "compute_loss", training.SFTTrainer.compute_loss
+    )
+    plain = train(base, tmp_path / "plain", replace(SPEC, gradient_accumulation=2))
+    assert ours.losses == pytest.approx(plain.losses, rel=1e-4)
+    # and it does learn
+    assert len(ours.losses) == 3 and ours.losses[-1] < ours.losses[0]
+
+
+def test_only_completion_tokens_are_learnt(base, tmp_path):
+    """A prompt ten times as long has the same number of tokens in the loss."""
+    seen = []
+
+    class Spy(training.CompletionTrainer):
+        def compute_loss(self, model, inputs, **kwargs):
+            tokenizer = self.processing_class
+            labels = inputs["labels"]
+            seen.extend(tokenizer.decode(row[row != -100]) for row in labels)
+            return super().compute_loss(model, inputs, **kwargs)
+
+    original = training.CompletionTrainer
+    training.CompletionTrainer = Spy
+    try:
+        train(base, tmp_path / "spied")
+    finally:
+        training.CompletionTrainer = original
+    assert len(seen) == 12
+    for text in seen:
+        # the end of the turn has to be learnt, or generation never stops
+        record, end = text.split("<|im_end|>")
+        assert json.loads(record)["who"].startswith("N") and end.strip() == ""
+
+
+def test_training_again_gives_the_same_bytes(base, tmp_path):
+    """DVC's early cut-off needs it; so does taking over a trial's adapter."""
+    train(base, tmp_path / "a", replace(SPEC, dropout=0.1))
+    train(base, tmp_path / "b", replace(SPEC, dropout=0.1))
+    names = sorted(file.name for file in (tmp_path / "a").iterdir())
+    assert names == ["adapter_config.json", "adapter_model.safetensors", "training.json"]
+    for name in names:
+        assert file_sha256(tmp_path / "a" / name) == file_sha256(tmp_path / "b" / name)
+    train(base, tmp_path / "c", replace(SPEC, dropout=0.1, seed=1))
+    weights = "adapter_model.safetensors"
+    assert file_sha256(tmp_path / "a" / weights) != file_sha256(tmp_path / "c" / weights)
+
+
+def test_an_adapter_is_taken_over_only_for_an_equal_specification(base, tmp_path):
+    """Anything that could change the weights prevents the reuse."""
+    train(base, tmp_path / "a")
+    assert reuse_adapter(tmp_path / "a", SPEC, tmp_path / "same")
+    weights = "adapter_model.safetensors"
+    assert file_sha256(tmp_path / "same" / weights) == file_sha256(tmp_path / "a" / weights)
+    for change in ({"seed": 1}, {"r": 8}, {"examples_sha256": "x"}, {"base_sha256": "x"},
+                   {"learning_rate": 2e-3}, {"max_steps": 4}, {"dtype": "bfloat16"}):  # fmt: skip
+        assert not reuse_adapter(tmp_path / "a", replace(SPEC, **change), tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+    assert not reuse_adapter(tmp_path / "none", SPEC, tmp_path / "other")
+
+
+def test_a_module_the_model_lacks_is_named(base, tmp_path):
+    """A target module of another architecture is a line before training starts."""
+    with pytest.raises(
+        UserError, match=r"lora\.target_modules: the base model has no module c_attn"
+    ):
+        train(base, tmp_path / "x", replace(SPEC, target_modules=("q_proj", "c_attn")))
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_batch_answers_like_one_at_a_time(base):
+    """Padding must not change an answer (float32; ties in bfloat16 may)."""
+    model, tokenizer = load_base(base, CPU), load_tokenizer(base, "<|endoftext|>")
+    prompts = [messages("Extract.", row["text"], FIELDS) for row in ROWS]
+    batched = generate(model, tokenizer, prompts, max_new_tokens=12, batch_size=5, description="b")
+    single = generate(model, tokenizer, prompts, max_new_tokens=12, batch_size=1, description="s")
+    assert batched == single and len(batched) == len(ROWS)
+    assert all(answer.truncated == (answer.output_tokens == 12) for answer in batched)
+    plain = model.generate(
+        torch.tensor([tokenizer.apply_chat_template(prompts[3], add_generation_prompt=True, return_dict=False)]),
+        max_new_tokens=12, do_sample=False, pad_token_id=tokenizer.pad_token_id,
+    )[0]  # fmt: skip
+    assert tokenizer.decode(plain, skip_special_tokens=True).endswith(batched[3].output)
+
+
+def test_merging_the_adapter_keeps_its_answers(base, tmp_path):
+    """The merged model that is evaluated is the adapter that was trained."""
+    from peft import PeftModel
+
+    train(base, tmp_path / "a", replace(SPEC, learning_rate=5e-2))
+    tokenizer = load_tokenizer(base, "<|endoftext|>")
+    ids = torch.tensor([tokenizer("Mail number 3")["input_ids"]])
+    merged = load_tuned(base, tmp_path / "a", CPU)
+    apart = PeftModel.from_pretrained(load_base(base, CPU), str(tmp_path / "a"))
+    with torch.no_grad():
+        expected, found = apart(ids).logits, merged(ids).logits
+        untuned = load_base(base, CPU)(ids).logits
+    assert torch.allclose(expected, found, atol=1e-4)
+    assert not torch.allclose(untuned, found, atol=1e-2)
+
+
+def test_latency_is_one_figure_for_each_prompt(base):
+    """The warm-up request is not counted."""
+    model, tokenizer = load_base(base, CPU), load_tokenizer(base, "<|endoftext|>")
+    prompts = [messages("Extract.", row["text"], FIELDS) for row in ROWS[:3]]
+    seconds = measure_latency(model, tokenizer, prompts, max_new_tokens=2, description="t")
+    assert len(seconds) == 3 and all(value > 0 for value in seconds)
+
+
+def test_a_token_limit_below_the_longest_record_is_refused(base):
+    """A limit that would cut a perfect answer must not score as the model's mistake."""
+    tokenizer = load_tokenizer(base, "<|endoftext|>")
+    with pytest.raises(UserError, match=r"evaluate\.max_new_tokens: 3 is too few, the longest"):
+        check_room(tokenizer, ['{"who": "somebody with a long name"}'], 3)
+    check_room(tokenizer, ["short"], 30)
+
+
+def test_a_pad_token_that_ends_turns_is_refused(base):
+    """It would be masked out of the loss, and the model would never learn to stop."""
+    with pytest.raises(UserError, match=r"model\.pad_token: expected a token other than"):
+        load_tokenizer(base, "<|im_end|>")
+    with pytest.raises(UserError, match=r"model\.pad_token: 'nope' is not a token"):
+        load_tokenizer(base, "nope")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_no_gpu_is_one_line():
+    """profile=paper on a machine without a GPU says what to do."""
+    with pytest.raises(UserError, match=r"device: cuda asked for, but torch finds no CUDA GPU"):
+        resolve_runtime("cuda", "bfloat16")

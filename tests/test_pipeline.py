@@ -1,0 +1,271 @@
+"""The real dvc over the real stages in a temporary clone, with a tiny random model.
+
+What is proven here: which nodes a change reruns, that results come back from the run cache,
+that outputs are byte-identical, and that a mistake ends in one line with nothing half-written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.tiny_model import build_tiny_model
+
+ROOT = Path(__file__).resolve().parent.parent
+pytestmark = pytest.mark.slow
+
+TINY = """# @package _global_
+defaults:
+  - override /model: local
+model:
+  path: {model}
+  pad_token: <|endoftext|>
+  dtype: float32
+  disk_gb: 0.01
+data: {{n: 100}}
+review: {{sample: 5}}
+contamination: {{emails: 2}}
+sanity: {{steps: 2, emails: 2, max_loss_ratio: 10, min_valid_json: 0, r: 2}}
+train: {{max_steps: 2, batch_size: 2}}
+sweep: {{ranks: [2, 4], val_emails: 2}}
+evaluate: {{test_emails: 3, latency_emails: 1, max_new_tokens: 400}}
+stats: {{resamples: 200}}
+seeds: [0, 1]
+"""
+ANALYSIS = {"analyze", "report"}
+API = {"evaluate_api@embedded_zero_shot", "evaluate_api@embedded_few_shot_5"}
+
+
+class Clone:
+    """A clone of the project whose settings make every node take seconds."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def run(self, *command: str, check: bool = True) -> str:
+        environment = dict(os.environ)
+        # the stages call `python`, which has to be the one that runs these tests
+        environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+        environment.update(DVC_NO_ANALYTICS="1", OPENAI_API_KEY="", CUDA_VISIBLE_DEVICES="")
+        done = subprocess.run(
+            command, cwd=self.path, env=environment, capture_output=True, text=True
+        )
+        output = done.stdout + done.stderr
+        if check:
+            assert done.returncode == 0, output[-4000:]
+        else:
+            assert done.returncode != 0, output[-4000:]
+        return output
+
+    def experiment(self, *overrides: str) -> set[str]:
+        """`dvc exp run` with these -S; returns the stages that really ran."""
+        flags = [flag for override in overrides for flag in ("-S", override)]
+        return ran(self.run("dvc", "exp", "run", *flags))
+
+    def digests(self) -> dict[str, str]:
+        """MD5 of every output in dvc.lock, what was timed left out."""
+        import yaml
+
+        lock = yaml.safe_load((self.path / "dvc.lock").read_text())
+        return {
+            out["path"]: out["md5"]
+            for stage in lock["stages"].values()
+            for out in stage.get("outs", [])
+            if not out["path"].startswith(("timings/", "report/", "plots/latency"))
+        }
+
+
+def ran(output: str) -> set[str]:
+    return set(re.findall(r"Running stage '([^']+)'", output))
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory) -> Clone:
+    """The project's files, committed, with the baseline reproduced once."""
+    path = tmp_path_factory.mktemp("clone") / "project"
+    path.mkdir()
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True
+    )
+    for name in listed.stdout.splitlines():
+        generated = name.startswith(("metrics/", "timings/", "predictions/", "plots/", "report/"))
+        if generated or name == "dvc.lock" or not (ROOT / name).is_file():
+            continue
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, path / name)
+    clone = Clone(path)
+    model = build_tiny_model(path.parent / "tiny")
+    (path / "conf" / "mine.yaml").write_text(TINY.format(model=model))
+    clone.run(sys.executable, "-m", "lora_vs_api.compose")
+    for command in (
+        ["init", "-q", "-b", "main"],
+        ["config", "user.email", "t@example.org"],
+        ["config", "user.name", "T"],
+    ):
+        clone.run("git", *command)
+    # what a user does first: repro, then commit the results
+    assert "analyze" in ran(clone.run("dvc", "repro"))
+    clone.run("git", "add", "-A")
+    clone.run("git", "commit", "-qm", "baseline")
+    return clone
+
+
+def test_a_second_repro_runs_nothing(clone):
+    """Without a change there is no work, and `dvc status` says so."""
+    assert ran(clone.run("dvc", "repro")) == set()
+    assert "up to date" in clone.run("dvc", "status")
+
+
+def test_the_trial_that_is_the_final_training_is_reused(clone):
+    """No training is done twice: seed 0 at the winner takes over its trial's adapter, byte for byte."""
+    timing = json.loads((clone.path / "timings/train/seed-0.json").read_text())
+    assert timing["reused"] is True
+    assert json.loads((clone.path / "timings/train/seed-1.json").read_text())["reused"] is False
+    selected = clone.path / "models/selected/adapter_model.safetensors"
+    final = clone.path / "models/lora/seed-0/adapter_model.safetensors"
+    assert selected.read_bytes() == final.read_bytes()
+    base_rate = json.loads((clone.path / "timings/lr_trial/1e-3.json").read_text())
+    assert base_rate["reused"] is True
+
+
+def test_a_pinned_rank_reruns_the_final_trainings_and_leaves_the_sweep(clone):
+    """`-S lora.r=32`: select, trainings, their evaluations and the analysis, nothing else."""
+    expected = {"select", "train@0", "train@1", "evaluate_lora@0", "evaluate_lora@1"} | ANALYSIS
+    assert clone.experiment("lora.r=32") == expected
+    selected = json.loads((clone.path / "metrics/selected.json").read_text())
+    assert selected["r"] == 32
+    adapter = json.loads((clone.path / "models/lora/seed-1/adapter_config.json").read_text())
+    assert (adapter["r"], adapter["lora_alpha"]) == (32, 64)
+    difference = json.loads(clone.run("dvc", "metrics", "diff", "--json", "main"))
+    changed = {key for keys in difference["diff"].values() for key in keys}
+    assert "r" in changed and len(changed) <= 15
+
+
+def test_going_back_comes_from_the_cache(clone):
+    """Dropping the pin restores the earlier results without training anything."""
+    before = subprocess.run(
+        ["git", "show", "main:metrics/analysis.json"], cwd=clone.path, capture_output=True
+    ).stdout
+    clone.experiment("lora.r=32")
+    output = clone.run("dvc", "exp", "run")
+    assert not any(stage.startswith(("train", "rank_trial", "lr_trial")) for stage in ran(output))
+    assert (clone.path / "metrics/analysis.json").read_bytes() == before
+
+
+def test_one_more_seed_trains_and_evaluates_one_adapter(clone):
+    """`-S seeds=[0,1,2]` costs one training and one evaluation."""
+    clone.experiment()
+    assert clone.experiment("seeds=[0,1,2]") == {"train@2", "evaluate_lora@2"} | ANALYSIS
+    # removed and added again: from the run cache
+    assert clone.experiment() == set()
+    assert clone.experiment("seeds=[0,1,2]") == set()
+
+
+def test_a_price_reruns_analysis_and_report_only(clone):
+    """Costs are worked out last; nothing is asked or trained again."""
+    clone.experiment()
+    assert clone.experiment("prices=listed-2026-11") == ANALYSIS
+    analysis = json.loads((clone.path / "metrics/analysis.json").read_text())
+    assert analysis["economics"]["prices"]["as_of"] == "2026-11"
+
+
+def test_a_new_rank_trains_one_trial_and_stops_when_it_loses(clone):
+    """The sweep grows by one training; with the winner unchanged nothing after select runs."""
+    clone.experiment()
+    winner = (clone.path / "metrics/selected.json").read_bytes()
+    # ties go to the smaller rank, so a larger one that learns no better cannot win
+    stages = clone.experiment("sweep.ranks=[2,4,8]")
+    assert (clone.path / "metrics/selected.json").read_bytes() == winner
+    assert stages == {"rank_trial@8", "select_rank", "select", "sweep"}
+
+
+def test_a_colour_touches_no_metric(clone):
+    """Style reruns what draws."""
+    clone.experiment()
+    before = clone.digests()
+    assert clone.experiment("plots.lora_color=#D55E00") == {"sweep", "report"}
+    assert clone.digests() == before
+
+
+def test_outputs_are_byte_identical_when_made_again(clone):
+    """Same deps and params, same bytes: early cut-off and the shared cache rest on it."""
+    clone.experiment()
+    before = clone.digests()
+    stages = ["generate", "split", "sanity", "rank_trial@4", "train@1", "evaluate_lora@1",
+              "evaluate_api@embedded_zero_shot"]  # fmt: skip
+    for stage in stages:
+        clone.run("dvc", "repro", "--single-item", "--force", "--no-run-cache", stage)
+    assert clone.digests() == before
+
+
+def test_metrics_and_plots_are_shown_without_the_cache(clone, tmp_path):
+    """A fresh clone, with no cache and no run, shows the committed results."""
+    subprocess.run(["git", "clone", "-q", clone.path, tmp_path / "fresh"], check=True)
+    fresh = Clone(tmp_path / "fresh")
+    shown = json.loads(fresh.run("dvc", "metrics", "show", "--json"))
+    files = shown[""]["data"]
+    assert "lora" in files["metrics/summary.json"]["data"]
+    fresh.run("dvc", "plots", "show", "--out", "shown")
+    page = (tmp_path / "fresh/shown/index.html").read_text()
+    for plot in ("F1 by condition", "F1 by field", "Latency", "Break-even", "seed-1"):
+        assert plot in page
+    fresh.run("dvc", "metrics", "diff", "HEAD")
+
+
+def test_a_bad_param_stops_the_node_with_one_line(clone):
+    """The stage names the key, exits non-zero and leaves no output behind."""
+    clone.experiment()
+    params = clone.path / "params.yaml"
+    text = params.read_text()
+    try:
+        params.write_text(text.replace("max_steps: 2", "max_steps: soon"))
+        output = clone.run("dvc", "repro", check=False)
+        assert "error: params.yaml: train.max_steps: expected an integer ≥ 1, or null" in output
+        assert "Traceback" not in output
+    finally:
+        params.write_text(text)
+        clone.run("dvc", "checkout", check=True)
+
+
+def test_no_gpu_and_no_key_are_said_in_one_line(clone):
+    """What the other profiles need and this machine lacks is named, with what to do."""
+    clone.experiment()
+    overrides = ["-S", "device=cuda"]
+    output = clone.run("dvc", "exp", "run", *overrides, "contamination", check=False)
+    assert "error: device: cuda asked for, but torch finds no CUDA GPU here" in output
+    output = clone.run(
+        "dvc", "exp", "run", "-S", "api=openai", "evaluate_api@mini_zero_shot", check=False
+    )
+    assert "error: OPENAI_API_KEY" in output
+    assert "Traceback" not in output
+    clone.experiment()
+
+
+def test_a_bad_corpus_line_is_named(clone):
+    """A user who edits the corpus learns file and line, and no split is written."""
+    clone.experiment()
+    corpus = clone.path / "data/corpus.jsonl"
+    lines = corpus.read_text().splitlines()
+    broken = [*lines[:4], lines[4].replace('"urgency": ', '"urgency": "x'), *lines[5:]]
+    # DVC may have linked the file to its cache, which must not change with it
+    corpus.unlink()
+    corpus.write_text("\n".join(broken) + "\n")
+    output = clone.run("dvc", "repro", "--single-item", "split", check=False)
+    assert re.search(r"error: data/corpus\.jsonl:5: ", output)
+    assert not (clone.path / "data/splits/train.jsonl").exists()
+    clone.run("dvc", "checkout", "--force")
+
+
+def test_a_gate_that_fails_stops_the_sweep(clone):
+    """No adapter is swept while the base does not learn."""
+    output = clone.run("dvc", "exp", "run", "-S", "sanity.max_loss_ratio=0.0001", check=False)
+    assert "error: sanity gate: the loss went from" in output
+    assert not any(stage.startswith("rank_trial") for stage in ran(output))
+    clone.experiment()
