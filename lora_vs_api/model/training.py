@@ -10,6 +10,7 @@ import json
 import shutil
 import tempfile
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,6 +30,10 @@ from lora_vs_api.files import new_directory, read_json, write_json
 from lora_vs_api.model.loading import Runtime, load_base, load_tokenizer
 from lora_vs_api.task.prompt import completion, messages
 from lora_vs_api.task.schema import Field
+
+
+# trl still reads an attribute that transformers has renamed; nothing a user could act on
+warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,48 @@
+"""API answers as node outputs: what was said and billed, apart from what was timed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lora_vs_api.files import new_directory, write_json, write_jsonl
+
+if TYPE_CHECKING:
+    from lora_vs_api.api.client import Answer
+
+
+def write_answers(
+    answers: Sequence[Answer],
+    wall_seconds: float,
+    concurrency: int,
+    *,
+    predictions: str | Path,
+    timings: str | Path,
+) -> None:
+    """Write predictions.jsonl and usage.jsonl into ``predictions``, everything timed to ``timings``."""
+    with new_directory(predictions) as folder:
+        write_jsonl(
+            folder / "predictions.jsonl",
+            ({"id": a.id, "output": a.output, "outcome": a.outcome} for a in answers),
+        )
+        write_jsonl(
+            folder / "usage.jsonl",
+            (
+                {"id": a.id, "input_tokens": a.input_tokens, "output_tokens": a.output_tokens}
+                for a in answers
+            ),
+        )
+    write_json(
+        timings,
+        {
+            "latency_ids": [a.id for a in answers],
+            "latency_seconds": [round(a.latency_seconds, 4) for a in answers],
+            "throughput_emails_per_second": round(len(answers) / wall_seconds, 4),
+            "concurrency": concurrency,
+            # the provider's prompt cache comes and goes with time, so it is no part of usage
+            "cached_input_tokens": [a.cached_input_tokens for a in answers],
+            "attempts": [a.attempts for a in answers],
+            "wall_seconds": round(wall_seconds, 3),
+        },
+    )

@@ -1,0 +1,102 @@
+"""Where a report was written: the commit and the environment.
+
+The commit changes between runs of equal inputs, so it goes into a file of its own and never into
+the report.
+"""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = [
+    "torch",
+    "transformers",
+    "trl",
+    "peft",
+    "datasets",
+    "openai",
+    "dvc",
+    "hydra-core",
+    "numpy",
+    "scipy",
+    "pandas",
+    "seaborn",
+    "matplotlib",
+    "markdown-it-py",
+]
+# what a run itself writes: a new result is no uncommitted change of the experiment
+RESULTS = ("metrics", "plots", "predictions", "timings", "report", "dvc.lock")
+HYPOTHESIS = "conf/hypothesis"
+
+
+def environment() -> dict[str, Any]:
+    """Python, platform and package versions; the same on every run of one installation."""
+    return {
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "packages": {name: _version(name) for name in PACKAGES},
+    }
+
+
+def provenance(root: str | Path = ".") -> dict[str, Any]:
+    """What report/provenance.json holds; ``git`` is None outside a repository with a commit.
+
+    ``git.dirty`` is whether anything but a run's results differs from the commit, and
+    ``git.changed`` lists it. ``git.hypothesis`` is the commit that last changed the registered
+    claim; ``before_head`` says that the reported commit descends from it and is another one.
+    """
+    return {"git": _git_state(root), **environment()}
+
+
+def _git_state(root: str | Path) -> dict[str, Any] | None:
+    head = _git(root, "rev-parse", "--verify", "--quiet", "HEAD")
+    if head is None:
+        return None
+    results = [f":(exclude){path}" for path in RESULTS]
+    changed = _git(root, "status", "--porcelain", "--no-renames", "--", ".", *results) or ""
+    state: dict[str, Any] = {
+        "commit": head,
+        "date": _git(root, "log", "-1", "--format=%cI"),
+        "dirty": bool(changed),
+        "changed": [line[2:].strip() for line in changed.splitlines()],
+        # in a shallow clone, the last change that can be seen is not the last there was
+        "shallow": _git(root, "rev-parse", "--is-shallow-repository") == "true",
+        "hypothesis": None,
+    }
+    registered = _git(root, "log", "-1", "--format=%H %cI", "--", HYPOTHESIS)
+    if registered:
+        commit, date = registered.split()
+        state["hypothesis"] = {
+            "commit": commit,
+            "date": date,
+            "before_head": commit != head
+            and _git(root, "merge-base", "--is-ancestor", commit, head) is not None,
+            "uncommitted": bool(_git(root, "status", "--porcelain", "--", HYPOTHESIS)),
+        }
+    return state
+
+
+def _git(root: str | Path, *arguments: str) -> str | None:
+    """Output of a git command, or None where git, the repository or the answer is missing."""
+    try:
+        done = subprocess.run(
+            # no refresh of the index: another git may hold its lock
+            ["git", "--no-optional-locks", *arguments],
+            cwd=root,
+            capture_output=True,
+            text=True,
+        )
+    except OSError:
+        return None
+    return done.stdout.rstrip() if done.returncode == 0 else None
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,53 @@
+"""Write the report and its figures: python -m stages.report"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from lora_vs_api.config import Params
+from lora_vs_api.digests import file_sha256
+from lora_vs_api.files import new_directory, read_json, write_json, write_text
+from lora_vs_api.report.figures import write_report_figures
+from lora_vs_api.report.html import report_html
+from lora_vs_api.report.markdown import ReportInputs, report_markdown
+from lora_vs_api.report.provenance import environment, provenance
+from lora_vs_api.stage import run_stage
+
+METRICS = ["analysis", "corpus", "split", "review", "contamination", "hypothesis", "sanity"]
+
+
+def main(params: Params) -> None:
+    metrics = {name: read_json(f"metrics/{name}.json") for name in METRICS}
+    inputs = ReportInputs(
+        **metrics,
+        settings={
+            "instruction": params.task.instruction,
+            "fields": params.task.field_specs,
+            "device": params.device,
+            "train": params.train.model_dump(),
+            "lora": {
+                "alpha_per_r": params.lora.alpha_per_r,
+                "dropout": params.lora.dropout,
+                "target_modules": params.lora.target_modules,
+            },
+            "max_new_tokens": params.evaluate.max_new_tokens,
+            "model": params.model.model_dump(),
+            "watts": params.economics.watts,
+        },
+        environment=environment(),
+        digests={f"metrics/{name}.json": file_sha256(f"metrics/{name}.json") for name in METRICS},
+    )
+    # only the seeds of this run: a seed taken out of the config may have left its file behind
+    losses = {s: pd.read_csv(f"plots/loss/seed-{s}.csv") for s in metrics["analysis"]["seeds"]}
+    limit = metrics["hypothesis"]["clauses"]["break_even"]["max_inferences"]
+    curves = pd.read_csv("plots/break_even.csv")
+    with new_directory("report/figures") as folder:
+        write_report_figures(folder, metrics["analysis"], curves, losses, limit, params.plots)
+    text = report_markdown(inputs)
+    write_text("report/report.md", text)
+    write_text("report/report.html", report_html(text, "report"))
+    write_json("report/provenance.json", provenance())
+
+
+if __name__ == "__main__":
+    run_stage(main)

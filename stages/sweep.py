@@ -1,0 +1,26 @@
+"""The sweep's table and figure: python -m stages.sweep
+
+Beside ``select``, so that a trial that does not win reruns nothing of the report.
+"""
+
+from __future__ import annotations
+
+from lora_vs_api.config import Params
+from lora_vs_api.files import new_directory, write_text
+from lora_vs_api.model.selection import best_trial, read_trials
+from lora_vs_api.report.figures import write_sweep_figure
+from lora_vs_api.report.markdown import sweep_markdown
+from lora_vs_api.stage import run_stage
+
+
+def main(params: Params) -> None:
+    # only the trials of this config: one taken out of it may have left its file behind
+    ranks = read_trials("rank_trial", params.sweep.ranks)
+    rates = read_trials("lr_trial", params.sweep.learning_rates)
+    with new_directory("report/figures-sweep") as folder:
+        write_sweep_figure(folder, ranks, rates, params.plots)
+    write_text("report/sweep.md", sweep_markdown(ranks, rates, best_trial(rates)))
+
+
+if __name__ == "__main__":
+    run_stage(main)

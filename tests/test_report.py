@@ -1,0 +1,470 @@
+"""The report and its figures: numbers traced to the analysis, honest words, inert text, same bytes."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import xml.etree.ElementTree as ElementTree
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lora_vs_api.config import Plots
+from lora_vs_api.errors import UserError
+from lora_vs_api.report import markdown, numbers
+from lora_vs_api.report.figures import looks, write_report_figures, write_sweep_figure
+from lora_vs_api.report.html import report_html
+from lora_vs_api.report.provenance import environment, provenance
+from tests.report_fixture import PLOTS, analysis, condition, inputs, tables
+
+FIGURES = ("headline", "cost_accuracy", "break_even", "per_field", "paired", "loss")
+
+
+def report(result=None, **changes) -> str:
+    return markdown.report_markdown(inputs(result or analysis(), **changes))
+
+
+def section(text: str, title: str) -> str:
+    """The part of the report under a second-level heading that starts with ``title``."""
+    return text.split(f"\n## {title}")[1].split("\n## ")[0]
+
+
+def rows(part: str, first_header: str) -> list[list[str]]:
+    """The body of the table whose header begins with ``first_header``."""
+    lines = part.split(f"| {first_header} |", 1)[1].splitlines()
+    body = []
+    for line in lines[2:]:
+        if not line.startswith("|"):
+            break
+        body.append([cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]])
+    return body
+
+
+@pytest.fixture(scope="module")
+def figures(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("report")
+    (folder / "figures").mkdir()
+    result = analysis()
+    write_report_figures(folder / "figures", result, *tables(result), 100_000, PLOTS)
+    return folder
+
+
+def test_results_table_holds_the_numbers_of_the_analysis():
+    """A wrong column or a swapped rate would mislead without anything else failing."""
+    result = analysis()
+    # distinct values everywhere, so that no two columns can be confused
+    for i, row in enumerate(result["conditions"]):
+        for j, key in enumerate(("valid_json", "schema_valid", "strict", "truncated")):
+            row[key] = 0.011 * (4 * i + j + 1)
+        row["latency"].update(p50=1.1 + i, p95=6.6 + i)
+    expected = {
+        row["label"]: [
+            f"{row['field_f1']['estimate']:.3f}",
+            f"{row['field_f1']['low']:.3f} to {row['field_f1']['high']:.3f}",
+            *(f"{row[key]:.1%}" for key in ("valid_json", "schema_valid", "strict", "truncated")),
+            f"{row['latency']['p50']:.2f}",
+            f"{row['latency']['p95']:.2f}",
+            numbers.usd(row["cost_per_1k"]["usd"]),
+        ]
+        for row in result["conditions"]
+    }
+    found = rows(section(report(result), "Results"), "condition")
+    assert {row[0]: row[1:] for row in found} == expected
+    f1 = [float(row[1]) for row in found]
+    assert f1 == sorted(f1, reverse=True)
+
+
+def test_every_number_of_the_comparison_tables_is_from_the_analysis():
+    """The paired table, the seeds and the intervals repeat the analysis digit by digit."""
+    result = analysis()
+    text = report(result)
+    for row, found in zip(
+        result["comparisons"], rows(section(text, "The fine-tune against"), "baseline"), strict=True
+    ):
+        assert found == [
+            row["label"],
+            f"{row['difference']:+.3f}",
+            f"{row['low']:+.3f} to {row['high']:+.3f}",
+            "0.0001",
+            "0.0003",
+            f"{row['wins']} / {row['ties']} / {row['losses']}",
+        ]
+    intervals = rows(section(text, "What the intervals"), "resampled")
+    assert [row[0] for row in intervals] == [row["name"] for row in result["lora"]["intervals"]]
+    assert intervals[2][2:] == ["0.614 to 0.654", "0.040"]
+
+
+def test_break_even_and_days():
+    """The volume and the days are those of the analysis, in words."""
+    found = rows(section(report(), "Costs"), "against")
+    assert found[0][1:5] == ["0.0711", "+0.0654", "18.3 million", "50.3 years"]
+
+
+def test_never_breaking_even_is_said_everywhere(tmp_path):
+    """An API cheaper than a local answer must not show as an infinite or negative volume."""
+    result = analysis(api_usd=0.002)
+    text = report(result)
+    assert [row[3:] for row in rows(section(text, "Costs"), "against")] == [["never"], ["never"]]
+    assert "never come back" in section(text, "The question")
+    assert "never pays for itself" in markdown.recommendation(inputs(result))
+    write_report_figures(tmp_path, result, *tables(result), 100_000, PLOTS)
+    assert (tmp_path / "break_even.svg").stat().st_size > 0
+
+
+@pytest.mark.parametrize("low, high", [(0.1, 0.2), (-0.1, 0.2), (-0.2, -0.1)])
+@pytest.mark.parametrize("reached", [50_000, 5e6, None])
+def test_the_recommendation_follows_its_rule(low, high, reached):
+    """All nine cases; only a gain that the interval confirms speaks for fine-tuning."""
+    result = analysis(api_kind="openai")
+    rival = markdown.strongest_api(result)["name"]
+    for row in result["comparisons"]:
+        if row["baseline"] == rival:
+            row.update(low=low, high=high)
+    for row in result["economics"]["break_even"]:
+        if row["baseline"] == rival:
+            row["volume"] = reached
+    advice = markdown.recommendation(inputs(result))
+    for_tuning = low > 0 or (high > 0 and reached == 50_000)
+    assert advice.startswith("Fine-tune") == for_tuning
+    assert ("never" in advice) == (reached is None)
+    assert ("5 million" in advice) == (reached == 5e6)
+    assert ("less accurate" in advice) == (high < 0)
+
+
+def test_a_stronger_api_condition_decides():
+    """Beating the zero-shot baseline is no reason to tune when five shots beat the fine-tune."""
+    result = analysis(api_kind="openai")
+    few = result["conditions"][3]
+    few["field_f1"]["estimate"] = 0.9
+    result["comparisons"][2].update(difference=-0.27, low=-0.3, high=-0.2)
+    assert markdown.recommendation(inputs(result)).startswith(f"Call {few['label']}")
+    assert "less accurate of the two" in section(report(result), "The question")
+
+
+def test_a_served_base_model_is_never_called_hosted():
+    """The embedded API must be told apart from the hosted models that it stands in for."""
+    text = report(analysis(api_kind="embedded"))
+    assert "no hosted model was asked" in section(text, "The question")
+    assert "transformers serve" in section(text, "Limitations")
+    assert "billed as gpt-x" in section(text, "Limitations")
+    # each mention of hosted models denies, contrasts or refers to the stand-in
+    for sentence in re.findall(r"[^.|\n]*\bhosted\b[^.|\n]*", text):
+        assert re.search(r"no hosted|standing in for a hosted|a hosted model, and|about hosted",
+                         sentence, re.IGNORECASE), sentence  # fmt: skip
+
+
+def test_failing_at_format_is_told_from_failing_at_the_task():
+    """A base that writes no JSON scores 0 everywhere; the report must not call that ignorance."""
+    result = analysis()
+    assert "measured on its format" not in report(result)
+    assert "no condition scores above 0.1 on `vendor`" in section(report(result), "Limitations")
+    result["conditions"][1]["valid_json"] = 0.0
+    result["conditions"][2].update(valid_json=0.1)
+    text = report(result)
+    assert (
+        "over HTTP, zero-shot wrote valid JSON for 10.0%, and on those emails scores 0.713" in text
+    )
+    assert "untuned, zero-shot wrote valid JSON for 0.0%;" in text.replace("%.", "%;")
+    assert "no condition scores above 0.1" not in text
+
+
+def test_conventions_of_the_corpus_are_a_limitation():
+    """What a generator says only its examples teach is passed on, and nothing is made up."""
+    corpus = {**inputs(analysis()).corpus, "conventions": ["The scale of `x` | is ours."]}
+    part = section(report(corpus=corpus), "Limitations")
+    assert r"only examples teach.** The scale of \`x\` \| is ours." in part
+    assert "only examples teach" not in report()
+
+
+def test_hosted_models_get_their_own_words():
+    """With api=openai nothing may speak of the embedded server, and drift is a limitation."""
+    text = report(analysis(api_kind="openai"))
+    assert "transformers serve" not in text and "stand" not in section(text, "Limitations")
+    assert "Hosted models vary" in section(text, "Limitations")
+
+
+def test_unreviewed_counts_as_unreviewed():
+    """A sample nobody has read must not look accepted."""
+    review = {"sample": 100, "accepted": 0, "rejected": 0, "fixed": 0, "unreviewed": 100}
+    part = section(report(review=review), "Data")
+    assert "Nobody has reviewed" in part and "accepted" not in part
+    assert "97 are unreviewed" in section(report(), "Data")
+
+
+def test_single_seed_has_no_share_of_variance(tmp_path):
+    """With one seed the share is unknown, which is not 0%."""
+    result = analysis(seeds=(4,))
+    part = section(report(result), "What the intervals")
+    assert "cannot be told from one seed" in part and "which emails were drawn" not in part
+    assert "**One seed.**" in section(report(result), "Limitations")
+    write_report_figures(tmp_path, result, *tables(result), None, PLOTS)
+
+
+def test_seeds_that_differ_are_a_limitation():
+    """Where the seeds decide the score, the interval over emails alone is too narrow a promise."""
+    result = analysis()
+    assert "Trainings differ" not in report(result)
+    assert "76% comes from which emails were drawn, 19% from the seeds" in report(result)
+    result["lora"]["variance_shares"]["seeds"] = 0.7
+    part = section(report(result), "Limitations")
+    assert "score from 0.630 to 0.650" in part and "70% of the variance" in part
+
+
+def test_other_fields_need_no_change_of_code():
+    """Fields come from the analysis; the built-in task's names appear nowhere in report code."""
+    assert {"`vendor`", "`total_amount`", "`line_items`"} <= {
+        row[0] for row in rows(section(report(), "Where"), "field")
+    }
+    task = yaml.safe_load(Path("conf/task/support_emails.yaml").read_text())
+    names = list(task.get("task", task)["fields"])
+    assert len(names) == 6
+    for file in Path(markdown.__file__).parent.iterdir():
+        if file.is_file():
+            assert not [name for name in names if re.search(rf"\b{name}\b", file.read_text())], file
+
+
+def test_registration_is_not_claimed_but_pointed_to():
+    """When the claim was registered is git's to say, and changes between runs: not in the report."""
+    part = section(report(), "Hypothesis")
+    assert "ab" * 32 in part and "(provenance.json)" in part
+    assert [row[:2] for row in rows(part, "clause")] == [
+        ["accuracy", "**holds**"],
+        ["break even", "**fails**"],
+    ]
+
+
+class Page(HTMLParser):
+    """Tags, their addresses and the visible text of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.loaded: list[str] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        for key, value in attrs:
+            assert not key.startswith("on"), f"{tag} {key}"
+            if key in ("src", "srcset", "poster", "data") or (key == "href" and tag != "a"):
+                self.loaded.append(value)
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_page_loads_nothing_and_runs_nothing(figures):
+    """The page opens the same without a network, and an email cannot act on its reader."""
+    text = report_html(report(), figures)
+    page = Page(text)
+    assert len(page.loaded) == len(FIGURES)
+    assert all(address.startswith("data:image/svg+xml;base64,") for address in page.loaded)
+    assert not {"script", "iframe", "link", "object", "base", "form"} & set(page.tags)
+    assert page.tags.count("img") == len(FIGURES)
+    assert "url(" not in text and "@import" not in text
+    # shown as text, to the letter
+    assert "<script>alert(1)</script>" in page.text and "onerror=alert(2)>" in page.text
+    assert "a|b 120" in page.text
+    assert "<title>Invoices to a 3-field record: fine-tune or call an API?</title>" in text
+
+
+def test_raw_html_in_markdown_is_text(figures):
+    """The page's own guard, should some text ever reach it unescaped."""
+    page = Page(report_html("# T\n\n<script>x</script>\n\na <img src=//e.example> b\n", figures))
+    assert not {"script", "img"} & set(page.tags) and "<script>x</script>" in page.text
+
+
+HOSTILE = [
+    "a | b",
+    "<script>x</script>",
+    "[x](javascript:alert(1))",
+    "![x](http://evil.example)",
+    "`code` **bold** _em_ ~~s~~",
+    "$a$ & &lt; \\ | \\|",
+    "two\nlines\n\n# heading",
+    "<http://evil.example>",
+]
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_labels_read_as_themselves(hostile, figures):
+    """A label from the config stands in one cell, neither Markdown nor HTML nor a new column."""
+    result = analysis()
+    result["conditions"][2]["label"] = hostile
+    text = report(result)
+    for row in rows(section(text, "Results"), "condition"):
+        assert len(row) == 10
+    page = Page(report_html(text, figures))
+    assert " ".join(hostile.split()) in page.text
+    assert page.tags.count("img") == len(FIGURES) and "script" not in page.tags
+
+
+@pytest.mark.parametrize("hostile", ["```\n# out", "````", "a\u2028# b", "~~~\n</code></pre>\n"])
+def test_nothing_in_an_email_ends_its_block(hostile, figures):
+    """An email that holds fences of its own stays inside one code block."""
+    result = analysis()
+    result["examples"]["losses"] = [{**result["examples"]["wins"][0], "text": hostile}]
+    text = report_html(report(result), figures)
+    plain = report_html(report(), figures)
+    headings = re.compile(r"<h\d")
+    assert len(headings.findall(text)) == len(headings.findall(plain))
+    assert text.count("<pre>") == plain.count("<pre>") + 2
+
+
+def test_two_runs_give_the_same_bytes(figures, tmp_path):
+    """Outputs of equal inputs are equal files, so that DVC sees no change where there is none."""
+    result = analysis()
+    write_report_figures(tmp_path, result, *tables(result), 100_000, PLOTS)
+    for name in FIGURES:
+        for kind in ("svg", "png"):
+            file = f"{name}.{kind}"
+            assert (tmp_path / file).read_bytes() == (figures / "figures" / file).read_bytes(), file
+    assert report() == report()
+    assert report_html(report(), figures) == report_html(report(), figures)
+
+
+def test_figures_are_whole_and_not_blank(figures):
+    """An SVG is well-formed and carries no date; a PNG shows more than a page of one colour."""
+    from PIL import Image
+
+    for name in FIGURES:
+        svg = (figures / "figures" / f"{name}.svg").read_text()
+        ElementTree.fromstring(svg)
+        assert "<dc:date>" not in svg
+        with Image.open(figures / "figures" / f"{name}.png") as image:
+            assert min(image.size) > 100 and len(image.convert("RGB").getcolors(2**24)) > 20
+
+
+def test_colours_tell_conditions_apart_and_keep():
+    """No condition comes near the tuned model's colour, and adding one recolours none."""
+    result = analysis()
+    first = looks(result["conditions"], PLOTS)
+    result["conditions"].append(condition("late", "Late", "api", 0.5, 0.1))
+    second = looks(result["conditions"], PLOTS)
+    assert {name: second[name] for name in first} == first
+    assert len({(look.color, look.marker) for look in second.values()}) == 5
+    assert len({look.marker for look in second.values()}) == 5
+    for color in ("#0072B2", "#D55E00", "#000000"):
+        plots = Plots(palette="colorblind", lora_color=color, dpi=60)
+        assert [look.color for look in looks(result["conditions"], plots).values()].count(
+            color
+        ) == 1
+
+
+def test_unknown_palette_is_one_clear_line():
+    """A misspelt palette names its key."""
+    with pytest.raises(UserError, match=r"^plots\.palette: expected .* found 'colorblnd'$"):
+        looks(analysis()["conditions"], Plots(palette="colorblnd", lora_color="#0072B2", dpi=60))
+
+
+def test_sweep_page(tmp_path):
+    """The page lists the trials it is given and names the best, beside the published sweep."""
+    ranks = [
+        {"r": r, "learning_rate": 0.001, "seed": 0, "emails": 32, "field_f1": f1, "valid_json": 1.0,
+         "strict": 0.0, "last_loss": 0.2} for r, f1 in ((8, 0.5381), (16, 0.5486))
+    ]  # fmt: skip
+    rates = [{**ranks[1], "learning_rate": 0.002, "field_f1": 0.6163}]
+    text = markdown.sweep_markdown(ranks, rates, rates[0])
+    assert [row[1:4] for row in rows(text, "sweep")] == [
+        ["8", "0.001", "0.538"],
+        ["16", "0.001", "0.549"],
+        ["16", "0.002", "0.616"],
+    ]
+    assert "rank 16 at learning rate 0.002" in text and "0.8083" in text
+    for folder in (tmp_path / "a", tmp_path / "b"):
+        folder.mkdir()
+        write_sweep_figure(folder, ranks, rates, PLOTS)
+    for kind in ("svg", "png"):
+        assert (tmp_path / f"a/sweep.{kind}").read_bytes() == (
+            tmp_path / f"b/sweep.{kind}"
+        ).read_bytes()
+
+
+def test_published_figures_are_those_of_the_publication():
+    """The published break-even volumes follow from the published costs."""
+    published = yaml.safe_load(markdown.PUBLISHED.read_text())
+    local = published["conditions"][0]["usd_per_1k"]
+    for row in published["conditions"][1:]:
+        saved = row["usd_per_1k"] - local
+        volume = 1000 * published["training_usd"] / saved
+        # its costs are printed to three digits: to within what rounding them can do
+        slack = 0.0006 / saved
+        assert row["break_even"] == pytest.approx(volume, rel=slack)
+    part = section(report(), "The published experiment")
+    assert "were not reproduced here" in part
+    found = {row[0]: row[1:] for row in rows(part, "figure")}
+    assert found["field F1, fine-tuned"] == ["0.766 [0.753, 0.779]", "0.634 [0.594, 0.674]"]
+
+
+@pytest.mark.parametrize(
+    "value, text",
+    [(None, "never"), (72_700_000, "72.7 million"), (999_999, "1 million"), (51_234, "51,200"),
+     (1.5e9, "1.5 billion"), (0, "0")],
+)  # fmt: skip
+def test_volumes_in_words(value, text):
+    """Volumes read as a person would say them, also at the edges of a unit."""
+    assert numbers.volume(value) == text
+
+
+def test_small_amounts_are_written_out():
+    """No exponent and no false zero in a price."""
+    assert [numbers.usd(v) for v in (0.0000123, 0.0711, 1.5, 1200.02)] == [
+        "0.0000123",
+        "0.0711",
+        "1.5",
+        "1,200",
+    ]
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+    return subprocess.run(
+        ["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def test_provenance_tells_when_the_hypothesis_was_registered(tmp_path):
+    """The registering commit is found, is earlier than the reported one, and edits show."""
+    claim = tmp_path / "conf/hypothesis/h1.yaml"
+    claim.parent.mkdir(parents=True)
+    claim.write_text("id: H1\n")
+    git(tmp_path, "init", "-q")
+    assert provenance(tmp_path)["git"] is None  # no commit yet
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-qm", "claim")
+    first = git(tmp_path, "rev-parse", "HEAD")
+    assert provenance(tmp_path)["git"]["hypothesis"]["before_head"] is False
+    (tmp_path / "train.py").write_text("")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-qm", "training")
+    (tmp_path / "metrics").mkdir()
+    (tmp_path / "metrics/analysis.json").write_text("{}")
+    state = provenance(tmp_path)["git"]
+    assert state["commit"] == git(tmp_path, "rev-parse", "HEAD")
+    assert (state["dirty"], state["changed"]) == (False, [])  # a result is no change of the source
+    assert (state["hypothesis"]["commit"], state["hypothesis"]["before_head"]) == (first, True)
+    claim.write_text("id: H2\n")
+    state = provenance(tmp_path)["git"]
+    assert (state["dirty"], state["changed"]) == (True, ["conf/hypothesis/h1.yaml"])
+    assert state["hypothesis"]["uncommitted"]
+
+
+def test_provenance_without_git(tmp_path, monkeypatch):
+    """An unpacked archive, or a machine without git, still gets its report."""
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert provenance(tmp_path)["git"] is None
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = provenance(tmp_path)
+    assert found["git"] is None and found["packages"]["matplotlib"][0].isdigit()
+    json.dumps(found, allow_nan=False)
+
+
+def test_environment_is_in_the_report():
+    """Package versions stand in the report itself."""
+    found = environment()
+    part = section(report(environment=found), "Reproducibility")
+    assert ["transformers", found["packages"]["transformers"]] in rows(part, "what")
