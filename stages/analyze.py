@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from lora_vs_api.config import Params
-from lora_vs_api.files import read_json, write_json, write_text
+from lora_vs_api.files import read_json, write_json, write_jsonl, write_text
 from lora_vs_api.report import analysis
 from lora_vs_api.report.summary import summary
 from lora_vs_api.stage import run_stage
@@ -100,6 +100,8 @@ def main(params: Params) -> None:
     }
     write_json("metrics/analysis.json", result)
     write_json("metrics/summary.json", summary(result))
+    passes = {f"lora-seed-{s}": scored for s, scored in zip(params.seeds, lora)} | baselines
+    write_jsonl("metrics/answers.jsonl", analysis.answer_table(rows, passes, names))
     for name, table in analysis.plot_tables(result, {"lora": lora, **_single(baselines)}).items():
         write_text(f"plots/{name}.csv", pd.DataFrame(table).to_csv(index=False))
 

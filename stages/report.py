@@ -35,7 +35,10 @@ def main(params: Params) -> None:
             "watts": params.economics.watts,
         },
         environment=environment(),
-        digests={f"metrics/{name}.json": file_sha256(f"metrics/{name}.json") for name in METRICS},
+        digests={
+            **{f"data/splits/{name}.jsonl": d for name, d in metrics["split"]["sha256"].items()},
+            **{f"metrics/{name}.json": file_sha256(f"metrics/{name}.json") for name in METRICS},
+        },
     )
     # only the seeds of this run: a seed taken out of the config may have left its file behind
     losses = {s: pd.read_csv(f"plots/loss/seed-{s}.csv") for s in metrics["analysis"]["seeds"]}

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 from lora_vs_api.config import Params
+from lora_vs_api.digests import file_sha256
 from lora_vs_api.files import write_json, write_jsonl
 from lora_vs_api.stage import run_stage
 from lora_vs_api.task.corpus import read_corpus
@@ -33,6 +34,7 @@ def main(params: Params) -> None:
     metrics["masked_sentence_overlap"] = round(masked_sentence_overlap(splits), 4)
     for name, split in splits.items():
         write_jsonl(f"data/splits/{name}.jsonl", split)
+    metrics["sha256"] = {name: file_sha256(f"data/splits/{name}.jsonl") for name in splits}
     write_json("metrics/split.json", metrics)
 
 

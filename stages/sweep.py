@@ -6,7 +6,7 @@ Beside ``select``, so that a trial that does not win reruns nothing of the repor
 from __future__ import annotations
 
 from lora_vs_api.config import Params
-from lora_vs_api.files import new_directory, write_text
+from lora_vs_api.files import new_directory, write_json, write_text
 from lora_vs_api.model.selection import best_trial, read_trials
 from lora_vs_api.report.figures import write_sweep_figure
 from lora_vs_api.report.markdown import sweep_markdown
@@ -19,6 +19,7 @@ def main(params: Params) -> None:
     rates = read_trials("lr_trial", params.sweep.learning_rates)
     with new_directory("report/figures-sweep") as folder:
         write_sweep_figure(folder, ranks, rates, params.plots)
+    write_json("metrics/sweep.json", ranks + rates)
     write_text("report/sweep.md", sweep_markdown(ranks, rates, best_trial(rates)))
 
 

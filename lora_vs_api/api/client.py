@@ -1,35 +1,54 @@
-"""Ask an OpenAI-compatible API, so that every scored answer is an answer.
+"""Ask an OpenAI-compatible API for many answers; each is a real answer or the call fails.
 
-The openai client's own retries are off: they happen inside the call and would be counted as
-latency. Here a failed attempt is retried within bounds, outside the timed part; what still
-fails, is refused or comes back empty ends the node with a list, and is never scored.
+The openai client does the talking. Its own retries are switched off, because they would hide
+inside the measured latency; the retries here wait outside of it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
-import openai
 from tqdm import tqdm
 
 from lora_vs_api.errors import UserError
-from lora_vs_api.task.prompt import Message
 
-# the longest a server's retry-after is honoured for, and the longest back-off, in seconds
-LONGEST_WAIT = 60.0
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from openai import APIStatusError, AsyncOpenAI
+
+Outcome = Literal["answered", "truncated", "refused", "filtered"]
+
+# 408 timeout, 409 lock, 429 rate limit; every 5xx besides
+RETRYABLE_STATUS = {408, 409, 429}
+LONGEST_BACKOFF_SECONDS = 30.0
+# a server that wants more patience than this has run out of quota: say so instead of sleeping
+LONGEST_RETRY_AFTER_SECONDS = 120.0
+# parameters of a request, and the key of ours that sets each; first match wins
+PARAMETER_KEYS = {
+    "temperature": "conditions.{name}.temperature",
+    "reasoning": "conditions.{name}.reasoning_effort",
+    "max_output_tokens": "evaluate.max_new_tokens",
+    "max_completion_tokens": "evaluate.max_new_tokens",
+    "model": "conditions.{name}.model",
+}
 
 
 @dataclass(frozen=True)
 class ApiCondition:
-    """What is asked of which model: everything besides the messages that decides an answer.
+    """How one condition asks: everything of a request but its messages.
 
-    ``temperature`` and ``reasoning_effort`` are sent only when they are not None: some models
-    reject one, some the other. ``endpoint`` is ``responses`` or, for servers without it, ``chat``.
+    ``temperature`` and ``reasoning_effort`` are sent only when set, since some models reject
+    them. ``name`` is the condition's key in ``conditions``, for messages to the user.
     """
 
     name: str
@@ -37,22 +56,28 @@ class ApiCondition:
     temperature: float | None
     reasoning_effort: str | None
     max_output_tokens: int
-    endpoint: str = "responses"
+    endpoint: Literal["responses", "chat"] = "responses"
 
 
 @dataclass(frozen=True)
 class Request:
+    """One question: chat messages (``role``, ``content``) under the id of its text."""
+
     id: str
-    messages: Sequence[Message]
+    messages: Sequence[Mapping[str, str]]
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer. ``latency_seconds`` is that of the attempt that succeeded, alone."""
+    """One answer as it is scored.
+
+    ``latency_seconds`` is that of the successful attempt alone; ``attempts`` counts it and the
+    failed ones before it. ``truncated`` means that the token limit cut the answer.
+    """
 
     id: str
     output: str
-    outcome: str
+    outcome: Outcome
     input_tokens: int
     output_tokens: int
     cached_input_tokens: int
@@ -60,248 +85,428 @@ class Answer:
     attempts: int
 
 
-class _Retry(Exception):
-    """An attempt that may succeed when made again."""
-
-    def __init__(self, reason: str, wait: float | None = None) -> None:
-        super().__init__(reason)
-        self.wait = wait
-
-
-class _Refused(Exception):
-    """The model declined; asking again would pay for another refusal."""
-
-
 def ask_all(
     requests: Sequence[Request],
     condition: ApiCondition,
     *,
     base_url: str,
-    api_key: str,
+    api_key: str | None,
     concurrency: int,
     timeout_seconds: float,
     max_attempts: int,
+    on_answer: Callable[[Answer], None] | None = None,
     first_wait: float = 1.0,
 ) -> list[Answer]:
-    """Ask every request and return the answers in their order.
+    """Ask every request and return the answers in the order of the requests.
+
+    Rate limits, server errors, lost connections, timeouts and empty output are retried after an
+    exponential back-off with jitter, or after what the server asks for. What no retry can mend
+    (a rejected key, model or parameter), or a request out of attempts, stops the call: no
+    attempt starts any more, those in flight are finished and handed to ``on_answer``.
 
     Args:
-        api_key: sent to ``base_url`` and nowhere else; never part of a message.
-        concurrency: requests in flight; latencies are comparable at 1.
-        timeout_seconds: bound on one attempt.
-        max_attempts: bound on the attempts for one request.
-        first_wait: seconds before the second attempt, doubled each time, with jitter.
+        base_url: with its ``/v1``.
+        api_key: None for a server that wants none; the environment's is not used then.
+        concurrency: requests in flight at most; latencies compare only at 1.
+        timeout_seconds: for one attempt, from the first byte sent to the last received.
+        max_attempts: for one request, the first included.
+        on_answer: called with each answer that is to be scored as soon as it is there.
+        first_wait: mean seconds before the second attempt; they double with each further one.
 
     Raises:
-        UserError: a setting the server rejects (naming the key to change), or a list of the
-            requests that had no answer after all attempts.
+        UserError: naming the key to change, or each request without an answer and its reason.
+            It never holds the API key.
     """
-    return asyncio.run(
-        _ask_all(
-            requests,
-            condition,
-            base_url,
-            api_key,
-            concurrency,
-            timeout_seconds,
-            max_attempts,
-            first_wait,
-        )  # fmt: skip
+    work = _ask_all(
+        requests,
+        condition,
+        base_url=base_url,
+        api_key=api_key,
+        concurrency=concurrency,
+        timeout_seconds=timeout_seconds,
+        max_attempts=max_attempts,
+        on_answer=on_answer,
+        first_wait=first_wait,
     )
+    return asyncio.run(work)
 
 
 async def _ask_all(
-    requests, condition, base_url, api_key, concurrency, timeout_seconds, max_attempts, first_wait
+    requests: Sequence[Request],
+    condition: ApiCondition,
+    *,
+    base_url: str,
+    api_key: str | None,
+    concurrency: int,
+    timeout_seconds: float,
+    max_attempts: int,
+    on_answer: Callable[[Answer], None] | None,
+    first_wait: float,
 ) -> list[Answer]:
-    gate = asyncio.Semaphore(concurrency)
-    failures: list[str] = []
-    jitter = random.Random(0)
-    async with openai.AsyncOpenAI(
-        base_url=base_url, api_key=api_key, max_retries=0, timeout=timeout_seconds
-    ) as client:
-        with tqdm(total=len(requests), desc=condition.name, unit="request") as progress:
+    from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
-            async def one(request: Request) -> Answer | None:
-                async with gate:
-                    try:
-                        return await _with_retries(
-                            client, request, condition, max_attempts, first_wait, jitter
-                        )
-                    except (_Retry, _Refused) as error:
-                        failures.append(f"{request.id}: {error}")
-                        return None
-                    finally:
-                        progress.update()
+    _check_key(api_key)
+    # a proxy named by the environment is for the hosted API, never for a server on loopback
+    http_client = DefaultAsyncHttpxClient(trust_env=not _is_loopback(base_url))
+    answers: dict[str, Answer] = {}
+    failures: dict[str, str] = {}
+    fatal: list[UserError] = []
+    stop = asyncio.Event()
+    pending = iter(requests)
 
-            tasks = [asyncio.create_task(one(request)) for request in requests]
-            try:
-                answers = await asyncio.gather(*tasks)
-            except BaseException:
-                # a setting is wrong: what is queued would only be rejected too
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
-                raise
+    with tqdm(total=len(requests), desc=condition.name, unit="email") as bar:
+        retries = 0
+
+        def on_retry() -> None:
+            nonlocal retries
+            retries += 1
+            bar.set_postfix(retries=retries)
+
+        async def work(client: AsyncOpenAI) -> None:
+            for request in pending:
+                try:
+                    answer = await _ask(
+                        client, request, condition, timeout_seconds, max_attempts,
+                        first_wait, stop, on_retry,
+                    )  # fmt: skip
+                except _NoAnswer as error:
+                    failures[request.id] = error.reason
+                    stop.set()
+                except UserError as error:
+                    fatal.append(error)
+                    stop.set()
+                else:
+                    if answer is not None:
+                        answers[request.id] = answer
+                        bar.update()
+                        if on_answer and answer.outcome in ("answered", "truncated"):
+                            on_answer(answer)
+                if stop.is_set():
+                    return
+
+        async with AsyncOpenAI(
+            base_url=base_url,
+            # the client would take OPENAI_API_KEY for None
+            api_key=api_key or "none",
+            max_retries=0,
+            timeout=timeout_seconds,
+            http_client=http_client,
+        ) as client:
+            await asyncio.gather(*(work(client) for _ in range(min(concurrency, len(requests)))))
+
+    if fatal:
+        raise UserError(_redact(str(fatal[0]), api_key))
+    for answer in answers.values():
+        if answer.outcome == "refused":
+            failures[answer.id] = f"refused: {_short(answer.output)}"
+        elif answer.outcome == "filtered":
+            failures[answer.id] = "stopped by the content filter"
     if failures:
-        shown = "; ".join(sorted(failures)[:5])
-        more = f" and {len(failures) - 5} more" if len(failures) > 5 else ""
-        raise UserError(
-            f"{condition.name}: {len(failures)} of {len(requests)} requests have no answer: "
-            f"{shown}{more}. Nothing was scored; run again, or raise api.max_attempts or "
-            "api.timeout_seconds"
-        )
-    return [answer for answer in answers if answer is not None]
+        raise UserError(_redact(_failure_message(condition, requests, answers, failures), api_key))
+    return [answers[request.id] for request in requests]
 
 
-async def _with_retries(
-    client: openai.AsyncOpenAI,
+class _NoAnswer(Exception):
+    """An attempt, or all of them, gave no answer, for ``reason``; ``wait`` as the server asked."""
+
+    def __init__(self, reason: str, wait: float | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.wait = wait
+
+
+@dataclass(frozen=True)
+class _Reply:
+    """What one successful attempt brought."""
+
+    output: str
+    outcome: Outcome
+    input_tokens: int
+    output_tokens: int
+    cached_input_tokens: int
+
+
+async def _ask(
+    client: AsyncOpenAI,
     request: Request,
     condition: ApiCondition,
+    timeout_seconds: float,
     max_attempts: int,
     first_wait: float,
-    jitter: random.Random,
-) -> Answer:
+    stop: asyncio.Event,
+    on_retry: Callable[[], None],
+) -> Answer | None:
+    """Attempts until one succeeds; None when the call was stopped between two of them."""
     for attempt in range(1, max_attempts + 1):
+        started = time.perf_counter()
         try:
-            return await _attempt(client, request, condition, attempt)
-        except _Retry as error:
+            reply = await _attempt(client, request, condition, timeout_seconds)
+        except _NoAnswer as error:
             if attempt == max_attempts:
-                plural = "s" if attempt > 1 else ""
-                raise _Retry(f"{error} ({attempt} attempt{plural})") from None
-            wait = error.wait
-            if wait is None:
-                wait = first_wait * 2 ** (attempt - 1) * (0.5 + jitter.random())
-            await asyncio.sleep(min(wait, LONGEST_WAIT))
-    raise AssertionError("max_attempts is at least 1")
+                tries = "1 attempt" if attempt == 1 else f"{attempt} attempts"
+                raise _NoAnswer(f"{error.reason} ({tries})") from None
+            if error.wait is not None and error.wait > LONGEST_RETRY_AFTER_SECONDS:
+                raise _NoAnswer(
+                    f"{error.reason} (asked to wait {error.wait:.0f} s, more than the "
+                    f"{LONGEST_RETRY_AFTER_SECONDS:.0f} s this waits)"
+                ) from None
+            on_retry()
+            wait = min(first_wait * 2 ** (attempt - 1), LONGEST_BACKOFF_SECONDS)
+            # spread, so that requests that failed together do not return together
+            wait *= random.uniform(0.5, 1.5)
+            if error.wait is not None:
+                wait = error.wait + min(wait, 1.0) * 0.5
+            try:
+                await asyncio.wait_for(stop.wait(), wait)
+                return None
+            except TimeoutError:
+                continue
+        latency = time.perf_counter() - started
+        return Answer(
+            id=request.id,
+            output=reply.output,
+            outcome=reply.outcome,
+            input_tokens=reply.input_tokens,
+            output_tokens=reply.output_tokens,
+            cached_input_tokens=reply.cached_input_tokens,
+            latency_seconds=latency,
+            attempts=attempt,
+        )
+    raise ValueError(f"max_attempts: expected at least 1, found {max_attempts}")
 
 
 async def _attempt(
-    client: openai.AsyncOpenAI, request: Request, condition: ApiCondition, attempt: int
-) -> Answer:
-    started = time.perf_counter()
+    client: AsyncOpenAI, request: Request, condition: ApiCondition, timeout_seconds: float
+) -> _Reply:
+    import openai
+
+    send = _send_chat if condition.endpoint == "chat" else _send_responses
     try:
-        if condition.endpoint == "responses":
-            fields = await _ask_responses(client, request, condition)
-        else:
-            fields = await _ask_chat(client, request, condition)
-    except openai.APITimeoutError:
-        raise _Retry("timed out") from None
-    except openai.APIConnectionError as error:
-        reason = type(error.__cause__).__name__ if error.__cause__ else "no reason given"
-        raise _Retry(f"connection failed ({reason})") from None
+        # the client's own timeout restarts with every byte; a slow drip would never end
+        async with asyncio.timeout(timeout_seconds):
+            reply = await send(client, request, condition)
+    except (TimeoutError, openai.APITimeoutError):
+        raise _NoAnswer(f"no answer within {timeout_seconds:g} s") from None
     except openai.APIStatusError as error:
-        raise _explained(error, condition) from None
-    except (openai.APIResponseValidationError, ValueError) as error:
-        # a body cut off in the middle, or not what the API promises
-        raise _Retry(f"unreadable answer ({type(error).__name__})") from None
-    seconds = time.perf_counter() - started
-    if not fields["output"].strip() and fields["outcome"] == "answered":
-        raise _Retry("empty answer")
-    return Answer(id=request.id, latency_seconds=seconds, attempts=attempt, **fields)
+        raise _diagnose(error, request, condition, str(client.base_url)) from None
+    except openai.APIConnectionError as error:
+        cause = error.__cause__ or error
+        raise _NoAnswer(f"connection failed: {type(cause).__name__} {cause}".rstrip()) from None
+    except (openai.APIResponseValidationError, json.JSONDecodeError):
+        raise _NoAnswer("the answer is not valid JSON") from None
+    except openai.APIError as error:
+        raise _NoAnswer(_short(error.message)) from None
+    if not reply.output.strip() and reply.outcome == "answered":
+        raise _NoAnswer("empty output")
+    return reply
 
 
-async def _ask_responses(
-    client: openai.AsyncOpenAI, request: Request, condition: ApiCondition
-) -> dict[str, Any]:
+async def _send_responses(client: AsyncOpenAI, request: Request, condition: ApiCondition) -> _Reply:
+    options: dict[str, Any] = {}
+    if condition.temperature is not None:
+        options["temperature"] = condition.temperature
+    if condition.reasoning_effort is not None:
+        options["reasoning"] = {"effort": condition.reasoning_effort}
     response = await client.responses.create(
         model=condition.model,
-        input=list(request.messages),
+        # the system turn as a message, not as `instructions`: it is the prompt of the others
+        input=[dict(message) for message in request.messages],
         max_output_tokens=condition.max_output_tokens,
-        temperature=openai.omit if condition.temperature is None else condition.temperature,
-        reasoning=openai.omit
-        if condition.reasoning_effort is None
-        else {"effort": condition.reasoning_effort},
-        store=False,
-        # some servers stream unless told not to
+        # transformers serve streams unless told otherwise
         stream=False,
+        # nobody asked the customers whether the provider may keep their emails
+        store=False,
+        **options,
     )
-    for item in response.output:
-        for part in getattr(item, "content", None) or []:
-            if part.type == "refusal":
-                raise _Refused("refused by the model")
+    if getattr(response, "object", None) != "response":
+        raise _NoAnswer("the answer is not a response of the Responses API")
+    if response.usage is None:
+        raise _NoAnswer("the server reports no token usage, which the costs need")
+    refusals = [
+        part.refusal
+        for item in response.output
+        if item.type == "message"
+        for part in item.content
+        if part.type == "refusal"
+    ]
     reason = response.incomplete_details.reason if response.incomplete_details else None
-    if response.status == "failed" or reason == "content_filter":
-        raise _Refused("stopped by the content filter" if reason else "the server failed it")
-    usage = response.usage
-    if usage is None:
-        raise _Retry("answer without token counts")
-    details = usage.input_tokens_details
-    return {
-        "output": response.output_text,
-        "outcome": _outcome(reason == "max_output_tokens", usage.output_tokens, condition),
-        "input_tokens": usage.input_tokens,
-        "output_tokens": usage.output_tokens,
-        "cached_input_tokens": details.cached_tokens if details else 0,
-    }
+    output = response.output_text
+    outcome: Outcome = "answered"
+    if refusals:
+        outcome, output = "refused", " ".join(refusals)
+    elif response.status == "incomplete" and reason == "content_filter":
+        outcome = "filtered"
+    elif response.status == "incomplete" and reason == "max_output_tokens":
+        outcome = "truncated"
+    elif response.status not in ("completed", None):
+        detail = response.error.message if response.error else reason
+        raise _NoAnswer(f"status {response.status}: {_short(str(detail))}")
+    elif response.usage.output_tokens >= condition.max_output_tokens:
+        # transformers serve calls every answer completed
+        outcome = "truncated"
+    details = response.usage.input_tokens_details
+    return _Reply(
+        output=output,
+        outcome=outcome,
+        input_tokens=response.usage.input_tokens,
+        output_tokens=response.usage.output_tokens,
+        cached_input_tokens=(details.cached_tokens if details else None) or 0,
+    )
 
 
-async def _ask_chat(
-    client: openai.AsyncOpenAI, request: Request, condition: ApiCondition
-) -> dict[str, Any]:
+async def _send_chat(client: AsyncOpenAI, request: Request, condition: ApiCondition) -> _Reply:
+    options: dict[str, Any] = {}
+    if condition.temperature is not None:
+        options["temperature"] = condition.temperature
+    if condition.reasoning_effort is not None:
+        options["reasoning_effort"] = condition.reasoning_effort
     response = await client.chat.completions.create(
         model=condition.model,
-        messages=list(request.messages),
+        messages=[dict(message) for message in request.messages],
         max_completion_tokens=condition.max_output_tokens,
-        temperature=openai.omit if condition.temperature is None else condition.temperature,
-        reasoning_effort=openai.omit
-        if condition.reasoning_effort is None
-        else condition.reasoning_effort,
         stream=False,
+        **options,
     )
-    choice, usage = response.choices[0], response.usage
-    if choice.message.refusal or choice.finish_reason == "content_filter":
-        raise _Refused("refused by the model")
-    if usage is None:
-        raise _Retry("answer without token counts")
-    details = usage.prompt_tokens_details
-    return {
-        "output": choice.message.content or "",
-        "outcome": _outcome(choice.finish_reason == "length", usage.completion_tokens, condition),
-        "input_tokens": usage.prompt_tokens,
-        "output_tokens": usage.completion_tokens,
-        "cached_input_tokens": (details.cached_tokens or 0) if details else 0,
-    }
+    if not getattr(response, "choices", None):
+        raise _NoAnswer("the answer is not a chat completion")
+    if response.usage is None:
+        raise _NoAnswer("the server reports no token usage, which the costs need")
+    choice = response.choices[0]
+    output = choice.message.content or ""
+    outcome: Outcome = "answered"
+    if choice.message.refusal:
+        outcome, output = "refused", choice.message.refusal
+    elif choice.finish_reason == "content_filter":
+        outcome = "filtered"
+    elif choice.finish_reason == "length":
+        outcome = "truncated"
+    details = response.usage.prompt_tokens_details
+    return _Reply(
+        output=output,
+        outcome=outcome,
+        input_tokens=response.usage.prompt_tokens,
+        output_tokens=response.usage.completion_tokens,
+        cached_input_tokens=(details.cached_tokens if details else None) or 0,
+    )
 
 
-def _outcome(declared: bool, output_tokens: int, condition: ApiCondition) -> str:
-    # `transformers serve` calls an answer that ran into the limit completed all the same
-    return "truncated" if declared or output_tokens >= condition.max_output_tokens else "answered"
-
-
-def _explained(error: openai.APIStatusError, condition: ApiCondition) -> Exception:
-    """A status turned into a retry, or into an error that names the key to change."""
-    key, status = f"conditions.{condition.name}", error.status_code
-    if status in (408, 409, 429) or status >= 500:
-        body = error.body if isinstance(error.body, dict) else {}
-        if body.get("code") == "insufficient_quota":
-            return UserError(f"{key}: the account has no quota left; nothing was scored")
-        return _Retry(f"HTTP {status}", _retry_after(error))
+def _diagnose(
+    error: APIStatusError, request: Request, condition: ApiCondition, base_url: str
+) -> _NoAnswer | UserError:
+    """An HTTP error status as something to retry, or as the key that has to change."""
+    status, text = error.status_code, _server_message(error)
+    body = error.body if isinstance(error.body, dict) else {}
+    if body.get("code") == "insufficient_quota":
+        return UserError(f"the account's quota at {base_url} is used up ({status}): {text}")
+    if status in RETRYABLE_STATUS or status >= 500:
+        return _NoAnswer(f"status {status}: {text}", _retry_after(error.response.headers))
     if status == 401:
+        # without the server's text, which may quote the key
         return UserError(
-            f"{key}: the server rejects the key (HTTP 401); set the variable named by api.key_env"
+            f"api.key_env: {base_url} rejects the API key (401); "
+            "expected the environment variable it names to hold a valid key"
         )
-    if status in (403, 404):
+    if status == 403:
+        return UserError(f"api.key_env: {base_url} forbids this with that key (403): {text}")
+    names_model = body.get("code") == "model_not_found" or condition.model in text
+    if status == 404 and not names_model:
         return UserError(
-            f"{key}.model: the server gives no access to {condition.model!r} (HTTP {status})"
+            f"api.base_url: {base_url} has no {condition.endpoint} endpoint (404): {text}; expected "
+            "the address of an OpenAI-compatible API with its /v1 (or another api.endpoint)"
         )
-    message = str((error.body or {}).get("message", "")) if isinstance(error.body, dict) else ""
-    for setting in ("temperature", "reasoning"):
-        if setting in message.lower():
-            name = "reasoning_effort" if setting == "reasoning" else setting
-            return UserError(
-                f"{key}.{name}: rejected by {condition.model}; set it to null to send none"
-            )
-    return UserError(
-        f"{key}: the server rejects the request (HTTP {status}): {message or 'no reason'}"
+    if status == 404:
+        return UserError(
+            f"conditions.{condition.name}.model: {base_url} does not know the model "
+            f"{condition.model!r} (404): {text}"
+        )
+    parameter = str(body.get("param") or "")
+    rejected = next((name for name in PARAMETER_KEYS if parameter.startswith(name)), None)
+    if rejected is None and not parameter:
+        rejected = next((name for name in PARAMETER_KEYS if name in text.lower()), None)
+        if rejected is None or rejected == "model":
+            # "model" is in many messages: only its name there means that it is to blame
+            rejected = "model" if f"'{condition.model}'" in text else None
+    if rejected is None:
+        return UserError(
+            f"conditions.{condition.name}: {base_url} rejects request {request.id} "
+            f"({status}): {text}"
+        )
+    key = PARAMETER_KEYS[rejected].format(name=condition.name)
+    hint = "; null sends none" if rejected in ("temperature", "reasoning") else ""
+    return UserError(f"{key}: {base_url} rejects it ({status}): {text}{hint}")
+
+
+def _server_message(error: APIStatusError) -> str:
+    """What the server says is wrong; APIs differ in where they say it."""
+    body = error.body
+    if isinstance(body, dict):
+        body = body.get("message") or body.get("detail") or body.get("error") or body
+    return _short(str(body or error.message))
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds from ``retry-after-ms``, or ``retry-after`` as seconds or as a date (RFC 9110)."""
+    for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        value = headers.get(name)
+        if value is None:
+            continue
+        try:
+            return max(0.0, float(value) / unit)
+        except ValueError:
+            pass
+        try:
+            moment = parsedate_to_datetime(value)
+        except ValueError:
+            continue
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+    return None
+
+
+def _failure_message(
+    condition: ApiCondition,
+    requests: Sequence[Request],
+    answers: Mapping[str, Answer],
+    failures: Mapping[str, str],
+    shown: int = 10,
+) -> str:
+    def parts() -> Iterator[str]:
+        order = [request.id for request in requests if request.id in failures]
+        for identity in order[:shown]:
+            yield f"{identity}: {failures[identity]}"
+        if len(order) > shown:
+            yield f"and {len(order) - shown} more"
+
+    asked = len(answers.keys() | failures.keys())
+    rest = f", {len(requests) - asked} not asked to the end" if asked < len(requests) else ""
+    return (
+        f"conditions.{condition.name}: {len(failures)} of {len(requests)} requests got no answer "
+        f"to score{rest}: {'; '.join(parts())}"
     )
 
 
-def _retry_after(error: openai.APIStatusError) -> float | None:
-    """Seconds the server asks to wait, where it says."""
-    headers = error.response.headers
-    for name, unit in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
-        try:
-            return max(float(headers[name]) * unit, 0.0)
-        except (KeyError, ValueError):
-            continue
-    return None
+def _check_key(api_key: str | None) -> None:
+    """A key that cannot be sent would turn up in the HTTP library's complaint about it."""
+    if api_key is not None and not (
+        api_key.isascii() and api_key.isprintable() and " " not in api_key
+    ):
+        raise UserError(
+            "api.key_env: the key holds characters that no API key has; "
+            "expected printable ASCII without spaces or line breaks"
+        )
+
+
+def _redact(text: str, api_key: str | None) -> str:
+    return text.replace(api_key, "[API key]") if api_key else text
+
+
+def _short(text: str, length: int = 300) -> str:
+    """``text`` on one line, its end cut off where it is long."""
+    text = " ".join(text.split())
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.")

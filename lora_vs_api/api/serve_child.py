@@ -1,27 +1,72 @@
-"""`transformers serve`, in a process that dies with the one that started it.
+"""The process behind `lora_vs_api.api.local_server`: transformers' own server, tied to its parent.
 
-Standard input is a pipe whose other end the node keeps. However the node ends, killed with
-SIGKILL included, the pipe closes and this process leaves.
+Not meant to be started by hand. Its stdin is a pipe of which the parent keeps the other end, so
+end-of-file there means that the parent is done or dead, whatever it died of; the process then
+ends at once. Once the server listens, its port is written to the file ``.port``.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
+import shutil
 import sys
 import threading
+from pathlib import Path
 
-
-def _leave_with_parent() -> None:
-    sys.stdin.buffer.read()
-    os._exit(0)
+PORT_FILE = ".port"
 
 
 def main() -> None:
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
-    from transformers.cli.transformers import main as transformers_main
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="scratch folder; removed when the process ends")
+    parser.add_argument("model", help="name in `folder` of the link to the model's directory")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--dtype", required=True)
+    parser.add_argument("--device", required=True)
+    parser.add_argument("--continuous-batching", action="store_true")
+    arguments = parser.parse_args()
+    # before the slow imports: a parent that dies during them must not leave this process behind
+    threading.Thread(target=_end_with_parent, args=(arguments.folder,), daemon=True).start()
 
-    sys.argv = ["transformers", "serve", *sys.argv[1:]]
-    transformers_main()
+    # from_pretrained takes an existing relative path for what it is; so the name that requests
+    # give is the name of a link here, and no hub is asked
+    os.chdir(arguments.folder)
+    _announce_port()
+    from transformers.cli.serve import Serve
+
+    # not through the command line's main(), which asks PyPI for a newer release
+    Serve(
+        force_model=arguments.model,
+        host="127.0.0.1",
+        port=arguments.port,
+        dtype=arguments.dtype,
+        device=arguments.device,
+        continuous_batching=arguments.continuous_batching,
+        trust_remote_code=False,
+    )
+
+
+def _end_with_parent(folder: Path) -> None:
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
+    shutil.rmtree(folder, ignore_errors=True)
+    # not sys.exit: that would wait for a generation that nobody reads any more
+    os._exit(0)
+
+
+def _announce_port() -> None:
+    """Have uvicorn write down the port it got: chosen by the kernel, so never taken meanwhile."""
+    import uvicorn
+
+    class AnnouncingServer(uvicorn.Server):
+        async def startup(self, sockets: list | None = None) -> None:
+            await super().startup(sockets)
+            port = self.servers[0].sockets[0].getsockname()[1]
+            Path(PORT_FILE + ".new").write_text(str(port))
+            os.replace(PORT_FILE + ".new", PORT_FILE)
+
+    uvicorn.Server = AnnouncingServer
 
 
 if __name__ == "__main__":

@@ -31,7 +31,6 @@ from lora_vs_api.model.loading import Runtime, load_base, load_tokenizer
 from lora_vs_api.task.prompt import completion, messages
 from lora_vs_api.task.schema import Field
 
-
 # trl still reads an attribute that transformers has renamed; nothing a user could act on
 warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
 

@@ -25,7 +25,7 @@ def report_html(markdown: str, figures: str | Path) -> str:
         UserError: a figure is not there.
     """
     # raw HTML stays text, and a bare address does not become a link
-    reader = MarkdownIt("commonmark", {"html": True}).enable("table")
+    reader = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = reader.parse(markdown)
     title = "Report"
     for index, token in enumerate(tokens):

@@ -26,6 +26,13 @@ MONTHS = (
     "January", "February", "March", "April", "May", "June", "July",
     "August", "September", "October", "November", "December",
 )  # fmt: skip
+# what only examples tell, said in the report as a limitation of the comparison
+CONVENTIONS = (
+    "The base value of urgency for each situation is this corpus's own scale; the instruction "
+    "does not state it.",
+    "The wording of primary_request is one fixed phrase for each request; a paraphrase counts as "
+    "wrong.",
+)
 # tries at a text not seen yet before the templates count as used up
 TRIES = 1000
 
@@ -336,7 +343,8 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     Returns:
         ``emails``, ``categories`` and ``sentiments`` (counts by name, in the templates' order),
         ``near_duplicates`` (see `near_duplicates`) and ``words_mean`` (whitespace-separated words
-        per email, subject and signature included, to one decimal).
+        per email, subject and signature included, to one decimal), and ``conventions``, what no
+        reader of one email could know.
     """
     texts = [row["text"] for row in rows]
     categories = Counter(row["record"]["issue_category"] for row in rows)
@@ -347,6 +355,7 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "sentiments": {name: sentiments[name] for name in SENTIMENTS},
         "near_duplicates": near_duplicates(texts),
         "words_mean": round(sum(len(text.split()) for text in texts) / len(texts), 1),
+        "conventions": list(CONVENTIONS),
     }
 
 

@@ -1,0 +1,268 @@
+"""The embedded API: answers like the model itself, ends with whoever started it, fails in one line."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from lora_vs_api.api.client import ApiCondition, Request, ask_all
+from lora_vs_api.api.local_server import serve
+from lora_vs_api.errors import UserError
+from tests.tiny_model import build_tiny_model
+
+ROOT = Path(__file__).resolve().parent.parent
+KEY = "sk-planted-0123456789abcdef"
+NAME = "owner/Tiny-Chat"
+PROMPTS = [
+    [{"role": "system", "content": "Extract."}, {"role": "user", "content": "My order is late"}],
+    [
+        {"role": "system", "content": "Extract a record.\nOne line."},
+        {"role": "user", "content": "  charged twice — é ✓ "},
+        {"role": "assistant", "content": '{"urgency": 3}'},
+        {"role": "user", "content": "I cannot log in"},
+    ],
+]
+LIMIT = 12
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return build_tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def server(tiny, tmp_path_factory):
+    """One server for the tests that only ask; a key is planted where the node would have one."""
+    log = tmp_path_factory.mktemp("log") / "serve.log"
+    before = os.environ.get("OPENAI_API_KEY")
+    os.environ["OPENAI_API_KEY"] = KEY
+    try:
+        with serve(tiny, NAME, device="cpu", dtype="float32", log=log) as url:
+            yield url, log
+    finally:
+        if before is None:
+            del os.environ["OPENAI_API_KEY"]
+        else:
+            os.environ["OPENAI_API_KEY"] = before
+
+
+def ask(url, endpoint="responses", model=NAME):
+    return ask_all(
+        [Request(f"email-{i}", prompt) for i, prompt in enumerate(PROMPTS)],
+        ApiCondition("tiny", model, 0.0, None, LIMIT, endpoint),
+        base_url=url,
+        api_key=None,
+        concurrency=1,
+        timeout_seconds=60,
+        max_attempts=1,
+    )
+
+
+def wait_for(condition, seconds=15.0):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.05)
+    raise AssertionError(f"not within {seconds} s")
+
+
+def is_up(url):
+    try:
+        with urllib.request.urlopen(url.removesuffix("/v1") + "/health", timeout=2) as response:
+            return response.status == 200
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("endpoint", ["responses", "chat"])
+def test_the_served_model_gets_the_prompt_of_the_local_one(server, tiny, endpoint):
+    """Same tokens in, same tokens out: the comparison with local conditions rests on it."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny, local_files_only=True)
+    model = AutoModelForCausalLM.from_pretrained(tiny, local_files_only=True)
+    answers = ask(server[0], endpoint)
+    assert answers[0].output != answers[1].output
+    for prompt, answer in zip(PROMPTS, answers, strict=True):
+        ids = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=False)
+        new = model.generate(torch.tensor([ids]), max_new_tokens=LIMIT, do_sample=False)[
+            0, len(ids) :
+        ]
+        assert answer.input_tokens == len(ids)
+        assert answer.output_tokens == len(new)
+        assert answer.output == tokenizer.decode(new, skip_special_tokens=True)
+        # the server says completed, though the limit cut the answer
+        assert answer.outcome == "truncated"
+
+
+def test_another_models_name_is_refused(server):
+    """A condition cannot be answered by a model it does not name."""
+    with pytest.raises(UserError, match=r"conditions\.tiny\.model"):
+        ask(server[0], model="gpt-mini")
+
+
+def test_the_server_has_no_key_and_no_hub(server):
+    """The process that serves weights is given no secret; its log shows none."""
+    pid = next(
+        int(entry.name)
+        for entry in Path("/proc").iterdir()
+        if entry.name.isdigit() and _is_server(entry)
+    )
+    environment = Path(f"/proc/{pid}/environ").read_bytes().decode()
+    assert KEY not in environment and "HF_HUB_OFFLINE=1" in environment
+    assert KEY not in server[1].read_text()
+
+
+def _is_server(entry: Path) -> bool:
+    try:
+        command = (entry / "cmdline").read_bytes()
+        parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+    except (OSError, ValueError):
+        return False
+    return b"lora_vs_api.api.serve_child" in command and parent == os.getpid()
+
+
+@pytest.mark.parametrize(
+    "ending", ["normal", "interrupt", pytest.param("error", marks=pytest.mark.slow)]
+)
+def test_the_server_ends_with_the_block(tiny, tmp_path, ending):
+    """No way out of the block leaves a process behind; meanwhile it is on the configured port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    errors = {"error": ValueError, "interrupt": KeyboardInterrupt}
+    seen = []
+
+    def use():
+        with serve(
+            tiny, NAME, device="cpu", dtype="float32", port=port, log=tmp_path / "log"
+        ) as url:
+            seen.append(url)
+            assert url == f"http://127.0.0.1:{port}/v1" and is_up(url)
+            if ending in errors:
+                raise errors[ending]
+
+    if ending in errors:
+        with pytest.raises(errors[ending]):
+            use()
+    else:
+        use()
+    assert seen and not is_up(seen[0])
+
+
+@pytest.mark.parametrize("moment", ["starting", "serving"])
+def test_a_killed_node_takes_its_server_along(tiny, tmp_path, moment):
+    """SIGKILL leaves the node no chance to clean up; the server notices all the same."""
+    node = subprocess.Popen(
+        [
+            sys.executable, "-c",
+            "import sys, time\n"
+            "from lora_vs_api.api.local_server import serve\n"
+            "with serve(sys.argv[1], 'Tiny', device='cpu', dtype='float32', log=sys.argv[2]) as url:\n"
+            "    print(url, flush=True)\n"
+            "    time.sleep(60)\n",
+            str(tiny), str(tmp_path / "log"),
+        ],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )  # fmt: skip
+
+    def child():
+        listed = Path(f"/proc/{node.pid}/task/{node.pid}/children")
+        return listed.read_text().split() if listed.exists() else []
+
+    try:
+        server = int(wait_for(child)[0])
+        if moment == "serving":
+            assert is_up(node.stdout.readline().strip())
+    finally:
+        node.send_signal(signal.SIGKILL)
+        node.wait()
+    wait_for(lambda: not Path(f"/proc/{server}").exists())
+    # nor does the scratch folder stay
+    wait_for(lambda: not list(tmp_path.glob("lora-vs-api-*")))
+
+
+def test_a_port_that_is_taken_is_named(tiny, tmp_path):
+    """The key to change is in the message, before any model is loaded."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with (
+            pytest.raises(UserError, match=rf"^api\.port: .*{port}"),
+            serve(tiny, NAME, device="cpu", dtype="float32", port=port, log=tmp_path / "log"),
+        ):
+            raise AssertionError("served on a port that is taken")
+    assert not (tmp_path / "log").exists()
+
+
+def test_a_path_without_a_model_is_named(tmp_path):
+    """A wrong path fails before a process starts."""
+    with (
+        pytest.raises(UserError, match=r"nowhere: no model to serve there"),
+        serve(tmp_path / "nowhere", NAME, device="cpu", dtype="float32", log=tmp_path / "log"),
+    ):
+        raise AssertionError("served nothing")
+    assert not (tmp_path / "log").exists()
+
+
+def test_weights_that_cannot_be_loaded_end_in_the_log(tiny, tmp_path):
+    """A broken file is one line with the end of the server's log, not a timeout."""
+    broken = tmp_path / "broken"
+    shutil.copytree(tiny, broken)
+    (broken / "model.safetensors").write_bytes(b"not safetensors")
+    with (
+        pytest.raises(UserError, match=r"ended with exit code 1 .*SafetensorError") as failure,
+        serve(broken, NAME, device="cpu", dtype="float32", log=tmp_path / "log"),
+    ):
+        raise AssertionError("served broken weights")
+    assert "\n" not in str(failure.value)
+
+
+def test_a_server_that_is_not_healthy_in_time(tiny, tmp_path):
+    """The deadline holds, and the process does not outlive it."""
+    started = time.monotonic()
+    with (
+        pytest.raises(UserError, match=r"not healthy within 0\.2 s"),
+        serve(tiny, NAME, device="cpu", dtype="float32", startup_seconds=0.2, log=tmp_path / "log"),
+    ):
+        raise AssertionError("healthy in no time")
+    assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize("name", ["a@main", "repo:q4.gguf", "../up", "/abs", ""])
+def test_a_name_the_server_would_read_otherwise(tiny, tmp_path, name):
+    """`@` and `:` mean a revision and a file; a name must not lead out of the scratch folder."""
+    with (
+        pytest.raises(UserError, match="cannot be served"),
+        serve(tiny, name, device="cpu", dtype="float32", log=tmp_path / "log"),
+    ):
+        raise AssertionError("served under a name that means something else")
+
+
+@pytest.mark.slow
+def test_requests_batched_together_answer_alike(tiny, tmp_path):
+    """Continuous batching changes the speed and not the answers (float32)."""
+    answers = {}
+    for batching in (False, True):
+        with serve(
+            tiny, NAME, device="cpu", dtype="float32", continuous_batching=batching,
+            log=tmp_path / "log",
+        ) as url:  # fmt: skip
+            answers[batching] = ask(url)
+    assert [json.dumps(a.output) for a in answers[False]] == [
+        json.dumps(a.output) for a in answers[True]
+    ]
