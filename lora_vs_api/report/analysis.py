@@ -492,7 +492,8 @@ def plot_tables(
             for row in conditions
         ],
         "per_field": [
-            {"condition": row["name"], "field": field, "f1": value}
+            # not "field": DVC's plots put a column of that name into every row
+            {"condition": row["name"], "record_field": field, "f1": value}
             for row in conditions
             for field, value in row["per_field"].items()
         ],
