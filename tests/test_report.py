@@ -375,6 +375,10 @@ def test_sweep_page(tmp_path):
         ["16", "0.002", "0.616"],
     ]
     assert "rank 16 at learning rate 0.002" in text and "0.8083" in text
+    # a winner at the end of its grid is called out; one inside it, or a grid of one, is not
+    assert "The rank 16 is the largest tried" in text and "rate 0.002 is the" not in text
+    wider = [{**ranks[1], "r": 32, "field_f1": 0.5}]
+    assert "is the largest tried" not in markdown.sweep_markdown(ranks + wider, rates, rates[0])
     for folder in (tmp_path / "a", tmp_path / "b"):
         folder.mkdir()
         write_sweep_figure(folder, ranks, rates, PLOTS)

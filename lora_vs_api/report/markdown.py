@@ -110,7 +110,8 @@ def sweep_markdown(
                 rows(rank_trials, "rank") + rows(lr_trials, "learning rate"),
                 "lrrrrrr",
             ),
-            f"One email is worth {significant(1 / emails, 2)} of a mean here and there is one seed "
+            _edges(winner, rank_trials, lr_trials)
+            + f"One email is worth {significant(1 / emails, 2)} of a mean here and there is one seed "
             "a trial, so trials that are close may well be equal. The winner's score is the best "
             "of several and therefore flattering; the [report](report.md) gives its score on test "
             "emails that took no part in the choice.",
@@ -131,6 +132,28 @@ def sweep_markdown(
             "",
         ]
     )
+
+
+def _edges(
+    winner: Mapping[str, Any],
+    rank_trials: Sequence[Mapping[str, Any]],
+    lr_trials: Sequence[Mapping[str, Any]],
+) -> str:
+    """A warning for each grid whose winner is its smallest or largest value, or nothing."""
+    sentences = []
+    for what, key, trials in (
+        ("rank", "r", rank_trials),
+        ("learning rate", "learning_rate", lr_trials),
+    ):
+        tried = sorted({t[key] for t in trials})
+        if len(tried) > 1 and winner[key] in (tried[0], tried[-1]):
+            side, beyond = (
+                ("largest", "higher") if winner[key] == tried[-1] else ("smallest", "lower")
+            )
+            sentences.append(
+                f"**The {what} {winner[key]:g} is the {side} tried**: the best one may be {beyond}. "
+            )
+    return "".join(sentences)
 
 
 # --- sections -------------------------------------------------------------------------------
