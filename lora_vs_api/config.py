@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -202,6 +203,15 @@ class Api(Section):
     concurrency: Count
     timeout_seconds: Positive
     max_attempts: Count
+    max_minutes: Annotated[
+        Annotated[float, Field(gt=0)] | None, Field(description="minutes above 0, or null")
+    ]
+    budget_usd: Annotated[
+        Annotated[float, Field(ge=0)] | None, Field(description="USD ≥ 0, or null for no limit")
+    ]
+    store: Annotated[str | None, Field(description="a file's path, or null for no store")]
+    replicates: Count
+    replicate_emails: Count
     weights: str
 
 
@@ -209,6 +219,7 @@ class Condition(Section):
     label: str
     model: str
     shots: Natural
+    output: Literal["text", "json_schema"]
     temperature: Annotated[
         Annotated[float, Field(ge=0, le=2)] | None,
         Field(description="a number 0..2, or null to send none"),
@@ -379,8 +390,15 @@ def _inconsistency(params: Params) -> str | None:
     for key in needed[params.model.source]:
         if getattr(params.model, key) is None:
             return f"model.{key}: needed with model.source={params.model.source}, found null"
-    if params.api.kind == "openai" and (params.api.key_env is None or params.api.base_url is None):
-        return "api: kind openai needs base_url and key_env"
+    if params.api.kind == "openai":
+        for key in ("base_url", "store"):
+            if getattr(params.api, key) is None:
+                return f"api.{key}: needed with api.kind=openai, found null"
+        if urlsplit(params.api.base_url).hostname is None:
+            return (
+                "api.base_url: expected an address such as http://127.0.0.1:8000/v1, "
+                f"found {params.api.base_url!r}"
+            )
     return None
 
 

@@ -58,6 +58,7 @@ def main(params: Params) -> None:
                 analysis.api_cost(scored, params.priced_as[name], params.prices),
                 model=params.conditions[name].model,
                 shots=params.conditions[name].shots,
+                noise_floor=analysis.noise_floor(name, rows, fields),
             )
             for name, scored in api.items()
         ),

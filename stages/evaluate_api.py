@@ -2,75 +2,127 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
 
+from lora_vs_api.api.budget import TokenPrice
 from lora_vs_api.api.client import ApiCondition, Request, ask_all
 from lora_vs_api.api.local_server import serve
+from lora_vs_api.api.paid import Terms, ask_paid
 from lora_vs_api.api.results import write_answers
+from lora_vs_api.api.store import ResponseStore
 from lora_vs_api.config import Params
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_jsonl
 from lora_vs_api.stage import argument, run_stage, say
+from lora_vs_api.task.json_schema import json_schema
 from lora_vs_api.task.prompt import messages
 from stages.common import BASE, TRAIN, evaluation_rows, record_fields
 
 
 @contextmanager
-def server(params: Params, name: str) -> Iterator[tuple[str, str]]:
-    """Base URL and key of the API: a hosted one's, or those of a server that lives as long as this."""
-    api = params.api
-    if api.kind == "embedded":
-        from lora_vs_api.model.loading import resolve_runtime
+def embedded_server(params: Params, name: str) -> Iterator[str]:
+    """Base URL of a server that lives as long as this."""
+    from lora_vs_api.model.loading import resolve_runtime
 
-        runtime = resolve_runtime(params.device, params.model.dtype)
-        dtype = str(runtime.dtype).removeprefix("torch.")
-        say(f"{name}: starting transformers serve on loopback")
-        with serve(
-            BASE, params.conditions[name].model, device=params.device, dtype=dtype, port=api.port
-        ) as url:
-            yield url, "none-needed"
-        return
-    key = os.environ.get(api.key_env, "")
-    if not key:
-        raise UserError(f"{api.key_env}: not set in the environment; api.kind={api.kind} needs it")
-    yield api.base_url, key
+    runtime = resolve_runtime(params.device, params.model.dtype)
+    dtype = str(runtime.dtype).removeprefix("torch.")
+    say(f"{name}: starting transformers serve on loopback")
+    model = params.conditions[name].model
+    with serve(BASE, model, device=params.device, dtype=dtype, port=params.api.port) as url:
+        yield url
+
+
+def key_of(params: Params) -> str | None:
+    """The API key, from the environment alone; None for a server that wants none."""
+    name = params.api.key_env
+    if name is None:
+        return None
+    if not os.environ.get(name):
+        raise UserError(f"{name}: not set in the environment; api.kind={params.api.kind} needs it")
+    return os.environ[name]
+
+
+def terms_of(params: Params, name: str, train: list[dict[str, Any]]) -> Terms:
+    """Price and budget of the condition; answers are expected to be as long as train's records."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(params.api.weights)
+
+    def count_tokens(text: str) -> int:
+        return len(tokenizer.encode(text, add_special_tokens=False).ids)
+
+    records = [count_tokens(json.dumps(row["record"])) for row in train[:100]]
+    priced_as = params.priced_as[name]
+    price = params.prices.models[priced_as]
+    return Terms(
+        price=TokenPrice(priced_as, price.input, price.output),
+        budget_usd=params.api.budget_usd,
+        expected_output_tokens=sum(records) / len(records),
+        count_tokens=count_tokens,
+    )
 
 
 def main(params: Params) -> None:
     name = argument("a condition", "a key of conditions")
-    api, condition, fields = params.api, params.conditions[name], record_fields(params)
+    api, settings, fields = params.api, params.conditions[name], record_fields(params)
+    train = read_jsonl(TRAIN)
     # examples come from train alone, the same ones for every email
-    shots = random.Random(params.evaluate.shots_seed).sample(read_jsonl(TRAIN), condition.shots)
+    shots = random.Random(params.evaluate.shots_seed).sample(train, settings.shots)
     requests = [
         Request(row["id"], messages(params.task.instruction, row["text"], fields, shots))
         for row in evaluation_rows(params)
     ]
-    with server(params, name) as (base_url, key):
+    # hosted models answer the same question differently, also at temperature 0: ask some again
+    again = [
+        replace(request, id=f"{request.id}#{number}", replicate=number)
+        for number in range(1, api.replicates)
+        for request in requests[: api.replicate_emails]
+    ]
+    condition = ApiCondition(
+        name=name,
+        model=settings.model,
+        temperature=settings.temperature,
+        reasoning_effort=settings.reasoning_effort,
+        max_output_tokens=params.evaluate.max_new_tokens,
+        endpoint=api.endpoint,
+        schema=json_schema(fields) if settings.output == "json_schema" else None,
+    )
+    asking = {
+        "concurrency": api.concurrency,
+        "timeout_seconds": api.timeout_seconds,
+        "max_attempts": api.max_attempts,
+        "total_seconds": None if api.max_minutes is None else api.max_minutes * 60,
+    }
+    if api.kind == "embedded":
+        with embedded_server(params, name) as url:
+            started = time.perf_counter()
+            answers = ask_all(requests + again, condition, base_url=url, api_key=None, **asking)
+            stored = [False] * len(answers)
+    else:
+        key, terms = key_of(params), terms_of(params, name, train)
         started = time.perf_counter()
-        answers = ask_all(
-            requests,
-            ApiCondition(
-                name=name,
-                model=condition.model,
-                temperature=condition.temperature,
-                reasoning_effort=condition.reasoning_effort,
-                max_output_tokens=params.evaluate.max_new_tokens,
-                endpoint=api.endpoint,
-            ),
-            base_url=base_url,
-            api_key=key,
-            concurrency=api.concurrency,
-            timeout_seconds=api.timeout_seconds,
-            max_attempts=api.max_attempts,
-        )
-        wall = time.perf_counter() - started
+        with ResponseStore(api.store) as store:
+            answers, stored = ask_paid(
+                requests + again,
+                condition,
+                store,
+                terms,
+                base_url=api.base_url,
+                api_key=key,
+                **asking,
+            )
     write_answers(
-        answers,
-        wall,
+        answers[: len(requests)],
+        stored[: len(requests)],
+        list(zip(again, answers[len(requests) :])),
+        time.perf_counter() - started,
         api.concurrency,
         predictions=f"predictions/{name}",
         timings=f"timings/evaluate/{name}.json",

@@ -10,6 +10,7 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -23,7 +24,7 @@ class Fault:
     before the answer), ``reset_mid_body``, ``slow`` (answers properly, after ``seconds``),
     ``drip`` (answers properly, one byte every 0.05 s), ``truncated_json``, ``html`` (200 with a
     page of some gateway), ``empty``, ``refusal``, ``filtered``, ``incomplete`` (token limit),
-    ``failed`` (200 with status failed), ``no_usage``.
+    ``failed`` (200 with status failed), ``no_usage``, ``ok`` (answers, with ``headers``).
     """
 
     kind: str
@@ -56,7 +57,13 @@ class FaultServer:
     with 10 input tokens for each message, 7 output tokens and 3 cached ones.
     """
 
-    def __init__(self, faults: dict[str, list[Fault]] | None = None) -> None:
+    def __init__(
+        self,
+        faults: dict[str, list[Fault]] | None = None,
+        on_arrival: Callable[[int], None] | None = None,
+    ) -> None:
+        # called with the number of the request, from 1, before anything is answered
+        self.on_arrival = on_arrival
         self.faults = {text: list(scripted) for text, scripted in (faults or {}).items()}
         self.seen: list[Seen] = []
         self.most_in_flight = 0
@@ -88,6 +95,8 @@ class FaultServer:
             self.seen.append(request)
             self._in_flight += 1
             self.most_in_flight = max(self.most_in_flight, self._in_flight)
+            if self.on_arrival:
+                self.on_arrival(len(self.seen))
             scripted = self.faults.get(request.text)
             return scripted.pop(0) if scripted else None
 
@@ -145,7 +154,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.flush()
                 time.sleep(0.05)
         else:
-            self._send(200, content)
+            self._send(200, content, fault.headers if fault else None)
 
     def _send(self, status: int, content: bytes, headers: dict[str, str] | None = None) -> None:
         self._head(status, len(content), headers or {})

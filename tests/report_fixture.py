@@ -42,6 +42,12 @@ def condition(
         "schema_valid": round(0.4 + f1 / 2, 6),
         "strict": round(f1 / 7, 6),
         "truncated": 0.015625,
+        "outcomes": {
+            "conforming": 55,
+            "schema_violating": 3,
+            "invalid_json": 5,
+            "truncated": 1,
+        },
         "per_field": dict(zip(FIELDS, (f1, round(f1 / 2, 6), round(f1 / 3, 6)))),
         "input_tokens_mean": 231.25,
         "output_tokens_mean": 61.5,

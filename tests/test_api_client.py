@@ -135,6 +135,55 @@ def test_retry_after_is_honoured(headers):
     assert 0.75 < second - first < 3
 
 
+def test_a_used_up_rate_limit_is_waited_out_by_all():
+    """An answer whose headers say that nothing is left holds the other requests back."""
+    headers = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "0m0.6s"}
+    with FaultServer({"mail 0": [Fault("ok", headers=headers)]}) as server:
+        answers = ask(server, 3, concurrency=1)
+    first, second, third = (seen.at for seen in server.seen)
+    assert second - first > 0.55 and third - second < 0.5
+    # waiting is no part of any latency
+    assert max(answer.latency_seconds for answer in answers) < 0.5
+
+
+def test_retry_after_holds_back_the_other_requests_too():
+    """One 429 speaks for the whole account: nobody hammers on."""
+    faults = {"mail 0": [Fault("status", 429, headers={"retry-after-ms": "700"})]}
+    with FaultServer(faults) as server:
+        ask(server, 4, concurrency=2)
+    later = [seen.at - server.seen[0].at for seen in server.seen[1:]]
+    # what was in flight already may arrive; the rest waits
+    assert sum(wait < 0.6 for wait in later) <= 1
+
+
+def test_the_total_time_is_bounded():
+    """No attempt starts after it, whatever the attempts left would allow."""
+    faults = {"mail 0": [Fault("status", 503)] * 50}
+    with FaultServer(faults) as server:
+        started = time.monotonic()
+        with pytest.raises(UserError, match=r"email-0: the 0.5 s of api.max_minutes are over"):
+            ask(server, 1, max_attempts=50, first_wait=0.1, total_seconds=0.5)
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("condition", [MINI, CHAT], ids=["responses", "chat"])
+def test_a_schema_is_asked_for_in_strict_mode(condition):
+    """Each endpoint has its own place for it; without one, nothing is sent."""
+    schema = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
+    with FaultServer() as server:
+        ask(server, 1, replace(condition, schema=schema))
+        ask(server, 1, condition)
+    with_schema, without = (seen.body for seen in server.seen)
+    if condition is CHAT:
+        format = with_schema["response_format"]
+        assert format["json_schema"] == {"name": "record", "schema": schema, "strict": True}
+    else:
+        format = with_schema["text"]["format"]
+        assert (format["name"], format["schema"], format["strict"]) == ("record", schema, True)
+    assert format["type"] == "json_schema"
+    assert not {"text", "response_format"} & without.keys()
+
+
 def test_back_off_grows():
     """A server in trouble is asked less and less often."""
     faults = {"mail 0": [Fault("status", 500)] * 4}

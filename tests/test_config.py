@@ -59,7 +59,9 @@ def test_paper_profile_is_the_published_protocol():
     assert len(params["lora"]["target_modules"]) == 7
     assert params["sanity"]["steps"] == 100 and params["device"] == "cuda"
     assert params["stats"] == {"resamples": 10000, "confidence": 0.95, "seed": 0}
-    assert set(params["conditions"]) == {"mini_zero_shot", "mini_few_shot_5", "nano_zero_shot"}
+    assert set(params["conditions"]) == {
+        "mini_zero_shot", "mini_zero_shot_schema", "mini_few_shot_5", "nano_zero_shot"
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -274,4 +275,60 @@ def test_a_gate_that_fails_stops_the_sweep(clone):
     output = clone.run("dvc", "exp", "run", "-S", "sanity.max_loss_ratio=0.0001", check=False)
     assert "error: sanity gate: the loss went from" in output
     assert not any(stage.startswith("rank_trial") for stage in ran(output))
+    clone.experiment()
+
+
+def test_a_hosted_api_is_paid_once(clone):
+    """Through the real dvc: the answers are stored outside the DAG, a forced rerun of the node
+    and another price ask nothing, and the key is in no file of the clone."""
+    from tests.fault_server import Fault, FaultServer
+
+    clone.experiment()
+    key = f"sk-{secrets.token_hex(16)}"
+    with FaultServer() as server:
+        overrides = [
+            flag
+            for override in (
+                "api=server",
+                f"api.base_url={server.url}",
+                "api.key_env=PLANTED_KEY",
+                "api.replicates=2",
+                "api.replicate_emails=2",
+                "conditions.server_zero_shot.model=gpt-x",
+                "conditions.server_few_shot_5.model=gpt-x",
+            )
+            for flag in ("-S", override)
+        ]
+        os.environ["PLANTED_KEY"] = key
+        try:
+            # a rejected key: one line, which does not show it
+            rows = (clone.path / "data/splits/test.jsonl").read_text().splitlines()
+            first = json.loads(rows[0])["text"]
+            server.faults[first] = [Fault("status", 401, {"message": f"bad key {key}"})]
+            stage = "evaluate_api@server_zero_shot"
+            output = clone.run("dvc", "exp", "run", *overrides, stage, check=False)
+            assert "error: api.key_env: " in output and key not in output
+            assert "Traceback" not in output
+            assert not (clone.path / "predictions/server_zero_shot").exists()
+
+            output = clone.run("dvc", "exp", "run", *overrides)
+            assert "input tokens: about USD" in output and key not in output
+            assert {"evaluate_api@server_zero_shot", "analyze"} <= ran(output)
+            asked = len(server.seen)
+            assert asked == 1 + 2 * (3 + 2)
+            report = (clone.path / "report/report.md").read_text()
+            assert "### How far a repeated question gives another answer" in report
+            clone.run("dvc", "repro", "--single-item", "--force", "--no-run-cache", stage)
+            timings = json.loads(
+                (clone.path / "timings/evaluate/server_zero_shot.json").read_text()
+            )
+            assert timings["stored"] == [True] * 3
+            output = clone.run("dvc", "exp", "run", *overrides, "-S", "prices=listed-2026-11")
+            assert not {s for s in ran(output) if s.startswith("evaluate_api")}
+            assert len(server.seen) == asked
+        finally:
+            del os.environ["PLANTED_KEY"]
+    for file in clone.path.rglob("*"):
+        if file.is_file():
+            assert key.encode() not in file.read_bytes(), file
     clone.experiment()

@@ -361,6 +361,19 @@ def test_unknown_palette_is_one_clear_line():
         looks(analysis()["conditions"], Plots(palette="colorblnd", lora_color="#0072B2", dpi=60))
 
 
+def test_the_noise_floor_is_shown_where_it_was_measured():
+    """The score of a hosted model is read beside how far it moves by itself."""
+    content = analysis()
+    heading = "### How far a repeated question gives another answer"
+    assert heading not in report(content)
+    content["conditions"][-1]["noise_floor"] = {
+        "emails": 20, "askings": 3, "same_text": 0.85, "same_score": 0.9,
+        "field_f1_low": 0.5512, "field_f1_high": 0.5634, "sd": 0.0061,
+    }  # fmt: skip
+    text = report(content).split(heading)[1]
+    assert "| 20 | 3 | 85% | 90% | 0.551 to 0.563 | 0.0061 |" in text
+
+
 def test_sweep_page(tmp_path):
     """The page lists the trials it is given and names the best, beside the published sweep."""
     ranks = [

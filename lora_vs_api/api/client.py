@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
     from openai import APIStatusError, AsyncOpenAI
 
+    from lora_vs_api.api.budget import Budget
+
 Outcome = Literal["answered", "truncated", "refused", "filtered"]
 
 # 408 timeout, 409 lock, 429 rate limit; every 5xx besides
@@ -33,12 +36,16 @@ RETRYABLE_STATUS = {408, 409, 429}
 LONGEST_BACKOFF_SECONDS = 30.0
 # a server that wants more patience than this has run out of quota: say so instead of sleeping
 LONGEST_RETRY_AFTER_SECONDS = 120.0
+# nor is a used-up rate limit, as told by the headers of an answer, waited out for longer
+LONGEST_PAUSE_SECONDS = 60.0
 # parameters of a request, and the key of ours that sets each; first match wins
 PARAMETER_KEYS = {
     "temperature": "conditions.{name}.temperature",
     "reasoning": "conditions.{name}.reasoning_effort",
     "max_output_tokens": "evaluate.max_new_tokens",
     "max_completion_tokens": "evaluate.max_new_tokens",
+    "text": "conditions.{name}.output",
+    "response_format": "conditions.{name}.output",
     "model": "conditions.{name}.model",
 }
 
@@ -48,7 +55,8 @@ class ApiCondition:
     """How one condition asks: everything of a request but its messages.
 
     ``temperature`` and ``reasoning_effort`` are sent only when set, since some models reject
-    them. ``name`` is the condition's key in ``conditions``, for messages to the user.
+    them; with a ``schema`` the answer is asked for in strict JSON Schema mode. ``name`` is the
+    condition's key in ``conditions``, for messages to the user.
     """
 
     name: str
@@ -57,14 +65,19 @@ class ApiCondition:
     reasoning_effort: str | None
     max_output_tokens: int
     endpoint: Literal["responses", "chat"] = "responses"
+    schema: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class Request:
-    """One question: chat messages (``role``, ``content``) under the id of its text."""
+    """One question: chat messages (``role``, ``content``) under the id of its text.
+
+    ``replicate`` counts askings of the same question, which are answered independently.
+    """
 
     id: str
     messages: Sequence[Mapping[str, str]]
+    replicate: int = 0
 
 
 @dataclass(frozen=True)
@@ -83,6 +96,36 @@ class Answer:
     cached_input_tokens: int
     latency_seconds: float
     attempts: int
+    response_id: str = ""
+    served_model: str = ""
+
+
+def request_body(request: Request, condition: ApiCondition) -> dict[str, Any]:
+    """What is sent, in full: the arguments of the openai client's call."""
+    messages = [dict(message) for message in request.messages]
+    schema = None
+    if condition.schema is not None:
+        schema = {"name": "record", "schema": condition.schema, "strict": True}
+    # transformers serve streams unless told otherwise
+    body: dict[str, Any] = {"model": condition.model, "stream": False}
+    if condition.temperature is not None:
+        body["temperature"] = condition.temperature
+    if condition.endpoint == "chat":
+        body |= {"messages": messages, "max_completion_tokens": condition.max_output_tokens}
+        if condition.reasoning_effort is not None:
+            body["reasoning_effort"] = condition.reasoning_effort
+        if schema is not None:
+            body["response_format"] = {"type": "json_schema", "json_schema": schema}
+        return body
+    # the system turn as a message, not as `instructions`: it is the prompt of the others
+    body |= {"input": messages, "max_output_tokens": condition.max_output_tokens}
+    # nobody asked the customers whether the provider may keep their emails
+    body["store"] = False
+    if condition.reasoning_effort is not None:
+        body["reasoning"] = {"effort": condition.reasoning_effort}
+    if schema is not None:
+        body["text"] = {"format": {"type": "json_schema", **schema}}
+    return body
 
 
 def ask_all(
@@ -94,6 +137,8 @@ def ask_all(
     concurrency: int,
     timeout_seconds: float,
     max_attempts: int,
+    total_seconds: float | None = None,
+    budget: Budget | None = None,
     on_answer: Callable[[Answer], None] | None = None,
     first_wait: float = 1.0,
 ) -> list[Answer]:
@@ -102,7 +147,9 @@ def ask_all(
     Rate limits, server errors, lost connections, timeouts and empty output are retried after an
     exponential back-off with jitter, or after what the server asks for. What no retry can mend
     (a rejected key, model or parameter), or a request out of attempts, stops the call: no
-    attempt starts any more, those in flight are finished and handed to ``on_answer``.
+    attempt starts any more, those in flight are finished and handed to ``on_answer``. A server
+    that names a time to wait, or whose rate-limit headers say that nothing is left, is left alone
+    by all requests until then.
 
     Args:
         base_url: with its ``/v1``.
@@ -110,6 +157,8 @@ def ask_all(
         concurrency: requests in flight at most; latencies compare only at 1.
         timeout_seconds: for one attempt, from the first byte sent to the last received.
         max_attempts: for one request, the first included.
+        total_seconds: after which no attempt starts any more.
+        budget: asked for money before every attempt.
         on_answer: called with each answer that is to be scored as soon as it is there.
         first_wait: mean seconds before the second attempt; they double with each further one.
 
@@ -125,6 +174,8 @@ def ask_all(
         concurrency=concurrency,
         timeout_seconds=timeout_seconds,
         max_attempts=max_attempts,
+        total_seconds=total_seconds,
+        budget=budget,
         on_answer=on_answer,
         first_wait=first_wait,
     )
@@ -140,6 +191,8 @@ async def _ask_all(
     concurrency: int,
     timeout_seconds: float,
     max_attempts: int,
+    total_seconds: float | None,
+    budget: Budget | None,
     on_answer: Callable[[Answer], None] | None,
     first_wait: float,
 ) -> list[Answer]:
@@ -152,6 +205,7 @@ async def _ask_all(
     failures: dict[str, str] = {}
     fatal: list[UserError] = []
     stop = asyncio.Event()
+    gate = _Gate(total_seconds)
     pending = iter(requests)
 
     with tqdm(total=len(requests), desc=condition.name, unit="email") as bar:
@@ -167,8 +221,11 @@ async def _ask_all(
                 try:
                     answer = await _ask(
                         client, request, condition, timeout_seconds, max_attempts,
-                        first_wait, stop, on_retry,
+                        first_wait, stop, gate, budget, on_retry,
                     )  # fmt: skip
+                    # kept before it counts: an answer that cannot be kept stops the spending
+                    if answer and on_answer and answer.outcome in ("answered", "truncated"):
+                        on_answer(answer)
                 except _NoAnswer as error:
                     failures[request.id] = error.reason
                     stop.set()
@@ -179,8 +236,6 @@ async def _ask_all(
                     if answer is not None:
                         answers[request.id] = answer
                         bar.update()
-                        if on_answer and answer.outcome in ("answered", "truncated"):
-                            on_answer(answer)
                 if stop.is_set():
                     return
 
@@ -207,12 +262,16 @@ async def _ask_all(
 
 
 class _NoAnswer(Exception):
-    """An attempt, or all of them, gave no answer, for ``reason``; ``wait`` as the server asked."""
+    """An attempt, or all of them, gave no answer, for ``reason``; ``wait`` as the server asked.
 
-    def __init__(self, reason: str, wait: float | None = None) -> None:
+    ``billed``: whether the provider may charge for it, as for an answer that was lost on the way.
+    """
+
+    def __init__(self, reason: str, wait: float | None = None, billed: bool = True) -> None:
         super().__init__(reason)
         self.reason = reason
         self.wait = wait
+        self.billed = billed
 
 
 @dataclass(frozen=True)
@@ -224,6 +283,43 @@ class _Reply:
     input_tokens: int
     output_tokens: int
     cached_input_tokens: int
+    response_id: str
+    served_model: str
+    # seconds until the rate limit has room again, where the headers say that none is left
+    pause: float | None = None
+
+
+class _Gate:
+    """When the next attempt may start: not before a wait the server asked for, nor past the end."""
+
+    def __init__(self, total_seconds: float | None) -> None:
+        self.total_seconds = total_seconds
+        self._end = None if total_seconds is None else time.monotonic() + total_seconds
+        self._open_at = 0.0
+
+    def close_for(self, seconds: float) -> None:
+        self._open_at = max(self._open_at, time.monotonic() + seconds)
+
+    async def passed(self, stop: asyncio.Event) -> bool:
+        """Wait to be let through; False when the call was stopped meanwhile.
+
+        Raises:
+            _NoAnswer: there is no time left.
+        """
+        while (wait := self._open_at - time.monotonic()) > 0:
+            if await _stopped_within(wait, stop):
+                return False
+        if self._end is not None and time.monotonic() > self._end:
+            raise _NoAnswer(f"the {self.total_seconds:g} s of api.max_minutes are over")
+        return not stop.is_set()
+
+
+async def _stopped_within(seconds: float, stop: asyncio.Event) -> bool:
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True
 
 
 async def _ask(
@@ -234,14 +330,26 @@ async def _ask(
     max_attempts: int,
     first_wait: float,
     stop: asyncio.Event,
+    gate: _Gate,
+    budget: Budget | None,
     on_retry: Callable[[], None],
 ) -> Answer | None:
-    """Attempts until one succeeds; None when the call was stopped between two of them."""
+    """Attempts until one succeeds; None when the call was stopped before or between them."""
     for attempt in range(1, max_attempts + 1):
+        if not await gate.passed(stop):
+            return None
+        if budget:
+            await budget.reserve(request.id, stop)
         started = time.perf_counter()
         try:
             reply = await _attempt(client, request, condition, timeout_seconds)
+        except UserError:
+            if budget:
+                budget.failed(request.id, billed=False)
+            raise
         except _NoAnswer as error:
+            if budget:
+                budget.failed(request.id, error.billed)
             if attempt == max_attempts:
                 tries = "1 attempt" if attempt == 1 else f"{attempt} attempts"
                 raise _NoAnswer(f"{error.reason} ({tries})") from None
@@ -255,13 +363,16 @@ async def _ask(
             # spread, so that requests that failed together do not return together
             wait *= random.uniform(0.5, 1.5)
             if error.wait is not None:
+                gate.close_for(error.wait)
                 wait = error.wait + min(wait, 1.0) * 0.5
-            try:
-                await asyncio.wait_for(stop.wait(), wait)
+            if await _stopped_within(wait, stop):
                 return None
-            except TimeoutError:
-                continue
+            continue
         latency = time.perf_counter() - started
+        if budget:
+            budget.answered(request.id, reply.input_tokens, reply.output_tokens)
+        if reply.pause:
+            gate.close_for(min(reply.pause, LONGEST_PAUSE_SECONDS))
         return Answer(
             id=request.id,
             output=reply.output,
@@ -271,6 +382,8 @@ async def _ask(
             cached_input_tokens=reply.cached_input_tokens,
             latency_seconds=latency,
             attempts=attempt,
+            response_id=reply.response_id,
+            served_model=reply.served_model,
         )
     raise ValueError(f"max_attempts: expected at least 1, found {max_attempts}")
 
@@ -302,22 +415,8 @@ async def _attempt(
 
 
 async def _send_responses(client: AsyncOpenAI, request: Request, condition: ApiCondition) -> _Reply:
-    options: dict[str, Any] = {}
-    if condition.temperature is not None:
-        options["temperature"] = condition.temperature
-    if condition.reasoning_effort is not None:
-        options["reasoning"] = {"effort": condition.reasoning_effort}
-    response = await client.responses.create(
-        model=condition.model,
-        # the system turn as a message, not as `instructions`: it is the prompt of the others
-        input=[dict(message) for message in request.messages],
-        max_output_tokens=condition.max_output_tokens,
-        # transformers serve streams unless told otherwise
-        stream=False,
-        # nobody asked the customers whether the provider may keep their emails
-        store=False,
-        **options,
-    )
+    raw = await client.responses.with_raw_response.create(**request_body(request, condition))
+    response = raw.parse()
     if getattr(response, "object", None) != "response":
         raise _NoAnswer("the answer is not a response of the Responses API")
     if response.usage is None:
@@ -351,22 +450,16 @@ async def _send_responses(client: AsyncOpenAI, request: Request, condition: ApiC
         input_tokens=response.usage.input_tokens,
         output_tokens=response.usage.output_tokens,
         cached_input_tokens=(details.cached_tokens if details else None) or 0,
+        response_id=response.id or "",
+        served_model=response.model or "",
+        pause=_pause(raw.headers),
     )
 
 
 async def _send_chat(client: AsyncOpenAI, request: Request, condition: ApiCondition) -> _Reply:
-    options: dict[str, Any] = {}
-    if condition.temperature is not None:
-        options["temperature"] = condition.temperature
-    if condition.reasoning_effort is not None:
-        options["reasoning_effort"] = condition.reasoning_effort
-    response = await client.chat.completions.create(
-        model=condition.model,
-        messages=[dict(message) for message in request.messages],
-        max_completion_tokens=condition.max_output_tokens,
-        stream=False,
-        **options,
-    )
+    body = request_body(request, condition)
+    raw = await client.chat.completions.with_raw_response.create(**body)
+    response = raw.parse()
     if not getattr(response, "choices", None):
         raise _NoAnswer("the answer is not a chat completion")
     if response.usage is None:
@@ -387,6 +480,9 @@ async def _send_chat(client: AsyncOpenAI, request: Request, condition: ApiCondit
         input_tokens=response.usage.prompt_tokens,
         output_tokens=response.usage.completion_tokens,
         cached_input_tokens=(details.cached_tokens if details else None) or 0,
+        response_id=response.id or "",
+        served_model=response.model or "",
+        pause=_pause(raw.headers),
     )
 
 
@@ -399,7 +495,8 @@ def _diagnose(
     if body.get("code") == "insufficient_quota":
         return UserError(f"the account's quota at {base_url} is used up ({status}): {text}")
     if status in RETRYABLE_STATUS or status >= 500:
-        return _NoAnswer(f"status {status}: {text}", _retry_after(error.response.headers))
+        wait = _retry_after(error.response.headers)
+        return _NoAnswer(f"status {status}: {text}", wait, billed=False)
     if status == 401:
         # without the server's text, which may quote the key
         return UserError(
@@ -462,6 +559,22 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
             moment = moment.replace(tzinfo=UTC)
         return max(0.0, (moment - datetime.now(UTC)).total_seconds())
     return None
+
+
+def _pause(headers: Mapping[str, str]) -> float | None:
+    """Seconds to leave the server alone, where ``x-ratelimit-remaining-*`` says 0; else None.
+
+    Resets are written like ``6m0s``, ``1.5s`` or ``20ms``
+    (https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers).
+    """
+    pauses = []
+    for what in ("requests", "tokens"):
+        if headers.get(f"x-ratelimit-remaining-{what}", "").strip() == "0":
+            reset = headers.get(f"x-ratelimit-reset-{what}", "")
+            parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", reset)
+            unit = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+            pauses.append(sum(float(number) * unit[name] for number, name in parts))
+    return max(pauses, default=None)
 
 
 def _failure_message(

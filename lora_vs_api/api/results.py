@@ -9,18 +9,25 @@ from typing import TYPE_CHECKING
 from lora_vs_api.files import new_directory, write_json, write_jsonl
 
 if TYPE_CHECKING:
-    from lora_vs_api.api.client import Answer
+    from lora_vs_api.api.client import Answer, Request
 
 
 def write_answers(
     answers: Sequence[Answer],
+    stored: Sequence[bool],
+    again: Sequence[tuple[Request, Answer]],
     wall_seconds: float,
     concurrency: int,
     *,
     predictions: str | Path,
     timings: str | Path,
 ) -> None:
-    """Write predictions.jsonl and usage.jsonl into ``predictions``, everything timed to ``timings``."""
+    """Write predictions.jsonl and usage.jsonl into ``predictions``, everything timed to ``timings``.
+
+    ``stored`` marks the answers that an earlier call paid for; their latency is that call's, and
+    of a run with any of them no throughput is known. ``again`` are replicates of some requests
+    and their answers, for replicates.jsonl; nothing is scored from them but the noise.
+    """
     with new_directory(predictions) as folder:
         write_jsonl(
             folder / "predictions.jsonl",
@@ -33,16 +40,33 @@ def write_answers(
                 for a in answers
             ),
         )
+        if again:
+            write_jsonl(
+                folder / "replicates.jsonl",
+                (
+                    {
+                        "id": request.id.removesuffix(f"#{request.replicate}"),
+                        "replicate": request.replicate,
+                        "output": answer.output,
+                    }
+                    for request, answer in again
+                ),
+            )
     write_json(
         timings,
         {
             "latency_ids": [a.id for a in answers],
             "latency_seconds": [round(a.latency_seconds, 4) for a in answers],
-            "throughput_emails_per_second": round(len(answers) / wall_seconds, 4),
+            "throughput_emails_per_second": None
+            if any(stored)
+            else round((len(answers) + len(again)) / wall_seconds, 4),
             "concurrency": concurrency,
             # the provider's prompt cache comes and goes with time, so it is no part of usage
             "cached_input_tokens": [a.cached_input_tokens for a in answers],
             "attempts": [a.attempts for a in answers],
+            "stored": list(stored),
+            "response_ids": [a.response_id for a in answers],
+            "served_models": sorted({a.served_model for a in answers}),
             "wall_seconds": round(wall_seconds, 3),
         },
     )

@@ -117,6 +117,7 @@ def condition_row(
         "schema_valid": _mean(passes, "schema_valid"),
         "strict": _mean(passes, "strict"),
         "truncated": _mean(passes, "truncated"),
+        "outcomes": outcome_counts(passes),
         "per_field": {n: round(float(v), 6) for n, v in zip(field_names, per_field)},
         "input_tokens_mean": round(_mean(passes, "input_tokens"), 2),
         "output_tokens_mean": round(_mean(passes, "output_tokens"), 2),
@@ -130,11 +131,64 @@ def condition_row(
     }
 
 
+def noise_floor(
+    name: str, rows: Sequence[dict[str, Any]], fields: tuple[Field, ...], root: str | Path = "."
+) -> dict[str, Any] | None:
+    """How far the answers to one question differ when it is asked again; None if none was.
+
+    ``sd`` is the standard deviation, over askings, of the mean field F1 of the repeated emails:
+    a difference between conditions below it is not told from the provider's own noise.
+    """
+    folder = Path(root, "predictions", name)
+    if not (folder / "replicates.jsonl").exists():
+        return None
+    askings: dict[str, list[str]] = {}
+    first = {row["id"]: row["output"] for row in read_jsonl(folder / "predictions.jsonl")}
+    for line in read_jsonl(folder / "replicates.jsonl"):
+        askings.setdefault(line["id"], [first[line["id"]]]).append(line["output"])
+    records = {row["id"]: row["record"] for row in rows}
+    scores = np.array(
+        [
+            [np.mean(score_output(text, records[identity], fields).fields) for text in texts]
+            for identity, texts in askings.items()
+        ]
+    )
+    means = scores.mean(axis=0)
+    return {
+        "emails": len(askings),
+        "askings": scores.shape[1],
+        "same_text": round(float(np.mean([len(set(t)) == 1 for t in askings.values()])), 4),
+        "same_score": round(float((np.ptp(scores, axis=1) == 0).mean()), 4),
+        "field_f1_low": round(float(means.min()), 6),
+        "field_f1_high": round(float(means.max()), 6),
+        "sd": round(float(means.std(ddof=1)), 6),
+    }
+
+
+def outcome_counts(passes: Sequence[Scored]) -> dict[str, int]:
+    """Every answer of ``passes`` under one heading, the first that fits.
+
+    Refused and filtered requests are not among them: they are no answers, and the node that met
+    one failed.
+    """
+    truncated = np.concatenate([p.truncated for p in passes])
+    valid = np.concatenate([p.valid_json for p in passes])
+    fits = np.concatenate([p.schema_valid for p in passes])
+    return {
+        "conforming": int((~truncated & fits).sum()),
+        "schema_violating": int((~truncated & valid & ~fits).sum()),
+        "invalid_json": int((~truncated & ~valid).sum()),
+        "truncated": int(truncated.sum()),
+    }
+
+
 def _how_timed(timings: Mapping[str, Any]) -> str:
     at_once = timings.get("concurrency", 1)
     where = timings.get("machine", {})
     place = f"{where['device']} {where['name']}, {where['dtype']}" if where else "over HTTP"
-    return f"{'one at a time' if at_once == 1 else f'{at_once} in flight'}, {place}"
+    stored = sum(timings.get("stored", []))
+    earlier = f", {stored} of {len(timings['stored'])} in earlier calls" if stored else ""
+    return f"{'one at a time' if at_once == 1 else f'{at_once} in flight'}, {place}{earlier}"
 
 
 def local_cost(passes: Sequence[Scored], economics: Any) -> dict[str, Any]:

@@ -511,6 +511,20 @@ def _results(inputs: ReportInputs) -> str:
             ],
             "lrl",
         ),
+        table(
+            ["condition", "answers", "fit the schema", "break it", "no valid JSON", "cut short"],
+            [
+                [escape(row["label"]), str(sum(row["outcomes"].values()))]
+                + [
+                    str(row["outcomes"][key])
+                    for key in ("conforming", "schema_violating", "invalid_json", "truncated")
+                ]
+                for row in rows
+            ],
+            "lrrrrr",
+        ),
+        "Every answer is counted once, under the last heading that applies. A request that was "
+        "refused, filtered or not answered is none of them: it stops the run and is never scored.",
     ]
     unreadable = [row for row in rows if row["valid_json"] < 0.5]
     if unreadable:
@@ -535,7 +549,36 @@ def _results(inputs: ReportInputs) -> str:
             f"({'; '.join(escape(row['label']) for row in few)})."
         )
     parts.append(_figure("cost_accuracy", "Cost of 1,000 emails against field F1"))
+    repeated = [row for row in rows if row.get("noise_floor")]
+    if repeated:
+        parts += _noise(repeated)
     return "\n\n".join(parts)
+
+
+def _noise(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    floors = [(row["label"], row["noise_floor"]) for row in rows]
+    return [
+        "### How far a repeated question gives another answer",
+        table(
+            ["condition", "emails", "askings", "same text", "same score", "field F1", "sd"],
+            [
+                [
+                    escape(label),
+                    str(floor["emails"]),
+                    str(floor["askings"]),
+                    f"{floor['same_text']:.0%}",
+                    f"{floor['same_score']:.0%}",
+                    f"{floor['field_f1_low']:.3f} to {floor['field_f1_high']:.3f}",
+                    f"{floor['sd']:.4f}",
+                ]
+                for label, floor in floors
+            ],
+            "lrrrrrr",
+        ),
+        "The same emails were asked several times. *Same text* and *same score*: the share of them "
+        "on which every asking agrees; *field F1*: the lowest and highest mean of one asking; *sd*: "
+        "over askings. The intervals above are over emails and include none of this.",
+    ]
 
 
 def _paired(inputs: ReportInputs) -> str:

@@ -1,0 +1,106 @@
+"""Ask a paid API: nothing that is in the store is paid for again, nothing above the budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lora_vs_api.api.budget import Budget, Estimate, TokenPrice, count_input_tokens, estimate
+from lora_vs_api.api.client import Answer, ApiCondition, Request, ask_all
+from lora_vs_api.api.store import ResponseStore, request_key, request_text
+from lora_vs_api.errors import UserError
+from lora_vs_api.stage import say
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What an answer costs, what may be spent, and how long an answer is expected to be.
+
+    ``count_tokens`` is the tokenizer that the estimate counts input with; ``budget_usd`` None
+    sets no limit.
+    """
+
+    price: TokenPrice
+    budget_usd: float | None
+    expected_output_tokens: float
+    count_tokens: Callable[[str], int]
+
+
+def ask_paid(
+    requests: Sequence[Request],
+    condition: ApiCondition,
+    store: ResponseStore,
+    terms: Terms,
+    *,
+    base_url: str,
+    **asking: Any,
+) -> tuple[list[Answer], list[bool]]:
+    """Answers in the order of the requests, and of each whether it came out of the store.
+
+    A stored answer keeps the latency and the usage of the call that was paid for. New answers
+    are stored one by one as they arrive, so that whatever stops this later loses none. Requests
+    that are equal in everything are asked once.
+
+    Args:
+        asking: the further arguments of :func:`lora_vs_api.api.client.ask_all`.
+
+    Raises:
+        UserError: as ``ask_all``; or the budget does not allow it; or the store cannot be used.
+    """
+    texts = {
+        request.id: request_text(request, condition, base_url, request.replicate)
+        for request in requests
+    }
+    first_of = {text: identity for identity, text in reversed(texts.items())}
+    known: dict[str, Answer] = {}
+    for text, identity in first_of.items():
+        kept = store.get(request_key(text), identity)
+        if kept is not None:
+            known[text] = kept
+    stored = [texts[request.id] in known for request in requests]
+    todo = [r for r in requests if first_of[texts[r.id]] == r.id and texts[r.id] not in known]
+
+    if len(todo) < len(requests):
+        say(f"{condition.name}: {len(requests) - len(todo)} of {len(requests)} answers are stored")
+    if todo:
+        tokens = {r.id: count_input_tokens(r.messages, terms.count_tokens) for r in todo}
+        cost = estimate(
+            tokens, terms.expected_output_tokens, condition.max_output_tokens, terms.price
+        )
+        say(f"{condition.name}: {describe(cost, terms.price)}")
+        limit = terms.budget_usd
+        if limit is not None and cost.expected_usd > limit:
+            raise UserError(
+                f"api.budget_usd: {limit:g} is less than the USD {cost.expected_usd:.4f} expected "
+                f"for the {len(todo)} requests of {condition.name}; nothing was asked or paid"
+            )
+        budget = None
+        if limit is not None:
+            budget = Budget(limit, terms.price, tokens, condition.max_output_tokens)
+        before = len(store)
+        try:
+            for answer in ask_all(
+                todo,
+                condition,
+                base_url=base_url,
+                budget=budget,
+                on_answer=lambda answer: store.put(texts[answer.id], answer),
+                **asking,
+            ):
+                known[texts[answer.id]] = answer
+        except UserError as error:
+            kept = len(store) - before
+            raise UserError(
+                f"{error} ({kept} new answers are kept in {store.path}; run again to go on)"
+            ) from None
+    return [replace(known[texts[r.id]], id=r.id) for r in requests], stored
+
+
+def describe(cost: Estimate, price: TokenPrice) -> str:
+    """The estimate in one line."""
+    return (
+        f"{cost.requests} requests with about {cost.input_tokens:,} input tokens: about USD "
+        f"{cost.expected_usd:.4f}, at most USD {cost.most_usd:.4f} before retries, at the price "
+        f"of {price.name}"
+    )

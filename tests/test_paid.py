@@ -1,0 +1,264 @@
+"""Paid answers: none is paid for twice, none above the budget, none lost to a crash."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+
+from lora_vs_api.api.budget import TokenPrice, estimate
+from lora_vs_api.api.client import ApiCondition, Request
+from lora_vs_api.api.paid import Terms, ask_paid
+from lora_vs_api.api.store import ResponseStore
+from lora_vs_api.errors import UserError
+from tests.fault_server import Fault, FaultServer
+from tests.imports import ROOT
+
+KEY = "sk-planted-0123456789abcdef"
+MINI = ApiCondition("mini", "gpt-mini", None, None, 50)
+# the server counts 20 input and 7 output tokens an answer
+PRICE = TokenPrice("gpt-mini", 1.0, 10.0)
+ANSWER_USD = (20 * 1.0 + 7 * 10.0) / 1e6
+MOST_USD = (20 * 1.0 + 50 * 10.0) / 1e6
+
+
+def requests(count: int) -> list[Request]:
+    return [
+        Request(
+            f"email-{i}",
+            [{"role": "system", "content": "Extract."}, {"role": "user", "content": f"mail {i}"}],
+        )
+        for i in range(count)
+    ]
+
+
+def ask(url, store, asked, condition=MINI, budget_usd=None, **options):
+    # 2 messages of 6 tokens and 4 around each: the 20 that the server counts
+    terms = Terms(PRICE, budget_usd, 7, lambda text: 6)
+    options = {
+        "api_key": KEY, "concurrency": 4, "timeout_seconds": 5, "max_attempts": 3,
+        "first_wait": 0.01, **options,
+    }  # fmt: skip
+    return ask_paid(asked, condition, store, terms, base_url=url, **options)
+
+
+def test_a_second_run_pays_nothing(tmp_path):
+    """Not even with the server gone: answers, usage and latencies are the first call's."""
+    with FaultServer() as server, ResponseStore(tmp_path / "s") as store:
+        first, stored = ask(server.url, store, requests(5))
+        assert stored == [False] * 5 and len(server.seen) == 5
+        url = server.url
+    with ResponseStore(tmp_path / "s") as store:
+        again, stored = ask(url, store, requests(5))
+        assert stored == [True] * 5 and again == first
+
+
+def test_equal_questions_are_asked_once(tmp_path):
+    """Two emails of one text share an answer, under their own ids."""
+    twice = [*requests(2), replace(requests(1)[0], id="email-again")]
+    with FaultServer() as server, ResponseStore(tmp_path / "s") as store:
+        answers, _ = ask(server.url, store, twice)
+        assert [a.id for a in answers] == ["email-0", "email-1", "email-again"]
+        assert answers[2].output == answers[0].output and len(server.seen) == 2
+        # a replicate is a question of its own
+        ask(server.url, store, [replace(requests(1)[0], replicate=1)])
+        assert len(server.seen) == 3
+
+
+def test_a_failure_keeps_what_was_answered(tmp_path):
+    """The message says how many, and the next run asks for the rest alone."""
+    faults = {"mail 3": [Fault("status", 400, {"message": "no"})]}
+    with FaultServer(faults) as server, ResponseStore(tmp_path / "s") as store:
+        with pytest.raises(UserError, match=r"\(3 new answers are kept in .*run again to go on\)"):
+            ask(server.url, store, requests(6), concurrency=1)
+        assert len(store) == 3
+        answers, stored = ask(server.url, store, requests(6), concurrency=1)
+        assert stored == [True] * 3 + [False] * 3 and len(answers) == 6
+        assert [server.attempts(f"mail {i}") for i in range(6)] == [1, 1, 1, 2, 1, 1]
+
+
+@pytest.mark.parametrize("kind", ["refusal", "filtered", "empty"])
+def test_what_is_no_answer_is_never_stored(tmp_path, kind):
+    """A refusal may pass; it is asked again next time, and never scored."""
+    faults = {"mail 1": [Fault(kind)] * 3}
+    with FaultServer(faults) as server, ResponseStore(tmp_path / "s") as store:
+        with pytest.raises(UserError, match="email-1"):
+            ask(server.url, store, requests(3))
+        kept = [row["request"]["body"]["input"][-1]["content"] for row in store.rows()]
+        assert "mail 1" not in kept
+
+
+def test_a_thousand_requests_through_a_fifth_of_faults(tmp_path):
+    """1,000 answers, each its own, no answer paid for twice; a second run asks nothing."""
+    draw = random.Random(0)
+    kinds = [
+        Fault("status", 429, headers={"retry-after-ms": "5"}), Fault("status", 429),
+        Fault("status", 500), Fault("status", 503), Fault("reset"), Fault("reset_mid_body"),
+        Fault("truncated_json"), Fault("html"), Fault("empty"), Fault("failed"),
+    ]  # fmt: skip
+    faults = {}
+    for i in range(1000):
+        while draw.random() < 0.2:
+            faults.setdefault(f"mail {i}", []).append(draw.choice(kinds))
+    injected = {text: len(scripted) for text, scripted in faults.items()}
+    with FaultServer(faults) as server, ResponseStore(tmp_path / "s") as store:
+        options = {"concurrency": 16, "max_attempts": 10, "first_wait": 0.005}
+        answers, _ = ask(server.url, store, requests(1000), **options)
+        assert [json.loads(a.output)["echo"] for a in answers] == [f"mail {i}" for i in range(1000)]
+        seen = [request.text for request in server.seen]
+        assert len(seen) == 1000 + sum(injected.values())
+        assert sum(injected.values()) > 200
+        assert len(store) == 1000
+        ask(server.url, store, requests(1000), **options)
+        assert len(server.seen) == len(seen)
+
+
+def resume(url: str, path: str) -> None:
+    """What the killed process runs."""
+    with ResponseStore(path) as store:
+        ask(url, store, requests(20), concurrency=1)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_killed_and_resumed(tmp_path, seed):
+    """kill -9 at random requests: what was answered before is never asked again."""
+    command = "import sys; from tests.test_paid import resume; resume(*sys.argv[1:])"
+    kill_at = sorted(random.Random(seed).sample(range(1, 20), 3))
+    # every kill leaves one request without an answer, which is asked once more
+    kill_at = [number + done for done, number in enumerate(kill_at)]
+    running: list[subprocess.Popen] = []
+
+    def on_arrival(number: int) -> None:
+        if number in kill_at:
+            os.kill(running[-1].pid, signal.SIGKILL)
+            time.sleep(0.05)
+
+    with FaultServer(on_arrival=on_arrival) as server:
+        codes = []
+        for _ in range(4):
+            process = subprocess.Popen(
+                [sys.executable, "-c", command, server.url, str(tmp_path / "s")],
+                cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            )  # fmt: skip
+            running.append(process)
+            codes.append(process.wait(60))
+        assert codes == [-signal.SIGKILL] * 3 + [0]
+        killed = [server.seen[number - 1].text for number in kill_at]
+        for i in range(20):
+            text = f"mail {i}"
+            assert server.attempts(text) == 1 + killed.count(text)
+    with ResponseStore(tmp_path / "s") as store:
+        assert len(store) == 20
+
+
+def test_over_budget_nothing_is_asked(tmp_path):
+    """The estimate stops the run before the first request, and names the key."""
+    with FaultServer() as server, ResponseStore(tmp_path / "s") as store:
+        with pytest.raises(UserError, match=r"^api\.budget_usd: .* nothing was asked or paid"):
+            ask(server.url, store, requests(10), budget_usd=9 * ANSWER_USD)
+        assert server.seen == []
+
+
+def test_the_estimate_is_printed_before_the_first_request(tmp_path, capsys):
+    """What it will cost, and at most, at whose price."""
+    with FaultServer() as server, ResponseStore(tmp_path / "s") as store:
+        ask(server.url, store, requests(10))
+    said = capsys.readouterr().err
+    assert f"about USD {10 * ANSWER_USD:.4f}, at most USD {10 * MOST_USD:.4f}" in said
+    assert "200 input tokens" in said and "gpt-mini" in said
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_at_the_budget_it_stops_and_keeps_what_was_paid(tmp_path, concurrency):
+    """Lost answers count in full, so the limit holds even where the estimate was too low."""
+    limit = 10 * ANSWER_USD + 2 * MOST_USD
+    faults = {f"mail {i}": [Fault("truncated_json")] * 2 for i in range(0, 20, 2)}
+    with FaultServer(faults) as server, ResponseStore(tmp_path / "s") as store:
+        with pytest.raises(UserError, match=r"api\.budget_usd: USD .* are spent.*are kept"):
+            ask(server.url, store, requests(20)[:10], budget_usd=limit, concurrency=concurrency)
+        lost = sum(request.text in faults for request in server.seen)
+        assert 0 < len(store) < 10
+        assert len(store) * ANSWER_USD + (lost - 1) * MOST_USD <= limit
+        # with more money it goes on where it stopped
+        before = len(store)
+        _, stored = ask(server.url, store, requests(10), budget_usd=1.0)
+        assert sum(stored) == before
+
+
+def test_refused_attempts_cost_nothing_of_the_budget(tmp_path):
+    """A rate limit is not billed, so it may not eat the money."""
+    faults = {f"mail {i}": [Fault("status", 429)] * 2 for i in range(5)}
+    with FaultServer(faults) as server, ResponseStore(tmp_path / "s") as store:
+        budget = 4 * ANSWER_USD + MOST_USD
+        answers, _ = ask(server.url, store, requests(5), budget_usd=budget, concurrency=1)
+        assert len(answers) == 5
+
+
+def test_a_store_that_cannot_be_written_stops_the_spending(tmp_path, monkeypatch):
+    """Disk full at the third answer: no further request is paid for."""
+    with FaultServer() as server, ResponseStore(tmp_path / "s") as store:
+        put, calls = store.put, []
+
+        def full(text, answer):
+            calls.append(text)
+            if len(calls) == 3:
+                raise UserError("api.store: s cannot be written: database or disk is full")
+            put(text, answer)
+
+        monkeypatch.setattr(store, "put", full)
+        with pytest.raises(UserError, match="disk is full"):
+            ask(server.url, store, requests(10), concurrency=1)
+        assert len(server.seen) == 3 and len(store) == 2
+
+
+def test_estimate_counts_requests_tokens_and_limits():
+    """Expected answers are never longer than the limit allows."""
+    cost = estimate({"a": 100, "b": 300}, 80.0, 50, TokenPrice("x", 2.0, 4.0))
+    assert (cost.requests, cost.input_tokens) == (2, 400)
+    assert cost.expected_usd == cost.most_usd == pytest.approx((400 * 2 + 100 * 4) / 1e6)
+
+
+def test_the_key_is_nowhere_in_the_store(tmp_path):
+    """Neither in the database nor in what is exported from it."""
+    with FaultServer() as server, ResponseStore(tmp_path / "s") as store:
+        ask(server.url, store, requests(3))
+        assert KEY not in json.dumps(list(store.rows()))
+        assert server.seen[0].headers["authorization"] == f"Bearer {KEY}"
+        for file in tmp_path.iterdir():
+            assert KEY.encode() not in file.read_bytes()
+
+
+def test_the_noise_floor_is_measured_from_replicates(tmp_path):
+    """Share of emails answered alike, and the spread of the mean over askings."""
+    from lora_vs_api.files import write_jsonl
+    from lora_vs_api.report.analysis import noise_floor
+    from lora_vs_api.task.schema import Field
+
+    fields = (Field("n", "integer", "exact", minimum=1, maximum=5),)
+    rows = [{"id": identity, "record": {"n": 1}} for identity in "abc"]
+    folder = tmp_path / "predictions/mini"
+    folder.mkdir(parents=True)
+    right, wrong = '{"n": 1}', '{"n": 2}'
+    write_jsonl(
+        folder / "predictions.jsonl",
+        [{"id": identity, "output": right} for identity in "abc"],
+    )
+    assert noise_floor("mini", rows, fields, tmp_path) is None
+    write_jsonl(
+        folder / "replicates.jsonl",
+        [
+            {"id": "a", "replicate": 1, "output": right},
+            {"id": "b", "replicate": 1, "output": wrong},
+        ],
+    )
+    assert noise_floor("mini", rows, fields, tmp_path) == {
+        "emails": 2, "askings": 2, "same_text": 0.5, "same_score": 0.5,
+        "field_f1_low": 0.5, "field_f1_high": 1.0, "sd": 0.353553,
+    }  # fmt: skip

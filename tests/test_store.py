@@ -1,0 +1,148 @@
+"""The response store: what was paid for is found again, and nothing else is."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from lora_vs_api.api.client import Answer, ApiCondition, Request
+from lora_vs_api.api.store import ResponseStore, request_key, request_text
+from lora_vs_api.errors import UserError
+from lora_vs_api.files import read_jsonl
+from tests.imports import ROOT
+
+URL = "https://api.example.org/v1"
+CONDITION = ApiCondition("mini", "gpt-mini", 0.0, None, 50)
+REQUEST = Request("email-1", [{"role": "user", "content": "Größe 5 – „mail“"}])
+ANSWER = Answer("email-1", '{"a": 1}', "answered", 20, 7, 3, 1.25, 2, "resp_1", "gpt-mini-0701")
+
+
+def test_an_answer_is_found_again_whole(tmp_path):
+    """Text, usage, latency and ids are those of the call that was paid for, also in a new process."""
+    text = request_text(REQUEST, CONDITION, URL)
+    with ResponseStore(tmp_path / "deep/store.sqlite") as store:
+        assert store.get(request_key(text), "email-1") is None
+        store.put(text, ANSWER)
+        assert len(store) == 1
+    with ResponseStore(tmp_path / "deep/store.sqlite") as store:
+        assert store.get(request_key(text), "email-1") == ANSWER
+        # the same question under another id is the same answer
+        assert store.get(request_key(text), "other") == replace(ANSWER, id="other")
+
+
+def test_the_first_answer_stays(tmp_path):
+    """Two processes that paid for the same question agree on one answer."""
+    text = request_text(REQUEST, CONDITION, URL)
+    with ResponseStore(tmp_path / "s") as one, ResponseStore(tmp_path / "s") as two:
+        one.put(text, ANSWER)
+        two.put(text, replace(ANSWER, output="another"))
+        assert two.get(request_key(text), "email-1") == ANSWER and len(one) == 1
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"condition": replace(CONDITION, model="gpt-nano")},
+        {"condition": replace(CONDITION, temperature=None)},
+        {"condition": replace(CONDITION, reasoning_effort="none")},
+        {"condition": replace(CONDITION, max_output_tokens=51)},
+        {"condition": replace(CONDITION, endpoint="chat")},
+        {"condition": replace(CONDITION, schema={"type": "object"})},
+        {"request": replace(REQUEST, messages=[{"role": "user", "content": "mail 2"}])},
+        {"request": replace(REQUEST, messages=[{"role": "system", "content": "mail"}])},
+        {"base_url": "https://api.example.com/v1"},
+        {"base_url": "https://api.example.org:8443/v1"},
+        {"replicate": 1},
+    ],
+    ids=str,
+)
+def test_whatever_determines_an_answer_is_in_the_key(changed):
+    """No answer is taken for one to another question."""
+    arguments = {"request": REQUEST, "condition": CONDITION, "base_url": URL}
+    assert request_text(**{**arguments, **changed}) != request_text(**arguments)
+
+
+def test_names_and_passwords_are_not_in_the_key():
+    """A condition's own name and an email's id change nothing, and no secret is kept."""
+    text = request_text(REQUEST, CONDITION, URL)
+    assert text == request_text(replace(REQUEST, id="x"), replace(CONDITION, name="y"), URL)
+    assert text == request_text(REQUEST, CONDITION, "https://me:secret@api.example.org/v1?key=k")
+
+
+@pytest.mark.parametrize("content", [b"not a database, but long enough for sqlite to look at" * 9])
+def test_a_file_that_is_no_store(tmp_path, content):
+    """One line instead of a traceback, and the file is left as it was."""
+    path = tmp_path / "s"
+    path.write_bytes(content)
+    with pytest.raises(
+        UserError, match=r"^api\.store: .* cannot be opened: file is not a database"
+    ):
+        ResponseStore(path)
+    assert path.read_bytes() == content
+
+
+def test_a_database_of_something_else(tmp_path):
+    """Another program's tables are not written into."""
+    with sqlite3.connect(tmp_path / "s") as db:
+        db.execute("create table theirs (x)")
+    with pytest.raises(UserError, match="is a database of something else"):
+        ResponseStore(tmp_path / "s")
+
+
+def test_a_folder_that_cannot_be(tmp_path):
+    """A path through a file is said to be wrong before anything is paid."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"^api\.store: .*file/store cannot be opened"):
+        ResponseStore(tmp_path / "file/store")
+
+
+def cli(*arguments, check=True):
+    done = subprocess.run(
+        [sys.executable, "-m", "lora_vs_api.api.store_cli", *map(str, arguments)],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.returncode == 0) == check, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+def test_export_and_import_share_the_answers(tmp_path):
+    """A colleague who imports the export pays for nothing; importing twice changes nothing."""
+    text = request_text(REQUEST, CONDITION, URL)
+    with ResponseStore(tmp_path / "mine") as store:
+        store.put(text, ANSWER)
+    cli("export", tmp_path / "answers.jsonl", "--store", tmp_path / "mine")
+    said = cli("import", tmp_path / "answers.jsonl", "--store", tmp_path / "theirs")
+    assert "1 new answers taken over, 0 were here" in said
+    said = cli("import", tmp_path / "answers.jsonl", "--store", tmp_path / "theirs")
+    assert "0 new answers taken over, 1 were here" in said
+    with ResponseStore(tmp_path / "theirs") as store:
+        assert store.get(request_key(text), "email-1") == ANSWER
+    assert "1 answers" in cli("stats", "--store", tmp_path / "theirs")
+
+
+def test_an_export_edited_by_hand_is_refused_whole(tmp_path):
+    """An answer cannot be slipped under another question's key; the good lines wait too."""
+    with ResponseStore(tmp_path / "mine") as store:
+        for i in range(2):
+            asked = replace(REQUEST, messages=[{"role": "user", "content": f"mail {i}"}])
+            store.put(request_text(asked, CONDITION, URL), ANSWER)
+    cli("export", tmp_path / "answers.jsonl", "--store", tmp_path / "mine")
+    rows = read_jsonl(tmp_path / "answers.jsonl")
+    rows[1]["request"]["body"]["model"] = "gpt-other"
+    (tmp_path / "answers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    said = cli("import", tmp_path / "answers.jsonl", "--store", tmp_path / "new", check=False)
+    assert "answers.jsonl:2: key is not the SHA-256 of its request" in said
+    with ResponseStore(tmp_path / "new") as store:
+        assert len(store) == 0
+
+
+def test_the_command_says_what_is_missing(tmp_path):
+    """No store yet, and no store at all, are told apart."""
+    assert "no such store yet" in cli("stats", "--store", tmp_path / "none", check=False)
+    assert "there is no store" in cli("stats", check=False)
