@@ -200,6 +200,7 @@ class Api(Section):
     ]
     key_env: str | None
     endpoint: Literal["responses", "chat"]
+    mode: Literal["live", "batch"]
     concurrency: Count
     timeout_seconds: Positive
     max_attempts: Count
@@ -241,6 +242,7 @@ class Price(Section):
 class Prices(Section):
     as_of: str
     source: str
+    batch_discount: Annotated[float, Field(ge=0, le=1, description="a share from 0 to 1")]
     models: dict[str, Price]
 
 
@@ -390,6 +392,8 @@ def _inconsistency(params: Params) -> str | None:
     for key in needed[params.model.source]:
         if getattr(params.model, key) is None:
             return f"model.{key}: needed with model.source={params.model.source}, found null"
+    if params.api.kind == "embedded" and params.api.mode == "batch":
+        return "api.mode: expected live with api.kind=embedded, which has no Batch API"
     if params.api.kind == "openai":
         for key in ("base_url", "store"):
             if getattr(params.api, key) is None:

@@ -60,9 +60,10 @@ def terms_of(params: Params, name: str, train: list[dict[str, Any]]) -> Terms:
 
     records = [count_tokens(json.dumps(row["record"])) for row in train[:100]]
     priced_as = params.priced_as[name]
-    price = params.prices.models[priced_as]
+    listed = params.prices.models[priced_as]
+    price = TokenPrice(priced_as, listed.input, listed.output)
     return Terms(
-        price=TokenPrice(priced_as, price.input, price.output),
+        price=price.less(params.prices.batch_discount) if params.api.mode == "batch" else price,
         budget_usd=params.api.budget_usd,
         expected_output_tokens=sum(records) / len(records),
         count_tokens=count_tokens,
@@ -95,11 +96,12 @@ def main(params: Params) -> None:
         schema=json_schema(fields) if settings.output == "json_schema" else None,
     )
     asking = {
-        "concurrency": api.concurrency,
         "timeout_seconds": api.timeout_seconds,
         "max_attempts": api.max_attempts,
         "total_seconds": None if api.max_minutes is None else api.max_minutes * 60,
     }
+    if api.mode == "live":
+        asking["concurrency"] = api.concurrency
     if api.kind == "embedded":
         with embedded_server(params, name) as url:
             started = time.perf_counter()
@@ -116,6 +118,7 @@ def main(params: Params) -> None:
                 terms,
                 base_url=api.base_url,
                 api_key=key,
+                mode=api.mode,
                 **asking,
             )
     write_answers(
@@ -123,6 +126,7 @@ def main(params: Params) -> None:
         stored[: len(requests)],
         list(zip(again, answers[len(requests) :])),
         time.perf_counter() - started,
+        api.mode,
         api.concurrency,
         predictions=f"predictions/{name}",
         timings=f"timings/evaluate/{name}.json",

@@ -17,7 +17,8 @@ ALIASES = {"task.field_specs": "task.fields"}
 # budget or time limit must not ask again. api.weights names a dep, so its content counts.
 HOW_TO_ASK = {
     "api.port", "api.key_env", "api.timeout_seconds", "api.max_attempts", "api.max_minutes",
-    "api.budget_usd", "api.store", "api.weights", "prices.models", "priced_as",
+    "api.budget_usd", "api.store", "api.weights", "prices.models",
+    "prices.batch_discount", "priced_as",
 }  # fmt: skip
 
 

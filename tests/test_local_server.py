@@ -15,8 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from lora_vs_api.api.budget import TokenPrice
 from lora_vs_api.api.client import ApiCondition, Request, ask_all
 from lora_vs_api.api.local_server import serve
+from lora_vs_api.api.paid import Terms, ask_paid
+from lora_vs_api.api.store import ResponseStore
 from lora_vs_api.errors import UserError
 from tests.tiny_model import build_tiny_model
 
@@ -111,6 +114,27 @@ def test_another_models_name_is_refused(server):
     """A condition cannot be answered by a model it does not name."""
     with pytest.raises(UserError, match=r"conditions\.tiny\.model"):
         ask(server[0], model="gpt-mini")
+
+
+def test_its_answers_are_stored_and_not_asked_for_again(server, tmp_path):
+    """The store over the real server: the second run answers with nobody listening any more."""
+    url, _ = server
+    asked = [Request(f"email-{i}", prompt) for i, prompt in enumerate(PROMPTS)]
+    condition = ApiCondition("tiny", NAME, 0.0, None, LIMIT, "responses")
+    terms = Terms(TokenPrice(NAME, 1.0, 1.0), 1.0, LIMIT, len)
+    asking = {
+        "base_url": url, "api_key": None, "concurrency": 1, "timeout_seconds": 60,
+        "max_attempts": 1,
+    }  # fmt: skip
+    with ResponseStore(tmp_path / "s") as store:
+        first, _ = ask_paid(asked, condition, store, terms, **asking)
+        assert [answer.output for answer in first] == [answer.output for answer in ask(url)]
+        again, stored = ask_paid(asked, condition, store, terms, **asking)
+        assert again == first and stored == [True, True]
+        # that server has no Batch API, which is said with the key to change
+        asking.pop("concurrency")
+        with pytest.raises(UserError, match=r"^api\.mode: .* has no Batch API"):
+            ask_paid(asked, condition, store, terms, mode="batch", total_seconds=None, **asking)
 
 
 def test_the_server_has_no_key_and_no_hub(server):

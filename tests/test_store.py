@@ -57,7 +57,8 @@ def test_the_first_answer_stays(tmp_path):
         {"request": replace(REQUEST, messages=[{"role": "system", "content": "mail"}])},
         {"base_url": "https://api.example.com/v1"},
         {"base_url": "https://api.example.org:8443/v1"},
-        {"replicate": 1},
+        {"request": replace(REQUEST, replicate=1)},
+        {"mode": "batch"},
     ],
     ids=str,
 )
@@ -146,3 +147,31 @@ def test_the_command_says_what_is_missing(tmp_path):
     """No store yet, and no store at all, are told apart."""
     assert "no such store yet" in cli("stats", "--store", tmp_path / "none", check=False)
     assert "there is no store" in cli("stats", check=False)
+
+
+@pytest.mark.slow
+def test_dvc_push_shares_the_answers(tmp_path):
+    """What the README says: export, dvc add, dvc push here; dvc pull, import there."""
+    mine, theirs = tmp_path / "mine", tmp_path / "theirs"
+
+    def run(*command, cwd=mine):
+        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    dvc = (sys.executable, "-m", "dvc")
+    mine.mkdir()
+    with ResponseStore(mine / "responses/store.sqlite") as store:
+        store.put(request_text(REQUEST, CONDITION, URL), ANSWER)
+    run("git", "init", "-q")
+    run(*dvc, "init", "-q")
+    run(*dvc, "remote", "add", "-q", "-d", "shared", str(tmp_path / "remote"))
+    cli("export", mine / "answers.jsonl", "--store", mine / "responses/store.sqlite")
+    run(*dvc, "add", "-q", "answers.jsonl")
+    run(*dvc, "push", "-q")
+    run("git", "add", ".dvc", "answers.jsonl.dvc", ".gitignore")
+    run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "share")
+    run("git", "clone", "-q", str(mine), str(theirs), cwd=tmp_path)
+    run(*dvc, "pull", "-q", cwd=theirs)
+    cli("import", theirs / "answers.jsonl", "--store", theirs / "store.sqlite")
+    with ResponseStore(theirs / "store.sqlite") as store:
+        assert len(store) == 1

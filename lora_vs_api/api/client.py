@@ -12,7 +12,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -84,8 +84,8 @@ class Request:
 class Answer:
     """One answer as it is scored.
 
-    ``latency_seconds`` is that of the successful attempt alone; ``attempts`` counts it and the
-    failed ones before it. ``truncated`` means that the token limit cut the answer.
+    ``latency_seconds`` is that of the successful attempt alone, None where none was measured (a
+    batch); ``attempts`` counts it and the failed ones before it. ``truncated`` means that the token limit cut the answer.
     """
 
     id: str
@@ -94,7 +94,7 @@ class Answer:
     input_tokens: int
     output_tokens: int
     cached_input_tokens: int
-    latency_seconds: float
+    latency_seconds: float | None
     attempts: int
     response_id: str = ""
     served_model: str = ""
@@ -198,9 +198,9 @@ async def _ask_all(
 ) -> list[Answer]:
     from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
-    _check_key(api_key)
+    check_key(api_key)
     # a proxy named by the environment is for the hosted API, never for a server on loopback
-    http_client = DefaultAsyncHttpxClient(trust_env=not _is_loopback(base_url))
+    http_client = DefaultAsyncHttpxClient(trust_env=not is_loopback(base_url))
     answers: dict[str, Answer] = {}
     failures: dict[str, str] = {}
     fatal: list[UserError] = []
@@ -226,7 +226,7 @@ async def _ask_all(
                     # kept before it counts: an answer that cannot be kept stops the spending
                     if answer and on_answer and answer.outcome in ("answered", "truncated"):
                         on_answer(answer)
-                except _NoAnswer as error:
+                except NoAnswer as error:
                     failures[request.id] = error.reason
                     stop.set()
                 except UserError as error:
@@ -250,18 +250,18 @@ async def _ask_all(
             await asyncio.gather(*(work(client) for _ in range(min(concurrency, len(requests)))))
 
     if fatal:
-        raise UserError(_redact(str(fatal[0]), api_key))
+        raise UserError(redact(str(fatal[0]), api_key))
     for answer in answers.values():
         if answer.outcome == "refused":
-            failures[answer.id] = f"refused: {_short(answer.output)}"
+            failures[answer.id] = f"refused: {short(answer.output)}"
         elif answer.outcome == "filtered":
             failures[answer.id] = "stopped by the content filter"
     if failures:
-        raise UserError(_redact(_failure_message(condition, requests, answers, failures), api_key))
+        raise UserError(redact(failure_message(condition, requests, answers, failures), api_key))
     return [answers[request.id] for request in requests]
 
 
-class _NoAnswer(Exception):
+class NoAnswer(Exception):
     """An attempt, or all of them, gave no answer, for ``reason``; ``wait`` as the server asked.
 
     ``billed``: whether the provider may charge for it, as for an answer that was lost on the way.
@@ -275,7 +275,7 @@ class _NoAnswer(Exception):
 
 
 @dataclass(frozen=True)
-class _Reply:
+class Reply:
     """What one successful attempt brought."""
 
     output: str
@@ -304,13 +304,13 @@ class _Gate:
         """Wait to be let through; False when the call was stopped meanwhile.
 
         Raises:
-            _NoAnswer: there is no time left.
+            NoAnswer: there is no time left.
         """
         while (wait := self._open_at - time.monotonic()) > 0:
             if await _stopped_within(wait, stop):
                 return False
         if self._end is not None and time.monotonic() > self._end:
-            raise _NoAnswer(f"the {self.total_seconds:g} s of api.max_minutes are over")
+            raise NoAnswer(f"the {self.total_seconds:g} s of api.max_minutes are over")
         return not stop.is_set()
 
 
@@ -347,14 +347,14 @@ async def _ask(
             if budget:
                 budget.failed(request.id, billed=False)
             raise
-        except _NoAnswer as error:
+        except NoAnswer as error:
             if budget:
                 budget.failed(request.id, error.billed)
             if attempt == max_attempts:
                 tries = "1 attempt" if attempt == 1 else f"{attempt} attempts"
-                raise _NoAnswer(f"{error.reason} ({tries})") from None
+                raise NoAnswer(f"{error.reason} ({tries})") from None
             if error.wait is not None and error.wait > LONGEST_RETRY_AFTER_SECONDS:
-                raise _NoAnswer(
+                raise NoAnswer(
                     f"{error.reason} (asked to wait {error.wait:.0f} s, more than the "
                     f"{LONGEST_RETRY_AFTER_SECONDS:.0f} s this waits)"
                 ) from None
@@ -390,7 +390,7 @@ async def _ask(
 
 async def _attempt(
     client: AsyncOpenAI, request: Request, condition: ApiCondition, timeout_seconds: float
-) -> _Reply:
+) -> Reply:
     import openai
 
     send = _send_chat if condition.endpoint == "chat" else _send_responses
@@ -399,28 +399,36 @@ async def _attempt(
         async with asyncio.timeout(timeout_seconds):
             reply = await send(client, request, condition)
     except (TimeoutError, openai.APITimeoutError):
-        raise _NoAnswer(f"no answer within {timeout_seconds:g} s") from None
+        raise NoAnswer(f"no answer within {timeout_seconds:g} s") from None
     except openai.APIStatusError as error:
         raise _diagnose(error, request, condition, str(client.base_url)) from None
     except openai.APIConnectionError as error:
         cause = error.__cause__ or error
-        raise _NoAnswer(f"connection failed: {type(cause).__name__} {cause}".rstrip()) from None
+        raise NoAnswer(f"connection failed: {type(cause).__name__} {cause}".rstrip()) from None
     except (openai.APIResponseValidationError, json.JSONDecodeError):
-        raise _NoAnswer("the answer is not valid JSON") from None
+        raise NoAnswer("the answer is not valid JSON") from None
     except openai.APIError as error:
-        raise _NoAnswer(_short(error.message)) from None
+        raise NoAnswer(short(error.message)) from None
     if not reply.output.strip() and reply.outcome == "answered":
-        raise _NoAnswer("empty output")
+        raise NoAnswer("empty output")
     return reply
 
 
-async def _send_responses(client: AsyncOpenAI, request: Request, condition: ApiCondition) -> _Reply:
+async def _send_responses(client: AsyncOpenAI, request: Request, condition: ApiCondition) -> Reply:
     raw = await client.responses.with_raw_response.create(**request_body(request, condition))
-    response = raw.parse()
+    return replace(read_response(raw.parse(), condition), pause=_pause(raw.headers))
+
+
+def read_response(response: Any, condition: ApiCondition) -> Reply:
+    """What a response of the Responses API says.
+
+    Raises:
+        NoAnswer: it is none, it failed, or it does not tell its usage.
+    """
     if getattr(response, "object", None) != "response":
-        raise _NoAnswer("the answer is not a response of the Responses API")
+        raise NoAnswer("the answer is not a response of the Responses API")
     if response.usage is None:
-        raise _NoAnswer("the server reports no token usage, which the costs need")
+        raise NoAnswer("the server reports no token usage, which the costs need")
     refusals = [
         part.refusal
         for item in response.output
@@ -439,12 +447,12 @@ async def _send_responses(client: AsyncOpenAI, request: Request, condition: ApiC
         outcome = "truncated"
     elif response.status not in ("completed", None):
         detail = response.error.message if response.error else reason
-        raise _NoAnswer(f"status {response.status}: {_short(str(detail))}")
+        raise NoAnswer(f"status {response.status}: {short(str(detail))}")
     elif response.usage.output_tokens >= condition.max_output_tokens:
         # transformers serve calls every answer completed
         outcome = "truncated"
     details = response.usage.input_tokens_details
-    return _Reply(
+    return Reply(
         output=output,
         outcome=outcome,
         input_tokens=response.usage.input_tokens,
@@ -452,18 +460,21 @@ async def _send_responses(client: AsyncOpenAI, request: Request, condition: ApiC
         cached_input_tokens=(details.cached_tokens if details else None) or 0,
         response_id=response.id or "",
         served_model=response.model or "",
-        pause=_pause(raw.headers),
     )
 
 
-async def _send_chat(client: AsyncOpenAI, request: Request, condition: ApiCondition) -> _Reply:
+async def _send_chat(client: AsyncOpenAI, request: Request, condition: ApiCondition) -> Reply:
     body = request_body(request, condition)
     raw = await client.chat.completions.with_raw_response.create(**body)
-    response = raw.parse()
+    return replace(read_chat(raw.parse()), pause=_pause(raw.headers))
+
+
+def read_chat(response: Any) -> Reply:
+    """What a chat completion says; see :func:`read_response`."""
     if not getattr(response, "choices", None):
-        raise _NoAnswer("the answer is not a chat completion")
+        raise NoAnswer("the answer is not a chat completion")
     if response.usage is None:
-        raise _NoAnswer("the server reports no token usage, which the costs need")
+        raise NoAnswer("the server reports no token usage, which the costs need")
     choice = response.choices[0]
     output = choice.message.content or ""
     outcome: Outcome = "answered"
@@ -474,7 +485,7 @@ async def _send_chat(client: AsyncOpenAI, request: Request, condition: ApiCondit
     elif choice.finish_reason == "length":
         outcome = "truncated"
     details = response.usage.prompt_tokens_details
-    return _Reply(
+    return Reply(
         output=output,
         outcome=outcome,
         input_tokens=response.usage.prompt_tokens,
@@ -482,13 +493,12 @@ async def _send_chat(client: AsyncOpenAI, request: Request, condition: ApiCondit
         cached_input_tokens=(details.cached_tokens if details else None) or 0,
         response_id=response.id or "",
         served_model=response.model or "",
-        pause=_pause(raw.headers),
     )
 
 
 def _diagnose(
     error: APIStatusError, request: Request, condition: ApiCondition, base_url: str
-) -> _NoAnswer | UserError:
+) -> NoAnswer | UserError:
     """An HTTP error status as something to retry, or as the key that has to change."""
     status, text = error.status_code, _server_message(error)
     body = error.body if isinstance(error.body, dict) else {}
@@ -496,7 +506,7 @@ def _diagnose(
         return UserError(f"the account's quota at {base_url} is used up ({status}): {text}")
     if status in RETRYABLE_STATUS or status >= 500:
         wait = _retry_after(error.response.headers)
-        return _NoAnswer(f"status {status}: {text}", wait, billed=False)
+        return NoAnswer(f"status {status}: {text}", wait, billed=False)
     if status == 401:
         # without the server's text, which may quote the key
         return UserError(
@@ -538,7 +548,7 @@ def _server_message(error: APIStatusError) -> str:
     body = error.body
     if isinstance(body, dict):
         body = body.get("message") or body.get("detail") or body.get("error") or body
-    return _short(str(body or error.message))
+    return short(str(body or error.message))
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
@@ -577,7 +587,7 @@ def _pause(headers: Mapping[str, str]) -> float | None:
     return max(pauses, default=None)
 
 
-def _failure_message(
+def failure_message(
     condition: ApiCondition,
     requests: Sequence[Request],
     answers: Mapping[str, Answer],
@@ -599,7 +609,7 @@ def _failure_message(
     )
 
 
-def _check_key(api_key: str | None) -> None:
+def check_key(api_key: str | None) -> None:
     """A key that cannot be sent would turn up in the HTTP library's complaint about it."""
     if api_key is not None and not (
         api_key.isascii() and api_key.isprintable() and " " not in api_key
@@ -610,16 +620,16 @@ def _check_key(api_key: str | None) -> None:
         )
 
 
-def _redact(text: str, api_key: str | None) -> str:
+def redact(text: str, api_key: str | None) -> str:
     return text.replace(api_key, "[API key]") if api_key else text
 
 
-def _short(text: str, length: int = 300) -> str:
+def short(text: str, length: int = 300) -> str:
     """``text`` on one line, its end cut off where it is long."""
     text = " ".join(text.split())
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def _is_loopback(url: str) -> bool:
+def is_loopback(url: str) -> bool:
     host = urlsplit(url).hostname or ""
     return host in ("localhost", "::1") or host.startswith("127.")

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from lora_vs_api.api.batch import ask_batch
 from lora_vs_api.api.budget import Budget, Estimate, TokenPrice, count_input_tokens, estimate
 from lora_vs_api.api.client import Answer, ApiCondition, Request, ask_all
-from lora_vs_api.api.store import ResponseStore, request_key, request_text
+from lora_vs_api.api.store import ResponseStore, host_of, request_key, request_text
 from lora_vs_api.errors import UserError
 from lora_vs_api.stage import say
 
@@ -34,6 +35,7 @@ def ask_paid(
     terms: Terms,
     *,
     base_url: str,
+    mode: str = "live",
     **asking: Any,
 ) -> tuple[list[Answer], list[bool]]:
     """Answers in the order of the requests, and of each whether it came out of the store.
@@ -43,15 +45,14 @@ def ask_paid(
     that are equal in everything are asked once.
 
     Args:
-        asking: the further arguments of :func:`lora_vs_api.api.client.ask_all`.
+        mode: ``live``, or ``batch`` for the Batch API.
+        asking: the further arguments of :func:`lora_vs_api.api.client.ask_all`, or of
+            :func:`lora_vs_api.api.batch.ask_batch`.
 
     Raises:
         UserError: as ``ask_all``; or the budget does not allow it; or the store cannot be used.
     """
-    texts = {
-        request.id: request_text(request, condition, base_url, request.replicate)
-        for request in requests
-    }
+    texts = {request.id: request_text(request, condition, base_url, mode) for request in requests}
     first_of = {text: identity for identity, text in reversed(texts.items())}
     known: dict[str, Answer] = {}
     for text, identity in first_of.items():
@@ -64,36 +65,46 @@ def ask_paid(
     if len(todo) < len(requests):
         say(f"{condition.name}: {len(requests) - len(todo)} of {len(requests)} answers are stored")
     if todo:
-        tokens = {r.id: count_input_tokens(r.messages, terms.count_tokens) for r in todo}
+        # a batch that was submitted already is paid for, though its answers are not here yet
+        submitted = {
+            text for batch in store.open_batches(host_of(base_url)) for text in batch.texts
+        }
+        fresh = [r for r in todo if mode == "live" or texts[r.id] not in submitted]
+        tokens = {r.id: count_input_tokens(r.messages, terms.count_tokens) for r in fresh}
         cost = estimate(
             tokens, terms.expected_output_tokens, condition.max_output_tokens, terms.price
         )
         say(f"{condition.name}: {describe(cost, terms.price)}")
         limit = terms.budget_usd
-        if limit is not None and cost.expected_usd > limit:
+        # a batch is paid for whole: there is no stopping halfway
+        needed = cost.most_usd if mode == "batch" else cost.expected_usd
+        if limit is not None and needed > limit:
             raise UserError(
-                f"api.budget_usd: {limit:g} is less than the USD {cost.expected_usd:.4f} expected "
-                f"for the {len(todo)} requests of {condition.name}; nothing was asked or paid"
+                f"api.budget_usd: {limit:g} is less than the USD {needed:.4f} "
+                f"{'at most' if mode == 'batch' else 'expected'} for the {len(fresh)} requests of {condition.name}; nothing was asked or paid"
             )
-        budget = None
-        if limit is not None:
-            budget = Budget(limit, terms.price, tokens, condition.max_output_tokens)
         before = len(store)
         try:
-            for answer in ask_all(
-                todo,
-                condition,
-                base_url=base_url,
-                budget=budget,
-                on_answer=lambda answer: store.put(texts[answer.id], answer),
-                **asking,
-            ):
-                known[texts[answer.id]] = answer
+            if mode == "batch":
+                answers = ask_batch(todo, texts, condition, store, base_url=base_url, **asking)
+            else:
+                budget = None
+                if limit is not None:
+                    budget = Budget(limit, terms.price, tokens, condition.max_output_tokens)
+                answers = ask_all(
+                    todo,
+                    condition,
+                    base_url=base_url,
+                    budget=budget,
+                    on_answer=lambda answer: store.put(texts[answer.id], answer),
+                    **asking,
+                )
         except UserError as error:
             kept = len(store) - before
             raise UserError(
                 f"{error} ({kept} new answers are kept in {store.path}; run again to go on)"
             ) from None
+        known |= {texts[answer.id]: answer for answer in answers}
     return [replace(known[texts[r.id]], id=r.id) for r in requests], stored
 
 

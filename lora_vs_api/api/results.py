@@ -17,6 +17,7 @@ def write_answers(
     stored: Sequence[bool],
     again: Sequence[tuple[Request, Answer]],
     wall_seconds: float,
+    mode: str,
     concurrency: int,
     *,
     predictions: str | Path,
@@ -55,11 +56,14 @@ def write_answers(
     write_json(
         timings,
         {
-            "latency_ids": [a.id for a in answers],
-            "latency_seconds": [round(a.latency_seconds, 4) for a in answers],
+            "latency_ids": [a.id for a in answers if a.latency_seconds is not None],
+            "latency_seconds": [
+                round(a.latency_seconds, 4) for a in answers if a.latency_seconds is not None
+            ],
             "throughput_emails_per_second": None
-            if any(stored)
+            if mode == "batch" or any(stored)
             else round((len(answers) + len(again)) / wall_seconds, 4),
+            "mode": mode,
             "concurrency": concurrency,
             # the provider's prompt cache comes and goes with time, so it is no part of usage
             "cached_input_tokens": [a.cached_input_tokens for a in answers],

@@ -13,6 +13,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,31 +28,36 @@ COLUMNS = (
     "request", "output", "outcome", "input_tokens", "output_tokens", "cached_input_tokens",
     "latency_seconds", "attempts", "response_id", "served_model", "asked_at",
 )  # fmt: skip
-TABLE = """
+# a batch that was paid for and whose answers are not here yet; requests: their texts as JSON
+TABLES = """
+create table if not exists batches (
+    token text primary key, host text not null, batch_id text, requests text not null,
+    begun_at text not null
+) without rowid;
 create table if not exists answers (
     key text primary key, request text not null, output text not null, outcome text not null,
     input_tokens integer not null, output_tokens integer not null,
-    cached_input_tokens integer not null, latency_seconds real not null,
+    cached_input_tokens integer not null, latency_seconds real,
     attempts integer not null, response_id text not null, served_model text not null,
     asked_at text not null
-) without rowid
+) without rowid;
 """
 
 
 def request_text(
-    request: Request, condition: ApiCondition, base_url: str, replicate: int = 0
+    request: Request, condition: ApiCondition, base_url: str, mode: str = "live"
 ) -> str:
     """Everything that determines an answer, as canonical JSON: host, endpoint, body, replicate.
 
-    Of ``base_url`` only host and port are taken: an address may carry a password.
+    Of ``base_url`` only host and port are taken: an address may carry a password. The mode counts
+    since an answer's price and latency belong to it.
     """
-    address = urlsplit(base_url)
-    host = f"{address.hostname}:{address.port}" if address.port else str(address.hostname)
     content = {
-        "host": host,
+        "host": host_of(base_url),
         "endpoint": condition.endpoint,
         "body": request_body(request, condition),
-        "replicate": replicate,
+        "replicate": request.replicate,
+        "mode": mode,
     }
     return json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
@@ -59,6 +65,21 @@ def request_text(
 def request_key(text: str) -> str:
     """SHA-256 of :func:`request_text`, in hexadecimal."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def host_of(base_url: str) -> str:
+    """Host and port, for an address may carry a password."""
+    address = urlsplit(base_url)
+    return f"{address.hostname}:{address.port}" if address.port else str(address.hostname)
+
+
+@dataclass(frozen=True)
+class OpenBatch:
+    """A batch at the provider; without ``batch_id`` it is not known whether it was submitted."""
+
+    token: str
+    batch_id: str | None
+    texts: frozenset[str]
 
 
 class ResponseStore:
@@ -83,7 +104,7 @@ class ResponseStore:
                 )
             self._db.execute("pragma journal_mode = wal")
             self._db.execute("pragma synchronous = full")
-            self._db.execute(TABLE)
+            self._db.executescript(TABLES)
             self._db.execute(f"pragma user_version = {VERSION}")
 
     def __enter__(self) -> ResponseStore:
@@ -108,7 +129,7 @@ class ResponseStore:
     def put(self, text: str, answer: Answer) -> None:
         """Keep ``answer`` to the request of ``text``; what is kept already stays."""
         row = {name: getattr(answer, name, None) for name in COLUMNS}
-        row.update(request=text, asked_at=datetime.now(UTC).isoformat(timespec="seconds"))
+        row.update(request=text, asked_at=_now())
         self._insert([(request_key(text), *(row[name] for name in COLUMNS))])
 
     def rows(self) -> Iterator[dict[str, Any]]:
@@ -138,6 +159,34 @@ class ResponseStore:
             checked.append((row["key"], text, *(row[name] for name in COLUMNS[1:])))
         return self._insert(checked)
 
+    def begin_batch(self, token: str, host: str, texts: Iterable[str]) -> None:
+        """Note that a batch of these requests is about to be submitted, before it is."""
+        with self._explained("written"):
+            self._db.execute(
+                "insert into batches values (?, ?, null, ?, ?)",
+                (token, host, json.dumps(list(texts)), _now()),
+            )
+
+    def submitted_batch(self, token: str, batch_id: str) -> None:
+        with self._explained("written"):
+            self._db.execute("update batches set batch_id = ? where token = ?", (batch_id, token))
+
+    def end_batch(self, token: str) -> None:
+        """Its answers are here, or there will be none."""
+        with self._explained("written"):
+            self._db.execute("delete from batches where token = ?", (token,))
+
+    def open_batches(self, host: str) -> list[OpenBatch]:
+        """Every batch at ``host`` that was begun and not ended, the oldest first."""
+        with self._explained("read"):
+            found = self._db.execute(
+                "select * from batches where host = ? order by begun_at, token", (host,)
+            ).fetchall()
+        return [
+            OpenBatch(row["token"], row["batch_id"], frozenset(json.loads(row["requests"])))
+            for row in found
+        ]
+
     def _insert(self, rows: list[tuple[Any, ...]]) -> int:
         marks = ", ".join("?" * (len(COLUMNS) + 1))
         with self._explained("written"):
@@ -157,3 +206,7 @@ class ResponseStore:
             yield
         except (sqlite3.Error, OSError) as error:
             raise UserError(f"api.store: {self.path} cannot be {doing}: {error}") from None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

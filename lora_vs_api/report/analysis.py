@@ -122,8 +122,8 @@ def condition_row(
         "input_tokens_mean": round(_mean(passes, "input_tokens"), 2),
         "output_tokens_mean": round(_mean(passes, "output_tokens"), 2),
         "latency": {
-            "p50": round(float(np.quantile(latencies, 0.5)), 4),
-            "p95": round(float(np.quantile(latencies, 0.95)), 4),
+            "p50": _quantile(latencies, 0.5),
+            "p95": _quantile(latencies, 0.95),
             "emails": len(latencies),
             "how": _how_timed(passes[0].timings),
         },
@@ -182,7 +182,14 @@ def outcome_counts(passes: Sequence[Scored]) -> dict[str, int]:
     }
 
 
+def _quantile(values: np.ndarray, share: float) -> float | None:
+    """None where nothing was timed, as in a batch."""
+    return round(float(np.quantile(values, share)), 4) if len(values) else None
+
+
 def _how_timed(timings: Mapping[str, Any]) -> str:
+    if timings.get("mode") == "batch":
+        return "asked as a batch, which has no latency"
     at_once = timings.get("concurrency", 1)
     where = timings.get("machine", {})
     place = f"{where['device']} {where['name']}, {where['dtype']}" if where else "over HTTP"
@@ -214,12 +221,15 @@ def api_cost(scored: Scored, priced_as: str, prices: Any) -> dict[str, Any]:
         cached_input_per_million=entry.cached_input,
         as_of=prices.as_of,
         source=prices.source,
+        batch_discount=prices.batch_discount,
     )
-    usd = api_cost_per_1k(scored.input_tokens, scored.output_tokens, price)
+    batch = scored.timings.get("mode") == "batch"
+    usd = api_cost_per_1k(scored.input_tokens, scored.output_tokens, price, batch=batch)
+    discount = f", less {price.batch_discount:.0%} in a batch" if batch else ""
     return {
         "usd": _significant(usd),
         "batched_usd": None,
-        "how": f"measured tokens at the price of {priced_as} ({prices.source}, {prices.as_of})",
+        "how": f"measured tokens at the price of {priced_as} ({prices.source}, {prices.as_of}){discount}",
         "priced_as": priced_as,
     }
 

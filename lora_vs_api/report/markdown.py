@@ -488,8 +488,8 @@ def _results(inputs: ReportInputs) -> str:
                     f"{row['schema_valid']:.1%}",
                     f"{row['strict']:.1%}",
                     f"{row['truncated']:.1%}",
-                    f"{row['latency']['p50']:.2f}",
-                    f"{row['latency']['p95']:.2f}",
+                    _seconds(row["latency"]["p50"]),
+                    _seconds(row["latency"]["p95"]),
                     usd(row["cost_per_1k"]["usd"]),
                 ]
                 for row in rows
@@ -542,7 +542,7 @@ def _results(inputs: ReportInputs) -> str:
             )
             + "."
         )
-    few = [row for row in rows if row["latency"]["emails"] < 20]
+    few = [row for row in rows if 0 < row["latency"]["emails"] < 20]
     if few:
         parts.append(
             f"A p95 from fewer than 20 requests is close to the slowest of them "
@@ -553,6 +553,10 @@ def _results(inputs: ReportInputs) -> str:
     if repeated:
         parts += _noise(repeated)
     return "\n\n".join(parts)
+
+
+def _seconds(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
 
 
 def _noise(rows: Sequence[Mapping[str, Any]]) -> list[str]:

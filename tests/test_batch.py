@@ -1,0 +1,213 @@
+"""The Batch API: half the price, and a dead process never submits the same request twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+
+from lora_vs_api.api.budget import TokenPrice
+from lora_vs_api.api.client import ApiCondition
+from lora_vs_api.api.paid import Terms, ask_paid
+from lora_vs_api.api.store import ResponseStore
+from lora_vs_api.errors import UserError
+from tests.batch_server import BatchServer, Drop
+from tests.imports import ROOT
+from tests.test_paid import requests
+
+KEY = "sk-planted-0123456789abcdef"
+MINI = ApiCondition("mini", "gpt-mini", 0.0, None, 50)
+CHAT = replace(MINI, endpoint="chat")
+
+
+@pytest.fixture(autouse=True)
+def fast_polls(monkeypatch):
+    """Seconds between two looks at a batch, instead of a quarter of a minute."""
+    from lora_vs_api.api import batch
+
+    monkeypatch.setitem(batch.ask_batch.__kwdefaults__, "poll_seconds", 0.02)
+
+
+def ask(url, store, asked, condition=MINI, budget_usd=None, **options):
+    terms = Terms(TokenPrice("gpt-mini", 0.5, 5.0), budget_usd, 7, lambda text: 6)
+    options = {
+        "api_key": KEY, "timeout_seconds": 5, "max_attempts": 3, "total_seconds": 30, **options,
+    }  # fmt: skip
+    return ask_paid(asked, condition, store, terms, base_url=url, mode="batch", **options)
+
+
+@pytest.mark.parametrize("condition", [MINI, CHAT], ids=["responses", "chat"])
+def test_answers_come_in_order_and_are_stored(tmp_path, condition):
+    """Whatever order the provider writes; without a latency; a second run submits nothing."""
+    with BatchServer(polls=3) as server, ResponseStore(tmp_path / "s") as store:
+        answers, stored = ask(server.url, store, requests(5), condition)
+        assert [a.id for a in answers] == [f"email-{i}" for i in range(5)]
+        assert [json.loads(a.output)["echo"] for a in answers] == [f"mail {i}" for i in range(5)]
+        assert {(a.latency_seconds, a.input_tokens, a.output_tokens) for a in answers} == {
+            (None, 20, 7)
+        }
+        assert stored == [False] * 5
+        again, stored = ask(server.url, store, requests(5), condition)
+        assert again == answers and stored == [True] * 5
+        assert len(server.batches) == 1 and store.open_batches("127.0.0.1") == []
+
+
+def test_batch_and_live_answers_are_kept_apart(tmp_path):
+    """A live answer has a latency and the full price; a batch's has neither."""
+    with BatchServer() as server, ResponseStore(tmp_path / "s") as store:
+        ask(server.url, store, requests(1))
+        live = Terms(TokenPrice("gpt-mini", 1.0, 10.0), None, 7, lambda text: 6)
+        with pytest.raises(UserError, match="api.base_url"):  # this server has no live endpoint
+            ask_paid(requests(1), MINI, store, live, base_url=server.url, api_key=KEY,
+                     concurrency=1, timeout_seconds=5, max_attempts=1)  # fmt: skip
+
+
+def test_every_kind_of_no_answer_is_listed_and_asked_again(tmp_path):
+    """Refused, filtered, empty, rejected and missing ones fail the run; the others are kept."""
+    kinds = {
+        "mail 1": "refusal", "mail 2": "filtered", "mail 3": "empty", "mail 4": "status",
+        "mail 5": "missing", "mail 6": "incomplete",
+    }  # fmt: skip
+    with BatchServer(kinds=kinds) as server, ResponseStore(tmp_path / "s") as store:
+        with pytest.raises(UserError) as caught:
+            ask(server.url, store, requests(8))
+        message = str(caught.value)
+        assert "5 of 8 requests got no answer" in message and "3 new answers are kept" in message
+        for part in (
+            "email-1: refused: I cannot", "email-2: filtered", "email-3: empty output",
+            "email-4: status 400: this one is too long", "email-5: batch batch_1 completed without",
+        ):  # fmt: skip
+            assert part in message
+        server.kinds = {}
+        answers, stored = ask(server.url, store, requests(8))
+        assert sum(stored) == 3 and answers[6].outcome == "truncated"
+        assert sorted(server.asked[8:]) == [f"mail {i}" for i in range(1, 6)]
+
+
+@pytest.mark.parametrize("status", ["failed", "expired"])
+def test_a_batch_that_ends_without_results(tmp_path, status):
+    """It says why, and the next run may submit again."""
+    kinds = {f"mail {i}": "missing" for i in range(2)}
+    with (
+        BatchServer(status=status, kinds=kinds) as server,
+        ResponseStore(tmp_path / "s") as store,
+    ):
+        why = "rejects batch batch_1: the model is unknown" if status == "failed" else "expired"
+        with pytest.raises(UserError, match=why):
+            ask(server.url, store, requests(2))
+        server.status, server.kinds = "completed", {}
+        assert len(ask(server.url, store, requests(2))[0]) == 2
+
+
+def test_time_over_leaves_the_batch_at_the_provider(tmp_path):
+    """The next run waits on for the same batch."""
+    with BatchServer(polls=10) as server, ResponseStore(tmp_path / "s") as store:
+        with pytest.raises(
+            UserError, match=r"api\.max_minutes: over while batch batch_1 is in_prog"
+        ):
+            ask(server.url, store, requests(3), total_seconds=0.01)
+        answers, _ = ask(server.url, store, requests(3))
+        assert len(answers) == 3 and len(server.batches) == 1
+
+
+def test_a_lost_reply_to_the_submission_does_not_pay_twice(tmp_path):
+    """The batch exists, but its id never arrived: it is found by its mark."""
+    dropped = []
+
+    def on_event(event):
+        if event == "POST /v1/batches" and not dropped:
+            dropped.append(event)
+            raise Drop
+
+    with BatchServer(on_event=on_event) as server, ResponseStore(tmp_path / "s") as store:
+        answers, _ = ask(server.url, store, requests(3))
+        assert dropped and len(answers) == 3 and len(server.batches) == 1
+
+
+def resume(url: str, path: str) -> None:
+    """What the killed process runs."""
+    from lora_vs_api.api import batch
+
+    batch.ask_batch.__kwdefaults__["poll_seconds"] = 0.02
+    with ResponseStore(path) as store:
+        ask(url, store, requests(4), budget_usd=1.0)
+
+
+@pytest.mark.parametrize(
+    "kill_at",
+    [
+        "POST /v1/files",
+        "POST /v1/batches",
+        "GET /v1/batches/batch_1",
+        "GET /v1/files/batch_1_output_file_id/content",
+    ],
+)
+def test_killed_and_resumed(tmp_path, kill_at):
+    """kill -9 at every step of a batch: the next process pays for each request once in all."""
+    running: list[subprocess.Popen] = []
+
+    def on_event(event):
+        if event == kill_at and len(running) == 1:
+            os.kill(running[0].pid, signal.SIGKILL)
+            time.sleep(0.05)
+
+    command = "import sys; from tests.test_batch import resume; resume(*sys.argv[1:])"
+    with BatchServer(polls=2, on_event=on_event) as server:
+        for expected in (-signal.SIGKILL, 0):
+            process = subprocess.Popen(
+                [sys.executable, "-c", command, server.url, str(tmp_path / "s")],
+                cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )  # fmt: skip
+            running.append(process)
+            assert process.wait(60) == expected
+        assert sorted(server.asked) == [f"mail {i}" for i in range(4)]
+    with ResponseStore(tmp_path / "s") as store:
+        assert len(store) == 4
+
+
+def test_a_submitted_batch_needs_no_budget(tmp_path):
+    """What was paid for already is fetched, however little may be spent now."""
+    with BatchServer(polls=10) as server, ResponseStore(tmp_path / "s") as store:
+        with pytest.raises(UserError, match="nothing was asked or paid"):
+            ask(server.url, store, requests(3), budget_usd=0.0001)
+        assert server.events == []
+        with pytest.raises(UserError, match="max_minutes"):
+            ask(server.url, store, requests(3), total_seconds=0.01)
+        assert len(ask(server.url, store, requests(3), budget_usd=0.0)[0]) == 3
+
+
+def test_a_server_without_batches_names_the_key_to_change(tmp_path):
+    """Most servers of one's own have none."""
+
+    def gone(event):
+        raise Drop
+
+    with (
+        BatchServer() as server,
+        ResponseStore(tmp_path / "s") as store,
+        pytest.raises(UserError, match=r"^api\.mode: .* has no Batch API \(404\)"),
+    ):
+        ask(server.url.replace("/v1", "/other"), store, requests(1))
+    with (
+        BatchServer(on_event=gone) as server,
+        ResponseStore(tmp_path / "t") as store,
+        pytest.raises(UserError, match="batch at .* failed: Connection error"),
+    ):
+        ask(server.url, store, requests(1))
+
+
+def test_the_key_is_sent_and_kept_nowhere(tmp_path, capfd):
+    """Not in the store, nor in what is printed."""
+    with BatchServer() as server, ResponseStore(tmp_path / "s") as store:
+        ask(server.url, store, requests(2))
+        assert set(server.headers) == {f"Bearer {KEY}"}
+        for file in tmp_path.iterdir():
+            assert KEY.encode() not in file.read_bytes()
+    said = capfd.readouterr()
+    assert KEY not in said.out + said.err
