@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -62,8 +62,8 @@ def ask_paid(
     stored = [texts[request.id] in known for request in requests]
     todo = [r for r in requests if first_of[texts[r.id]] == r.id and texts[r.id] not in known]
 
-    if len(todo) < len(requests):
-        say(f"{condition.name}: {len(requests) - len(todo)} of {len(requests)} answers are stored")
+    if any(stored):
+        say(f"{condition.name}: {sum(stored)} of {len(requests)} answers are stored already")
     if todo:
         # a batch that was submitted already is paid for, though its answers are not here yet
         submitted = {
@@ -71,26 +71,17 @@ def ask_paid(
         }
         fresh = [r for r in todo if mode == "live" or texts[r.id] not in submitted]
         tokens = {r.id: count_input_tokens(r.messages, terms.count_tokens) for r in fresh}
-        cost = estimate(
-            tokens, terms.expected_output_tokens, condition.max_output_tokens, terms.price
-        )
-        say(f"{condition.name}: {describe(cost, terms.price)}")
-        limit = terms.budget_usd
-        # a batch is paid for whole: there is no stopping halfway
-        needed = cost.most_usd if mode == "batch" else cost.expected_usd
-        if limit is not None and needed > limit:
-            raise UserError(
-                f"api.budget_usd: {limit:g} is less than the USD {needed:.4f} "
-                f"{'at most' if mode == 'batch' else 'expected'} for the {len(fresh)} requests of {condition.name}; nothing was asked or paid"
-            )
+        _announce(condition, terms, tokens, mode)
         before = len(store)
         try:
             if mode == "batch":
                 answers = ask_batch(todo, texts, condition, store, base_url=base_url, **asking)
             else:
                 budget = None
-                if limit is not None:
-                    budget = Budget(limit, terms.price, tokens, condition.max_output_tokens)
+                if terms.budget_usd is not None:
+                    budget = Budget(
+                        terms.budget_usd, terms.price, tokens, condition.max_output_tokens
+                    )
                 answers = ask_all(
                     todo,
                     condition,
@@ -106,6 +97,22 @@ def ask_paid(
             ) from None
         known |= {texts[answer.id]: answer for answer in answers}
     return [replace(known[texts[r.id]], id=r.id) for r in requests], stored
+
+
+def _announce(condition: ApiCondition, terms: Terms, tokens: Mapping[str, int], mode: str) -> None:
+    """Say what the requests of so many input tokens will cost, and stop if that is too much."""
+    limit = terms.budget_usd
+    cost = estimate(tokens, terms.expected_output_tokens, condition.max_output_tokens, terms.price)
+    say(f"{condition.name}: {describe(cost, terms.price)}")
+    # a batch is paid for whole: there is no stopping halfway
+    needed, how = (
+        (cost.most_usd, "that it may cost") if mode == "batch" else (cost.expected_usd, "expected")
+    )
+    if limit is not None and needed > limit:
+        raise UserError(
+            f"api.budget_usd: {limit:g} is less than the USD {needed:.4f} {how} for the "
+            f"{cost.requests} requests of {condition.name}; nothing was asked or paid"
+        )
 
 
 def describe(cost: Estimate, price: TokenPrice) -> str:
