@@ -398,7 +398,11 @@ def _inconsistency(params: Params) -> str | None:
         for key in ("base_url", "store"):
             if getattr(params.api, key) is None:
                 return f"api.{key}: needed with api.kind=openai, found null"
-        if urlsplit(params.api.base_url).hostname is None:
+        address = urlsplit(params.api.base_url)
+        if address.username or address.password or address.query:
+            # not shown: what stands there may be a secret, and params.yaml is committed
+            return "api.base_url: expected no user, password or query; a key goes into api.key_env"
+        if address.scheme not in ("http", "https") or address.hostname is None:
             return (
                 "api.base_url: expected an address such as http://127.0.0.1:8000/v1, "
                 f"found {params.api.base_url!r}"

@@ -83,6 +83,9 @@ def test_paper_profile_is_the_published_protocol():
         ("contamination/field", "urgency", "contamination.field: expected an enum field"),
         ("baseline", "nobody", "baseline: expected one of embedded_zero_shot"),
         ("priced_as/embedded_zero_shot", "x", "priced_as.embedded_zero_shot: expected one of gpt"),
+        ("api/mode", "batch", "api.mode: expected live with api.kind=embedded"),
+        ("api/kind", "openai", "api.base_url: needed with api.kind=openai, found null"),
+        ("api/budget_usd", -1, "api.budget_usd: expected USD ≥ 0, or null for no limit, found -1"),
         ("api/port", 99999, "api.port: expected a port 1..65535, or null"),
         ("model/sha256", "zz", "model.sha256: expected 64 hexadecimal digits, or null"),
         ("model/path", "???", "model.path: has no value yet; give one with -S model.path="),
@@ -124,3 +127,21 @@ def test_an_override_hydra_refuses_is_one_line():
     with pytest.raises(UserError, match=r"lora\.rr=3: Could not override 'lora\.rr'") as error:
         compose(["lora.rr=3"], conf=ROOT / "conf")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "complaint"),
+    [
+        ("https://me:hunter2@api.example.org/v1", "no user, password or query"),
+        ("https://api.example.org/v1?key=hunter2", "no user, password or query"),
+        ("api.example.org/v1", "expected an address such as"),
+        ("ftp://api.example.org/v1", "expected an address such as"),
+    ],
+)
+def test_an_address_that_is_none_or_holds_a_secret(raw, url, complaint):
+    """params.yaml is committed: a password in the address is refused, and not repeated."""
+    asked = copy.deepcopy(raw)
+    asked["api"].update(kind="openai", store="responses/store.sqlite", base_url=url)
+    with pytest.raises(UserError, match=f"api.base_url: .*{complaint}") as caught:
+        check_params(asked)
+    assert "hunter2" not in str(caught.value)
