@@ -47,6 +47,8 @@ def condition(
             "schema_violating": 3,
             "invalid_json": 5,
             "truncated": 1,
+            "refused": 0,
+            "filtered": 0,
         },
         "per_field": dict(zip(FIELDS, (f1, round(f1 / 2, 6), round(f1 / 3, 6)))),
         "input_tokens_mean": 231.25,

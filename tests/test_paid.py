@@ -262,3 +262,22 @@ def test_the_noise_floor_is_measured_from_replicates(tmp_path):
         "emails": 2, "askings": 2, "same_text": 0.5, "same_score": 0.5,
         "field_f1_low": 0.5, "field_f1_high": 1.0, "sd": 0.353553,
     }  # fmt: skip
+
+
+def test_outcomes_are_counted_apart():
+    """Each request under one heading; what was cut short is that, whatever its text."""
+    import numpy as np
+
+    from lora_vs_api.report.analysis import Scored, outcome_counts
+
+    outcomes = ["answered"] * 4 + ["truncated", "refused", "filtered"]
+    scored = Scored(
+        outputs=("",) * 7, fields=np.zeros((7, 1)), outcomes=np.array(outcomes),
+        valid_json=np.array([1, 1, 1, 0, 1, 0, 0], bool),
+        schema_valid=np.array([1, 1, 0, 0, 1, 0, 0], bool),
+        input_tokens=np.ones(7), output_tokens=np.ones(7), timings={},
+    )  # fmt: skip
+    assert outcome_counts([scored, scored]) == {
+        "conforming": 4, "schema_violating": 2, "invalid_json": 2, "truncated": 2, "refused": 2,
+        "filtered": 2,
+    }  # fmt: skip

@@ -44,7 +44,7 @@ class Scored:
     fields: np.ndarray
     valid_json: np.ndarray
     schema_valid: np.ndarray
-    truncated: np.ndarray
+    outcomes: np.ndarray
     input_tokens: np.ndarray
     output_tokens: np.ndarray
     timings: dict[str, Any]
@@ -52,6 +52,10 @@ class Scored:
     @property
     def field_f1(self) -> np.ndarray:
         return self.fields.mean(axis=1)
+
+    @property
+    def truncated(self) -> np.ndarray:
+        return self.outcomes == "truncated"
 
     @property
     def strict(self) -> np.ndarray:
@@ -87,7 +91,7 @@ def read_condition(
         fields=np.array([score.fields for score in scores]),
         valid_json=np.array([score.valid_json for score in scores]),
         schema_valid=np.array([score.schema_valid for score in scores]),
-        truncated=np.array([prediction["outcome"] == "truncated" for prediction in predictions]),
+        outcomes=np.array([prediction["outcome"] for prediction in predictions]),
         input_tokens=np.array([line["input_tokens"] for line in usage]),
         output_tokens=np.array([line["output_tokens"] for line in usage]),
         timings=read_json(Path(root, "timings", "evaluate", f"{name}.json")),
@@ -166,19 +170,20 @@ def noise_floor(
 
 
 def outcome_counts(passes: Sequence[Scored]) -> dict[str, int]:
-    """Every answer of ``passes`` under one heading, the first that fits.
+    """Every request of ``passes`` under one heading.
 
-    Refused and filtered requests are not among them: they are no answers, and the node that met
-    one failed.
+    A node that meets a refused or filtered request fails rather than have it scored, so those
+    two are 0 in any result that is reached.
     """
-    truncated = np.concatenate([p.truncated for p in passes])
+    outcomes = np.concatenate([p.outcomes for p in passes])
+    answered = outcomes == "answered"
     valid = np.concatenate([p.valid_json for p in passes])
     fits = np.concatenate([p.schema_valid for p in passes])
     return {
-        "conforming": int((~truncated & fits).sum()),
-        "schema_violating": int((~truncated & valid & ~fits).sum()),
-        "invalid_json": int((~truncated & ~valid).sum()),
-        "truncated": int(truncated.sum()),
+        "conforming": int((answered & fits).sum()),
+        "schema_violating": int((answered & valid & ~fits).sum()),
+        "invalid_json": int((answered & ~valid).sum()),
+        **{name: int((outcomes == name).sum()) for name in ("truncated", "refused", "filtered")},
     }
 
 

@@ -464,6 +464,18 @@ def _results(inputs: ReportInputs) -> str:
     analysis = inputs.analysis
     confidence = f"{analysis['statistics']['confidence']:.0%}"
     rows = sorted(analysis["conditions"], key=lambda row: -row["field_f1"]["estimate"])
+
+    def ordered(row: Mapping[str, Any]) -> list[int]:
+        keys = (
+            "conforming",
+            "schema_violating",
+            "invalid_json",
+            "truncated",
+            "refused",
+            "filtered",
+        )
+        return [row["outcomes"][key] for key in keys]
+
     parts = [
         "## Results",
         table(
@@ -512,19 +524,25 @@ def _results(inputs: ReportInputs) -> str:
             "lrl",
         ),
         table(
-            ["condition", "answers", "fit the schema", "break it", "no valid JSON", "cut short"],
             [
-                [escape(row["label"]), str(sum(row["outcomes"].values()))]
-                + [
-                    str(row["outcomes"][key])
-                    for key in ("conforming", "schema_violating", "invalid_json", "truncated")
-                ]
+                "condition",
+                "requests",
+                "fit the schema",
+                "break it",
+                "no valid JSON",
+                "cut short",
+                "refused",
+                "filtered",
+            ],
+            [
+                [escape(row["label"])]
+                + [str(number) for number in (sum(row["outcomes"].values()), *ordered(row))]
                 for row in rows
             ],
-            "lrrrrr",
+            "lrrrrrrr",
         ),
-        "Every answer is counted once, under the last heading that applies. A request that was "
-        "refused, filtered or not answered is none of them: it stops the run and is never scored.",
+        "Every request is counted once. One that is refused, filtered or not answered at all stops "
+        "the run and is never scored.",
     ]
     unreadable = [row for row in rows if row["valid_json"] < 0.5]
     if unreadable:
