@@ -11,6 +11,7 @@ import torch
 from lora_vs_api.digests import file_sha256
 from lora_vs_api.errors import UserError
 from lora_vs_api.model import training
+from lora_vs_api.model.energy import energy_meter
 from lora_vs_api.model.inference import check_room, generate, measure_latency
 from lora_vs_api.model.loading import (
     Runtime,
@@ -167,7 +168,10 @@ def test_latency_is_one_figure_for_each_prompt(base):
     """The warm-up request is not counted."""
     model, tokenizer = load_base(base, CPU), load_tokenizer(base, "<|endoftext|>")
     prompts = [messages("Extract.", row["text"], FIELDS) for row in ROWS[:3]]
-    seconds = measure_latency(model, tokenizer, prompts, max_new_tokens=2, description="t")
+    seconds, joules = measure_latency(
+        model, tokenizer, prompts, max_new_tokens=2, description="t", meter=energy_meter("cpu")
+    )
+    assert joules is None
     assert len(seconds) == 3 and all(value > 0 for value in seconds)
 
 

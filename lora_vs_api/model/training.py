@@ -27,6 +27,7 @@ from trl import SFTConfig, SFTTrainer
 
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import new_directory, read_json, write_json
+from lora_vs_api.model.energy import energy_meter, joules_between
 from lora_vs_api.model.loading import Runtime, load_base, load_tokenizer
 from lora_vs_api.task.prompt import completion, messages
 from lora_vs_api.task.schema import Field
@@ -63,10 +64,14 @@ class TrainingSpec:
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """What came of a training besides the adapter: loss per optimiser step, wall seconds."""
+    """What came of a training besides the adapter: loss per optimiser step, what it took.
+
+    ``joules`` are the GPU's, None where nothing measures them.
+    """
 
     losses: tuple[float, ...]
     wall_seconds: float
+    joules: float | None
     tokens: int
 
 
@@ -169,9 +174,10 @@ def train_adapter(
         )
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(Progress(description))
-        started = time.monotonic()
+        meter = energy_meter(runtime.device)
+        before, started = meter(), time.monotonic()
         trainer.train()
-        wall = time.monotonic() - started
+        wall, joules = time.monotonic() - started, joules_between(before, meter())
         losses = [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
         if not all(torch.isfinite(torch.tensor(losses))):
             raise UserError(
@@ -188,7 +194,7 @@ def train_adapter(
         _save(trainer.model, spec, losses, out)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return TrainingRun(tuple(losses), wall, tokens)
+    return TrainingRun(tuple(losses), wall, joules, tokens)
 
 
 def _arguments(spec: TrainingSpec, runtime: Runtime, scratch: str) -> SFTConfig:
