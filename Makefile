@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # the stages call `python`: it has to be the one that was set up
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help setup run test quick lint params lock clean
+.PHONY: help setup run test quick lint params lock page clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
@@ -41,6 +41,9 @@ params: setup  ## compose conf/ into params.yaml; SET="profile=smol-gpu lora.r=3
 lock: setup  ## pin what .venv holds
 	{ echo '# What `make run` installs: pip freeze of a tested environment (make lock).'; \
 	  python -m pip freeze --exclude-editable --exclude lora-vs-api | sed 's/+cpu$$//'; } > requirements.lock
+
+page: setup  ## write the page of `dvc plots` again, with Vega in it (needs the network)
+	python -m lora_vs_api.report.plots_page
 
 clean:  ## remove .venv
 	rm -rf $(VENV)

@@ -1,0 +1,414 @@
+"""`dvc plots show` and `dvc plots diff`: drawn from the CSVs by the real dvc, without a network."""
+
+from __future__ import annotations
+
+import base64
+import configparser
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import textwrap
+import urllib.error
+from collections.abc import Iterator
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lora_vs_api.errors import UserError
+from lora_vs_api.report import plots_page
+from lora_vs_api.report.plots_page import LIBRARIES, TEMPLATE, Package, inline_script, page, unpack
+from tests.imports import ROOT
+
+PAGE = ROOT / ".dvc/plots/page.html"
+TEMPLATES = {path.stem: path for path in sorted((ROOT / ".dvc/plots").glob("*.json"))}
+PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+PLOTS: dict[str, dict[str, Any]] = {
+    name: plot for entry in PIPELINE["plots"] for name, plot in entry.items()
+}
+BROWSER = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+LOSS = "plots/loss/seed-0.csv"
+CONDITIONS = ("lora", "base_zero_shot", "cheap_zero_shot", "cheap_few_shot_5")
+
+
+def samples(shift: float) -> dict[str, list[str]]:
+    """CSVs with the columns that the nodes write, path → lines."""
+    return {
+        "plots/conditions.csv": [
+            "condition,field_f1,low,high,valid_json,strict,cost_per_1k_usd",
+            *(
+                f"{name},{0.6 - i / 10 + shift},{0.5 - i / 10},{0.7 - i / 10},1.0,0.1,{0.01 + i}"
+                for i, name in enumerate(CONDITIONS)
+            ),
+        ],
+        "plots/per_field.csv": [
+            "condition,record_field,f1",
+            *(f"{name},{field},{0.5 + shift}" for name in CONDITIONS for field in ("a", "b")),
+        ],
+        "plots/latency.csv": [
+            "condition,latency_seconds,share",
+            *(f"{n},{i + shift},{i / 20}" for n in CONDITIONS for i in range(1, 21)),
+        ],
+        "plots/break_even.csv": [
+            "volume,condition,total_usd",
+            *(
+                f"{10**e},{n},{10 ** (e - 3) + shift}"
+                for n in (CONDITIONS[0], *CONDITIONS[2:])
+                for e in range(4, 10)
+            ),
+        ],
+        "plots/paired.csv": [
+            "baseline,difference,low,high",
+            *(f"{name},{0.1 + shift},-0.1,0.3" for name in CONDITIONS[1:]),
+        ],
+        "plots/confusion.csv": [
+            "condition,record_field,expected,found,answers",
+            *(
+                f"{name},a,{expected},{found},{3 if expected == found else 0}"
+                for name in CONDITIONS
+                for expected in ("x", "y")
+                for found in ("x", "y", "(none)")
+            ),
+        ],
+        "plots/sensitivity.csv": [
+            "setting,low_volume,high_volume,volume",
+            "engineer time,5000.0,20000.0,10000.0",
+            "API price,,4000.0,10000.0",
+        ],
+        "plots/sweep.csv": [
+            "sweep,r,learning_rate,seed,field_f1",
+            *(f"rank,{r},0.002,0,{0.4 + shift}" for r in (8, 16)),
+            *(f"learning rate,16,{rate},0,{0.4 + shift}" for rate in (0.001, 0.002)),
+        ],
+        LOSS: ["step,loss", *(f"{i},{2 / i + shift}" for i in range(1, 9))],
+    }
+
+
+class Repo:
+    """A DVC repository with the project's plots, templates and page, and CSVs of two commits."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        environment = dict(os.environ, DVC_NO_ANALYTICS="1")
+        environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+        return subprocess.run(
+            command, cwd=self.path, env=environment, capture_output=True, text=True, timeout=120
+        )
+
+    def commit(self, files: dict[str, list[str]]) -> None:
+        for name, lines in files.items():
+            (self.path / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.path / name).write_text("\n".join(lines) + "\n")
+        for command in (
+            ("git", "add", "--all"),
+            ("git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "sample"),
+        ):
+            done = self.run(*command)
+            assert done.returncode == 0, done.stderr
+
+    def draw(self, *command: str) -> Path:
+        done = self.run("dvc", "plots", *command, "--out", command[0])
+        assert done.returncode == 0, done.stderr
+        return self.path / command[0] / "index.html"
+
+
+@pytest.fixture(scope="module")
+def repo(tmp_path_factory: pytest.TempPathFactory) -> Repo:
+    repo = Repo(tmp_path_factory.mktemp("plots"))
+    shutil.copytree(ROOT / ".dvc/plots", repo.path / ".dvc/plots")
+    shutil.copy(ROOT / ".dvc/config", repo.path / ".dvc/config")
+    (repo.path / ".dvc/.gitignore").write_text("/tmp\n/cache\n")
+    # the nodes that write the CSVs are of no interest here, but how one declares its loss is
+    ((_, declared),) = PIPELINE["stages"]["train"]["plots"][0].items()
+    loss = json.loads(json.dumps(declared).replace("${item.seed}", "0"))
+    train = {"cmd": "true", "plots": [{LOSS: loss}]}
+    pipeline = {"stages": {"train": train}, "plots": PIPELINE["plots"]}
+    (repo.path / "dvc.yaml").write_text(yaml.safe_dump(pipeline, sort_keys=False))
+    assert repo.run("git", "init", "-q").returncode == 0
+    first = samples(0.0)
+    # as in a revision from before the node wrote this one
+    del first["plots/sensitivity.csv"]
+    repo.commit(first)
+    repo.commit(samples(0.05))
+    return repo
+
+
+@pytest.fixture(scope="module")
+def shown(repo: Repo) -> Path:
+    return repo.draw("show")
+
+
+@pytest.fixture(scope="module")
+def compared(repo: Repo) -> Path:
+    return repo.draw("diff", "HEAD~1")
+
+
+def specs(html: Path) -> dict[str, dict[str, Any]]:
+    """Title → what DVC asks Vega to draw."""
+    found = re.findall(r"var spec = (\{.*\});\n", html.read_text())
+    return {spec["title"]["text"]: spec for spec in map(json.loads, found)}
+
+
+def keyed(node: Any) -> Iterator[tuple[str, Any]]:
+    """Every key and value inside a spec, but for its rows and for layers with rows of their own."""
+    for key, value in node.items() if isinstance(node, dict) else ():
+        if key != "data":
+            yield key, value
+            yield from keyed(value)
+    for item in node if isinstance(node, list) else ():
+        if not (isinstance(item, dict) and "data" in item):
+            yield from keyed(item)
+
+
+def columns_needed(spec: dict[str, Any]) -> set[str]:
+    """The columns that a filled template reads and no transform of its own makes."""
+    read: set[str] = set(spec["data"]["format"]["parse"])
+    made: set[str] = set()
+    for key, value in keyed(spec):
+        if key in ("calculate", "filter"):
+            read.update(re.findall(r"datum(?:\.|\[')(\w+)", value))
+        elif key in ("field", "groupby", "fold", "as"):
+            (made if key == "as" else read).update([value] if isinstance(value, str) else value)
+    return read - made
+
+
+class Tags(HTMLParser):
+    """The tags of a page that load something, and its content security policy."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.loading: list[str] = []
+        self.policy = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if tag in ("link", "iframe", "object", "embed") or {"src", "href", "srcset"} & set(given):
+            self.loading.append(self.get_starttag_text() or tag)
+        if given.get("http-equiv") == "Content-Security-Policy":
+            self.policy = given.get("content") or ""
+
+
+# --- the page ---
+
+
+def test_dvc_is_told_to_use_the_page():
+    """Without this line in .dvc/config DVC writes its own page, which needs a CDN."""
+    config = configparser.ConfigParser()
+    config.read_string(textwrap.dedent((ROOT / ".dvc/config").read_text()))
+    # DVC looks from .dvc/
+    assert (ROOT / ".dvc" / config["plots"]["html_template"]).samefile(PAGE)
+
+
+def test_the_page_holds_dvcs_placeholders_and_not_its_scripts():
+    """{scripts} would bring back the CDN's script tags; a placeholder in a library's text would be
+    filled there too."""
+    text = PAGE.read_text()
+    placeholders = ("{plot_divs}", "{refresh_tag}", "{scripts}")
+    assert [text.count(placeholder) for placeholder in placeholders] == [1, 1, 0]
+
+
+def test_the_page_loads_nothing():
+    """No tag names a file or an address, and the policy keeps scripts from asking for one."""
+    tags = Tags(PAGE.read_text())
+    assert tags.loading == []
+    assert {"default-src 'none'", "connect-src 'none'"} <= set(tags.policy.split("; "))
+    assert "http" not in tags.policy
+
+
+def test_the_committed_page_is_what_the_module_writes():
+    """Editing the module and forgetting to run it leaves an old page."""
+    text = PAGE.read_text()
+    for part in re.split(r"@\w+@", TEMPLATE):
+        assert part in text
+    for package in LIBRARIES:
+        assert f"<script>\n// {package.name} {package.version}\n" in text
+
+
+def test_the_page_names_the_authors_of_what_it_bundles():
+    """The licences ask for their text in every copy."""
+    text = PAGE.read_text()
+    for holder in ("Interactive Data Lab", "Mike Bostock", "Joachim Wester", "Cynthia Brewer"):
+        assert holder in text[: text.index("<style>")]
+
+
+# --- the command that writes it ---
+
+
+def tarball(files: dict[str, str]) -> tuple[Package, bytes]:
+    """A package that pins a tarball with ``files``."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for name, text in files.items():
+            info = tarfile.TarInfo(f"package/{name}")
+            info.size = len(text.encode())
+            archive.addfile(info, io.BytesIO(text.encode()))
+    data = buffer.getvalue()
+    digest = base64.b64encode(hashlib.sha512(data).digest()).decode()
+    return Package("vega", "5.33.1", digest, "build/vega.min.js"), data
+
+
+def test_a_tarball_gives_its_script_and_licence():
+    """Both are found under npm's package/ folder."""
+    package, data = tarball({"build/vega.min.js": "draw()", "LICENSE": "as you like"})
+    assert unpack(package, data) == ("draw()", "as you like")
+
+
+def test_a_tarball_that_is_not_the_pinned_one_is_refused():
+    """A registry or a proxy that serves other code must not get it into the page."""
+    package, data = tarball({"build/vega.min.js": "draw()"})
+    with pytest.raises(UserError, match=r"^https://\S+: expected sha512-\S+, found sha512-\S+$"):
+        unpack(package, data + b"\0")
+
+
+def test_a_tarball_without_the_script_is_refused():
+    """A new version may keep its build elsewhere."""
+    package, data = tarball({"LICENSE": "as you like"})
+    with pytest.raises(UserError, match=r"no build/vega\.min\.js in it$"):
+        unpack(package, data)
+
+
+def test_a_script_cannot_end_its_element():
+    """`</script` and `<!--` inside a library's strings would cut it off."""
+    assert inline_script("a='</SCRIPT>'; b='<!--'; c<d") == r"a='<\/SCRIPT>'; b='<\!--'; c<d"
+
+
+@pytest.mark.parametrize("text", ["ends here -->", "for {scripts} of yours"])
+def test_a_text_that_would_be_taken_for_markup_is_refused(text):
+    """Better no page than a broken one."""
+    with pytest.raises(UserError):
+        page({package.name: ("draw()", text) for package in LIBRARIES})
+
+
+def test_without_a_network_the_command_says_so_in_one_line(monkeypatch, tmp_path, capsys):
+    """And leaves the page that is there."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise urllib.error.URLError("no route to host")
+
+    out = tmp_path / "page.html"
+    out.write_text("the old one")
+    monkeypatch.setattr(plots_page.urllib.request, "urlopen", refuse)
+    monkeypatch.setattr(sys, "argv", ["plots_page", "--out", str(out)])
+    with pytest.raises(SystemExit) as stop:
+        plots_page.main()
+    assert stop.value.code == 1
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert re.match(r"error: https://\S+: no route to host; this command needs the net", message)
+    assert out.read_text() == "the old one"
+
+
+# --- the templates ---
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_template_says_what_it_draws(name):
+    """Title, axis titles and data come from DVC; every tooltip names the revision."""
+    template = json.loads(TEMPLATES[name].read_text())
+    text = json.dumps(template)
+    assert template["$schema"] == "https://vega.github.io/schema/vega-lite/v5.json"
+    assert template["title"]["text"] == "<DVC_METRIC_TITLE>"
+    assert template["data"]["values"] == "<DVC_METRIC_DATA>"
+    for anchor in ("X", "Y", "X_LABEL", "Y_LABEL"):
+        assert f'"<DVC_METRIC_{anchor}>"' in text, anchor
+    tooltips = re.findall(r'"tooltip": (\[.*?\])', text)
+    assert tooltips
+    assert [t for t in tooltips if '"field": "rev"' not in t] == []
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_no_colour_tells_a_revision(name):
+    """Colour is the condition's; a revision is told by what a grey print keeps."""
+    text = TEMPLATES[name].read_text()
+    told = r'"(shape|strokeDash|opacity)": \{\s*"field": "rev"'
+    assert re.search(told, text) or "datum.condition + ' · ' + datum.rev" in text
+    assert not re.search(r'"(color|fill|stroke)": \{\s*"field": "rev"', text)
+
+
+def test_a_condition_has_one_colour_in_all_templates():
+    """The tuned model first, then the base where there is one, then the API's in their order."""
+    seen = set()
+    for path in TEMPLATES.values():
+        text = path.read_text()
+        for start in re.finditer(r'"(?:color|stroke)": (?=\{\s*"field": "condition")', text):
+            scale = json.JSONDecoder().raw_decode(text[start.end() :])[0]["scale"]
+            known, colors = scale["domain"]["unionWith"], scale["range"]
+            assert known in (["lora"], ["lora", "base_zero_shot"])
+            seen.add((colors[0], *colors[len(known) :]))
+    assert len(seen) == 1
+
+
+# --- what dvc makes of them ---
+
+
+def test_every_plot_is_on_the_page(shown):
+    """Each of dvc.yaml's plots, and the loss that a training declares, with rows to draw."""
+    drawn = specs(shown)
+    titles = {plot["title"] for plot in PLOTS.values()} | {"Training loss, seed 0"}
+    assert set(drawn) == titles
+    assert [title for title, spec in drawn.items() if not spec["data"]["values"]] == []
+
+
+def test_every_template_is_used():
+    """One that nothing names is dead, and a name without a file would stop all plots."""
+    named = {plot["template"] for plot in PLOTS.values()}
+    # the loss may be drawn by a template or by DVC's default
+    assert named <= set(TEMPLATES) <= named | {"loss_by_step"}
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_the_rows_carry_the_columns_that_the_template_reads(name, shown):
+    """A template names columns beyond x and y; DVC has to pass the whole row."""
+    spec = specs(shown)[PLOTS[name]["title"]]
+    assert columns_needed(spec) - set(spec["data"]["values"][0]) == set()
+
+
+def test_a_diff_lays_revisions_over_each_other(compared):
+    """And a CSV that one revision lacks takes nothing from the other plots."""
+    lacking = PLOTS["Sensitivity"]["title"]
+    for title, spec in specs(compared).items():
+        revisions = {row["rev"] for row in spec["data"]["values"]}
+        assert revisions == ({"workspace"} if title == lacking else {"workspace", "HEAD~1"}), title
+
+
+def test_what_dvc_writes_loads_nothing(compared):
+    """DVC puts its own text into the page."""
+    assert Tags(compared.read_text()).loading == []
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome to draw the page with")
+@pytest.mark.parametrize("view", ["shown", "compared"])
+def test_a_browser_draws_every_plot_offline(view, request, tmp_path):
+    """Vega, not only JSON, has to accept each template; the browser reaches no host."""
+    html = request.getfixturevalue(view)
+    assert BROWSER is not None
+    done = subprocess.run(
+        [
+            BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+            "--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={tmp_path}",
+            "--virtual-time-budget=20000", "--dump-dom", html.as_uri(),
+        ],
+        capture_output=True, text=True, timeout=180,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    dom = done.stdout[done.stdout.index("<main>") :]
+    assert re.findall(r'<p class="plot-(?:error|empty)">(.*?)</p>', dom) == []
+    assert len(re.findall(r"<svg[^>]*class=\"marks\"", dom)) == len(PLOTS) + 1
+    for plot in PLOTS.values():
+        assert plot["title"] in unescape(dom)
+    # a path with NaN in it is a mark that was not placed
+    assert "NaN" not in dom
