@@ -137,6 +137,10 @@ class Economics(Section):
     watts: Positive
     usd_per_kwh: NonNegative
     overhead: Annotated[float, Field(ge=1, description="a factor ≥ 1")]
+    rented_usd_per_hour: Annotated[
+        Annotated[float, Field(gt=0)] | None, Field(description="USD above 0, or null")
+    ]
+    sensitivity_factor: Annotated[float, Field(gt=1, description="a factor above 1")]
     volumes_per_day: Annotated[
         list[Annotated[int, Field(ge=1)]],
         Field(min_length=1, description="a list of integers ≥ 1"),

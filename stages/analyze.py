@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 import pandas as pd
 
 from lora_vs_api.config import Params
 from lora_vs_api.files import read_json, write_json, write_jsonl, write_text
-from lora_vs_api.report import analysis
+from lora_vs_api.report import analysis, costs
+from lora_vs_api.report.passes import read_condition
 from lora_vs_api.report.summary import summary
+from lora_vs_api.report.tables import answer_table, plot_tables
 from lora_vs_api.stage import run_stage
 from lora_vs_api.stats.bootstrap import bootstrap_mean, cluster_bootstrap
+from lora_vs_api.stats.comparisons import unseen_share
 from stages.common import evaluation_rows, record_fields
 
 
@@ -19,9 +24,12 @@ def main(params: Params) -> None:
     names = [field.name for field in fields]
     drawn = params.stats.model_dump()
 
-    lora = [analysis.read_condition(f"lora-seed-{s}", rows, fields) for s in params.seeds]
-    base = analysis.read_condition("base_zero_shot", rows, fields)
-    api = {name: analysis.read_condition(name, rows, fields) for name in params.conditions}
+    lora = [read_condition(f"lora-seed-{s}", rows, fields) for s in params.seeds]
+    base = read_condition("base_zero_shot", rows, fields)
+    api = {name: read_condition(name, rows, fields) for name in params.conditions}
+    prices = {
+        name: costs.api_price(params.priced_as[name], params.prices) for name in params.conditions
+    }
 
     model = params.model.name
     conditions = [
@@ -32,9 +40,10 @@ def main(params: Params) -> None:
             lora,
             names,
             cluster_bootstrap(np.stack([p.field_f1 for p in lora]), **drawn),
-            analysis.local_cost(lora, params.economics),
+            costs.local_cost(lora, params.economics),
             model=model,
             shots=0,
+            diagnosis=analysis.diagnose(lora, rows, fields),
         ),
         analysis.condition_row(
             "base_zero_shot",
@@ -43,9 +52,10 @@ def main(params: Params) -> None:
             [base],
             names,
             bootstrap_mean(base.field_f1, **drawn),
-            analysis.local_cost([base], params.economics),
+            costs.local_cost([base], params.economics),
             model=model,
             shots=0,
+            diagnosis=analysis.diagnose([base], rows, fields),
         ),
         *(
             analysis.condition_row(
@@ -55,9 +65,10 @@ def main(params: Params) -> None:
                 [scored],
                 names,
                 bootstrap_mean(scored.field_f1, **drawn),
-                analysis.api_cost(scored, params.priced_as[name], params.prices),
+                costs.api_cost(scored, params.priced_as[name], params.prices),
                 model=params.conditions[name].model,
                 shots=params.conditions[name].shots,
+                diagnosis=analysis.diagnose([scored], rows, fields),
                 noise_floor=analysis.noise_floor(name, rows, fields),
             )
             for name, scored in api.items()
@@ -68,8 +79,14 @@ def main(params: Params) -> None:
     comparisons = analysis.compare(
         lora, {name: (labels[name], scored) for name, scored in baselines.items()}, names, **drawn
     )
-    economics = analysis.economics_of(
-        conditions, analysis.training_seconds(params.seeds), params.economics
+    economics = costs.economics_of(
+        conditions,
+        lora,
+        {name: (scored, prices[name]) for name, scored in api.items()},
+        params.baseline,
+        costs.training_time(params.sweep.ranks, params.sweep.learning_rates, params.seeds),
+        params.economics,
+        **drawn,
     )
     judged = {row["baseline"]: row for row in comparisons}[params.baseline]
     paid = {row["baseline"]: row for row in economics["break_even"]}[params.baseline]
@@ -79,6 +96,7 @@ def main(params: Params) -> None:
         "model": model,
         "api_kind": params.api.kind,
         "emails": len(rows),
+        "unseen_share": round(unseen_share(len(rows), params.stats.confidence), 4),
         "seeds": params.seeds,
         "selected": read_json("metrics/selected.json"),
         "baseline": params.baseline,
@@ -88,7 +106,11 @@ def main(params: Params) -> None:
         "lora": analysis.lora_statistics(params.seeds, lora, **drawn),
         "comparisons": comparisons,
         "economics": {
-            "prices": {"as_of": params.prices.as_of, "source": params.prices.source},
+            "prices": {
+                "as_of": params.prices.as_of,
+                "source": params.prices.source,
+                "conditions": {name: asdict(price) for name, price in prices.items()},
+            },
             **economics,
         },
         "verdict": analysis.verdict(
@@ -97,13 +119,13 @@ def main(params: Params) -> None:
             {**paid, "local_per_1k": economics["local_per_1k"]},
             params.stats.confidence,
         ),
-        "examples": analysis.examples(rows, lora[0], api[params.baseline]),
+        "examples": {name: analysis.examples(rows, lora[0], api[name]) for name in api},
     }
     write_json("metrics/analysis.json", result)
     write_json("metrics/summary.json", summary(result))
     passes = {f"lora-seed-{s}": scored for s, scored in zip(params.seeds, lora)} | baselines
-    write_jsonl("metrics/answers.jsonl", analysis.answer_table(rows, passes, names))
-    for name, table in analysis.plot_tables(result, {"lora": lora, **_single(baselines)}).items():
+    write_jsonl("metrics/answers.jsonl", answer_table(rows, passes, names))
+    for name, table in plot_tables(result, {"lora": lora, **_single(baselines)}).items():
         write_text(f"plots/{name}.csv", pd.DataFrame(table).to_csv(index=False))
 
 

@@ -9,8 +9,9 @@ from lora_vs_api.digests import file_sha256
 from lora_vs_api.files import new_directory, read_json, write_json, write_text
 from lora_vs_api.report.figures import write_report_figures
 from lora_vs_api.report.html import report_html
-from lora_vs_api.report.markdown import ReportInputs, report_markdown
+from lora_vs_api.report.markdown import report_markdown
 from lora_vs_api.report.provenance import environment, provenance
+from lora_vs_api.report.sections.facts import ReportInputs
 from lora_vs_api.stage import run_stage
 
 METRICS = ["analysis", "corpus", "split", "review", "contamination", "hypothesis", "sanity"]
@@ -43,9 +44,11 @@ def main(params: Params) -> None:
     # only the seeds of this run: a seed taken out of the config may have left its file behind
     losses = {s: pd.read_csv(f"plots/loss/seed-{s}.csv") for s in metrics["analysis"]["seeds"]}
     limit = metrics["hypothesis"]["clauses"]["break_even"]["max_inferences"]
-    curves = pd.read_csv("plots/break_even.csv")
+    curves, latency = pd.read_csv("plots/break_even.csv"), pd.read_csv("plots/latency.csv")
     with new_directory("report/figures") as folder:
-        write_report_figures(folder, metrics["analysis"], curves, losses, limit, params.plots)
+        write_report_figures(
+            folder, metrics["analysis"], curves, latency, losses, limit, params.plots
+        )
     text = report_markdown(inputs)
     write_text("report/report.md", text)
     write_text("report/report.html", report_html(text, "report"))

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from lora_vs_api.config import Plots
-from lora_vs_api.report.analysis import break_even_table
-from lora_vs_api.report.markdown import ReportInputs
+from lora_vs_api.report.sections.facts import ReportInputs
+from lora_vs_api.report.tables import break_even_table
 
 # no field of the built-in task: the report must not know any
 FIELDS = ["vendor", "total_amount", "line_items"]
@@ -53,6 +53,7 @@ def condition(
         "per_field": dict(zip(FIELDS, (f1, round(f1 / 2, 6), round(f1 / 3, 6)))),
         "input_tokens_mean": 231.25,
         "output_tokens_mean": 61.5,
+        "diagnosis": diagnosis(f1),
         "latency": {"p50": 1.3421, "p95": 1.8642, "emails": 24, "how": "one at a time, over HTTP"},
         "cost_per_1k": {
             "usd": usd,
@@ -60,7 +61,29 @@ def condition(
             "how": "electricity: mean seconds × 65 W (configured) × $0.15/kWh × 1.5"
             if kind != "api"
             else "measured tokens at the price of gpt-x (a list, 2026-05)",
+            "energy": "configured",
             "priced_as": "gpt-x" if kind == "api" else None,
+        },
+    }
+
+
+def diagnosis(f1: float) -> dict[str, Any]:
+    return {
+        "answers": 64,
+        "invalid": 6,
+        "recoverable": 2,
+        "forgiven": {"code fence": 1, "trailing comma": 1},
+        "field_f1_recovered": round(f1 + 0.01, 6),
+        "fields": {
+            "vendor": {"missing": 0.0625, "normalised": 0.5, "token_f1": 0.6123},
+            "total_amount": {"missing": 0.25, "mean_distance": None, "within_one": 0.0},
+            "line_items": {"missing": 0.125, "invented": 0.375},
+        },
+        "confusion": {
+            "line_items": {
+                "a|b": {"a|b": 30, "c": 4, "(another label)": 2, "(none)": 0},
+                "c": {"a|b": 3, "c": 20, "(another label)": 0, "(none)": 5},
+            }
         },
     }
 
@@ -76,12 +99,21 @@ def comparison(baseline: dict[str, Any], lora_f1: float) -> dict[str, Any]:
         "p_value": 9.999e-05,
         "p_holm": 0.0003,
         "method": "percentile bootstrap",
+        "another_training": {
+            "low": round(difference - 0.07, 6),
+            "high": round(difference + 0.07, 6),
+            "method": "random-effects t interval over seeds and emails",
+        },
         "wins": 50,
         "ties": 9,
         "losses": 5,
         "mcnemar": {"only_lora": 6, "only_baseline": 1, "p_value": 0.125},
         "smallest_detectable": 0.0712,
-        "per_field": dict(zip(FIELDS, (difference, -0.031, 0.0))),
+        "emails_needed": {"0.01": 3249, "0.05": 130},
+        "per_field": {
+            name: {"difference": d, "low": round(d - 0.02, 6), "high": round(d + 0.02, 6)}
+            for name, d in zip(FIELDS, (difference, -0.031, 0.0))
+        },
     }
 
 
@@ -104,6 +136,22 @@ def analysis(
             "api_per_1k": row["cost_per_1k"]["usd"],
             "volume": 1000 * 1200.02 / (row["cost_per_1k"]["usd"] - 0.0057) if saving > 0 else None,
             "days": {"1000": 18349.2, "10000": 1834.92, "100000": 18.4} if saving > 0 else None,
+            "interval": {
+                "low": 1.7e7 if saving > 0 else None,
+                "high": 2.1e7 if saving > 0 else None,
+                "never": 0.0 if saving > 0 else 1.0,
+                "confidence": 0.95,
+                "method": "percentile bootstrap over requests",
+                "resamples": 10000,
+                "seed": 0,
+            },
+            "ways": {
+                "in batches, own electricity": {
+                    "local_per_1k": 0.0012,
+                    "api_per_1k": row["cost_per_1k"]["usd"] / 2,
+                    "volume": 3.4e7 if saving > 0 else None,
+                }
+            },
         }
         for row in conditions
         if row["kind"] == "api"
@@ -125,6 +173,7 @@ def analysis(
         "model": "Tiny-7M",
         "api_kind": api_kind,
         "emails": 64,
+        "unseen_share": 0.0457,
         "seeds": list(seeds),
         "selected": {"r": 8, "learning_rate": 0.002},
         "baseline": "api_zero_shot",
@@ -147,16 +196,42 @@ def analysis(
         },
         "comparisons": [comparison(row, lora_f1) for row in conditions[1:]],
         "economics": {
-            "prices": {"as_of": "2026-05", "source": "a list"},
+            "prices": {
+                "as_of": "2026-05",
+                "source": "a list",
+                "conditions": {
+                    name: {
+                        "input_per_million": 0.15,
+                        "output_per_million": 0.6,
+                        "cached_input_per_million": None,
+                        "batch_discount": 0.5,
+                    }
+                    for name in ("api_zero_shot", "api_few_shot_5")
+                },
+            },
             "training": {
                 "engineer_usd": 1200.0,
-                "electricity_usd": 0.02,
+                "machine_usd": 0.02,
+                "rented_usd": 0.31,
                 "total_usd": 1200.02,
                 "how": "1.5 engineer-days × 8 h × $100/h",
             },
             "local_per_1k": 0.0057,
             "local_batched_per_1k": 0.0012,
+            "rented_usd_per_hour": 0.4,
             "break_even": rows,
+            "sensitivity": {
+                "baseline": "api_zero_shot",
+                "label": "Tiny-7M over HTTP, zero-shot",
+                "factor": 2.0,
+                "volume": rows[0]["volume"],
+                "rows": [
+                    {"setting": "engineer time", "low_volume": 9e6, "high_volume": 3.6e7},
+                    {"setting": "API input price", "low_volume": None, "high_volume": 1.1e7},
+                ]
+                if saving > 0
+                else [{"setting": "engineer time", "low_volume": None, "high_volume": None}],
+            },
         },
         "verdict": {
             "id": "H1",
@@ -167,18 +242,31 @@ def analysis(
                 {"clause": "break_even", "holds": False, "reason": "18 million; asked: 100,000."},
             ],
         },
-        "examples": {"wins": [email], "losses": []},
+        "examples": {
+            name: {"wins": [email], "losses": []} for name in ("api_zero_shot", "api_few_shot_5")
+        },
     }
 
 
-def tables(result: dict[str, Any]) -> tuple[pd.DataFrame, dict[int, pd.DataFrame]]:
-    """The break-even curves and the loss curves that go with an analysis."""
+def latency(result: dict[str, Any]) -> pd.DataFrame:
+    """The latency table that goes with an analysis: four requests a condition."""
+    return pd.DataFrame(
+        {"condition": row["name"], "latency_seconds": 1 + share, "share": share}
+        for row in result["conditions"]
+        for share in (0.25, 0.5, 0.75, 1.0)
+    )
+
+
+def tables(
+    result: dict[str, Any],
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[int, pd.DataFrame]]:
+    """The break-even curves, latencies and loss curves that go with an analysis."""
     steps = np.arange(1, 33)
     losses = {
         seed: pd.DataFrame({"step": steps, "loss": 0.2 + np.exp(-steps / (5 + seed))})
         for seed in result["seeds"]
     }
-    return pd.DataFrame(break_even_table(result["economics"])), losses
+    return pd.DataFrame(break_even_table(result["economics"])), latency(result), losses
 
 
 def inputs(result: dict[str, Any], **changes: Any) -> ReportInputs:

@@ -9,14 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lora_vs_api.stats.bootstrap import bootstrap_mean
 from lora_vs_api.stats.economics import (
     ApiPrice,
     api_cost_per_1k,
+    api_request_costs,
     break_even,
     break_even_curve,
+    break_even_interval,
     days_to_break_even,
+    electricity_usd,
+    engineering_usd,
     local_cost_per_1k,
-    training_cost,
+    rented_cost_per_1k,
+    sensitivity,
 )
 
 # the publication's own figures
@@ -84,15 +90,9 @@ def test_published_api_costs():
 
 
 def test_published_training_cost():
-    """1.5 engineer-days at $100/h are $1,200 with 8-hour days; a day of GPU adds over a dollar."""
-    cost = training_cost(1.5, 8, 100, 0, **POWER)
-    assert cost == {"engineer_usd": 1200, "electricity_usd": 0, "total_usd": 1200}
-    # "<$1" for the sweep and three seeds holds up to 13.9 hours
-    hours = 13.8
-    assert training_cost(0, 8, 100, hours * 3600, **POWER)["electricity_usd"] < 1
-    day = training_cost(1.5, 8, 100, 24 * 3600, **POWER)
-    assert day["electricity_usd"] == pytest.approx(0.320 * 24 * 0.15 * 1.5)
-    assert day["total_usd"] == pytest.approx(1200 + 1.728)
+    """1.5 days of 8 hours at $100 are the published $1,200; eight hours of its GPU add $0.58."""
+    assert engineering_usd(1.5, 8, 100) == TRAINING_USD
+    assert electricity_usd(8 * 3600, **POWER) == pytest.approx(0.576)
 
 
 def test_published_days():
@@ -151,6 +151,54 @@ def test_cached_input_and_batch():
     assert api_cost_per_1k([1_000], [0], free, cached_tokens=1_000) == 0
 
 
+def test_request_costs_average_to_the_cost_per_1k():
+    """The interval is over the same requests that the cost per 1,000 is the mean of."""
+    price = ApiPrice(0.75, 4.50, cached_input_per_million=0.075, batch_discount=0.5)
+    tokens = ([2_000, 100], [100, 7])
+    kept = {"cached_tokens": [1_024, 0], "batch": True}
+    costs = api_request_costs(*tokens, price, **kept)
+    assert costs[1] == pytest.approx((100 * 0.75 + 7 * 4.5) / 1e6 / 2)
+    assert 1_000 * costs.mean() == pytest.approx(api_cost_per_1k(*tokens, price, **kept))
+
+
+def test_rented_machine():
+    """Two seconds a request at $0.90 an hour: 1,800 requests an hour, $0.50 per 1,000."""
+    assert rented_cost_per_1k(2, 0.90) == pytest.approx(0.5)
+
+
+def test_break_even_interval_is_the_volume_of_the_ends():
+    """With local answers all alike, the ends are break-even at the ends of the mean API cost."""
+    api = np.random.default_rng(0).gamma(4, 0.00002, size=80)
+    found = break_even_interval(1_200, [0.00003] * 5, api, 4_000, 7)
+    mean = bootstrap_mean(api, 4_000, 7)
+    assert found.low == pytest.approx(1_200 / (mean.high - 0.00003), rel=0.002)
+    assert found.high == pytest.approx(1_200 / (mean.low - 0.00003), rel=0.002)
+    assert found.low < break_even(1_200, 0.03, 1_000 * api.mean()) < found.high
+    assert (found.never, found.resamples, found.seed) == (0.0, 4_000, 7)
+
+
+def test_break_even_interval_knows_never():
+    """Where some resamples save nothing the upper end is never; where none saves, both are."""
+    generator = np.random.default_rng(1)
+    local, api = generator.gamma(2, 0.00002, 30), generator.gamma(2, 0.000022, 30)
+    found = break_even_interval(1_200, local, api, 2_000)
+    assert found.high is None and found.low is not None and 0.05 < found.never < 0.95
+    hopeless = break_even_interval(1_200, [0.2], [0.1], 200)
+    assert (hopeless.low, hopeless.high, hopeless.never) == (None, None, 1.0)
+
+
+def test_sensitivity_moves_one_input_at_a_time():
+    """Each input alone is divided and multiplied; an input that ends the saving gives never."""
+
+    def volume(training, local, api):
+        return break_even(training, local, api)
+
+    found = sensitivity(volume, {"training": 1_200, "local": 0.05, "api": 0.09}, 2)
+    assert found["training"] == pytest.approx((15e6, 60e6))
+    assert found["local"] == (pytest.approx(1_200_000 / 0.065), None)
+    assert found["api"] == (None, pytest.approx(1_200_000 / 0.13))
+
+
 @pytest.mark.parametrize(
     "call",
     [
@@ -164,7 +212,12 @@ def test_cached_input_and_batch():
         lambda: api_cost_per_1k([100], [1], MINI, cached_tokens=[101]),
         lambda: local_cost_per_1k(-1, 320, 0.15, 1.5),
         lambda: local_cost_per_1k(1, math.inf, 0.15, 1.5),
-        lambda: training_cost(-1, 8, 100, 0, 320, 0.15, 1.5),
+        lambda: engineering_usd(-1, 8, 100),
+        lambda: electricity_usd(math.nan, 320, 0.15, 1.5),
+        lambda: rented_cost_per_1k(1, -0.4),
+        lambda: break_even_interval(1_200, [], [0.1]),
+        lambda: break_even_interval(1_200, [0.1], [0.2], confidence=95),
+        lambda: sensitivity(lambda x: x, {"x": 1.0}, 1.0),
         lambda: break_even(math.nan, 0.03, 0.09),
         lambda: break_even_curve([-1], 1_200, 0.03, 0.09),
         lambda: days_to_break_even(1e6, 0),

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lora_vs_api.report.markdown import escape, table
+from lora_vs_api.report.sections.writing import escape, table
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from lora_vs_api.digests import file_sha256
+
 PACKAGES = [
     "torch",
     "transformers",
@@ -48,8 +50,14 @@ def provenance(root: str | Path = ".") -> dict[str, Any]:
     ``git.dirty`` is whether anything but a run's results differs from the commit, and
     ``git.changed`` lists it. ``git.hypothesis`` is the commit that last changed the registered
     claim; ``before_head`` says that the reported commit descends from it and is another one.
+    ``params.yaml_sha256`` and ``dvc.yaml_sha256`` are the digests of the configuration and of the
+    DAG; `dvc.lock` is written after this file and holds its digest.
     """
-    return {"git": _git_state(root), **environment()}
+    digests = {
+        f"{name}_sha256": file_sha256(Path(root, name)) if Path(root, name).exists() else None
+        for name in ("params.yaml", "dvc.yaml")
+    }
+    return {"git": _git_state(root), **digests, **environment()}
 
 
 def _git_state(root: str | Path) -> dict[str, Any] | None:

@@ -271,7 +271,9 @@ def _interval_of_mean(
     return _percentiles(float(values.mean()), means, resamples, seed, confidence, method)
 
 
-def resampled_means(values: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:
+def resampled_means(
+    values: NDArray[np.float64], resamples: int, seed: int | list[int]
+) -> NDArray[np.float64]:
     """Means of ``resamples`` samples of ``values`` (n,) with replacement, shape (resamples,)."""
     generator = np.random.default_rng(seed)
     return np.concatenate(

@@ -128,6 +128,20 @@ def emails_needed(
     return max(2, math.ceil(emails * (1 - 1e-12)))
 
 
+def unseen_share(n: int, confidence: float = 0.95) -> float:
+    """Upper bound of the share of emails that differ, when none of ``n`` did; 0..1.
+
+    The exact one-sided binomial bound, about 3/n at 95 % (Hanley and Lippman-Hand, If Nothing
+    Goes Wrong, Is Everything All Right? (1983)).
+
+    Raises:
+        ValueError: n below 1; confidence not between 0 and 1.
+    """
+    if n < 1 or not 0 < confidence < 1:
+        raise ValueError(f"expected n ≥ 1 and 0 < confidence < 1, found {n} and {confidence}")
+    return 1 - (1 - confidence) ** (1 / n)
+
+
 def _standard_errors_apart(power: float, alpha: float) -> float:
     if not 0 < alpha < power < 1:
         raise ValueError(f"expected 0 < alpha < power < 1, found alpha {alpha}, power {power}")

@@ -6,10 +6,13 @@ Money is in US dollars unless a price says otherwise, energy in kWh, time in sec
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from lora_vs_api.stats.bootstrap import finite_array, resampled_means
 
 JOULES_PER_KWH = 3_600_000
 
@@ -46,15 +49,15 @@ class ApiPrice:
             )
 
 
-def api_cost_per_1k(
+def api_request_costs(
     input_tokens: ArrayLike,
     output_tokens: ArrayLike,
     price: ApiPrice,
     *,
     cached_tokens: ArrayLike = 0,
     batch: bool = False,
-) -> float:
-    """Mean cost of 1,000 requests, in the price's currency.
+) -> NDArray[np.float64]:
+    """What each request costs, in the price's currency; shape (n_requests,).
 
     Args:
         input_tokens: shape (n_requests,), all input tokens, cached ones included.
@@ -82,12 +85,27 @@ def api_cost_per_1k(
     cached_price = price.cached_input_per_million
     if cached_price is None:
         cached_price = price.input_per_million
-    per_request = (
-        (inputs - cached).mean() * price.input_per_million
-        + cached.mean() * cached_price
-        + outputs.mean() * price.output_per_million
-    ) / 1e6
-    return float(per_request) * 1000 * (1 - price.batch_discount if batch else 1)
+    per_million = (
+        (inputs - cached) * price.input_per_million
+        + cached * cached_price
+        + outputs * price.output_per_million
+    )
+    return per_million / 1e6 * (1 - price.batch_discount if batch else 1)
+
+
+def api_cost_per_1k(
+    input_tokens: ArrayLike,
+    output_tokens: ArrayLike,
+    price: ApiPrice,
+    *,
+    cached_tokens: ArrayLike = 0,
+    batch: bool = False,
+) -> float:
+    """Mean cost of 1,000 requests; arguments and errors as :func:`api_request_costs`."""
+    costs = api_request_costs(
+        input_tokens, output_tokens, price, cached_tokens=cached_tokens, batch=batch
+    )
+    return 1000 * float(costs.mean())
 
 
 def local_cost_per_1k(
@@ -109,49 +127,37 @@ def local_cost_per_1k(
     Raises:
         ValueError: a number is negative or not finite.
     """
-    _not_negative(seconds_per_request=seconds_per_request)
-    return 1000 * _electricity(seconds_per_request, watts, usd_per_kwh, overhead)
+    return 1000 * electricity_usd(seconds_per_request, watts, usd_per_kwh, overhead)
 
 
-def training_cost(
-    engineer_days: float,
-    hours_per_day: float,
-    usd_per_hour: float,
-    training_seconds: float,
-    watts: float,
-    usd_per_kwh: float,
-    overhead: float,
-) -> dict[str, float]:
-    """What is spent once, before the first request, in US dollars.
+def rented_cost_per_1k(seconds_per_request: float, usd_per_hour: float) -> float:
+    """A rented machine for 1,000 requests, in US dollars, if it never stands idle.
 
     Args:
-        engineer_days: working days of one person.
-        hours_per_day: hours in such a day; the publication's $1,200 are 1.5 days of 8 hours.
-        usd_per_hour: what an hour costs.
-        training_seconds: machine time of all trainings, the sweep included.
-        watts: power drawn while training.
-        usd_per_kwh: price of electricity.
-        overhead: factor for cooling and idling.
-
-    Returns:
-        ``engineer_usd``, ``electricity_usd`` and their sum ``total_usd``.
+        seconds_per_request: seconds of machine time, as for :func:`local_cost_per_1k`.
+        usd_per_hour: what an hour of the machine costs, electricity included.
 
     Raises:
         ValueError: a number is negative or not finite.
     """
-    _not_negative(
-        engineer_days=engineer_days,
-        hours_per_day=hours_per_day,
-        usd_per_hour=usd_per_hour,
-        training_seconds=training_seconds,
-    )
-    engineer = engineer_days * hours_per_day * usd_per_hour
-    electricity = _electricity(training_seconds, watts, usd_per_kwh, overhead)
-    return {
-        "engineer_usd": engineer,
-        "electricity_usd": electricity,
-        "total_usd": engineer + electricity,
-    }
+    _not_negative(seconds_per_request=seconds_per_request, usd_per_hour=usd_per_hour)
+    return 1000 * seconds_per_request * usd_per_hour / 3600
+
+
+def electricity_usd(seconds: float, watts: float, usd_per_kwh: float, overhead: float) -> float:
+    """Electricity of a machine that works for ``seconds``; arguments as :func:`local_cost_per_1k`."""
+    _not_negative(seconds=seconds, watts=watts, usd_per_kwh=usd_per_kwh, overhead=overhead)
+    return seconds * watts / JOULES_PER_KWH * usd_per_kwh * overhead
+
+
+def engineering_usd(days: float, hours_per_day: float, usd_per_hour: float) -> float:
+    """Working time of one person; the publication's $1,200 are 1.5 days of 8 hours at $100.
+
+    Raises:
+        ValueError: a number is negative or not finite.
+    """
+    _not_negative(days=days, hours_per_day=hours_per_day, usd_per_hour=usd_per_hour)
+    return days * hours_per_day * usd_per_hour
 
 
 def break_even(training_usd: float, local_per_1k: float, api_per_1k: float) -> float | None:
@@ -172,6 +178,93 @@ def break_even(training_usd: float, local_per_1k: float, api_per_1k: float) -> f
     _not_negative(training_usd=training_usd, local_per_1k=local_per_1k, api_per_1k=api_per_1k)
     saving = api_per_1k - local_per_1k
     return 1000 * training_usd / saving if saving > 0 else None
+
+
+@dataclass(frozen=True)
+class BreakEvenInterval:
+    """Ends of an interval of a break-even volume, in requests; None is never.
+
+    ``never`` is the share of resamples in which nothing is saved, hence training never paid for.
+    """
+
+    low: float | None
+    high: float | None
+    never: float
+    confidence: float
+    method: str
+    resamples: int
+    seed: int
+
+
+def break_even_interval(
+    training_usd: float,
+    local_costs: ArrayLike,
+    api_costs: ArrayLike,
+    resamples: int = 10_000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> BreakEvenInterval:
+    """Percentile bootstrap of the break-even volume over measured requests.
+
+    The requests to the tuned model and those to the API are resampled independently: other
+    emails would have had other lengths. What is configured (prices, watts, engineer time) does
+    not vary here; :func:`sensitivity` shows what it does.
+
+    Args:
+        training_usd: spent once.
+        local_costs: shape (n,), cost of each measured request to the tuned model.
+        api_costs: shape (m,), cost of each request to the API, in the same currency.
+
+    Raises:
+        ValueError: an array is empty or not finite; resamples or confidence out of range.
+    """
+    _not_negative(training_usd=training_usd)
+    local = resampled_means(finite_array(local_costs, "local_costs", 1), resamples, [seed, 1])
+    api = resampled_means(finite_array(api_costs, "api_costs", 1), resamples, seed)
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence: expected a number between 0 and 1, found {confidence}")
+    saved = api - local
+    with np.errstate(divide="ignore", invalid="ignore"):
+        volumes = np.where(saved > 0, training_usd / saved, np.inf)
+    # without interpolation, which has no value between a number and never
+    ends = np.quantile(volumes, [(1 - confidence) / 2, (1 + confidence) / 2], method="inverted_cdf")
+    low, high = (float(end) if np.isfinite(end) else None for end in ends)
+    return BreakEvenInterval(
+        low,
+        high,
+        float(np.mean(saved <= 0)),
+        confidence,
+        "percentile bootstrap over requests",
+        resamples,
+        seed,
+    )
+
+
+def sensitivity(
+    volume: Callable[..., float | None], settings: Mapping[str, float], factor: float
+) -> dict[str, tuple[float | None, float | None]]:
+    """Break-even volume with one setting at a time divided and multiplied by ``factor``.
+
+    Args:
+        volume: break-even volume as a function of all ``settings``, as keyword arguments.
+        settings: name → value at which the others are held.
+        factor: above 1.
+
+    Returns:
+        Setting → (volume at value/factor, volume at value·factor), None for never.
+
+    Raises:
+        ValueError: factor is not above 1.
+    """
+    if not factor > 1:
+        raise ValueError(f"factor: expected a number above 1, found {factor}")
+    return {
+        name: (
+            volume(**{**settings, name: value / factor}),
+            volume(**{**settings, name: value * factor}),
+        )
+        for name, value in settings.items()
+    }
 
 
 def break_even_curve(
@@ -205,11 +298,6 @@ def days_to_break_even(volume: float | None, per_day: float) -> float | None:
     if not per_day > 0:
         raise ValueError(f"per_day: expected a number of requests above 0, found {per_day}")
     return None if volume is None else volume / per_day
-
-
-def _electricity(seconds: float, watts: float, usd_per_kwh: float, overhead: float) -> float:
-    _not_negative(watts=watts, usd_per_kwh=usd_per_kwh, overhead=overhead)
-    return seconds * watts / JOULES_PER_KWH * usd_per_kwh * overhead
 
 
 def _not_negative(**numbers: float) -> None:

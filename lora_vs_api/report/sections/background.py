@@ -1,0 +1,320 @@
+"""Where the numbers come from: data, checks, method, limitations, reproducibility."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lora_vs_api.report.numbers import count, significant
+from lora_vs_api.report.sections.facts import (
+    ReportInputs,
+    comparison_row,
+    constant_fields,
+    is_embedded,
+    lora_row,
+    price_name,
+    served_models,
+    unguessed_fields,
+)
+from lora_vs_api.report.sections.writing import code_span, escape, fence, figure_link, table
+
+
+def data_section(inputs: ReportInputs) -> str:
+    corpus, split, review = inputs.corpus, inputs.split, inputs.review
+    parts = [
+        "## Data and review",
+        f"{corpus['emails']:,} emails from the project's own generator, "
+        f"{significant(corpus['words_mean'])} words on average, "
+        f"{count(corpus['near_duplicates'], 'near-duplicate')}; split into {split['train']:,} train, "
+        f"{split['val']:,} validation and {split['test']:,} test emails, of which the first "
+        f"{inputs.analysis['emails']:,} are evaluated. No text is in two splits (checked).",
+    ]
+    # corpus-wide counts by label, whatever the task calls them
+    counted = {
+        name: values
+        for name, values in corpus.items()
+        if isinstance(values, Mapping) and sum(values.values()) == corpus["emails"]
+    }
+    if counted:
+        parts.append(
+            table(
+                ["label", "emails"],
+                [
+                    [
+                        escape(name),
+                        ", ".join(f"{escape(label)} {n:,}" for label, n in values.items()),
+                    ]
+                    for name, values in counted.items()
+                ],
+            )
+        )
+    reviewed = review["sample"] - review["unreviewed"]
+    if reviewed == 0:
+        said = (
+            f"**Nobody has reviewed the sample of {review['sample']:,} yet**: "
+            f"{review['unreviewed']:,} unreviewed. The labels are the generator's word."
+        )
+    else:
+        said = (
+            f"Of a sample of {review['sample']:,}, a person has accepted {review['accepted']:,}, "
+            f"rejected {review['rejected']:,} and fixed {review['fixed']:,}; "
+            f"{review['unreviewed']:,} {'is' if review['unreviewed'] == 1 else 'are'} unreviewed and "
+            "count as nothing else."
+        )
+    parts.append(said + " `python -m lora_vs_api.task.review_cli` records verdicts.")
+    return "\n\n".join(parts)
+
+
+def contamination_section(inputs: ReportInputs) -> str:
+    check = inputs.contamination
+    parts = [
+        "## Contamination check",
+        f"Before any training the untuned base was asked for {code_span(check['field'])} of "
+        f"{count(check['emails'], 'test email')}: {check['accuracy']:.0%} right, chance is "
+        f"{check['chance']:.0%}, so {100 * check['above_chance']:+.0f} points against chance. "
+        f"Flagged from {100 * check['threshold']:+.0f} points on: "
+        + ("**flagged**." if check["flagged"] else "not flagged."),
+    ]
+    if check["flagged"]:
+        parts.append(
+            "The base may have seen these texts, or finds the question easy; read every score "
+            "below with that in mind."
+        )
+    unreadable = check["unreadable_answers"]
+    if unreadable > check["emails"] / 2:
+        parts.append(
+            f"{unreadable} of the {check['emails']} answers named none of the labels, so the check "
+            "says little: a model that cannot answer the question cannot show that it remembers."
+        )
+    return "\n\n".join(parts)
+
+
+def method_section(inputs: ReportInputs) -> str:
+    analysis, settings, sanity = inputs.analysis, inputs.settings, inputs.sanity
+    train, lora, selected = settings["train"], settings["lora"], analysis["selected"]
+    model = settings["model"]
+    source = ", ".join(
+        f"{key} {escape(str(model[key]))}"
+        for key in ("source", "package", "version", "repo", "revision", "path", "license")
+        if model.get(key)
+    )
+    if is_embedded(analysis):
+        api = (
+            f"The API conditions ask {escape(served_models(analysis))}, untuned, served by `transformers "
+            "serve` on loopback, through the `openai` client"
+        )
+    else:
+        api = "The API conditions ask hosted models through the `openai` client"
+    batch = train.get("batch_size", 1) * train.get("gradient_accumulation", 1)
+    return "\n\n".join(
+        [
+            "## Method",
+            f"{escape(model['name'])} ({source}) is fine-tuned with LoRA on the training emails, "
+            "with loss on the answer's tokens only. A rank sweep, then a learning-rate sweep at the "
+            f"best rank, score on validation emails ([the sweep](sweep.md)); rank {selected['r']} at "
+            f"learning rate {selected['learning_rate']:g} went on to "
+            f"{count(len(analysis['seeds']), 'final training')} "
+            f"(seed{'s' * (len(analysis['seeds']) > 1)} {', '.join(map(str, analysis['seeds']))}). "
+            f"{api}. Every condition gets the same system prompt and answers in plain text; "
+            "few-shot conditions also see examples from the training emails.",
+            "Score: mean over the record's fields, each from 0 to 1. *All correct* asks for every "
+            "field; *valid JSON* for one JSON object and nothing else, and whatever is not scores "
+            "0 on every field; *fits schema* also asks for the right keys, types and values.",
+            "The prompt:",
+            fence(settings["instruction"], "text"),
+            table(
+                ["field", "type", "scored by"],
+                [
+                    [
+                        code_span(name),
+                        escape(type_words(spec)),
+                        {"exact": "exact match", "set_f1": "F1 of the set"}.get(
+                            spec["score"], escape(spec["score"])
+                        ),
+                    ]
+                    for name, spec in settings["fields"].items()
+                ],
+            ),
+            table(
+                ["setting", "value"],
+                [
+                    ["device", escape(settings["device"])],
+                    [
+                        "LoRA",
+                        f"r {selected['r']}, alpha {lora['alpha_per_r'] * selected['r']:g}, dropout "
+                        f"{lora['dropout']:g}, on {escape(', '.join(lora['target_modules']))}",
+                    ],
+                    ["effective batch", str(batch)],
+                    *(
+                        [escape(key.replace("_", " ")), escape(str(value))]
+                        for key, value in train.items()
+                        if value is not None and key not in ("batch_size", "gradient_accumulation")
+                    ),
+                    ["most tokens of an answer", str(settings["max_new_tokens"])],
+                ],
+            ),
+            f"Gate before the sweep: in {count(sanity['steps'], 'step')} the loss went from "
+            f"{sanity['first_loss']:.3f} to {sanity['last_loss']:.3f} and {sanity['valid_json']:.0%} "
+            f"of the answers were valid JSON; {'passed' if sanity['passed'] else '**not passed**'}.",
+            figure_link("loss", "Training loss of every final seed"),
+        ]
+    )
+
+
+def type_words(spec: Mapping[str, Any]) -> str:
+    if spec.get("values"):
+        return f"{spec['type']}: {', '.join(spec['values'])}"
+    if spec.get("minimum") is not None and spec.get("maximum") is not None:
+        return f"{spec['type']} {spec['minimum']} to {spec['maximum']}"
+    return str(spec["type"])
+
+
+def limitations_section(inputs: ReportInputs) -> str:
+    analysis = inputs.analysis
+    judged = comparison_row(analysis)
+    found = []
+    if is_embedded(analysis):
+        priced = sorted({price_name(row) for row in analysis["conditions"] if row["kind"] == "api"})
+        found.append(
+            f"**No hosted model was asked.** The API conditions are {escape(served_models(analysis))}, "
+            "untuned, served by `transformers serve` on loopback and standing in for a hosted model. "
+            f"Their tokens are billed as {escape(', '.join(priced))}: a small model's quality beside "
+            "a large model's price. Neither their accuracy nor their latency says anything about a "
+            "hosted model, and the break-even volumes hold for that price only."
+        )
+    else:
+        found.append(
+            "**Hosted models vary.** Each answered every email once; how much they would answer "
+            "differently the next time was not measured. A provider can change a model under its "
+            "name."
+        )
+    overlap = inputs.split.get("masked_sentence_overlap")
+    synthetic = "**Synthetic emails.** All emails come from one generator, train and test alike. "
+    if overlap is not None:
+        synthetic += (
+            f"With names, products and numbers masked, {overlap:.0%} of the test emails' sentences also "
+            "occur in training"
+            + (
+                ": the test asks for recombination of known sentences, not for reading new ones. "
+                if overlap > 0.5
+                else ". "
+            )
+        )
+    found.append(synthetic + "Real emails have typos, threads, signatures and jargon.")
+    conventions = list(inputs.corpus.get("conventions", []))
+    if conventions:
+        found.append(
+            "**Conventions that only examples teach.** "
+            + " ".join(escape(sentence) for sentence in conventions)
+        )
+    unseen = unguessed_fields(analysis)
+    if unseen:
+        found.append(
+            f"**What no zero-shot condition gets right.** Without examples, no condition scores "
+            f"above 0.1 on {', '.join(code_span(name) for name in unseen)}. Where a field's wording or "
+            "scale is this corpus's own convention, only examples can teach it: a fine-tune's "
+            "advantage there is knowledge of the corpus, which a prompt that spelled out the "
+            "convention would give any model."
+        )
+    share = analysis["lora"]["variance_shares"]["seeds"]
+    if len(analysis["seeds"]) == 1:
+        found.append(
+            "**One seed.** How much another training of the same configuration would differ is "
+            "unknown, and no interval here includes it."
+        )
+    elif share is not None and share > 0.5:
+        scores = [row["field_f1"] for row in analysis["lora"]["per_seed"]]
+        found.append(
+            f"**Trainings differ.** The seeds score from {min(scores):.3f} to {max(scores):.3f} and "
+            f"are the source of {share:.0%} of the variance: another training may well land outside "
+            "the interval over emails."
+        )
+    found.append(
+        f"**{count(analysis['emails'], 'email')}.** Against "
+        f"{escape(judged['label'])} a true difference below {judged['smallest_detectable']:.3f} field "
+        "F1 would more often than one time in five go unnoticed."
+    )
+    if inputs.review["unreviewed"]:
+        found.append(
+            f"**Labels.** {inputs.review['unreviewed']:,} of {inputs.review['sample']:,} sampled "
+            "emails have not been reviewed by a person."
+        )
+    energy = (
+        f"**Energy is configured, not measured**: {inputs.settings['watts']:g} W while it answers. "
+        if lora_row(analysis)["cost_per_1k"]["energy"] == "configured"
+        else "**Energy is the GPU's own**, from its counter; the host's is left to the overhead "
+        "factor. "
+    )
+    found.append(
+        energy + "Buying, serving, monitoring and updating the local model cost nothing in this "
+        "calculation; in production they do. Break-even intervals hold prices, watts and engineer "
+        "time fixed: the chart of what it depends on shows those."
+    )
+    constant = constant_fields(analysis)
+    if constant:
+        found.append(
+            "**Fields it does not read.** "
+            + ", ".join(
+                f"{code_span(name)} is always {escape(label)}" for name, label in constant.items()
+            )
+            + " in the fine-tune's answers."
+        )
+    steps = inputs.settings["train"].get("max_steps")
+    if steps is not None:
+        found.append(
+            f"**Short training.** {count(steps, 'step')}, whatever the epochs say; longer training "
+            "may score higher."
+        )
+    found.append(
+        "**The choice of rank and rate** was made on validation emails of the same corpus; no "
+        "interval here includes it. One task, one base model, LoRA only: full fine-tuning and "
+        "prompt tuning were not compared."
+    )
+    return "\n\n".join(["## Limitations", "\n".join(f"- {text}" for text in found)])
+
+
+def reproducibility_section(inputs: ReportInputs) -> str:
+    analysis, environment, model = inputs.analysis, inputs.environment, inputs.settings["model"]
+    statistics = analysis["statistics"]
+    return "\n\n".join(
+        [
+            "## Reproducibility",
+            "`dvc repro` redoes what changed and nothing else; `dvc.lock` holds the digest of every "
+            "input and output. The git commit this report was written at, whether anything was "
+            "uncommitted, and the digests of `params.yaml` and `dvc.yaml` are in "
+            "[provenance.json](provenance.json): a report that named them would differ from run to "
+            "run and could not name the commit that holds it.",
+            table(
+                ["what", "value"],
+                [
+                    ["profile", code_span(analysis["profile"])],
+                    [
+                        "base model",
+                        escape(
+                            " ".join(
+                                str(model[key])
+                                for key in ("name", "package", "version", "repo", "revision")
+                                if model.get(key)
+                            )
+                        ),
+                    ],
+                    *([["its SHA-256", code_span(model["sha256"])]] if model.get("sha256") else []),
+                    ["training seeds", ", ".join(map(str, analysis["seeds"]))],
+                    [
+                        "bootstrap",
+                        f"{statistics['resamples']:,} resamples, seed {statistics['seed']}",
+                    ],
+                    ["Python", escape(environment["python"])],
+                    ["platform", escape(environment["platform"])],
+                    *(
+                        [escape(name), escape(str(version))]
+                        for name, version in environment["packages"].items()
+                    ),
+                    *(
+                        [f"SHA-256 of {code_span(name)}", f"`{digest}`"]
+                        for name, digest in inputs.digests.items()
+                    ),
+                ],
+            ),
+        ]
+    )

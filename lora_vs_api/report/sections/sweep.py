@@ -1,0 +1,103 @@
+"""The sweep's own page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lora_vs_api.report.numbers import count, significant
+from lora_vs_api.report.sections.published import published_experiment
+from lora_vs_api.report.sections.writing import escape, table
+
+
+def sweep_markdown(
+    rank_trials: Sequence[Mapping[str, Any]],
+    lr_trials: Sequence[Mapping[str, Any]],
+    winner: Mapping[str, Any],
+) -> str:
+    """The sweep's own page; its figure is linked as figures-sweep/sweep.svg."""
+    published = published_experiment()
+
+    def rows(trials: Sequence[Mapping[str, Any]], phase: str) -> list[list[str]]:
+        return [
+            [
+                phase,
+                str(t["r"]),
+                f"{t['learning_rate']:g}",
+                f"{t['field_f1']:.3f}",
+                f"{t['valid_json']:.1%}",
+                f"{t['strict']:.1%}",
+                f"{t['last_loss']:.3f}",
+            ]
+            for t in trials
+        ]
+
+    head = [
+        "sweep",
+        "rank",
+        "learning rate",
+        "val field F1",
+        "valid JSON",
+        "all correct",
+        "last loss",
+    ]
+    emails, seed = winner["emails"], winner["seed"]
+    old = published["sweep"]
+    return "\n\n".join(
+        [
+            "# The sweep",
+            f"Ranks are tried first; the learning rates then at the best rank. Each trial is one "
+            f"training with seed {seed}, scored on the first {count(emails, 'validation email')}. "
+            f"Best of the sweep: **rank {winner['r']} at learning rate "
+            f"{winner['learning_rate']:g}**, field F1 {winner['field_f1']:.3f}. Ties go to the "
+            "smaller rank.",
+            "![Validation F1 by rank and by learning rate](figures-sweep/sweep.svg)",
+            table(
+                head,
+                rows(rank_trials, "rank") + rows(lr_trials, "learning rate"),
+                "lrrrrrr",
+            ),
+            edge_warnings(winner, rank_trials, lr_trials)
+            + f"One email is worth {significant(1 / emails, 2)} of a mean here and there is one seed "
+            "a trial, so trials that are close may well be equal. The winner's score is the best "
+            "of several and therefore flattering; the [report](report.md) gives its score on test "
+            "emails that took no part in the choice.",
+            f"The published experiment's sweep ({escape(published['model'])}, {old['emails']} "
+            "validation emails), for comparison:",
+            table(
+                ["sweep", "rank", "learning rate", "val field F1"],
+                [
+                    [phase, str(t["r"]), f"{t['learning_rate']:g}", f"{t['field_f1']:.4f}"]
+                    for phase, trials in (
+                        ("rank", old["ranks"]),
+                        ("learning rate", old["learning_rates"]),
+                    )
+                    for t in trials
+                ],
+                "lrrr",
+            ),
+            "",
+        ]
+    )
+
+
+def edge_warnings(
+    winner: Mapping[str, Any],
+    rank_trials: Sequence[Mapping[str, Any]],
+    lr_trials: Sequence[Mapping[str, Any]],
+) -> str:
+    """A warning for each grid whose winner is its smallest or largest value, or nothing."""
+    sentences = []
+    for what, key, trials in (
+        ("rank", "r", rank_trials),
+        ("learning rate", "learning_rate", lr_trials),
+    ):
+        tried = sorted({t[key] for t in trials})
+        if len(tried) > 1 and winner[key] in (tried[0], tried[-1]):
+            side, beyond = (
+                ("largest", "higher") if winner[key] == tried[-1] else ("smallest", "lower")
+            )
+            sentences.append(
+                f"**The {what} {winner[key]:g} is the {side} tried**: the best one may be {beyond}. "
+            )
+    return "".join(sentences)
