@@ -177,14 +177,21 @@ def test_a_price_reruns_analysis_and_report_only(clone):
     assert analysis["economics"]["prices"]["as_of"] == "2026-11"
 
 
+def paid_trainings(clone) -> int:
+    analysis = json.loads((clone.path / "metrics/analysis.json").read_text())
+    return analysis["economics"]["training"]["trainings"]
+
+
 def test_a_new_rank_trains_one_trial_and_stops_when_it_loses(clone):
-    """The sweep grows by one training; with the winner unchanged nothing after select runs."""
+    """The sweep grows by one training; the winner unchanged, only what adds up its cost runs."""
     clone.experiment()
+    before = paid_trainings(clone)
     winner = (clone.path / "metrics/selected.json").read_bytes()
     # ties go to the smaller rank, so a larger one that learns no better cannot win
     stages = clone.experiment("sweep.ranks=[2,4,8]")
     assert (clone.path / "metrics/selected.json").read_bytes() == winner
-    assert stages == {"rank_trial@8", "select_rank", "select", "sweep"}
+    assert stages == {"rank_trial@8", "select_rank", "select", "sweep"} | ANALYSIS
+    assert paid_trainings(clone) == before + 1
 
 
 def test_a_colour_touches_no_metric(clone):
@@ -220,9 +227,12 @@ def test_metrics_and_plots_are_shown_without_the_cache(clone, tmp_path):
         "F1 of each field",
         "Share of requests answered within a time",
         "Total cost by volume",
+        "Field F1 of the tuned model minus a baseline's",
+        "Cost and accuracy",
         "Training loss, seed 1",
     )
     assert [title for title in titles if title not in page] == []
+    assert "<script src=" not in page, "the page must open without a network"
     fresh.run("dvc", "metrics", "diff", "HEAD")
 
 

@@ -1,0 +1,119 @@
+"""Measure and write results: python -m benchmarks [NAME ...]"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.timing import Row
+from lora_vs_api.errors import UserError
+from lora_vs_api.files import write_json, write_text
+from lora_vs_api.stage import run_command
+
+NAMES = {
+    "statistics": "all intervals and tests of ten conditions against loops of scipy",
+    "training": "a LoRA training against plain TRL on the same examples",
+    "sweep": "the sweep and the final seeds against one plain training after another",
+    "inference": "batched answers against `generate` one by one, and batched as it comes",
+    "overhead": "no-op `dvc repro` and `dvc status`, start-up of each node, growth with the corpus",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Speed as ratios side by side in one run; see benchmarks/README.md.",
+        epilog="\n".join(f"{name:12} {what}" for name, what in NAMES.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="which ones; none means all")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each pair is timed (5)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--model", default="models/base", help="folder of the base model")
+    parser.add_argument("--out", default="benchmarks/results", help="folder of the results")
+    given = parser.parse_args(arguments)
+    unknown = [name for name in given.names if name not in NAMES]
+    if unknown:
+        raise UserError(f"{unknown[0]}: expected one of {', '.join(NAMES)}")
+    if given.rounds < 1:
+        raise UserError(f"--rounds: expected an integer ≥ 1, found {given.rounds}")
+    for name in given.names or NAMES:
+        rows = importlib.import_module(f"benchmarks.{name}").run(given)
+        result = {"machine": machine(given.device), "rows": [row.as_json() for row in rows]}
+        write_json(Path(given.out, f"{name}-{given.device}.json"), result)
+        print(table(rows), flush=True)
+    write_text(Path(given.out, "README.md"), summary(Path(given.out)))
+
+
+def machine(device: str) -> dict[str, str | int | None]:
+    """Where it was measured."""
+    where: dict[str, str | int | None] = {
+        "python": platform.python_version(),
+        "cores": len(os.sched_getaffinity(0)),
+        "processor": _processor(),
+    }
+    if device == "cuda":
+        import torch
+
+        where["gpu"] = torch.cuda.get_device_name(0)
+    return where
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows as a Markdown table."""
+    lines = [
+        "| what | ours | reference | against | ratio (min to max) | goal |",
+        "| --- | ---: | ---: | --- | ---: | ---: |",
+    ]
+    for row in rows:
+        ratio = "–"
+        if row.ratio is not None:
+            ratio = f"**{row.ratio:.2f}** ({min(row.ratios):.2f} to {max(row.ratios):.2f})"
+        reference = "–" if row.reference is None else f"{row.reference:,.4g} {row.unit}"
+        goal = "–" if row.goal is None else f"{row.goal:g}"
+        lines.append(
+            f"| {row.what} | {row.ours:,.4g} {row.unit} | {reference} | {row.against or '–'} "
+            f"| {ratio} | {goal} |"
+        )
+        lines += [f"| &nbsp;&nbsp;{key}: {value} | | | | | |" for key, value in row.notes.items()]
+    return "\n".join(lines)
+
+
+def summary(folder: Path) -> str:
+    """Every result file of ``folder`` as one page."""
+    import json
+
+    parts = ["# Benchmark results", "Written by `python -m benchmarks`; do not edit."]
+    for file in sorted(folder.glob("*.json")):
+        result = json.loads(file.read_text(encoding="utf-8"))
+        rows = [
+            Row(
+                **{
+                    **{key: value for key, value in row.items() if key != "ratio"},
+                    "ratios": tuple(row["ratios"]),
+                }
+            )
+            for row in result["rows"]
+        ]
+        where = ", ".join(f"{key} {value}" for key, value in result["machine"].items())
+        parts += [f"## {file.stem}", where, table(rows)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next(
+        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")),
+        platform.machine(),
+    )
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,96 @@
+"""Answers to the test slice: the pipeline's generation against plain ``generate``.
+
+One by one is what a first script does; batched as it comes is what a second one does. Answers
+are compared text by text: with float32 every one has to be equal, with bfloat16 a batch of
+another shape rounds otherwise, and what that changes is counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any
+
+from benchmarks.timing import Row, compared
+from benchmarks.training import composed
+from lora_vs_api.files import read_jsonl
+from lora_vs_api.task.prompt import messages
+from stages.common import TEST, record_fields
+
+EMAILS = {"cpu": 32, "cuda": 300}
+ADAPTER = "models/lora/seed-0"
+
+
+def run(given: argparse.Namespace) -> list[Row]:
+    from lora_vs_api.model.inference import generate
+    from lora_vs_api.model.loading import load_tokenizer, load_tuned, resolve_runtime
+
+    params = composed("laptop" if given.device == "cpu" else "smol-gpu")
+    fields, batch = record_fields(params), params.evaluate.batch_size
+    rows = read_jsonl(TEST)[: EMAILS[given.device]]
+    prompts = [messages(params.task.instruction, row["text"], fields) for row in rows]
+    limit = params.evaluate.max_new_tokens
+    result = []
+    for dtype in ("bfloat16", "float32"):
+        runtime = resolve_runtime(given.device, dtype)
+        model = load_tuned(given.model, ADAPTER, runtime)
+        tokenizer = load_tokenizer(given.model, params.model.pad_token)
+
+        asked = {"max_new_tokens": limit, "batch_size": batch, "description": "ours"}
+        ways = {
+            "a loop of `generate`, one by one": (1, 6.0 if given.device == "cpu" else 40.0),
+            f"`generate` in batches of {batch} as they come": (batch, None),
+        }
+        plain(model, tokenizer, prompts[:1], limit, 1)
+        for against, (size, goal) in ways.items():
+            if dtype == "float32" and size > 1:
+                continue
+            mine, theirs = [], []
+            for _ in range(1 if size == 1 else max(1, given.rounds // 2)):
+                started = time.perf_counter()
+                outputs = [a.output for a in generate(model, tokenizer, prompts, **asked)]
+                mine.append(time.perf_counter() - started)
+                started = time.perf_counter()
+                expected = plain(model, tokenizer, prompts, limit, size)
+                theirs.append(time.perf_counter() - started)
+            equal = sum(a == b for a, b in zip(outputs, expected))
+            tokens = sum(len(tokenizer(text)["input_ids"]) + 1 for text in outputs)
+            result.append(
+                compared(
+                    "inference",
+                    f"{dtype}, {len(prompts)} emails, batches of {batch}, adapter merged",
+                    "emails/s",
+                    len(prompts),
+                    (mine, theirs),
+                    against,
+                    goal,
+                    **{
+                        "answer tokens/s, ours": round(tokens / min(mine)),
+                        "equal answers": f"{equal} of {len(prompts)}",
+                    },
+                )
+            )
+    return result
+
+
+def plain(model: Any, tokenizer: Any, prompts: Any, limit: int, size: int) -> list[str]:
+    """`generate` as its documentation shows it, greedy, in batches of ``size``."""
+    import torch
+
+    tokenizer.padding_side = "left"
+    answers = []
+    for start in range(0, len(prompts), size):
+        texts = [
+            tokenizer.apply_chat_template(list(prompt), add_generation_prompt=True, tokenize=False)
+            for prompt in prompts[start : start + size]
+        ]
+        batch = tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False)
+        batch = batch.to(model.device)
+        with torch.inference_mode():
+            produced = model.generate(
+                **batch, max_new_tokens=limit, do_sample=False, pad_token_id=tokenizer.pad_token_id
+            )
+        answers += tokenizer.batch_decode(
+            produced[:, batch["input_ids"].shape[1] :], skip_special_tokens=True
+        )
+    return answers
