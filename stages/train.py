@@ -37,7 +37,6 @@ def main(params: Params) -> None:
         timing |= {
             "reused": False,
             "training_seconds": round(run.wall_seconds, 3),
-            "training_joules": run.joules,
             "tokens": run.tokens,
         }
     curve = "".join(f"{step},{loss}\n" for step, loss in enumerate(loss_curve(adapter), start=1))

@@ -50,7 +50,6 @@ def run_trial(
         timing |= {
             "reused": False,
             "training_seconds": round(run.wall_seconds, 3),
-            "training_joules": run.joules,
             "tokens": run.tokens,
         }
     scores = score_on(

@@ -11,7 +11,6 @@ import torch
 from tqdm import tqdm
 
 from lora_vs_api.errors import UserError
-from lora_vs_api.model.energy import Meter, joules_between
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -82,26 +81,21 @@ def measure_latency(
     *,
     max_new_tokens: int,
     description: str,
-    meter: Meter,
-) -> tuple[list[float], float | None]:
+) -> list[float]:
     """Seconds each prompt takes from text to text when it is the only one under way.
 
     The first prompt is asked once more beforehand and that answer thrown away: it pays for
-    one-off set-up that no later request pays. With the seconds come the joules of all these
-    prompts together, where ``meter`` can read them.
+    one-off set-up that no later request pays.
     """
-    seconds: list[float] = []
-    before: float | None = None
+    seconds = []
     for index, prompt in enumerate(tqdm([prompts[0], *prompts], desc=description, unit="email")):
         _synchronise(model)
-        if index == 1:
-            before = meter()
         started = time.perf_counter()
         _generate_batch(model, tokenizer, [encode_prompt(tokenizer, prompt)], max_new_tokens)
         _synchronise(model)
         if index:
             seconds.append(time.perf_counter() - started)
-    return seconds, joules_between(before, meter())
+    return seconds
 
 
 @torch.inference_mode()

@@ -28,8 +28,7 @@ def diagnosis_section(inputs: ReportInputs) -> str:
     parts = [
         "## What the failures are",
         "None of this changes a score; it says what the scores count. Every answer, with the "
-        "expected and the found value of each field it got wrong, is in `metrics/answers.jsonl` and, "
-        "to filter and read, in `report.html`.",
+        "expected and the found value of each field it got wrong, is in `metrics/answers.jsonl`.",
         table(
             [
                 "condition",
