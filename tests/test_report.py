@@ -260,6 +260,18 @@ def test_failures_are_taken_apart():
     assert "does not read" not in part
 
 
+def test_without_one_readable_answer_no_matrix_is_shown(tmp_path):
+    """Nothing valid anywhere: the report still comes out, without a figure that is not there."""
+    result = analysis()
+    for row in result["conditions"]:
+        row["valid_json"] = 0.0
+        for matrix in row["diagnosis"]["confusion"]["line_items"].values():
+            matrix.update({"a|b": 0, "c": 0, "(another label)": 0, "(none)": 9})
+    write_report_figures(tmp_path, result, *tables(result), 100_000, PLOTS)
+    assert not (tmp_path / "confusion.svg").exists()
+    assert "confusion.svg" not in report(result) and "does not read" not in report(result)
+
+
 def test_a_field_that_is_always_answered_alike_is_named():
     """A model that gives one label to everything must not pass for one that reads the field."""
     result = analysis()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lora_vs_api.report.numbers import significant
-from lora_vs_api.report.sections.facts import ReportInputs, constant_fields, lora_row
+from lora_vs_api.report.sections.facts import ReportInputs, constant_fields
 from lora_vs_api.report.sections.writing import code_span, escape, figure_link, table
 
 # what lora_vs_api.task.diagnosis measures of a field, in words, and whether it is a share
@@ -62,7 +62,8 @@ def diagnosis_section(inputs: ReportInputs) -> str:
             + ", ".join(f"{code_span(name)}: {escape(label)}" for name, label in constant.items())
             + "), so its score there is the share of emails for which that happens to be right."
         )
-    if any(lora_row(analysis)["diagnosis"]["confusion"]):
+    # as the figure itself: without one readable answer there is nothing to draw
+    if rows[0]["diagnosis"]["confusion"] and any(row["valid_json"] > 0 for row in rows):
         parts.append(figure_link("confusion", "Expected against answered labels"))
     return "\n\n".join(parts)
 

@@ -129,7 +129,8 @@ def constant_fields(analysis: Mapping[str, Any]) -> dict[str, str]:
     for field, matrix in lora_row(analysis)["diagnosis"]["confusion"].items():
         answered = {label for row in matrix.values() for label, n in row.items() if n}
         expected = [label for label, row in matrix.items() if sum(row.values())]
-        if len(answered) == 1 and len(expected) > 1:
+        # giving no answer is another failure, and counted as such
+        if len(answered) == 1 and len(expected) > 1 and answered <= set(matrix):
             found[field] = answered.pop()
     return found
 
