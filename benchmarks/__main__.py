@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.timing import Row
 from lora_vs_api.errors import UserError
-from lora_vs_api.files import write_json, write_text
+from lora_vs_api.files import read_json, write_json, write_text
 from lora_vs_api.stage import run_command
 
 NAMES = {
@@ -51,10 +51,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def machine(device: str) -> dict[str, str | int | None]:
     """Where it was measured."""
+    # not at the top, for --help's sake: it imports torch
+    from lora_vs_api.model.runtime import cpu_name
+
     where: dict[str, str | int | None] = {
         "python": platform.python_version(),
         "cores": len(os.sched_getaffinity(0)),
-        "processor": _processor(),
+        "processor": cpu_name(),
     }
     if device == "cuda":
         import torch
@@ -85,11 +88,9 @@ def table(rows: Sequence[Row]) -> str:
 
 def summary(folder: Path) -> str:
     """Every result file of ``folder`` as one page."""
-    import json
-
     parts = ["# Benchmark results", "Written by `python -m benchmarks`; do not edit."]
     for file in sorted(folder.glob("*.json")):
-        result = json.loads(file.read_text(encoding="utf-8"))
+        result = read_json(file)
         rows = [
             Row(
                 **{
@@ -102,17 +103,6 @@ def summary(folder: Path) -> str:
         where = ", ".join(f"{key} {value}" for key, value in result["machine"].items())
         parts += [f"## {file.stem}", where, table(rows)]
     return "\n\n".join(parts) + "\n"
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next(
-        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")),
-        platform.machine(),
-    )
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ ADAPTER = "models/lora/seed-0"
 
 def run(given: argparse.Namespace) -> list[Row]:
     from lora_vs_api.model.inference import generate
-    from lora_vs_api.model.loading import load_tokenizer, load_tuned, resolve_runtime
+    from lora_vs_api.model.loading import load_tokenizer, load_tuned
+    from lora_vs_api.model.runtime import resolve_runtime
 
     params = composed("laptop" if given.device == "cpu" else "smol-gpu")
     fields, batch = record_fields(params), params.evaluate.batch_size

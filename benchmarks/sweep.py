@@ -15,7 +15,7 @@ from stages.common import TRAIN
 
 
 def run(given: argparse.Namespace) -> list[Row]:
-    from lora_vs_api.model.loading import resolve_runtime
+    from lora_vs_api.model.runtime import resolve_runtime
 
     params = composed("laptop" if given.device == "cpu" else "smol-gpu")
     runtime = resolve_runtime(given.device, "auto")

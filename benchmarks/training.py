@@ -27,7 +27,7 @@ STEPS = 6
 def run(given: argparse.Namespace) -> list[Row]:
     import torch
 
-    from lora_vs_api.model.loading import resolve_runtime
+    from lora_vs_api.model.runtime import resolve_runtime
 
     profile = "laptop" if given.device == "cpu" else "smol-gpu"
     params = composed(profile)

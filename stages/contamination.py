@@ -7,7 +7,8 @@ import random
 from lora_vs_api.config import Params
 from lora_vs_api.files import read_jsonl, write_json
 from lora_vs_api.model.inference import generate
-from lora_vs_api.model.loading import load_base, load_tokenizer, resolve_runtime
+from lora_vs_api.model.loading import load_base, load_tokenizer
+from lora_vs_api.model.runtime import resolve_runtime
 from lora_vs_api.stage import run_stage
 from lora_vs_api.task.contamination import classification_prompt, contamination_metrics, read_label
 from stages.common import BASE, TEST, record_fields

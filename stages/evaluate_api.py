@@ -29,7 +29,7 @@ from stages.common import BASE, TRAIN, evaluation_rows, record_fields
 @contextmanager
 def embedded_server(params: Params, name: str) -> Iterator[str]:
     """Base URL of a server that lives as long as this."""
-    from lora_vs_api.model.loading import resolve_runtime
+    from lora_vs_api.model.runtime import resolve_runtime
 
     runtime = resolve_runtime(params.device, params.model.dtype)
     dtype = str(runtime.dtype).removeprefix("torch.")

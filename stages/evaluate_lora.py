@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from lora_vs_api.config import Params
 from lora_vs_api.model.evaluation import evaluate_local
-from lora_vs_api.model.loading import load_tokenizer, load_tuned, resolve_runtime
+from lora_vs_api.model.loading import load_tokenizer, load_tuned
+from lora_vs_api.model.runtime import resolve_runtime
 from lora_vs_api.stage import argument, run_stage
 from stages.common import BASE, evaluation_rows, record_fields
 

@@ -9,7 +9,8 @@ from lora_vs_api.config import Params
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_jsonl, write_json
 from lora_vs_api.model.evaluation import score_on
-from lora_vs_api.model.loading import load_tokenizer, load_tuned, resolve_runtime
+from lora_vs_api.model.loading import load_tokenizer, load_tuned
+from lora_vs_api.model.runtime import resolve_runtime
 from lora_vs_api.model.training import train_adapter
 from lora_vs_api.stage import run_stage, say
 from stages.common import BASE, TRAIN, VAL, record_fields

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lora_vs_api.config import Params
 from lora_vs_api.digests import directory_sha256, file_sha256
-from lora_vs_api.model.loading import Runtime
+from lora_vs_api.model.runtime import Runtime
 from lora_vs_api.model.training import TrainingSpec
 from stages.common import BASE, TRAIN
 

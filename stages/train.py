@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lora_vs_api.config import Params
 from lora_vs_api.files import read_json, read_jsonl, write_json, write_text
-from lora_vs_api.model.loading import machine, resolve_runtime
+from lora_vs_api.model.runtime import machine, resolve_runtime
 from lora_vs_api.model.training import loss_curve, reuse_adapter, train_adapter
 from lora_vs_api.stage import argument, run_stage, say
 from stages.common import BASE, TRAIN, record_fields
@@ -37,6 +37,7 @@ def main(params: Params) -> None:
         timing |= {
             "reused": False,
             "training_seconds": round(run.wall_seconds, 3),
+            "training_joules": run.joules,
             "tokens": run.tokens,
         }
     curve = "".join(f"{step},{loss}\n" for step, loss in enumerate(loss_curve(adapter), start=1))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from lora_vs_api.config import Params
 from lora_vs_api.files import read_jsonl, write_json
 from lora_vs_api.model.evaluation import score_on
-from lora_vs_api.model.loading import load_tokenizer, load_tuned, machine, resolve_runtime
+from lora_vs_api.model.loading import load_tokenizer, load_tuned
+from lora_vs_api.model.runtime import machine, resolve_runtime
 from lora_vs_api.model.training import loss_curve, reuse_adapter, train_adapter
 from lora_vs_api.stage import say
 from stages.common import BASE, TRAIN, VAL, record_fields
@@ -50,6 +51,7 @@ def run_trial(
         timing |= {
             "reused": False,
             "training_seconds": round(run.wall_seconds, 3),
+            "training_joules": run.joules,
             "tokens": run.tokens,
         }
     scores = score_on(

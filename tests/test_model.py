@@ -7,18 +7,21 @@ from dataclasses import replace
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
 from lora_vs_api.digests import file_sha256
 from lora_vs_api.errors import UserError
-from lora_vs_api.model import training
-from lora_vs_api.model.inference import check_room, generate, measure_latency
-from lora_vs_api.model.loading import (
-    Runtime,
-    load_base,
-    load_tokenizer,
-    load_tuned,
-    resolve_runtime,
+from lora_vs_api.model import loading, training
+from lora_vs_api.model.energy import energy_meter
+from lora_vs_api.model.inference import (
+    check_room,
+    compute_prefix,
+    encode_prompt,
+    generate,
+    measure_latency,
 )
+from lora_vs_api.model.loading import load_base, load_tokenizer, load_tuned
+from lora_vs_api.model.runtime import Runtime, resolve_runtime
 from lora_vs_api.model.training import TrainingSpec, reuse_adapter, train_adapter
 from lora_vs_api.task.prompt import messages
 from lora_vs_api.task.schema import Field
@@ -61,12 +64,24 @@ def train(base, out, spec=SPEC):
 
 
 def test_the_loss_is_that_of_plain_trl(base, tmp_path, monkeypatch):
-    """Leaving out prompt logits changes the speed and not the training."""
+    """All that is left out, shared or rewritten changes the speed and not the training."""
     spec = replace(SPEC, gradient_accumulation=2, batch_size=6, learning_rate=1e-2, max_steps=4)
+    shared, layers = [], []
+    count_shared, speed_up = training.shared_prefix, training.speed_up_lora
+    monkeypatch.setattr(
+        training, "shared_prefix", lambda *batch: shared.append(count_shared(*batch)) or shared[-1]
+    )
+    monkeypatch.setattr(
+        training, "speed_up_lora", lambda model: layers.append(speed_up(model)) or layers[-1]
+    )
     ours = train(base, tmp_path / "ours", spec)
+    # it is no comparison of the plain way with itself
+    assert min(shared) > 5 and layers == [4]
     monkeypatch.setattr(
         training.CompletionTrainer, "compute_loss", training.SFTTrainer.compute_loss
     )
+    monkeypatch.setattr(training, "speed_up_lora", lambda model: 0)
+    monkeypatch.setattr(loading, "GROUPED", "eager")
     plain = train(base, tmp_path / "plain", spec)
     assert ours.losses == pytest.approx(plain.losses, rel=1e-4)
     # and it does learn: each of the four steps sees all twelve rows
@@ -132,19 +147,43 @@ def test_a_module_the_model_lacks_is_named(base, tmp_path):
     assert not (tmp_path / "x").exists()
 
 
-def test_a_batch_answers_like_one_at_a_time(base):
-    """Padding must not change an answer (float32; ties in bfloat16 may)."""
+def test_a_batch_answers_like_plain_generate(base):
+    """Padding, the shared instruction and the faster attention change no answer.
+
+    In float32, that is; in bfloat16 a product of another shape rounds otherwise.
+    """
     model, tokenizer = load_base(base, CPU), load_tokenizer(base, "<|endoftext|>")
     prompts = [messages("Extract.", row["text"], FIELDS) for row in ROWS]
     batched = generate(model, tokenizer, prompts, max_new_tokens=12, batch_size=5, description="b")
-    single = generate(model, tokenizer, prompts, max_new_tokens=12, batch_size=1, description="s")
-    assert batched == single and len(batched) == len(ROWS)
     assert all(answer.truncated == (answer.output_tokens == 12) for answer in batched)
-    plain = model.generate(
-        torch.tensor([tokenizer.apply_chat_template(prompts[3], add_generation_prompt=True, return_dict=False)]),
-        max_new_tokens=12, do_sample=False, pad_token_id=tokenizer.pad_token_id,
-    )[0]  # fmt: skip
-    assert tokenizer.decode(plain, skip_special_tokens=True).endswith(batched[3].output)
+    plain = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).eval()
+    for prompt, answer in zip(prompts, batched, strict=True):
+        ids = encode_prompt(tokenizer, prompt)
+        found = plain.generate(
+            torch.tensor([ids]), max_new_tokens=12, do_sample=False, pad_token_id=0
+        )[0, len(ids) :]
+        assert answer.output == tokenizer.decode(found, skip_special_tokens=True)
+        assert answer.input_tokens == len(ids)
+    single = generate(
+        model, tokenizer, prompts[:1], max_new_tokens=12, batch_size=1, description="s"
+    )
+    assert single == batched[:1]
+
+
+def test_what_prompts_share_is_computed_once(base):
+    """All of it and no more: each prompt keeps a token of its own to predict from."""
+    model = load_base(base, CPU)
+    prefix = compute_prefix(model, [[5, 6, 7, 8], [5, 6, 7], [5, 6, 7, 9, 9]])
+    assert prefix.ids == (5, 6) and prefix.cache.get_seq_length() == 2
+    # a batch extends a copy
+    cache = prefix.for_batch(3)
+    cache.update(*[torch.zeros(3, *prefix.cache.layers[0].keys.shape[1:])] * 2, 0)
+    assert prefix.cache.get_seq_length() == 2
+    assert compute_prefix(model, [[5, 6]]).cache is None
+    assert compute_prefix(model, [[5, 6], [6, 5]]).cache is None
+    # a kind of model that is not known to be plain computes every prompt in full
+    model.config.model_type = "unheard_of"
+    assert compute_prefix(model, [[5, 6, 7], [5, 6, 8]]).cache is None
 
 
 def test_merging_the_adapter_keeps_its_answers(base, tmp_path):
@@ -167,7 +206,10 @@ def test_latency_is_one_figure_for_each_prompt(base):
     """The warm-up request is not counted."""
     model, tokenizer = load_base(base, CPU), load_tokenizer(base, "<|endoftext|>")
     prompts = [messages("Extract.", row["text"], FIELDS) for row in ROWS[:3]]
-    seconds = measure_latency(model, tokenizer, prompts, max_new_tokens=2, description="t")
+    seconds, joules = measure_latency(
+        model, tokenizer, prompts, max_new_tokens=2, description="t", meter=energy_meter("cpu")
+    )
+    assert joules is None
     assert len(seconds) == 3 and all(value > 0 for value in seconds)
 
 

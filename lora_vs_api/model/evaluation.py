@@ -9,8 +9,9 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from lora_vs_api.files import new_directory, write_json, write_jsonl
+from lora_vs_api.model.energy import energy_meter, joules_between
 from lora_vs_api.model.inference import check_room, generate, measure_latency
-from lora_vs_api.model.loading import Runtime, machine
+from lora_vs_api.model.runtime import Runtime, machine
 from lora_vs_api.task.prompt import completion, messages
 from lora_vs_api.task.schema import Field
 from lora_vs_api.task.scoring import score_output
@@ -74,7 +75,8 @@ def evaluate_local(
     """
     check_room(tokenizer, [completion(row["record"], fields) for row in rows], max_new_tokens)
     prompts = [messages(instruction, row["text"], fields) for row in rows]
-    started = time.perf_counter()
+    meter = energy_meter(runtime.device)
+    before, started = meter(), time.perf_counter()
     answers = generate(
         model,
         tokenizer,
@@ -83,13 +85,14 @@ def evaluate_local(
         batch_size=batch_size,
         description=f"{condition}: answers",
     )
-    wall = time.perf_counter() - started
-    latencies = measure_latency(
+    wall, batch_joules = time.perf_counter() - started, joules_between(before, meter())
+    latencies, latency_joules = measure_latency(
         model,
         tokenizer,
         prompts[:latency_emails],
         max_new_tokens=max_new_tokens,
         description=f"{condition}: latency",
+        meter=meter,
     )
     with new_directory(predictions) as folder:
         write_jsonl(
@@ -122,6 +125,9 @@ def evaluate_local(
             "throughput_emails_per_second": round(len(rows) / wall, 4),
             "batch_size": batch_size,
             "wall_seconds": round(wall, 3),
+            # of the GPU, by NVML; null where nothing measures them
+            "batch_joules": batch_joules,
+            "latency_joules": latency_joules,
             "machine": machine(runtime),
         },
     )

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import torch
 from tqdm import tqdm
+from transformers import DynamicCache
 
 from lora_vs_api.errors import UserError
+from lora_vs_api.model.attention import has_plain_attention
+from lora_vs_api.model.energy import Meter, joules_between
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -26,6 +31,26 @@ class Generation:
     truncated: bool
     input_tokens: int
     output_tokens: int
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """The tokens that all prompts begin with, and their keys and values for a batch of one.
+
+    The instruction is most of a short prompt: computed once, it is not computed for every email.
+    ``cache`` is None where nothing is shared.
+    """
+
+    ids: tuple[int, ...] = ()
+    cache: DynamicCache | None = None
+
+    def for_batch(self, size: int) -> DynamicCache | None:
+        """A copy for ``size`` prompts, which generating may extend."""
+        if self.cache is None:
+            return None
+        cache = copy.deepcopy(self.cache)
+        cache.batch_repeat_interleave(size)
+        return cache
 
 
 def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Message]) -> list[int]:
@@ -48,6 +73,27 @@ def check_room(tokenizer: PreTrainedTokenizerBase, completions: Sequence[str], l
         )
 
 
+@torch.inference_mode()
+def compute_prefix(model: PreTrainedModel, encoded: Sequence[Sequence[int]]) -> Prefix:
+    """What the prompts ``encoded`` have in common at their beginning, computed.
+
+    Nothing for a single prompt, and nothing for a model whose layers do not all attend to all
+    earlier tokens: its cache may not be one that can be continued.
+    """
+    if len(encoded) < 2 or not has_plain_attention(model.config):
+        return Prefix()
+    # without the last token: one of each prompt has to be left to predict from
+    columns = zip(*(ids[:-1] for ids in encoded), strict=False)
+    ids = tuple(column[0] for column in takewhile(lambda column: len(set(column)) == 1, columns))
+    if not ids:
+        return Prefix()
+    cache = DynamicCache(config=model.config)
+    model.base_model(
+        input_ids=torch.tensor([ids], device=model.device), past_key_values=cache, use_cache=True
+    )
+    return Prefix(ids, cache)
+
+
 def generate(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -60,15 +106,19 @@ def generate(
     """Greedy answers to ``prompts``, in their order.
 
     Prompts of like length share a batch, the longest first, so that little is padded and a
-    batch that does not fit into memory fails at once.
+    batch that does not fit into memory fails at once. What all prompts begin with is computed
+    once.
     """
     encoded = [encode_prompt(tokenizer, prompt) for prompt in prompts]
+    prefix = compute_prefix(model, encoded)
     order = sorted(range(len(encoded)), key=lambda index: (-len(encoded[index]), index))
     answers: dict[int, Generation] = {}
     with tqdm(total=len(prompts), desc=description, unit="email") as progress:
         for start in range(0, len(order), batch_size):
             indices = order[start : start + batch_size]
-            batch = _generate_batch(model, tokenizer, [encoded[i] for i in indices], max_new_tokens)
+            batch = _generate_batch(
+                model, tokenizer, [encoded[i] for i in indices], prefix, max_new_tokens
+            )
             answers.update(zip(indices, batch, strict=True))
             progress.update(len(indices))
     return [answers[index] for index in range(len(prompts))]
@@ -81,21 +131,29 @@ def measure_latency(
     *,
     max_new_tokens: int,
     description: str,
-) -> list[float]:
+    meter: Meter,
+) -> tuple[list[float], float | None]:
     """Seconds each prompt takes from text to text when it is the only one under way.
 
     The first prompt is asked once more beforehand and that answer thrown away: it pays for
-    one-off set-up that no later request pays.
+    one-off set-up that no later request pays, the computation of what all prompts begin with
+    included, as a server that keeps it would. With the seconds come the joules of all these
+    prompts together, where ``meter`` can read them.
     """
-    seconds = []
+    seconds: list[float] = []
+    before: float | None = None
+    prefix = compute_prefix(model, [encode_prompt(tokenizer, prompt) for prompt in prompts])
     for index, prompt in enumerate(tqdm([prompts[0], *prompts], desc=description, unit="email")):
         _synchronise(model)
+        if index == 1:
+            before = meter()
         started = time.perf_counter()
-        _generate_batch(model, tokenizer, [encode_prompt(tokenizer, prompt)], max_new_tokens)
+        ids = encode_prompt(tokenizer, prompt)
+        _generate_batch(model, tokenizer, [ids], prefix, max_new_tokens)
         _synchronise(model)
         if index:
             seconds.append(time.perf_counter() - started)
-    return seconds
+    return seconds, joules_between(before, meter())
 
 
 @torch.inference_mode()
@@ -103,16 +161,22 @@ def _generate_batch(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     encoded: Sequence[list[int]],
+    prefix: Prefix,
     max_new_tokens: int,
 ) -> list[Generation]:
-    width = max(len(ids) for ids in encoded)
-    pad = tokenizer.pad_token_id
-    input_ids = torch.tensor([[pad] * (width - len(ids)) + ids for ids in encoded])
-    attention = torch.tensor([[0] * (width - len(ids)) + [1] * len(ids) for ids in encoded])
+    common, pad = list(prefix.ids), tokenizer.pad_token_id
+    rests = [ids[len(common) :] for ids in encoded]
+    width = max(len(rest) for rest in rests)
+    # padding goes between the shared part, whose keys are there already, and each prompt's own
+    input_ids = torch.tensor([common + [pad] * (width - len(rest)) + rest for rest in rests])
+    attention = torch.tensor(
+        [[1] * len(common) + [0] * (width - len(rest)) + [1] * len(rest) for rest in rests]
+    )
     ends = _end_tokens(model, tokenizer)
     produced = model.generate(
         input_ids=input_ids.to(model.device),
         attention_mask=attention.to(model.device),
+        past_key_values=prefix.for_batch(len(encoded)),
         max_new_tokens=max_new_tokens,
         do_sample=False,
         # a base model's own generation config may ask for sampling at some temperature
@@ -121,7 +185,7 @@ def _generate_batch(
         top_k=None,
         eos_token_id=sorted(ends),
         pad_token_id=pad,
-    )[:, width:].tolist()
+    )[:, len(common) + width :].tolist()
     answers = []
     for ids, tokens in zip(encoded, produced, strict=True):
         stop = next((i for i, token in enumerate(tokens) if token in ends), None)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import platform
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +10,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
 from lora_vs_api.errors import UserError
+from lora_vs_api.model.attention import NAME as GROUPED
+from lora_vs_api.model.attention import has_plain_attention
+from lora_vs_api.model.runtime import Runtime
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -19,35 +20,6 @@ if TYPE_CHECKING:
 
 # a bar for loading a file that is on this disk says nothing; the stages show their own
 logging.disable_progress_bar()
-
-
-@dataclass(frozen=True)
-class Runtime:
-    """Where and in which precision a model runs."""
-
-    device: str
-    dtype: torch.dtype
-
-
-def resolve_runtime(device: str, dtype: str) -> Runtime:
-    """Check that ``device`` is there and turn ``dtype`` auto into what it computes well.
-
-    Raises:
-        UserError: ``device`` is cuda and no CUDA GPU can be used.
-    """
-    if device == "cuda":
-        if not torch.cuda.is_available():
-            raise UserError(
-                "device: cuda asked for, but torch finds no CUDA GPU here; "
-                "run on one, or use -S profile=laptop (device: cpu)"
-            )
-        supported = torch.cuda.is_bf16_supported()
-    else:
-        # without AVX512-BF16 or AMX a bfloat16 product falls back to a loop many times slower
-        supported = torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    if dtype == "auto":
-        return Runtime(device, torch.bfloat16 if supported else torch.float32)
-    return Runtime(device, getattr(torch, dtype))
 
 
 def load_tokenizer(base: str | Path, pad_token: str | None) -> PreTrainedTokenizerBase:
@@ -78,7 +50,17 @@ def load_base(base: str | Path, runtime: Runtime) -> PreTrainedModel:
     model = AutoModelForCausalLM.from_pretrained(
         base, dtype=runtime.dtype, local_files_only=True, use_safetensors=True
     )
+    if runtime.device == "cpu":
+        if has_plain_attention(model.config):
+            model.set_attn_implementation(GROUPED)
+        # of a batch's last states, a strided view, torch makes one product with a copy of the
+        # whole output matrix for each row
+        model.get_output_embeddings().register_forward_pre_hook(_contiguous)
     return model.to(runtime.device).eval()
+
+
+def _contiguous(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[Any, ...]:
+    return (inputs[0].contiguous(), *inputs[1:])
 
 
 def load_tuned(base: str | Path, adapter: str | Path, runtime: Runtime) -> PreTrainedModel:
@@ -93,25 +75,3 @@ def load_tuned(base: str | Path, adapter: str | Path, runtime: Runtime) -> PreTr
         model, str(adapter), local_files_only=True
     ).merge_and_unload()
     return merged.to(runtime.dtype).eval()
-
-
-def machine(runtime: Runtime) -> dict[str, Any]:
-    """What a timing was taken on."""
-    name = torch.cuda.get_device_name() if runtime.device == "cuda" else _cpu_name()
-    return {
-        "device": runtime.device,
-        "name": name,
-        "threads": torch.get_num_threads(),
-        "dtype": str(runtime.dtype).removeprefix("torch."),
-        "torch": torch.__version__,
-    }
-
-
-def _cpu_name() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()

@@ -22,12 +22,17 @@ from datasets.utils.logging import disable_progress_bar
 from peft import LoraConfig
 from torch.nn import functional
 from tqdm import tqdm
-from transformers import PrinterCallback, TrainerCallback, set_seed
+from transformers import DynamicCache, PrinterCallback, TrainerCallback, set_seed
 from trl import SFTConfig, SFTTrainer
 
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import new_directory, read_json, write_json
-from lora_vs_api.model.loading import Runtime, load_base, load_tokenizer
+from lora_vs_api.model.attention import has_plain_attention
+from lora_vs_api.model.completion_loss import completion_loss
+from lora_vs_api.model.energy import energy_meter, joules_between
+from lora_vs_api.model.loading import load_base, load_tokenizer
+from lora_vs_api.model.lora_linear import speed_up_lora
+from lora_vs_api.model.runtime import Runtime
 from lora_vs_api.task.prompt import completion, messages
 from lora_vs_api.task.schema import Field
 
@@ -63,36 +68,78 @@ class TrainingSpec:
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """What came of a training besides the adapter: loss per optimiser step, wall seconds."""
+    """What came of a training besides the adapter: loss per optimiser step, what it took.
+
+    ``joules`` are the GPU's, None where nothing measures them.
+    """
 
     losses: tuple[float, ...]
     wall_seconds: float
+    joules: float | None
     tokens: int
 
 
 class CompletionTrainer(SFTTrainer):
-    """SFTTrainer that computes logits for completion tokens alone.
+    """SFTTrainer that computes each thing once, and logits for completion tokens alone.
 
     TRL 1.16 projects every position to the vocabulary and then masks the prompt's away. With a
-    49K vocabulary and completions a quarter of the sequence, that is most of a CPU step. The
-    loss is the same sum of cross-entropies over the same tokens.
+    49K vocabulary and completions a quarter of the sequence, that is most of a CPU step. And it
+    computes the instruction that every prompt begins with once for each example: here a batch
+    shares its keys and values, whose gradient is the sum over the examples. The loss is the same
+    sum of cross-entropies over the same tokens.
     """
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        labels = inputs["labels"][:, 1:]
-        scored = labels != -100
         language_model = self.accelerator.unwrap_model(model).get_base_model()
+        ids, mask, labels = (inputs[key] for key in ("input_ids", "attention_mask", "labels"))
+        shared = 0
+        if has_plain_attention(language_model.config) and not _dropout(language_model):
+            shared = shared_prefix(ids, mask, labels)
+        labels = labels[:, shared + 1 :]
+        scored = labels != -100
         # calling the inner modules bypasses the autocast that accelerate wraps around model()
         with self.accelerator.autocast():
+            prefix = None
+            if shared:
+                prefix = DynamicCache(config=language_model.config)
+                language_model.model(
+                    input_ids=ids[:1, :shared], past_key_values=prefix, use_cache=True
+                )
+                prefix.batch_repeat_interleave(len(ids))
             hidden = language_model.model(
-                input_ids=inputs["input_ids"],
-                attention_mask=inputs["attention_mask"],
-                use_cache=False,
+                input_ids=ids[:, shared:],
+                attention_mask=mask,
+                past_key_values=prefix,
+                use_cache=shared > 0,
             ).last_hidden_state
-            logits = language_model.lm_head(hidden[:, :-1][scored])
-        total = functional.cross_entropy(logits.float(), labels[scored], reduction="sum")
+            states, expected = hidden[:, :-1][scored], labels[scored]
+            total = completion_loss(states, expected, language_model.lm_head)
+            if total is None:
+                logits = language_model.lm_head(states)
+                total = functional.cross_entropy(logits.float(), expected, reduction="sum")
         tokens = scored.sum() if num_items_in_batch is None else num_items_in_batch
         return total / tokens
+
+
+def shared_prefix(ids: torch.Tensor, mask: torch.Tensor, labels: torch.Tensor) -> int:
+    """How many first tokens the examples of a batch have in common and none is scored on.
+
+    Args:
+        ids, mask, labels: (examples, tokens); a label of -100 is not scored, a mask of 0 is padding.
+    """
+    if len(ids) < 2:
+        return 0
+    same = ((ids == ids[:1]) & (mask == 1) & (labels == -100)).all(dim=0)
+    common = int(same.long().cumprod(dim=0).sum())
+    # the last of them predicts the first token that differs, which may be scored
+    return max(common - 1, 0)
+
+
+def _dropout(model: torch.nn.Module) -> bool:
+    """Whether anything is dropped in training: every example has to draw that for itself."""
+    return any(
+        isinstance(module, torch.nn.Dropout) and module.p > 0 for module in model.modules()
+    ) or bool(getattr(model.config, "attention_dropout", 0.0))
 
 
 class Progress(TrainerCallback):
@@ -167,11 +214,13 @@ def train_adapter(
                 task_type="CAUSAL_LM",
             ),
         )
+        speed_up_lora(trainer.model)
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(Progress(description))
-        started = time.monotonic()
+        meter = energy_meter(runtime.device)
+        before, started = meter(), time.monotonic()
         trainer.train()
-        wall = time.monotonic() - started
+        wall, joules = time.monotonic() - started, joules_between(before, meter())
         losses = [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
         if not all(torch.isfinite(torch.tensor(losses))):
             raise UserError(
@@ -188,7 +237,7 @@ def train_adapter(
         _save(trainer.model, spec, losses, out)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return TrainingRun(tuple(losses), wall, tokens)
+    return TrainingRun(tuple(losses), wall, joules, tokens)
 
 
 def _arguments(spec: TrainingSpec, runtime: Runtime, scratch: str) -> SFTConfig:

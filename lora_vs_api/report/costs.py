@@ -65,7 +65,7 @@ def training_time(
     ]
     timings = [read_json(Path(root, "timings", f"{name}.json")) for name in files]
     run = [timing for timing in timings if not timing["reused"]]
-    joules = [timing.get("training_joules") for timing in run]
+    joules = [timing["training_joules"] for timing in run]
     return MachineTime(
         trainings=len(run),
         seconds=sum(timing["training_seconds"] for timing in run),
@@ -204,7 +204,7 @@ def _power(
     passes: Sequence[Scored], counter: str, seconds: float, economics: Economics
 ) -> tuple[float, str]:
     """Mean watts while ``counter`` ran, and where the figure comes from."""
-    joules = [p.timings.get(counter) for p in passes]
+    joules = [p.timings[counter] for p in passes]
     if None in joules or seconds <= 0:
         return economics.watts, "configured"
     return sum(joules) / seconds, "GPU, measured by NVML"

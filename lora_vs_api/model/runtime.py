@@ -1,0 +1,64 @@
+"""Where a model runs: the device, the precision, and the machine that a timing was taken on."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lora_vs_api.errors import UserError
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Where and in which precision a model runs."""
+
+    device: str
+    dtype: torch.dtype
+
+
+def resolve_runtime(device: str, dtype: str) -> Runtime:
+    """Check that ``device`` is there and turn ``dtype`` auto into what it computes well.
+
+    Raises:
+        UserError: ``device`` is cuda and no CUDA GPU can be used.
+    """
+    if device == "cuda":
+        if not torch.cuda.is_available():
+            raise UserError(
+                "device: cuda asked for, but torch finds no CUDA GPU here; "
+                "run on one, or use -S profile=laptop (device: cpu)"
+            )
+        supported = torch.cuda.is_bf16_supported()
+    else:
+        # without AVX512-BF16 or AMX a bfloat16 product falls back to a loop many times slower
+        supported = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    if dtype == "auto":
+        return Runtime(device, torch.bfloat16 if supported else torch.float32)
+    return Runtime(device, getattr(torch, dtype))
+
+
+def machine(runtime: Runtime) -> dict[str, Any]:
+    """What a timing was taken on."""
+    name = torch.cuda.get_device_name() if runtime.device == "cuda" else cpu_name()
+    return {
+        "device": runtime.device,
+        "name": name,
+        "threads": torch.get_num_threads(),
+        "dtype": str(runtime.dtype).removeprefix("torch."),
+        "torch": torch.__version__,
+    }
+
+
+def cpu_name() -> str:
+    """The processor's own name for itself, the architecture where it has none."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
