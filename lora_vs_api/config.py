@@ -120,6 +120,7 @@ class Evaluate(Section):
     test_emails: Count
     max_new_tokens: Count
     batch_size: Count
+    constrained: bool
     latency_emails: Count
     shots_seed: Natural
 

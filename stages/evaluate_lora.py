@@ -24,6 +24,7 @@ def main(params: Params) -> None:
         condition=condition,
         max_new_tokens=params.evaluate.max_new_tokens,
         batch_size=params.evaluate.batch_size,
+        constrained=params.evaluate.constrained,
         latency_emails=params.evaluate.latency_emails,
         predictions=f"predictions/{condition}",
         timings=f"timings/evaluate/{condition}.json",

@@ -32,6 +32,7 @@ def main(params: Params) -> None:
                 "target_modules": params.lora.target_modules,
             },
             "max_new_tokens": params.evaluate.max_new_tokens,
+            "constrained": params.evaluate.constrained,
             "model": params.model.model_dump(),
             "watts": params.economics.watts,
         },

@@ -62,6 +62,7 @@ def run_trial(
         fields,
         max_new_tokens=params.evaluate.max_new_tokens,
         batch_size=params.evaluate.batch_size,
+        constrained=params.evaluate.constrained,
         description=f"{sweep} {item}: val",
     )
     result = {

@@ -305,6 +305,7 @@ def inputs(result: dict[str, Any], **changes: Any) -> ReportInputs:
             "train": {"epochs": 3, "max_steps": 32, "batch_size": 8},
             "lora": {"alpha_per_r": 2.0, "dropout": 0.0, "target_modules": ["q_proj", "v_proj"]},
             "max_new_tokens": 112,
+            "constrained": False,
             "model": {"name": "Tiny-7M", "source": "wheel", "revision": None},
             "watts": 65.0,
         },

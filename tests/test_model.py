@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
@@ -12,8 +13,10 @@ from transformers import AutoModelForCausalLM
 from lora_vs_api.digests import file_sha256
 from lora_vs_api.errors import UserError
 from lora_vs_api.model import loading, training
+from lora_vs_api.model.constrained import record_grammar
 from lora_vs_api.model.energy import energy_meter
 from lora_vs_api.model.inference import (
+    Prefix,
     check_room,
     compute_prefix,
     encode_prompt,
@@ -23,8 +26,8 @@ from lora_vs_api.model.inference import (
 from lora_vs_api.model.loading import load_base, load_tokenizer, load_tuned
 from lora_vs_api.model.runtime import Runtime, resolve_runtime
 from lora_vs_api.model.training import TrainingSpec, reuse_adapter, train_adapter
-from lora_vs_api.task.prompt import messages
-from lora_vs_api.task.schema import Field
+from lora_vs_api.task.prompt import completion, messages
+from lora_vs_api.task.schema import Field, violations
 from tests.tiny_model import build_tiny_model
 
 CPU = Runtime("cpu", torch.float32)
@@ -234,3 +237,91 @@ def test_no_gpu_is_one_line():
     """profile=paper on a machine without a GPU says what to do."""
     with pytest.raises(UserError, match=r"device: cuda asked for, but torch finds no CUDA GPU"):
         resolve_runtime("cuda", "bfloat16")
+
+
+@pytest.fixture(scope="module")
+def grammar(base):
+    return record_grammar(load_base(base, CPU), load_tokenizer(base, "<|endoftext|>"), FIELDS)
+
+
+WIDE = (
+    *FIELDS,
+    Field("kind", "enum", "exact", values=("a, b", "c")),
+    Field("of", "list", "set_f1"),
+)
+
+
+@pytest.mark.parametrize("fields", [FIELDS, WIDE], ids=["strings", "lists"])
+def test_constrained_answers_are_records(base, fields):
+    """A random model's answer is noise without end; constrained it fits the schema, always."""
+    model, tokenizer = load_base(base, CPU), load_tokenizer(base, "<|endoftext|>")
+    prompts = [messages("Extract.", row["text"], fields) for row in ROWS]
+    grammar = record_grammar(model, tokenizer, fields)
+    asked = {"max_new_tokens": 60, "description": "c", "grammar": grammar}
+    batched = generate(model, tokenizer, prompts, batch_size=5, **asked)
+    single = [generate(model, tokenizer, [p], batch_size=1, **asked)[0] for p in prompts]
+    assert batched == single
+    for answer in batched:
+        record = json.loads(answer.output)
+        assert violations(record, fields) == [] and answer.output_tokens <= 60
+        assert completion(record, fields) == answer.output
+    # this model does not tire of a string: it was the limit that ended it, and that is said
+    assert any(answer.truncated for answer in batched)
+
+
+def test_constrained_decoding_takes_the_best_allowed_token(base, grammar):
+    """Against the plain way: every token on its own, each time through the whole text."""
+    from llguidance import LLMatcher
+
+    model, tokenizer = load_base(base, CPU), load_tokenizer(base, "<|endoftext|>")
+    prompts = [
+        encode_prompt(tokenizer, messages("Extract.", row["text"], FIELDS)) for row in ROWS[:2]
+    ]
+    found = grammar.decode(model, prompts, Prefix(), 200)
+    for prompt, answer in zip(prompts, found, strict=True):
+        matcher, tokens = LLMatcher(grammar.tokenizer, grammar.source), []
+        while len(tokens) < 30 and not matcher.is_stopped():
+            forced = matcher.compute_ff_tokens()
+            if forced:
+                token = forced[0]
+            else:
+                with torch.no_grad():
+                    ids = torch.tensor([prompt + tokens])
+                    logits = model(input_ids=ids).logits[0, -1]
+                bits = np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8)
+                allowed = np.unpackbits(bits, bitorder="little")[: len(logits)] > 0
+                logits[~torch.from_numpy(allowed)] = -torch.inf
+                token = int(logits.argmax())
+            if token in grammar.ends:
+                break
+            assert matcher.consume_token(token)
+            tokens.append(token)
+        # a random model never ends its first string: well before the limit that closes it
+        assert len(tokens) == 30 and answer.tokens[:30] == tokens
+
+
+def test_forced_tokens_are_not_sampled(base, grammar, monkeypatch):
+    """Field names, quotes and the closing brace cost no step of their own."""
+    model, tokenizer = load_base(base, CPU), load_tokenizer(base, "<|endoftext|>")
+    # a random model would not tire of its first string
+    (closing,), steps, forward = tokenizer('",')["input_ids"], [], model.forward
+
+    def tired(**inputs):
+        steps.append(inputs["input_ids"].shape[1])
+        result = forward(**inputs)
+        result.logits[..., closing] += 1e3
+        return result
+
+    monkeypatch.setattr(model, "forward", tired)
+    prompt = encode_prompt(tokenizer, messages("Extract.", "Mail", FIELDS))
+    (answer,) = grammar.decode(model, [prompt], Prefix(), 80)
+    assert answer.whole and violations(json.loads(tokenizer.decode(answer.tokens)), FIELDS) == []
+    assert len(steps) < answer.written / 3
+
+
+def test_a_limit_below_every_record_cuts(base, grammar):
+    """What cannot be a record in the tokens there are must not pass for one."""
+    tokenizer = load_tokenizer(base, "<|endoftext|>")
+    prompt = encode_prompt(tokenizer, messages("Extract.", "Mail", FIELDS))
+    (answer,) = grammar.decode(load_base(base, CPU), [prompt], Prefix(), 4)
+    assert not answer.whole and len(answer.tokens) == answer.written == 4

@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from lora_vs_api.files import new_directory, write_json, write_jsonl
+from lora_vs_api.model.constrained import record_grammar
 from lora_vs_api.model.energy import energy_meter, joules_between
 from lora_vs_api.model.inference import check_room, generate, measure_latency
 from lora_vs_api.model.runtime import Runtime, machine
@@ -30,8 +31,12 @@ def score_on(
     max_new_tokens: int,
     batch_size: int,
     description: str,
+    constrained: bool = False,
 ) -> dict[str, Any]:
-    """Mean field F1, valid-JSON and strict rates over ``rows``, each in 0..1, and their number."""
+    """Mean field F1, valid-JSON and strict rates over ``rows``, each in 0..1, and their number.
+
+    ``constrained`` lets the model write only what the fields' schema allows.
+    """
     check_room(tokenizer, [completion(row["record"], fields) for row in rows], max_new_tokens)
     answers = generate(
         model,
@@ -40,6 +45,7 @@ def score_on(
         max_new_tokens=max_new_tokens,
         batch_size=batch_size,
         description=description,
+        grammar=record_grammar(model, tokenizer, fields) if constrained else None,
     )
     scores = [
         score_output(answer.output, row["record"], fields)
@@ -64,17 +70,19 @@ def evaluate_local(
     condition: str,
     max_new_tokens: int,
     batch_size: int,
+    constrained: bool,
     latency_emails: int,
     predictions: str | Path,
     timings: str | Path,
 ) -> None:
     """Answer every row in batches, then the first ``latency_emails`` again one at a time.
 
-    Writes ``predictions.jsonl`` and ``usage.jsonl`` into the directory ``predictions`` and
+    ``constrained`` lets the model write only what the fields' schema allows. Writes ``predictions.jsonl`` and ``usage.jsonl`` into the directory ``predictions`` and
     everything that was timed into the file ``timings``.
     """
     check_room(tokenizer, [completion(row["record"], fields) for row in rows], max_new_tokens)
     prompts = [messages(instruction, row["text"], fields) for row in rows]
+    grammar = record_grammar(model, tokenizer, fields) if constrained else None
     meter = energy_meter(runtime.device)
     before, started = meter(), time.perf_counter()
     answers = generate(
@@ -84,6 +92,7 @@ def evaluate_local(
         max_new_tokens=max_new_tokens,
         batch_size=batch_size,
         description=f"{condition}: answers",
+        grammar=grammar,
     )
     wall, batch_joules = time.perf_counter() - started, joules_between(before, meter())
     latencies, latency_joules = measure_latency(
@@ -93,6 +102,7 @@ def evaluate_local(
         max_new_tokens=max_new_tokens,
         description=f"{condition}: latency",
         meter=meter,
+        grammar=grammar,
     )
     with new_directory(predictions) as folder:
         write_jsonl(

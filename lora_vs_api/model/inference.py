@@ -20,6 +20,7 @@ from lora_vs_api.model.energy import Meter, joules_between
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from lora_vs_api.model.constrained import Grammar
     from lora_vs_api.task.prompt import Message
 
 
@@ -31,6 +32,18 @@ class Generation:
     truncated: bool
     input_tokens: int
     output_tokens: int
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What decoding gave for one prompt: its tokens without an end, and how many were written.
+
+    ``whole`` says that the answer came to its end and was not cut by the limit.
+    """
+
+    tokens: list[int]
+    whole: bool
+    written: int
 
 
 @dataclass(frozen=True)
@@ -102,8 +115,9 @@ def generate(
     max_new_tokens: int,
     batch_size: int,
     description: str,
+    grammar: Grammar | None = None,
 ) -> list[Generation]:
-    """Greedy answers to ``prompts``, in their order.
+    """Greedy answers to ``prompts``, in their order; with a ``grammar``, only what it allows.
 
     Prompts of like length share a batch, the longest first, so that little is padded and a
     batch that does not fit into memory fails at once. What all prompts begin with is computed
@@ -116,8 +130,8 @@ def generate(
     with tqdm(total=len(prompts), desc=description, unit="email") as progress:
         for start in range(0, len(order), batch_size):
             indices = order[start : start + batch_size]
-            batch = _generate_batch(
-                model, tokenizer, [encoded[i] for i in indices], prefix, max_new_tokens
+            batch = _answer(
+                model, tokenizer, [encoded[i] for i in indices], prefix, max_new_tokens, grammar
             )
             answers.update(zip(indices, batch, strict=True))
             progress.update(len(indices))
@@ -132,6 +146,7 @@ def measure_latency(
     max_new_tokens: int,
     description: str,
     meter: Meter,
+    grammar: Grammar | None = None,
 ) -> tuple[list[float], float | None]:
     """Seconds each prompt takes from text to text when it is the only one under way.
 
@@ -149,33 +164,52 @@ def measure_latency(
             before = meter()
         started = time.perf_counter()
         ids = encode_prompt(tokenizer, prompt)
-        _generate_batch(model, tokenizer, [ids], prefix, max_new_tokens)
+        _answer(model, tokenizer, [ids], prefix, max_new_tokens, grammar)
         _synchronise(model)
         if index:
             seconds.append(time.perf_counter() - started)
     return seconds, joules_between(before, meter())
 
 
-@torch.inference_mode()
-def _generate_batch(
+def _answer(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     encoded: Sequence[list[int]],
     prefix: Prefix,
     max_new_tokens: int,
+    grammar: Grammar | None,
 ) -> list[Generation]:
-    common, pad = list(prefix.ids), tokenizer.pad_token_id
-    rests = [ids[len(common) :] for ids in encoded]
-    width = max(len(rest) for rest in rests)
+    if grammar is None:
+        decoded = _decode(model, tokenizer, encoded, prefix, max_new_tokens)
+    else:
+        decoded = grammar.decode(model, encoded, prefix, max_new_tokens)
+    return [
+        Generation(
+            output=tokenizer.decode(found.tokens, skip_special_tokens=True),
+            truncated=not found.whole,
+            input_tokens=len(ids),
+            output_tokens=found.written,
+        )
+        for ids, found in zip(encoded, decoded, strict=True)
+    ]
+
+
+@torch.inference_mode()
+def _decode(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    encoded: Sequence[list[int]],
+    prefix: Prefix,
+    max_new_tokens: int,
+) -> list[Decoded]:
+    pad, ends = tokenizer.pad_token_id, end_tokens(model, tokenizer)
     # padding goes between the shared part, whose keys are there already, and each prompt's own
-    input_ids = torch.tensor([common + [pad] * (width - len(rest)) + rest for rest in rests])
-    attention = torch.tensor(
-        [[1] * len(common) + [0] * (width - len(rest)) + [1] * len(rest) for rest in rests]
-    )
-    ends = _end_tokens(model, tokenizer)
+    own, seen = padded([ids[len(prefix.ids) :] for ids in encoded], pad)
+    common = torch.tensor(prefix.ids, dtype=torch.long).expand(len(encoded), -1)
+    input_ids = torch.cat([common, own], dim=1)
     produced = model.generate(
         input_ids=input_ids.to(model.device),
-        attention_mask=attention.to(model.device),
+        attention_mask=torch.cat([torch.ones_like(common), seen], dim=1).to(model.device),
         past_key_values=prefix.for_batch(len(encoded)),
         max_new_tokens=max_new_tokens,
         do_sample=False,
@@ -185,24 +219,29 @@ def _generate_batch(
         top_k=None,
         eos_token_id=sorted(ends),
         pad_token_id=pad,
-    )[:, len(common) + width :].tolist()
+    )[:, input_ids.shape[1] :].tolist()
     answers = []
-    for ids, tokens in zip(encoded, produced, strict=True):
+    for tokens in produced:
         stop = next((i for i, token in enumerate(tokens) if token in ends), None)
-        kept = tokens if stop is None else tokens[:stop]
+        # the end-of-turn token is generated and billed too
         answers.append(
-            Generation(
-                output=tokenizer.decode(kept, skip_special_tokens=True),
-                truncated=stop is None,
-                input_tokens=len(ids),
-                # the end-of-turn token is generated and billed too
-                output_tokens=len(kept) + (stop is not None),
-            )
+            Decoded(tokens, False, len(tokens))
+            if stop is None
+            else Decoded(tokens[:stop], True, stop + 1)
         )
     return answers
 
 
-def _end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> set[int]:
+def padded(rows: Sequence[list[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids (rows, longest) with padding on the left, and a mask of the same shape."""
+    width = max(len(row) for row in rows)
+    return (
+        torch.tensor([[pad] * (width - len(row)) + row for row in rows]),
+        torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows]),
+    )
+
+
+def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> set[int]:
     """Tokens that end an answer: the chat's end of turn and what the model itself declares."""
     declared = model.generation_config.eos_token_id
     if not isinstance(declared, list):

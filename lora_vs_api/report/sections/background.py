@@ -151,6 +151,15 @@ def method_section(inputs: ReportInputs) -> str:
                         if value is not None and key not in ("batch_size", "gradient_accumulation")
                     ),
                     ["most tokens of an answer", str(settings["max_new_tokens"])],
+                    [
+                        "local answers",
+                        "greedy, adapter merged, what all prompts begin with computed once"
+                        + (
+                            "; only what the fields' schema allows"
+                            if settings["constrained"]
+                            else ""
+                        ),
+                    ],
                 ],
             ),
             f"Gate before the sweep: in {count(sanity['steps'], 'step')} the loss went from "

@@ -15,7 +15,7 @@ class ReportInputs:
     """What the report is made of; the first seven are the metrics files of the same name.
 
     ``settings`` holds the configuration that the method section prints: instruction, fields,
-    device, train, lora, max_new_tokens, model and watts. ``environment`` is
+    device, train, lora, max_new_tokens, constrained, model and watts. ``environment`` is
     :func:`lora_vs_api.report.provenance.environment`; ``digests`` maps files to their SHA-256.
     """
 
