@@ -6,13 +6,15 @@ import pandas as pd
 
 from lora_vs_api.config import Params
 from lora_vs_api.digests import file_sha256
-from lora_vs_api.files import new_directory, read_json, write_json, write_text
+from lora_vs_api.files import new_directory, read_json, read_jsonl, write_json, write_text
 from lora_vs_api.report.figures import write_report_figures
 from lora_vs_api.report.html import report_html
 from lora_vs_api.report.markdown import report_markdown
+from lora_vs_api.report.page_data import page_data
 from lora_vs_api.report.provenance import environment, provenance
 from lora_vs_api.report.sections.facts import ReportInputs
 from lora_vs_api.stage import run_stage
+from stages.common import TEST
 
 METRICS = ["analysis", "corpus", "split", "review", "contamination", "hypothesis", "sanity"]
 
@@ -52,7 +54,8 @@ def main(params: Params) -> None:
         )
     text = report_markdown(inputs)
     write_text("report/report.md", text)
-    write_text("report/report.html", report_html(text, "report"))
+    data = page_data(metrics["analysis"], read_jsonl("metrics/answers.jsonl"), read_jsonl(TEST))
+    write_text("report/report.html", report_html(text, "report", data))
     write_json("report/provenance.json", provenance())
 
 

@@ -90,7 +90,7 @@ def test_templates_and_word_lists_are_deps_too(name):
     expected = {
         f"{path.rsplit('/', 1)[0]}/{found}"
         for path in code_deps(f"stages/{name}.py")
-        for found in re.findall(r'"([\w-]+\.(?:yaml|html|css))"', (ROOT / path).read_text())
+        for found in re.findall(r'"([\w-]+\.(?:yaml|html|css|js))"', (ROOT / path).read_text())
         if (ROOT / path.rsplit("/", 1)[0] / found).is_file()
     }
     assert expected <= set(body(name)["deps"])

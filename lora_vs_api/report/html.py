@@ -1,10 +1,15 @@
-"""report.md as one HTML page that needs no network: figures and style are inside it."""
+"""report.md as one HTML page that needs no network: figures, style and script are inside it."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import html
+import json
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -12,14 +17,18 @@ from markdown_it.token import Token
 from lora_vs_api.errors import UserError
 
 PAGE = Path(__file__).with_name("page.html")
+TOOLS = Path(__file__).with_name("page_tools.html")
+SCRIPT = Path(__file__).with_name("page.js")
 
 
-def report_html(markdown: str, figures: str | Path) -> str:
+def report_html(markdown: str, figures: str | Path, data: Mapping[str, Any] | None = None) -> str:
     """Render a report.
 
     Args:
         markdown: the report; its first heading becomes the page's title.
         figures: the folder that image links such as ``figures/headline.svg`` are relative to.
+        data: of :func:`lora_vs_api.report.page_data.page_data`, for the break-even calculator
+            and the list of all answers; without it the page has neither.
 
     Raises:
         UserError: a figure is not there.
@@ -42,8 +51,33 @@ def report_html(markdown: str, figures: str | Path) -> str:
     body = body.replace("<table>", '<div class="table"><table>').replace(
         "</table>", "</table></div>"
     )
-    page = PAGE.read_text(encoding="utf-8")
-    return page.replace("@TITLE@", html.escape(title)).replace("@BODY@", body)
+    script = SCRIPT.read_text(encoding="utf-8")
+    parts = {
+        "TITLE": html.escape(title),
+        "BODY": body,
+        "SCRIPT": script,
+        "SCRIPT_SHA256": script_hash(script),
+        "TOOLS": "" if data is None else TOOLS.read_text(encoding="utf-8") + data_block(data),
+    }
+    # in one pass, so that a name between at signs in an email is never taken for a part
+    return re.sub(
+        r"@([A-Z_0-9]+)@", lambda match: parts[match[1]], PAGE.read_text(encoding="utf-8")
+    )
+
+
+def script_hash(script: str) -> str:
+    """What lets a content security policy run exactly this inline script and no other."""
+    digest = hashlib.sha256(script.encode("utf-8")).digest()
+    return "sha256-" + base64.b64encode(digest).decode("ascii")
+
+
+def data_block(data: Mapping[str, Any]) -> str:
+    """``data`` in a script element that is never run and that nothing inside it can end."""
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    # ASCII alone is left by json.dumps; inside JSON these three only ever stand in strings
+    for mark in "<>&":
+        text = text.replace(mark, f"\\u{ord(mark):04x}")
+    return f'<script type="application/json" id="data">{text}</script>\n'
 
 
 def _plain(inline: Token) -> str:

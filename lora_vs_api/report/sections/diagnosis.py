@@ -28,7 +28,8 @@ def diagnosis_section(inputs: ReportInputs) -> str:
     parts = [
         "## What the failures are",
         "None of this changes a score; it says what the scores count. Every answer, with the "
-        "expected and the found value of each field it got wrong, is in `metrics/answers.jsonl`.",
+        "expected and the found value of each field it got wrong, is in `metrics/answers.jsonl`; "
+        "in `report.html` the answers can be filtered and read beside their emails.",
         table(
             [
                 "condition",

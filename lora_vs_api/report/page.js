@@ -1,0 +1,358 @@
+"use strict";
+// The report is whole without this script: it sorts tables, shows the answers and varies the
+// break-even. Emails and answers are untrusted, so text only ever goes in as text, and nothing
+// is loaded or sent.
+(() => {
+  const EMAILS_A_PAGE = 20;
+  const SLIDER_STEPS = 100;
+
+  const byId = (id) => document.getElementById(id);
+
+  /** A new element; strings among the children become text, never markup. */
+  function element(tag, attributes = {}, ...children) {
+    const made = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+    made.append(...children);
+    return made;
+  }
+
+  // ---- numbers, written as lora_vs_api/report/numbers.py writes them ----
+
+  /** So many significant digits, as the report has them: 0.0057, 1,330. */
+  function significant(value, digits = 3) {
+    return rounded(value, digits).toLocaleString("en-US", { maximumSignificantDigits: digits });
+  }
+
+  /** Rounds a tie to the even digit, as Python does: the start has to show the report's digits. */
+  function rounded(value, digits) {
+    const [all, exponent] = value.toExponential(60).split("e");
+    const shown = all.slice(0, all.startsWith("-") ? digits + 2 : digits + 1);
+    const tie = /^50*$/.test(all.slice(shown.length));
+    const even = "02468".includes(shown.at(-1));
+    return Number(tie && even ? `${shown}e${exponent}` : value.toPrecision(digits));
+  }
+
+  function usd(value) {
+    if (Math.abs(value) < 100) return significant(value);
+    return value.toLocaleString("en-US", { maximumFractionDigits: 0 });
+  }
+
+  function volumeText(value) {
+    for (const [size, word] of [[1e9, "billion"], [1e6, "million"]]) {
+      if (value >= size * 0.9995) return `${significant(value / size)} ${word}`;
+    }
+    return significant(value);
+  }
+
+  function daysText(value) {
+    if (value >= 730) return `${significant(value / 365)} years`;
+    if (value >= 60) return `${significant(value / 30.44)} months`;
+    return value < 1 ? "less than a day" : `${significant(value)} days`;
+  }
+
+  // ---- sortable tables ----
+
+  const FACTORS = {
+    "%": 0.01, k: 1e3, m: 1e6, million: 1e6, b: 1e9, billion: 1e9,
+    months: 30.44, years: 365, "less than a day": 0,
+  };
+  const NUMBER = /^[<>~≈]?\s*([+−-]?)\s*\$?\s*(\d[\d,]*\.?\d*|\.\d+)(?:e([+-]?\d+))?\s*(%|[a-z]+)?/i;
+  // what has no place among numbers: it stays at the end, whichever way is up
+  const LAST = new Set(["", "–", "-", "never"]);
+  const words = new Intl.Collator("en", { numeric: true });
+
+  /** The first number of a cell, in one unit for the column; NaN where it starts with none. */
+  function cellNumber(text) {
+    const plain = text.trim().toLowerCase();
+    if (plain === "less than a day") return 0;
+    const match = NUMBER.exec(plain);
+    if (!match) return NaN;
+    const [, sign, digits, exponent, unit] = match;
+    const size = Number(digits.replaceAll(",", "")) * 10 ** Number(exponent ?? 0);
+    return (sign === "" || sign === "+" ? size : -size) * (FACTORS[unit] ?? 1);
+  }
+
+  /** The rows in order of a column; equal cells keep their order, also from the largest down. */
+  function sortedRows(rows, column, direction) {
+    const cells = rows.map((row) => ({ row, text: row.cells[column]?.textContent.trim() ?? "" }));
+    const last = cells.filter((cell) => LAST.has(cell.text.toLowerCase()));
+    const others = cells.filter((cell) => !last.includes(cell));
+    for (const cell of others) cell.number = cellNumber(cell.text);
+    // one cell that is no number makes the column text: a mixed one has no order by size
+    const numeric = others.every((cell) => !Number.isNaN(cell.number));
+    const compare = numeric
+      ? (a, b) => a.number - b.number
+      : (a, b) => words.compare(a.text, b.text);
+    const way = direction === "descending" ? -1 : 1;
+    others.sort((a, b) => way * compare(a, b));
+    return [...others, ...last].map((cell) => cell.row);
+  }
+
+  function makeSortable(table) {
+    const body = table.tBodies[0];
+    const headers = [...(table.tHead?.rows[0]?.cells ?? [])];
+    if (!body || body.rows.length < 3) return;
+    const original = [...body.rows];
+    headers.forEach((header, column) => {
+      if (header.textContent.trim() === "") return;
+      const button = element("button", { type: "button", class: "sort" }, ...header.childNodes);
+      header.replaceChildren(button);
+      button.addEventListener("click", () => {
+        const was = header.getAttribute("aria-sort");
+        const next = { ascending: "descending", descending: null }[was];
+        const direction = next === undefined ? "ascending" : next;
+        for (const other of headers) other.removeAttribute("aria-sort");
+        if (direction) header.setAttribute("aria-sort", direction);
+        body.append(...(direction ? sortedRows(original, column, direction) : original));
+      });
+    });
+  }
+
+  // ---- break-even calculator ----
+
+  const CONTROLS = [
+    ["input_price", "API input", "USD per million tokens"],
+    ["output_price", "API output", "USD per million tokens"],
+    ["upfront", "upfront", "USD, once"],
+    ["local", "fine-tune", "USD per 1,000 answers"],
+    ["per_day", "volume", "answers a day"],
+  ];
+
+  /** The formula of lora_vs_api/stats/economics.py; a volume of null is never. */
+  function breakEven(baseline, values) {
+    const cost =
+      baseline.input_millions * values.input_price + baseline.output_millions * values.output_price;
+    // as the analysis rounds: to its own digits first, or the start could differ in the last one
+    const api = cost > 0 ? rounded(cost, 4) : 0;
+    const saving = api - values.local;
+    const exact = saving > 0 ? (1000 * values.upfront) / saving : null;
+    const year = 365 * values.per_day;
+    return {
+      api,
+      volume: exact === null ? null : rounded(exact, 4),
+      days: exact === null || values.per_day === 0 ? null : rounded(exact / values.per_day, 4),
+      yearApi: (year * api) / 1000,
+      yearLocal: values.upfront + (year * values.local) / 1000,
+    };
+  }
+
+  /** One quantity as a slider and a number; the slider is logarithmic around the start. */
+  function makeControl(key, label, unit, changed) {
+    const name = `${label}, ${unit}`;
+    const slider = element("input", {
+      type: "range", min: -SLIDER_STEPS, max: SLIDER_STEPS, step: 1,
+      "aria-label": `${name}, slider`, "data-key": key,
+    });
+    const number = element("input", {
+      type: "number", min: 0, step: "any", inputmode: "decimal", "aria-label": name, "data-key": key,
+    });
+    // a start of 0 has no multiples
+    const centre = () => control.start || 1;
+    const say = () => slider.setAttribute("aria-valuetext", `${number.value} ${unit}`);
+    const control = {
+      start: 0,
+      row: element("div", { class: "control" },
+        element("span", {}, label, element("small", {}, unit)), slider, number),
+      /** NaN where the field holds no amount. */
+      value: () => (number.value === "" || Number(number.value) < 0 ? NaN : Number(number.value)),
+      reset(start) {
+        control.start = start;
+        number.value = String(start);
+        slider.value = "0";
+        mark();
+      },
+    };
+    const mark = () => {
+      number.setAttribute("aria-invalid", String(Number.isNaN(control.value())));
+      say();
+    };
+    slider.addEventListener("input", () => {
+      const steps = Number(slider.value);
+      const moved = rounded(centre() * 100 ** (steps / SLIDER_STEPS), 3);
+      // back in the middle means the start to the digit, which three digits may not be
+      number.value = String(steps === 0 ? control.start : moved);
+      mark();
+      changed();
+    });
+    number.addEventListener("input", () => {
+      const steps = Math.log10(Number(number.value) / centre()) / 2 * SLIDER_STEPS;
+      slider.value = String(Math.round(Math.min(SLIDER_STEPS, Math.max(-SLIDER_STEPS, steps))));
+      mark();
+      changed();
+    });
+    return control;
+  }
+
+  function startCalculator(start) {
+    const select = byId("baseline");
+    start.baselines.forEach((baseline, index) => {
+      select.append(element("option", { value: index }, baseline.label));
+    });
+    const controls = new Map(
+      CONTROLS.map(([key, label, unit]) => [key, makeControl(key, label, unit, show)]),
+    );
+    byId("controls").append(...[...controls.values()].map((control) => control.row));
+
+    function show() {
+      const values = Object.fromEntries([...controls].map(([key, c]) => [key, c.value()]));
+      const readable = Object.values(values).every(Number.isFinite);
+      const found = readable ? breakEven(start.baselines[select.value], values) : null;
+      byId("results").replaceChildren(...resultRows(found));
+    }
+    // prices belong to the baseline; what one has set about one's own side stays
+    function setPrices() {
+      const baseline = start.baselines[select.value];
+      for (const key of ["input_price", "output_price"]) controls.get(key).reset(baseline[key]);
+      show();
+    }
+    function reset() {
+      select.value = String(start.baseline);
+      for (const key of ["upfront", "local", "per_day"]) controls.get(key).reset(start[key]);
+      setPrices();
+    }
+    select.addEventListener("change", setPrices);
+    byId("reset").addEventListener("click", reset);
+    reset();
+  }
+
+  function resultRows(found) {
+    const text = (value, write) => (value === null ? "never" : write(value));
+    const rows = [
+      ["api", "API, USD per 1K", () => usd(found.api)],
+      ["volume", "break-even, answers", () => text(found.volume, volumeText)],
+      ["days", "reached after", () => text(found.days, daysText)],
+      ["year-api", "one year of API, USD", () => usd(found.yearApi)],
+      ["year-local", "one year of fine-tune, USD", () => usd(found.yearLocal)],
+    ];
+    return rows.map(([key, label, write]) =>
+      element("div", {},
+        element("dt", {}, label),
+        element("dd", { "data-result": key }, found ? write() : "–")));
+  }
+
+  // ---- answers ----
+
+  const KINDS = [
+    ["all", () => true],
+    ["with a wrong field", (answer) => answer.wrong.length > 0],
+    ["not a JSON object", (answer) => !answer.valid],
+    ["cut short", (answer) => answer.truncated],
+    ["all correct", (answer) => answer.wrong.length === 0],
+  ];
+
+  /** Emails that have an answer to show, each with those answers. */
+  function matching(emails, filter) {
+    const wanted = filter.words.trim().toLowerCase();
+    return emails
+      .filter((email) => email.text.toLowerCase().includes(wanted))
+      .map((email) => ({ email, answers: email.answers.filter(filter.accepts) }))
+      .filter(({ answers }) => answers.length > 0);
+  }
+
+  function differences(email, answer) {
+    const row = (name) =>
+      element("tr", {},
+        element("th", { scope: "row" }, element("code", {}, name)),
+        element("td", {}, email.expected[name] ?? "–"),
+        element("td", {}, answer.found[name] ?? "–"));
+    const head = ["field", "expected", "found"].map((name) => element("th", { scope: "col" }, name));
+    return element("div", { class: "table" },
+      element("table", {},
+        element("thead", {}, element("tr", {}, ...head)),
+        element("tbody", {}, ...answer.wrong.map(row))));
+  }
+
+  function answerBlock(email, answer, label) {
+    const facts = [
+      `field F1 ${answer.f1}`,
+      ...(answer.wrong.length === 0 ? ["all correct"] : []),
+      ...(answer.valid ? [] : ["not a JSON object"]),
+      ...(answer.truncated ? ["cut short"] : []),
+    ];
+    const block = element("div", { class: "answer" },
+      element("h4", {}, label, element("small", {}, facts.join(" · "))),
+      element("pre", {}, answer.output));
+    // without a record to compare, the table would repeat the expected one with nothing beside it
+    if (answer.valid && answer.wrong.length > 0) block.append(differences(email, answer));
+    return block;
+  }
+
+  function emailBlock({ email, answers }, labels) {
+    const expected = Object.entries(email.expected).map(([name, value]) => `${name}: ${value}`);
+    return element("article", { class: "email" },
+      element("h3", {}, email.id),
+      element("blockquote", { class: "text" }, email.text),
+      element("details", {},
+        element("summary", {}, "expected record"),
+        element("pre", {}, expected.join("\n"))),
+      ...answers.map((answer) => answerBlock(email, answer, labels[answer.condition])));
+  }
+
+  function fillSelect(select, first, names) {
+    const options = first === null ? names : [first, ...names];
+    // the value is the place in the list: a name from the data could be any text, also an empty one
+    options.forEach((name, index) => select.append(element("option", { value: index }, name)));
+  }
+
+  function startAnswers({ fields, conditions, emails }) {
+    const [condition, kind, wrong, search] =
+      ["condition", "kind", "wrong-field", "words"].map(byId);
+    fillSelect(condition, "all", conditions);
+    fillSelect(kind, null, KINDS.map(([name]) => name));
+    fillSelect(wrong, "any", fields);
+    const total = emails.reduce((sum, email) => sum + email.answers.length, 0);
+    let page = 0;
+
+    function accepts(answer) {
+      const [c, w] = [Number(condition.value) - 1, Number(wrong.value) - 1];
+      return (
+        (c < 0 || answer.condition === c) &&
+        (w < 0 || answer.wrong.includes(fields[w])) &&
+        KINDS[kind.value][1](answer)
+      );
+    }
+    function show() {
+      const found = matching(emails, { words: search.value, accepts });
+      const pages = Math.max(1, Math.ceil(found.length / EMAILS_A_PAGE));
+      page = Math.min(page, pages - 1);
+      const shown = found.slice(page * EMAILS_A_PAGE, (page + 1) * EMAILS_A_PAGE);
+      const count = found.reduce((sum, { answers }) => sum + answers.length, 0);
+      byId("count").textContent =
+        `${count.toLocaleString("en-US")} of ${total.toLocaleString("en-US")} answers, ` +
+        `to ${found.length.toLocaleString("en-US")} emails`;
+      byId("list").replaceChildren(...shown.map((entry) => emailBlock(entry, conditions)));
+      byId("page").textContent = `page ${page + 1} of ${pages}`;
+      byId("previous").disabled = page === 0;
+      byId("next").disabled = page === pages - 1;
+      byId("pages").hidden = pages === 1;
+    }
+    function restart() {
+      page = 0;
+      show();
+    }
+    function turn(by) {
+      page += by;
+      show();
+      // the buttons are below the list: without this one would land in the middle of the next page
+      byId("answers").scrollIntoView();
+    }
+    for (const control of [condition, kind, wrong]) control.addEventListener("change", restart);
+    search.addEventListener("input", restart);
+    byId("previous").addEventListener("click", () => turn(-1));
+    byId("next").addEventListener("click", () => turn(1));
+    show();
+  }
+
+  // ---- start ----
+
+  for (const table of document.querySelectorAll("table")) makeSortable(table);
+  const carrier = byId("data");
+  if (!carrier) return;
+  const data = JSON.parse(carrier.textContent);
+  if (data.calculator) {
+    startCalculator(data.calculator);
+    byId("what-if").hidden = false;
+  }
+  startAnswers(data);
+  byId("answers").hidden = false;
+})();
