@@ -52,10 +52,10 @@
 
   // ---- sortable tables ----
 
-  const FACTORS = {
-    "%": 0.01, k: 1e3, m: 1e6, million: 1e6, b: 1e9, billion: 1e9,
-    months: 30.44, years: 365, "less than a day": 0,
-  };
+  const FACTORS = new Map([
+    ["%", 0.01], ["k", 1e3], ["m", 1e6], ["million", 1e6], ["b", 1e9], ["billion", 1e9],
+    ["months", 30.44], ["years", 365],
+  ]);
   const NUMBER = /^[<>~≈]?\s*([+−-]?)\s*\$?\s*(\d[\d,]*\.?\d*|\.\d+)(?:e([+-]?\d+))?\s*(%|[a-z]+)?/i;
   // what has no place among numbers: it stays at the end, whichever way is up
   const LAST = new Set(["", "–", "-", "never"]);
@@ -69,7 +69,7 @@
     if (!match) return NaN;
     const [, sign, digits, exponent, unit] = match;
     const size = Number(digits.replaceAll(",", "")) * 10 ** Number(exponent ?? 0);
-    return (sign === "" || sign === "+" ? size : -size) * (FACTORS[unit] ?? 1);
+    return (sign === "" || sign === "+" ? size : -size) * (FACTORS.get(unit) ?? 1);
   }
 
   /** The rows in order of a column; equal cells keep their order, also from the largest down. */
@@ -317,9 +317,10 @@
       page = Math.min(page, pages - 1);
       const shown = found.slice(page * EMAILS_A_PAGE, (page + 1) * EMAILS_A_PAGE);
       const count = found.reduce((sum, { answers }) => sum + answers.length, 0);
+      const of = (number) => number.toLocaleString("en-US");
       byId("count").textContent =
-        `${count.toLocaleString("en-US")} of ${total.toLocaleString("en-US")} answers, ` +
-        `to ${found.length.toLocaleString("en-US")} emails`;
+        `${of(count)} of ${of(total)} answers, ` +
+        `to ${of(found.length)} email${found.length === 1 ? "" : "s"}`;
       byId("list").replaceChildren(...shown.map((entry) => emailBlock(entry, conditions)));
       byId("page").textContent = `page ${page + 1} of ${pages}`;
       byId("previous").disabled = page === 0;

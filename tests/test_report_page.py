@@ -1,0 +1,418 @@
+"""report.html in a browser: sorting, the break-even calculator, every answer, and nothing else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lora_vs_api.report import html, numbers
+from lora_vs_api.report.html import data_block, report_html, script_hash
+from lora_vs_api.report.markdown import report_markdown
+from lora_vs_api.report.page_data import page_data
+from lora_vs_api.stats.economics import break_even, days_to_break_even
+from tests.report_fixture import FIELDS, analysis, inputs
+
+HOSTILE = (
+    "</script><script>alert(1)</script><img src=x onerror=alert(2)> & <!-- \u2028 @BODY@ \ud83d"
+)
+EMAILS = 24
+SORTABLE = """# T
+
+| name | size | share | when | score |
+| --- | ---: | ---: | ---: | --- |
+| b 10 | 15.6 million | 95 % | 42.6 years | 0.409 [0.36, 0.45] |
+| b 9 | never | 7% | 5.11 months | 0.6 [0.5, 0.7] |
+| a | 900 | 100.0% | less than a day | −0.1 |
+| c | 1.2 M | – | 300 days | +0.002 |
+
+| too | short |
+| --- | --- |
+| 2 | 2 |
+| 1 | 1 |
+"""
+
+
+def emails() -> list[dict[str, Any]]:
+    """One of them says ``pineapple``; the last has no answer, as beyond the test slice."""
+    return [
+        {
+            "id": f"email-{i:05d}",
+            "text": f"Invoice {i}\n" + ("Pineapple <b>" if i == 3 else "Apple"),
+            "record": {"vendor": f"V{i}", "total_amount": 2, "line_items": ["a|b"]},
+        }
+        for i in range(EMAILS + 1)
+    ]
+
+
+def answers() -> list[dict[str, Any]]:
+    """Seed 0 is right but for every third total; the API writes prose, cut short on odd emails."""
+    rows = []
+    for i, email in enumerate(emails()[:EMAILS]):
+        gold, wrong = email["record"], ["total_amount"] if i % 3 == 0 else []
+        output = json.dumps({**gold, "total_amount": "2"} if wrong else gold)
+        differs = {name: {"expected": gold[name], "found": "2"} for name in wrong}
+        rows.append(row(email["id"], "lora-seed-0", output, False, wrong, differs))
+        differs = {name: {"expected": value} for name, value in gold.items()}
+        rows.append(row(email["id"], "api_zero_shot", HOSTILE, i % 2 == 1, FIELDS, differs))
+    return rows
+
+
+def row(email: str, condition: str, output: str, truncated: bool, wrong, differs) -> dict[str, Any]:
+    return {
+        "id": email,
+        "condition": condition,
+        "output": output,
+        "truncated": truncated,
+        "input_tokens": 231,
+        "output_tokens": 61,
+        "field_f1": round(1 - len(wrong) / len(FIELDS), 6),
+        "wrong": wrong,
+        "differs": differs,
+    }
+
+
+def whole_page(result: dict[str, Any] | None = None, markdown: str = SORTABLE) -> str:
+    return report_html(markdown, ".", page_data(result or analysis(), answers(), emails()))
+
+
+# ---- without a browser ----
+
+
+def test_page_data_holds_every_answer_under_its_email():
+    """The explorer's counts and the differences it shows come from these."""
+    data = page_data(analysis(), answers(), emails())
+    assert data["fields"] == FIELDS
+    assert data["conditions"] == ["LoRA Tiny-7M, seed 0", "Tiny-7M over HTTP, zero-shot"]
+    assert [email["id"] for email in data["emails"]] == [e["id"] for e in emails()[:EMAILS]]
+    tuned, hosted = data["emails"][0]["answers"]
+    assert tuned["valid"] and tuned["f1"] == "0.667" and tuned["wrong"] == ["total_amount"]
+    # the quotes are the difference
+    assert tuned["found"] == {"total_amount": '"2"'}
+    assert data["emails"][0]["expected"]["total_amount"] == "2"
+    assert not hosted["valid"] and hosted["found"] == {} and hosted["output"] == HOSTILE
+
+
+def test_an_answer_without_its_email_is_refused():
+    """A split and answers of two different runs must not be shown side by side."""
+    with pytest.raises(ValueError, match="email-00000, which is none of the emails"):
+        page_data(analysis(), answers(), emails()[1:])
+
+
+@pytest.mark.parametrize("api_usd", [0.0711, 0.2, 0.0075, 0.002])
+@pytest.mark.parametrize("batched", [None, 1.0])
+def test_calculator_starts_at_the_measured_cost(api_usd, batched):
+    """Cached input and batches make the bill differ from mean tokens times price; it must not show."""
+    result = analysis(api_usd=api_usd)
+    for condition in result["conditions"]:
+        cost = condition["cost_per_1k"]
+        cost["batched_usd"] = batched and cost["usd"] * batched
+    start = page_data(result, [], [])["calculator"]
+    assert [entry["label"] for entry in start["baselines"]] == [
+        entry["label"] for entry in result["economics"]["break_even"]
+    ]
+    for entry, measured in zip(start["baselines"], result["economics"]["break_even"], strict=True):
+        cost = (
+            entry["input_price"] * entry["input_millions"]
+            + entry["output_price"] * entry["output_millions"]
+        )
+        assert cost == pytest.approx(measured["api_per_1k"], rel=1e-12)
+        assert min(entry["input_millions"], entry["output_millions"]) >= 0
+    assert (start["upfront"], start["local"]) == (1200.02, 0.0057)
+    assert start["per_day"] == (10_000 if api_usd > 0.0057 else 1000)
+
+
+def test_without_an_api_price_there_is_no_calculator():
+    """A run without a priced API still gets its page."""
+    result = analysis()
+    result["economics"]["break_even"] = []
+    assert page_data(result, [], [])["calculator"] is None
+
+
+def test_nothing_in_the_data_ends_its_script_element():
+    """An answer that holds </script> or a comment stays data, and comes back letter by letter."""
+    block = data_block({"output": HOSTILE})
+    inner = block.removeprefix('<script type="application/json" id="data">')
+    inner = inner.removesuffix("</script>\n")
+    assert not set("<>&\u2028\u2029") & set(inner) and inner.isascii()
+    assert json.loads(inner) == {"output": HOSTILE}
+
+
+@pytest.mark.parametrize("data", [False, True])
+def test_the_policy_allows_the_pages_own_script_alone(data):
+    """A hash of other bytes would stop the script; a wider policy would let an email run one."""
+    text = whole_page() if data else report_html(SORTABLE, ".")
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', text)[1]
+    scripts = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(scripts[0].encode()).digest()).decode()
+    assert len(scripts) == 1 and script_hash(scripts[0]) == f"sha256-{digest}"
+    assert policy == (
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+        f"script-src 'sha256-{digest}'"
+    )
+    assert text.count("<script") == 1 + data
+    # an HTML parser would read the script otherwise than it was hashed
+    assert "<!--" not in scripts[0] and "\r" not in scripts[0]
+    assert "innerHTML" not in scripts[0] and not re.search(r"\sstyle=|\son\w+=", text)
+
+
+def test_parts_named_in_the_text_stay_text():
+    """An email that spells a placeholder must not pull the script or the data into the body."""
+    text = report_html("# T\n\n@SCRIPT@ @TITLE@ @TOOLS@\n", ".", page_data(analysis(), [], []))
+    assert "<p>@SCRIPT@ @TITLE@ @TOOLS@</p>" in text
+
+
+def test_same_inputs_same_page():
+    """report.html is committed: a rerun without a change must not show as one."""
+    assert whole_page() == whole_page()
+
+
+def test_interactive_parts_wait_for_the_script():
+    """Without JavaScript no dead control is shown."""
+    tools = html.TOOLS.read_text(encoding="utf-8")
+    for section in re.findall(r"<section[^>]*>", whole_page()):
+        assert section.endswith(" hidden>") and 'class="tool"' in section
+    assert tools.count("<section") == 2
+    for control in re.findall(r"<(?:select|input)[^>]*>", tools):
+        assert re.search(rf"<label>[^<]+{re.escape(control)}", tools), control
+
+
+# ---- in a browser ----
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    program = next((path for name in names if (path := shutil.which(name))), None)
+    if program is None:
+        pytest.skip(f"no browser: none of {', '.join(names)} is on the PATH")
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def opened(browser, tmp_path):
+    """Opens a page's text from a file; at the end nothing may have gone wrong or out."""
+    context = browser.new_context()
+    troubles: list[str] = []
+
+    def open_page(text: str) -> Any:
+        file = Path(tmp_path, "report.html")
+        file.write_text(text, encoding="utf-8")
+        page = context.new_page()
+        page.set_default_timeout(5000)
+        page.on("console", lambda message: troubles.append(f"console: {message.text}"))
+        page.on("pageerror", lambda error: troubles.append(f"error: {error}"))
+        page.on("dialog", lambda dialog: (troubles.append("dialog"), dialog.dismiss()))
+        page.on(
+            "request",
+            lambda request: (
+                None
+                if request.url == file.as_uri() or request.url.startswith("data:")
+                else troubles.append(f"request: {request.url}")
+            ),
+        )
+        page.add_init_script(
+            "document.addEventListener('securitypolicyviolation',"
+            " (event) => console.log('policy: ' + event.violatedDirective))"
+        )
+        page.goto(file.as_uri())
+        return page
+
+    yield open_page
+    context.close()
+    assert troubles == []
+
+
+def column(page: Any, index: int) -> list[str]:
+    return page.locator(f"table >> nth=0 >> tbody td:nth-child({index + 1})").all_inner_texts()
+
+
+@pytest.mark.parametrize(
+    "header, order",
+    [
+        ("name", ["a", "b 9", "b 10", "c"]),
+        ("size", ["900", "1.2 M", "15.6 million", "never"]),
+        ("share", ["7%", "95 %", "100.0%", "–"]),
+        ("when", ["less than a day", "5.11 months", "300 days", "42.6 years"]),
+        ("score", ["−0.1", "+0.002", "0.409 [0.36, 0.45]", "0.6 [0.5, 0.7]"]),
+    ],
+)
+def test_tables_sort_by_size_and_back(opened, header, order):
+    """Units, intervals and words for infinity sort as what they mean; the third time undoes it."""
+    page = opened(report_html(SORTABLE, "."))
+    index = ["name", "size", "share", "when", "score"].index(header)
+    cell = page.locator("th", has=page.get_by_role("button", name=header, exact=True))
+    button, original = cell.get_by_role("button"), column(page, index)
+    button.click()
+    assert column(page, index) == order and cell.get_attribute("aria-sort") == "ascending"
+    button.press("Enter")
+    last = [text for text in order if text in ("never", "–")]
+    assert column(page, index) == [t for t in reversed(order) if t not in last] + last
+    assert cell.get_attribute("aria-sort") == "descending"
+    button.press("Enter")
+    assert column(page, index) == original and cell.get_attribute("aria-sort") is None
+    # two rows need no sorting
+    assert page.get_by_role("button", name="too").count() == 0
+
+
+def test_one_column_at_a_time_is_marked_as_sorted(opened):
+    """Two marked columns would say something that the order of the rows does not."""
+    page = opened(report_html(SORTABLE, "."))
+    page.get_by_role("button", name="name").click()
+    page.get_by_role("button", name="size").click()
+    assert page.locator("th[aria-sort]").all_text_contents() == ["size"]
+
+
+def counted(page: Any) -> str:
+    return page.locator("#count").inner_text()
+
+
+def test_answers_are_filtered_and_counted(opened):
+    """Each filter alone and two together, against counts known from how the answers were made."""
+    page = opened(whole_page())
+    assert counted(page) == "48 of 48 answers, to 24 emails"
+    expected = {
+        "with a wrong field": "32 of 48 answers, to 24 emails",
+        "not a JSON object": "24 of 48 answers, to 24 emails",
+        "cut short": "12 of 48 answers, to 12 emails",
+        "all correct": "16 of 48 answers, to 16 emails",
+        "all": "48 of 48 answers, to 24 emails",
+    }
+    for kind, count in expected.items():
+        page.get_by_label("answers", exact=True).select_option(kind)
+        assert counted(page) == count
+    page.get_by_label("condition").select_option("LoRA Tiny-7M, seed 0")
+    assert counted(page) == "24 of 48 answers, to 24 emails"
+    page.get_by_label("wrong field").select_option("total_amount")
+    assert counted(page) == "8 of 48 answers, to 8 emails"
+    page.get_by_label("email says").fill("pineAPPLE <")
+    assert counted(page) == "1 of 48 answers, to 1 email"
+    assert page.locator("article h3").all_inner_texts() == ["email-00003"]
+    cells = page.locator("article tbody tr").locator("th, td").all_inner_texts()
+    assert cells == ["total_amount", "2", '"2"']
+    page.get_by_label("email says").fill("nothing says this")
+    assert counted(page).startswith("0 of 48") and page.locator("article").count() == 0
+
+
+def test_answers_come_in_pages(opened):
+    """The last page holds the rest, and a filter starts from the first page again."""
+    page = opened(whole_page())
+    assert page.locator("article").count() == 20
+    assert page.get_by_role("button", name="Previous").is_disabled()
+    page.get_by_role("button", name="Next").click()
+    assert page.locator("article").count() == 4 and page.get_by_text("page 2 of 2").is_visible()
+    assert page.get_by_role("button", name="Next").is_disabled()
+    page.get_by_label("wrong field").select_option("vendor")
+    assert page.get_by_text("page 1 of 2").is_visible()
+    page.get_by_label("condition").select_option("LoRA Tiny-7M, seed 0")
+    assert page.locator("#pages").is_hidden() and counted(page).startswith("0 of")
+
+
+def test_markup_in_an_answer_stays_text(opened):
+    """Models and emails write what they like; the reader's browser only ever shows it."""
+    page = opened(whole_page())
+    first = page.locator("article >> nth=0")
+    shown = first.locator(".answer >> nth=1 >> pre").text_content()
+    # a lone half of a surrogate pair cannot leave the browser as it is
+    assert shown[:-1] == HOSTILE[:-1]
+    assert page.locator("#list img, #list script, #list b").count() == 0
+    assert "Pineapple <b>" in page.locator("article >> nth=3 >> .text").inner_text()
+
+
+def results(page: Any) -> dict[str, str]:
+    shown = page.locator("[data-result]")
+    keys = shown.evaluate_all("found => found.map((place) => place.dataset.result)")
+    return dict(zip(keys, shown.all_inner_texts(), strict=True))
+
+
+def as_reported(api: float, upfront: float, local: float, per_day: float) -> dict[str, str]:
+    """What the calculator has to show, by the project's own formulas and words."""
+    volume = break_even(upfront, local, api)
+    reached = days_to_break_even(volume, per_day)
+    return {
+        "api": numbers.usd(api),
+        "volume": numbers.volume(None if volume is None else numbers.rounded(volume)),
+        "days": "never" if reached is None else numbers.days(numbers.rounded(reached)),
+        "year-api": numbers.usd(365 * per_day * api / 1000),
+        "year-local": numbers.usd(upfront + 365 * per_day * local / 1000),
+    }
+
+
+@pytest.mark.parametrize("api_usd", [0.0711, 0.08434, 0.153375, 0.002])
+def test_calculator_starts_at_the_report_and_follows_the_formula(opened, api_usd):
+    """The what-if begins at the measured result, moves by the same formula and can come back."""
+    result = analysis(api_usd=api_usd)
+    page = opened(whole_page(result))
+    per_day = 10_000 if api_usd > 0.0057 else 1000
+    start = as_reported(numbers.rounded(api_usd), 1200.02, 0.0057, per_day)
+    assert results(page) == start
+    measured = result["economics"]["break_even"][0]["volume"]
+    assert start["volume"] == numbers.volume(measured and numbers.rounded(measured))
+    page.get_by_label("upfront, USD, once", exact=True).fill("600")
+    page.get_by_label("fine-tune, USD per 1,000 answers", exact=True).fill("0.001")
+    page.get_by_label("volume, answers a day", exact=True).fill("5000")
+    assert results(page) == as_reported(numbers.rounded(api_usd), 600, 0.001, 5000)
+    page.get_by_role("button", name="Reset").click()
+    assert results(page) == start
+
+
+def test_a_price_moves_the_break_even(opened):
+    """A price multiplies its own tokens alone; a slider in the middle is the start."""
+    page = opened(whole_page())
+    entry = page_data(analysis(), [], [])["calculator"]["baselines"][0]
+    page.get_by_label("API input, USD per million tokens", exact=True).fill("0.3")
+    api = 0.3 * entry["input_millions"] + 0.6 * entry["output_millions"]
+    assert results(page) == as_reported(numbers.rounded(api), 1200.02, 0.0057, 10_000)
+    slider = page.get_by_label("API input, USD per million tokens, slider")
+    assert 0 < int(slider.input_value()) < 100
+    slider.fill("0")
+    assert results(page)["volume"] == "18.3 million"
+    slider.fill("100")
+    assert page.get_by_label("API input, USD per million tokens", exact=True).input_value() == "15"
+    assert slider.get_attribute("aria-valuetext") == "15 USD per million tokens"
+
+
+def test_calculator_says_never_and_refuses_nonsense(opened):
+    """A cheaper API never pays a training back, and a field without an amount shows no number."""
+    page = opened(whole_page())
+    page.get_by_label("API input, USD per million tokens", exact=True).fill("0")
+    output = page.get_by_label("API output, USD per million tokens", exact=True)
+    output.fill("0")
+    assert results(page)["volume"] == results(page)["days"] == "never"
+    output.fill("-1")
+    assert output.get_attribute("aria-invalid") == "true"
+    assert set(results(page).values()) == {"–"}
+    page.get_by_label("against").select_option("Tiny-7M over HTTP, 5-shot")
+    assert output.get_attribute("aria-invalid") == "false"
+    assert results(page) == as_reported(numbers.rounded(0.0711 * 1.9), 1200.02, 0.0057, 10_000)
+
+
+def test_the_whole_report_opens_without_a_network(opened, tmp_path):
+    """Every table of three rows can be sorted, and print and no JavaScript leave the tools out."""
+    (tmp_path / "figures").mkdir()
+    text = report_markdown(inputs(analysis()))
+    for name in re.findall(r"\(figures/(\w+)\.svg\)", text):
+        svg = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 1"/>'
+        (tmp_path / f"figures/{name}.svg").write_text(svg)
+    data = page_data(analysis(), answers(), emails())
+    page = opened(report_html(text, tmp_path, data))
+    body = page.locator("main > .table")
+    for index in range(body.count()):
+        rows = body.nth(index).locator("tbody tr").count()
+        assert (body.nth(index).locator("th button").count() > 0) == (rows >= 3)
+    assert page.get_by_role("heading", name="Read every answer").is_visible()
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.emulate_media(media="print")
+    assert not page.get_by_role("heading", name="Read every answer").is_visible()
