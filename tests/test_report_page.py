@@ -160,7 +160,9 @@ def test_the_policy_allows_the_pages_own_script_alone(data):
     assert text.count("<script") == 1 + data
     # an HTML parser would read the script otherwise than it was hashed
     assert "<!--" not in scripts[0] and "\r" not in scripts[0]
-    assert "innerHTML" not in scripts[0] and not re.search(r"\sstyle=|\son\w+=", text)
+    assert "innerHTML" not in scripts[0]
+    markup = re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
+    assert not re.search(r"\sstyle=|\son\w+=", markup)
 
 
 def test_parts_named_in_the_text_stay_text():
@@ -180,8 +182,8 @@ def test_interactive_parts_wait_for_the_script():
     for section in re.findall(r"<section[^>]*>", whole_page()):
         assert section.endswith(" hidden>") and 'class="tool"' in section
     assert tools.count("<section") == 2
-    for control in re.findall(r"<(?:select|input)[^>]*>", tools):
-        assert re.search(rf"<label>[^<]+{re.escape(control)}", tools), control
+    for control in re.findall(r'<(?:select|input) [^>]*id="([^"]+)"', tools):
+        assert re.search(rf'<label for="{control}">[^<]+</label>', tools), control
 
 
 # ---- in a browser ----
@@ -292,9 +294,9 @@ def test_answers_are_filtered_and_counted(opened):
     for kind, count in expected.items():
         page.get_by_label("answers", exact=True).select_option(kind)
         assert counted(page) == count
-    page.get_by_label("condition").select_option("LoRA Tiny-7M, seed 0")
+    page.get_by_label("condition", exact=True).select_option("LoRA Tiny-7M, seed 0")
     assert counted(page) == "24 of 48 answers, to 24 emails"
-    page.get_by_label("wrong field").select_option("total_amount")
+    page.get_by_label("wrong field", exact=True).select_option("total_amount")
     assert counted(page) == "8 of 48 answers, to 8 emails"
     page.get_by_label("email says").fill("pineAPPLE <")
     assert counted(page) == "1 of 48 answers, to 1 email"
@@ -313,9 +315,9 @@ def test_answers_come_in_pages(opened):
     page.get_by_role("button", name="Next").click()
     assert page.locator("article").count() == 4 and page.get_by_text("page 2 of 2").is_visible()
     assert page.get_by_role("button", name="Next").is_disabled()
-    page.get_by_label("wrong field").select_option("vendor")
+    page.get_by_label("wrong field", exact=True).select_option("vendor")
     assert page.get_by_text("page 1 of 2").is_visible()
-    page.get_by_label("condition").select_option("LoRA Tiny-7M, seed 0")
+    page.get_by_label("condition", exact=True).select_option("LoRA Tiny-7M, seed 0")
     assert page.locator("#pages").is_hidden() and counted(page).startswith("0 of")
 
 
@@ -349,20 +351,20 @@ def as_reported(api: float, upfront: float, local: float, per_day: float) -> dic
     }
 
 
-@pytest.mark.parametrize("api_usd", [0.0711, 0.08434, 0.153375, 0.002])
+@pytest.mark.parametrize("api_usd", [0.0711, 0.08434, 0.1534, 0.002])
 def test_calculator_starts_at_the_report_and_follows_the_formula(opened, api_usd):
     """The what-if begins at the measured result, moves by the same formula and can come back."""
     result = analysis(api_usd=api_usd)
     page = opened(whole_page(result))
     per_day = 10_000 if api_usd > 0.0057 else 1000
-    start = as_reported(numbers.rounded(api_usd), 1200.02, 0.0057, per_day)
+    start = as_reported(api_usd, 1200.02, 0.0057, per_day)
     assert results(page) == start
     measured = result["economics"]["break_even"][0]["volume"]
     assert start["volume"] == numbers.volume(measured and numbers.rounded(measured))
     page.get_by_label("upfront, USD, once", exact=True).fill("600")
     page.get_by_label("fine-tune, USD per 1,000 answers", exact=True).fill("0.001")
     page.get_by_label("volume, answers a day", exact=True).fill("5000")
-    assert results(page) == as_reported(numbers.rounded(api_usd), 600, 0.001, 5000)
+    assert results(page) == as_reported(api_usd, 600, 0.001, 5000)
     page.get_by_role("button", name="Reset").click()
     assert results(page) == start
 
@@ -377,7 +379,7 @@ def test_a_price_moves_the_break_even(opened):
     slider = page.get_by_label("API input, USD per million tokens, slider")
     assert 0 < int(slider.input_value()) < 100
     slider.fill("0")
-    assert results(page)["volume"] == "18.3 million"
+    assert results(page) == as_reported(0.0711, 1200.02, 0.0057, 10_000)
     slider.fill("100")
     assert page.get_by_label("API input, USD per million tokens", exact=True).input_value() == "15"
     assert slider.get_attribute("aria-valuetext") == "15 USD per million tokens"
