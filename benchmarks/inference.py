@@ -11,7 +11,7 @@ import argparse
 import time
 from typing import Any
 
-from benchmarks.timing import Row, compared
+from benchmarks.timing import Row, compared, side_by_side
 from benchmarks.training import composed
 from lora_vs_api.files import read_jsonl
 from lora_vs_api.task.prompt import messages
@@ -71,7 +71,54 @@ def run(given: argparse.Namespace) -> list[Row]:
                     },
                 )
             )
+        if dtype == "bfloat16":
+            result.append(constrained(given, model, tokenizer, prompts, fields, asked))
     return result
+
+
+def constrained(
+    given: argparse.Namespace, model: Any, tokenizer: Any, prompts: Any, fields: Any, asked: Any
+) -> Row:
+    """The pipeline's own generation with and without the schema's grammar."""
+    from lora_vs_api.model.constrained import record_grammar
+    from lora_vs_api.model.inference import generate
+    from lora_vs_api.task.scoring import parse_record
+
+    started = time.perf_counter()
+    grammar = record_grammar(model, tokenizer, fields)
+    building = time.perf_counter() - started
+
+    def answers(with_grammar: bool) -> list[str]:
+        chosen = grammar if with_grammar else None
+        found = generate(model, tokenizer, prompts, **asked, grammar=chosen)
+        return [answer.output for answer in found]
+
+    bound, free = answers(True), answers(False)
+    times = side_by_side(
+        lambda: answers(True),
+        lambda: answers(False),
+        max(1, given.rounds // 2),
+        "constrained",
+        warm_up=False,
+    )
+    return compared(
+        "inference",
+        f"bfloat16, {len(prompts)} emails, constrained to the schema",
+        "emails/s",
+        len(prompts),
+        times,
+        "the same without constraint",
+        **{
+            "valid JSON, constrained and not": f"{valid(bound, parse_record)} and "
+            f"{valid(free, parse_record)} of {len(prompts)}",
+            "equal answers": f"{sum(a == b for a, b in zip(bound, free))} of {len(prompts)}",
+            "seconds to build the grammar, not in the ratio": round(building, 2),
+        },
+    )
+
+
+def valid(outputs: list[str], parse: Any) -> int:
+    return sum(parse(output) is not None for output in outputs)
 
 
 def plain(model: Any, tokenizer: Any, prompts: Any, limit: int, size: int) -> list[str]:
