@@ -64,7 +64,7 @@ def run(given: argparse.Namespace) -> list[Row]:
                         "loss, first and last step, ours": _ends(losses[0]),
                         "loss, first and last step, TRL": _ends(losses[1]),
                         "largest difference of a step's loss": round(apart, 4),
-                        "share of the machine's measured peak": utilisation(
+                        "share of the measured peak that a training without the shared prompt would need": utilisation(
                             tokens / min(mine), ours["parameters"], runtime, torch
                         ),
                     },

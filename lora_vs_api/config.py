@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lora_vs_api.errors import UserError
+from lora_vs_api.task.schema import fields_from_config
 
 PARAMS = "params.yaml"
 
@@ -37,10 +38,15 @@ class Section(BaseModel):
 
 
 class Data(Section):
-    n: Count
+    source: Literal["generator", "file"]
+    path: str
+    text: str | None
+    record: str | None
+    id: str | None
+    n: Annotated[Annotated[int, Field(ge=1)] | None, Field(description="an integer ≥ 1, or null")]
     seed: Natural
-    categories: dict[str, Share]
-    sentiments: dict[str, Share]
+    categories: dict[str, Share] | None
+    sentiments: dict[str, Share] | None
 
 
 class Shares(Section):
@@ -61,7 +67,7 @@ class Review(Section):
 
 class Contamination(Section):
     emails: Count
-    field: str
+    field: str | None
     threshold: Share
     seed: Natural
 
@@ -157,11 +163,20 @@ class Plots(Section):
 
 
 class TaskField(Section):
-    type: Literal["string", "enum", "integer", "list"]
-    score: Literal["exact", "set_f1"]
+    """A field of the record; lora_vs_api.task.schema says which keys belong to which type."""
+
+    type: Literal["string", "enum", "integer", "number", "boolean", "list", "object"]
+    score: Annotated[
+        Literal["exact", "normalised", "token_f1", "tolerance", "set_f1", "slot_f1"] | None,
+        Field(description="exact, normalised, token_f1, tolerance, set_f1 or slot_f1"),
+    ] = None
     values: list[str] | None = None
-    minimum: int | None = None
-    maximum: int | None = None
+    minimum: int | float | None = None
+    maximum: int | float | None = None
+    optional: bool = False
+    tolerance: int | float | None = None
+    items: TaskField | None = None
+    fields: dict[str, TaskField] | None = None
 
 
 class Task(Section):
@@ -174,7 +189,7 @@ class Task(Section):
     @property
     def field_specs(self) -> dict[str, dict[str, Any]]:
         """The fields as plain mappings, as lora_vs_api.task.schema takes them."""
-        return {name: spec.model_dump() for name, spec in self.fields.items()}
+        return {name: spec.model_dump(exclude_unset=True) for name, spec in self.fields.items()}
 
 
 class Model(Section):
@@ -364,16 +379,29 @@ def _inconsistency(params: Params) -> str | None:
     ]:
         if rate != "best" and not 0 < float(rate) < 1:
             return f"{key}: expected a learning rate above 0 and below 1, found {rate!r}"
+    needed_data = {
+        "generator": ("n", "categories", "sentiments"),
+        "file": ("text",),
+    }
+    for key in needed_data[params.data.source]:
+        if getattr(params.data, key) is None:
+            return f"data.{key}: needed with data.source={params.data.source}, found null"
     for key, mapping in (
         ("data.categories", params.data.categories),
         ("data.sentiments", params.data.sentiments),
         ("split.shares", params.split.shares.model_dump()),
     ):
-        if abs(sum(mapping.values()) - 1) > 1e-9:
+        if mapping is not None and abs(sum(mapping.values()) - 1) > 1e-9:
             return f"{key}: expected shares that sum to 1, found a sum of {sum(mapping.values()):g}"
-    field = params.task.fields.get(params.contamination.field)
-    if field is None or field.type != "enum":
-        return f"contamination.field: expected an enum field of the task, found {params.contamination.field!r}"
+    try:
+        fields_from_config(params.task.field_specs)
+    except UserError as error:
+        return str(error)
+    name = params.contamination.field
+    if name is not None and (
+        name not in params.task.fields or params.task.fields[name].type != "enum"
+    ):
+        return f"contamination.field: expected an enum field of the task or null, found {params.contamination.field!r}"
     if params.task.stratify_by is not None and params.task.stratify_by not in params.task.fields:
         return f"task.stratify_by: expected a field of the task or null, found {params.task.stratify_by!r}"
     if params.baseline not in params.conditions:
@@ -452,8 +480,17 @@ def _schema_at(path: list[str | int]) -> dict[str, Any]:
             node = node["items"]
         else:
             node = node.get("properties", {}).get(part) or node["additionalProperties"]
-        if "$ref" in node:
-            node = root["$defs"][node["$ref"].rsplit("/", 1)[-1]]
+        node = _resolved(node, root)
+    return node
+
+
+def _resolved(node: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
+    """``node`` itself, or the section that it names, null aside."""
+    arms = [arm for arm in node.get("anyOf", []) if arm.get("type") != "null"]
+    if len(arms) == 1 and ("$ref" in arms[0] or "additionalProperties" in arms[0]):
+        node = arms[0]
+    if "$ref" in node:
+        return root["$defs"][node["$ref"].rsplit("/", 1)[-1]]
     return node
 
 

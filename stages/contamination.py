@@ -16,6 +16,9 @@ from stages.common import BASE, TEST, record_fields
 
 def main(params: Params) -> None:
     settings = params.contamination
+    if settings.field is None:
+        write_json("metrics/contamination.json", {"field": None})
+        return
     runtime = resolve_runtime(params.device, params.model.dtype)
     field = next(field for field in record_fields(params) if field.name == settings.field)
     rows = read_jsonl(TEST)

@@ -15,7 +15,7 @@ from lora_vs_api.task.schema import fields_from_config
 
 def main(params: Params) -> None:
     rows = read_corpus("data/corpus.jsonl", fields_from_config(params.task.field_specs))
-    sample = review_sample(rows, params.review.sample, params.review.seed)
+    sample = review_sample(rows, min(params.review.sample, len(rows)), params.review.seed)
     counts = join_verdicts(sample, "data/review/verdicts.csv")
     write_jsonl("data/review/sample.jsonl", sample)
     write_json("metrics/review.json", counts)

@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import json
 import re
-import string
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from lora_vs_api.task.schema import Field
-from lora_vs_api.task.scoring import parse_record
+from lora_vs_api.task.scoring import (
+    canonical,
+    normalised,
+    parse_record,
+    score_value,
+    token_f1,
+)
 
-INVENTED, ABSENT = "(another label)", "(none)"
+INVENTED, ABSENT, NULL = "(another label)", "(none)", "(null)"
 MOST_LABELS = 12  # of a confusion matrix that can be read
 
 _FENCE = re.compile(r"```[^\n`]*\n(.*?)```", re.DOTALL)
 # a string of JSON, or a comma with nothing but a closing bracket after it
 _TRAILING_COMMA = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])')
-_ARTICLES = re.compile(r"\b(a|an|the)\b")
-_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 class Recovered(NamedTuple):
@@ -76,23 +79,6 @@ def _first_object(text: str) -> tuple[dict[str, Any], bool] | None:
     return None
 
 
-def normalised(text: str) -> str:
-    """Lower case, without punctuation and articles, single spaces.
-
-    As SQuAD's evaluation does (Rajpurkar et al., SQuAD (2016)).
-    """
-    bare = text.lower().translate(_PUNCTUATION)
-    return " ".join(_ARTICLES.sub(" ", bare).split())
-
-
-def token_f1(predicted: str, gold: str) -> float:
-    """F1 of the two texts' normalised words as bags, 0..1; two empty texts agree (SQuAD)."""
-    ours, theirs = Counter(normalised(predicted).split()), Counter(normalised(gold).split())
-    if not ours or not theirs:
-        return float(ours == theirs)
-    return 2 * (ours & theirs).total() / (ours.total() + theirs.total())
-
-
 def diagnose_field(
     field: Field,
     records: Sequence[Mapping[str, Any] | None],
@@ -106,31 +92,40 @@ def diagnose_field(
         gold: the records they should be.
 
     Returns:
-        ``missing``: no record, no such key, or a value of another type. Then by type: strings
+        ``missing``: no record, no such key, or a value of another type where the gold has one.
+        Optional fields: ``uncalled``, a value where the gold has none. Then by type: strings
         ``normalised`` (equal but for case, punctuation and articles) and ``token_f1``; enums
-        ``invented`` (a text that is no label); integers ``mean_distance`` (in the integer's
-        unit, over the answers with an integer; None without any) and ``within_one``; lists
-        ``extra`` and ``left_out`` (answers with items too many, with items too few).
+        ``invented`` (a text that is no label); integers and numbers ``mean_distance`` (in the
+        field's unit, over the answers with a number; None without any), integers ``within_one``;
+        lists ``extra`` and ``left_out`` (answers with items too many, with items too few);
+        objects ``slot_f1``.
     """
     pairs = [
         (None if record is None else record.get(field.name), answer[field.name])
         for record, answer in zip(records, gold, strict=True)
     ]
-    typed = [(value, expected) for value, expected in pairs if _has_type(field, value)]
+    asked = [(value, expected) for value, expected in pairs if expected is not None]
+    typed = [(value, expected) for value, expected in asked if field.has_type(value)]
     count = len(pairs)
-    found: dict[str, float | None] = {"missing": (count - len(typed)) / count}
+    found: dict[str, float | None] = {"missing": (len(asked) - len(typed)) / count}
+    if field.optional:
+        found["uncalled"] = sum(v is not None and e is None for v, e in pairs) / count
     if field.type == "string":
         found["normalised"] = sum(normalised(v) == normalised(e) for v, e in typed) / count
         found["token_f1"] = sum(token_f1(v, e) for v, e in typed) / count
     elif field.type == "enum":
         found["invented"] = sum(v not in field.values for v, _ in typed) / count
-    elif field.type == "integer":
+    elif field.type in ("integer", "number"):
         distances = [abs(v - e) for v, e in typed]
         found["mean_distance"] = sum(distances) / len(distances) if distances else None
-        found["within_one"] = sum(distance <= 1 for distance in distances) / count
-    else:
-        found["extra"] = sum(bool(set(v) - set(e)) for v, e in typed) / count
-        found["left_out"] = sum(bool(set(e) - set(v)) for v, e in typed) / count
+        if field.type == "integer":
+            found["within_one"] = sum(distance <= 1 for distance in distances) / count
+    elif field.type == "list":
+        sets = [({canonical(x) for x in v}, {canonical(x) for x in e}) for v, e in typed]
+        found["extra"] = sum(bool(ours - theirs) for ours, theirs in sets) / count
+        found["left_out"] = sum(bool(theirs - ours) for ours, theirs in sets) / count
+    elif field.type == "object":
+        found["slot_f1"] = sum(score_value(v, e, field) for v, e in typed) / count
     return {key: None if value is None else round(value, 6) for key, value in found.items()}
 
 
@@ -139,29 +134,40 @@ def confusion(
     records: Sequence[Mapping[str, Any] | None],
     gold: Sequence[Mapping[str, Any]],
 ) -> dict[str, dict[str, int]]:
-    """Expected label → answered label → number of answers, of an enum or a bounded integer.
+    """Expected label → answered label → number of answers, of a field with few labels.
 
-    Labels stand in the schema's order; ``(another label)`` counts values that are none of them,
-    ``(none)`` answers without a value.
+    Labels stand in the schema's order, ``(null)`` after them where a field is optional;
+    ``(another label)`` counts values that are none of them, ``(none)`` answers without a value.
     """
-    labels = confusion_labels(field)
+    labels = (*confusion_labels(field), *((NULL,) if field.optional else ()))
     table = {label: dict.fromkeys((*labels, INVENTED, ABSENT), 0) for label in labels}
     for record, answer in zip(records, gold, strict=True):
-        value = None if record is None else record.get(field.name)
-        told = ABSENT if value is None else INVENTED
-        if field.accepts(value):
-            told = str(value)
-        table[str(answer[field.name])][told] += 1
+        told = ABSENT
+        if record is not None and field.name in record:
+            value = record[field.name]
+            told = _label(value) if field.accepts(value) else INVENTED
+            if value is None and not field.optional:
+                told = ABSENT
+        table[_label(answer[field.name])][told] += 1
     return table
+
+
+def _label(value: Any) -> str:
+    if value is None:
+        return NULL
+    return json.dumps(value) if isinstance(value, bool) else str(value)
 
 
 def confusion_labels(field: Field) -> tuple[str, ...]:
     """The labels of a field that has few enough of them to be tabled, else none."""
     if field.type == "enum":
-        return field.values
+        # the published task's five and three labels fit; fifty country codes do not
+        return field.values if len(field.values) <= MOST_LABELS else ()
+    if field.type == "boolean":
+        return ("true", "false")
     if field.type == "integer" and None not in (field.minimum, field.maximum):
-        labels = tuple(str(n) for n in range(field.minimum, field.maximum + 1))
-        return labels if len(labels) <= MOST_LABELS else ()
+        if field.maximum - field.minimum < MOST_LABELS:
+            return tuple(str(n) for n in range(int(field.minimum), int(field.maximum) + 1))
     return ()
 
 
@@ -174,12 +180,3 @@ def differing_fields(
         | ({"found": record[name]} if record is not None and name in record else {})
         for name in wrong
     }
-
-
-def _has_type(field: Field, value: Any) -> bool:
-    """Of the field's JSON type, whether or not an allowed value."""
-    if field.type == "integer":
-        return isinstance(value, int) and not isinstance(value, bool)
-    if field.type == "list":
-        return isinstance(value, list) and all(isinstance(item, str) for item in value)
-    return isinstance(value, str)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from lora_vs_api.task.schema import Field
+from lora_vs_api.task.schema import TEXT, Field
+
+_JSON_TYPE = {"enum": "string", "list": "array"}
 
 
 def json_schema(fields: tuple[Field, ...]) -> dict[str, Any]:
     """One object with every field required and no other allowed.
 
-    That is what OpenAI's strict mode asks for:
+    That is what OpenAI's strict mode asks for, optional fields as a union with null included:
     https://platform.openai.com/docs/guides/structured-outputs#supported-schemas
     """
     return {
@@ -22,11 +24,17 @@ def json_schema(fields: tuple[Field, ...]) -> dict[str, Any]:
 
 
 def _property(field: Field) -> dict[str, Any]:
+    kind = _JSON_TYPE.get(field.type, field.type)
+    found: dict[str, Any] = json_schema(field.fields) if field.fields else {"type": kind}
     if field.type == "enum":
-        return {"type": "string", "enum": list(field.values)}
-    if field.type == "integer":
-        bounds = {"minimum": field.minimum, "maximum": field.maximum}
-        return {"type": "integer", **{k: v for k, v in bounds.items() if v is not None}}
+        found["enum"] = list(field.values)
     if field.type == "list":
-        return {"type": "array", "items": {"type": "string"}}
-    return {"type": "string"}
+        found["items"] = _property(field.items or TEXT)
+    for key in ("minimum", "maximum"):
+        if getattr(field, key) is not None:
+            found[key] = getattr(field, key)
+    if field.optional:
+        found["type"] = [found["type"], "null"]
+        if "enum" in found:
+            found["enum"] = [*found["enum"], None]
+    return found

@@ -6,14 +6,15 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from lora_vs_api.task.schema import Field
+from lora_vs_api.task.schema import Field, ordered
 
 Message = dict[str, str]
 
 
 def completion(record: dict[str, Any], fields: Sequence[Field]) -> str:
     """The record as the compact one-line JSON the model is to answer with."""
-    return json.dumps({field.name: record[field.name] for field in fields}, ensure_ascii=False)
+    whole = {field.name: ordered(record[field.name], field) for field in fields}
+    return json.dumps(whole, ensure_ascii=False)
 
 
 def messages(

@@ -17,6 +17,7 @@ from lora_vs_api.report.sections.facts import (
     unguessed_fields,
 )
 from lora_vs_api.report.sections.writing import code_span, escape, fence, figure_link, table
+from lora_vs_api.task.schema import SCORES
 
 
 def data_section(inputs: ReportInputs) -> str:
@@ -67,6 +68,11 @@ def data_section(inputs: ReportInputs) -> str:
 
 def contamination_section(inputs: ReportInputs) -> str:
     check = inputs.contamination
+    if check["field"] is None:
+        return (
+            "## Contamination check\n\nNot made: `contamination.field` names no field. It asks the "
+            "untuned base for an enum field, and high accuracy would hint that it has seen the texts."
+        )
     parts = [
         "## Contamination check",
         f"Before any training the untuned base was asked for {code_span(check['field'])} of "
@@ -128,9 +134,7 @@ def method_section(inputs: ReportInputs) -> str:
                     [
                         code_span(name),
                         escape(type_words(spec)),
-                        {"exact": "exact match", "set_f1": "F1 of the set"}.get(
-                            spec["score"], escape(spec["score"])
-                        ),
+                        score_words(spec),
                     ]
                     for name, spec in settings["fields"].items()
                 ],
@@ -171,11 +175,27 @@ def method_section(inputs: ReportInputs) -> str:
 
 
 def type_words(spec: Mapping[str, Any]) -> str:
+    words = str(spec["type"])
     if spec.get("values"):
-        return f"{spec['type']}: {', '.join(spec['values'])}"
-    if spec.get("minimum") is not None and spec.get("maximum") is not None:
-        return f"{spec['type']} {spec['minimum']} to {spec['maximum']}"
-    return str(spec["type"])
+        words = f"{words}: {', '.join(spec['values'])}"
+    elif spec.get("minimum") is not None and spec.get("maximum") is not None:
+        words = f"{words} {spec['minimum']} to {spec['maximum']}"
+    elif spec.get("fields"):
+        words = f"{words} with {', '.join(spec['fields'])}"
+    elif spec.get("items"):
+        words = f"{words}, each {type_words(spec['items'])}"
+    return words + (", or null" if spec.get("optional") else "")
+
+
+def score_words(spec: Mapping[str, Any]) -> str:
+    return {
+        "exact": "exact match",
+        "normalised": "match but for case, punctuation and articles",
+        "token_f1": "F1 of the words",
+        "tolerance": f"match within {spec.get('tolerance')}",
+        "set_f1": "F1 of the set",
+        "slot_f1": "F1 of the slots",
+    }[spec.get("score") or SCORES[spec["type"]][0]]
 
 
 def limitations_section(inputs: ReportInputs) -> str:

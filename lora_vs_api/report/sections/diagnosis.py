@@ -12,6 +12,7 @@ from lora_vs_api.report.sections.writing import code_span, escape, figure_link, 
 # what lora_vs_api.task.diagnosis measures of a field, in words, and whether it is a share
 MEASURES = {
     "missing": ("no value of its type", True),
+    "uncalled": ("a value where there is none", True),
     "normalised": ("equal but for case, punctuation and articles", True),
     "token_f1": ("token F1", False),
     "invented": ("invented label", True),
@@ -19,6 +20,7 @@ MEASURES = {
     "within_one": ("at most 1 off", True),
     "extra": ("items too many", True),
     "left_out": ("items left out", True),
+    "slot_f1": ("slot F1", False),
 }
 
 
