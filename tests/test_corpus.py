@@ -81,5 +81,5 @@ def test_missing_and_empty_files(tmp_path):
     with pytest.raises(UserError, match="no such file"):
         read_corpus(tmp_path / "corpus.jsonl", URGENCY)
     (tmp_path / "corpus.jsonl").touch()
-    with pytest.raises(UserError, match="no emails in it"):
+    with pytest.raises(UserError, match="no rows in it"):
         read_corpus(tmp_path / "corpus.jsonl", URGENCY)

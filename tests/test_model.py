@@ -27,7 +27,7 @@ from lora_vs_api.model.loading import load_base, load_tokenizer, load_tuned
 from lora_vs_api.model.runtime import Runtime, resolve_runtime
 from lora_vs_api.model.training import TrainingSpec, reuse_adapter, train_adapter
 from lora_vs_api.task.prompt import completion, messages
-from lora_vs_api.task.schema import Field, violations
+from lora_vs_api.task.schema import Field, fields_from_config, violations
 from tests.tiny_model import build_tiny_model
 
 CPU = Runtime("cpu", torch.float32)
@@ -249,9 +249,27 @@ WIDE = (
     Field("kind", "enum", "exact", values=("a, b", "c")),
     Field("of", "list", "set_f1"),
 )
+NESTED = fields_from_config(
+    {
+        "paid": {"type": "boolean"},
+        "total": {"type": "number", "optional": True},
+        "buyer": {
+            "type": "object",
+            "optional": True,
+            "fields": {
+                "name": {"type": "string"},
+                "kind": {"type": "enum", "values": ["a", "b"], "optional": True},
+            },
+        },
+        "lines": {
+            "type": "list",
+            "items": {"type": "object", "fields": {"count": {"type": "integer", "minimum": 1}}},
+        },
+    }
+)
 
 
-@pytest.mark.parametrize("fields", [FIELDS, WIDE], ids=["strings", "lists"])
+@pytest.mark.parametrize("fields", [FIELDS, WIDE, NESTED], ids=["strings", "lists", "nested"])
 def test_constrained_answers_are_records(base, fields):
     """A random model's answer is noise without end; constrained it fits the schema, always."""
     model, tokenizer = load_base(base, CPU), load_tokenizer(base, "<|endoftext|>")

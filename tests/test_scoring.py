@@ -100,7 +100,9 @@ def test_violations_name_each_departure():
 
 def test_a_field_that_cannot_be_scored_is_refused():
     """A schema mistake names its key before anything runs."""
-    with pytest.raises(UserError, match=r"task\.fields\.things\.score: set_f1 is for lists"):
+    with pytest.raises(
+        UserError, match=r"task\.fields\.things\.score: expected set_f1 for .* list"
+    ):
         fields_from_config({"things": {"type": "list", "score": "exact"}})
     with pytest.raises(UserError, match=r"task\.fields\.kind\.values: an enum needs"):
         fields_from_config({"kind": {"type": "enum", "score": "exact"}})

@@ -44,13 +44,13 @@ def read_corpus(path: str | Path, fields: Sequence[Field]) -> list[dict[str, Any
                     line_of_id[row["id"]] = number
                     rows.append(row)
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; expected one email a line as JSON") from None
+        raise UserError(f"{path}: no such file; expected one row a line as JSON") from None
     if bad:
         more = len(bad) - 1
         suffix = f" (and {more} more bad line{'s' if more > 1 else ''})" if more else ""
         raise UserError(bad[0] + suffix)
     if not rows:
-        raise UserError(f"{path}: no emails in it; expected one a line as JSON")
+        raise UserError(f"{path}: no rows in it; expected one a line as JSON")
     return rows
 
 

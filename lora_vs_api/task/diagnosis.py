@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -165,10 +164,10 @@ def confusion_labels(field: Field) -> tuple[str, ...]:
         return field.values if len(field.values) <= MOST_LABELS else ()
     if field.type == "boolean":
         return ("true", "false")
-    if field.type == "integer" and None not in (field.minimum, field.maximum):
-        if field.maximum - field.minimum < MOST_LABELS:
-            return tuple(str(n) for n in range(int(field.minimum), int(field.maximum) + 1))
-    return ()
+    if field.type != "integer" or None in (field.minimum, field.maximum):
+        return ()
+    labels = range(int(field.minimum), int(field.maximum) + 1)
+    return tuple(str(n) for n in labels) if len(labels) <= MOST_LABELS else ()
 
 
 def differing_fields(

@@ -1,0 +1,242 @@
+"""``python -m lora_vs_api init``: a task config from a sample of the user's own file."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import math
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lora_vs_api.errors import UserError
+from lora_vs_api.files import write_text
+from lora_vs_api.stage import say
+from lora_vs_api.task.infer import (
+    Inferred,
+    fields_from_json_schema,
+    id_column,
+    infer_field,
+    record_column,
+    text_column,
+)
+from lora_vs_api.task.prompt import completion
+from lora_vs_api.task.schema import Field, fields_from_config
+from lora_vs_api.task.source import read_source, read_table
+
+HELP = "write a task config from your labelled file"
+FEWEST_ROWS = 20
+# a record's JSON is names and punctuation: tokens are shorter than in prose
+CHARACTERS_A_TOKEN = 2.5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", help="labelled rows: .csv, .tsv, .jsonl or .parquet")
+    parser.add_argument("--name", help="of the task (default: the file's name)")
+    parser.add_argument("--noun", default="text,texts", help="what a row is: invoice,invoices")
+    parser.add_argument("--text", help="column with the text, or a Jinja template over columns")
+    parser.add_argument("--record", help="column with the record as JSON, if there is one")
+    parser.add_argument("--id", help="column with a unique id")
+    parser.add_argument("--fields", help="columns of the record, with commas (default: all others)")
+    parser.add_argument(
+        "--schema", help="the record as a JSON Schema file, or as module:Class of a pydantic model"
+    )
+    parser.add_argument("--conf", default="conf", help=argparse.SUPPRESS)
+    parser.add_argument("--force", action="store_true", help="write over a task of that name")
+
+
+def run(given: argparse.Namespace) -> None:
+    name = given.name or re.sub(r"\W+", "_", Path(given.file).stem).strip("_").lower()
+    if not re.fullmatch(r"[A-Za-z]\w*", name):
+        raise UserError(f"--name: expected letters, digits and _, found {name!r}")
+    target = Path(given.conf, "task", f"{name}.yaml")
+    if target.exists() and not given.force:
+        raise UserError(f"{target}: is already there; --force writes over it, --name names another")
+    one, _, many = given.noun.partition(",")
+    if not one.strip():
+        raise UserError("--noun: expected such as invoice,invoices")
+    nouns = {"one": one.strip(), "many": many.strip() or f"{one.strip()}s"}
+
+    rows = [columns for _, columns in read_table(given.file)]
+    if len(rows) < FEWEST_ROWS:
+        raise UserError(f"{given.file}: expected at least {FEWEST_ROWS} rows, found {len(rows)}")
+    text = given.text or text_column(rows)
+    record = given.record or record_column(rows, text)
+    row_id = given.id or id_column(rows)
+    inferred = _fields(given, rows, text, record, row_id)
+    specs = {field: found.spec for field, found in inferred.items()}
+    fields = fields_from_config(specs)
+    # before anything is written: every row that does not fit is named with its line
+    corpus = read_source(given.file, fields, text, record, row_id)
+
+    longest = max(len(completion(row["record"], fields)) for row in corpus)
+    tokens = 16 * math.ceil(longest / CHARACTERS_A_TOKEN / 16) + 16
+    stratify = next((field.name for field in fields if field.type == "enum"), None)
+    source = {"path": given.file, "text": text, "record": record, "id": row_id}
+    write_text(
+        target, _config(name, nouns, source, inferred, fields, stratify, tokens, longest, rows)
+    )
+    say(f"{len(corpus):,} {nouns['many']} read from {given.file}; {target} written:")
+    say(f"  text    {_one_line(text)}")
+    for field, found in inferred.items():
+        say(f"  {field:<22} {found.spec['type']:<8} {found.why}")
+    say(
+        "Read it and mend what was guessed wrong; the instruction is what every model is told. Then:"
+    )
+    print(f'  make params SET="task={name}" && dvc repro')
+
+
+def _fields(
+    given: argparse.Namespace,
+    rows: Sequence[Mapping[str, Any]],
+    text: str,
+    record: str | None,
+    row_id: str | None,
+) -> dict[str, Inferred]:
+    if given.schema:
+        specs = fields_from_json_schema(_schema(given.schema))
+        return {name: Inferred(spec, f"from {given.schema}") for name, spec in specs.items()}
+    if record is not None:
+        values = [_object(row.get(record), f"{given.file}: {record}") for row in rows]
+        names = list(dict.fromkeys(name for value in values for name in value))
+        return {name: infer_field(name, [value.get(name) for value in values]) for name in names}
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    if given.fields:
+        names = [name.strip() for name in given.fields.split(",")]
+        for name in names:
+            if name not in columns:
+                raise UserError(f"--fields: no column {name!r}; there are {', '.join(columns)}")
+    else:
+        # in a template a column is a name between braces or in a filter
+        used = set(re.findall(r"\w+", text)) if "{" in text else {text}
+        names = [name for name in columns if name not in used | {row_id}]
+    if not names:
+        raise UserError(f"{given.file}: no column beside the text; name the record's with --fields")
+    return {name: infer_field(name, [row.get(name) for row in rows]) for name in names}
+
+
+def _object(value: Any, where: str) -> Mapping[str, Any]:
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except json.JSONDecodeError:
+            raise UserError(f"{where}: expected a JSON object, found {value!r:.60}") from None
+    if not isinstance(value, Mapping):
+        raise UserError(f"{where}: expected a JSON object, found {value!r:.60}")
+    return value
+
+
+def _schema(given: str) -> Mapping[str, Any]:
+    path = Path(given)
+    if path.suffix == ".json":
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UserError(f"--schema: {path}: no such file") from None
+        except json.JSONDecodeError as error:
+            raise UserError(f"--schema: {path}:{error.lineno}: not valid JSON") from None
+        if not isinstance(found, Mapping):
+            raise UserError(f"--schema: {path}: expected a JSON Schema, an object")
+        return found
+    module, _, name = given.partition(":")
+    if not name:
+        raise UserError("--schema: expected a .json file or module:Class, found " + repr(given))
+    # a model of the user's own, in the folder they stand in
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        model = getattr(importlib.import_module(module), name)
+        return model.model_json_schema()
+    except (ImportError, AttributeError) as error:
+        raise UserError(f"--schema: {given}: {error}; expected a pydantic model") from None
+
+
+def _config(
+    name: str,
+    nouns: Mapping[str, str],
+    source: Mapping[str, str | None],
+    inferred: Mapping[str, Inferred],
+    fields: Sequence[Field],
+    stratify: str | None,
+    tokens: int,
+    longest: int,
+    rows: Sequence[Any],
+) -> str:
+    title = f"{nouns['many'].capitalize()} to a {len(fields)}-field record"
+    lines = [
+        "# @package _global_",
+        f"# Written by `python -m lora_vs_api init` from {len(rows):,} rows; yours to edit.",
+        "data:",
+        "  source: file",
+        f"  path: {_flow(source['path'])}",
+        f"  text: {_flow(source['text'])}   # a column, or a Jinja template over columns",
+        f"  record: {_flow(source['record'])}   # column with the record; null: one column a field",
+        f"  id: {_flow(source['id'])}   # column; null: by position",
+        "  n: null",
+        "  seed: 0",
+        "  categories: null",
+        "  sentiments: null",
+        "task:",
+        f"  name: {_flow(name)}",
+        f"  title: {_flow(title)}",
+        f"  noun: {_flow(dict(nouns))}",
+        "  # type: string, enum, integer, number, boolean, list (items: …) or object (fields: …);",
+        "  # optional: true where the value may be null. score: exact, normalised or token_f1 for",
+        "  # strings; exact or tolerance (tolerance: 0.5) for numbers; set_f1 for lists; slot_f1",
+        "  # for objects.",
+        "  fields:",
+    ]
+    for field, found in inferred.items():
+        lines.append(f"    # {_one_line(found.why)}")
+        lines.append(f"    {_flow(field)}: {_flow(found.spec)}")
+    instruction = (
+        f"Extract a record from the {nouns['one']}. Answer with one JSON object on one line and "
+        f"nothing else. Keys: {'; '.join(_told(field) for field in fields)}."
+    )
+    lines += [
+        f"  stratify_by: {_flow(stratify)}   # a field, so that every split has its mix; or null",
+        "  # The same words for every condition, local or API. Say what a stranger would not know.",
+        f"  instruction: {_flow(instruction)}",
+        "contamination:",
+        f"  field: {_flow(stratify)}   # an enum field the untuned base is asked for; or null",
+        "evaluate:",
+        f"  # the longest record has {longest:,} characters; too few tokens stop the run",
+        f"  max_new_tokens: {tokens}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _told(field: Field) -> str:
+    """A field as the instruction names it."""
+    if field.type == "object":
+        inner = ", ".join(f"{each.name} ({_kind(each)})" for each in field.fields)
+        return f"{field.name} (object with {inner}{', or null' if field.optional else ''})"
+    return f"{field.name} ({_kind(field)})"
+
+
+def _kind(field: Field) -> str:
+    if field.type == "enum":
+        words = f"one of {', '.join(field.values)}"
+    elif field.type == "list":
+        words = "list of " + ("strings" if field.items is None else _kind(field.items))
+    elif field.type == "object":
+        words = "object with " + ", ".join(each.name for each in field.fields)
+    else:
+        words = field.expected.removesuffix(" or null").removeprefix("an ").removeprefix("a ")
+    return words + (", or null" if field.optional else "")
+
+
+def _flow(value: Any) -> str:
+    """``value`` as YAML on one line."""
+    text = yaml.safe_dump(
+        value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=math.inf
+    )
+    return text.removesuffix("\n").removesuffix("...").rstrip("\n")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,267 @@
+"""From a user's file to a task config that the pipeline takes, with nothing guessed in silence."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import shutil
+
+import pytest
+import yaml
+
+from lora_vs_api.cli import init
+from lora_vs_api.compose import compose
+from lora_vs_api.errors import UserError
+from lora_vs_api.task.infer import fields_from_json_schema, infer_field, text_column
+from lora_vs_api.task.schema import fields_from_config
+from tests.imports import ROOT
+
+
+def spec(*values):
+    return infer_field("f", values).spec
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["1", "2", "2"], {"type": "integer", "score": "exact", "minimum": 1, "maximum": 2}),
+        (["10", "-4000"], {"type": "integer", "score": "exact"}),
+        (["1", "2.5"], {"type": "number", "score": "exact"}),
+        ([0, 1], {"type": "integer", "score": "exact", "minimum": 0, "maximum": 1}),
+        (["yes", "No"], {"type": "boolean", "score": "exact"}),
+        ([True, False], {"type": "boolean", "score": "exact"}),
+        (["a", "b"] * 5, {"type": "enum", "values": ["a", "b"], "score": "exact"}),
+        (["a", "b"], {"type": "string", "score": "exact"}),
+        (["007", "x"], {"type": "string", "score": "exact"}),
+        (["please send the parcel again", "x"] * 1, {"type": "string", "score": "exact"}),
+        (["please send the parcel again"], {"type": "string", "score": "token_f1"}),
+        (["[1]", "[]"], {"type": "list", "score": "set_f1", "items": {"type": "integer"}}),
+        ([["a"], []], {"type": "list", "score": "set_f1"}),
+        (["", None], {"type": "string", "optional": True}),
+        (["3", ""], {"type": "integer", "score": "exact", "optional": True}),
+    ],
+)
+def test_a_column_is_read_as_what_all_of_it_can_be(values, expected):
+    """A wrong type would make every answer wrong, or a row unreadable."""
+    assert spec(*values) == expected
+
+
+def test_objects_are_inferred_key_by_key():
+    """A key that some rows leave out may be null; the whole is scored by its slots."""
+    found = spec({"a": 1}, {"a": 2, "b": "x"}, None)
+    assert found == {
+        "type": "object",
+        "score": "slot_f1",
+        "fields": {
+            "a": {"type": "integer", "score": "exact", "minimum": 1, "maximum": 2},
+            "b": {"type": "string", "score": "exact", "optional": True},
+        },
+        "optional": True,
+    }
+
+
+def test_the_text_is_the_longest_column_but_not_the_record():
+    """A record as JSON is often longer than the text it was taken from."""
+    rows = [{"id": "1", "mail": "some words", "label": json.dumps({"x": "y" * 99})}]
+    assert text_column(rows) == "mail"
+    with pytest.raises(UserError, match="no column holds texts"):
+        text_column([{"a": 1}])
+
+
+def test_a_pydantic_model_becomes_fields():
+    """Whoever has the record as a class need not write it again; unions with null are optional."""
+    from enum import Enum
+    from typing import Literal
+
+    from pydantic import BaseModel, Field
+
+    class Kind(Enum):
+        bill = "bill"
+        credit = "credit"
+
+    class Line(BaseModel):
+        what: str
+        count: int | None = Field(ge=1)
+
+    class Invoice(BaseModel):
+        vendor: str
+        kind: Kind
+        state: Literal["open", "paid"] | None
+        total: float = Field(ge=0)
+        paid: bool = False
+        tags: list[str]
+        lines: list[Line]
+        first: Line
+
+    found = fields_from_json_schema(Invoice.model_json_schema())
+    assert found == {
+        "vendor": {"type": "string", "score": "exact"},
+        "kind": {"type": "enum", "values": ["bill", "credit"], "score": "exact"},
+        "state": {"type": "enum", "values": ["open", "paid"], "score": "exact", "optional": True},
+        "total": {"type": "number", "score": "exact", "minimum": 0},
+        "paid": {"type": "boolean", "score": "exact", "optional": True},
+        "tags": {"type": "list", "score": "set_f1"},
+        "lines": {"type": "list", "score": "set_f1", "items": found["first"]},
+        "first": {
+            "type": "object",
+            "score": "slot_f1",
+            "fields": {
+                "what": {"type": "string", "score": "exact"},
+                "count": {"type": "integer", "score": "exact", "minimum": 1, "optional": True},
+            },
+        },
+    }
+    fields_from_config(found)
+
+
+@pytest.mark.parametrize(
+    ("schema", "message"),
+    [
+        ({"type": "string"}, "expected an object with properties"),
+        ({"properties": {"a": {}}}, "a: expected a type of"),
+        ({"properties": {"a": {"type": ["string", "integer"]}}}, "a: expected a type of"),
+        ({"properties": {"a": {"anyOf": [{"type": "string"}, {"type": "integer"}]}}}, "one type"),
+        ({"properties": {"a": {"enum": [1, 2]}}}, "a: expected an enum of texts"),
+        ({"properties": {"a": {"type": "object"}}}, "a: expected an object with properties"),
+        ({"properties": {"a": {"$ref": "#/$defs/A"}}}, "#/$defs/A: nothing there"),
+        ({"properties": {"a": {"$ref": "http://x"}}}, "not a reference within the file"),
+        (
+            {
+                "$defs": {"A": {"type": "object", "properties": {"a": {"$ref": "#/$defs/A"}}}},
+                "properties": {"a": {"$ref": "#/$defs/A"}},
+            },
+            "refers to itself",
+        ),
+    ],
+)
+def test_a_schema_that_a_record_cannot_have_is_refused_with_its_path(schema, message):
+    """Half a schema taken over would be scored as if it were the whole."""
+    with pytest.raises(UserError) as caught:
+        fields_from_json_schema(schema)
+    assert message in str(caught.value)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def bookings(n=60):
+    rooms = ["single", "double", "suite"]
+    return [
+        {
+            "booking_id": f"B{i}",
+            "message": f"{rooms[i % 3]} room: for {i % 4 + 1} nights, guest Ann #{i}",
+            "room": rooms[i % 3],
+            "nights": i % 4 + 1,
+            "rate": "" if i % 5 == 0 else 60.5 + i,
+        }
+        for i in range(n)
+    ]
+
+
+def run_init(*arguments):
+    parser = argparse.ArgumentParser()
+    init.add_arguments(parser)
+    init.run(parser.parse_args(list(arguments)))
+
+
+def write(path, rows):
+    with open(path, "w", newline="") as stream:
+        writer = csv.DictWriter(stream, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return str(path)
+
+
+def test_the_written_config_composes_and_says_what_it_inferred(project, capsys):
+    """The command that init names next has to work, on what it wrote and as it is."""
+    run_init(write(project / "My bookings.csv", bookings()), "--noun", "booking,bookings")
+    text = (project / "conf/task/my_bookings.yaml").read_text()
+    assert 'make params SET="task=my_bookings" && dvc repro' in capsys.readouterr().out
+    params = yaml.safe_load(compose(["task=my_bookings"], project / "conf"))
+    assert params["data"] | {"n": 0, "seed": 0} == {
+        "source": "file", "path": str(project / "My bookings.csv"), "text": "message",
+        "record": None, "id": "booking_id", "n": 0, "seed": 0,
+        "categories": None, "sentiments": None,
+    }  # fmt: skip
+    assert params["task"]["fields"] == {
+        "room": {"type": "enum", "values": ["double", "single", "suite"], "score": "exact"},
+        "nights": {"type": "integer", "score": "exact", "minimum": 1, "maximum": 4},
+        "rate": {"type": "number", "score": "exact", "optional": True},
+    }
+    assert params["task"]["stratify_by"] == params["contamination"]["field"] == "room"
+    assert "# 3 labels in 60 rows, rarest" in text and "empty in 12 of 60 rows" in text
+    for name in ("room (one of double, single, suite)", "rate (number, or null)"):
+        assert name in params["task"]["instruction"]
+
+
+def test_names_that_yaml_would_misread_are_quoted(project):
+    """A label `no`, a column `on` and a path with a colon must come back as they were."""
+    rows = [{"text": f"word {i} and more", "on": ["no", "null", "1.0"][i % 3]} for i in range(60)]
+    run_init(write(project / "a: b.csv", rows), "--name", "odd")
+    params = yaml.safe_load(compose(["task=odd"], project / "conf"))
+    assert params["task"]["fields"]["on"]["values"] == ["1.0", "no", "null"]
+    assert params["data"]["path"].endswith("a: b.csv")
+
+
+def test_a_schema_decides_where_the_rows_do_not(project):
+    """With a schema nothing is guessed, and rows that break it are named before anything is written."""
+    rows = bookings()
+    rows[7]["room"] = "cellar"
+    path = write(project / "b.csv", rows)
+    schema = {
+        "type": "object",
+        "properties": {"room": {"enum": ["single", "double", "suite"]}},
+        "required": ["room"],
+    }
+    (project / "room.json").write_text(json.dumps(schema))
+    with pytest.raises(UserError, match=r"b\.csv:9: room: expected one of .* found 'cellar'"):
+        run_init(path, "--schema", "room.json", "--text", "message")
+    assert not (project / "conf/task/b.yaml").exists()
+    rows[7]["room"] = "suite"
+    run_init(write(project / "b.csv", rows), "--schema", "room.json", "--text", "message")
+    params = yaml.safe_load(compose(["task=b"], project / "conf"))
+    assert list(params["task"]["fields"]) == ["room"]
+
+
+def test_a_record_column_and_a_template_are_taken(project):
+    """Rows from a labelling tool: a record as JSON, a text in two columns."""
+    rows = [
+        {"subject": f"S{i}", "body": "b" * 30, "gold": json.dumps({"who": f"A{i}", "n": i})}
+        for i in range(30)
+    ]
+    path = project / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run_init(str(path), "--text", "{{ subject }}\n{{ body }}")
+    params = yaml.safe_load(compose(["task=rows"], project / "conf"))
+    assert params["data"]["record"] == "gold" and params["task"]["stratify_by"] is None
+    assert params["data"]["text"] == "{{ subject }}\n{{ body }}"
+    assert list(params["task"]["fields"]) == ["who", "n"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["few.csv"], "expected at least 20 rows, found 3"),
+        (["none.csv"], "no such file"),
+        (["b.csv", "--name", "support_emails"], "already there; --force"),
+        (["b.csv", "--name", "1st"], "--name: expected letters"),
+        (["b.csv", "--fields", "room,size"], "--fields: no column 'size'"),
+        (["b.csv", "--text", "mail"], "data.text: .* has no column 'mail'"),
+        (["b.csv", "--schema", "none.json"], "--schema: none.json: no such file"),
+        (["b.csv", "--schema", "nomodule:Class"], "expected a pydantic model"),
+        (["b.csv", "--schema", "room"], "expected a .json file or module:Class"),
+    ],
+)
+def test_a_mistake_is_one_line_and_writes_nothing(project, arguments, message):
+    """The first minutes decide whether someone goes on."""
+    write(project / "few.csv", bookings(3))
+    write(project / "b.csv", bookings())
+    before = sorted(path.name for path in (project / "conf/task").iterdir())
+    with pytest.raises(UserError, match=message):
+        run_init(*arguments)
+    assert sorted(path.name for path in (project / "conf/task").iterdir()) == before
