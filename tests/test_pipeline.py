@@ -206,7 +206,7 @@ def test_outputs_are_byte_identical_when_made_again(clone):
     """Same deps and params, same bytes: early cut-off and the shared cache rest on it."""
     clone.experiment()
     before = clone.digests()
-    stages = ["generate", "split", "sanity", "rank_trial@4", "train@1", "evaluate_lora@1",
+    stages = ["corpus", "split", "sanity", "rank_trial@4", "train@1", "evaluate_lora@1",
               "evaluate_api@embedded_zero_shot"]  # fmt: skip
     for stage in stages:
         clone.run("dvc", "repro", "--single-item", "--force", "--no-run-cache", stage)
