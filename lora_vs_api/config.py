@@ -66,7 +66,7 @@ class Review(Section):
 
 
 class Contamination(Section):
-    emails: Count
+    rows: Count
     field: str | None
     threshold: Share
     seed: Natural
@@ -76,7 +76,7 @@ class Sanity(Section):
     steps: Count
     r: Count
     learning_rate: RateText
-    emails: Count
+    rows: Count
     min_valid_json: Annotated[float, Field(ge=0, le=1, description="a share from 0 to 1")]
     max_loss_ratio: Positive
     seed: Natural
@@ -118,16 +118,16 @@ class Sweep(Section):
         list[RateText],
         Field(min_length=1, description='a list of quoted strings such as ["1e-4", "2e-4"]'),
     ]
-    val_emails: Count
+    val_rows: Count
     seed: Natural
 
 
 class Evaluate(Section):
-    test_emails: Count
+    test_rows: Count
     max_new_tokens: Count
     batch_size: Count
     constrained: bool
-    latency_emails: Count
+    latency_rows: Count
     shots_seed: Natural
 
 
@@ -232,7 +232,7 @@ class Api(Section):
     ]
     store: Annotated[str | None, Field(description="a file's path, or null for no store")]
     replicates: Count
-    replicate_emails: Count
+    replicate_rows: Count
     weights: str
 
 
@@ -415,8 +415,8 @@ def _inconsistency(params: Params) -> str | None:
                 f"priced_as.{name}: expected one of {', '.join(params.prices.models)} "
                 f"(keys of prices.models), found {price!r}"
             )
-    if params.evaluate.latency_emails > params.evaluate.test_emails:
-        return "evaluate.latency_emails: expected no more than evaluate.test_emails"
+    if params.evaluate.latency_rows > params.evaluate.test_rows:
+        return "evaluate.latency_rows: expected no more than evaluate.test_rows"
     needed = {
         "wheel": ("package", "version", "sha256", "gguf"),
         "hub": ("repo", "revision"),

@@ -95,7 +95,7 @@ def main(params: Params) -> None:
         "task": params.task.title,
         "model": model,
         "api_kind": params.api.kind,
-        "emails": len(rows),
+        "texts": len(rows),
         "unseen_share": round(unseen_share(len(rows), params.stats.confidence), 4),
         "seeds": params.seeds,
         "selected": read_json("metrics/selected.json"),

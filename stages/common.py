@@ -19,5 +19,5 @@ def record_fields(params: Params) -> tuple[Field, ...]:
 
 
 def evaluation_rows(params: Params) -> list[dict[str, Any]]:
-    """The first ``evaluate.test_emails`` of the test split, which is shuffled and stratified."""
-    return read_jsonl(TEST)[: params.evaluate.test_emails]
+    """The first ``evaluate.test_rows`` of the test split, which is shuffled and stratified."""
+    return read_jsonl(TEST)[: params.evaluate.test_rows]

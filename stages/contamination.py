@@ -1,4 +1,4 @@
-"""Ask the untuned base for one enum field of a few test emails: python -m stages.contamination"""
+"""Ask the untuned base for one enum field of a few test texts: python -m stages.contamination"""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def main(params: Params) -> None:
     runtime = resolve_runtime(params.device, params.model.dtype)
     field = next(field for field in record_fields(params) if field.name == settings.field)
     rows = read_jsonl(TEST)
-    rows = random.Random(settings.seed).sample(rows, min(settings.emails, len(rows)))
+    rows = random.Random(settings.seed).sample(rows, min(settings.rows, len(rows)))
 
     tokenizer = load_tokenizer(BASE, params.model.pad_token)
     answers = generate(

@@ -18,7 +18,7 @@ def main(params: Params) -> None:
     else:
         fields = fields_from_config(params.task.field_specs)
         rows = read_source(data.path, fields, data.text, data.record, data.id)
-        summary = describe(rows, data.path)
+        summary = describe(rows, data.path, fields)
     write_jsonl("data/corpus.jsonl", rows)
     write_json("metrics/corpus.json", summary)
 

@@ -84,7 +84,7 @@ def main(params: Params) -> None:
     again = [
         replace(request, id=f"{request.id}#{number}", replicate=number)
         for number in range(1, api.replicates)
-        for request in requests[: api.replicate_emails]
+        for request in requests[: api.replicate_rows]
     ]
     condition = ApiCondition(
         name=name,

@@ -25,7 +25,7 @@ def main(params: Params) -> None:
         max_new_tokens=params.evaluate.max_new_tokens,
         batch_size=params.evaluate.batch_size,
         constrained=params.evaluate.constrained,
-        latency_emails=params.evaluate.latency_emails,
+        latency_rows=params.evaluate.latency_rows,
         predictions=f"predictions/{condition}",
         timings=f"timings/evaluate/{condition}.json",
     )

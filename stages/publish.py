@@ -76,6 +76,7 @@ def main() -> None:
             max_new_tokens=params.evaluate.max_new_tokens,
             adapter_sha256=file_sha256(source / ADAPTER),
             commit=git and git["commit"],
+            synthetic=read_json("metrics/corpus.json")["source"] == "generator",
         ),
     )
     with new_directory(options.to) as folder:

@@ -43,7 +43,7 @@ def main(params: Params) -> None:
     scores = score_on(
         load_tuned(BASE, "models/sanity", runtime),
         load_tokenizer(BASE, params.model.pad_token),
-        read_jsonl(VAL)[: settings.emails],
+        read_jsonl(VAL)[: settings.rows],
         instruction,
         fields,
         max_new_tokens=params.evaluate.max_new_tokens,
@@ -72,7 +72,7 @@ def main(params: Params) -> None:
         )
     if not json_came:
         raise UserError(
-            f"sanity gate: {scores['valid_json']:.0%} of {settings.emails} val emails got valid JSON "
+            f"sanity gate: {scores['valid_json']:.0%} of {settings.rows} val texts got valid JSON "
             f"after {settings.steps} steps; sanity.min_valid_json asks for "
             f"{settings.min_valid_json:.0%}. Nothing after it was run: try more sanity.steps"
         )

@@ -57,7 +57,7 @@ def run_trial(
     scores = score_on(
         load_tuned(BASE, adapter, runtime),
         load_tokenizer(BASE, params.model.pad_token),
-        read_jsonl(VAL)[: params.sweep.val_emails],
+        read_jsonl(VAL)[: params.sweep.val_rows],
         params.task.instruction,
         fields,
         max_new_tokens=params.evaluate.max_new_tokens,

@@ -54,7 +54,7 @@ def condition(
         "input_tokens_mean": 231.25,
         "output_tokens_mean": 61.5,
         "diagnosis": diagnosis(f1),
-        "latency": {"p50": 1.3421, "p95": 1.8642, "emails": 24, "how": "one at a time, over HTTP"},
+        "latency": {"p50": 1.3421, "p95": 1.8642, "texts": 24, "how": "one at a time, over HTTP"},
         "cost_per_1k": {
             "usd": usd,
             "batched_usd": batched,
@@ -102,14 +102,14 @@ def comparison(baseline: dict[str, Any], lora_f1: float) -> dict[str, Any]:
         "another_training": {
             "low": round(difference - 0.07, 6),
             "high": round(difference + 0.07, 6),
-            "method": "random-effects t interval over seeds and emails",
+            "method": "random-effects t interval over seeds and texts",
         },
         "wins": 50,
         "ties": 9,
         "losses": 5,
         "mcnemar": {"only_lora": 6, "only_baseline": 1, "p_value": 0.125},
         "smallest_detectable": 0.0712,
-        "emails_needed": {"0.01": 3249, "0.05": 130},
+        "texts_needed": {"0.01": 3249, "0.05": 130},
         "per_field": {
             name: {"difference": d, "low": round(d - 0.02, 6), "high": round(d + 0.02, 6)}
             for name, d in zip(FIELDS, (difference, -0.031, 0.0))
@@ -166,13 +166,13 @@ def analysis(
         "baseline_f1": 0.0,
     }
     single = len(seeds) == 1
-    shares = ("seeds", "emails", "interaction", "variance_of_mean")
+    shares = ("seeds", "texts", "interaction", "variance_of_mean")
     return {
         "profile": "laptop",
         "task": "Invoices to a 3-field record",
         "model": "Tiny-7M",
         "api_kind": api_kind,
-        "emails": 64,
+        "texts": 64,
         "unseen_share": 0.0457,
         "seeds": list(seeds),
         "selected": {"r": 8, "learning_rate": 0.002},
@@ -186,13 +186,13 @@ def analysis(
                 for s in seeds
             ],
             "intervals": [
-                {"name": "emails as clusters (used here)", **interval(lora_f1)},
-                {"name": "emails and seeds", **interval(lora_f1, 0.05)},
+                {"name": "texts as clusters (used here)", **interval(lora_f1)},
+                {"name": "texts and seeds", **interval(lora_f1, 0.05)},
                 {"name": "published protocol (n = 192)", **interval(lora_f1, 0.02)},
             ],
             "variance_shares": dict.fromkeys(shares)
             if single
-            else {"seeds": 0.19, "emails": 0.76, "interaction": 0.05, "variance_of_mean": 0.0008},
+            else {"seeds": 0.19, "texts": 0.76, "interaction": 0.05, "variance_of_mean": 0.0008},
         },
         "comparisons": [comparison(row, lora_f1) for row in conditions[1:]],
         "economics": {
@@ -273,7 +273,8 @@ def inputs(result: dict[str, Any], **changes: Any) -> ReportInputs:
     values: dict[str, Any] = {
         "analysis": result,
         "corpus": {
-            "emails": 200,
+            "source": "generator",
+            "texts": 200,
             "categories": {"a|b": 120, "c": 80},
             "near_duplicates": 3,
             "words_mean": 48.4,
@@ -282,7 +283,7 @@ def inputs(result: dict[str, Any], **changes: Any) -> ReportInputs:
         "review": {"sample": 100, "accepted": 3, "rejected": 0, "fixed": 0, "unreviewed": 97},
         "contamination": {
             "field": "vendor",
-            "emails": 20,
+            "texts": 20,
             "accuracy": 0.05,
             "chance": 0.2,
             "above_chance": -0.15,

@@ -358,4 +358,4 @@ def test_progress_tells_how_far_it_is(capfd):
     """Done, total and rate are on stderr."""
     with FaultServer() as server:
         ask(server, 3)
-    assert "mini: 100%" in (text := capfd.readouterr().err) and "3/3" in text and "email/s" in text
+    assert "mini: 100%" in (text := capfd.readouterr().err) and "3/3" in text and "text/s" in text

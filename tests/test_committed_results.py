@@ -93,10 +93,10 @@ def test_every_node_is_in_the_lock(committed):
 
 def test_lora_visibly_works_on_the_default_profile(committed):
     """What the default run promises: valid JSON ≥ 0.95, field F1 ≥ 0.30 above the untuned base
-    with the paired interval clear of zero, on at least 60 emails."""
+    with the paired interval clear of zero, on at least 60 texts."""
     analysis = json.loads((committed / "metrics/analysis.json").read_text())
     conditions = {row["name"]: row for row in analysis["conditions"]}
-    assert analysis["emails"] >= 60
+    assert analysis["texts"] >= 60
     assert conditions["lora"]["valid_json"] >= 0.95
     gain = {row["baseline"]: row for row in analysis["comparisons"]}["base_zero_shot"]
     assert gain["difference"] >= 0.30

@@ -50,7 +50,7 @@ def test_paper_profile_is_the_published_protocol():
     assert params["data"]["n"] == 2000 and params["seeds"] == [0, 1, 2]
     assert params["sweep"]["ranks"] == [8, 16, 32]
     assert params["sweep"]["learning_rates"] == ["1e-4", "2e-4", "5e-4"]
-    assert params["sweep"]["val_emails"] == params["evaluate"]["test_emails"] == 100
+    assert params["sweep"]["val_rows"] == params["evaluate"]["test_rows"] == 100
     train = params["train"]
     assert (train["epochs"], train["max_steps"]) == (3, None)
     assert (train["batch_size"], train["gradient_accumulation"]) == (4, 4)
@@ -94,7 +94,7 @@ def test_paper_profile_is_the_published_protocol():
         ("surprise", 1, "surprise: unknown key; expected one of"),
         ("plots/lora_color", "red", 'plots.lora_color: expected a colour such as "#0072B2"'),
         ("task/fields/urgency/type", "int", "task.fields.urgency.type: expected one of string"),
-        ("evaluate/latency_emails", 9999, "evaluate.latency_emails: expected no more than"),
+        ("evaluate/latency_rows", 9999, "evaluate.latency_rows: expected no more than"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_expected_form(raw, key, value, message):

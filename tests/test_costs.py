@@ -48,7 +48,7 @@ LOCAL = {
     "latency_joules": None,
     "batch_joules": None,
     "wall_seconds": 1.0,
-    "throughput_emails_per_second": 2.0,
+    "throughput_texts_per_second": 2.0,
 }
 
 

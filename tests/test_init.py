@@ -179,7 +179,7 @@ def write(path, rows):
 
 def test_the_written_config_composes_and_says_what_it_inferred(project, capsys):
     """The command that init names next has to work, on what it wrote and as it is."""
-    run_init(write(project / "My bookings.csv", bookings()), "--noun", "booking,bookings")
+    run_init(write(project / "My bookings.csv", bookings()), "--noun", "booking")
     text = (project / "conf/task/my_bookings.yaml").read_text()
     assert 'make params SET="task=my_bookings" && dvc repro' in capsys.readouterr().out
     params = yaml.safe_load(compose(["task=my_bookings"], project / "conf"))

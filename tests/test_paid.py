@@ -259,7 +259,7 @@ def test_the_noise_floor_is_measured_from_replicates(tmp_path):
         ],
     )
     assert noise_floor("mini", rows, fields, tmp_path) == {
-        "emails": 2, "askings": 2, "same_text": 0.5, "same_score": 0.5,
+        "texts": 2, "askings": 2, "same_text": 0.5, "same_score": 0.5,
         "field_f1_low": 0.5, "field_f1_high": 1.0, "sd": 0.353553,
     }  # fmt: skip
 

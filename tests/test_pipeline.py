@@ -35,8 +35,8 @@ review: {{sample: 5}}
 contamination: {{emails: 2}}
 sanity: {{steps: 2, emails: 2, max_loss_ratio: 10, min_valid_json: 0, r: 2}}
 train: {{max_steps: 2, batch_size: 2}}
-sweep: {{ranks: [2, 4], val_emails: 2}}
-evaluate: {{test_emails: 3, latency_emails: 1, max_new_tokens: 400}}
+sweep: {{ranks: [2, 4], val_rows: 2}}
+evaluate: {{test_rows: 3, latency_rows: 1, max_new_tokens: 400}}
 stats: {{resamples: 200}}
 seeds: [0, 1]
 """
@@ -303,7 +303,7 @@ def test_a_hosted_api_is_paid_once(clone):
                 f"api.base_url={server.url}",
                 "api.key_env=PLANTED_KEY",
                 "api.replicates=2",
-                "api.replicate_emails=2",
+                "api.replicate_rows=2",
                 "conditions.server_zero_shot.model=gpt-x",
                 "conditions.server_few_shot_5.model=gpt-x",
             )

@@ -18,7 +18,7 @@ from tests.report_fixture import analysis
 WHAT = Published(
     name="tiny-emails", seed=1, base_model="owner/Tiny-7M", weights="Tiny-7M of some wheel",
     license="apache-2.0", instruction="Say \"{it}\" in 'JSON'.", max_new_tokens=40,
-    adapter_sha256="ab" * 32, commit="c0ffee",
+    adapter_sha256="ab" * 32, commit="c0ffee", synthetic=True,
 )  # fmt: skip
 
 
@@ -70,9 +70,10 @@ def project(tmp_path):
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     for name, content in (
         ("metrics/analysis.json", analysis()),
+        ("metrics/corpus.json", {"source": "generator"}),
         ("report/provenance.json", {"git": {"commit": "c0ffee"}}),
     ):
-        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(json.dumps(content))
     folder = tmp_path / "models/lora/seed-1"
     folder.mkdir(parents=True)

@@ -185,7 +185,7 @@ def test_failing_at_format_is_told_from_failing_at_the_task():
     result["conditions"][2].update(valid_json=0.1)
     text = report(result)
     assert (
-        "over HTTP, zero-shot wrote valid JSON for 10.0%, and on those emails scores 0.713" in text
+        "over HTTP, zero-shot wrote valid JSON for 10.0%, and on those texts scores 0.713" in text
     )
     assert "untuned, zero-shot wrote valid JSON for 0.0%;" in text.replace("%.", "%;")
     assert "no condition scores above 0.1" not in text
@@ -218,16 +218,16 @@ def test_single_seed_has_no_share_of_variance(tmp_path):
     """With one seed the share is unknown, which is not 0%."""
     result = analysis(seeds=(4,))
     part = section(report(result), "What the intervals")
-    assert "cannot be told from one seed" in part and "which emails were drawn" not in part
+    assert "cannot be told from one seed" in part and "which texts were drawn" not in part
     assert "**One seed.**" in section(report(result), "Limitations")
     write_report_figures(tmp_path, result, *tables(result), None, PLOTS)
 
 
 def test_seeds_that_differ_are_a_limitation():
-    """Where the seeds decide the score, the interval over emails alone is too narrow a promise."""
+    """Where the seeds decide the score, the interval over texts alone is too narrow a promise."""
     result = analysis()
     assert "Trainings differ" not in report(result)
-    assert "76% comes from which emails were drawn, 19% from the seeds" in report(result)
+    assert "76% comes from which texts were drawn, 19% from the seeds" in report(result)
     result["lora"]["variance_shares"]["seeds"] = 0.7
     part = section(report(result), "Limitations")
     assert "score from 0.630 to 0.650" in part and "70% of the variance" in part
@@ -288,7 +288,7 @@ def test_a_score_without_spread_is_not_called_certain():
     result = analysis()
     assert "without width" not in report(result)
     result["conditions"][1]["field_f1"].update(estimate=0.0, low=0.0, high=0.0)
-    assert "up to 4.6% of emails may still score otherwise" in section(report(result), "Results")
+    assert "up to 4.6% of texts may still score otherwise" in section(report(result), "Results")
 
 
 def test_configured_energy_is_not_called_measured():
@@ -301,12 +301,12 @@ def test_configured_energy_is_not_called_measured():
 
 
 def test_latency_and_locality_are_part_of_the_answer():
-    """Hosted: whose tail is longer, and who sees the emails. Embedded: that this says nothing."""
+    """Hosted: whose tail is longer, and who sees the texts. Embedded: that this says nothing."""
     part = section(report(analysis(api_kind="openai")), "The question")
     assert "0.52 s locally and 0.52 s through the API" in part
-    assert "were sent every email" in part
+    assert "were sent every text" in part
     part = section(report(), "The question")
-    assert "network and queue are not in it" in part and "would be sent every email" in part
+    assert "network and queue are not in it" in part and "would be sent every text" in part
 
 
 def test_registration_is_not_claimed_but_pointed_to():
@@ -453,7 +453,7 @@ def test_the_noise_floor_is_shown_where_it_was_measured():
     heading = "### How far a repeated question gives another answer"
     assert heading not in report(content)
     content["conditions"][-1]["noise_floor"] = {
-        "emails": 20, "askings": 3, "same_text": 0.85, "same_score": 0.9,
+        "texts": 20, "askings": 3, "same_text": 0.85, "same_score": 0.9,
         "field_f1_low": 0.5512, "field_f1_high": 0.5634, "sd": 0.0061,
     }  # fmt: skip
     text = report(content).split(heading)[1]
@@ -463,7 +463,7 @@ def test_the_noise_floor_is_shown_where_it_was_measured():
 def test_sweep_page(tmp_path):
     """The page lists the trials it is given and names the best, beside the published sweep."""
     ranks = [
-        {"r": r, "learning_rate": 0.001, "seed": 0, "emails": 32, "field_f1": f1, "valid_json": 1.0,
+        {"r": r, "learning_rate": 0.001, "seed": 0, "texts": 32, "field_f1": f1, "valid_json": 1.0,
          "strict": 0.0, "last_loss": 0.2} for r, f1 in ((8, 0.5381), (16, 0.5486))
     ]  # fmt: skip
     rates = [{**ranks[1], "learning_rate": 0.002, "field_f1": 0.6163}]

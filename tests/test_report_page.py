@@ -91,18 +91,18 @@ def test_page_data_holds_every_answer_under_its_email():
     data = page_data(analysis(), answers(), emails())
     assert data["fields"] == FIELDS
     assert data["conditions"] == ["LoRA Tiny-7M, seed 0", "Tiny-7M over HTTP, zero-shot"]
-    assert [email["id"] for email in data["emails"]] == [e["id"] for e in emails()[:EMAILS]]
-    tuned, hosted = data["emails"][0]["answers"]
+    assert [email["id"] for email in data["examples"]] == [e["id"] for e in emails()[:EMAILS]]
+    tuned, hosted = data["examples"][0]["answers"]
     assert tuned["valid"] and tuned["f1"] == "0.667" and tuned["wrong"] == ["total_amount"]
     # the quotes are the difference
     assert tuned["found"] == {"total_amount": '"2"'}
-    assert data["emails"][0]["expected"]["total_amount"] == "2"
+    assert data["examples"][0]["expected"]["total_amount"] == "2"
     assert not hosted["valid"] and hosted["found"] == {} and hosted["output"] == HOSTILE
 
 
 def test_an_answer_without_its_email_is_refused():
     """A split and answers of two different runs must not be shown side by side."""
-    with pytest.raises(ValueError, match="email-00000, which is none of the emails"):
+    with pytest.raises(ValueError, match="email-00000, which is none of the texts"):
         page_data(analysis(), answers(), emails()[1:])
 
 
@@ -283,27 +283,27 @@ def counted(page: Any) -> str:
 def test_answers_are_filtered_and_counted(opened):
     """Each filter alone and two together, against counts known from how the answers were made."""
     page = opened(whole_page())
-    assert counted(page) == "48 of 48 answers, to 24 emails"
+    assert counted(page) == "48 of 48 answers, to 24 texts"
     expected = {
-        "with a wrong field": "32 of 48 answers, to 24 emails",
-        "not a JSON object": "24 of 48 answers, to 24 emails",
-        "cut short": "12 of 48 answers, to 12 emails",
-        "all correct": "16 of 48 answers, to 16 emails",
-        "all": "48 of 48 answers, to 24 emails",
+        "with a wrong field": "32 of 48 answers, to 24 texts",
+        "not a JSON object": "24 of 48 answers, to 24 texts",
+        "cut short": "12 of 48 answers, to 12 texts",
+        "all correct": "16 of 48 answers, to 16 texts",
+        "all": "48 of 48 answers, to 24 texts",
     }
     for kind, count in expected.items():
         page.get_by_label("answers", exact=True).select_option(kind)
         assert counted(page) == count
     page.get_by_label("condition", exact=True).select_option("LoRA Tiny-7M, seed 0")
-    assert counted(page) == "24 of 48 answers, to 24 emails"
+    assert counted(page) == "24 of 48 answers, to 24 texts"
     page.get_by_label("wrong field", exact=True).select_option("total_amount")
-    assert counted(page) == "8 of 48 answers, to 8 emails"
-    page.get_by_label("email says").fill("pineAPPLE <")
-    assert counted(page) == "1 of 48 answers, to 1 email"
+    assert counted(page) == "8 of 48 answers, to 8 texts"
+    page.get_by_label("text says").fill("pineAPPLE <")
+    assert counted(page) == "1 of 48 answers, to 1 text"
     assert page.locator("article h3").all_inner_texts() == ["email-00003"]
     cells = page.locator("article tbody tr").locator("th, td").all_inner_texts()
     assert cells == ["total_amount", "2", '"2"']
-    page.get_by_label("email says").fill("nothing says this")
+    page.get_by_label("text says").fill("nothing says this")
     assert counted(page).startswith("0 of 48") and page.locator("article").count() == 0
 
 
@@ -322,7 +322,7 @@ def test_answers_come_in_pages(opened):
 
 
 def test_markup_in_an_answer_stays_text(opened):
-    """Models and emails write what they like; the reader's browser only ever shows it."""
+    """Models and texts write what they like; the reader's browser only ever shows it."""
     page = opened(whole_page())
     first = page.locator("article >> nth=0")
     shown = first.locator(".answer >> nth=1 >> pre").text_content()

@@ -108,7 +108,7 @@ def test_no_verdicts_means_unreviewed(tmp_path):
         (_line(SAMPLE[0], "accept", text_sha256="12"), "text_sha256: expected 64"),
         (_line(SAMPLE[0], "accept", reviewer=" "), "reviewer: expected the reviewer's name"),
         (_line(SAMPLE[0], "accept", reviewed_at="today"), "reviewed_at: expected an ISO 8601 time"),
-        (_line(SAMPLE[0], "accept", id=""), "id: expected the email's id"),
+        (_line(SAMPLE[0], "accept", id=""), "id: expected the text's id"),
         (_line(SAMPLE[0], "fix"), "fixed_record: a fix needs the corrected record"),
         (_line(SAMPLE[0], "fix", fixed="[1]"), "fixed_record: a fix needs the corrected record"),
         (_line(SAMPLE[0], "accept", fixed="{}"), "fixed_record: only a fix has one"),
@@ -178,7 +178,7 @@ def test_reviewer_command_records_each_answer(desk):
 
     again = _review(desk, "a\n")  # and the input ends, as with Ctrl-D
     assert again.returncode == 0, again.stderr
-    assert "5 emails, 3 of them reviewed" in again.stdout
+    assert "5 texts, 3 of them reviewed" in again.stdout
     assert "e1 ----" not in again.stdout and "4/5  e4" in again.stdout
     assert join_verdicts(SAMPLE, desk / "verdicts.csv")["accepted"] == 2
 

@@ -40,6 +40,10 @@ def test_the_gold_completion_scores_full_marks():
         'Sure: {"who": "Ann"}',
         '{"who": "Ann",}',
         "[" * 9999,
+        '{"level": NaN}',
+        '{"level": -Infinity}',
+        '{"level": 1e999}',
+        '{"level": 1' + "0" * 5000 + "}",
     ],
 )
 def test_anything_but_one_json_object_is_no_answer(output):

@@ -31,10 +31,10 @@ from lora_vs_api.stats.bootstrap import (
     two_level_bootstrap,
 )
 from lora_vs_api.stats.comparisons import (
-    emails_needed,
     holm,
     mcnemar_exact,
     smallest_detectable_difference,
+    texts_needed,
 )
 from lora_vs_api.stats.variance import random_effects_interval, variance_shares
 
@@ -50,16 +50,16 @@ score_pairs = arrays(
 def table(
     generator: np.random.Generator,
     n_seeds: int,
-    n_emails: int,
+    n_texts: int,
     email_sd: float,
     seed_sd: float,
     noise_sd: float,
 ) -> np.ndarray:
     """Scores of mean 0 whose emails are hard or easy for every seed alike."""
     return (
-        email_sd * generator.normal(size=n_emails)
+        email_sd * generator.normal(size=n_texts)
         + seed_sd * generator.normal(size=(n_seeds, 1))
-        + noise_sd * generator.normal(size=(n_seeds, n_emails))
+        + noise_sd * generator.normal(size=(n_seeds, n_texts))
     )
 
 
@@ -155,7 +155,7 @@ def test_two_levels_are_drawn_independently():
 
 
 def coverage(method, experiments: int, **factors) -> float:
-    """Share of null experiments (3 seeds, 100 emails, true mean 0) whose interval holds 0."""
+    """Share of null experiments (3 seeds, 100 texts, true mean 0) whose interval holds 0."""
     generator = np.random.default_rng(11)
     found = [method(table(generator, 3, 100, **factors), i) for i in range(experiments)]
     return float(np.mean([interval.low <= 0 <= interval.high for interval in found]))
@@ -168,7 +168,7 @@ def seed_sd(share: float) -> float:
 
 
 def test_coverage_for_the_models_at_hand():
-    """Nominal 95 %: the interval over emails keeps it, the published n=300 interval does not."""
+    """Nominal 95 %: the interval over texts keeps it, the published n=300 interval does not."""
     factors = {"email_sd": 0.12, "seed_sd": 0.0, "noise_sd": 0.06}
     assert 0.93 <= coverage(lambda x, i: cluster_bootstrap(x, 400, i), 2_000, **factors) <= 0.97
     bca = coverage(lambda x, i: bca_interval(x.mean(axis=0), 400, i), 2_000, **factors)
@@ -188,7 +188,7 @@ def test_coverage_for_another_training(share):
 
 
 def test_a_bootstrap_of_three_seeds_is_too_narrow():
-    """Where seeds matter, intervals over emails, or over three seeds resampled, miss too often."""
+    """Where seeds matter, intervals over texts, or over three seeds resampled, miss too often."""
     factors = {"email_sd": 0.12, "seed_sd": seed_sd(0.8), "noise_sd": 0.06}
     two_level = coverage(lambda x, i: two_level_bootstrap(x, 300, i), 500, **factors)
     assert coverage(lambda x, i: cluster_bootstrap(x, 300, i), 500, **factors) < two_level - 0.1
@@ -197,12 +197,12 @@ def test_a_bootstrap_of_three_seeds_is_too_narrow():
 
 
 def test_random_effects_interval_in_closed_form():
-    """One seed: the t interval of scipy. Seeds without effect: nearly that of the emails' means."""
+    """One seed: the t interval of scipy. Seeds without effect: nearly that of the texts' means."""
     one = np.random.default_rng(8).normal(size=(1, 30))
     ours = random_effects_interval(one, 0.9)
     theirs = scipy.stats.ttest_1samp(one[0], 0).confidence_interval(0.9)
     assert ends(ours) == pytest.approx(tuple(theirs))
-    assert (ours.resamples, ours.seed, ours.method) == (0, None, "t interval over emails")
+    assert (ours.resamples, ours.seed, ours.method) == (0, None, "t interval over texts")
     alike = np.tile(one[0], (3, 1))
     assert ends(random_effects_interval(alike, 0.9)) == pytest.approx(tuple(theirs))
     # only seeds differ: the t interval of three numbers
@@ -239,7 +239,7 @@ def test_paired_bootstrap_is_symmetric(pair):
     # counted on the integers, where no rounding can turn a tie into a win
     assert ours.wins == np.sum(pair[0] > pair[1])
     assert ours.ties == np.sum(pair[0] == pair[1])
-    assert ours.wins + ours.ties + ours.losses == ours.n_emails == pair.shape[1]
+    assert ours.wins + ours.ties + ours.losses == ours.n_texts == pair.shape[1]
 
 
 def test_paired_p_value_counts_as_designed():
@@ -291,7 +291,7 @@ def test_variance_shares_are_the_anovas():
     total = (seeds + emails - noise) / scores.size
     assert ours.variance_of_mean == pytest.approx(total)
     assert ours.seeds == pytest.approx((seeds - noise) / scores.size / total)
-    assert ours.emails == pytest.approx((emails - noise) / scores.size / total)
+    assert ours.texts == pytest.approx((emails - noise) / scores.size / total)
     assert ours.interaction == pytest.approx(noise / scores.size / total)
 
 
@@ -299,7 +299,7 @@ def test_variance_of_the_mean_is_unbiased():
     """Averaged over experiments the estimate is the known variance of the mean and its parts."""
     generator = np.random.default_rng(6)
     found = [variance_shares(table(generator, 4, 30, 0.3, 0.2, 0.1)) for _ in range(2_000)]
-    parts = {"seeds": 0.2**2 / 4, "emails": 0.3**2 / 30, "interaction": 0.1**2 / 120}
+    parts = {"seeds": 0.2**2 / 4, "texts": 0.3**2 / 30, "interaction": 0.1**2 / 120}
     for name, part in parts.items():
         mean = np.mean([getattr(share, name) * share.variance_of_mean for share in found])
         assert mean == pytest.approx(part, rel=0.06), name
@@ -309,14 +309,14 @@ def test_variance_of_the_mean_is_unbiased():
 
 
 def test_variance_shares_do_not_guess():
-    """One seed, one email or no variance at all gives None, and a negative part counts as 0."""
+    """One seed, one text or no variance at all gives None, and a negative part counts as 0."""
     assert variance_shares(np.random.default_rng(0).random((1, 9))).seeds is None
     assert variance_shares(np.random.default_rng(0).random((1, 9))).variance_of_mean is None
-    assert variance_shares(np.random.default_rng(0).random((3, 1))).emails is None
+    assert variance_shares(np.random.default_rng(0).random((3, 1))).texts is None
     constant = variance_shares(np.full((3, 9), 0.7))
     assert (constant.seeds, constant.variance_of_mean) == (None, 0.0)
     opposed = variance_shares([[1.0, 0.0], [0.0, 1.0]])
-    assert (opposed.seeds, opposed.emails, opposed.interaction) == (0.0, 0.0, 1.0)
+    assert (opposed.seeds, opposed.texts, opposed.interaction) == (0.0, 0.0, 1.0)
 
 
 @given(p_values=st.lists(probabilities, max_size=8))
@@ -389,20 +389,20 @@ def test_power_is_what_it_says():
 
 
 @given(n=st.integers(2, 5_000), sd=st.floats(0.01, 1), power=st.floats(0.5, 0.99))
-def test_emails_needed_inverts_the_difference(n, sd, power):
+def test_texts_needed_inverts_the_difference(n, sd, power):
     """The difference that n emails show needs n emails, and a smaller one more."""
     differences = np.resize([-1.0, 1.0], n)
     differences *= sd / differences.std(ddof=1)
     shown = smallest_detectable_difference(differences, power)
-    assert emails_needed(shown, sd, power) == emails_needed(-shown, sd, power) == n
-    assert emails_needed(shown * 0.9, sd, power) > n or n == 2
+    assert texts_needed(shown, sd, power) == texts_needed(-shown, sd, power) == n
+    assert texts_needed(shown * 0.9, sd, power) > n or n == 2
 
 
-def test_emails_needed_at_the_edges():
+def test_texts_needed_at_the_edges():
     """The textbook 7.85 sd²/d²; no number of emails shows 0; no spread still takes two."""
-    assert emails_needed(0.1, 1.0) == math.ceil(7.8489 / 0.1**2)
-    assert emails_needed(0.0, 1.0) is None
-    assert emails_needed(0.1, 0.0) == 2
+    assert texts_needed(0.1, 1.0) == math.ceil(7.8489 / 0.1**2)
+    assert texts_needed(0.0, 1.0) is None
+    assert texts_needed(0.1, 0.0) == 2
 
 
 @pytest.mark.parametrize("method", OF_TABLES)
@@ -445,8 +445,8 @@ def test_paired_determinism(scores, monkeypatch):
         lambda: mcnemar_exact(np.ones(3, bool), np.ones(1, bool)),
         lambda: smallest_detectable_difference([0.5]),
         lambda: smallest_detectable_difference([0.5, 0.6], power=80),
-        lambda: emails_needed(math.nan, 1.0),
-        lambda: emails_needed(0.1, -1.0),
+        lambda: texts_needed(math.nan, 1.0),
+        lambda: texts_needed(0.1, -1.0),
     ],
 )
 def test_bad_input_is_refused(call):

@@ -188,7 +188,7 @@ def _find(client: OpenAI, token: str) -> str | None:
 def _wait(
     client: OpenAI, condition: ApiCondition, batch_id: str, end: float | None, poll_seconds: float
 ) -> Any:
-    with tqdm(desc=f"{condition.name}: batch", unit="email") as bar:
+    with tqdm(desc=f"{condition.name}: batch", unit="text") as bar:
         while True:
             batch = client.batches.retrieve(batch_id)
             if batch.request_counts:

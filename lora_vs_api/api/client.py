@@ -208,7 +208,7 @@ async def _ask_all(
     gate = _Gate(total_seconds)
     pending = iter(requests)
 
-    with tqdm(total=len(requests), desc=condition.name, unit="email") as bar:
+    with tqdm(total=len(requests), desc=condition.name, unit="text") as bar:
         retries = 0
 
         def on_retry() -> None:

@@ -60,7 +60,7 @@ def write_answers(
             "latency_seconds": [
                 round(a.latency_seconds, 4) for a in answers if a.latency_seconds is not None
             ],
-            "throughput_emails_per_second": None
+            "throughput_texts_per_second": None
             if mode == "batch" or any(stored)
             else round((len(answers) + len(again)) / wall_seconds, 4),
             "mode": mode,

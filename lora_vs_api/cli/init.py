@@ -38,7 +38,7 @@ CHARACTERS_A_TOKEN = 2.5
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", help="labelled rows: .csv, .tsv, .jsonl or .parquet")
     parser.add_argument("--name", help="of the task (default: the file's name)")
-    parser.add_argument("--noun", default="text,texts", help="what a row is: invoice,invoices")
+    parser.add_argument("--noun", default="text", help="what a row is, such as invoice")
     parser.add_argument("--text", help="column with the text, or a Jinja template over columns")
     parser.add_argument("--record", help="column with the record as JSON, if there is one")
     parser.add_argument("--id", help="column with a unique id")
@@ -57,11 +57,6 @@ def run(given: argparse.Namespace) -> None:
     target = Path(given.conf, "task", f"{name}.yaml")
     if target.exists() and not given.force:
         raise UserError(f"{target}: is already there; --force writes over it, --name names another")
-    one, _, many = given.noun.partition(",")
-    if not one.strip():
-        raise UserError("--noun: expected such as invoice,invoices")
-    nouns = {"one": one.strip(), "many": many.strip() or f"{one.strip()}s"}
-
     rows = [columns for _, columns in read_table(given.file)]
     if len(rows) < FEWEST_ROWS:
         raise UserError(f"{given.file}: expected at least {FEWEST_ROWS} rows, found {len(rows)}")
@@ -79,9 +74,10 @@ def run(given: argparse.Namespace) -> None:
     stratify = next((field.name for field in fields if field.type == "enum"), None)
     source = {"path": given.file, "text": text, "record": record, "id": row_id}
     write_text(
-        target, _config(name, nouns, source, inferred, fields, stratify, tokens, longest, rows)
+        target,
+        _config(name, given.noun, source, inferred, fields, stratify, tokens, longest, len(rows)),
     )
-    say(f"{len(corpus):,} {nouns['many']} read from {given.file}; {target} written:")
+    say(f"{len(corpus):,} rows read from {given.file}; {target} written:")
     say(f"  text    {_one_line(text)}")
     for field, found in inferred.items():
         say(f"  {field:<22} {found.spec['type']:<8} {found.why}")
@@ -157,19 +153,19 @@ def _schema(given: str) -> Mapping[str, Any]:
 
 def _config(
     name: str,
-    nouns: Mapping[str, str],
+    noun: str,
     source: Mapping[str, str | None],
     inferred: Mapping[str, Inferred],
     fields: Sequence[Field],
     stratify: str | None,
     tokens: int,
     longest: int,
-    rows: Sequence[Any],
+    rows: int,
 ) -> str:
-    title = f"{nouns['many'].capitalize()} to a {len(fields)}-field record"
+    title = f"{noun.capitalize()} to a {len(fields)}-field record"
     lines = [
         "# @package _global_",
-        f"# Written by `python -m lora_vs_api init` from {len(rows):,} rows; yours to edit.",
+        f"# Written by `python -m lora_vs_api init` from {rows:,} rows; yours to edit.",
         "data:",
         "  source: file",
         f"  path: {_flow(source['path'])}",
@@ -183,7 +179,6 @@ def _config(
         "task:",
         f"  name: {_flow(name)}",
         f"  title: {_flow(title)}",
-        f"  noun: {_flow(dict(nouns))}",
         "  # type: string, enum, integer, number, boolean, list (items: …) or object (fields: …);",
         "  # optional: true where the value may be null. score: exact, normalised or token_f1 for",
         "  # strings; exact or tolerance (tolerance: 0.5) for numbers; set_f1 for lists; slot_f1",
@@ -194,7 +189,7 @@ def _config(
         lines.append(f"    # {_one_line(found.why)}")
         lines.append(f"    {_flow(field)}: {_flow(found.spec)}")
     instruction = (
-        f"Extract a record from the {nouns['one']}. Answer with one JSON object on one line and "
+        f"Extract a record from the {noun}. Answer with one JSON object on one line and "
         f"nothing else. Keys: {'; '.join(_told(field) for field in fields)}."
     )
     lines += [

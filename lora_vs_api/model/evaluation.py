@@ -52,7 +52,7 @@ def score_on(
         for answer, row in zip(answers, rows, strict=True)
     ]
     return {
-        "emails": len(rows),
+        "texts": len(rows),
         "field_f1": round(fmean(score.field_f1 for score in scores), 6),
         "valid_json": round(fmean(score.valid_json for score in scores), 6),
         "strict": round(fmean(score.strict for score in scores), 6),
@@ -71,11 +71,11 @@ def evaluate_local(
     max_new_tokens: int,
     batch_size: int,
     constrained: bool,
-    latency_emails: int,
+    latency_rows: int,
     predictions: str | Path,
     timings: str | Path,
 ) -> None:
-    """Answer every row in batches, then the first ``latency_emails`` again one at a time.
+    """Answer every row in batches, then the first ``latency_rows`` again one at a time.
 
     ``constrained`` lets the model write only what the fields' schema allows. Writes ``predictions.jsonl`` and ``usage.jsonl`` into the directory ``predictions`` and
     everything that was timed into the file ``timings``.
@@ -98,7 +98,7 @@ def evaluate_local(
     latencies, latency_joules = measure_latency(
         model,
         tokenizer,
-        prompts[:latency_emails],
+        prompts[:latency_rows],
         max_new_tokens=max_new_tokens,
         description=f"{condition}: latency",
         meter=meter,
@@ -130,9 +130,9 @@ def evaluate_local(
     write_json(
         timings,
         {
-            "latency_ids": [row["id"] for row in rows[:latency_emails]],
+            "latency_ids": [row["id"] for row in rows[:latency_rows]],
             "latency_seconds": [round(seconds, 4) for seconds in latencies],
-            "throughput_emails_per_second": round(len(rows) / wall, 4),
+            "throughput_texts_per_second": round(len(rows) / wall, 4),
             "batch_size": batch_size,
             "wall_seconds": round(wall, 3),
             # of the GPU, by NVML; null where nothing measures them

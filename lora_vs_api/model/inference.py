@@ -127,7 +127,7 @@ def generate(
     prefix = compute_prefix(model, encoded)
     order = sorted(range(len(encoded)), key=lambda index: (-len(encoded[index]), index))
     answers: dict[int, Generation] = {}
-    with tqdm(total=len(prompts), desc=description, unit="email") as progress:
+    with tqdm(total=len(prompts), desc=description, unit="text") as progress:
         for start in range(0, len(order), batch_size):
             indices = order[start : start + batch_size]
             batch = _answer(
@@ -158,7 +158,7 @@ def measure_latency(
     seconds: list[float] = []
     before: float | None = None
     prefix = compute_prefix(model, [encode_prompt(tokenizer, prompt) for prompt in prompts])
-    for index, prompt in enumerate(tqdm([prompts[0], *prompts], desc=description, unit="email")):
+    for index, prompt in enumerate(tqdm([prompts[0], *prompts], desc=description, unit="text")):
         _synchronise(model)
         if index == 1:
             before = meter()

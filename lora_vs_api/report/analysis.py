@@ -27,10 +27,10 @@ from lora_vs_api.stats.bootstrap import (
     two_level_bootstrap,
 )
 from lora_vs_api.stats.comparisons import (
-    emails_needed,
     holm,
     mcnemar_exact,
     smallest_detectable_difference,
+    texts_needed,
 )
 from lora_vs_api.stats.variance import random_effects_interval, variance_shares
 from lora_vs_api.task.diagnosis import (
@@ -42,7 +42,7 @@ from lora_vs_api.task.diagnosis import (
 from lora_vs_api.task.schema import Field
 from lora_vs_api.task.scoring import score_output
 
-# differences in mean field F1 for which the report says how many emails would show them
+# differences in mean field F1 for which the report says how many texts would show them
 WANTED = (0.01, 0.02, 0.05)
 
 
@@ -76,7 +76,7 @@ def condition_row(
         "latency": {
             "p50": _quantile(latencies, 0.5),
             "p95": _quantile(latencies, 0.95),
-            "emails": len(latencies),
+            "texts": len(latencies),
             "how": _how_timed(passes[0].timings),
         },
         "cost_per_1k": dict(cost),
@@ -88,7 +88,7 @@ def noise_floor(
 ) -> dict[str, Any] | None:
     """How far the answers to one question differ when it is asked again; None if none was.
 
-    ``sd`` is the standard deviation, over askings, of the mean field F1 of the repeated emails:
+    ``sd`` is the standard deviation, over askings, of the mean field F1 of the repeated texts:
     a difference between conditions below it is not told from the provider's own noise.
     """
     folder = Path(root, "predictions", name)
@@ -107,7 +107,7 @@ def noise_floor(
     )
     means = scores.mean(axis=0)
     return {
-        "emails": len(askings),
+        "texts": len(askings),
         "askings": scores.shape[1],
         "same_text": round(float(np.mean([len(set(t)) == 1 for t in askings.values()])), 4),
         "same_score": round(float((np.ptp(scores, axis=1) == 0).mean()), 4),
@@ -203,16 +203,16 @@ def lora_statistics(
         ],
         "intervals": [
             {
-                "name": "emails as clusters (used here)",
+                "name": "texts as clusters (used here)",
                 **_interval(cluster_bootstrap(scores, **drawn)),
             },
             {
-                "name": "emails as clusters, BCa",
+                "name": "texts as clusters, BCa",
                 **_interval(bca_interval(scores.mean(axis=0), **drawn)),
             },
-            {"name": "emails and seeds", **_interval(two_level_bootstrap(scores, **drawn))},
+            {"name": "texts and seeds", **_interval(two_level_bootstrap(scores, **drawn))},
             {
-                "name": "emails and seeds, for another training",
+                "name": "texts and seeds, for another training",
                 **_interval(random_effects_interval(scores, confidence)),
             },
             {
@@ -239,7 +239,7 @@ def compare(
     lora_f1 = np.stack([p.field_f1 for p in lora])
     mean_f1 = lora_f1.mean(axis=0)
     mean_fields = np.mean([p.fields for p in lora], axis=0)
-    # an email counts as all-correct when more than half of the seeds get it all right
+    # a text counts as all-correct when more than half of the seeds get it all right
     majority = np.mean([p.strict for p in lora], axis=0) > 0.5
     rows = []
     for name, (label, scored) in baselines.items():
@@ -281,8 +281,8 @@ def compare(
                     "p_value": rounded(p_strict),
                 },
                 "smallest_detectable": round(float(detectable), 6),
-                "emails_needed": {
-                    f"{wanted:g}": emails_needed(wanted, float(differences.std(ddof=1)))
+                "texts_needed": {
+                    f"{wanted:g}": texts_needed(wanted, float(differences.std(ddof=1)))
                     for wanted in WANTED
                 },
                 "per_field": _per_field(
@@ -304,7 +304,7 @@ def _per_field(
     seed: int,
     confidence: float,
 ) -> dict[str, dict[str, float]]:
-    """Paired difference of every field with its own interval; both are (n_emails, n_fields)."""
+    """Paired difference of every field with its own interval; both are (n_texts, n_fields)."""
     found = {}
     for column, name in enumerate(names):
         result = paired_bootstrap(lora[:, column], baseline[:, column], resamples, seed, confidence)
@@ -368,7 +368,7 @@ def verdict(
 def examples(
     rows: Sequence[dict[str, Any]], lora: Scored, baseline: Scored, most: int = 2
 ) -> dict[str, list[dict[str, Any]]]:
-    """Emails on which the tuned model gains most over the baseline, and loses most."""
+    """Texts on which the tuned model gains most over the baseline, and loses most."""
     gain = lora.field_f1 - baseline.field_f1
     order = np.argsort(-gain, kind="stable")
 

@@ -74,10 +74,10 @@ def training_time(
 
 
 def local_cost(passes: Sequence[Scored], economics: Economics) -> dict[str, Any]:
-    """Cost per 1,000 emails on one's own or a rented machine, one at a time and in batches."""
+    """Cost per 1,000 texts on one's own or a rented machine, one at a time and in batches."""
     one = np.concatenate([p.timings["latency_seconds"] for p in passes])
     wall = sum(p.timings["wall_seconds"] for p in passes)
-    rates = [p.timings["throughput_emails_per_second"] for p in passes]
+    rates = [p.timings["throughput_texts_per_second"] for p in passes]
     each, batched = float(one.mean()), 1 / float(np.mean(rates))
     rent = economics.rented_usd_per_hour
     watts, how = _power(passes, "latency_joules", float(one.sum()), economics)
@@ -109,7 +109,7 @@ def api_price(priced_as: str, prices: Prices) -> ApiPrice:
 
 
 def api_cost(scored: Scored, priced_as: str, prices: Prices) -> dict[str, Any]:
-    """Token price per 1,000 emails as they were asked, and through the provider's Batch API."""
+    """Token price per 1,000 texts as they were asked, and through the provider's Batch API."""
     price = api_price(priced_as, prices)
     batch = scored.timings.get("mode") == "batch"
     cached = scored.cached_tokens
@@ -154,7 +154,7 @@ def economics_of(
     local, labels = costs["lora"], {row["name"]: row["label"] for row in conditions}
     training = _training(trained, economics)
     seconds = np.mean([p.timings["latency_seconds"] for p in lora], axis=0)
-    # an email under several seeds is one measurement, as everywhere
+    # a text under several seeds is one measurement, as everywhere
     local_requests = local["usd"] / 1000 * seconds / seconds.mean()
     rows = []
     for name, (scored, price) in api.items():

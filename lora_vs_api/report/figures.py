@@ -113,8 +113,8 @@ def headline(analysis: Mapping[str, Any], look: Mapping[str, Look]) -> Figure:
     statistics = analysis["statistics"]
     titles(
         ax,
-        f"Field F1 on {count(analysis['emails'], 'test email')}",
-        f"Lines: {statistics['confidence']:.0%} bootstrap intervals over emails, "
+        f"Field F1 on {count(analysis['texts'], 'test text')}",
+        f"Lines: {statistics['confidence']:.0%} bootstrap intervals over texts, "
         f"{statistics['resamples']:,} resamples; "
         + seeds_note(analysis)
         + ". Solid bar: fine-tuned; hatched: not fine-tuned.",
@@ -153,13 +153,13 @@ def per_field(analysis: Mapping[str, Any], color: str) -> Figure:
     titles(
         ax,
         "Score per field of the record",
-        f"Means over {count(analysis['emails'], 'test email')}; {seeds_note(analysis)}.",
+        f"Means over {count(analysis['texts'], 'test text')}; {seeds_note(analysis)}.",
     )
     return figure
 
 
 def paired_differences(analysis: Mapping[str, Any], look: Mapping[str, Look]) -> Figure:
-    """LoRA minus each baseline on the same emails, with intervals."""
+    """LoRA minus each baseline on the same texts, with intervals."""
     rows = list(reversed(analysis["comparisons"]))
     figure, ax = new_figure(1.7 + 0.62 * len(rows))
     ax.axvline(0, color=INK, linewidth=1)
@@ -192,9 +192,9 @@ def paired_differences(analysis: Mapping[str, Any], look: Mapping[str, Look]) ->
     statistics = analysis["statistics"]
     titles(
         ax,
-        "Fine-tuned minus each baseline, on the same emails",
+        "Fine-tuned minus each baseline, on the same texts",
         f"{statistics['confidence']:.0%} paired bootstrap intervals over "
-        f"{count(analysis['emails'], 'email')}, {statistics['resamples']:,} resamples; "
+        f"{count(analysis['texts'], 'text')}, {statistics['resamples']:,} resamples; "
         f"{seeds_note(analysis)}.",
     )
     return figure
@@ -219,7 +219,7 @@ def latency_ecdf(
             linestyle=style.dash,
             linewidth=2,
             label=f"{wrap(row['label'], 46)}\np50 {latency['p50']:.2f} s, p95 {latency['p95']:.2f} s, "
-            f"{count(latency['emails'], 'request')}",
+            f"{count(latency['texts'], 'request')}",
         )
         for key, share in (("p50", 0.5), ("p95", 0.95)):
             ax.plot(latency[key], share, style.marker, color=style.color, mec=INK, ms=8, zorder=5)

@@ -28,6 +28,7 @@ class Published:
     max_new_tokens: int
     adapter_sha256: str
     commit: str | None
+    synthetic: bool
 
 
 def model_card(analysis: Mapping[str, Any], what: Published) -> str:
@@ -36,10 +37,16 @@ def model_card(analysis: Mapping[str, Any], what: Published) -> str:
 
     lora = next(row for row in analysis["conditions"] if row["kind"] == "lora")
     own = next(row for row in analysis["lora"]["per_seed"] if row["seed"] == what.seed)
+    origin = (
+        "The texts are synthetic and come from one generator, train and test alike; real ones were\n"
+        "  not tried."
+        if what.synthetic
+        else "Trained and tested on texts of one source; others were not tried."
+    )
     task = {
         "task_type": "text-generation",
-        "dataset_type": "synthetic",
-        "dataset_name": f"{analysis['task']} ({analysis['emails']} test emails)",
+        "dataset_type": "synthetic" if what.synthetic else "private",
+        "dataset_name": f"{analysis['task']} ({analysis['texts']} test texts)",
     }
     metadata = ModelCardData(
         base_model=what.base_model,
@@ -93,7 +100,7 @@ A LoRA adapter for {analysis["model"]} that turns a text into a JSON record:
 
 {table(columns, rows, "lrrrr")}
 
-{analysis["emails"]} test emails; intervals: {f1["method"]}, {f1["resamples"]:,} resamples, seed
+{analysis["texts"]} test texts; intervals: {f1["method"]}, {f1["resamples"]:,} resamples, seed
 {f1["seed"]}.{standing_in}
 
 By field (mean of the seeds): {", ".join(f"{name} {value:.3f}" for name, value in fields)}.
@@ -108,7 +115,7 @@ folder = "."  # this folder, or its Hub id
 model = AutoPeftModelForCausalLM.from_pretrained(folder)
 tokenizer = AutoTokenizer.from_pretrained(model.peft_config["default"].base_model_name_or_path)
 instruction = {what.instruction!r}
-chat = [{{"role": "system", "content": instruction}}, {{"role": "user", "content": "the email"}}]
+chat = [{{"role": "system", "content": instruction}}, {{"role": "user", "content": "the text"}}]
 inputs = tokenizer.apply_chat_template(
     chat, add_generation_prompt=True, return_tensors="pt", return_dict=True
 )
@@ -119,9 +126,8 @@ print(tokenizer.decode(output[0, inputs["input_ids"].shape[1]:], skip_special_to
 ## Limits
 
 - Trained on {what.weights}. On other weights of that name its scores may differ.
-- The emails are synthetic and come from one generator, train and test alike; real ones were not
-  tried.
-- {own["strict"]:.1%} of the test emails came out right in every field: check its records before
+- {origin}
+- {own["strict"]:.1%} of the test texts came out right in every field: check its records before
   anything acts on them.
 
 ## How it was made

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def cost_accuracy(analysis: Mapping[str, Any], look: Mapping[str, Look]) -> Figure:
-    """What 1,000 emails cost against how well they are read."""
+    """What 1,000 texts cost against how well they are read."""
     rows = analysis["conditions"]
     figure, ax = new_figure(4.6 + 0.16 * len(rows))
     costs = []
@@ -73,7 +73,7 @@ def cost_accuracy(analysis: Mapping[str, Any], look: Mapping[str, Look]) -> Figu
     # below 0, so that the marker of a condition at 0 is whole
     ax.set_ylim(-0.06 * (highest + 0.1), highest + 0.1)
     ax.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
-    ax.set_xlabel("cost of 1,000 emails (USD, lower is better)")
+    ax.set_xlabel("cost of 1,000 texts (USD, lower is better)")
     ax.set_ylabel("mean field F1 (0 to 1, higher is better)")
     legend(figure, ax)
     prices = analysis["economics"]["prices"]
@@ -82,7 +82,7 @@ def cost_accuracy(analysis: Mapping[str, Any], look: Mapping[str, Look]) -> Figu
         ax,
         "Cost against accuracy",
         f"Vertical lines: {analysis['statistics']['confidence']:.0%} intervals. Local: electricity "
-        f"at configured watts, one email at a time{' (filled) or in batches (hollow)' * hollow}. "
+        f"at configured watts, one text at a time{' (filled) or in batches (hollow)' * hollow}. "
         f"API: tokens at the prices of {prices['as_of']} ({prices['source']}).",
     )
     return figure

@@ -1,9 +1,9 @@
 "use strict";
 // The report is whole without this script: it sorts tables, shows the answers and varies the
-// break-even. Emails and answers are untrusted, so text only ever goes in as text, and nothing
+// break-even. Examples and answers are untrusted, so text only ever goes in as text, and nothing
 // is loaded or sent.
 (() => {
-  const EMAILS_A_PAGE = 20;
+  const TEXTS_A_PAGE = 20;
   const SLIDER_STEPS = 100;
 
   const byId = (id) => document.getElementById(id);
@@ -240,20 +240,20 @@
     ["all correct", (answer) => answer.wrong.length === 0],
   ];
 
-  /** Emails that have an answer to show, each with those answers. */
-  function matching(emails, filter) {
+  /** Examples that have an answer to show, each with those answers. */
+  function matching(examples, filter) {
     const wanted = filter.words.trim().toLowerCase();
-    return emails
-      .filter((email) => email.text.toLowerCase().includes(wanted))
-      .map((email) => ({ email, answers: email.answers.filter(filter.accepts) }))
+    return examples
+      .filter((example) => example.text.toLowerCase().includes(wanted))
+      .map((example) => ({ example, answers: example.answers.filter(filter.accepts) }))
       .filter(({ answers }) => answers.length > 0);
   }
 
-  function differences(email, answer) {
+  function differences(example, answer) {
     const row = (name) =>
       element("tr", {},
         element("th", { scope: "row" }, element("code", {}, name)),
-        element("td", {}, email.expected[name] ?? "–"),
+        element("td", {}, example.expected[name] ?? "–"),
         element("td", {}, answer.found[name] ?? "–"));
     const head = ["field", "expected", "found"].map((name) => element("th", { scope: "col" }, name));
     return element("div", { class: "table" },
@@ -262,7 +262,7 @@
         element("tbody", {}, ...answer.wrong.map(row))));
   }
 
-  function answerBlock(email, answer, label) {
+  function answerBlock(example, answer, label) {
     const facts = [
       `field F1 ${answer.f1}`,
       ...(answer.wrong.length === 0 ? ["all correct"] : []),
@@ -273,19 +273,19 @@
       element("h4", {}, label, element("small", {}, facts.join(" · "))),
       element("pre", {}, answer.output));
     // without a record to compare, the table would repeat the expected one with nothing beside it
-    if (answer.valid && answer.wrong.length > 0) block.append(differences(email, answer));
+    if (answer.valid && answer.wrong.length > 0) block.append(differences(example, answer));
     return block;
   }
 
-  function emailBlock({ email, answers }, labels) {
-    const expected = Object.entries(email.expected).map(([name, value]) => `${name}: ${value}`);
-    return element("article", { class: "email" },
-      element("h3", {}, email.id),
-      element("blockquote", { class: "text" }, email.text),
+  function exampleBlock({ example, answers }, labels) {
+    const expected = Object.entries(example.expected).map(([name, value]) => `${name}: ${value}`);
+    return element("article", { class: "example" },
+      element("h3", {}, example.id),
+      element("blockquote", { class: "text" }, example.text),
       element("details", {},
         element("summary", {}, "expected record"),
         element("pre", {}, expected.join("\n"))),
-      ...answers.map((answer) => answerBlock(email, answer, labels[answer.condition])));
+      ...answers.map((answer) => answerBlock(example, answer, labels[answer.condition])));
   }
 
   function fillSelect(select, first, names) {
@@ -294,13 +294,13 @@
     options.forEach((name, index) => select.append(element("option", { value: index }, name)));
   }
 
-  function startAnswers({ fields, conditions, emails }) {
+  function startAnswers({ fields, conditions, examples }) {
     const [condition, kind, wrong, search] =
       ["condition", "kind", "wrong-field", "words"].map(byId);
     fillSelect(condition, "all", conditions);
     fillSelect(kind, null, KINDS.map(([name]) => name));
     fillSelect(wrong, "any", fields);
-    const total = emails.reduce((sum, email) => sum + email.answers.length, 0);
+    const total = examples.reduce((sum, example) => sum + example.answers.length, 0);
     let page = 0;
 
     function accepts(answer) {
@@ -312,16 +312,16 @@
       );
     }
     function show() {
-      const found = matching(emails, { words: search.value, accepts });
-      const pages = Math.max(1, Math.ceil(found.length / EMAILS_A_PAGE));
+      const found = matching(examples, { words: search.value, accepts });
+      const pages = Math.max(1, Math.ceil(found.length / TEXTS_A_PAGE));
       page = Math.min(page, pages - 1);
-      const shown = found.slice(page * EMAILS_A_PAGE, (page + 1) * EMAILS_A_PAGE);
+      const shown = found.slice(page * TEXTS_A_PAGE, (page + 1) * TEXTS_A_PAGE);
       const count = found.reduce((sum, { answers }) => sum + answers.length, 0);
       const of = (number) => number.toLocaleString("en-US");
       byId("count").textContent =
         `${of(count)} of ${of(total)} answers, ` +
-        `to ${of(found.length)} email${found.length === 1 ? "" : "s"}`;
-      byId("list").replaceChildren(...shown.map((entry) => emailBlock(entry, conditions)));
+        `to ${of(found.length)} text${found.length === 1 ? "" : "s"}`;
+      byId("list").replaceChildren(...shown.map((entry) => exampleBlock(entry, conditions)));
       byId("page").textContent = `page ${page + 1} of ${pages}`;
       byId("previous").disabled = page === 0;
       byId("next").disabled = page === pages - 1;

@@ -15,30 +15,30 @@ VOLUME_PER_DAY = 1000
 def page_data(
     analysis: Mapping[str, Any],
     answers: Sequence[Mapping[str, Any]],
-    emails: Sequence[Mapping[str, Any]],
+    examples: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
     """The page's data, ready for JSON.
 
     Args:
         analysis: metrics/analysis.json.
         answers: rows of metrics/answers.jsonl.
-        emails: rows of a split; those that no answer belongs to are left out.
+        examples: rows of a split; those that no answer belongs to are left out.
 
     Raises:
-        ValueError: an answer belongs to none of the emails.
+        ValueError: an answer belongs to none of the examples.
     """
     names = list(dict.fromkeys(row["condition"] for row in answers))
     labels = _labels(analysis)
-    known = {email["id"]: email for email in emails}
+    known = {example["id"]: example for example in examples}
     given: dict[str, list[dict[str, Any]]] = {}
     for row in answers:
         if row["id"] not in known:
-            raise ValueError(f"an answer belongs to {row['id']}, which is none of the emails")
+            raise ValueError(f"an answer belongs to {row['id']}, which is none of the texts")
         given.setdefault(row["id"], []).append(_answer(row, names))
     return {
         "fields": list(analysis["fields"]),
         "conditions": [labels.get(name, name) for name in names],
-        "emails": [
+        "examples": [
             {
                 "id": key,
                 "text": known[key]["text"],

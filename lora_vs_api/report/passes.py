@@ -17,7 +17,7 @@ from lora_vs_api.task.scoring import parse_record, score_output
 
 @dataclass(frozen=True)
 class Scored:
-    """One pass over the test slice. Arrays run over its n emails; ``fields`` is (n, fields)."""
+    """One pass over the test slice. Arrays run over its n texts; ``fields`` is (n, fields)."""
 
     outputs: tuple[str, ...]
     fields: np.ndarray
@@ -58,7 +58,7 @@ def read_condition(
     """Read and score what one condition answered to the test ``rows``.
 
     Raises:
-        UserError: the answers are not those of exactly these emails, in this order.
+        UserError: the answers are not those of exactly these texts, in this order.
     """
     folder = Path(root, "predictions", name)
     predictions, usage = (
@@ -69,7 +69,7 @@ def read_condition(
     for file, lines in (("predictions", predictions), ("usage", usage)):
         if [line["id"] for line in lines] != ids:
             raise UserError(
-                f"{folder}/{file}.jsonl: not one line for each of the {len(ids)} test emails in "
+                f"{folder}/{file}.jsonl: not one line for each of the {len(ids)} test texts in "
                 "their order; run `dvc repro` to make it again"
             )
     scores = [

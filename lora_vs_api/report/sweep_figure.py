@@ -72,13 +72,13 @@ def sweep(
     scores = [trial["field_f1"] for trial in (*rank_trials, *lr_trials)]
     span = max(max(scores) - min(scores), 0.05)
     left.set_ylim(max(0, min(scores) - 0.4 * span), min(1.05, max(scores) + 0.4 * span))
-    left.set_ylabel("mean field F1 on validation emails")
-    emails = " / ".join(str(n) for n in sorted({t["emails"] for t in (*rank_trials, *lr_trials)}))
+    left.set_ylabel("mean field F1 on validation texts")
+    texts = " / ".join(str(n) for n in sorted({t["texts"] for t in (*rank_trials, *lr_trials)}))
     seeds = sorted({t["seed"] for t in (*rank_trials, *lr_trials)})
     titles(
         left,
         "The sweep: validation F1 by rank and by learning rate",
-        f"One training each (seed {', '.join(map(str, seeds))}), {emails} validation emails; no "
+        f"One training each (seed {', '.join(map(str, seeds))}), {texts} validation texts; no "
         "intervals, and the axis does not start at 0. Star: best of its panel.",
     )
     return figure

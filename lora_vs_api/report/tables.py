@@ -17,7 +17,7 @@ from lora_vs_api.task.scoring import parse_record
 def answer_table(
     rows: Sequence[dict[str, Any]], passes: Mapping[str, Scored], field_names: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Every answer of every pass with its score and how it differs from the gold, email by email."""
+    """Every answer of every pass with its score and how it differs from the gold, text by text."""
     return [
         {
             "id": row["id"],

@@ -1,8 +1,8 @@
 """Bootstrap intervals for mean scores and for their paired differences.
 
-Scores are arrays of shape ``(n_emails,)`` for one pass over the emails, or
-``(n_seeds, n_emails)`` for several trained seeds on the same emails. The unit of inference is
-the email: the same email under three seeds is one draw from the population of emails, not
+Scores are arrays of shape ``(n_texts,)`` for one pass over the texts, or
+``(n_seeds, n_texts)`` for several trained seeds on the same texts. The unit of inference is
+the text: the same text under three seeds is one draw from the population of texts, not
 three. :func:`published_interval` alone counts otherwise, to stand beside the others.
 
 Resamples are drawn in one vectorised step per chunk; the chunk size bounds memory and does not
@@ -45,17 +45,17 @@ class Interval:
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """LoRA minus a baseline over the same emails.
+    """LoRA minus a baseline over the same texts.
 
     ``difference`` and ``interval`` are in the unit of the scores and positive when LoRA is
-    better; ``wins``, ``ties`` and ``losses`` count emails from LoRA's side and sum to
-    ``n_emails``.
+    better; ``wins``, ``ties`` and ``losses`` count texts from LoRA's side and sum to
+    ``n_texts``.
     """
 
     difference: float
     interval: Interval
     p_value: float
-    n_emails: int
+    n_texts: int
     wins: int
     ties: int
     losses: int
@@ -126,16 +126,16 @@ def bca_interval(
 def cluster_bootstrap(
     scores: ArrayLike, resamples: int = 10_000, seed: int = 0, confidence: float = 0.95
 ) -> Interval:
-    """Percentile interval of the mean over these seeds, for emails drawn anew.
+    """Percentile interval of the mean over these seeds, for texts drawn anew.
 
-    Emails are resampled and all the seeds of an email move together. As every email has every
-    seed, this is the bootstrap of the emails' means over seeds. It answers for the adapters
+    Texts are resampled and all the seeds of a text move together. As every text has every
+    seed, this is the bootstrap of the texts' means over seeds. It answers for the adapters
     at hand; for adapters trained anew see :func:`two_level_bootstrap`. Cameron, Gelbach and
     Miller, Bootstrap-Based Improvements for Inference with Clustered Errors (2008), call it
     the pairs cluster bootstrap.
 
     Args:
-        scores: shape (n_seeds, n_emails).
+        scores: shape (n_seeds, n_texts).
 
     Raises:
         ValueError: as :func:`bootstrap_mean`; scores not two-dimensional.
@@ -145,7 +145,7 @@ def cluster_bootstrap(
         resamples,
         seed,
         confidence,
-        "percentile bootstrap over emails",
+        "percentile bootstrap over texts",
     )
 
 
@@ -154,13 +154,13 @@ def published_interval(
 ) -> Interval:
     """The interval as the published experiment describes it, for comparison only.
 
-    It counts n = seeds × emails rows and resamples them as if independent ("n=300 after
-    multiplying by 3 seeds"). Rows of one email are alike, so it is too narrow: by up to
+    It counts n = seeds × texts rows and resamples them as if independent ("n=300 after
+    multiplying by 3 seeds"). Rows of one text are alike, so it is too narrow: by up to
     the square root of the number of seeds, which it reaches when the seeds agree. A single
     API pass "counted as n=300" is ``np.tile(scores, (3, 1))`` here.
 
     Args:
-        scores: shape (n_seeds, n_emails).
+        scores: shape (n_seeds, n_texts).
 
     Raises:
         ValueError: as :func:`bootstrap_mean`; scores not two-dimensional.
@@ -170,16 +170,16 @@ def published_interval(
         resamples,
         seed,
         confidence,
-        "published protocol: seed×email rows resampled as independent",
+        "published protocol: seed×text rows resampled as independent",
     )
 
 
 def two_level_bootstrap(
     scores: ArrayLike, resamples: int = 10_000, seed: int = 0, confidence: float = 0.95
 ) -> Interval:
-    """Percentile interval of the mean for seeds and emails both drawn anew.
+    """Percentile interval of the mean for seeds and texts both drawn anew.
 
-    Seeds and emails are resampled independently and crossed: the pigeonhole bootstrap of Owen,
+    Seeds and texts are resampled independently and crossed: the pigeonhole bootstrap of Owen,
     The pigeonhole bootstrap, Annals of Applied Statistics 1(2) (2007). No bootstrap is exact
     for crossed factors (McCullagh, Resampling and exchangeable arrays, Bernoulli 6(2) (2000)):
     the interaction counts about three times, which widens the interval, and a factor with k
@@ -187,25 +187,25 @@ def two_level_bootstrap(
     the variance between seeds is missing. One seed gives :func:`cluster_bootstrap`'s interval.
     :func:`lora_vs_api.stats.variance.random_effects_interval` has neither fault.
 
-    For a paired difference pass ``lora_scores - baseline`` (a baseline of shape (n_emails,)
+    For a paired difference pass ``lora_scores - baseline`` (a baseline of shape (n_texts,)
     is subtracted from each seed).
 
     Args:
-        scores: shape (n_seeds, n_emails).
+        scores: shape (n_seeds, n_texts).
 
     Raises:
         ValueError: as :func:`bootstrap_mean`; scores not two-dimensional.
     """
     table = finite_array(scores, "scores", 2)
-    n_seeds, n_emails = table.shape
-    emails = np.random.default_rng(seed)
-    # a stream of its own, so that the emails drawn do not depend on the number of seeds
+    n_seeds, n_texts = table.shape
+    texts = np.random.default_rng(seed)
+    # a stream of its own, so that the texts drawn do not depend on the number of seeds
     seeds = np.random.default_rng([seed, 1])
     means = np.concatenate(
         [
             table[
                 seeds.integers(n_seeds, size=(size, n_seeds, 1)),
-                emails.integers(n_emails, size=(size, 1, n_emails)),
+                texts.integers(n_texts, size=(size, 1, n_texts)),
             ].mean(axis=(1, 2))
             for size in _chunks(resamples, table.size)
         ]
@@ -216,7 +216,7 @@ def two_level_bootstrap(
         resamples,
         seed,
         confidence,
-        "percentile bootstrap over seeds and emails",
+        "percentile bootstrap over seeds and texts",
     )
 
 
@@ -227,7 +227,7 @@ def paired_bootstrap(
     seed: int = 0,
     confidence: float = 0.95,
 ) -> PairedDifference:
-    """Paired bootstrap of LoRA minus baseline over the same emails.
+    """Paired bootstrap of LoRA minus baseline over the same texts.
 
     The p-value is two-sided, (k+1)/(n+1) with k the number of the n resampled differences that
     lie at least as far from the observed difference as that lies from zero: the bootstrap
@@ -236,15 +236,15 @@ def paired_bootstrap(
     value is 1/(n+1).
 
     Args:
-        lora: shape (n_emails,), the mean over the seeds.
-        baseline: shape (n_emails,), the same emails in the same order.
+        lora: shape (n_texts,), the mean over the seeds.
+        baseline: shape (n_texts,), the same texts in the same order.
 
     Raises:
         ValueError: as :func:`bootstrap_mean`; the two differ in length.
     """
     lora, baseline = finite_array(lora, "lora", 1), finite_array(baseline, "baseline", 1)
     if lora.shape != baseline.shape:
-        raise ValueError(f"expected one score per email, found {lora.size} and {baseline.size}")
+        raise ValueError(f"expected one score per text, found {lora.size} and {baseline.size}")
     differences = lora - baseline
     difference = float(differences.mean())
     means = resampled_means(differences, resamples, seed)
@@ -257,7 +257,7 @@ def paired_bootstrap(
             difference, means, resamples, seed, confidence, "paired percentile bootstrap"
         ),
         p_value=(as_far + 1) / (resamples + 1),
-        n_emails=differences.size,
+        n_texts=differences.size,
         wins=wins,
         ties=differences.size - wins - losses,
         losses=losses,

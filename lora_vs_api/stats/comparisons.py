@@ -14,7 +14,7 @@ from scipy.special import bdtr, ndtri
 
 
 class McNemar(NamedTuple):
-    """Emails that only one of two conditions gets right, and the two-sided exact p-value."""
+    """Texts that only one of two conditions gets right, and the two-sided exact p-value."""
 
     only_a: int
     only_b: int
@@ -48,16 +48,16 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
 
 
 def mcnemar_exact(a: ArrayLike, b: ArrayLike) -> McNemar:
-    """McNemar's exact test that two conditions get equally many of the same emails right.
+    """McNemar's exact test that two conditions get equally many of the same texts right.
 
-    Only emails that one gets right and the other wrong tell them apart; under the null each is
-    a fair coin (McNemar 1947; the exact binomial form). Without any such email p is 1. A
-    condition with several seeds has to be brought to one verdict per email first, for example
+    Only texts that one gets right and the other wrong tell them apart; under the null each is
+    a fair coin (McNemar 1947; the exact binomial form). Without any such text p is 1. A
+    condition with several seeds has to be brought to one verdict per text first, for example
     by majority.
 
     Args:
-        a: shape (n_emails,), true where the first condition is right.
-        b: shape (n_emails,), the same emails in the same order.
+        a: shape (n_texts,), true where the first condition is right.
+        b: shape (n_texts,), the same texts in the same order.
 
     Raises:
         ValueError: the two are not boolean or differ in shape.
@@ -76,13 +76,13 @@ def mcnemar_exact(a: ArrayLike, b: ArrayLike) -> McNemar:
 def smallest_detectable_difference(
     paired_differences: ArrayLike, power: float = 0.8, alpha: float = 0.05
 ) -> float:
-    """The true mean difference that this many emails would show as significant.
+    """The true mean difference that this many texts would show as significant.
 
     Two-sided test of a mean of paired differences in the normal approximation:
     (z(1−α/2) + z(power)) · sd / √n, the far tail left out.
 
     Args:
-        paired_differences: shape (n_emails,), LoRA minus baseline per email.
+        paired_differences: shape (n_texts,), LoRA minus baseline per text.
         power: chance of seeing such a difference, above alpha and below 1.
         alpha: level of the test.
 
@@ -101,19 +101,19 @@ def smallest_detectable_difference(
     return _standard_errors_apart(power, alpha) * sd / math.sqrt(differences.size)
 
 
-def emails_needed(
+def texts_needed(
     difference: float, sd: float, power: float = 0.8, alpha: float = 0.05
 ) -> int | None:
-    """Emails with which a true mean difference shows as significant; the inverse of the above.
+    """Texts with which a true mean difference shows as significant; the inverse of the above.
 
     Args:
         difference: true mean difference, of either sign.
-        sd: standard deviation of the per-email differences, in the same unit.
+        sd: standard deviation of the per-text differences, in the same unit.
         power: chance of seeing it, above alpha and below 1.
         alpha: level of the test.
 
     Returns:
-        A number of emails ≥ 2, or None for a difference of 0, which no number shows.
+        A number of texts ≥ 2, or None for a difference of 0, which no number shows.
 
     Raises:
         ValueError: difference or sd not finite, or sd negative; alpha or power out of range.
@@ -123,13 +123,13 @@ def emails_needed(
     factor = _standard_errors_apart(power, alpha)
     if difference == 0:
         return None
-    emails = (factor * sd / difference) ** 2
-    # so that the smallest detectable difference of n emails needs n, not n + 1 by rounding
-    return max(2, math.ceil(emails * (1 - 1e-12)))
+    texts = (factor * sd / difference) ** 2
+    # so that the smallest detectable difference of n texts needs n, not n + 1 by rounding
+    return max(2, math.ceil(texts * (1 - 1e-12)))
 
 
 def unseen_share(n: int, confidence: float = 0.95) -> float:
-    """Upper bound of the share of emails that differ, when none of ``n`` did; 0..1.
+    """Upper bound of the share of texts that differ, when none of ``n`` did; 0..1.
 
     The exact one-sided binomial bound, about 3/n at 95 % (Hanley and Lippman-Hand, If Nothing
     Goes Wrong, Is Everything All Right? (1983)).

@@ -207,7 +207,7 @@ def break_even_interval(
     """Percentile bootstrap of the break-even volume over measured requests.
 
     The requests to the tuned model and those to the API are resampled independently: other
-    emails would have had other lengths. What is configured (prices, watts, engineer time) does
+    texts would have had other lengths. What is configured (prices, watts, engineer time) does
     not vary here; :func:`sensitivity` shows what it does.
 
     Args:

@@ -40,7 +40,7 @@ def contamination_metrics(
     chance = 1 / len(field.values)
     return {
         "field": field.name,
-        "emails": len(gold),
+        "texts": len(gold),
         "accuracy": round(accuracy, 4),
         "chance": round(chance, 4),
         "above_chance": round(accuracy - chance, 4),

@@ -341,7 +341,7 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Counts that describe a generated corpus.
 
     Returns:
-        ``emails``, ``categories`` and ``sentiments`` (counts by name, in the templates' order),
+        ``texts``, ``categories`` and ``sentiments`` (counts by name, in the templates' order),
         ``near_duplicates`` (see `near_duplicates`) and ``words_mean`` (whitespace-separated words
         per email, subject and signature included, to one decimal), and ``conventions``, what no
         reader of one email could know.
@@ -350,7 +350,7 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     categories = Counter(row["record"]["issue_category"] for row in rows)
     sentiments = Counter(row["record"]["sentiment"] for row in rows)
     return {
-        "emails": len(rows),
+        "texts": len(rows),
         "categories": {name: categories[name] for name in load_templates().categories},
         "sentiments": {name: sentiments[name] for name in SENTIMENTS},
         "near_duplicates": near_duplicates(texts),

@@ -92,7 +92,7 @@ def _parse(cells: list[str], where: str) -> Verdict:
         raise UserError(f"{where}: expected {len(COLUMNS)} columns, found {len(cells)}")
     row = dict(zip(COLUMNS, cells, strict=True))
     if not row["id"]:
-        raise UserError(f"{where}: id: expected the email's id, found nothing")
+        raise UserError(f"{where}: id: expected the text's id, found nothing")
     if not _SHA256.fullmatch(row["text_sha256"]):
         raise UserError(f"{where}: text_sha256: expected 64 hexadecimal digits")
     if row["verdict"] not in VERDICTS:

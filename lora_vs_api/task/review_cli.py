@@ -30,10 +30,10 @@ from lora_vs_api.task.schema import Field, fields_from_config, violations
 
 QUESTION = "[a]ccept  [r]eject  [f]ix  [s]kip  [q]uit > "
 DESCRIPTION = """\
-Shows each email of the review sample that has no verdict yet, with its record, and asks:
+Shows each text of the review sample that has no verdict yet, with its record, and asks:
 
-  a  accept   the record is what the email says
-  r  reject   the email or its record is unusable; asks why
+  a  accept   the record is what the text says
+  r  reject   the text or its record is unusable; asks why
   f  fix      asks for corrections such as urgency=4 or mentioned_products=Nimbo Notes, Lumora Lamp
   s  skip     leave this one for later
   q  quit     stop; run the command again to go on where you stopped
@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--sample",
         default="data/review/sample.jsonl",
-        help="emails to review, made by `dvc repro review` (default: %(default)s)",
+        help="texts to review, made by `dvc repro review` (default: %(default)s)",
     )
     parser.add_argument(
         "--verdicts",
@@ -92,7 +92,7 @@ def _review(options: argparse.Namespace) -> None:
     fields = _read_fields(options.params)
     sample = read_jsonl(options.sample)
     reviewed = current_verdicts(sample, read_verdicts(options.verdicts))
-    print(f"{len(sample)} emails, {len(reviewed)} of them reviewed. Reviewer: {reviewer}")
+    print(f"{len(sample)} texts, {len(reviewed)} of them reviewed. Reviewer: {reviewer}")
     try:
         for place, row in enumerate(sample, start=1):
             if row["id"] in reviewed:

@@ -268,12 +268,26 @@ def value_of(cell: Any, field: Field) -> Any:
     return json.loads(cell)
 
 
-def describe(rows: Sequence[Mapping[str, Any]], path: str) -> dict[str, Any]:
-    """Counts that describe a corpus from a file: ``rows`` and mean words of a text."""
+def describe(
+    rows: Sequence[Mapping[str, Any]], path: str, fields: Sequence[Field]
+) -> dict[str, Any]:
+    """Counts that describe a corpus from a file: ``texts``, mean words, labels by enum field."""
     words = sum(len(row["text"].split()) for row in rows)
+    labels = {
+        field.name: {
+            value: sum(row["record"][field.name] == value for row in rows)
+            for value in (*field.values, *((None,) if field.optional else ()))
+        }
+        for field in fields
+        if field.type == "enum"
+    }
     return {
         "source": "file",
         "path": path,
-        "rows": len(rows),
+        "texts": len(rows),
         "words_mean": round(words / len(rows), 1),
+        "labels": {
+            name: {"null" if value is None else value: n for value, n in counts.items()}
+            for name, counts in labels.items()
+        },
     }

@@ -52,11 +52,11 @@ def _accuracy(analysis: Mapping[str, Any], rivals: Sequence[str]) -> str:
         meaning = {
             "better": "the fine-tune is the more accurate of the two",
             "worse": "the fine-tune is the less accurate of the two",
-            "unclear": "these emails do not tell the two apart",
+            "unclear": "these texts do not tell the two apart",
         }[accuracy_of(judged)]
         if not sentences:
             sentences.append(
-                f"On {count(analysis['emails'], 'test email')} the fine-tuned "
+                f"On {count(analysis['texts'], 'test text')} the fine-tuned "
                 f"{escape(analysis['model'])} scores {lora['field_f1']['estimate']:.3f} field F1 and "
                 f"{escape(row['label'])} {row['field_f1']['estimate']:.3f}"
             )
@@ -67,7 +67,7 @@ def _accuracy(analysis: Mapping[str, Any], rivals: Sequence[str]) -> str:
             )
         sentences[-1] += f": a difference of {difference_words(judged, analysis)}, so {meaning}."
     sentences.append(
-        f"The fine-tune gets {lora['strict']:.1%} of the emails right in every field"
+        f"The fine-tune gets {lora['strict']:.1%} of the texts right in every field"
         + (
             ", so its records need a check before anything acts on them."
             if lora["strict"] < 0.9
@@ -85,7 +85,7 @@ def _cost(analysis: Mapping[str, Any], rivals: Sequence[str]) -> str:
         api = f"USD {usd(paid['api_per_1k'])} through {escape(row['label'])}" + (
             f", billed as {escape(price_name(row))}" if is_embedded(analysis) else ""
         )
-        start = "A thousand emails cost "
+        start = "A thousand texts cost "
         if not sentences:
             start += f"USD {usd(lora['cost_per_1k']['usd'])} locally and "
         if paid["volume"] is None:
@@ -126,8 +126,8 @@ def _latency(analysis: Mapping[str, Any]) -> str:
 def _locality(analysis: Mapping[str, Any]) -> str:
     text = "With the fine-tune no text leaves the machine; "
     if is_embedded(analysis):
-        return text + "a hosted API would be sent every email."
-    return text + f"{escape(served_models(analysis))} were sent every email."
+        return text + "a hosted API would be sent every text."
+    return text + f"{escape(served_models(analysis))} were sent every text."
 
 
 def recommendation(inputs: ReportInputs) -> str:

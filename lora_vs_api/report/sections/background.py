@@ -22,24 +22,28 @@ from lora_vs_api.task.schema import SCORES
 
 def data_section(inputs: ReportInputs) -> str:
     corpus, split, review = inputs.corpus, inputs.split, inputs.review
+    generated = corpus["source"] == "generator"
+    source = "the project's own generator" if generated else code_span(corpus["path"])
+    near = corpus.get("near_duplicates")
     parts = [
         "## Data and review",
-        f"{corpus['emails']:,} emails from the project's own generator, "
-        f"{significant(corpus['words_mean'])} words on average, "
-        f"{count(corpus['near_duplicates'], 'near-duplicate')}; split into {split['train']:,} train, "
-        f"{split['val']:,} validation and {split['test']:,} test emails, of which the first "
-        f"{inputs.analysis['emails']:,} are evaluated. No text is in two splits (checked).",
+        f"{corpus['texts']:,} texts from {source}, "
+        f"{significant(corpus['words_mean'])} words on average"
+        f"{'' if near is None else ', ' + count(near, 'near-duplicate')}; "
+        f"split into {split['train']:,} train, "
+        f"{split['val']:,} validation and {split['test']:,} test texts, of which the first "
+        f"{inputs.analysis['texts']:,} are evaluated. No text is in two splits (checked).",
     ]
     # corpus-wide counts by label, whatever the task calls them
     counted = {
         name: values
-        for name, values in corpus.items()
-        if isinstance(values, Mapping) and sum(values.values()) == corpus["emails"]
+        for name, values in (corpus | corpus.get("labels", {})).items()
+        if name != "labels" and isinstance(values, Mapping)
     }
     if counted:
         parts.append(
             table(
-                ["label", "emails"],
+                ["label", "texts"],
                 [
                     [
                         escape(name),
@@ -53,7 +57,8 @@ def data_section(inputs: ReportInputs) -> str:
     if reviewed == 0:
         said = (
             f"**Nobody has reviewed the sample of {review['sample']:,} yet**: "
-            f"{review['unreviewed']:,} unreviewed. The labels are the generator's word."
+            f"{review['unreviewed']:,} unreviewed. The labels are "
+            f"{'the generator' if generated else 'the file'}'s word."
         )
     else:
         said = (
@@ -76,7 +81,7 @@ def contamination_section(inputs: ReportInputs) -> str:
     parts = [
         "## Contamination check",
         f"Before any training the untuned base was asked for {code_span(check['field'])} of "
-        f"{count(check['emails'], 'test email')}: {check['accuracy']:.0%} right, chance is "
+        f"{count(check['texts'], 'test text')}: {check['accuracy']:.0%} right, chance is "
         f"{check['chance']:.0%}, so {100 * check['above_chance']:+.0f} points against chance. "
         f"Flagged from {100 * check['threshold']:+.0f} points on: "
         + ("**flagged**." if check["flagged"] else "not flagged."),
@@ -87,9 +92,9 @@ def contamination_section(inputs: ReportInputs) -> str:
             "below with that in mind."
         )
     unreadable = check["unreadable_answers"]
-    if unreadable > check["emails"] / 2:
+    if unreadable > check["texts"] / 2:
         parts.append(
-            f"{unreadable} of the {check['emails']} answers named none of the labels, so the check "
+            f"{unreadable} of the {check['texts']} answers named none of the labels, so the check "
             "says little: a model that cannot answer the question cannot show that it remembers."
         )
     return "\n\n".join(parts)
@@ -115,14 +120,14 @@ def method_section(inputs: ReportInputs) -> str:
     return "\n\n".join(
         [
             "## Method",
-            f"{escape(model['name'])} ({source}) is fine-tuned with LoRA on the training emails, "
+            f"{escape(model['name'])} ({source}) is fine-tuned with LoRA on the training texts, "
             "with loss on the answer's tokens only. A rank sweep, then a learning-rate sweep at the "
-            f"best rank, score on validation emails ([the sweep](sweep.md)); rank {selected['r']} at "
+            f"best rank, score on validation texts ([the sweep](sweep.md)); rank {selected['r']} at "
             f"learning rate {selected['learning_rate']:g} went on to "
             f"{count(len(analysis['seeds']), 'final training')} "
             f"(seed{'s' * (len(analysis['seeds']) > 1)} {', '.join(map(str, analysis['seeds']))}). "
             f"{api}. Every condition gets the same system prompt and answers in plain text; "
-            "few-shot conditions also see examples from the training emails.",
+            "few-shot conditions also see examples from the training texts.",
             "Score: mean over the record's fields, each from 0 to 1. *All correct* asks for every "
             "field; *valid JSON* for one JSON object and nothing else, and whatever is not scores "
             "0 on every field; *fits schema* also asks for the right keys, types and values.",
@@ -213,15 +218,19 @@ def limitations_section(inputs: ReportInputs) -> str:
         )
     else:
         found.append(
-            "**Hosted models vary.** Each answered every email once; how much they would answer "
+            "**Hosted models vary.** Each answered every text once; how much they would answer "
             "differently the next time was not measured. A provider can change a model under its "
             "name."
         )
     overlap = inputs.split.get("masked_sentence_overlap")
-    synthetic = "**Synthetic emails.** All emails come from one generator, train and test alike. "
+    source = (
+        "**Synthetic texts.** All texts come from one generator, train and test alike. "
+        if inputs.corpus["source"] == "generator"
+        else "**One source.** Train and test come from the same file. "
+    )
     if overlap is not None:
-        synthetic += (
-            f"With names, products and numbers masked, {overlap:.0%} of the test emails' sentences also "
+        source += (
+            f"With names, products and numbers masked, {overlap:.0%} of the test texts' sentences also "
             "occur in training"
             + (
                 ": the test asks for recombination of known sentences, not for reading new ones. "
@@ -229,7 +238,14 @@ def limitations_section(inputs: ReportInputs) -> str:
                 else ". "
             )
         )
-    found.append(synthetic + "Real emails have typos, threads, signatures and jargon.")
+    found.append(
+        source
+        + (
+            "Real texts have typos, threads, signatures and jargon."
+            if inputs.corpus["source"] == "generator"
+            else "Texts of another origin, length or form were not tried."
+        )
+    )
     conventions = list(inputs.corpus.get("conventions", []))
     if conventions:
         found.append(
@@ -256,17 +272,17 @@ def limitations_section(inputs: ReportInputs) -> str:
         found.append(
             f"**Trainings differ.** The seeds score from {min(scores):.3f} to {max(scores):.3f} and "
             f"are the source of {share:.0%} of the variance: another training may well land outside "
-            "the interval over emails."
+            "the interval over texts."
         )
     found.append(
-        f"**{count(analysis['emails'], 'email')}.** Against "
+        f"**{count(analysis['texts'], 'text')}.** Against "
         f"{escape(judged['label'])} a true difference below {judged['smallest_detectable']:.3f} field "
         "F1 would more often than one time in five go unnoticed."
     )
     if inputs.review["unreviewed"]:
         found.append(
             f"**Labels.** {inputs.review['unreviewed']:,} of {inputs.review['sample']:,} sampled "
-            "emails have not been reviewed by a person."
+            "texts have not been reviewed by a person."
         )
     energy = (
         f"**Energy is configured, not measured**: {inputs.settings['watts']:g} W while it answers. "
@@ -295,7 +311,7 @@ def limitations_section(inputs: ReportInputs) -> str:
             "may score higher."
         )
     found.append(
-        "**The choice of rank and rate** was made on validation emails of the same corpus; no "
+        "**The choice of rank and rate** was made on validation texts of the same corpus; no "
         "interval here includes it. One task, one base model, LoRA only: full fine-tuning and "
         "prompt tuning were not compared."
     )

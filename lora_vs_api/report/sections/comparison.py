@@ -68,7 +68,7 @@ def results_section(inputs: ReportInputs) -> str:
             ],
             "lrrrrrrrrr",
         ),
-        f"{count(analysis['emails'], 'test email')}; intervals: "
+        f"{count(analysis['texts'], 'test text')}; intervals: "
         f"{method_names(row['field_f1'] for row in rows)}. *Cut short*: the answer reached "
         "the token limit; it is scored as it stands.",
         table(
@@ -76,7 +76,7 @@ def results_section(inputs: ReportInputs) -> str:
             [
                 [
                     escape(row["label"]),
-                    count(row["latency"]["emails"], "request"),
+                    count(row["latency"]["texts"], "request"),
                     escape(row["latency"]["how"]),
                 ]
                 for row in rows
@@ -112,7 +112,7 @@ def results_section(inputs: ReportInputs) -> str:
             + "; ".join(
                 f"{escape(row['label'])} wrote valid JSON for {row['valid_json']:.1%}"
                 + (
-                    f", and on those emails scores {row['field_f1']['estimate'] / row['valid_json']:.3f}"
+                    f", and on those texts scores {row['field_f1']['estimate'] / row['valid_json']:.3f}"
                     if row["valid_json"] > 0
                     else ""
                 )
@@ -120,7 +120,7 @@ def results_section(inputs: ReportInputs) -> str:
             )
             + "."
         )
-    few = [row for row in rows if 0 < row["latency"]["emails"] < 20]
+    few = [row for row in rows if 0 < row["latency"]["texts"] < 20]
     if few:
         parts.append(
             f"A p95 from fewer than 20 requests is close to the slowest of them "
@@ -130,11 +130,11 @@ def results_section(inputs: ReportInputs) -> str:
     if flat:
         parts.append(
             f"An interval without width ({'; '.join(escape(row['label']) for row in flat)}) means "
-            f"that all {analysis['emails']:,} emails scored alike, not that the score is certain: "
-            f"up to {analysis['unseen_share']:.1%} of emails may still score otherwise "
+            f"that all {analysis['texts']:,} texts scored alike, not that the score is certain: "
+            f"up to {analysis['unseen_share']:.1%} of texts may still score otherwise "
             f"({confidence} exact binomial bound)."
         )
-    parts.append(figure_link("cost_accuracy", "Cost of 1,000 emails against field F1"))
+    parts.append(figure_link("cost_accuracy", "Cost of 1,000 texts against field F1"))
     if any(row["latency"]["p50"] is not None for row in rows):
         parts.append(figure_link("latency", "Share of requests answered within a time"))
     repeated = [row for row in rows if row.get("noise_floor")]
@@ -148,11 +148,11 @@ def noise_parts(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [
         "### How far a repeated question gives another answer",
         table(
-            ["condition", "emails", "askings", "same text", "same score", "field F1", "sd"],
+            ["condition", "texts", "askings", "same answer", "same score", "field F1", "sd"],
             [
                 [
                     escape(label),
-                    str(floor["emails"]),
+                    str(floor["texts"]),
                     str(floor["askings"]),
                     f"{floor['same_text']:.0%}",
                     f"{floor['same_score']:.0%}",
@@ -163,9 +163,9 @@ def noise_parts(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             ],
             "lrrrrrr",
         ),
-        "The same emails were asked several times. *Same text* and *same score*: the share of them "
+        "The same texts were asked several times. *Same answer* and *same score*: the share of them "
         "on which every asking agrees; *field F1*: the lowest and highest mean of one asking; *sd*: "
-        "over askings. The intervals above are over emails and include none of this.",
+        "over askings. The intervals above are over texts and include none of this.",
     ]
 
 
@@ -175,7 +175,7 @@ def paired_section(inputs: ReportInputs) -> str:
     comparisons = analysis["comparisons"]
     return "\n\n".join(
         [
-            "## The fine-tune against each baseline, email by email",
+            "## The fine-tune against each baseline, text by text",
             table(
                 [
                     "baseline",
@@ -201,14 +201,14 @@ def paired_section(inputs: ReportInputs) -> str:
                 ],
                 "lrrrrrr",
             ),
-            f"LoRA ({seeds_words(analysis)}) minus baseline in field F1 on the same emails; "
+            f"LoRA ({seeds_words(analysis)}) minus baseline in field F1 on the same texts; "
             f"{statistics['confidence']:.0%} intervals: {method_names(comparisons)}, "
             f"{statistics['resamples']:,} resamples, so that no p is below "
             f"{p_value(1 / (statistics['resamples'] + 1))}. Holm's correction is over the "
             f"{count(len(comparisons), 'baseline')} of this table. *For another training*: "
             f"{escape(comparisons[0]['another_training']['method'])}; the verdict goes by it.",
             figure_link("paired", "Paired differences in field F1 with intervals"),
-            "Emails right in every field (LoRA: in more than half of the seeds), by McNemar's exact "
+            "Texts right in every field (LoRA: in more than half of the seeds), by McNemar's exact "
             "test:",
             table(
                 ["baseline", "only LoRA", "only baseline", "p", "smallest detectable difference"],
@@ -225,18 +225,18 @@ def paired_section(inputs: ReportInputs) -> str:
                 "lrrrr",
             ),
             "*Smallest detectable difference*: the true difference in field F1 that this many "
-            "emails would show as significant four times out of five (5% level, two-sided).",
-            "So many test emails would show, as surely, a true difference of",
+            "texts would show as significant four times out of five (5% level, two-sided).",
+            "So many test texts would show, as surely, a true difference of",
             table(
-                ["baseline", *comparisons[0]["emails_needed"]],
+                ["baseline", *comparisons[0]["texts_needed"]],
                 [
                     [
                         escape(row["label"]),
-                        *(f"{needed:,}" for needed in row["emails_needed"].values()),
+                        *(f"{needed:,}" for needed in row["texts_needed"].values()),
                     ]
                     for row in comparisons
                 ],
-                "l" + "r" * len(comparisons[0]["emails_needed"]),
+                "l" + "r" * len(comparisons[0]["texts_needed"]),
             ),
         ]
     )
@@ -248,9 +248,9 @@ def statistics_section(inputs: ReportInputs) -> str:
     seeds = len(analysis["seeds"])
     parts = [
         "## What the intervals count",
-        f"n is the number of emails, {analysis['emails']:,}. "
+        f"n is the number of texts, {analysis['texts']:,}. "
         + (
-            f"The {seeds} seeds answer the same emails, so the answers to one email are one cluster "
+            f"The {seeds} seeds answer the same texts, so the answers to one text are one cluster "
             f"and not {seeds} independent rows. "
             if seeds > 1
             else "There is one seed, so nothing is known about how much another training would "
@@ -296,10 +296,10 @@ def statistics_section(inputs: ReportInputs) -> str:
         )
     else:
         parts.append(
-            f"Of the variance of LoRA's mean, {shares['emails']:.0%} comes from which emails were "
+            f"Of the variance of LoRA's mean, {shares['texts']:.0%} comes from which texts were "
             f"drawn, {shares['seeds']:.0%} from the seeds and {shares['interaction']:.0%} from "
             "neither alone. The intervals elsewhere in this report are for the models that were "
-            "trained; for a training yet to come, *emails and seeds, for another training* is the "
+            "trained; for a training yet to come, *texts and seeds, for another training* is the "
             "one to read: a bootstrap cannot draw what lies beyond the few seeds it has seen, and "
             "covers too little where seeds differ. What each covers is simulated in "
             "`tests/test_stats.py`."

@@ -31,7 +31,7 @@ def diagnosis_section(inputs: ReportInputs) -> str:
         "## What the failures are",
         "None of this changes a score; it says what the scores count. Every answer, with the "
         "expected and the found value of each field it got wrong, is in `metrics/answers.jsonl`; "
-        "in `report.html` the answers can be filtered and read beside their emails.",
+        "in `report.html` the answers can be filtered and read beside their texts.",
         table(
             [
                 "condition",
@@ -61,9 +61,9 @@ def diagnosis_section(inputs: ReportInputs) -> str:
         parts.append(
             "**The fine-tune does not read "
             + ", ".join(code_span(name) for name in constant)
-            + "**: it gives the same answer to every email ("
+            + "**: it gives the same answer to every text ("
             + ", ".join(f"{code_span(name)}: {escape(label)}" for name, label in constant.items())
-            + "), so its score there is the share of emails for which that happens to be right."
+            + "), so its score there is the share of texts for which that happens to be right."
         )
     # as the figure itself: without one readable answer there is nothing to draw
     if rows[0]["diagnosis"]["confusion"] and any(row["valid_json"] > 0 for row in rows):

@@ -42,7 +42,7 @@ def _costs(analysis: Mapping[str, Any]) -> list[str]:
             ],
             "lrrrl",
         ),
-        "*In batches*: locally many emails at once, through the API its batch mode at the "
+        "*In batches*: locally many texts at once, through the API its batch mode at the "
         "configured discount. *Tokens*: means per request.",
         table(
             ["price of", "input", "cached input", "output", "batch discount"],
@@ -102,10 +102,10 @@ def _break_even(economics: Mapping[str, Any]) -> list[str]:
             ],
             "l" + "r" * (4 + len(rates)),
         ),
-        f"The fine-tune is counted at USD {usd(economics['local_per_1k'])} per 1,000, one email at a "
+        f"The fine-tune is counted at USD {usd(economics['local_per_1k'])} per 1,000, one text at a "
         "time on its own electricity. *Never*: an API answer costs no more than a local one, so "
         f"nothing is ever saved. Intervals: {escape(drawn['method'])}, {drawn['resamples']:,} "
-        f"resamples, seed {drawn['seed']}: other emails would have had other lengths. What is "
+        f"resamples, seed {drawn['seed']}: other texts would have had other lengths. What is "
         "configured does not vary in them; see below.",
         figure_link("break_even", "Total cost by volume"),
     ]

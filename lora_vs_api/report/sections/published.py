@@ -45,7 +45,7 @@ def published_section(inputs: ReportInputs) -> str:
         [
             "## The published experiment beside this run",
             f"{escape(published['title'])} ({escape(str(published['date']))}) asked the same "
-            "question. **Its figures are its own and were not reproduced here**; models, emails and "
+            "question. **Its figures are its own and were not reproduced here**; models, texts and "
             "prices differ, so the columns are not a contest.",
             table(
                 ["figure", "published experiment", "this run"],
@@ -53,9 +53,9 @@ def published_section(inputs: ReportInputs) -> str:
                     ["fine-tuned model", escape(published["model"]), escape(analysis["model"])],
                     ["baseline", escape(old_base["label"]), escape(base["label"])],
                     [
-                        "test emails",
-                        f"{published['emails']}, counted as n = {published['counted_as']}",
-                        f"{analysis['emails']:,}",
+                        "test texts",
+                        f"{published['texts']}, counted as n = {published['counted_as']}",
+                        f"{analysis['texts']:,}",
                     ],
                     ["seeds", str(published["seeds"]), str(len(analysis["seeds"]))],
                     [

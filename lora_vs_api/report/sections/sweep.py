@@ -41,13 +41,13 @@ def sweep_markdown(
         "all correct",
         "last loss",
     ]
-    emails, seed = winner["emails"], winner["seed"]
+    texts, seed = winner["texts"], winner["seed"]
     old = published["sweep"]
     return "\n\n".join(
         [
             "# The sweep",
             f"Ranks are tried first; the learning rates then at the best rank. Each trial is one "
-            f"training with seed {seed}, scored on the first {count(emails, 'validation email')}. "
+            f"training with seed {seed}, scored on the first {count(texts, 'validation text')}. "
             f"Best of the sweep: **rank {winner['r']} at learning rate "
             f"{winner['learning_rate']:g}**, field F1 {winner['field_f1']:.3f}. Ties go to the "
             "smaller rank.",
@@ -58,12 +58,12 @@ def sweep_markdown(
                 "lrrrrrr",
             ),
             edge_warnings(winner, rank_trials, lr_trials)
-            + f"One email is worth {significant(1 / emails, 2)} of a mean here and there is one seed "
+            + f"One text is worth {significant(1 / texts, 2)} of a mean here and there is one seed "
             "a trial, so trials that are close may well be equal. The winner's score is the best "
             "of several and therefore flattering; the [report](report.md) gives its score on test "
-            "emails that took no part in the choice.",
-            f"The published experiment's sweep ({escape(published['model'])}, {old['emails']} "
-            "validation emails), for comparison:",
+            "texts that took no part in the choice.",
+            f"The published experiment's sweep ({escape(published['model'])}, {old['texts']} "
+            "validation texts), for comparison:",
             table(
                 ["sweep", "rank", "learning rate", "val field F1"],
                 [

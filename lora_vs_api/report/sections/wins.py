@@ -1,4 +1,4 @@
-"""Where the fine-tune wins and loses: field by field, and on which emails."""
+"""Where the fine-tune wins and loses: field by field, and on which texts."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def win_loss_section(inputs: ReportInputs) -> str:
     parts = [
         "## Where the fine-tune wins and loses",
         "A field is won or lost where the whole "
-        f"{statistics['confidence']:.0%} paired bootstrap interval over emails lies on one side of 0 "
+        f"{statistics['confidence']:.0%} paired bootstrap interval over texts lies on one side of 0 "
         f"({statistics['resamples']:,} resamples, seed {statistics['seed']}; each field for itself, "
         f"without correction for there being {len(analysis['fields'])}).",
         *(part for name in rivals for part in _fields(analysis, name)),
         figure_link("per_field", "Score of every condition on every field"),
-        *(part for name in rivals for part in _emails(analysis, name)),
+        *(part for name in rivals for part in _texts(analysis, name)),
     ]
     return "\n\n".join(parts)
 
@@ -70,13 +70,13 @@ def _fields(analysis: Mapping[str, Any], name: str) -> list[str]:
     ]
 
 
-def _emails(analysis: Mapping[str, Any], name: str) -> list[str]:
+def _texts(analysis: Mapping[str, Any], name: str) -> list[str]:
     label, parts = escape(condition_row(analysis, name)["label"]), []
     for kind, verb in (("wins", "gains"), ("losses", "loses")):
         found = analysis["examples"][name][kind]
-        parts.append(f"### Emails on which it {verb} most against {label}")
+        parts.append(f"### Texts on which it {verb} most against {label}")
         if not found:
-            parts.append(f"There is no email on which it {verb}.")
+            parts.append(f"There is no text on which it {verb}.")
         for example in found:
             parts += [
                 f"**{escape(example['id'])}**: LoRA (seed {analysis['seeds'][0]}) "
