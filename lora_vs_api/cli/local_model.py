@@ -1,0 +1,80 @@
+"""The trained model as the commands use it: checked, loaded, asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lora_vs_api.config import Params
+from lora_vs_api.errors import UserError
+from lora_vs_api.task.prompt import messages
+from lora_vs_api.task.schema import Field, fields_from_config
+
+BASE = "models/base"
+
+
+class Answer(NamedTuple):
+    """A model's words, and whether the token limit cut them."""
+
+    output: str
+    truncated: bool
+
+
+def adapter_folder(params: Params, seed: int | None) -> Path:
+    """The folder of one final training's adapter; the first seed's where none is asked for.
+
+    Raises:
+        UserError: no such training, or its adapter is not on this machine.
+    """
+    if seed is not None and seed not in params.seeds:
+        known = ", ".join(map(str, params.seeds))
+        raise UserError(f"--seed: expected one of {known}, found {seed}")
+    folder = Path(f"models/lora/seed-{params.seeds[0] if seed is None else seed}")
+    for needed in (folder / "adapter_config.json", Path(BASE, "config.json")):
+        if not needed.is_file():
+            raise UserError(f"{needed}: not there; run `dvc repro`, or `dvc pull` with a remote")
+    return folder
+
+
+def ask(
+    params: Params,
+    adapter: Path | None,
+    texts: Sequence[str],
+    *,
+    constrained: bool,
+    batch_size: int | None = None,
+    description: str = "answers",
+) -> list[Answer]:
+    """The answers of the base, tuned where an ``adapter`` is given, with the task's own prompt."""
+    from lora_vs_api.model.constrained import record_grammar
+    from lora_vs_api.model.inference import generate
+    from lora_vs_api.model.loading import load_base, load_tokenizer, load_tuned
+    from lora_vs_api.model.runtime import resolve_runtime
+
+    runtime = resolve_runtime(params.device, params.model.dtype)
+    tokenizer = load_tokenizer(BASE, params.model.pad_token)
+    model = load_base(BASE, runtime) if adapter is None else load_tuned(BASE, adapter, runtime)
+    fields = record_fields(params)
+    answers = generate(
+        model,
+        tokenizer,
+        [messages(params.task.instruction, text, fields) for text in texts],
+        max_new_tokens=params.evaluate.max_new_tokens,
+        batch_size=batch_size or params.evaluate.batch_size,
+        description=description,
+        grammar=record_grammar(model, tokenizer, fields) if constrained else None,
+    )
+    return [Answer(answer.output, answer.truncated) for answer in answers]
+
+
+def record_fields(params: Params) -> tuple[Field, ...]:
+    return fields_from_config(params.task.field_specs)
+
+
+def one_text(given: str, stream: Any) -> str:
+    """The text of an argument, or of standard input where it is ``-``."""
+    text = stream.read() if given == "-" else given
+    if not text.strip():
+        raise UserError("expected a text, found an empty one")
+    return text

@@ -1,0 +1,178 @@
+"""The commands after a run: records for new texts, a model that other servers take."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from lora_vs_api.__main__ import main
+from lora_vs_api.files import read_jsonl
+from lora_vs_api.model.runtime import resolve_runtime
+from lora_vs_api.model.training import train_adapter
+from lora_vs_api.task.schema import fields_from_config, violations
+from tests.imports import ROOT
+from tests.test_model import SPEC
+from tests.tiny_model import build_tiny_model
+
+FIELDS = {
+    "who": {"type": "string", "score": "exact"},
+    "level": {"type": "integer", "minimum": 1, "maximum": 5, "score": "exact"},
+}
+ROWS = [{"text": f"Ann wants {n}", "record": {"who": "Ann", "level": n}} for n in (1, 2, 3, 4)]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A project in which seed 1 was trained."""
+    root = tmp_path_factory.mktemp("project")
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["seeds"] = [1, 2]
+    params["task"] |= {"fields": FIELDS, "stratify_by": None, "instruction": "Extract."}
+    params["contamination"]["field"] = None
+    params["model"]["dtype"] = "float32"
+    params["evaluate"]["max_new_tokens"] = 40
+    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    build_tiny_model(root / "models/base")
+    train_adapter(
+        root / "models/base", ROWS, "Extract.", fields_from_config(FIELDS), SPEC,
+        resolve_runtime("cpu", "float32"), root / "models/lora/seed-1", description="t",
+    )  # fmt: skip
+    return root
+
+
+@pytest.fixture
+def project(finished, monkeypatch):
+    monkeypatch.chdir(finished)
+    return finished
+
+
+def failing(capsys, *arguments):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 1
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("error: ") and "Traceback" not in error
+    return error
+
+
+def test_one_text_gives_one_record(project, capsys, monkeypatch):
+    """What a shell script reads: one line of JSON on stdout, of the schema, nothing else."""
+    main(["predict", "Ann wants 3"])
+    first = capsys.readouterr().out
+    assert violations(json.loads(first), fields_from_config(FIELDS)) == [] and "\n" in first
+    monkeypatch.setattr("sys.stdin", io.StringIO("Ann wants\n2\n"))
+    main(["predict", "-"])
+    assert violations(json.loads(capsys.readouterr().out), fields_from_config(FIELDS)) == []
+
+
+def test_a_file_of_texts_gives_a_file_of_records(project, capsys):
+    """Ids and order are kept; batching changes no answer."""
+    rows = [{"id": f"x{n}", "mail": f"Ann wants {n}"} for n in range(5)]
+    (project / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for size in ("1", "4"):
+        main(["predict", "--input", "in.jsonl", "--column", "mail", "--output", f"{size}.jsonl",
+              "--batch-size", size])  # fmt: skip
+    assert "5 records written to 4.jsonl" in capsys.readouterr().err
+    found = read_jsonl(project / "4.jsonl")
+    assert [row["id"] for row in found] == [row["id"] for row in rows]
+    assert found == read_jsonl(project / "1.jsonl")
+
+
+def test_an_answer_that_is_no_json_is_shown_and_counted(project, capsys):
+    """Unconstrained, a bad answer must not pass for an empty record."""
+    main(["predict", "Ann wants 3", "--no-constrained"])
+    said = capsys.readouterr()
+    answer = json.loads(said.out)
+    assert answer["record"] is None and answer["output"]
+    assert "1 of 1 answers are no JSON object" in said.err
+
+
+def test_all_rows_without_a_text_are_named_and_nothing_is_asked(project, capsys):
+    """Whoever sends a file mends it once."""
+    (project / "bad.csv").write_text('id,text\na,fine\nb,\nc," "\n')
+    error = failing(capsys, "predict", "--input", "bad.csv", "--output", "never.jsonl")
+    assert "bad.csv:3: text: expected a text" in error and "bad.csv:4: text:" in error
+    assert not (project / "never.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["predict"], "expected either a text or --input FILE"),
+        (["predict", "a", "--input", "b.csv"], "expected either a text or --input FILE"),
+        (["predict", " "], "expected a text, found an empty one"),
+        (["predict", "a", "--seed", "7"], "--seed: expected one of 1, 2, found 7"),
+        (["predict", "a", "--seed", "2"], "models/lora/seed-2/adapter_config.json: not there"),
+        (["predict", "a", "--batch-size", "0"], "--batch-size: expected an integer ≥ 1"),
+        (["predict", "--input", "none.csv"], "none.csv: no such file"),
+        (["predict", "--input", "some.csv", "--column", "x"], "has no column 'x'; it has text"),
+        (["compare", "a", "--seed", "7"], "--seed: expected one of"),
+        (["export", "."], ".: is not empty"),
+    ],
+)
+def test_a_mistake_is_one_line(project, capsys, arguments, message):
+    """No traceback, and the line says what to do."""
+    (project / "some.csv").write_text("text\nhello\n")
+    assert message in failing(capsys, *arguments)
+
+
+def test_compare_marks_where_the_answers_differ(project, capsys):
+    """The question behind the command is what the training changed."""
+    main(["compare", "Ann wants 3", "--constrained"])
+    said = capsys.readouterr()
+    lines = said.out.splitlines()
+    assert lines[0].split() == ["field", "LoRA", "seed-1", "untuned"]
+    assert [line.replace("≠", " ").split()[0] for line in lines[1:]] == ["who", "level"]
+    for line in lines[1:]:
+        # a constrained answer of this model is one long word or a number: no spaces in a cell
+        *_, ours, theirs = re.split(r"\s{2,}", line.strip())
+        assert line.startswith("≠") == (ours != theirs)
+    assert "API conditions are not asked here" in said.err
+
+
+def test_the_exported_model_answers_as_the_evaluated_one(project, capsys, tmp_path):
+    """A server that loads the folder with plain transformers has to give the report's answers."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from lora_vs_api.model.inference import generate
+    from lora_vs_api.model.loading import load_tokenizer, load_tuned
+    from lora_vs_api.task.prompt import messages
+
+    main(["export", str(tmp_path / "merged")])
+    assert "vllm serve" in capsys.readouterr().out
+    prompts = [messages("Extract.", row["text"], fields_from_config(FIELDS)) for row in ROWS]
+    mine = generate(
+        load_tuned("models/base", "models/lora/seed-1", resolve_runtime("cpu", "float32")),
+        load_tokenizer("models/base", "<|endoftext|>"),
+        prompts, max_new_tokens=20, batch_size=4, description="t",
+    )  # fmt: skip
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "merged")
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "merged", use_safetensors=True)
+    for prompt, answer in zip(prompts, mine, strict=True):
+        ids = tokenizer.apply_chat_template(
+            list(prompt), add_generation_prompt=True, return_tensors="pt", return_dict=True
+        )
+        with torch.no_grad():
+            produced = model.generate(**ids, max_new_tokens=20, do_sample=False)
+        text = tokenizer.decode(produced[0, ids["input_ids"].shape[1] :], skip_special_tokens=True)
+        assert text == answer.output
+
+
+def test_help_is_quick_and_names_every_command():
+    """Help that loads torch for seconds is not asked for twice."""
+    script = (
+        "import sys\nfrom lora_vs_api.__main__ import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "assert 'torch' not in sys.modules and 'transformers' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert all(name in done.stdout for name in ("init", "predict", "compare", "export"))
