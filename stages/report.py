@@ -16,7 +16,16 @@ from lora_vs_api.report.sections.facts import ReportInputs
 from lora_vs_api.stage import run_stage
 from stages.common import TEST
 
-METRICS = ["analysis", "corpus", "split", "review", "contamination", "hypothesis", "sanity"]
+METRICS = [
+    "analysis",
+    "corpus",
+    "split",
+    "data_check",
+    "review",
+    "contamination",
+    "hypothesis",
+    "sanity",
+]
 
 
 def main(params: Params) -> None:

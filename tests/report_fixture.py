@@ -280,6 +280,21 @@ def inputs(result: dict[str, Any], **changes: Any) -> ReportInputs:
             "words_mean": 48.4,
         },
         "split": {"train": 140, "val": 30, "test": 30, "masked_sentence_overlap": 1.0},
+        "data_check": {
+            "conflicts": [],
+            "likeness": {
+                "similarity": 0.8,
+                "test_rows_like_a_train_row": 4,
+                "train_rows_like_an_earlier_one": 11,
+            },
+            "lengths": {"answer_tokens": {"max": 60}, "max_new_tokens": 112},
+            "precision": {
+                "rows": 30,
+                "half_width": {"typical": 0.107},
+                "rows_needed": {"0.05": 139, "0.02": 865},
+            },
+            "warnings": ["kind: a|b is rare (1.0%)."],
+        },
         "review": {"sample": 100, "accepted": 3, "rejected": 0, "fixed": 0, "unreviewed": 97},
         "contamination": {
             "field": "vendor",

@@ -53,7 +53,7 @@ def diagnosis_section(inputs: ReportInputs) -> str:
             "ll" + "r" * len(rows),
         ),
         "Shares are of all answers, unreadable ones included; *mean distance* is over the answers "
-        "that hold an integer, in the unit of the field. *Token F1* compares the words of two texts "
+        "that hold a number, in the unit of the field. *Token F1* compares the words of two texts "
         "(as SQuAD does): a paraphrase gets part of the credit that exact match denies it.",
     ]
     constant = constant_fields(analysis)

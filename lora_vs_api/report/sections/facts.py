@@ -22,6 +22,7 @@ class ReportInputs:
     analysis: Mapping[str, Any]
     corpus: Mapping[str, Any]
     split: Mapping[str, Any]
+    data_check: Mapping[str, Any]
     review: Mapping[str, Any]
     contamination: Mapping[str, Any]
     hypothesis: Mapping[str, Any]

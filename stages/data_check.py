@@ -1,0 +1,74 @@
+"""Look at the data before anything is trained or paid for: data/splits → metrics/data_check.json"""
+
+from __future__ import annotations
+
+from scipy.special import ndtri
+from tokenizers import Tokenizer
+
+from lora_vs_api.config import Params
+from lora_vs_api.files import read_json, read_jsonl, write_json
+from lora_vs_api.stage import run_stage, say
+from lora_vs_api.task.checks import (
+    check_fields,
+    check_lengths,
+    check_likeness,
+    check_precision,
+    conflicts,
+    field_warnings,
+)
+from stages.common import BASE, TEST, TRAIN, VAL, record_fields
+
+
+def main(params: Params) -> None:
+    splits = {name: read_jsonl(path) for name, path in
+              (("train", TRAIN), ("val", VAL), ("test", TEST))}  # fmt: skip
+    fields = record_fields(params)
+    tokenizer = Tokenizer.from_file(f"{BASE}/tokenizer.json")
+    found = {
+        "fields": check_fields(splits, fields),
+        "conflicts": conflicts(splits),
+        "likeness": check_likeness(splits),
+        "lengths": check_lengths(
+            splits,
+            fields,
+            params.task.instruction,
+            lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids),
+            max_new_tokens=params.evaluate.max_new_tokens,
+            context=read_json(f"{BASE}/config.json")["max_position_embeddings"],
+            shots=max(condition.shots for condition in params.conditions.values()),
+        ),
+        "precision": check_precision(
+            min(params.evaluate.test_rows, len(splits["test"])),
+            len(splits["test"]),
+            float(ndtri((1 + params.stats.confidence) / 2)),
+        ),
+    }
+    found["warnings"] = _warnings(found)
+    for warning in found["warnings"]:
+        say(f"data_check: {warning}")
+    write_json("metrics/data_check.json", found)
+
+
+def _warnings(found: dict) -> list[str]:
+    said = field_warnings(found["fields"])
+    if found["conflicts"]:
+        first = " and ".join(found["conflicts"][0])
+        said.append(
+            f"{len(found['conflicts']):,} texts occur with different records, such as {first}."
+        )
+    alike, lengths = found["likeness"], found["lengths"]
+    if alike["test_rows_like_a_train_row"]:
+        said.append(
+            f"{alike['test_rows_like_a_train_row']:,} test rows are near duplicates of training "
+            "rows: their scores say little about new texts."
+        )
+    if lengths["few_shot_prompt_tokens"] + lengths["max_new_tokens"] > lengths["context"]:
+        said.append(
+            f"{lengths['shots']} examples make prompts of up to about "
+            f"{lengths['few_shot_prompt_tokens']:,} tokens, more than the base model holds."
+        )
+    return said
+
+
+if __name__ == "__main__":
+    run_stage(main)
