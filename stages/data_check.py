@@ -26,7 +26,7 @@ def main(params: Params) -> None:
     tokenizer = Tokenizer.from_file(f"{BASE}/tokenizer.json")
     found = {
         "fields": check_fields(splits, fields),
-        "conflicts": conflicts(splits),
+        "conflicts": conflicts(read_jsonl("data/corpus.jsonl")),
         "likeness": check_likeness(splits),
         "lengths": check_lengths(
             splits,
@@ -54,7 +54,8 @@ def _warnings(found: dict) -> list[str]:
     if found["conflicts"]:
         first = " and ".join(found["conflicts"][0])
         said.append(
-            f"{len(found['conflicts']):,} texts occur with different records, such as {first}."
+            f"{len(found['conflicts']):,} texts occur with different records, such as {first}; the first was "
+            "kept."
         )
     alike, lengths = found["likeness"], found["lengths"]
     if alike["test_rows_like_a_train_row"]:

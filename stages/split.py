@@ -13,6 +13,7 @@ from lora_vs_api.task.corpus import read_corpus
 from lora_vs_api.task.schema import fields_from_config
 from lora_vs_api.task.split import (
     assert_disjoint,
+    first_of_each_text,
     masked_overlap,
     masked_sentence_overlap,
     stratified_split,
@@ -21,10 +22,12 @@ from lora_vs_api.task.split import (
 
 def main(params: Params) -> None:
     by = params.task.stratify_by
-    rows = read_corpus("data/corpus.jsonl", fields_from_config(params.task.field_specs))
+    corpus = read_corpus("data/corpus.jsonl", fields_from_config(params.task.field_specs))
+    rows = first_of_each_text(corpus)
     splits = stratified_split(rows, params.split.shares.model_dump(), by, params.split.seed)
     assert_disjoint(splits)
     metrics: dict[str, Any] = {name: len(split) for name, split in splits.items()}
+    metrics["repeated_texts_left_out"] = len(corpus) - len(rows)
     if by is not None:
         metrics["categories"] = {
             name: dict(sorted(Counter(str(row["record"].get(by)) for row in split).items()))

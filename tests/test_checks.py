@@ -67,8 +67,8 @@ def test_one_text_with_two_records_is_a_conflict():
     """No model can be right about both."""
     one, other = rows(["a"]), rows(["b"], text="text  number\n{i}")
     other[0]["id"] = "other"
-    assert conflicts({"train": one, "test": other}) == [["r0", "other"]]
-    assert conflicts({"train": one, "test": rows(["a"])}) == []
+    assert conflicts([*one, *other]) == [["r0", "other"]]
+    assert conflicts([*one, *rows(["a"])]) == []
 
 
 TEXTS = st.lists(

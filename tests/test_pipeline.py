@@ -32,8 +32,8 @@ model:
   disk_gb: 0.01
 data: {{n: 100}}
 review: {{sample: 5}}
-contamination: {{emails: 2}}
-sanity: {{steps: 2, emails: 2, max_loss_ratio: 10, min_valid_json: 0, r: 2}}
+contamination: {{rows: 2}}
+sanity: {{steps: 2, rows: 2, max_loss_ratio: 10, min_valid_json: 0, r: 2}}
 train: {{max_steps: 2, batch_size: 2}}
 sweep: {{ranks: [2, 4], val_rows: 2}}
 evaluate: {{test_rows: 3, latency_rows: 1, max_new_tokens: 400}}
@@ -342,3 +342,45 @@ def test_a_hosted_api_is_paid_once(clone):
         if file.is_file():
             assert key.encode() not in file.read_bytes(), file
     clone.experiment()
+
+
+def test_a_task_of_ones_own_from_csv_to_report_and_use(clone):
+    """From a spreadsheet to the answer and to records for new texts, with the README's commands."""
+    rooms = ("single", "double", "suite")
+    lines = ["ref,message,room,nights,rate"] + [
+        f'B{i},"{rooms[i % 3]} room for {i % 4 + 1} nights, please",{rooms[i % 3]},{i % 4 + 1},'
+        f"{'' if i % 5 == 0 else 60 + i}"
+        for i in range(60)
+    ]
+    (clone.path / "bookings.csv").write_text("\n".join(lines) + "\n")
+    said = clone.run(
+        sys.executable, "-m", "lora_vs_api", "init", "bookings.csv",
+        "--text", "message", "--id", "ref",
+    )  # fmt: skip
+    assert 'make params SET="task=bookings" && dvc repro' in said
+    done = clone.experiment("task=bookings")
+    assert {"corpus", "data_check", "train@1", "evaluate_lora@0", *API, *ANALYSIS} <= done
+    analysis = json.loads((clone.path / "metrics/analysis.json").read_text())
+    assert analysis["fields"] == ["room", "nights", "rate"] and analysis["texts"] == 3
+    assert json.loads((clone.path / "metrics/corpus.json").read_text())["labels"]["room"] == {
+        "double": 20, "single": 20, "suite": 20,
+    }  # fmt: skip
+    for name in ("report.md", "report.html", "sweep.md"):
+        text = (clone.path / "report" / name).read_text().lower()
+        # the word stands only where the report tells of the published experiment
+        assert "customer" not in text and "urgency" not in text
+        assert "email" not in text.replace("support emails", "").replace("support email", "")
+    records = clone.run(
+        sys.executable, "-m", "lora_vs_api", "predict", "--input", "bookings.csv",
+        "--output", "records.jsonl", "--batch-size", "30",
+    )  # fmt: skip
+    assert "60 records written to records.jsonl" in records
+    first = json.loads((clone.path / "records.jsonl").read_text().splitlines()[0])
+    assert set(first["record"]) == {"room", "nights", "rate"}
+
+    # a row that breaks the schema stops the first node, with its line, before anything is written
+    lines[7] = lines[7].replace("single,3", "cellar,3")
+    (clone.path / "bookings.csv").write_text("\n".join(lines) + "\n")
+    output = clone.run("dvc", "repro", check=False)
+    assert ran(output) == {"corpus"}
+    assert "bookings.csv:8: room: expected one of double, single, suite, found 'cellar'" in output

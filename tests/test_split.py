@@ -13,6 +13,7 @@ from lora_vs_api.task.generator import generate
 from lora_vs_api.task.shares import largest_remainder
 from lora_vs_api.task.split import (
     assert_disjoint,
+    first_of_each_text,
     masked_overlap,
     masked_sentence_overlap,
     stratified_split,
@@ -140,3 +141,13 @@ def test_masked_overlap_counts_refilled_templates():
     assert masked_overlap({"train": train, "test": test}) == 0.5
     # "Hi, refund … #12345." is known, "Hello, refund …" is not; both signatures are
     assert masked_sentence_overlap({"train": train, "test": test}) == 0.75
+
+
+def test_of_a_repeated_text_the_first_is_kept():
+    """Real files repeat texts; one that is in train and in test would be scored from memory."""
+    rows = [
+        {"id": "a", "text": "Hello  you", "record": {"n": 1}},
+        {"id": "b", "text": "Hello\nyou ", "record": {"n": 2}},
+        {"id": "c", "text": "hello you", "record": {"n": 1}},
+    ]
+    assert [row["id"] for row in first_of_each_text(rows)] == ["a", "c"]

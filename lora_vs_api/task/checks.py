@@ -71,13 +71,12 @@ def field_warnings(found: Mapping[str, Any]) -> list[str]:
     return said
 
 
-def conflicts(splits: Mapping[str, Sequence[Row]]) -> list[list[str]]:
+def conflicts(rows: Sequence[Row]) -> list[list[str]]:
     """Groups of ids whose texts are the same but for white space, with different records."""
     groups: dict[str, dict[str, str]] = defaultdict(dict)
-    for split in splits.values():
-        for row in split:
-            record = json.dumps(row["record"], sort_keys=True)
-            groups[" ".join(row["text"].split())].setdefault(record, row["id"])
+    for row in rows:
+        record = json.dumps(row["record"], sort_keys=True)
+        groups[" ".join(row["text"].split())].setdefault(record, row["id"])
     return [list(ids.values()) for ids in groups.values() if len(ids) > 1]
 
 

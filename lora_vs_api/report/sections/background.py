@@ -25,6 +25,7 @@ def data_section(inputs: ReportInputs) -> str:
     generated = corpus["source"] == "generator"
     source = "the project's own generator" if generated else code_span(corpus["path"])
     near = corpus.get("near_duplicates")
+    repeated = split.get("repeated_texts_left_out")
     parts = [
         "## Data and review",
         f"{corpus['texts']:,} texts from {source}, "
@@ -32,7 +33,8 @@ def data_section(inputs: ReportInputs) -> str:
         f"{'' if near is None else ', ' + count(near, 'near-duplicate')}; "
         f"split into {split['train']:,} train, "
         f"{split['val']:,} validation and {split['test']:,} test texts, of which the first "
-        f"{inputs.analysis['texts']:,} are evaluated. No text is in two splits (checked).",
+        f"{inputs.analysis['texts']:,} are evaluated. No text is in two splits (checked)"
+        f"{'; ' + count(repeated, 'repeated text') + ' left out' if repeated else ''}.",
     ]
     # corpus-wide counts by label, whatever the task calls them
     counted = {
