@@ -63,6 +63,14 @@ def test_rare_labels_are_named_and_common_ones_not():
     ]
 
 
+def test_a_field_that_is_mostly_null_is_named():
+    """A model that leaves it out always is right nearly always: the mean score hides it."""
+    splits = {"train": rows([None] * 9 + ["a"])}
+    assert field_warnings(check_fields(splits, FIELDS))[0] == (
+        "kind is null in 90%; always saying null scores that."
+    )
+
+
 def test_one_text_with_two_records_is_a_conflict():
     """No model can be right about both."""
     one, other = rows(["a"]), rows(["b"], text="text  number\n{i}")

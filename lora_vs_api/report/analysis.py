@@ -133,7 +133,7 @@ def diagnose(
             continue
         recovered += 1
         forgiven.update(found.forgiven)
-        fields_f1 = score_output(_compact(found.record), gold[index], fields).fields
+        fields_f1 = score_output(json.dumps(found.record), gold[index], fields).fields
         scores[index] = float(np.mean(fields_f1))
     return {
         "answers": len(outputs),
@@ -400,7 +400,3 @@ def _interval(interval: Interval) -> dict[str, Any]:
 
 def _mean(passes: Sequence[Scored], name: str) -> float:
     return round(float(np.mean([getattr(p, name).mean() for p in passes])), 6)
-
-
-def _compact(record: Mapping[str, Any]) -> str:
-    return json.dumps(record, ensure_ascii=False)

@@ -54,6 +54,8 @@ def field_warnings(found: Mapping[str, Any]) -> list[str]:
     for name, facts in found.items():
         if facts["different"] == 0:
             said.append(f"{name} is always null: nothing to learn and nothing to score.")
+        elif facts["null"] > DOMINANT:
+            said.append(f"{name} is null in {facts['null']:.0%}; always saying null scores that.")
         elif facts["different"] == 1 and facts["null"] == 0:
             said.append(f"{name} always has the same value: any model learns it, none is tested.")
         labels = facts.get("labels", {})
