@@ -22,8 +22,8 @@ $(BIN)/.installed: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
-run: setup  ## everything from corpus to report; later runs redo only what changed
-	dvc repro
+run: setup  ## everything from corpus to report, only what changed; JOBS=4 runs nodes side by side
+	$(if $(JOBS),python -m lora_vs_api run -j $(JOBS),dvc repro)
 
 test: setup  ## every test
 	pytest

@@ -20,6 +20,7 @@ NAMES = {
     "sweep": "the sweep and the final seeds against one plain training after another",
     "inference": "batched answers against `generate` one by one, and batched as it comes",
     "overhead": "no-op `dvc repro` and `dvc status`, start-up of each node, growth with the corpus",
+    "scale": "a thousand sleeping nodes: scheduling overhead, 1 to 8 workers against ideal",
 }
 
 
