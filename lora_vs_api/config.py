@@ -7,6 +7,7 @@ checking can never change a number, and this module is no dep of any node.
 from __future__ import annotations
 
 import difflib
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lora_vs_api.errors import UserError
+from lora_vs_api.task.perturbation import PERTURBATIONS
 from lora_vs_api.task.schema import fields_from_config
 
 PARAMS = "params.yaml"
@@ -93,7 +95,30 @@ class Lora(Section):
     ]
     alpha_per_r: Positive
     dropout: Annotated[float, Field(ge=0, lt=1, description="a number from 0 to below 1")]
-    target_modules: Annotated[list[str], Field(min_length=1, description="a list of module names")]
+    variant: Literal["lora", "rslora", "dora", "pissa"]
+    plus_ratio: Annotated[
+        Annotated[float, Field(ge=1)] | None, Field(description="a number ≥ 1, or null")
+    ]
+    target_modules: Annotated[
+        Annotated[list[str], Field(min_length=1)] | Literal["all-linear"],
+        Field(description="all-linear or a list of module names"),
+    ]
+
+
+class Tuning(Section):
+    """Another way of tuning the base, beside the fine-tune that the question is about."""
+
+    label: str
+    method: Literal["lora", "rslora", "dora", "pissa", "full", "prompt", "prefix"]
+    learning_rate: RateText
+    r: Annotated[Annotated[int, Field(ge=1)] | None, Field(description="an integer ≥ 1, or null")]
+    plus_ratio: Annotated[
+        Annotated[float, Field(ge=1)] | None, Field(description="a number ≥ 1, or null")
+    ]
+    virtual_tokens: Annotated[
+        Annotated[int, Field(ge=1)] | None, Field(description="an integer ≥ 1, or null")
+    ]
+    seed: Natural
 
 
 class Train(Section):
@@ -131,6 +156,13 @@ class Evaluate(Section):
     shots_seed: Natural
 
 
+class Robustness(Section):
+    rows: Count
+    perturbations: list[str]
+    conditions: list[str]
+    seed: Natural
+
+
 class Stats(Section):
     resamples: Annotated[int, Field(ge=100, description="an integer ≥ 100")]
     confidence: Annotated[float, Field(gt=0.5, lt=1, description="between 0.5 and 1")]
@@ -160,6 +192,13 @@ class Plots(Section):
         str, Field(pattern=r"^#[0-9a-fA-F]{6}$", description='a colour such as "#0072B2"')
     ]
     dpi: Annotated[int, Field(ge=50, le=600, description="an integer 50..600")]
+
+
+class NodeResources(Section):
+    cpus: Count
+    gpus: Natural
+    memory_gb: Positive
+    minutes: Count
 
 
 class TaskField(Section):
@@ -294,6 +333,7 @@ class Params(Section):
     sanity: Sanity
     device: Literal["cuda", "cpu"]
     lora: Lora
+    tunings: dict[str, Tuning]
     train: Train
     sweep: Sweep
     seeds: Annotated[
@@ -301,9 +341,11 @@ class Params(Section):
         Field(min_length=1, description="a list of integers ≥ 0, at least one, such as [0, 1, 2]"),
     ]
     evaluate: Evaluate
+    robustness: Robustness
     stats: Stats
     economics: Economics
     plots: Plots
+    nodes: dict[str, NodeResources]
     task: Task
     model: Model
     api: Api
@@ -368,6 +410,8 @@ def _inconsistency(params: Params) -> str | None:
         ("seeds", params.seeds),
         ("sweep.ranks", params.sweep.ranks),
         ("sweep.learning_rates", params.sweep.learning_rates),
+        ("robustness.perturbations", params.robustness.perturbations),
+        ("robustness.conditions", params.robustness.conditions),
     ):
         if len(set(values)) != len(values):
             return f"{key}: expected no value twice, found {values}"
@@ -375,6 +419,7 @@ def _inconsistency(params: Params) -> str | None:
         ("sanity.learning_rate", params.sanity.learning_rate),
         ("sweep.rank_sweep_learning_rate", params.sweep.rank_sweep_learning_rate),
         ("lora.learning_rate", params.lora.learning_rate),
+        *((f"tunings.{name}.learning_rate", t.learning_rate) for name, t in params.tunings.items()),
         *(("sweep.learning_rates", rate) for rate in params.sweep.learning_rates),
     ]:
         if rate != "best" and not 0 < float(rate) < 1:
@@ -417,6 +462,34 @@ def _inconsistency(params: Params) -> str | None:
             )
     if params.evaluate.latency_rows > params.evaluate.test_rows:
         return "evaluate.latency_rows: expected no more than evaluate.test_rows"
+    if "default" not in params.nodes:
+        return "nodes.default: missing; it counts for every node that is not named"
+    for name, tuning in params.tunings.items():
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in (
+            "lora",
+            "base_zero_shot",
+            *params.conditions,
+        ):
+            return (
+                f"tunings.{name}: expected a name of its own in lower case, digits and underscores"
+            )
+        key = "virtual_tokens" if tuning.method in ("prompt", "prefix") else "r"
+        if tuning.method != "full" and getattr(tuning, key) is None:
+            return f"tunings.{name}.{key}: needed with method={tuning.method}, found null"
+        if key == "virtual_tokens" and params.evaluate.constrained:
+            return (
+                f"tunings.{name}: learnt tokens ({tuning.method}) cannot be decoded with "
+                "evaluate.constrained=true"
+            )
+    if params.robustness.rows > params.evaluate.test_rows:
+        return "robustness.rows: expected no more than evaluate.test_rows"
+    for key, values, allowed in (
+        ("robustness.perturbations", params.robustness.perturbations, PERTURBATIONS),
+        ("robustness.conditions", params.robustness.conditions, params.conditions),
+    ):
+        unknown = [value for value in values if value not in allowed]
+        if unknown:
+            return f"{key}: expected some of {', '.join(allowed)}, found {unknown[0]!r}"
     needed = {
         "wheel": ("package", "version", "sha256", "gguf"),
         "hub": ("repo", "revision"),

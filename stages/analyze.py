@@ -26,6 +26,7 @@ def main(params: Params) -> None:
 
     lora = [read_condition(f"lora-seed-{s}", rows, fields) for s in params.seeds]
     base = read_condition("base_zero_shot", rows, fields)
+    tuned = {name: read_condition(name, rows, fields) for name in params.tunings}
     api = {name: read_condition(name, rows, fields) for name in params.conditions}
     prices = {
         name: costs.api_price(params.priced_as[name], params.prices) for name in params.conditions
@@ -60,6 +61,21 @@ def main(params: Params) -> None:
         *(
             analysis.condition_row(
                 name,
+                f"{model}, {params.tunings[name].label}",
+                "tuned",
+                [scored],
+                names,
+                bootstrap_mean(scored.field_f1, **drawn),
+                costs.local_cost([scored], params.economics),
+                model=model,
+                shots=0,
+                diagnosis=analysis.diagnose([scored], rows, fields),
+            )
+            for name, scored in tuned.items()
+        ),
+        *(
+            analysis.condition_row(
+                name,
                 params.conditions[name].label,
                 "api",
                 [scored],
@@ -75,7 +91,7 @@ def main(params: Params) -> None:
         ),
     ]
     labels = {row["name"]: row["label"] for row in conditions}
-    baselines = {"base_zero_shot": base, **api}
+    baselines = {"base_zero_shot": base, **tuned, **api}
     comparisons = analysis.compare(
         lora, {name: (labels[name], scored) for name, scored in baselines.items()}, names, **drawn
     )
@@ -94,6 +110,7 @@ def main(params: Params) -> None:
         "profile": params.profile_name,
         "task": params.task.title,
         "model": model,
+        "tunings": {name: tuning.model_dump() for name, tuning in params.tunings.items()},
         "api_kind": params.api.kind,
         "texts": len(rows),
         "unseen_share": round(unseen_share(len(rows), params.stats.confidence), 4),

@@ -12,6 +12,7 @@ BASE = "models/base"
 TRAIN = "data/splits/train.jsonl"
 VAL = "data/splits/val.jsonl"
 TEST = "data/splits/test.jsonl"
+PERTURBED = "data/perturbed.jsonl"
 
 
 def record_fields(params: Params) -> tuple[Field, ...]:

@@ -2,132 +2,31 @@
 
 from __future__ import annotations
 
-import json
-import os
-import random
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
-from typing import Any
-
-from lora_vs_api.api.budget import TokenPrice
-from lora_vs_api.api.client import ApiCondition, Request, ask_all
-from lora_vs_api.api.local_server import serve
-from lora_vs_api.api.paid import Terms, ask_paid
+from lora_vs_api.api.asking import ask_condition
 from lora_vs_api.api.results import write_answers
-from lora_vs_api.api.store import ResponseStore
 from lora_vs_api.config import Params
-from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_jsonl
-from lora_vs_api.stage import argument, run_stage, say
-from lora_vs_api.task.json_schema import json_schema
-from lora_vs_api.task.prompt import messages
-from stages.common import BASE, TRAIN, evaluation_rows, record_fields
-
-
-@contextmanager
-def embedded_server(params: Params, name: str) -> Iterator[str]:
-    """Base URL of a server that lives as long as this."""
-    from lora_vs_api.model.runtime import resolve_runtime
-
-    runtime = resolve_runtime(params.device, params.model.dtype)
-    dtype = str(runtime.dtype).removeprefix("torch.")
-    say(f"{name}: starting transformers serve on loopback")
-    model = params.conditions[name].model
-    with serve(BASE, model, device=params.device, dtype=dtype, port=params.api.port) as url:
-        yield url
-
-
-def key_of(params: Params) -> str | None:
-    """The API key, from the environment alone; None for a server that wants none."""
-    name = params.api.key_env
-    if name is None:
-        return None
-    if not os.environ.get(name):
-        raise UserError(f"{name}: not set in the environment; api.kind={params.api.kind} needs it")
-    return os.environ[name]
-
-
-def terms_of(params: Params, name: str, train: list[dict[str, Any]]) -> Terms:
-    """Price and budget of the condition; answers are expected to be as long as train's records."""
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(params.api.weights)
-
-    def count_tokens(text: str) -> int:
-        return len(tokenizer.encode(text, add_special_tokens=False).ids)
-
-    records = [count_tokens(json.dumps(row["record"])) for row in train[:100]]
-    priced_as = params.priced_as[name]
-    listed = params.prices.models[priced_as]
-    price = TokenPrice(priced_as, listed.input, listed.output)
-    return Terms(
-        price=price.less(params.prices.batch_discount) if params.api.mode == "batch" else price,
-        budget_usd=params.api.budget_usd,
-        expected_output_tokens=sum(records) / len(records),
-        count_tokens=count_tokens,
-    )
+from lora_vs_api.stage import argument, run_stage
+from stages.common import TRAIN, evaluation_rows, record_fields
 
 
 def main(params: Params) -> None:
     name = argument("a condition", "a key of conditions")
-    api, settings, fields = params.api, params.conditions[name], record_fields(params)
-    train = read_jsonl(TRAIN)
-    # examples come from train alone, the same ones for every email
-    shots = random.Random(params.evaluate.shots_seed).sample(train, settings.shots)
-    requests = [
-        Request(row["id"], messages(params.task.instruction, row["text"], fields, shots))
-        for row in evaluation_rows(params)
-    ]
-    # hosted models answer the same question differently, also at temperature 0: ask some again
-    again = [
-        replace(request, id=f"{request.id}#{number}", replicate=number)
-        for number in range(1, api.replicates)
-        for request in requests[: api.replicate_rows]
-    ]
-    condition = ApiCondition(
-        name=name,
-        model=settings.model,
-        temperature=settings.temperature,
-        reasoning_effort=settings.reasoning_effort,
-        max_output_tokens=params.evaluate.max_new_tokens,
-        endpoint=api.endpoint,
-        schema=json_schema(fields) if settings.output == "json_schema" else None,
+    asked = ask_condition(
+        params,
+        name,
+        evaluation_rows(params),
+        record_fields(params),
+        read_jsonl(TRAIN),
+        replicates=params.api.replicates,
     )
-    asking = {
-        "timeout_seconds": api.timeout_seconds,
-        "max_attempts": api.max_attempts,
-        "total_seconds": None if api.max_minutes is None else api.max_minutes * 60,
-    }
-    if api.mode == "live":
-        asking["concurrency"] = api.concurrency
-    if api.kind == "embedded":
-        with embedded_server(params, name) as url:
-            started = time.perf_counter()
-            answers = ask_all(requests + again, condition, base_url=url, api_key=None, **asking)
-            stored = [False] * len(answers)
-    else:
-        key, terms = key_of(params), terms_of(params, name, train)
-        started = time.perf_counter()
-        with ResponseStore(api.store) as store:
-            answers, stored = ask_paid(
-                requests + again,
-                condition,
-                store,
-                terms,
-                base_url=api.base_url,
-                api_key=key,
-                mode=api.mode,
-                **asking,
-            )
     write_answers(
-        answers[: len(requests)],
-        stored[: len(requests)],
-        list(zip(again, answers[len(requests) :])),
-        time.perf_counter() - started,
-        api.mode,
-        api.concurrency,
+        asked.answers,
+        asked.stored,
+        asked.again,
+        asked.wall_seconds,
+        params.api.mode,
+        params.api.concurrency,
         predictions=f"predictions/{name}",
         timings=f"timings/evaluate/{name}.json",
     )

@@ -18,6 +18,7 @@ from stages.common import TEST
 
 METRICS = [
     "analysis",
+    "robustness",
     "corpus",
     "split",
     "data_check",
@@ -41,6 +42,8 @@ def main(params: Params) -> None:
                 "alpha_per_r": params.lora.alpha_per_r,
                 "dropout": params.lora.dropout,
                 "target_modules": params.lora.target_modules,
+                "variant": params.lora.variant,
+                "plus_ratio": params.lora.plus_ratio,
             },
             "max_new_tokens": params.evaluate.max_new_tokens,
             "constrained": params.evaluate.constrained,
@@ -59,7 +62,14 @@ def main(params: Params) -> None:
     curves, latency = pd.read_csv("plots/break_even.csv"), pd.read_csv("plots/latency.csv")
     with new_directory("report/figures") as folder:
         write_report_figures(
-            folder, metrics["analysis"], curves, latency, losses, limit, params.plots
+            folder,
+            metrics["analysis"],
+            metrics["robustness"],
+            curves,
+            latency,
+            losses,
+            limit,
+            params.plots,
         )
     text = report_markdown(inputs)
     write_text("report/report.md", text)

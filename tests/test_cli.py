@@ -133,7 +133,7 @@ def test_compare_marks_where_the_answers_differ(project, capsys):
         # a constrained answer of this model is one long word or a number: no spaces in a cell
         *_, ours, theirs = re.split(r"\s{2,}", line.strip())
         assert line.startswith("≠") == (ours != theirs)
-    assert "API conditions are not asked here" in said.err
+    assert "Not asked: embedded_zero_shot" in said.err
 
 
 def test_the_exported_model_answers_as_the_evaluated_one(project, capsys, tmp_path):

@@ -56,12 +56,19 @@ def test_paper_profile_is_the_published_protocol():
     assert (train["batch_size"], train["gradient_accumulation"]) == (4, 4)
     assert (train["scheduler"], train["warmup_ratio"]) == ("cosine", 0.05)
     assert (params["lora"]["alpha_per_r"], params["lora"]["dropout"]) == (2, 0.05)
-    assert len(params["lora"]["target_modules"]) == 7
+    assert params["lora"]["target_modules"] == "all-linear"
+    assert (params["lora"]["variant"], params["lora"]["plus_ratio"]) == ("lora", None)
     assert params["sanity"]["steps"] == 100 and params["device"] == "cuda"
     assert params["stats"] == {"resamples": 10000, "confidence": 0.95, "seed": 0}
     assert set(params["conditions"]) == {
         "mini_zero_shot", "mini_zero_shot_schema", "mini_few_shot_5", "nano_zero_shot"
     }  # fmt: skip
+
+
+TUNING = {
+    "label": "DoRA", "method": "dora", "learning_rate": "2e-3", "r": 4, "plus_ratio": None,
+    "virtual_tokens": None, "seed": 0,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -70,6 +77,16 @@ def test_paper_profile_is_the_published_protocol():
         ("lora/r", 0, "lora.r: expected an integer ≥ 1, or best for the sweep's winner, found 0"),
         ("lora/r", "many", "lora.r: expected an integer ≥ 1, or best"),
         ("lora/rr", 3, "lora.rr: unknown key (did you mean r?)"),
+        ("lora/variant", "qlora", "lora.variant: expected one of lora, rslora, dora, pissa"),
+        ("lora/plus_ratio", 0.5, "lora.plus_ratio: expected a number ≥ 1, or null, found 0.5"),
+        ("lora/target_modules", "linear", "lora.target_modules: expected all-linear or a list"),
+        ("robustness/rows", 900, "robustness.rows: expected no more than evaluate.test_rows"),
+        ("robustness/perturbations", ["noise"], "robustness.perturbations: expected some of typos"),
+        ("robustness/conditions", ["gpt"], "robustness.conditions: expected some of embedded_"),
+        ("tunings", {"lora": TUNING}, "tunings.lora: expected a name of its own"),
+        ("tunings", {"x": {**TUNING, "r": None}}, "tunings.x.r: needed with method=dora"),
+        ("tunings", {"x": {**TUNING, "method": "prefix"}}, "tunings.x.virtual_tokens: needed with"),
+        ("tunings", {"x": {**TUNING, "rate": 1}}, "tunings.x.rate: unknown key"),
         ("seeds", [], "seeds: expected a list of integers ≥ 0, at least one"),
         ("seeds", [0, "a"], "seeds[1]: expected integer ≥ 0, found 'a'"),
         ("seeds", [1, 1], "seeds: expected no value twice"),

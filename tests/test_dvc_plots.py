@@ -86,6 +86,14 @@ def samples(shift: float) -> dict[str, list[str]]:
             "engineer time,5000.0,20000.0,10000.0",
             "API price,,4000.0,10000.0",
         ],
+        "plots/robustness.csv": [
+            "condition,perturbation,field_f1,drop,low,high",
+            *(
+                f"{name},{kind},0.5,{0.1 + shift},-0.05,0.2"
+                for name in (CONDITIONS[0], CONDITIONS[3])
+                for kind in ("typos", "jargon")
+            ),
+        ],
         "plots/sweep.csv": [
             "sweep,r,learning_rate,seed,field_f1",
             *(f"rank,{r},0.002,0,{0.4 + shift}" for r in (8, 16)),

@@ -40,8 +40,11 @@ ROWS = [
 SPEC = TrainingSpec(
     base_sha256="b",
     examples_sha256="e",
+    method="lora",
     r=4,
     alpha=8,
+    plus_ratio=None,
+    virtual_tokens=None,
     learning_rate=1e-3,
     dropout=0.0,
     target_modules=("q_proj", "up_proj"),
@@ -136,7 +139,7 @@ def test_an_adapter_is_taken_over_only_for_an_equal_specification(base, tmp_path
     weights = "adapter_model.safetensors"
     assert file_sha256(tmp_path / "same" / weights) == file_sha256(tmp_path / "a" / weights)
     for change in ({"seed": 1}, {"r": 8}, {"examples_sha256": "x"}, {"base_sha256": "x"},
-                   {"learning_rate": 2e-3}, {"max_steps": 4}, {"dtype": "bfloat16"}):  # fmt: skip
+                   {"learning_rate": 2e-3}, {"max_steps": 4}, {"method": "dora"}, {"dtype": "bfloat16"}):  # fmt: skip
         assert not reuse_adapter(tmp_path / "a", replace(SPEC, **change), tmp_path / "other")
     assert not (tmp_path / "other").exists()
     assert not reuse_adapter(tmp_path / "none", SPEC, tmp_path / "other")
@@ -149,6 +152,82 @@ def test_a_module_the_model_lacks_is_named(base, tmp_path):
     ):
         train(base, tmp_path / "x", replace(SPEC, target_modules=("q_proj", "c_attn")))
     assert not (tmp_path / "x").exists()
+
+
+def test_all_linear_is_every_linear_layer_but_the_output(base, tmp_path):
+    """What a user need not name: the modules of any architecture are found."""
+    train(base, tmp_path / "a", replace(SPEC, target_modules=("all-linear",)))
+    config = json.loads((tmp_path / "a" / "adapter_config.json").read_text())
+    assert config["target_modules"] == [
+        "down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj",
+    ]  # fmt: skip
+
+
+METHODS = {
+    "rslora": {"method": "rslora"},
+    "dora": {"method": "dora"},
+    "pissa": {"method": "pissa"},
+    "lora_plus": {"plus_ratio": 16},
+    "full": {"method": "full"},
+    "prompt": {"method": "prompt", "virtual_tokens": 4, "learning_rate": 1e-1},
+    "prefix": {"method": "prefix", "virtual_tokens": 4, "learning_rate": 1e-1},
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_way_of_tuning_learns_and_answers(base, tmp_path, name):
+    """Trained, written, loaded and asked; the same bytes when done again."""
+    spec = replace(SPEC, learning_rate=1e-2, max_steps=6, batch_size=12, epochs=6)
+    spec = replace(spec, **METHODS[name])
+    run = train(base, tmp_path / "a", spec)
+    assert run.losses[-1] < run.losses[0]
+    train(base, tmp_path / "b", spec)
+    for file in (tmp_path / "a").iterdir():
+        assert file_sha256(file) == file_sha256(tmp_path / "b" / file.name), file.name
+    tokenizer = load_tokenizer(base, "<|endoftext|>")
+    prompts = [messages("Extract.", row["text"], FIELDS) for row in ROWS[:5]]
+
+    def ask(model, batch_size):
+        return generate(
+            model, tokenizer, prompts, max_new_tokens=8, batch_size=batch_size, description=name
+        )
+
+    tuned = load_tuned(base, tmp_path / "a", CPU)
+    answers = ask(tuned, 5)
+    assert answers == ask(tuned, 1)
+    assert answers != ask(load_base(base, CPU), 5)
+
+
+@pytest.mark.parametrize("method", ["lora", "rslora", "dora", "pissa"])
+def test_what_is_merged_computes_what_was_trained(base, tmp_path, method):
+    """The loss on the training examples right after training is that of the model loaded again:
+    PiSSA's start, DoRA's magnitudes and rsLoRA's scaling survive the file and the merge."""
+    spec = replace(SPEC, method=method, learning_rate=1e-2, max_steps=4, batch_size=12, epochs=4)
+    kept = {}
+
+    class Spy(training.CompletionTrainer):
+        def train(self, *arguments, **options):
+            done = super().train(*arguments, **options)
+            kept["batch"] = self.data_collator([self.train_dataset[i] for i in range(4)])
+            self.model.eval()
+            with torch.no_grad():
+                kept["logits"] = self.model(
+                    **{key: kept["batch"][key] for key in ("input_ids", "attention_mask")}
+                ).logits
+            return done
+
+    original = training.CompletionTrainer
+    training.CompletionTrainer = Spy
+    try:
+        train(base, tmp_path / "a", spec)
+    finally:
+        training.CompletionTrainer = original
+    merged = load_tuned(base, tmp_path / "a", CPU)
+    mask = kept["batch"]["attention_mask"]
+    with torch.no_grad():
+        logits = merged(input_ids=kept["batch"]["input_ids"], attention_mask=mask).logits
+    seen = mask.bool()
+    torch.testing.assert_close(logits[seen], kept["logits"][seen], rtol=1e-3, atol=1e-3)
 
 
 def test_a_batch_answers_like_plain_generate(base):

@@ -21,11 +21,11 @@ from lora_vs_api.report.html import report_html
 from lora_vs_api.report.provenance import environment, provenance
 from lora_vs_api.report.sections import answer, facts, published, sweep
 from lora_vs_api.report.sweep_figure import write_sweep_figure
-from tests.report_fixture import PLOTS, analysis, condition, inputs, tables
+from tests.report_fixture import PLOTS, analysis, condition, inputs, robustness, tables
 
 FIGURES = (
     "headline", "cost_accuracy", "break_even", "per_field", "paired", "loss", "latency", "confusion",
-    "tornado", "price_volume",
+    "tornado", "price_volume", "robustness",
 )  # fmt: skip
 
 
@@ -54,7 +54,7 @@ def figures(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     (folder / "figures").mkdir()
     result = analysis()
-    write_report_figures(folder / "figures", result, *tables(result), 100_000, PLOTS)
+    write_report_figures(folder / "figures", result, robustness(), *tables(result), 100_000, PLOTS)
     return folder
 
 
@@ -129,7 +129,7 @@ def test_never_breaking_even_is_said_everywhere(tmp_path):
     assert [row[3:] for row in found] == [["never", "never to never"]] * 2
     assert "never come back" in section(text, "The question")
     assert "never pays for itself" in answer.recommendation(inputs(result))
-    write_report_figures(tmp_path, result, *tables(result), 100_000, PLOTS)
+    write_report_figures(tmp_path, result, robustness(), *tables(result), 100_000, PLOTS)
     for name in ("break_even", "tornado", "price_volume"):
         assert (tmp_path / f"{name}.svg").stat().st_size > 0
 
@@ -220,7 +220,7 @@ def test_single_seed_has_no_share_of_variance(tmp_path):
     part = section(report(result), "What the intervals")
     assert "cannot be told from one seed" in part and "which texts were drawn" not in part
     assert "**One seed.**" in section(report(result), "Limitations")
-    write_report_figures(tmp_path, result, *tables(result), None, PLOTS)
+    write_report_figures(tmp_path, result, robustness(), *tables(result), None, PLOTS)
 
 
 def test_seeds_that_differ_are_a_limitation():
@@ -267,7 +267,7 @@ def test_without_one_readable_answer_no_matrix_is_shown(tmp_path):
         row["valid_json"] = 0.0
         for matrix in row["diagnosis"]["confusion"]["line_items"].values():
             matrix.update({"a|b": 0, "c": 0, "(another label)": 0, "(none)": 9})
-    write_report_figures(tmp_path, result, *tables(result), 100_000, PLOTS)
+    write_report_figures(tmp_path, result, robustness(), *tables(result), 100_000, PLOTS)
     assert not (tmp_path / "confusion.svg").exists()
     assert "confusion.svg" not in report(result) and "does not read" not in report(result)
 
@@ -404,7 +404,7 @@ def test_nothing_in_an_email_ends_its_block(hostile, figures):
 def test_two_runs_give_the_same_bytes(figures, tmp_path):
     """Outputs of equal inputs are equal files, so that DVC sees no change where there is none."""
     result = analysis()
-    write_report_figures(tmp_path, result, *tables(result), 100_000, PLOTS)
+    write_report_figures(tmp_path, result, robustness(), *tables(result), 100_000, PLOTS)
     for name in FIGURES:
         for kind in ("svg", "png"):
             file = f"{name}.{kind}"

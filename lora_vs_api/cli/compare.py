@@ -1,4 +1,4 @@
-"""What the fine-tune and the untuned base make of one text, field by field."""
+"""What the fine-tune, the untuned base and, if asked to, the API conditions make of one text."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import json
 import sys
 
 from lora_vs_api.cli.local_model import adapter_folder, ask, one_text, record_fields
-from lora_vs_api.config import load_params
+from lora_vs_api.config import Params, load_params
+from lora_vs_api.errors import UserError
+from lora_vs_api.files import read_jsonl
 from lora_vs_api.stage import say
 from lora_vs_api.task.scoring import parse_record
 
-HELP = "the fine-tune's and the untuned base's answer to one text, side by side"
+HELP = "the answers of the fine-tune, the untuned base and API conditions to one text"
 WIDEST = 46
 
 
@@ -20,6 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, help="which final training (default: the first seed)")
     parser.add_argument(
         "--constrained", action="store_true", help="let both write only records of the schema"
+    )
+    parser.add_argument(
+        "--apis",
+        action="store_true",
+        help="ask every API condition too: a hosted one is paid for, within api.budget_usd",
     )
 
 
@@ -31,7 +38,10 @@ def run(given: argparse.Namespace) -> None:
         f"LoRA {adapter.name}": ask(params, adapter, [text], constrained=given.constrained),
         "untuned": ask(params, None, [text], constrained=given.constrained),
     }
-    records = {name: parse_record(answers[0].output) for name, answers in outputs.items()}
+    words = {name: answers[0].output for name, answers in outputs.items()}
+    if given.apis:
+        words |= _asked(params, text)
+    records = {name: parse_record(output) for name, output in words.items()}
     lines = [["", "field", *records]]
     for field in record_fields(params):
         cells = [
@@ -46,11 +56,25 @@ def run(given: argparse.Namespace) -> None:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
     for name, record in records.items():
         if record is None:
-            print(f"\n{name} wrote no JSON object:\n{outputs[name][0].output}")
-    say(
-        "API conditions are not asked here, as that may cost money: "
-        f"{', '.join(params.conditions)}; their answers to the test texts are in the report."
-    )
+            print(f"\n{name} wrote no JSON object:\n{words[name]}")
+    if not given.apis:
+        say(
+            f"Not asked: {', '.join(params.conditions)}; --apis asks them too, which may cost money."
+        )
+
+
+def _asked(params: Params, text: str) -> dict[str, str]:
+    """Each API condition's answer. What was asked before comes from the store."""
+    from lora_vs_api.api.asking import ask_condition
+
+    if params.api.mode == "batch":
+        raise UserError("--apis: a batch may take a day; expected api.mode: live")
+    fields, train = record_fields(params), read_jsonl("data/splits/train.jsonl")
+    rows = [{"id": "text", "text": text}]
+    return {
+        name: ask_condition(params, name, rows, fields, train).answers[0].output
+        for name in params.conditions
+    }
 
 
 def _short(cell: str) -> str:

@@ -25,6 +25,7 @@ from lora_vs_api.task.infer import (
     record_column,
     text_column,
 )
+from lora_vs_api.task.perturbation import PERTURBATIONS
 from lora_vs_api.task.prompt import completion
 from lora_vs_api.task.schema import Field, fields_from_config
 from lora_vs_api.task.source import read_source, read_table
@@ -201,6 +202,9 @@ def _config(
         "evaluate:",
         f"  # the longest record has {longest:,} characters; too few tokens stop the run",
         f"  max_new_tokens: {tokens}",
+        "robustness:",
+        "  # the test texts once more, less tidy: leave out what would change what a text says",
+        f"  perturbations: {_flow(list(PERTURBATIONS))}",
     ]
     return "\n".join(lines) + "\n"
 

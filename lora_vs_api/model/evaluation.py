@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lora_vs_api.files import new_directory, write_json, write_jsonl
 from lora_vs_api.model.constrained import record_grammar
 from lora_vs_api.model.energy import energy_meter, joules_between
-from lora_vs_api.model.inference import check_room, generate, measure_latency
+from lora_vs_api.model.inference import Generation, check_room, generate, measure_latency
 from lora_vs_api.model.runtime import Runtime, machine
 from lora_vs_api.task.prompt import completion, messages
 from lora_vs_api.task.schema import Field
@@ -59,6 +59,39 @@ def score_on(
     }
 
 
+def answer_texts(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[dict[str, Any]],
+    instruction: str,
+    fields: tuple[Field, ...],
+    *,
+    description: str,
+    max_new_tokens: int,
+    batch_size: int,
+    constrained: bool,
+    predictions: str | Path,
+) -> None:
+    """Answer every row in batches; predictions.jsonl and usage.jsonl into ``predictions``.
+
+    ``constrained`` lets the model write only what the fields' schema allows.
+
+    Raises:
+        UserError: ``max_new_tokens`` leaves no room for the longest gold record.
+    """
+    check_room(tokenizer, [completion(row["record"], fields) for row in rows], max_new_tokens)
+    answers = generate(
+        model,
+        tokenizer,
+        [messages(instruction, row["text"], fields) for row in rows],
+        max_new_tokens=max_new_tokens,
+        batch_size=batch_size,
+        description=description,
+        grammar=record_grammar(model, tokenizer, fields) if constrained else None,
+    )
+    _write_answers(predictions, rows, answers)
+
+
 def evaluate_local(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -77,8 +110,8 @@ def evaluate_local(
 ) -> None:
     """Answer every row in batches, then the first ``latency_rows`` again one at a time.
 
-    ``constrained`` lets the model write only what the fields' schema allows. Writes ``predictions.jsonl`` and ``usage.jsonl`` into the directory ``predictions`` and
-    everything that was timed into the file ``timings``.
+    Writes what :func:`answer_texts` writes, and everything that was timed into the file
+    ``timings``.
     """
     check_room(tokenizer, [completion(row["record"], fields) for row in rows], max_new_tokens)
     prompts = [messages(instruction, row["text"], fields) for row in rows]
@@ -104,6 +137,26 @@ def evaluate_local(
         meter=meter,
         grammar=grammar,
     )
+    _write_answers(predictions, rows, answers)
+    write_json(
+        timings,
+        {
+            "latency_ids": [row["id"] for row in rows[:latency_rows]],
+            "latency_seconds": [round(seconds, 4) for seconds in latencies],
+            "throughput_texts_per_second": round(len(rows) / wall, 4),
+            "batch_size": batch_size,
+            "wall_seconds": round(wall, 3),
+            # of the GPU, by NVML; null where nothing measures them
+            "batch_joules": batch_joules,
+            "latency_joules": latency_joules,
+            "machine": machine(runtime),
+        },
+    )
+
+
+def _write_answers(
+    predictions: str | Path, rows: Sequence[dict[str, Any]], answers: Sequence[Generation]
+) -> None:
     with new_directory(predictions) as folder:
         write_jsonl(
             folder / "predictions.jsonl",
@@ -127,17 +180,3 @@ def evaluate_local(
                 for row, answer in zip(rows, answers, strict=True)
             ),
         )
-    write_json(
-        timings,
-        {
-            "latency_ids": [row["id"] for row in rows[:latency_rows]],
-            "latency_seconds": [round(seconds, 4) for seconds in latencies],
-            "throughput_texts_per_second": round(len(rows) / wall, 4),
-            "batch_size": batch_size,
-            "wall_seconds": round(wall, 3),
-            # of the GPU, by NVML; null where nothing measures them
-            "batch_joules": batch_joules,
-            "latency_joules": latency_joules,
-            "machine": machine(runtime),
-        },
-    )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import groupby, takewhile
 from typing import TYPE_CHECKING
 
 import torch
@@ -91,9 +91,11 @@ def compute_prefix(model: PreTrainedModel, encoded: Sequence[Sequence[int]]) -> 
     """What the prompts ``encoded`` have in common at their beginning, computed.
 
     Nothing for a single prompt, and nothing for a model whose layers do not all attend to all
-    earlier tokens: its cache may not be one that can be continued.
+    earlier tokens or that puts learnt tokens before the prompt: its cache may not be one that can
+    be continued.
     """
-    if len(encoded) < 2 or not has_plain_attention(model.config):
+    learnt = hasattr(model, "peft_config")
+    if len(encoded) < 2 or learnt or not has_plain_attention(model.config):
         return Prefix()
     # without the last token: one of each prompt has to be left to predict from
     columns = zip(*(ids[:-1] for ids in encoded), strict=False)
@@ -128,14 +130,28 @@ def generate(
     order = sorted(range(len(encoded)), key=lambda index: (-len(encoded[index]), index))
     answers: dict[int, Generation] = {}
     with tqdm(total=len(prompts), desc=description, unit="text") as progress:
-        for start in range(0, len(order), batch_size):
-            indices = order[start : start + batch_size]
+        for indices in _batches(order, [len(ids) for ids in encoded], batch_size, model):
             batch = _answer(
                 model, tokenizer, [encoded[i] for i in indices], prefix, max_new_tokens, grammar
             )
             answers.update(zip(indices, batch, strict=True))
             progress.update(len(indices))
     return [answers[index] for index in range(len(prompts))]
+
+
+def _batches(
+    order: Sequence[int], lengths: Sequence[int], size: int, model: PreTrainedModel
+) -> Iterator[list[int]]:
+    # learnt tokens stand before the padding: only prompts of one length keep them beside the text,
+    # as they stood in training
+    runs = (
+        (list(run) for _, run in groupby(order, key=lambda index: lengths[index]))
+        if hasattr(model, "peft_config")
+        else [list(order)]
+    )
+    for run in runs:
+        for start in range(0, len(run), size):
+            yield run[start : start + size]
 
 
 def measure_latency(

@@ -63,15 +63,22 @@ def _contiguous(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> tu
     return (inputs[0].contiguous(), *inputs[1:])
 
 
-def load_tuned(base: str | Path, adapter: str | Path, runtime: Runtime) -> PreTrainedModel:
-    """The base model with ``adapter`` merged into its weights.
+def load_tuned(base: str | Path, tuned: str | Path, runtime: Runtime) -> PreTrainedModel:
+    """What training wrote to the directory ``tuned``, ready to infer.
 
-    Merged in float32 and rounded once: no adapter arithmetic is left at inference time.
+    A LoRA adapter is merged into the base's weights, in float32 and rounded once: no adapter
+    arithmetic is left at inference time. Learnt prompts and prefixes cannot be merged and come as
+    a ``PeftModel``; of a full fine-tuning the folder is the model.
     """
-    from peft import PeftModel
+    if Path(tuned, "config.json").is_file():
+        return load_base(tuned, runtime)
+    from peft import PeftConfig, PeftModel
 
+    if PeftConfig.from_pretrained(str(tuned)).is_prompt_learning:
+        model = PeftModel.from_pretrained(
+            load_base(base, runtime), str(tuned), local_files_only=True
+        )
+        return model.eval()
     model = load_base(base, Runtime(runtime.device, torch.float32))
-    merged = PeftModel.from_pretrained(
-        model, str(adapter), local_files_only=True
-    ).merge_and_unload()
+    merged = PeftModel.from_pretrained(model, str(tuned), local_files_only=True).merge_and_unload()
     return merged.to(runtime.dtype).eval()

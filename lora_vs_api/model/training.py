@@ -1,7 +1,7 @@
-"""LoRA fine-tuning with trl.SFTTrainer and peft.
+"""Fine-tuning with trl.SFTTrainer and peft.
 
-The adapter directory holds ``adapter_model.safetensors``, ``adapter_config.json`` and
-``training.json``: the specification that determines the adapter and its loss curve.
+The directory of a tuned model holds ``adapter_model.safetensors`` and ``adapter_config.json`` (of a
+full fine-tuning the model itself, in transformers' files) and ``training.json``: the specification that determines the adapter and its loss curve.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import tempfile
 import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
 from datasets.utils.logging import disable_progress_bar
-from peft import LoraConfig
+from peft.optimizers import create_loraplus_optimizer
 from torch.nn import functional
 from tqdm import tqdm
 from transformers import DynamicCache, PrinterCallback, TrainerCallback, set_seed
@@ -33,21 +33,32 @@ from lora_vs_api.model.energy import energy_meter, joules_between
 from lora_vs_api.model.loading import load_base, load_tokenizer
 from lora_vs_api.model.lora_linear import speed_up_lora
 from lora_vs_api.model.runtime import Runtime
+from lora_vs_api.model.tuning import LORA_METHODS, peft_config
 from lora_vs_api.task.prompt import completion, messages
 from lora_vs_api.task.schema import Field
 
 # trl still reads an attribute that transformers has renamed; nothing a user could act on
 warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
+# `_save` does what this one advises
+warnings.filterwarnings("ignore", message="PiSSA changes the base weights")
 
 
 @dataclass(frozen=True)
 class TrainingSpec:
-    """Everything that determines an adapter: two equal specs give the same one."""
+    """Everything that determines a tuned model: two equal specs give the same one.
+
+    ``method`` is one of lora, rslora, dora, pissa, full, prompt and prefix. ``r`` and ``alpha``
+    count for the first four, as does ``plus_ratio``: how many times A's learning rate B has (LoRA+;
+    None for the same). ``virtual_tokens`` count for the last two.
+    """
 
     base_sha256: str
     examples_sha256: str
+    method: str
     r: int
     alpha: float
+    plus_ratio: float | None
+    virtual_tokens: int | None
     learning_rate: float
     dropout: float
     target_modules: tuple[str, ...]
@@ -89,8 +100,23 @@ class CompletionTrainer(SFTTrainer):
     sum of cross-entropies over the same tokens.
     """
 
+    plus_ratio: float | None = None
+
+    def create_optimizer(self, *arguments, **options):
+        if self.plus_ratio is not None and self.optimizer is None:
+            kind, settings = self.get_optimizer_cls_and_kwargs(self.args, self.model)
+            self.optimizer = create_loraplus_optimizer(
+                self.model, kind, loraplus_lr_ratio=self.plus_ratio, **settings
+            )
+        return super().create_optimizer(*arguments, **options)
+
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        language_model = self.accelerator.unwrap_model(model).get_base_model()
+        language_model = self.accelerator.unwrap_model(model)
+        if hasattr(language_model, "active_peft_config"):
+            if language_model.active_peft_config.is_prompt_learning:
+                # peft puts the learnt tokens before the prompt in a forward pass of its own
+                return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+            language_model = language_model.get_base_model()
         ids, mask, labels = (inputs[key] for key in ("input_ids", "attention_mask", "labels"))
         shared = 0
         if has_plain_attention(language_model.config) and not _dropout(language_model):
@@ -172,7 +198,7 @@ def train_adapter(
     out: str | Path,
     description: str,
 ) -> TrainingRun:
-    """Train one adapter on corpus ``rows`` and write it to the directory ``out``.
+    """Tune the base on corpus ``rows`` and write the adapter (or the model) to the directory ``out``.
 
     Raises:
         UserError: a target module that the model does not have, or a loss that is not finite.
@@ -181,14 +207,11 @@ def train_adapter(
     # before the trainer: peft draws the adapter's first weights when the trainer is built
     set_seed(spec.seed)
     tokenizer = load_tokenizer(base, spec.pad_token)
-    model = load_base(base, runtime)
-    missing = [
-        name
-        for name in spec.target_modules
-        if not any(module.split(".")[-1] == name for module, _ in model.named_modules())
-    ]
-    if missing:
-        raise UserError(f"lora.target_modules: the base model has no module {', '.join(missing)}")
+    # weights that are trained themselves need their small changes kept; accelerate's autocast
+    # computes with them in the runtime's precision all the same
+    full = spec.method == "full"
+    model = load_base(base, replace(runtime, dtype=torch.float32) if full else runtime)
+    added = peft_config(spec, model)
     dataset = Dataset.from_list(
         [
             {
@@ -205,15 +228,10 @@ def train_adapter(
             args=_arguments(spec, runtime, scratch),
             train_dataset=dataset,
             processing_class=tokenizer,
-            peft_config=LoraConfig(
-                r=spec.r,
-                lora_alpha=spec.alpha,
-                lora_dropout=spec.dropout,
-                target_modules=list(spec.target_modules),
-                bias="none",
-                task_type="CAUSAL_LM",
-            ),
+            peft_config=added,
         )
+        trainer.plus_ratio = spec.plus_ratio if spec.method in LORA_METHODS else None
+        start = _keep_start(trainer.model, spec, scratch)
         speed_up_lora(trainer.model)
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(Progress(description))
@@ -234,7 +252,7 @@ def train_adapter(
             * spec.batch_size
             * spec.gradient_accumulation
         )
-        _save(trainer.model, spec, losses, out)
+        _save(trainer.model, spec, losses, out, runtime, start)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return TrainingRun(tuple(losses), wall, joules, tokens)
@@ -268,15 +286,38 @@ def _arguments(spec: TrainingSpec, runtime: Runtime, scratch: str) -> SFTConfig:
     )
 
 
-def _save(model: Any, spec: TrainingSpec, losses: Sequence[float], out: str | Path) -> None:
+def _keep_start(model: Any, spec: TrainingSpec, scratch: str) -> str | None:
+    """PiSSA takes the adapter's first value out of the base's weights: keep it, to put that right."""
+    if spec.method != "pissa":
+        return None
+    start = str(Path(scratch, "start"))
+    model.peft_config["default"].init_lora_weights = True
+    model.save_pretrained(start)
+    model.peft_config["default"].init_lora_weights = "pissa"
+    return start
+
+
+def _save(
+    model: Any,
+    spec: TrainingSpec,
+    losses: Sequence[float],
+    out: str | Path,
+    runtime: Runtime,
+    start: str | None,
+) -> None:
     with new_directory(out) as folder:
-        model.save_pretrained(folder)
+        if spec.method == "full":
+            model.to(runtime.dtype).save_pretrained(folder)
+        else:
+            # with PiSSA's start, an adapter for the base as it is: of rank 2r
+            model.save_pretrained(folder, path_initial_model_for_weight_conversion=start)
+            config = json.loads((folder / "adapter_config.json").read_text())
+            # peft keeps the modules as a set, whose order changes from process to process
+            if config.get("target_modules"):
+                config["target_modules"] = sorted(config["target_modules"])
+            write_json(folder / "adapter_config.json", config)
         # peft's card is an empty form; `stages.publish` writes a real one
         (folder / "README.md").unlink(missing_ok=True)
-        config = json.loads((folder / "adapter_config.json").read_text())
-        # peft keeps the modules as a set, whose order changes from process to process
-        config["target_modules"] = sorted(config["target_modules"])
-        write_json(folder / "adapter_config.json", config)
         write_json(
             folder / "training.json",
             {"spec": spec.as_json(), "loss": [round(loss, 6) for loss in losses]},

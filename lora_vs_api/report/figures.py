@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 def write_report_figures(
     folder: str | Path,
     analysis: Mapping[str, Any],
+    robustness: Mapping[str, Any],
     break_even: pd.DataFrame,
     latency: pd.DataFrame,
     losses: Mapping[int, pd.DataFrame],
@@ -57,6 +58,7 @@ def write_report_figures(
     Args:
         folder: where NAME.svg and NAME.png go; it exists.
         analysis: metrics/analysis.json.
+        robustness: metrics/robustness.json; empty where nothing was perturbed.
         break_even: plots/break_even.csv, columns volume, condition, total_usd.
         latency: plots/latency.csv, columns condition, latency_seconds, share.
         losses: seed → plots/loss/seed-N.csv, columns step, loss.
@@ -76,9 +78,46 @@ def write_report_figures(
             "tornado": tornado(analysis, plots.lora_color),
             "price_volume": price_volume(analysis, look, limit),
             "loss": loss_curves(losses, plots.lora_color),
+            "robustness": robustness_drops(robustness, look),
         }.items():
             if figure is not None:
                 save(figure, Path(folder), name, plots.dpi)
+
+
+def robustness_drops(found: Mapping[str, Any], look: Mapping[str, Look]) -> Figure | None:
+    """What each way of perturbing the texts costs each condition; None where none was tried."""
+    if not found:
+        return None
+    names, conditions = list(found["changed"]), found["conditions"]
+    figure, ax = new_figure(1.9 + 0.34 * len(names) * max(2, len(conditions)))
+    for index, row in enumerate(conditions):
+        shown = look[row["name"]]
+        for place, cell in enumerate(row["by_perturbation"]):
+            y = len(names) - 1 - place + (len(conditions) - 1) * 0.13 - 0.26 * index
+            draw_interval(ax, cell["drop"], y, shown.color)
+            ax.plot(
+                cell["drop"]["drop"],
+                y,
+                marker=shown.marker,
+                color=shown.color,
+                markeredgecolor=INK,
+                linestyle="none",
+                markersize=8,
+                label=row["label"] if place == 0 else None,
+            )
+    ax.axvline(0, color=INK, linewidth=1)
+    ax.set_yticks(range(len(names)), [name.replace("_", " ") for name in reversed(names)])
+    ax.set_xlabel("drop in mean field F1 (0: none, right is worse)")
+    ax.grid(axis="y", visible=False)
+    legend(figure, ax)
+    statistics = found["statistics"]
+    titles(
+        ax,
+        f"What less tidy texts cost, on {count(found['texts'], 'test text')}",
+        f"Lines: {statistics['confidence']:.0%} paired bootstrap intervals over texts, "
+        f"{statistics['resamples']:,} resamples. LoRA: mean over seeds.",
+    )
+    return figure
 
 
 def headline(analysis: Mapping[str, Any], look: Mapping[str, Look]) -> Figure:

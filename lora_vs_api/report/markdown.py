@@ -19,6 +19,7 @@ from lora_vs_api.report.sections.diagnosis import diagnosis_section
 from lora_vs_api.report.sections.facts import ReportInputs
 from lora_vs_api.report.sections.money import money_section
 from lora_vs_api.report.sections.published import published_section
+from lora_vs_api.report.sections.robustness import robustness_section
 from lora_vs_api.report.sections.wins import win_loss_section
 from lora_vs_api.report.sections.writing import escape
 
@@ -37,9 +38,10 @@ def report_markdown(inputs: ReportInputs) -> str:
         statistics_section(inputs),
         money_section(inputs),
         diagnosis_section(inputs),
+        robustness_section(inputs),
         win_loss_section(inputs),
         limitations_section(inputs),
         published_section(inputs),
         reproducibility_section(inputs),
     ]
-    return "\n\n".join(sections) + "\n"
+    return "\n\n".join(section for section in sections if section) + "\n"

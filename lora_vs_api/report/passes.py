@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,12 +55,17 @@ class Scored:
 def read_condition(
     name: str, rows: Sequence[dict[str, Any]], fields: tuple[Field, ...], root: str | Path = "."
 ) -> Scored:
-    """Read and score what one condition answered to the test ``rows``.
+    """Read and score what one condition answered to the test ``rows``, with its timings.
 
     Raises:
         UserError: the answers are not those of exactly these texts, in this order.
     """
-    folder = Path(root, "predictions", name)
+    timings = read_json(Path(root, "timings", "evaluate", f"{name}.json"))
+    return replace(read_answers(Path(root, "predictions", name), rows, fields), timings=timings)
+
+
+def read_answers(folder: Path, rows: Sequence[dict[str, Any]], fields: tuple[Field, ...]) -> Scored:
+    """Read and score the answers in ``folder`` to ``rows``; see :func:`read_condition`."""
     predictions, usage = (
         read_jsonl(folder / "predictions.jsonl"),
         read_jsonl(folder / "usage.jsonl"),
@@ -84,5 +89,5 @@ def read_condition(
         outcomes=np.array([prediction["outcome"] for prediction in predictions]),
         input_tokens=np.array([line["input_tokens"] for line in usage]),
         output_tokens=np.array([line["output_tokens"] for line in usage]),
-        timings=read_json(Path(root, "timings", "evaluate", f"{name}.json")),
+        timings={},
     )

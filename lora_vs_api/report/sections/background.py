@@ -122,6 +122,41 @@ def contamination_section(inputs: ReportInputs) -> str:
     return "\n\n".join(parts)
 
 
+VARIANTS = {"lora": "LoRA", "rslora": "rsLoRA", "dora": "DoRA", "pissa": "LoRA from PiSSA's start"}
+
+
+def _variant(lora: Mapping[str, Any]) -> str:
+    ratio = lora["plus_ratio"]
+    plus = "" if ratio is None else f" (LoRA+: B learns at {ratio:g} times A's rate)"
+    return VARIANTS[lora["variant"]] + plus
+
+
+def _modules(lora: Mapping[str, Any]) -> str:
+    modules = lora["target_modules"]
+    if isinstance(modules, str):
+        return "all linear layers but the output's"
+    return escape(", ".join(modules))
+
+
+def _tunings(analysis: Mapping[str, Any]) -> str:
+    """The other ways of tuning, in a sentence; empty where there is none."""
+    told = []
+    for tuning in analysis["tunings"].values():
+        size = [] if tuning["r"] is None else [f"r {tuning['r']}"]
+        if tuning["virtual_tokens"] is not None:
+            size.append(f"{tuning['virtual_tokens']} learnt tokens")
+        what = ", ".join(
+            [*size, f"learning rate {tuning['learning_rate']}", f"seed {tuning['seed']}"]
+        )
+        told.append(f"{escape(tuning['label'])} ({what})")
+    if not told:
+        return ""
+    return (
+        " The same base was tuned in other ways for as many steps, once each and at a rate that "
+        f"was not swept: {'; '.join(told)}."
+    )
+
+
 def method_section(inputs: ReportInputs) -> str:
     analysis, settings, sanity = inputs.analysis, inputs.settings, inputs.sanity
     train, lora, selected = settings["train"], settings["lora"], analysis["selected"]
@@ -142,14 +177,14 @@ def method_section(inputs: ReportInputs) -> str:
     return "\n\n".join(
         [
             "## Method",
-            f"{escape(model['name'])} ({source}) is fine-tuned with LoRA on the training texts, "
-            "with loss on the answer's tokens only. A rank sweep, then a learning-rate sweep at the "
+            f"{escape(model['name'])} ({source}) is fine-tuned with {_variant(lora)} on the training "
+            "texts, with loss on the answer's tokens only. A rank sweep, then a learning-rate sweep at the "
             f"best rank, score on validation texts ([the sweep](sweep.md)); rank {selected['r']} at "
             f"learning rate {selected['learning_rate']:g} went on to "
             f"{count(len(analysis['seeds']), 'final training')} "
             f"(seed{'s' * (len(analysis['seeds']) > 1)} {', '.join(map(str, analysis['seeds']))}). "
             f"{api}. Every condition gets the same system prompt and answers in plain text; "
-            "few-shot conditions also see examples from the training texts.",
+            "few-shot conditions also see examples from the training texts." + _tunings(analysis),
             "Score: mean over the record's fields, each from 0 to 1. *All correct* asks for every "
             "field; *valid JSON* for one JSON object and nothing else, and whatever is not scores "
             "0 on every field; *fits schema* also asks for the right keys, types and values.",
@@ -171,9 +206,9 @@ def method_section(inputs: ReportInputs) -> str:
                 [
                     ["device", escape(settings["device"])],
                     [
-                        "LoRA",
+                        _variant(lora),
                         f"r {selected['r']}, alpha {lora['alpha_per_r'] * selected['r']:g}, dropout "
-                        f"{lora['dropout']:g}, on {escape(', '.join(lora['target_modules']))}",
+                        f"{lora['dropout']:g}, on {_modules(lora)}",
                     ],
                     ["effective batch", str(batch)],
                     *(
@@ -263,7 +298,12 @@ def limitations_section(inputs: ReportInputs) -> str:
     found.append(
         source
         + (
-            "Real texts have typos, threads, signatures and jargon."
+            "Real texts have typos, threads, signatures and jargon"
+            + (
+                "; what a program can imitate of that is tried under *Less tidy texts*."
+                if inputs.robustness
+                else ", and none was tried."
+            )
             if inputs.corpus["source"] == "generator"
             else "Texts of another origin, length or form were not tried."
         )

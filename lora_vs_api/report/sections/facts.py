@@ -12,7 +12,7 @@ from lora_vs_api.report.sections.writing import escape
 
 @dataclass(frozen=True)
 class ReportInputs:
-    """What the report is made of; the first seven are the metrics files of the same name.
+    """What the report is made of; the first nine are the metrics files of the same name.
 
     ``settings`` holds the configuration that the method section prints: instruction, fields,
     device, train, lora, max_new_tokens, constrained, model and watts. ``environment`` is
@@ -20,6 +20,7 @@ class ReportInputs:
     """
 
     analysis: Mapping[str, Any]
+    robustness: Mapping[str, Any]
     corpus: Mapping[str, Any]
     split: Mapping[str, Any]
     data_check: Mapping[str, Any]
@@ -89,7 +90,7 @@ def unguessed_fields(analysis: Mapping[str, Any]) -> list[str]:
     blind = [
         row
         for row in analysis["conditions"]
-        if row["kind"] != "lora" and not row["shots"] and row["valid_json"] >= 0.5
+        if row["kind"] in ("base", "api") and not row["shots"] and row["valid_json"] >= 0.5
     ]
     return [
         name

@@ -1,0 +1,35 @@
+"""Ask one API condition about the perturbed texts: python -m stages.perturbed_api embedded_few_shot_5"""
+
+from __future__ import annotations
+
+from lora_vs_api.api.asking import ask_condition
+from lora_vs_api.api.results import write_answers
+from lora_vs_api.config import Params
+from lora_vs_api.files import read_jsonl
+from lora_vs_api.stage import argument, run_stage
+from stages.common import PERTURBED, TRAIN, record_fields
+
+
+def main(params: Params) -> None:
+    name = argument("a condition", "one of robustness.conditions")
+    asked = ask_condition(
+        params,
+        name,
+        read_jsonl(PERTURBED),
+        record_fields(params),
+        read_jsonl(TRAIN),
+    )
+    write_answers(
+        asked.answers,
+        asked.stored,
+        asked.again,
+        asked.wall_seconds,
+        params.api.mode,
+        params.api.concurrency,
+        predictions=f"perturbed/{name}",
+        timings=f"timings/perturbed/{name}.json",
+    )
+
+
+if __name__ == "__main__":
+    run_stage(main)

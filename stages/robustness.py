@@ -1,0 +1,55 @@
+"""What perturbing the texts costs each condition: python -m stages.robustness"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from lora_vs_api.config import Params
+from lora_vs_api.files import read_jsonl, write_json, write_text
+from lora_vs_api.report.passes import read_answers
+from lora_vs_api.report.robustness import Slice, robustness, robustness_table
+from lora_vs_api.stage import run_stage
+from stages.common import PERTURBED, evaluation_rows, record_fields
+
+COLUMNS = ["condition", "perturbation", "field_f1", "drop", "low", "high"]
+
+
+def main(params: Params) -> None:
+    clean, perturbed, fields = evaluation_rows(params), read_jsonl(PERTURBED), record_fields(params)
+    changed = {name: 0 for name in params.robustness.perturbations}
+    for row in perturbed:
+        changed[row["perturbation"]] += row["changed"]
+
+    def answers(name: str, label: str, kind: str, passes: list[str]) -> Slice:
+        return Slice(
+            name,
+            label,
+            kind,
+            [read_answers(Path("predictions", one), clean, fields) for one in passes],
+            [read_answers(Path("perturbed", one), perturbed, fields) for one in passes],
+        )
+
+    found = {}
+    if changed:
+        tuned = f"LoRA {params.model.name}"
+        found = robustness(
+            [
+                answers("lora", tuned, "lora", [f"lora-seed-{seed}" for seed in params.seeds]),
+                *(
+                    answers(name, params.conditions[name].label, "api", [name])
+                    for name in params.robustness.conditions
+                ),
+            ],
+            changed,
+            len(perturbed) // len(changed),
+            **params.stats.model_dump(),
+        )
+    write_json("metrics/robustness.json", found)
+    table = pd.DataFrame(robustness_table(found) if found else [], columns=COLUMNS)
+    write_text("plots/robustness.csv", table.to_csv(index=False))
+
+
+if __name__ == "__main__":
+    run_stage(main)
