@@ -15,6 +15,7 @@ from lora_vs_api.compose import compose
 from lora_vs_api.errors import UserError
 from lora_vs_api.task.infer import fields_from_json_schema, infer_field, text_column
 from lora_vs_api.task.schema import fields_from_config
+from lora_vs_api.task.source import read_table
 from tests.imports import ROOT
 
 
@@ -241,6 +242,59 @@ def test_a_record_column_and_a_template_are_taken(project):
     assert params["data"]["record"] == "gold" and params["task"]["stratify_by"] is None
     assert params["data"]["text"] == "{{ subject }}\n{{ body }}"
     assert list(params["task"]["fields"]) == ["who", "n"]
+
+
+def saved(folder, rooms=("single", "double"), **splits: int) -> str:
+    """A folder as `save_to_disk` writes it, labels numbered as `datasets` does it."""
+    from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
+
+    features = Features({"message": Value("string"), "room": ClassLabel(names=list(rooms))})
+
+    def rows(count):
+        texts = [f"a room for guest number {i}, please" for i in range(count)]
+        columns = {"message": texts, "room": [i % len(rooms) for i in range(count)]}
+        return Dataset.from_dict(columns, features=features)
+
+    DatasetDict({name: rows(count) for name, count in splits.items()}).save_to_disk(folder)
+    return str(folder)
+
+
+def test_a_dataset_becomes_a_file_that_nodes_can_depend_on(project, capsys):
+    """Labels by name, one split, and the config says where the rows are from."""
+    folder = saved(project / "booked", train=30, test=5)
+    run_init(folder, "--split", "train")
+    params = yaml.safe_load(compose(["task=booked"], project / "conf"))
+    assert params["data"]["path"] == "data/booked.parquet"
+    assert params["task"]["fields"]["room"]["values"] == ["double", "single"]
+    assert "split train" in (project / "conf/task/booked.yaml").read_text()
+    assert [row["room"] for _, row in read_table("data/booked.parquet")][:2] == ["single", "double"]
+    before = (project / "data/booked.parquet").read_bytes()
+    run_init(folder, "--split", "train", "--force")
+    assert (project / "data/booked.parquet").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sets"], "has train, test; name one with --split"),
+        (["sets", "--split", "val"], "--split: .*sets has train, test, not 'val'"),
+        (["sets", "--split", "test"], "expected at least 20 rows, found 5"),
+        (["conf"], "conf: a folder, but no dataset"),
+        (["hub:nobody/nothing"], "^hub:nobody/nothing: "),
+        (["b.csv", "--split", "train"], "--split: b.csv is a file"),
+    ],
+)
+def test_a_dataset_that_is_not_there_is_one_line_and_leaves_nothing(
+    project, monkeypatch, arguments, message
+):
+    """A wrong split, a folder of something else, no network."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    saved(project / "sets", train=30, test=5)
+    write(project / "b.csv", bookings())
+    with pytest.raises(UserError, match=message) as told:
+        run_init(*arguments)
+    assert "\n" not in str(told.value)
+    assert not list(project.glob("data/*.parquet"))
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ import yaml
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import write_text
 from lora_vs_api.stage import say
+from lora_vs_api.task.dataset_source import HUB, is_dataset, write_parquet
 from lora_vs_api.task.infer import (
     Inferred,
     fields_from_json_schema,
@@ -37,7 +38,13 @@ CHARACTERS_A_TOKEN = 2.5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", help="labelled rows: .csv, .tsv, .jsonl or .parquet")
+    parser.add_argument(
+        "file",
+        help="labelled rows: .csv, .tsv, .jsonl or .parquet; or a dataset, hub:owner/name or a "
+        "folder of `save_to_disk`, which becomes data/NAME.parquet",
+    )
+    parser.add_argument("--split", help="of a dataset that has several")
+    parser.add_argument("--revision", help="of a dataset of the Hub (default: its newest)")
     parser.add_argument("--name", help="of the task (default: the file's name)")
     parser.add_argument("--noun", default="text", help="what a row is, such as invoice")
     parser.add_argument("--text", help="column with the text, or a Jinja template over columns")
@@ -52,33 +59,56 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> None:
-    name = given.name or re.sub(r"\W+", "_", Path(given.file).stem).strip("_").lower()
+    stem = Path(given.file.removeprefix(HUB).removesuffix("/")).stem
+    name = given.name or re.sub(r"\W+", "_", stem).strip("_").lower()
     if not re.fullmatch(r"[A-Za-z]\w*", name):
         raise UserError(f"--name: expected letters, digits and _, found {name!r}")
     target = Path(given.conf, "task", f"{name}.yaml")
     if target.exists() and not given.force:
         raise UserError(f"{target}: is already there; --force writes over it, --name names another")
-    rows = [columns for _, columns in read_table(given.file)]
+    if not is_dataset(given.file):
+        for option in ("split", "revision"):
+            if getattr(given, option):
+                raise UserError(f"--{option}: {given.file} is a file and has none")
+        _write_task(given, name, given.file, given.file, target)
+        return
+    path = Path("data", f"{name}.parquet")
+    if path.exists() and not given.force:
+        raise UserError(f"{path}: is already there; --force writes over it, --name names another")
+    rows, origin = write_parquet(given.file, given.split, given.revision, path)
+    say(f"{rows:,} rows of {origin} written to {path}")
+    try:
+        _write_task(given, name, str(path), origin, target)
+    except UserError:
+        path.unlink()
+        raise
+
+
+def _write_task(given: argparse.Namespace, name: str, path: str, origin: str, target: Path) -> None:
+    """Infer the task from the rows of ``path``, which came from ``origin``, into ``target``."""
+    rows = [columns for _, columns in read_table(path)]
     if len(rows) < FEWEST_ROWS:
-        raise UserError(f"{given.file}: expected at least {FEWEST_ROWS} rows, found {len(rows)}")
+        raise UserError(f"{path}: expected at least {FEWEST_ROWS} rows, found {len(rows)}")
     text = given.text or text_column(rows)
     record = given.record or record_column(rows, text)
     row_id = given.id or id_column(rows)
-    inferred = _fields(given, rows, text, record, row_id)
+    inferred = _fields(given, path, rows, text, record, row_id)
     specs = {field: found.spec for field, found in inferred.items()}
     fields = fields_from_config(specs)
     # before anything is written: every row that does not fit is named with its line
-    corpus = read_source(given.file, fields, text, record, row_id)
+    corpus = read_source(path, fields, text, record, row_id)
 
     longest = max(len(completion(row["record"], fields)) for row in corpus)
     tokens = 16 * math.ceil(longest / CHARACTERS_A_TOKEN / 16) + 16
     stratify = next((field.name for field in fields if field.type == "enum"), None)
-    source = {"path": given.file, "text": text, "record": record, "id": row_id}
+    source = {"path": path, "text": text, "record": record, "id": row_id}
     write_text(
         target,
-        _config(name, given.noun, source, inferred, fields, stratify, tokens, longest, len(rows)),
+        _config(
+            name, given.noun, source, origin, inferred, fields, stratify, tokens, longest, len(rows)
+        ),
     )
-    say(f"{len(corpus):,} rows read from {given.file}; {target} written:")
+    say(f"{len(corpus):,} rows read from {path}; {target} written:")
     say(f"  text    {_one_line(text)}")
     for field, found in inferred.items():
         say(f"  {field:<22} {found.spec['type']:<8} {found.why}")
@@ -90,6 +120,7 @@ def run(given: argparse.Namespace) -> None:
 
 def _fields(
     given: argparse.Namespace,
+    path: str,
     rows: Sequence[Mapping[str, Any]],
     text: str,
     record: str | None,
@@ -99,7 +130,7 @@ def _fields(
         specs = fields_from_json_schema(_schema(given.schema))
         return {name: Inferred(spec, f"from {given.schema}") for name, spec in specs.items()}
     if record is not None:
-        values = [_object(row.get(record), f"{given.file}: {record}") for row in rows]
+        values = [_object(row.get(record), f"{path}: {record}") for row in rows]
         names = list(dict.fromkeys(name for value in values for name in value))
         return {name: infer_field(name, [value.get(name) for value in values]) for name in names}
     columns = list(dict.fromkeys(name for row in rows for name in row))
@@ -113,7 +144,7 @@ def _fields(
         used = set(re.findall(r"\w+", text)) if "{" in text else {text}
         names = [name for name in columns if name not in used | {row_id}]
     if not names:
-        raise UserError(f"{given.file}: no column beside the text; name the record's with --fields")
+        raise UserError(f"{path}: no column beside the text; name the record's with --fields")
     return {name: infer_field(name, [row.get(name) for row in rows]) for name in names}
 
 
@@ -156,6 +187,7 @@ def _config(
     name: str,
     noun: str,
     source: Mapping[str, str | None],
+    origin: str,
     inferred: Mapping[str, Inferred],
     fields: Sequence[Field],
     stratify: str | None,
@@ -166,7 +198,7 @@ def _config(
     title = f"{noun.capitalize()} to a {len(fields)}-field record"
     lines = [
         "# @package _global_",
-        f"# Written by `python -m lora_vs_api init` from {rows:,} rows; yours to edit.",
+        f"# Written by `python -m lora_vs_api init` from {rows:,} rows of {_one_line(origin)}; yours to edit.",
         "data:",
         "  source: file",
         f"  path: {_flow(source['path'])}",

@@ -1,0 +1,109 @@
+"""A dataset of Hugging Face `datasets` as a Parquet file, which the pipeline can depend on."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lora_vs_api.errors import UserError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+HUB = "hub:"
+
+
+def is_dataset(source: str) -> bool:
+    """Whether ``source`` is a dataset of the Hub or a folder, and no file."""
+    return source.startswith(HUB) or Path(source).is_dir()
+
+
+def write_parquet(
+    source: str, split: str | None, revision: str | None, out: str | Path
+) -> tuple[int, str]:
+    """Write one split of a dataset to ``out``, its class labels by name; (rows, where they are from).
+
+    A file of its own, because a node depends on content: what the Hub serves under a name can
+    change.
+
+    Args:
+        source: ``hub:owner/name``, or a folder written by ``save_to_disk``.
+        split: needed where there are several.
+        revision: of the Hub's repository; None takes its newest, whose commit is named.
+
+    Raises:
+        UserError: no such dataset, split or revision, or the Hub cannot be reached.
+    """
+    if source.startswith(HUB):
+        data, origin = _from_hub(source.removeprefix(HUB), split, revision)
+    else:
+        data, origin = _from_folder(source, split), source
+    out = Path(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
+    os.close(handle)
+    try:
+        _by_name(data).to_parquet(temporary)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, out)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    return len(data), f"{origin}{'' if split is None else f', split {split}'}"
+
+
+def _from_hub(name: str, split: str | None, revision: str | None) -> tuple[Dataset, str]:
+    from datasets import DatasetDict, load_dataset
+    from huggingface_hub import dataset_info
+
+    try:
+        commit = dataset_info(name, revision=revision).sha
+        found = load_dataset(name, revision=commit, split=split)
+    # whatever the Hub, the network or a loading script of the dataset's has to say
+    except Exception as error:
+        said = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise UserError(f"{HUB}{name}: {said}") from None
+    return (
+        _one_split(found, f"{HUB}{name}") if isinstance(found, DatasetDict) else found,
+        f"{HUB}{name} at {commit}",
+    )
+
+
+def _from_folder(folder: str, split: str | None) -> Dataset:
+    from datasets import DatasetDict, load_from_disk
+
+    try:
+        found = load_from_disk(folder)
+    except (FileNotFoundError, ValueError):
+        raise UserError(
+            f"{folder}: a folder, but no dataset that `save_to_disk` wrote; expected one, or a file"
+        ) from None
+    if not isinstance(found, DatasetDict):
+        if split is not None:
+            raise UserError(f"--split: {folder} has no splits")
+        return found
+    if split is None:
+        return _one_split(found, folder)
+    if split not in found:
+        raise UserError(f"--split: {folder} has {', '.join(found)}, not {split!r}")
+    return found[split]
+
+
+def _one_split(found: Any, where: str) -> Dataset:
+    if len(found) > 1:
+        raise UserError(f"{where}: has {', '.join(found)}; name one with --split")
+    return next(iter(found.values()))
+
+
+def _by_name(data: Dataset) -> Dataset:
+    """Class labels as the words they stand for: a number says nothing to a model."""
+    from datasets import ClassLabel, Value
+
+    labels = {name: kind for name, kind in data.features.items() if isinstance(kind, ClassLabel)}
+    for name, kind in labels.items():
+        # -1 is how datasets marks a row without a label
+        words = [None if at in (None, -1) else kind.int2str(at) for at in data[name]]
+        data = data.remove_columns(name).add_column(name, words, feature=Value("string"))
+    return data
