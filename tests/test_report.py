@@ -19,7 +19,7 @@ from lora_vs_api.report.drawing import looks
 from lora_vs_api.report.figures import write_report_figures
 from lora_vs_api.report.html import report_html
 from lora_vs_api.report.provenance import environment, provenance
-from lora_vs_api.report.sections import answer, facts, published, sweep
+from lora_vs_api.report.sections import answer, background, facts, published, sweep
 from lora_vs_api.report.sweep_figure import write_sweep_figure
 from tests.report_fixture import PLOTS, analysis, condition, inputs, robustness, tables
 
@@ -204,6 +204,24 @@ def test_hosted_models_get_their_own_words():
     text = report(analysis(api_kind="openai"))
     assert "transformers serve" not in text and "stand" not in section(text, "Limitations")
     assert "Hosted models vary" in section(text, "Limitations")
+
+
+def test_limitations_name_only_what_was_not_tried():
+    """A run that compared full fine-tuning, or asked twice, must not be told that it did not."""
+    result = analysis(api_kind="openai")
+    part = background.limitations_section(inputs(result))
+    assert "full fine-tuning and prompt tuning were not compared" in part
+    assert "the next time was not measured" in part
+    result["tunings"] = {
+        "full": {
+            "label": "full fine-tuning", "method": "full", "learning_rate": "2e-4", "r": None,
+            "plus_ratio": None, "virtual_tokens": None, "seed": 0,
+        }
+    }  # fmt: skip
+    result["conditions"][-1]["noise_floor"] = {"texts": 20, "askings": 3}
+    part = background.limitations_section(inputs(result))
+    assert "were not compared" not in part and "one training each" in part
+    assert "measured on some texts alone" in part
 
 
 def test_unreviewed_counts_as_unreviewed():

@@ -274,10 +274,16 @@ def limitations_section(inputs: ReportInputs) -> str:
             "hosted model, and the break-even volumes hold for that price only."
         )
     else:
+        again = any(row.get("noise_floor") for row in analysis["conditions"])
         found.append(
-            "**Hosted models vary.** Each answered every text once; how much they would answer "
-            "differently the next time was not measured. A provider can change a model under its "
-            "name."
+            "**Hosted models vary.** "
+            + (
+                "How much they answer differently the next time was measured on some texts alone. "
+                if again
+                else "Each answered every text once; how much they would answer differently the "
+                "next time was not measured. "
+            )
+            + "A provider can change a model under its name."
         )
     overlap = inputs.split.get("masked_sentence_overlap")
     source = (
@@ -374,8 +380,12 @@ def limitations_section(inputs: ReportInputs) -> str:
         )
     found.append(
         "**The choice of rank and rate** was made on validation texts of the same corpus; no "
-        "interval here includes it. One task, one base model, LoRA only: full fine-tuning and "
-        "prompt tuning were not compared."
+        "interval here includes it. One task, one base model"
+        + (
+            "; other ways of tuning had one training each, at a rate that was not swept."
+            if analysis["tunings"]
+            else ", LoRA only: full fine-tuning and prompt tuning were not compared."
+        )
     )
     return "\n\n".join(["## Limitations", "\n".join(f"- {text}" for text in found)])
 
