@@ -16,7 +16,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -36,6 +36,14 @@ LEFT_OUT = (
 RIGHT, NEARLY, PROSE = 40, 85, 95
 
 
+class Took(NamedTuple):
+    """Seconds by the clock and of CPU, imports included, and the peak in MiB."""
+
+    seconds: float
+    cpu: float
+    peak: float
+
+
 def run(given: argparse.Namespace) -> list[Row]:
     return measured_growth(SIZES)
 
@@ -52,29 +60,20 @@ def measured_growth(sizes: tuple[int, ...]) -> list[Row]:
             ):
                 prepare(work, size)
                 for stage in stages:
-                    taken, peak = measured(stage, work)
-                    first.setdefault(stage, (taken, peak, size))
-                    rows.append(_row(stage, size, noun, taken, peak, first[stage]))
+                    took = measured(stage, work)
+                    first.setdefault(stage, (took, size))
+                    rows.append(_row(stage, size, noun, took, *first[stage]))
     return rows
 
 
-def _row(
-    stage: str, size: int, noun: str, taken: float, peak: float, first: tuple[float, float, int]
-) -> Row:
-    seconds, memory, least = first
-    growth = {}
+def _row(stage: str, size: int, noun: str, took: Took, first: Took, least: int) -> Row:
+    notes = {"CPU, s": round(took.cpu, 1), "peak MiB": round(took.peak)}
     if size > least:
-        growth[f"against {least:,}"] = (
-            f"{size / least:g} times the {noun}: time × {taken / seconds:.1f}, "
-            f"memory × {peak / memory:.1f}"
+        notes[f"against {least:,}"] = (
+            f"{size / least:g} times the {noun}: time × {took.seconds / first.seconds:.1f}, "
+            f"CPU × {took.cpu / first.cpu:.1f}, memory × {took.peak / first.peak:.1f}"
         )
-    return Row(
-        "growth",
-        f"{stage}, {size:,} {noun}",
-        "s",
-        taken,
-        notes={"peak MiB": round(peak), f"{noun}/s": round(size / taken), **growth},
-    )
+    return Row("growth", f"{stage}, {size:,} {noun}", "s", took.seconds, notes=notes)
 
 
 def _with_corpus_of(work: Path, size: int) -> None:
@@ -154,19 +153,19 @@ def _set(work: Path, section: str, **values: Any) -> Params:
     return check_params(params)
 
 
-def measured(stage: str, folder: Path) -> tuple[float, float]:
-    """Seconds, imports included, and peak MiB of one stage in ``folder``."""
+def measured(stage: str, folder: Path) -> Took:
+    """Run one stage in ``folder``, in a process of its own."""
     script = (
         "import runpy, sys, time, json; started = time.perf_counter(); "
         f"runpy.run_module('stages.{stage}', run_name='__main__'); "
         # of this program alone: ru_maxrss also holds what the parent had at the fork
         "peak = next(line for line in open('/proc/self/status') if line.startswith('VmHWM')); "
-        "print(json.dumps([time.perf_counter() - started, int(peak.split()[1]) / 1024]))"
+        "print(json.dumps([time.perf_counter() - started, time.process_time(), "
+        "int(peak.split()[1]) / 1024]))"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=folder, capture_output=True, text=True
     )
     if done.returncode:
         raise RuntimeError(f"{stage}: {done.stderr[-2000:]}")
-    taken, peak = json.loads(done.stdout.splitlines()[-1])
-    return taken, peak
+    return Took(*json.loads(done.stdout.splitlines()[-1]))
