@@ -11,9 +11,11 @@ import argparse
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from benchmarks.timing import Row, seconds
+from lora_vs_api.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -26,10 +28,7 @@ def _nothing_to_do(rounds: int) -> list[Row]:
     rows = []
     dvc = str(Path(sys.executable).with_name("dvc"))
     for command in (["status"], ["repro", "--dry"]):
-        times = [
-            seconds(lambda c=command: subprocess.run([dvc, *c], capture_output=True, check=True))
-            for _ in range(rounds)
-        ]
+        times = [seconds(partial(_run, [dvc, *command])) for _ in range(rounds)]
         rows.append(
             Row(
                 "overhead",
@@ -40,6 +39,13 @@ def _nothing_to_do(rounds: int) -> list[Row]:
             )
         )
     return rows
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or ["it said nothing"]
+        raise UserError(f"dvc {' '.join(command[1:])}: {said[0]}; run `dvc repro` first")
 
 
 def _start_up() -> list[Row]:
