@@ -19,9 +19,13 @@ NAMES = {
     "training": "a LoRA training against plain TRL on the same examples",
     "sweep": "the sweep and the final seeds against one plain training after another",
     "inference": "batched answers against `generate` one by one, and batched as it comes",
-    "overhead": "no-op `dvc repro` and `dvc status`, start-up of each node, growth with the corpus",
+    "overhead": "no-op `dvc repro` and `dvc status`, start-up of each node",
+    "growth": "time and memory of corpus, split, analyze and report at 2,000 to 200,000 examples",
+    "pipeline": "a run from nothing in a clone, node by node, and what a change costs after it",
     "scale": "a thousand sleeping nodes: scheduling overhead, 1 to 8 workers against ideal",
 }
+
+ABSENT = "–"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -35,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=5, help="how often each pair is timed (5)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--model", default="models/base", help="folder of the base model")
+    parser.add_argument("--profile", help="of `pipeline` (laptop, with cuda smol-gpu); or tiny")
     parser.add_argument("--out", default="benchmarks/results", help="folder of the results")
     given = parser.parse_args(arguments)
     unknown = [name for name in given.names if name not in NAMES]
@@ -68,23 +73,44 @@ def machine(device: str) -> dict[str, str | int | None]:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """The rows as a Markdown table."""
-    lines = [
-        "| what | ours | reference | against | ratio (min to max) | goal |",
-        "| --- | ---: | ---: | --- | ---: | ---: |",
+    """The rows as one Markdown table, a line each.
+
+    Where something is compared, it has columns for that, and the notes stand in the last one;
+    otherwise every note has a column of its own.
+    """
+    if any(row.reference is not None for row in rows):
+        head = ["what", "ours", "reference", "ratio (min to max)", "goal", "against", "notes"]
+        lines = [_compared(row) for row in rows]
+    else:
+        keys = list(dict.fromkeys(key for row in rows for key in row.notes))
+        head = ["what", "ours", *keys]
+        lines = [
+            [row.what, quantity(row.ours, row.unit), *(str(row.notes.get(k, ABSENT)) for k in keys)]
+            for row in rows
+        ]
+    rule = ["---" if name in ("what", "against", "notes") else "---:" for name in head]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *lines))
+
+
+def _compared(row: Row) -> list[str]:
+    ratio = ABSENT
+    if row.ratio is not None:
+        ratio = f"**{row.ratio:.2f}** ({min(row.ratios):.2f} to {max(row.ratios):.2f})"
+    return [
+        row.what,
+        quantity(row.ours, row.unit),
+        ABSENT if row.reference is None else quantity(row.reference, row.unit),
+        ratio,
+        ABSENT if row.goal is None else f"{row.goal:g}",
+        row.against or ABSENT,
+        "; ".join(f"{key}: {value}" for key, value in row.notes.items()) or ABSENT,
     ]
-    for row in rows:
-        ratio = "–"
-        if row.ratio is not None:
-            ratio = f"**{row.ratio:.2f}** ({min(row.ratios):.2f} to {max(row.ratios):.2f})"
-        reference = "–" if row.reference is None else f"{row.reference:,.4g} {row.unit}"
-        goal = "–" if row.goal is None else f"{row.goal:g}"
-        lines.append(
-            f"| {row.what} | {row.ours:,.4g} {row.unit} | {reference} | {row.against or '–'} "
-            f"| {ratio} | {goal} |"
-        )
-        lines += [f"| &nbsp;&nbsp;{key}: {value} | | | | | |" for key, value in row.notes.items()]
-    return "\n".join(lines)
+
+
+def quantity(value: float, unit: str) -> str:
+    """A number with its unit, to three digits: 1,061 s, 0.412 s, 13,430 emails/s."""
+    digits = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.3g}".rstrip(".")
+    return f"{digits} {unit}"
 
 
 def summary(folder: Path) -> str:

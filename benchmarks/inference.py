@@ -8,16 +8,18 @@ another shape rounds otherwise, and what that changes is counted.
 from __future__ import annotations
 
 import argparse
+import statistics
 import time
 from typing import Any
 
-from benchmarks.timing import Row, compared, side_by_side
+from benchmarks.timing import Row, compared, seconds, side_by_side
 from benchmarks.training import composed
 from lora_vs_api.files import read_jsonl
 from lora_vs_api.task.prompt import messages
 from stages.common import TEST, record_fields
 
 EMAILS = {"cpu": 32, "cuda": 300}
+MOST_TIMED = 24  # one at a time
 ADAPTER = "models/lora/seed-0"
 
 
@@ -71,9 +73,62 @@ def run(given: argparse.Namespace) -> list[Row]:
                     },
                 )
             )
+        timed = prompts[: min(params.evaluate.latency_rows, MOST_TIMED)]
+        result.append(latency(given, dtype, model, tokenizer, timed, limit))
         if dtype == "bfloat16":
             result.append(constrained(given, model, tokenizer, prompts, fields, asked))
     return result
+
+
+def latency(
+    given: argparse.Namespace, dtype: str, model: Any, tokenizer: Any, prompts: Any, limit: int
+) -> Row:
+    """Median seconds of one prompt at a time, as `evaluate` measures it, against plain `generate`.
+
+    Both from text to text, and both ask the first prompt once before the clock counts.
+    """
+    from lora_vs_api.model.energy import energy_meter
+    from lora_vs_api.model.inference import generate, measure_latency
+
+    meter = energy_meter(given.device)
+
+    def ours() -> float:
+        taken, _ = measure_latency(
+            model, tokenizer, prompts, max_new_tokens=limit, description="latency", meter=meter
+        )
+        return statistics.median(taken)
+
+    def theirs() -> float:
+        plain(model, tokenizer, prompts[:1], limit, 1)
+        # the answer comes back as text, so a GPU is done when it does
+        return statistics.median(
+            seconds(lambda p=prompt: plain(model, tokenizer, [p], limit, 1)) for prompt in prompts
+        )
+
+    mine, plains = [], []
+    for index in range(max(1, given.rounds // 2)):
+        if index % 2 == 0:
+            mine.append(ours())
+        plains.append(theirs())
+        if index % 2:
+            mine.append(ours())
+    answers = generate(
+        model, tokenizer, prompts, max_new_tokens=limit, batch_size=1, description="answers"
+    )
+    expected = plain(model, tokenizer, prompts, limit, 1)
+    equal = sum(answer.output == text for answer, text in zip(answers, expected))
+    return Row(
+        "inference",
+        f"{dtype}, one at a time, median of {len(prompts)} emails",
+        "s",
+        statistics.median(mine),
+        statistics.median(plains),
+        "plain `generate`, one at a time",
+        tuple(theirs / mine for mine, theirs in zip(mine, plains)),
+        # half of the reference's seconds
+        2.0 if given.device == "cuda" else None,
+        {"equal answers": f"{equal} of {len(prompts)}"},
+    )
 
 
 def constrained(

@@ -1,50 +1,51 @@
-"""What the pipeline itself costs: DVC with nothing to do, start-up of the nodes, growth.
+"""What the pipeline itself costs: DVC with nothing to do, and the start-up of each node.
 
-Absolute seconds, as there is nothing to compare with; the notes say what the growth is. The
-nodes' start-up is the import of the stage's module in a process of its own, as DVC starts it.
+Absolute seconds, as there is nothing to compare with. A node's start-up is the import of the
+stage's module in a process of its own, as DVC starts it; the least of three counts. What a whole
+run spends on it is in `pipeline`.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
-import yaml
-
 from benchmarks.timing import Row, seconds
+from lora_vs_api.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
-SIZES = (2_000, 20_000, 200_000)
 
 
 def run(given: argparse.Namespace) -> list[Row]:
-    return [*_nothing_to_do(given.rounds), *_start_up(), *_growth()]
+    return [*_nothing_to_do(given.rounds), *_start_up()]
 
 
 def _nothing_to_do(rounds: int) -> list[Row]:
     rows = []
     dvc = str(Path(sys.executable).with_name("dvc"))
     for command in (["status"], ["repro", "--dry"]):
-        times = [
-            seconds(lambda c=command: subprocess.run([dvc, *c], capture_output=True, check=True))
-            for _ in range(rounds)
-        ]
+        times = [seconds(partial(_run, [dvc, *command])) for _ in range(rounds)]
         rows.append(
             Row(
                 "overhead",
                 f"`dvc {' '.join(command)}`",
-                "runs/s",
-                1 / min(times),
-                notes={"seconds": f"{min(times):.2f} to {max(times):.2f}"},
+                "s",
+                min(times),
+                notes={"slowest": f"{max(times):.2f} s"},
             )
         )
     return rows
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or ["it said nothing"]
+        raise UserError(f"dvc {' '.join(command[1:])}: {said[0]}; run `dvc repro` first")
 
 
 def _start_up() -> list[Row]:
@@ -59,9 +60,9 @@ def _start_up() -> list[Row]:
             Row(
                 "overhead",
                 f"start-up of {file.stem}",
-                "starts/s",
-                1 / taken,
-                notes={"seconds, torch imported, MiB": f"{taken:.2f}, {torch}, {peak:.0f}"},
+                "s",
+                taken,
+                notes={"peak MiB": round(peak), "torch": "yes" if torch == "True" else "no"},
             )
         )
     return rows
@@ -82,53 +83,3 @@ def _start(stage: str) -> tuple[float, str, float]:
     taken = time.perf_counter() - started
     torch, peak = done.stdout.split()
     return taken, torch, int(peak) / 1024
-
-
-def _growth() -> list[Row]:
-    """Corpus and split at growing sizes, in a copy of the project without its results."""
-    rows, first = [], {}
-    for size in SIZES:
-        with tempfile.TemporaryDirectory() as folder:
-            work = Path(folder, "project")
-            shutil.copytree(
-                ROOT,
-                work,
-                ignore=shutil.ignore_patterns(
-                    ".git", ".venv", ".dvc", "models", "predictions", "*.egg-info", "responses"
-                ),
-            )
-            params = yaml.safe_load((work / "params.yaml").read_text())
-            params["data"]["n"] = size
-            (work / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-            for stage in ("corpus", "split"):
-                taken, peak = _measured(stage, work)
-                first.setdefault(stage, (taken, peak))
-                rows.append(
-                    Row(
-                        "overhead",
-                        f"{stage}, {size:,} emails",
-                        "emails/s",
-                        size / taken,
-                        notes={
-                            "seconds, MiB": f"{taken:.1f}, {peak:.0f}",
-                            f"against {SIZES[0]:,} emails": f"time × {taken / first[stage][0]:.1f}, "
-                            f"memory × {peak / first[stage][1]:.1f}",
-                        },
-                    )
-                )
-    return rows
-
-
-def _measured(stage: str, folder: Path) -> tuple[float, float]:
-    """Seconds and peak MiB of one stage in ``folder``."""
-    script = (
-        "import runpy, sys, time, json; started = time.perf_counter(); "
-        f"runpy.run_module('stages.{stage}', run_name='__main__'); "
-        "peak = next(line for line in open('/proc/self/status') if line.startswith('VmHWM')); "
-        "print(json.dumps([time.perf_counter() - started, int(peak.split()[1]) / 1024]))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=True
-    )
-    taken, peak = json.loads(done.stdout.splitlines()[-1])
-    return taken, peak

@@ -18,11 +18,12 @@ from tqdm import tqdm
 
 @dataclass(frozen=True)
 class Row:
-    """One comparison: rates of both sides (higher is better), and reference-to-ours ratios.
+    """One measurement, alone or beside a reference: rates (higher is better) or seconds.
 
-    ``ratio`` is the median over the rounds of ours over reference, ``ratios`` all of them; None
-    where there is nothing to compare with. ``goal`` is the ratio aimed at, ``notes`` what the
-    reader has to know to trust the row, such as that both sides gave equal results.
+    ``ratio`` is the median over the rounds of how many times as fast ours is, ``ratios`` all of
+    them, whether in rates or in seconds; None where there is nothing to compare with. ``goal`` is
+    the ratio aimed at, ``notes`` what the reader has to know to trust the row, such as that both
+    sides gave equal results.
     """
 
     benchmark: str

@@ -20,12 +20,16 @@ from lora_vs_api.errors import UserError
 
 def write_text(path: str | Path, text: str) -> None:
     """Write UTF-8 text with ``\\n`` line ends, through a temporary name."""
+    _write_pieces(path, [text])
+
+
+def _write_pieces(path: str | Path, pieces: Iterable[str]) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
+            stream.writelines(pieces)
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:
@@ -39,10 +43,9 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def write_jsonl(path: str | Path, rows: Iterable[dict[str, Any]]) -> None:
-    """Write one JSON object a line."""
-    write_text(
-        path,
-        "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows),
+    """Write one JSON object a line; of an iterator's rows, one at a time is in memory."""
+    _write_pieces(
+        path, (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
     )
 
 
@@ -66,23 +69,26 @@ def read_jsonl(path: str | Path) -> list[dict[str, Any]]:
     Raises:
         UserError: naming ``file:line`` of the first line that is not a JSON object.
     """
+    return list(iterate_jsonl(path))
+
+
+def iterate_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
+    """The rows of :func:`read_jsonl` one by one, for files that are not to be held in memory."""
     try:
-        # not splitlines(): JSON strings may hold U+2028 and other characters it breaks lines at
-        lines = Path(path).read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        # as in text with universal newlines: JSON strings may hold U+2028, which ends no line here
+        stream = open(path, encoding="utf-8")  # noqa: SIM115  (closed below)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run `dvc repro` to make it") from None
-    rows = []
-    if lines == [""]:
-        return rows
-    for number, line in enumerate(lines, start=1):
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{path}:{number}: not valid JSON: {error.msg}") from None
-        if not isinstance(row, dict):
-            raise UserError(f"{path}:{number}: expected a JSON object, found {type(row).__name__}")
-        rows.append(row)
-    return rows
+    with stream:
+        for number, line in enumerate(stream, start=1):
+            try:
+                row = json.loads(line.removesuffix("\n"))
+            except json.JSONDecodeError as error:
+                raise UserError(f"{path}:{number}: not valid JSON: {error.msg}") from None
+            if not isinstance(row, dict):
+                found = type(row).__name__
+                raise UserError(f"{path}:{number}: expected a JSON object, found {found}")
+            yield row
 
 
 @contextmanager

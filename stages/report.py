@@ -6,7 +6,7 @@ import pandas as pd
 
 from lora_vs_api.config import Params
 from lora_vs_api.digests import file_sha256
-from lora_vs_api.files import new_directory, read_json, read_jsonl, write_json, write_text
+from lora_vs_api.files import iterate_jsonl, new_directory, read_json, write_json, write_text
 from lora_vs_api.report.figures import write_report_figures
 from lora_vs_api.report.html import report_html
 from lora_vs_api.report.markdown import report_markdown
@@ -73,7 +73,9 @@ def main(params: Params) -> None:
         )
     text = report_markdown(inputs)
     write_text("report/report.md", text)
-    data = page_data(metrics["analysis"], read_jsonl("metrics/answers.jsonl"), read_jsonl(TEST))
+    data = page_data(
+        metrics["analysis"], iterate_jsonl("metrics/answers.jsonl"), iterate_jsonl(TEST)
+    )
     write_text("report/report.html", report_html(text, "report", data))
     write_json("report/provenance.json", provenance())
 

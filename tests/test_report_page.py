@@ -24,6 +24,7 @@ HOSTILE = (
     "</script><script>alert(1)</script><img src=x onerror=alert(2)> & <!-- \u2028 @BODY@ \ud83d"
 )
 EMAILS = 24
+FEW = 5
 SORTABLE = """# T
 
 | name | size | share | when | score |
@@ -104,6 +105,19 @@ def test_an_answer_without_its_email_is_refused():
     """A split and answers of two different runs must not be shown side by side."""
     with pytest.raises(ValueError, match="email-00000, which is none of the texts"):
         page_data(analysis(), answers(), emails()[1:])
+
+
+def test_of_many_texts_some_are_on_the_page_and_it_says_so(monkeypatch):
+    """The page stays one that a browser opens: the first texts' answers, with how many there are."""
+    monkeypatch.setattr("lora_vs_api.report.page_data.MOST_TEXTS", FEW)
+    result = {**analysis(), "texts": EMAILS}
+    data = page_data(result, iter(answers()), iter(emails()))
+    assert [example["id"] for example in data["examples"]] == [e["id"] for e in emails()[:FEW]]
+    page = report_html("# T\n", ".", data)
+    assert f"Here are those to {FEW} of the {EMAILS} texts" in page and "@SHOWN@" not in page
+    monkeypatch.setattr("lora_vs_api.report.page_data.MOST_TEXTS", EMAILS)
+    page = report_html("# T\n", ".", page_data(result, answers(), emails()))
+    assert "Here are those to" not in page and "@SHOWN@" not in page
 
 
 @pytest.mark.parametrize("api_usd", [0.0711, 0.2, 0.0075, 0.002])

@@ -117,6 +117,27 @@ def test_bca_where_it_is_undefined():
     assert bca_interval([0.5] * 9, 200).method == "percentile bootstrap"
 
 
+def test_counting_values_is_drawing_texts(monkeypatch):
+    """Of many rows the values' counts are drawn: the same intervals, up to the luck of the draw."""
+    scores = np.random.default_rng(5).integers(0, 7, size=(3, 600)) / 6
+    scores[1] = scores[0]
+    drawn = bootstrap.resampled_means(scores[0], 20_000, 0), two_level_bootstrap(scores, 20_000)
+    monkeypatch.setattr(bootstrap, "MANY", 100)
+    monkeypatch.setattr(bootstrap, "COUNT_COST", 4)
+    counted = bootstrap.resampled_means(scores[0], 20_000, 0), two_level_bootstrap(scores, 20_000)
+    assert not np.array_equal(drawn[0], counted[0]), "values were not counted"
+    assert counted[0].mean() == pytest.approx(drawn[0].mean(), abs=0.03 * drawn[0].std())
+    assert counted[0].std() == pytest.approx(drawn[0].std(), rel=0.03)
+    width = drawn[1].high - drawn[1].low
+    assert drawn[1] != counted[1]
+    assert ends(counted[1]) == pytest.approx(ends(drawn[1]), abs=0.04 * width)
+    # values that are all different are drawn as ever
+    others = np.random.default_rng(6).normal(size=600)
+    before = bootstrap.resampled_means(others, 100, 0)
+    monkeypatch.setattr(bootstrap, "MANY", 10_000)
+    assert np.array_equal(before, bootstrap.resampled_means(others, 100, 0))
+
+
 def test_mean_interval_has_the_closed_form_width():
     """For many emails the interval is estimate ± 1.96 standard errors."""
     values = np.random.default_rng(3).normal(size=2_000)

@@ -339,11 +339,14 @@ def _confusion(ax: Axes, table: Mapping[str, Mapping[str, int]], color: str, fir
         linewidths=1,
         linecolor="white",
         cbar=False,
+        # they are set below; seaborn would draw the figure for each label to see if they overlap
+        xticklabels=False,
+        yticklabels=False,
     )
     contrast(ax)
     ax.set_xticks([i + 0.5 for i in range(len(found))], found, rotation=45, ha="right", fontsize=8)
     ax.set_yticks([i + 0.5 for i in range(len(table))], list(table) if first else [], fontsize=8)
-    ax.set_yticklabels(list(table) if first else [], rotation=0)
+    ax.set_yticklabels(list(table) if first else [], rotation=0, va="center")
     ax.tick_params(length=0)
 
 

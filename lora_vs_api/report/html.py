@@ -57,12 +57,23 @@ def report_html(markdown: str, figures: str | Path, data: Mapping[str, Any] | No
         "BODY": body,
         "SCRIPT": script,
         "SCRIPT_SHA256": script_hash(script),
-        "TOOLS": "" if data is None else TOOLS.read_text(encoding="utf-8") + data_block(data),
+        "TOOLS": "" if data is None else _tools(data) + data_block(data),
     }
     # in one pass, so that a name between at signs in an email is never taken for a part
     return re.sub(
         r"@([A-Z_0-9]+)@", lambda match: parts[match[1]], PAGE.read_text(encoding="utf-8")
     )
+
+
+def _tools(data: Mapping[str, Any]) -> str:
+    sentence = ""
+    if "shown" in data:
+        shown, texts = data["shown"]
+        sentence = (
+            f"\nHere are those to {shown:,} of the {texts:,} texts, drawn at random with the same "
+            "mix; all of them are in metrics/answers.jsonl."
+        )
+    return TOOLS.read_text(encoding="utf-8").replace("@SHOWN@", sentence)
 
 
 def script_hash(script: str) -> str:

@@ -3,39 +3,51 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lora_vs_api.task.scoring import parse_record
 
 # where the report names no volume a day, because nothing is ever saved
 VOLUME_PER_DAY = 1000
+# texts whose answers are on the page: with six conditions about 10 MB, which browsers open at once
+MOST_TEXTS = 3_000
 
 
 def page_data(
     analysis: Mapping[str, Any],
-    answers: Sequence[Mapping[str, Any]],
-    examples: Sequence[Mapping[str, Any]],
+    answers: Iterable[Mapping[str, Any]],
+    examples: Iterable[Mapping[str, Any]],
 ) -> dict[str, Any]:
     """The page's data, ready for JSON.
 
+    Of more than ``MOST_TEXTS`` texts with answers the first are taken, which of the test slice
+    are a random sample with its mix; ``shown`` then tells how many of how many.
+
     Args:
         analysis: metrics/analysis.json.
-        answers: rows of metrics/answers.jsonl.
+        answers: rows of metrics/answers.jsonl, those of a text one after another.
         examples: rows of a split; those that no answer belongs to are left out.
 
     Raises:
         ValueError: an answer belongs to none of the examples.
     """
-    names = list(dict.fromkeys(row["condition"] for row in answers))
     labels = _labels(analysis)
-    known = {example["id"]: example for example in examples}
-    given: dict[str, list[dict[str, Any]]] = {}
+    rows_of: dict[str, list[Mapping[str, Any]]] = {}
+    more = False
     for row in answers:
-        if row["id"] not in known:
-            raise ValueError(f"an answer belongs to {row['id']}, which is none of the texts")
-        given.setdefault(row["id"], []).append(_answer(row, names))
+        more = row["id"] not in rows_of and len(rows_of) == MOST_TEXTS
+        if more:
+            break
+        rows_of.setdefault(row["id"], []).append(row)
+    known = {example["id"]: example for example in examples if example["id"] in rows_of}
+    unknown = next((key for key in rows_of if key not in known), None)
+    if unknown is not None:
+        raise ValueError(f"an answer belongs to {unknown}, which is none of the texts")
+    names = list(dict.fromkeys(row["condition"] for rows in rows_of.values() for row in rows))
+    given = {key: [_answer(row, names) for row in rows] for key, rows in rows_of.items()}
     return {
+        **({"shown": [MOST_TEXTS, analysis["texts"]]} if more else {}),
         "fields": list(analysis["fields"]),
         "conditions": [labels.get(name, name) for name in names],
         "examples": [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,27 +13,31 @@ from lora_vs_api.stats.economics import break_even_curve
 from lora_vs_api.task.diagnosis import differing_fields
 from lora_vs_api.task.scoring import parse_record
 
+# of a condition's latencies: more than a figure or a reader can tell apart
+MOST_STEPS = 5_000
+
 
 def answer_table(
     rows: Sequence[dict[str, Any]], passes: Mapping[str, Scored], field_names: Sequence[str]
-) -> list[dict[str, Any]]:
+) -> Iterator[dict[str, Any]]:
     """Every answer of every pass with its score and how it differs from the gold, text by text."""
-    return [
-        {
-            "id": row["id"],
-            "condition": name,
-            "output": scored.outputs[i],
-            "truncated": bool(scored.truncated[i]),
-            "input_tokens": int(scored.input_tokens[i]),
-            "output_tokens": int(scored.output_tokens[i]),
-            "field_f1": round(float(scored.field_f1[i]), 6),
-            "wrong": wrong,
-            "differs": differing_fields(parse_record(scored.outputs[i]), row["record"], wrong),
-        }
-        for i, row in enumerate(rows)
-        for name, scored in passes.items()
-        for wrong in [[n for n, value in zip(field_names, scored.fields[i]) if value < 1]]
-    ]
+    # both are worked out from the whole pass each time they are asked for
+    of_pass = {name: (scored.truncated, scored.field_f1) for name, scored in passes.items()}
+    for i, row in enumerate(rows):
+        for name, scored in passes.items():
+            truncated, field_f1 = of_pass[name]
+            wrong = [n for n, value in zip(field_names, scored.fields[i]) if value < 1]
+            yield {
+                "id": row["id"],
+                "condition": name,
+                "output": scored.outputs[i],
+                "truncated": bool(truncated[i]),
+                "input_tokens": int(scored.input_tokens[i]),
+                "output_tokens": int(scored.output_tokens[i]),
+                "field_f1": round(float(field_f1[i]), 6),
+                "wrong": wrong,
+                "differs": differing_fields(parse_record(scored.outputs[i]), row["record"], wrong),
+            }
 
 
 def break_even_table(economics: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -65,17 +69,23 @@ def _curve(condition: str, volumes: np.ndarray, totals: np.ndarray) -> list[dict
 
 
 def latency_table(passes: Mapping[str, Sequence[Scored]]) -> list[dict[str, Any]]:
-    """Rows of plots/latency.csv: the share of a condition's requests at or below each latency."""
+    """Rows of plots/latency.csv: the share of a condition's requests at or below each latency.
+
+    Of more than ``MOST_STEPS`` requests, so many stand for all, evenly spaced from the fastest to
+    the slowest.
+    """
     rows = []
     for name, scored in passes.items():
         seconds = np.sort(np.concatenate([p.timings["latency_seconds"] for p in scored]))
+        steps = min(len(seconds), MOST_STEPS)
+        places = np.linspace(0, len(seconds) - 1, steps).round().astype(int)
         rows += [
             {
                 "condition": name,
-                "latency_seconds": float(s),
-                "share": round((i + 1) / len(seconds), 4),
+                "latency_seconds": float(seconds[i]),
+                "share": round((int(i) + 1) / len(seconds), 4),
             }
-            for i, s in enumerate(seconds)
+            for i in places
         ]
     return rows
 

@@ -6,7 +6,9 @@ the text: the same text under three seeds is one draw from the population of tex
 three. :func:`published_interval` alone counts otherwise, to stand beside the others.
 
 Resamples are drawn in one vectorised step per chunk; the chunk size bounds memory and does not
-change the result. The same input and seed give the same output.
+change the result. The same input and seed give the same output. Scores of thousands of texts take
+few values: there, how often a resample holds each value is drawn, which has the same distribution
+as drawing the texts and does not take longer for more of them.
 """
 
 from __future__ import annotations
@@ -22,6 +24,11 @@ from scipy.special import ndtr, ndtri
 
 # indices held at once: 32 MB of int64, and as much again for the values they pick
 CHUNK_INDICES = 2**22
+
+# from so many rows on, values are counted; below, the texts themselves are drawn
+MANY = 10_000
+# a value's count takes about so many times longer to draw than a text
+COUNT_COST = 16
 
 # sums of the same scores in another order differ by far less than this, real scores by far more
 ROUNDING = 1e-9
@@ -201,6 +208,27 @@ def two_level_bootstrap(
     texts = np.random.default_rng(seed)
     # a stream of its own, so that the texts drawn do not depend on the number of seeds
     seeds = np.random.default_rng([seed, 1])
+    counted = _counted(table)
+    if counted is not None:
+        values, shares = counted
+        means = np.concatenate(
+            [
+                np.take_along_axis(
+                    texts.multinomial(n_texts, shares, size=size) @ values.T / n_texts,
+                    seeds.integers(n_seeds, size=(size, n_seeds)),
+                    axis=1,
+                ).mean(axis=1)
+                for size in _chunks(resamples, values.size)
+            ]
+        )
+        return _percentiles(
+            float(table.mean()),
+            means,
+            resamples,
+            seed,
+            confidence,
+            "percentile bootstrap over seeds and texts",
+        )
     means = np.concatenate(
         [
             table[
@@ -276,12 +304,34 @@ def resampled_means(
 ) -> NDArray[np.float64]:
     """Means of ``resamples`` samples of ``values`` (n,) with replacement, shape (resamples,)."""
     generator = np.random.default_rng(seed)
+    counted = _counted(values[None])
+    if counted is not None:
+        (distinct,), shares = counted
+        return np.concatenate(
+            [
+                generator.multinomial(values.size, shares, size=size) @ distinct / values.size
+                for size in _chunks(resamples, distinct.size)
+            ]
+        )
     return np.concatenate(
         [
             values[generator.integers(values.size, size=(size, values.size))].mean(axis=1)
             for size in _chunks(resamples, values.size)
         ]
     )
+
+
+def _counted(
+    table: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """The distinct columns of ``table`` (k, n) and each one's share of all; None where drawing
+    texts is as well: there are few, or hardly two alike."""
+    if table.shape[1] < MANY:
+        return None
+    columns, counts = np.unique(table, axis=1, return_counts=True)
+    if counts.size * COUNT_COST > table.shape[1]:
+        return None
+    return columns, counts / table.shape[1]
 
 
 def _percentiles(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from sys import intern
 from typing import Any
 
 from lora_vs_api.errors import UserError
@@ -32,7 +33,7 @@ def read_corpus(path: str | Path, fields: Sequence[Field]) -> list[dict[str, Any
         with open(path, "rb") as stream:
             for number, line in enumerate(stream, start=1):
                 try:
-                    row = json.loads(line.decode("utf-8"))
+                    row = json.loads(line.decode("utf-8"), object_pairs_hook=_shared_keys)
                     problem = _problem(row, fields, line_of_id)
                 except UnicodeDecodeError:
                     problem = "not valid UTF-8"
@@ -52,6 +53,11 @@ def read_corpus(path: str | Path, fields: Sequence[Field]) -> list[dict[str, Any
     if not rows:
         raise UserError(f"{path}: no rows in it; expected one a line as JSON")
     return rows
+
+
+def _shared_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Every row's keys are the same strings, instead of a copy for each of them."""
+    return {intern(key): value for key, value in pairs}
 
 
 def _problem(row: Any, fields: Sequence[Field], line_of_id: Mapping[str, int]) -> str:

@@ -160,9 +160,12 @@ def generate(
                 f"after {len(rows)} emails; expected n below that, found {n}"
             )
         seen.add(text)
-        rows.append({"text": text, "record": record, "meta": {"situation": situation.id}})
+        # the id takes its place as the first key; which it is depends on the order
+        rows.append({"id": "", "text": text, "record": record, "meta": {"situation": situation.id}})
     rng.shuffle(rows)
-    return [{"id": f"email-{number:05d}", **row} for number, row in enumerate(rows, start=1)]
+    for number, row in enumerate(rows, start=1):
+        row["id"] = f"email-{number:05d}"
+    return rows
 
 
 def _plan(

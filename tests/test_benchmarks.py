@@ -1,0 +1,111 @@
+"""The benchmarks' own logic: how results are written down, and what is measured of a node."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.__main__ import quantity, summary, table
+from benchmarks.measured_node import LOG, measure
+from benchmarks.pipeline import NodeRun, read_log, whole_run
+from benchmarks.timing import Row
+from lora_vs_api.files import write_json
+
+ALONE = [
+    Row("overhead", "start-up of train", "s", 3.6831, notes={"peak MiB": 485, "torch": "yes"}),
+    Row("overhead", "`dvc status`", "s", 0.9412, notes={"slowest": "1.05 s"}),
+]
+COMPARED = [
+    Row("training", "6 steps", "tokens/s", 986.8, 203.4, "TRL", (4.63, 5.12, 4.9), 2.0, {"a": 1}),
+    Row("training", "alone", "s", 1061.2),
+]
+
+
+def test_rows_without_a_reference_have_a_column_for_each_note():
+    """Seconds read as seconds, and nothing is lost where rows tell different things."""
+    assert table(ALONE).splitlines() == [
+        "| what | ours | peak MiB | torch | slowest |",
+        "| --- | ---: | ---: | ---: | ---: |",
+        "| start-up of train | 3.68 s | 485 | yes | – |",
+        "| `dvc status` | 0.941 s | – | – | 1.05 s |",
+    ]
+
+
+def test_compared_rows_say_against_what_and_by_how_much():
+    """One line a row; what is not there is a dash."""
+    assert table(COMPARED).splitlines()[2:] == [
+        "| 6 steps | 987 tokens/s | 203 tokens/s | **4.90** (4.63 to 5.12) | 2 | TRL | a: 1 |",
+        "| alone | 1,061 s | – | – | – | – | – |",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "written"), [(13430.0, "13,430 s"), (0.41234, "0.412 s"), (100.0, "100 s")]
+)
+def test_numbers_are_written_without_exponents(value, written):
+    """1.343e+04 emails/s is not for reading."""
+    assert quantity(value, "s") == written
+
+
+def test_the_page_is_made_from_the_files(tmp_path):
+    """Result files of any benchmark, read back, give the table they were printed as."""
+    machine = {"python": "3.11", "cores": 2}
+    for name, rows in (("overhead", ALONE), ("training", COMPARED)):
+        content = {"machine": machine, "rows": [row.as_json() for row in rows]}
+        write_json(tmp_path / f"{name}-cpu.json", content)
+    page = summary(tmp_path)
+    assert table(ALONE) in page and table(COMPARED) in page
+    assert page.index("## overhead-cpu") < page.index("## training-cpu")
+
+
+def test_a_node_is_measured_with_its_children_and_imports(tmp_path, monkeypatch):
+    """A toy node whose child holds 150 MiB: its seconds, a peak with the child, its imports; and
+    the exit status of a node that fails is kept."""
+    log = tmp_path / "log.jsonl"
+    monkeypatch.setenv(LOG, str(log))
+    stages = tmp_path / "stages"
+    stages.mkdir()
+    (tmp_path / "slow_to_import.py").write_text("import time; time.sleep(0.3)")
+    (stages / "toy.py").write_text(
+        "import subprocess, sys, time\n"
+        "def main():\n"
+        "    import slow_to_import\n"
+        "    hold = 'import time; held = bytearray(150 << 20); time.sleep(1)'\n"
+        "    subprocess.run([sys.executable, '-c', hold], check=True)\n"
+        "    sys.exit(int(sys.argv[1]))\n"
+        "main()\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", "")
+    command = [sys.executable, "-m", "stages.toy"]
+    assert measure([*command, "0"], log) == 0
+    assert measure([*command, "3"], log) == 3
+    first, second = read_log(log)
+    assert (first.name, second.name) == ("toy@0", "toy@3")
+    assert 1.3 < first.seconds < 20
+    assert first.peak > 150
+    # the sleep while importing, and both interpreters' start; not the second of waiting
+    assert 0.3 <= first.starting < first.seconds - 0.9
+
+
+def test_what_is_measured_stands_in_front_of_python(tmp_path):
+    """The file that DVC finds as `python` needs none of the node's environment."""
+    measure_node = Path(__file__).parents[1] / "benchmarks/measured_node.py"
+    log = tmp_path / "log.jsonl"
+    command = [sys.executable, "-I", str(measure_node), sys.executable, "-m", "this"]
+    done = subprocess.run(command, env={**os.environ, LOG: str(log)}, capture_output=True)
+    assert done.returncode == 0 and b"Zen" in done.stdout
+    assert json.loads(log.read_text().splitlines()[-1])["command"] == ["-m", "this"]
+
+
+def test_the_share_of_start_up_is_of_the_whole_run():
+    """Of the wall time, DVC's own included."""
+    nodes = [NodeRun("corpus", 2.0, 40.0, 0.5), NodeRun("train@0", 6.0, 900.0, 1.5)]
+    whole, share = whole_run("tiny", 10.0, nodes)
+    assert (whole.ours, whole.notes["peak MiB"], whole.notes["DVC itself, s"]) == (10.0, 900, 2.0)
+    assert share.ours == pytest.approx(20.0) and share.unit == "%"
