@@ -194,6 +194,13 @@ class Plots(Section):
     dpi: Annotated[int, Field(ge=50, le=600, description="an integer 50..600")]
 
 
+class Checkpoints(Section):
+    folder: Annotated[str, Field(min_length=1, description="a folder's path")]
+    minutes: Annotated[
+        Annotated[float, Field(gt=0)] | None, Field(description="minutes above 0, or null")
+    ]
+
+
 class NodeResources(Section):
     cpus: Count
     gpus: Natural
@@ -345,6 +352,7 @@ class Params(Section):
     stats: Stats
     economics: Economics
     plots: Plots
+    checkpoints: Checkpoints
     nodes: dict[str, NodeResources]
     task: Task
     model: Model

@@ -87,6 +87,8 @@ TUNING = {
         ("tunings", {"x": {**TUNING, "r": None}}, "tunings.x.r: needed with method=dora"),
         ("tunings", {"x": {**TUNING, "method": "prefix"}}, "tunings.x.virtual_tokens: needed with"),
         ("tunings", {"x": {**TUNING, "rate": 1}}, "tunings.x.rate: unknown key"),
+        ("checkpoints/minutes", 0, "checkpoints.minutes: expected minutes above 0, or null"),
+        ("checkpoints/folder", "", "checkpoints.folder: expected a folder's path, found ''"),
         ("seeds", [], "seeds: expected a list of integers ≥ 0, at least one"),
         ("seeds", [0, "a"], "seeds[1]: expected integer ≥ 0, found 'a'"),
         ("seeds", [1, 1], "seeds: expected no value twice"),
