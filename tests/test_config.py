@@ -77,7 +77,7 @@ TUNING = {
         ("lora/r", 0, "lora.r: expected an integer ≥ 1, or best for the sweep's winner, found 0"),
         ("lora/r", "many", "lora.r: expected an integer ≥ 1, or best"),
         ("lora/rr", 3, "lora.rr: unknown key (did you mean r?)"),
-        ("lora/variant", "qlora", "lora.variant: expected one of lora, rslora, dora, pissa"),
+        ("lora/variant", "loha", "lora.variant: expected one of lora, rslora, dora, pissa, qlora"),
         ("lora/plus_ratio", 0.5, "lora.plus_ratio: expected a number ≥ 1, or null, found 0.5"),
         ("lora/target_modules", "linear", "lora.target_modules: expected all-linear or a list"),
         ("robustness/rows", 900, "robustness.rows: expected no more than evaluate.test_rows"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -102,6 +103,8 @@ def test_killed_while_it_writes_a_checkpoint(base, tmp_path, train, capsys):
     command = [sys.executable, "-c", KILLED, *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == -9, done.stderr
+    # nothing but the progress bar: no library's advice, no draft of a model card
+    assert all(line.startswith("test: ") for line in re.split(r"[\r\n]+", done.stderr) if line)
     (folder,) = folders(tmp_path)
     assert (folder / "unfinished" / "checkpoint-5").is_dir() and not (tmp_path / "out").exists()
     assert [path.name for path in folder.glob("checkpoint-*")] == ["checkpoint-4"]

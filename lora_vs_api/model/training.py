@@ -38,7 +38,7 @@ from lora_vs_api.model.checkpoints import (
 )
 from lora_vs_api.model.completion_loss import completion_loss
 from lora_vs_api.model.energy import energy_meter, joules_between
-from lora_vs_api.model.loading import load_base, load_tokenizer
+from lora_vs_api.model.loading import four_bit_config, load_base, load_tokenizer
 from lora_vs_api.model.lora_linear import speed_up_lora
 from lora_vs_api.model.runtime import Runtime
 from lora_vs_api.model.tuning import LORA_METHODS, peft_config
@@ -56,8 +56,8 @@ warnings.filterwarnings("ignore", message="PiSSA changes the base weights")
 class TrainingSpec:
     """Everything that determines a tuned model: two equal specs give the same one.
 
-    ``method`` is one of lora, rslora, dora, pissa, full, prompt and prefix. ``r`` and ``alpha``
-    count for the first four, as does ``plus_ratio``: how many times A's learning rate B has (LoRA+;
+    ``method`` is one of lora, rslora, dora, pissa, qlora, full, prompt and prefix. ``r`` and ``alpha``
+    count for the first five, as does ``plus_ratio``: how many times A's learning rate B has (LoRA+;
     None for the same). ``virtual_tokens`` count for the last two.
     """
 
@@ -279,8 +279,11 @@ def _train(
     tokenizer = load_tokenizer(base, spec.pad_token)
     # weights that are trained themselves need their small changes kept; accelerate's autocast
     # computes with them in the runtime's precision all the same
-    full = spec.method == "full"
-    model = load_base(base, replace(runtime, dtype=torch.float32) if full else runtime)
+    if spec.method == "full":
+        model = load_base(base, replace(runtime, dtype=torch.float32))
+    else:
+        four_bit = four_bit_config(runtime) if spec.method == "qlora" else None
+        model = load_base(base, runtime, four_bit=four_bit)
     added = peft_config(spec, model)
     trainer = CompletionTrainer(
         model=model,
@@ -290,6 +293,12 @@ def _train(
         peft_config=added,
     )
     trainer.plus_ratio = spec.plus_ratio if spec.method in LORA_METHODS else None
+    if spec.method == "qlora":
+        # TRL makes this adapter bfloat16, in which small steps are lost; like the others' it learns
+        # in float32
+        for weight in trainer.model.parameters():
+            if weight.requires_grad:
+                weight.data = weight.data.float()
     start = _keep_start(trainer.model, spec, scratch)
     speed_up_lora(trainer.model)
     trainer.remove_callback(PrinterCallback)
