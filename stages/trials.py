@@ -10,7 +10,7 @@ from lora_vs_api.model.runtime import machine, resolve_runtime
 from lora_vs_api.model.training import loss_curve, reuse_adapter, train_adapter
 from lora_vs_api.stage import say
 from stages.common import BASE, TRAIN, VAL, record_fields
-from stages.specs import training_spec
+from stages.specs import checkpoint_settings, training_spec
 
 
 def run_trial(
@@ -47,13 +47,9 @@ def run_trial(
             runtime,
             adapter,
             description=f"{sweep} {item}: training",
+            checkpoints=checkpoint_settings(params),
         )
-        timing |= {
-            "reused": False,
-            "training_seconds": round(run.wall_seconds, 3),
-            "training_joules": run.joules,
-            "tokens": run.tokens,
-        }
+        timing |= {"reused": False, **run.timing()}
     scores = score_on(
         load_tuned(BASE, adapter, runtime),
         load_tokenizer(BASE, params.model.pad_token),

@@ -8,7 +8,7 @@ from lora_vs_api.model.runtime import machine, resolve_runtime
 from lora_vs_api.model.training import train_adapter
 from lora_vs_api.stage import argument, run_stage, say
 from stages.common import BASE, TRAIN, record_fields
-from stages.specs import tuning_spec
+from stages.specs import checkpoint_settings, tuning_spec
 
 
 def main(params: Params) -> None:
@@ -25,16 +25,9 @@ def main(params: Params) -> None:
         runtime,
         f"models/tuned/{name}",
         description=f"{name}: training",
+        checkpoints=checkpoint_settings(params),
     )
-    write_json(
-        f"timings/tune/{name}.json",
-        {
-            "machine": machine(runtime),
-            "training_seconds": round(run.wall_seconds, 3),
-            "training_joules": run.joules,
-            "tokens": run.tokens,
-        },
-    )
+    write_json(f"timings/tune/{name}.json", {"machine": machine(runtime), **run.timing()})
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -167,6 +168,7 @@ METHODS = {
     "rslora": {"method": "rslora"},
     "dora": {"method": "dora"},
     "pissa": {"method": "pissa"},
+    "qlora": {"method": "qlora"},
     "lora_plus": {"plus_ratio": 16},
     "full": {"method": "full"},
     "prompt": {"method": "prompt", "virtual_tokens": 4, "learning_rate": 1e-1},
@@ -198,10 +200,11 @@ def test_every_way_of_tuning_learns_and_answers(base, tmp_path, name):
     assert answers != ask(load_base(base, CPU), 5)
 
 
-@pytest.mark.parametrize("method", ["lora", "rslora", "dora", "pissa"])
+@pytest.mark.parametrize("method", ["lora", "rslora", "dora", "pissa", "qlora"])
 def test_what_is_merged_computes_what_was_trained(base, tmp_path, method):
     """The loss on the training examples right after training is that of the model loaded again:
-    PiSSA's start, DoRA's magnitudes and rsLoRA's scaling survive the file and the merge."""
+    PiSSA's start, DoRA's magnitudes, rsLoRA's scaling and QLoRA's four bits survive the file and
+    the merge."""
     spec = replace(SPEC, method=method, learning_rate=1e-2, max_steps=4, batch_size=12, epochs=4)
     kept = {}
 
@@ -209,7 +212,7 @@ def test_what_is_merged_computes_what_was_trained(base, tmp_path, method):
         def train(self, *arguments, **options):
             done = super().train(*arguments, **options)
             kept["batch"] = self.data_collator([self.train_dataset[i] for i in range(4)])
-            self.model.eval()
+            # not eval(): there is no dropout, and bitsandbytes would answer in bfloat16 there
             with torch.no_grad():
                 kept["logits"] = self.model(
                     **{key: kept["batch"][key] for key in ("input_ids", "attention_mask")}
@@ -228,6 +231,32 @@ def test_what_is_merged_computes_what_was_trained(base, tmp_path, method):
         logits = merged(input_ids=kept["batch"]["input_ids"], attention_mask=mask).logits
     seen = mask.bool()
     torch.testing.assert_close(logits[seen], kept["logits"][seen], rtol=1e-3, atol=1e-3)
+
+
+def test_qlora_trains_every_linear_layer_on_four_bits(base, tmp_path, monkeypatch):
+    """All layers but the output are quantised and tuned; the adapter itself learns in float32, and
+    the faster forward, which reads plain weights, keeps away from the packed ones."""
+    from peft.tuners.lora.bnb import Linear4bit
+
+    seen = []
+    speed_up = training.speed_up_lora
+    monkeypatch.setattr(training, "speed_up_lora", lambda m: seen.append((m, speed_up(m))))
+    train(base, tmp_path / "a", replace(SPEC, method="qlora", target_modules=("all-linear",)))
+    ((model, faster),) = seen
+    layers = [layer for layer in model.modules() if isinstance(layer, Linear4bit)]
+    assert len(layers) == 2 * 7 and faster == 0
+    for layer in layers:
+        assert layer.base_layer.weight.quant_state.quant_type == "nf4"
+        assert layer.base_layer.weight.quant_state.nested
+    learnt = {weight.dtype for weight in model.parameters() if weight.requires_grad}
+    assert learnt == {torch.float32}
+
+
+def test_qlora_without_bitsandbytes_is_one_line(base, tmp_path, monkeypatch):
+    """The optional package is named before anything is trained."""
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    with pytest.raises(UserError, match=r"qlora needs bitsandbytes; pip install 'lora-vs-api\[ql"):
+        train(base, tmp_path / "a", replace(SPEC, method="qlora"))
 
 
 def test_a_batch_answers_like_plain_generate(base):

@@ -8,11 +8,12 @@ import subprocess
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
 
-from lora_vs_api.config import Plots
+from lora_vs_api.config import Lora, Plots
 from lora_vs_api.errors import UserError
 from lora_vs_api.report import markdown, numbers
 from lora_vs_api.report.drawing import looks
@@ -20,6 +21,7 @@ from lora_vs_api.report.figures import write_report_figures
 from lora_vs_api.report.html import report_html
 from lora_vs_api.report.provenance import environment, provenance
 from lora_vs_api.report.sections import answer, background, facts, published, sweep
+from lora_vs_api.report.sections.background import VARIANTS
 from lora_vs_api.report.sweep_figure import write_sweep_figure
 from tests.report_fixture import PLOTS, analysis, condition, inputs, robustness, tables
 
@@ -589,3 +591,8 @@ def test_environment_is_in_the_report():
     found = environment()
     part = section(report(environment=found), "Reproducibility")
     assert ["transformers", found["packages"]["transformers"]] in rows(part, "what")
+
+
+def test_every_variant_of_lora_has_a_name():
+    """A variant that the config takes can be told of in the report."""
+    assert set(get_args(Lora.model_fields["variant"].annotation)) == set(VARIANTS)

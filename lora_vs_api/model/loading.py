@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from transformers.utils import logging
 
 from lora_vs_api.errors import UserError
+from lora_vs_api.files import read_json
 from lora_vs_api.model.attention import NAME as GROUPED
 from lora_vs_api.model.attention import has_plain_attention
 from lora_vs_api.model.runtime import Runtime
@@ -43,12 +44,23 @@ def load_tokenizer(base: str | Path, pad_token: str | None) -> PreTrainedTokeniz
     return tokenizer
 
 
-def load_base(base: str | Path, runtime: Runtime) -> PreTrainedModel:
-    """The base model's weights in ``runtime``'s precision, on its device, ready to infer."""
+def load_base(
+    base: str | Path, runtime: Runtime, *, four_bit: BitsAndBytesConfig | None = None
+) -> PreTrainedModel:
+    """The base model's weights in ``runtime``'s precision, on its device, ready to infer.
+
+    With ``four_bit``, its linear layers but the output's hold weights quantised like that.
+    """
     if not Path(base, "config.json").is_file():
         raise UserError(f"{base}: no base model there; run `dvc repro base_model`")
+    # quantised on the way to the device, which has to be named: bitsandbytes prefers a GPU
+    quantised = {"quantization_config": four_bit, "device_map": {"": runtime.device}}
     model = AutoModelForCausalLM.from_pretrained(
-        base, dtype=runtime.dtype, local_files_only=True, use_safetensors=True
+        base,
+        dtype=runtime.dtype,
+        local_files_only=True,
+        use_safetensors=True,
+        **(quantised if four_bit else {}),
     )
     if runtime.device == "cpu":
         if has_plain_attention(model.config):
@@ -63,11 +75,35 @@ def _contiguous(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> tu
     return (inputs[0].contiguous(), *inputs[1:])
 
 
+def four_bit_config(runtime: Runtime) -> BitsAndBytesConfig:
+    """QLoRA's storage of the base: 4-bit NormalFloat, the blocks' scales quantised once more.
+
+    Weights are computed with in ``runtime``'s precision. Dettmers et al. (2023), section 3.
+
+    Raises:
+        UserError: bitsandbytes is not installed.
+    """
+    try:
+        import bitsandbytes  # noqa: F401
+    except ImportError:
+        raise UserError(
+            "lora.variant: qlora needs bitsandbytes; pip install 'lora-vs-api[qlora]'"
+        ) from None
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=runtime.dtype,
+    )
+
+
 def load_tuned(base: str | Path, tuned: str | Path, runtime: Runtime) -> PreTrainedModel:
     """What training wrote to the directory ``tuned``, ready to infer.
 
     A LoRA adapter is merged into the base's weights, in float32 and rounded once: no adapter
-    arithmetic is left at inference time. Learnt prompts and prefixes cannot be merged and come as
+    arithmetic is left at inference time. QLoRA's (Dettmers et al., 2023) was learnt on weights that
+    went through 4 bits, so it is merged into those: quantised and dequantised as in training. To
+    the untouched weights it would add a correction of errors that they do not have. Learnt prompts and prefixes cannot be merged and come as
     a ``PeftModel``; of a full fine-tuning the folder is the model.
     """
     if Path(tuned, "config.json").is_file():
@@ -80,5 +116,24 @@ def load_tuned(base: str | Path, tuned: str | Path, runtime: Runtime) -> PreTrai
         )
         return model.eval()
     model = load_base(base, Runtime(runtime.device, torch.float32))
+    if _method(tuned) == "qlora":
+        _through_four_bits(model, load_base(base, runtime, four_bit=four_bit_config(runtime)))
     merged = PeftModel.from_pretrained(model, str(tuned), local_files_only=True).merge_and_unload()
     return merged.to(runtime.dtype).eval()
+
+
+def _method(tuned: str | Path) -> str | None:
+    """How the adapter in the directory ``tuned`` was trained; None where nothing tells."""
+    record = Path(tuned, "training.json")
+    return read_json(record)["spec"]["method"] if record.is_file() else None
+
+
+def _through_four_bits(model: torch.nn.Module, quantised: torch.nn.Module) -> None:
+    """Give ``model`` the weights that the layers of ``quantised`` compute with."""
+    from bitsandbytes.functional import dequantize_4bit
+    from bitsandbytes.nn import Linear4bit
+
+    for name, layer in quantised.named_modules():
+        if isinstance(layer, Linear4bit):
+            weight = dequantize_4bit(layer.weight.data, layer.weight.quant_state)
+            model.get_submodule(name).weight.data = weight.to(torch.float32)

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import torch
 from datasets import Dataset
 from datasets.utils.logging import disable_progress_bar
 from peft.optimizers import create_loraplus_optimizer
+from safetensors import SafetensorError
 from torch.nn import functional
 from tqdm import tqdm
 from transformers import DynamicCache, PrinterCallback, TrainerCallback, set_seed
@@ -28,12 +29,20 @@ from trl import SFTConfig, SFTTrainer
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import new_directory, read_json, write_json
 from lora_vs_api.model.attention import has_plain_attention
+from lora_vs_api.model.checkpoints import (
+    Checkpoints,
+    CheckpointSettings,
+    SaveEveryMinutes,
+    Spent,
+    checkpoints_of,
+)
 from lora_vs_api.model.completion_loss import completion_loss
 from lora_vs_api.model.energy import energy_meter, joules_between
-from lora_vs_api.model.loading import load_base, load_tokenizer
+from lora_vs_api.model.loading import four_bit_config, load_base, load_tokenizer
 from lora_vs_api.model.lora_linear import speed_up_lora
 from lora_vs_api.model.runtime import Runtime
 from lora_vs_api.model.tuning import LORA_METHODS, peft_config
+from lora_vs_api.stage import say
 from lora_vs_api.task.prompt import completion, messages
 from lora_vs_api.task.schema import Field
 
@@ -47,8 +56,8 @@ warnings.filterwarnings("ignore", message="PiSSA changes the base weights")
 class TrainingSpec:
     """Everything that determines a tuned model: two equal specs give the same one.
 
-    ``method`` is one of lora, rslora, dora, pissa, full, prompt and prefix. ``r`` and ``alpha``
-    count for the first four, as does ``plus_ratio``: how many times A's learning rate B has (LoRA+;
+    ``method`` is one of lora, rslora, dora, pissa, qlora, full, prompt and prefix. ``r`` and ``alpha``
+    count for the first five, as does ``plus_ratio``: how many times A's learning rate B has (LoRA+;
     None for the same). ``virtual_tokens`` count for the last two.
     """
 
@@ -81,13 +90,25 @@ class TrainingSpec:
 class TrainingRun:
     """What came of a training besides the adapter: loss per optimiser step, what it took.
 
-    ``joules`` are the GPU's, None where nothing measures them.
+    ``joules`` are the GPU's, None where nothing measures them. Of a training that was resumed at
+    the steps ``resumed_at``, seconds and joules are the sum over the processes that had a part in
+    it; what a killed one had computed since its last checkpoint is not in them.
     """
 
     losses: tuple[float, ...]
     wall_seconds: float
     joules: float | None
     tokens: int
+    resumed_at: tuple[int, ...] = ()
+
+    def timing(self) -> dict[str, Any]:
+        """As the stages write it into ``timings/``."""
+        return {
+            "training_seconds": round(self.wall_seconds, 3),
+            "training_joules": self.joules,
+            "tokens": self.tokens,
+            "resumed_at_steps": list(self.resumed_at),
+        }
 
 
 class CompletionTrainer(SFTTrainer):
@@ -101,6 +122,20 @@ class CompletionTrainer(SFTTrainer):
     """
 
     plus_ratio: float | None = None
+    checkpoints: Checkpoints | None = None
+    spent: Callable[[], Spent] = Spent
+
+    def _save_checkpoint(self, model, trial):
+        step = self.state.global_step
+        try:
+            super()._save_checkpoint(model, trial)
+            self.checkpoints.finish(step, self.spent())
+        except (OSError, RuntimeError, SafetensorError) as error:
+            # a full disk must not cost the training that the checkpoint was to save
+            say(f"step {step}: no checkpoint written ({' '.join(str(error).split())})")
+
+    def create_model_card(self, *arguments, **options):
+        """Not for a checkpoint; `stages.publish` writes a real one."""
 
     def create_optimizer(self, *arguments, **options):
         if self.plus_ratio is not None and self.optimizer is None:
@@ -175,7 +210,10 @@ class Progress(TrainerCallback):
         self.description = description
 
     def on_train_begin(self, args, state, control, **kwargs):
-        self.bar = tqdm(total=state.max_steps, desc=self.description, unit="step")
+        done, total = state.global_step, state.max_steps
+        if done:
+            say(f"{self.description} resumed at step {done} of {total}")
+        self.bar = tqdm(total=total, initial=done, desc=self.description, unit="step")
 
     def on_step_end(self, args, state, control, **kwargs):
         self.bar.update()
@@ -197,65 +235,111 @@ def train_adapter(
     runtime: Runtime,
     out: str | Path,
     description: str,
+    checkpoints: CheckpointSettings | None = None,
 ) -> TrainingRun:
     """Tune the base on corpus ``rows`` and write the adapter (or the model) to the directory ``out``.
 
+    With ``checkpoints``, a call that was killed is taken up by the next one with equal arguments,
+    which on the same kind of machine writes the same bytes as one that nothing interrupted.
+
     Raises:
-        UserError: a target module that the model does not have, or a loss that is not finite.
+        UserError: a target module that the model does not have, a loss that is not finite, or a
+            folder for checkpoints that cannot be written to.
     """
+    examples = [
+        {
+            "prompt": messages(instruction, row["text"], fields),
+            "completion": [{"role": "assistant", "content": completion(row["record"], fields)}],
+        }
+        for row in rows
+    ]
+    # the specification knows the rows by digest, and not what the instruction makes of them
+    training = {"spec": spec.as_json(), "examples": examples, "device": runtime.device}
+    scratch = tempfile.mkdtemp(prefix="training-")
+    try:
+        with checkpoints_of(training, checkpoints, description) as kept:
+            return _train(base, examples, spec, runtime, out, description, scratch, kept)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _train(
+    base: str | Path,
+    examples: list[dict[str, Any]],
+    spec: TrainingSpec,
+    runtime: Runtime,
+    out: str | Path,
+    description: str,
+    scratch: str,
+    kept: Checkpoints | None,
+) -> TrainingRun:
     disable_progress_bar()
     # before the trainer: peft draws the adapter's first weights when the trainer is built
     set_seed(spec.seed)
     tokenizer = load_tokenizer(base, spec.pad_token)
     # weights that are trained themselves need their small changes kept; accelerate's autocast
     # computes with them in the runtime's precision all the same
-    full = spec.method == "full"
-    model = load_base(base, replace(runtime, dtype=torch.float32) if full else runtime)
+    if spec.method == "full":
+        model = load_base(base, replace(runtime, dtype=torch.float32))
+    else:
+        four_bit = four_bit_config(runtime) if spec.method == "qlora" else None
+        model = load_base(base, runtime, four_bit=four_bit)
     added = peft_config(spec, model)
-    dataset = Dataset.from_list(
-        [
-            {
-                "prompt": messages(instruction, row["text"], fields),
-                "completion": [{"role": "assistant", "content": completion(row["record"], fields)}],
-            }
-            for row in rows
-        ]
+    trainer = CompletionTrainer(
+        model=model,
+        args=_arguments(spec, runtime, str(kept.unfinished) if kept else scratch),
+        train_dataset=Dataset.from_list(examples),
+        processing_class=tokenizer,
+        peft_config=added,
     )
-    scratch = tempfile.mkdtemp(prefix="training-")
-    try:
-        trainer = CompletionTrainer(
-            model=model,
-            args=_arguments(spec, runtime, scratch),
-            train_dataset=dataset,
-            processing_class=tokenizer,
-            peft_config=added,
+    trainer.plus_ratio = spec.plus_ratio if spec.method in LORA_METHODS else None
+    if spec.method == "qlora":
+        # TRL makes this adapter bfloat16, in which small steps are lost; like the others' it learns
+        # in float32
+        for weight in trainer.model.parameters():
+            if weight.requires_grad:
+                weight.data = weight.data.float()
+    start = _keep_start(trainer.model, spec, scratch)
+    speed_up_lora(trainer.model)
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(Progress(description))
+    last = None
+    if kept:
+        trainer.checkpoints = kept
+        trainer.add_callback(SaveEveryMinutes(kept.seconds))
+        last = kept.last()
+    earlier = last.spent if last else Spent()
+    meter = energy_meter(runtime.device)
+    before, started = meter(), time.monotonic()
+
+    def spent() -> Spent:
+        joules = joules_between(before, meter())
+        if joules is not None:
+            joules = None if earlier.joules is None else round(earlier.joules + joules, 1)
+        return Spent(earlier.seconds + time.monotonic() - started, joules, earlier.resumed_at)
+
+    trainer.spent = spent
+    trainer.train(resume_from_checkpoint=str(last.path) if last else None)
+    total = spent()
+    losses = [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
+    if not all(torch.isfinite(torch.tensor(losses))):
+        if kept:
+            kept.remove()
+        raise UserError(
+            f"training diverged at learning rate {spec.learning_rate:g}: the loss is not finite; "
+            "lower lora.learning_rate or sweep.learning_rates"
         )
-        trainer.plus_ratio = spec.plus_ratio if spec.method in LORA_METHODS else None
-        start = _keep_start(trainer.model, spec, scratch)
-        speed_up_lora(trainer.model)
-        trainer.remove_callback(PrinterCallback)
-        trainer.add_callback(Progress(description))
-        meter = energy_meter(runtime.device)
-        before, started = meter(), time.monotonic()
-        trainer.train()
-        wall, joules = time.monotonic() - started, joules_between(before, meter())
-        losses = [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
-        if not all(torch.isfinite(torch.tensor(losses))):
-            raise UserError(
-                f"training diverged at learning rate {spec.learning_rate:g}: the loss is not finite; "
-                "lower lora.learning_rate or sweep.learning_rates"
-            )
-        tokens = int(
-            sum(len(ids) for ids in trainer.train_dataset["input_ids"])
-            / len(dataset)
-            * trainer.state.global_step
-            * spec.batch_size
-            * spec.gradient_accumulation
-        )
-        _save(trainer.model, spec, losses, out, runtime, start)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    return TrainingRun(tuple(losses), wall, joules, tokens)
+    tokens = int(
+        sum(len(ids) for ids in trainer.train_dataset["input_ids"])
+        / len(examples)
+        * trainer.state.global_step
+        * spec.batch_size
+        * spec.gradient_accumulation
+    )
+    _save(trainer.model, spec, losses, out, runtime, start)
+    if kept:
+        kept.remove()
+    return TrainingRun(tuple(losses), total.seconds, total.joules, tokens, total.resumed_at)
 
 
 def _arguments(spec: TrainingSpec, runtime: Runtime, scratch: str) -> SFTConfig:

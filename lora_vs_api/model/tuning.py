@@ -2,8 +2,9 @@
 
 LoRA: Hu et al. (2021). rsLoRA, scaled by alpha/√r: Kalajdzievski (2023). DoRA, direction and
 magnitude apart: Liu et al. (2024). PiSSA, started from the weights' principal components: Meng et
-al. (2024). LoRA+, B learning faster than A: Hayou et al. (2024). Prompt tuning: Lester et al.
-(2021). Prefix tuning: Li and Liang (2021).
+al. (2024). QLoRA, LoRA on a base that is held in 4 bits: Dettmers et al. (2023). LoRA+, B learning
+faster than A: Hayou et al. (2024). Prompt tuning: Lester et al. (2021). Prefix tuning: Li and Liang
+(2021).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from lora_vs_api.model.training import TrainingSpec
 
-LORA_METHODS = ("lora", "rslora", "dora", "pissa")
+LORA_METHODS = ("lora", "rslora", "dora", "pissa", "qlora")
 ALL_LINEAR = ("all-linear",)
 
 

@@ -122,7 +122,13 @@ def contamination_section(inputs: ReportInputs) -> str:
     return "\n\n".join(parts)
 
 
-VARIANTS = {"lora": "LoRA", "rslora": "rsLoRA", "dora": "DoRA", "pissa": "LoRA from PiSSA's start"}
+VARIANTS = {
+    "lora": "LoRA",
+    "rslora": "rsLoRA",
+    "dora": "DoRA",
+    "pissa": "LoRA from PiSSA's start",
+    "qlora": "QLoRA (on the base's weights in 4 bits)",
+}
 
 
 def _variant(lora: Mapping[str, Any]) -> str:
