@@ -42,7 +42,7 @@ LABELS = {
     "sweep.seed": "training seed",
     "sweep.val_rows": "validation texts",
     "model.name": "model",
-    SCORE: "mean field F1 on validation texts",
+    SCORE: "mean field F1 on validation texts (0 to 1)",
 }
 MOST_AXES = 9
 FEW = 6  # so many distinct numbers are each a tick
@@ -59,7 +59,7 @@ class Axis:
 
 
 def lay_out(name: str, values: Sequence[Any]) -> Axis:
-    """Numbers on a scale, logarithmic where they span a factor of 8 or more; else categories."""
+    """Numbers on a scale, logarithmic where they span a factor of 4 or more; else categories."""
     label = LABELS.get(name, name.replace("_", " "))
     numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
     distinct = sorted(set(values)) if numeric else sorted({_text(v) for v in values})
@@ -69,14 +69,15 @@ def lay_out(name: str, values: Sequence[Any]) -> Axis:
         texts = [_text(v) for v in values]
         return Axis(label, [at[t] for t in texts], [(at[t], t) for t in distinct], texts)
     low, high = distinct[0], distinct[-1]
-    log = name != SCORE and low > 0 and high / low >= 8
+    log = name != SCORE and low > 0 and high / low >= 4
     scale = math.log10 if log else float
     span = scale(high) - scale(low)
 
     def place(value: float) -> float:
         return (scale(value) - scale(low)) / span if span else 0.5
 
-    if len(distinct) <= FEW and name != SCORE:
+    gaps = [place(b) - place(a) for a, b in pairwise(distinct)]
+    if name != SCORE and len(distinct) <= FEW and min(gaps, default=1) > 0.05:
         marks = distinct
     elif log:
         powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
@@ -119,35 +120,36 @@ def _draw(frame: pd.DataFrame, plots: Plots) -> Figure:
     dropped, keys = keys[MOST_AXES:], keys[:MOST_AXES]
     axes = [lay_out(key, list(scored[key])) for key in (*keys, SCORE)]
     scores = [float(score) for score in scored[SCORE]]
-    low, high = min(scores), max(scores)
-    best = scores.index(high)
+    best = scores.index(max(scores))
 
     figure = Figure(figsize=(max(WIDTH, 1.55 * len(axes) + 1), 5.4), layout="constrained")
     ax = figure.subplots()
     ax.set_axis_off()
     ax.set_xlim(-0.35, len(axes) - 0.6)
-    ax.set_ylim(-0.14, 1.06)
+    ax.set_ylim(-0.19, 1.12)
     for x, axis in enumerate(axes):
-        ax.plot([x, x], [-0.03, 1.03], color=MUTED, linewidth=1.1, zorder=2)
+        ax.plot([x, x], [-0.075, 1.075], color=MUTED, linewidth=1.1, zorder=2)
         for place, text in axis.ticks:
             ax.plot([x - 0.02, x], [place, place], color=MUTED, linewidth=1, zorder=2)
             ax.annotate(
                 text, (x, place), (-6, 0), textcoords="offset points", ha="right", va="center",
                 fontsize=8.5, color=MUTED, zorder=4,
-                path_effects=[withStroke(linewidth=3, foreground="white")],
+                path_effects=[withStroke(linewidth=3.5, foreground="white")],
             )  # fmt: skip
-        ax.text(x, -0.06, wrap(axis.label, 16), ha="center", va="top", fontsize=9.5, color=INK)
+        ax.text(x, -0.1, wrap(axis.label, 16), ha="center", va="top", fontsize=9.5, color=INK)
     shades = matplotlib.colormaps["cividis_r"]
     # equal values would hide lines behind each other: each gets a place of its own, by score
-    spread = [_apart(axis.places, scores) for axis in axes]
+    spread = [_apart(axis.places, scores) for axis in axes[:-1]] + [axes[-1].places]
+    levels = sorted(set(scores))
     for row in sorted(range(len(scores)), key=lambda i: (scores[i], -i)):
-        share = (scores[row] - low) / (high - low) if high > low else 1.0
+        # by place and not by value: one that is far off would make the others alike
+        share = levels.index(scores[row]) / max(1, len(levels) - 1)
         ys = [places[row] for places in spread]
         if row == best:
             ax.plot(range(len(axes)), ys, color="white", linewidth=6, zorder=3)
         ax.plot(
             range(len(axes)), ys, zorder=3, solid_capstyle="round",
-            color=plots.lora_color if row == best else shades(0.15 + 0.7 * share),
+            color=plots.lora_color if row == best else shades(0.1 + 0.85 * share),
             linewidth=3.4 if row == best else 1.0 + 0.8 * share,
         )  # fmt: skip
     for x, axis in enumerate(axes):
@@ -156,9 +158,9 @@ def _draw(frame: pd.DataFrame, plots: Plots) -> Figure:
         ax.annotate(
             axis.texts[best], (x, spread[x][best]), (8, 7), textcoords="offset points",
             fontsize=9.5, fontweight="bold", color=INK, zorder=6,
-            path_effects=[withStroke(linewidth=3, foreground="white")],
+            path_effects=[withStroke(linewidth=3.5, foreground="white")],
         )  # fmt: skip
-    notes = "A line is an experiment; darker: higher F1. "
+    notes = "A line is an experiment; darker: better. "
     notes += f"Thick, with its values: the best, {scored['experiment'].iloc[best]}. "
     notes += "Lines of equal settings are drawn side by side. The F1 axis does not start at 0."
     if left_out:
