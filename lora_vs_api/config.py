@@ -390,7 +390,7 @@ def _in_project(params: Params, here: Path) -> Params:
         return params
     project, path, store = copies.parents[2], params.model.path, params.api.store
     if path is not None and not (here / path).exists():
-        path = str(project / path)
+        path = str(project / Path(path).expanduser())
     # an absolute path stays what it is
     store = None if store is None else str(project / store)
     return params.model_copy(
