@@ -382,7 +382,31 @@ def load_params(path: str | Path = PARAMS) -> Params:
         raise UserError(
             f"{path}{line}: not valid YAML: {getattr(error, 'problem', error)}"
         ) from None
-    return check_params(raw, str(path))
+    return _in_project(check_params(raw, str(path)), Path.cwd())
+
+
+def _in_project(params: Params, here: Path) -> Params:
+    """``params`` with the project's own model and store where ``here`` is a copy that DVC made.
+
+    `dvc exp run --temp` and `--queue` work in .dvc/tmp/exps/, in copies that hold what git and DVC
+    know. A model beside them would not be found there, and paid answers would go with the copy.
+    """
+    copies = next(
+        (p for p in here.parents if p.parts[-3:] == (".dvc", "tmp", "exps")), None
+    )  # fmt: skip
+    if copies is None:
+        return params
+    project, path, store = copies.parents[2], params.model.path, params.api.store
+    if path is not None and not (here / path).exists():
+        path = str(project / Path(path).expanduser())
+    # an absolute path stays what it is
+    store = None if store is None else str(project / store)
+    return params.model_copy(
+        update={
+            "model": params.model.model_copy(update={"path": path}),
+            "api": params.api.model_copy(update={"store": store}),
+        }
+    )
 
 
 def check_params(raw: Any, where: str = PARAMS) -> Params:

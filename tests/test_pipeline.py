@@ -95,10 +95,8 @@ def ran(output: str) -> set[str]:
     return set(re.findall(r"Running stage '([^']+)'", output))
 
 
-@pytest.fixture(scope="module")
-def clone(tmp_path_factory) -> Clone:
-    """The project's files, committed, with the baseline reproduced once."""
-    path = tmp_path_factory.mktemp("clone") / "project"
+def new_clone(path: Path, settings: str = TINY) -> Clone:
+    """The project's files in a git repository of their own, nothing run and nothing committed."""
     path.mkdir()
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True
@@ -111,7 +109,7 @@ def clone(tmp_path_factory) -> Clone:
         shutil.copy2(ROOT / name, path / name)
     clone = Clone(path)
     model = build_tiny_model(path.parent / "tiny")
-    (path / "conf" / "mine.yaml").write_text(TINY.format(model=model))
+    (path / "conf" / "mine.yaml").write_text(settings.format(model=model))
     clone.run(sys.executable, "-m", "lora_vs_api.compose")
     for command in (
         ["init", "-q", "-b", "main"],
@@ -119,6 +117,13 @@ def clone(tmp_path_factory) -> Clone:
         ["config", "user.name", "T"],
     ):
         clone.run("git", *command)
+    return clone
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory) -> Clone:
+    """The project's files, committed, with the baseline reproduced once."""
+    clone = new_clone(tmp_path_factory.mktemp("clone") / "project")
     # what a user does first: repro, then commit the results
     assert "analyze" in ran(clone.run("dvc", "repro"))
     clone.run("git", "add", "-A")

@@ -77,7 +77,7 @@ class Runner:
             if self._stopped or not busy:
                 break
             time.sleep(PAUSE)
-        return "interrupted" if self._stopped else _problem(said, log.relative_to(self.root))
+        return "interrupted" if self._stopped else problem_line(said, log.relative_to(self.root))
 
     def _once(self, address: str, log: Path, environment: dict[str, str]) -> int:
         command = [sys.executable, "-m", "lora_vs_api.parallel.guard", sys.executable, "-m", "dvc",
@@ -151,7 +151,8 @@ def locked_nodes(root: Path) -> list[str]:
     return list(yaml.safe_load(path.read_text())["stages"]) if path.is_file() else []
 
 
-def _problem(said: str, log: Path) -> str:
+def problem_line(said: str, log: Path) -> str:
+    """The first complaint in what DVC ``said``, and where all of it is."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith(("error:", "ERROR:"))]
     first = errors[0] if errors else (lines[-1] if lines else "nothing was said")

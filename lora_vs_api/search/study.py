@@ -1,0 +1,190 @@
+"""The search itself: Hydra's Optuna sweeper chooses points, DVC runs each as an experiment.
+
+A trial is `dvc exp run --temp` of the node `sweep`: DVC works in a copy of the project, so that
+neither params.yaml nor any result of the workspace changes, and its run cache answers for what was
+trained before. The study is kept in memory (Optuna 2.10, which the sweeper needs, cannot open its
+databases with SQLAlchemy 2.1). A search that is started again asks for the same points with the
+same seed, and gets finished ones from the run cache.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+from unittest.mock import patch
+
+import yaml
+
+from lora_vs_api.compose import compose
+from lora_vs_api.errors import UserError
+from lora_vs_api.parallel.pipeline import environment_of, problem_line
+from lora_vs_api.search.space import Space, clean_point, overrides_of
+
+TARGET = "sweep"  # the node that holds the validation scores; nothing after it is run
+HOPELESS = 3  # failures without a single success that end a search: something is wrong with all
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One point of the space, tried.
+
+    ``score``: mean field F1 on validation texts over ``seeds``; None when it failed, for the reason
+    in ``problem``. ``repeats`` is the number of an earlier trial at the same point.
+    """
+
+    number: int
+    point: dict[str, str]
+    experiments: tuple[str, ...] = ()
+    score: float | None = None
+    problem: str | None = None
+    repeats: int | None = None
+    seconds: float = 0.0
+
+
+class _Stopped(BaseException):
+    """Past Hydra, which reports every Exception of a trial in its own way."""
+
+
+def run_search(
+    space: Space,
+    overrides: Sequence[str],
+    seeds: Sequence[int],
+    name: str,
+    logs: Path,
+    tell: Callable[[Trial], None],
+    conf: str | Path = "conf",
+) -> list[Trial]:
+    """Try ``space.trials`` points, each with every seed of ``seeds``; ``tell`` hears of each.
+
+    Raises:
+        UserError: the sweeper is not installed, DVC cannot run here, or no trial succeeded.
+    """
+    if (
+        find_spec("hydra_plugins") is None
+        or find_spec("hydra_plugins.hydra_optuna_sweeper") is None
+    ):
+        raise UserError(
+            "search needs hydra-optuna-sweeper: pip install 'hydra-optuna-sweeper>=1.3,<2'"
+        )
+    import hydra
+    import optuna
+    from hydra.core.hydra_config import HydraConfig
+
+    params = yaml.safe_load(compose(overrides, conf))
+    number = next_number(name)
+    trials: list[Trial] = []
+    known: dict[tuple[tuple[str, str], ...], Trial] = {}
+
+    def objective(_: Any) -> float | None:
+        given = dict(part.split("=", 1) for part in HydraConfig.get().overrides.task if "=" in part)
+        point = clean_point({key: given[key] for key in space.axes})
+        before = known.get(tuple(point.items()))
+        if before:
+            trial = replace(before, number=len(trials) + 1, repeats=before.number, seconds=0.0)
+        else:
+            trial = _try(len(trials) + 1, point, f"{name}-{number + len(known)}")
+            known[tuple(point.items())] = trial
+        trials.append(trial)
+        tell(trial)
+        if not any(trial.score is not None for trial in trials) and (
+            len(known) >= HOPELESS or len(trials) == space.trials
+        ):
+            raise _Stopped
+        return trial.score
+
+    def _try(place: int, point: dict[str, str], experiment: str) -> Trial:
+        started, scores, names = time.monotonic(), [], []
+        for seed in seeds:
+            names.append(experiment if len(seeds) == 1 else f"{experiment}-seed-{seed}")
+            settings = [*overrides, *overrides_of(point, params), f"sweep.seed={seed}"]
+            try:
+                scores.append(run_experiment(names[-1], settings, logs / f"{names[-1]}.log"))
+            except UserError as error:
+                return Trial(place, point, tuple(names), None, str(error))
+        return Trial(
+            place, point, tuple(names), fmean(scores), None, None, time.monotonic() - started
+        )
+
+    arguments = [f"+search={space.name}", f"hydra.sweeper.n_trials={space.trials}",
+                 f"hydra.sweep.dir={logs}", "hydra.sweep.subdir=.", *overrides]  # fmt: skip
+    app = hydra.main(
+        version_base="1.3", config_path=str(Path(conf).resolve()), config_name="config"
+    )
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    logs.mkdir(parents=True, exist_ok=True)
+    # Hydra's one public entry reads the command line
+    with patch.object(sys, "argv", ["search", *arguments]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            app(objective)()
+        except _Stopped:
+            raise UserError(f"no trial succeeded; the first: {trials[0].problem}") from None
+    return trials
+
+
+def run_experiment(name: str, settings: Sequence[str], log: Path) -> float:
+    """Run the node `sweep` with ``settings`` as the experiment ``name``; the validation F1.
+
+    Raises:
+        UserError: what went wrong, in a line, with the log that holds all of it.
+    """
+    flags = [flag for setting in settings for flag in ("-S", setting)]
+    command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", name, *flags, TARGET]
+    with log.open("wb") as stream:
+        code = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
+            env=environment_of(0, 0), check=False,
+        ).returncode  # fmt: skip
+    if code:
+        raise UserError(problem_line(log.read_text(encoding="utf-8", errors="replace"), log))
+    ref = next((ref for ref in experiment_refs() if ref.endswith(f"/{name}")), None)
+    if ref is None:
+        raise UserError(f"{name}: DVC ran it and kept no experiment (all it said: {log})")
+    return lr_score(json.loads(git("show", f"{ref}:./metrics/sweep.json")))
+
+
+def lr_score(trials: Sequence[Mapping[str, Any]]) -> float:
+    """Field F1 of the one learning-rate trial; the rank trial beside it is the same training."""
+    (trial,) = [trial for trial in trials if trial["sweep"] == "lr_trial"]
+    return float(trial["field_f1"])
+
+
+def best_of(trials: Sequence[Trial]) -> Trial:
+    """The highest score, of equal ones the earliest."""
+    return max(
+        (t for t in trials if t.score is not None), key=lambda t: (t.score or 0.0, -t.number)
+    )
+
+
+def next_number(name: str) -> int:
+    """One more than the highest number that an experiment called ``name``-number has."""
+    pattern = re.compile(rf"/{re.escape(name)}-(\d+)(-seed-\d+)?$")
+    found = [int(match.group(1)) for ref in experiment_refs() if (match := pattern.search(ref))]
+    return max(found, default=0) + 1
+
+
+def experiment_refs() -> list[str]:
+    return git("for-each-ref", "--format=%(refname)", "refs/exps").splitlines()
+
+
+def git(*arguments: str) -> str:
+    """What git says.
+
+    Raises:
+        UserError: git fails, such as outside a repository.
+    """
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        message = done.stderr.strip().splitlines() or ["git failed"]
+        raise UserError(f"git {arguments[0]}: {message[0].removeprefix('fatal: ')}")
+    return done.stdout
