@@ -40,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--model", default="models/base", help="folder of the base model")
     parser.add_argument("--profile", help="of `pipeline` (laptop, with cuda smol-gpu); or tiny")
+    parser.add_argument("--folder", help="where `pipeline` works and leaves its clone")
     parser.add_argument("--out", default="benchmarks/results", help="folder of the results")
     given = parser.parse_args(arguments)
     unknown = [name for name in given.names if name not in NAMES]

@@ -16,7 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,12 +51,12 @@ class NodeRun:
 
 def run(given: argparse.Namespace) -> list[Row]:
     profile = given.profile or ("laptop" if given.device == "cpu" else "smol-gpu")
-    with tempfile.TemporaryDirectory(prefix="lora-vs-api-") as folder:
-        clone = fresh_clone(Path(folder), profile)
-        log, plain = Path(folder, "nodes.jsonl"), _environment(Path(folder))
+    with _folder(given.folder) as folder:
+        clone = fresh_clone(folder, profile)
+        log, plain = folder / "nodes.jsonl", _environment(folder)
         log.touch()
         measuring = dict(plain, **{LOG: str(log)})
-        measuring["PATH"] = os.pathsep.join([str(_measuring(Path(folder))), plain["PATH"]])
+        measuring["PATH"] = os.pathsep.join([str(_measuring(folder)), plain["PATH"]])
         wall = _dvc(["repro"], clone, measuring)
         nodes = read_log(log)
         # what a user does with results before trying something else
@@ -63,6 +64,20 @@ def run(given: argparse.Namespace) -> list[Row]:
         _git(clone, "commit", "-qm", "results")
         changes = {what: _dvc(command, clone, plain) for what, command in CHANGES.items()}
     return [*whole_run(profile, wall, nodes), *map(_change, changes.items()), *map(_node, nodes)]
+
+
+@contextmanager
+def _folder(kept: str | None) -> Iterator[Path]:
+    """The folder to work in: a new one that stays, or a temporary one."""
+    if kept is None:
+        with tempfile.TemporaryDirectory(prefix="lora-vs-api-") as folder:
+            yield Path(folder)
+        return
+    folder = Path(kept).absolute()
+    if folder.exists():
+        raise UserError(f"--folder: {kept} is already there; name a new one")
+    folder.mkdir(parents=True)
+    yield folder
 
 
 def fresh_clone(folder: Path, profile: str) -> Path:
