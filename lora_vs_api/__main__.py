@@ -1,15 +1,22 @@
-"""Commands around the pipeline: python -m lora_vs_api init | run | predict | compare | export"""
+"""Commands around the pipeline: python -m lora_vs_api init | run | push | predict | compare | export"""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
 
-from lora_vs_api.cli import compare, export, init, predict, run
+from lora_vs_api.cli import compare, export, init, predict, push, run
 from lora_vs_api.stage import run_command
 
 # in the order in which one comes to need them; each module imports torch only when it runs
-COMMANDS = {"init": init, "run": run, "predict": predict, "compare": compare, "export": export}
+COMMANDS = {
+    "init": init,
+    "run": run,
+    "push": push,
+    "predict": predict,
+    "compare": compare,
+    "export": export,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
