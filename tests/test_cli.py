@@ -175,4 +175,4 @@ def test_help_is_quick_and_names_every_command():
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
     )
-    assert all(name in done.stdout for name in ("init", "predict", "compare", "export"))
+    assert all(name in done.stdout for name in ("init", "run", "push", "predict", "compare"))
