@@ -346,10 +346,15 @@ def test_without_verify_dvc_takes_half_a_file_for_the_result(author, tmp_path):
 
 
 def test_a_damaged_cache_here_does_not_replace_what_is_whole_there(author, tmp_path):
-    """Of two files that differ, push asks the digest which is right."""
+    """Of two files that differ, push asks the digest which is right; one that is missing here is
+    left alone there."""
     remote = Remote(tmp_path / "share", None)
     remote.add_to(author)
     author.ours("push")
+    lost, listing = md5(author.path / "parts/1.txt"), author.digest("parts")
+    (author.path / f".dvc/cache/files/md5/{lost[:2]}/{lost[2:]}").unlink()
+    author.ours("push")
+    assert remote.size(lost) == 9 * len("2\n") and remote.size(listing)
     digest = author.digest("data.bin")
     cut_short(author.path / f".dvc/cache/files/md5/{digest[:2]}/{digest[2:]}")
     said = author.ours("push", fails=True)

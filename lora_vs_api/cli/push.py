@@ -82,11 +82,7 @@ def _remove_halves(cache: HashFileDB, remote: HashFileDB, objects: Iterable[Hash
             there[digest] = entry["size"]
         elif not isinstance(entry, FileNotFoundError):
             raise entry
-    whole = {
-        digest
-        for digest, size in there.items()
-        if size == Path(cache.oid_to_path(digest)).stat().st_size
-    }
+    whole = {digest for digest, size in there.items() if _length(cache, digest) in (None, size)}
     wrong = there.keys() - whole
     for digest in sorted(wrong):
         _check_here(cache, digest)
@@ -95,6 +91,14 @@ def _remove_halves(cache: HashFileDB, remote: HashFileDB, objects: Iterable[Hash
             wrong |= {one.value} & there.keys()
     if wrong:
         remote.fs.remove([paths[digest] for digest in sorted(wrong)])
+
+
+def _length(cache: HashFileDB, digest: str) -> int | None:
+    """Bytes of a file in the cache; None where a pull was refused it."""
+    try:
+        return Path(cache.oid_to_path(digest)).stat().st_size
+    except FileNotFoundError:
+        return None
 
 
 def _check_here(cache: HashFileDB, digest: str) -> None:
