@@ -1,6 +1,6 @@
 """Commands around the pipeline: python -m lora_vs_api COMMAND
 
-init | run | search | experiments | predict | compare | export
+init | run | push | search | experiments | predict | compare | export
 """
 
 from __future__ import annotations
@@ -8,13 +8,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from lora_vs_api.cli import compare, experiments, export, init, predict, run, search
+from lora_vs_api.cli import compare, experiments, export, init, predict, push, run, search
 from lora_vs_api.stage import run_command
 
 # in the order in which one comes to need them; each module imports torch only when it runs
 COMMANDS = {
     "init": init,
     "run": run,
+    "push": push,
     "search": search,
     "experiments": experiments,
     "predict": predict,

@@ -22,6 +22,8 @@ from lora_vs_api.parallel.scheduler import Node
 BUSY = ("Unable to acquire lock", "is busy, it is being blocked by")
 BUSY_SECONDS, PAUSE = 600, 1.0
 LOCK = "dvc.lock"
+# no permission, file too large, no space, read-only, over quota: as DVC names them
+UNSAVED = ("[Errno 13]", "[Errno 27]", "[Errno 28]", "[Errno 30]", "[Errno 122]")
 
 
 def read_nodes(root: str | Path = ".") -> tuple[list[Node], set[str]]:
@@ -30,7 +32,7 @@ def read_nodes(root: str | Path = ".") -> tuple[list[Node], set[str]]:
     A node that carries ``meta: {timed: true}`` in dvc.yaml measures time and runs alone.
 
     Raises:
-        UserError: what DVC finds wrong with dvc.yaml, in its words.
+        UserError: what DVC finds wrong with dvc.yaml, or who is at work here, in its words.
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
@@ -50,7 +52,8 @@ def read_nodes(root: str | Path = ".") -> tuple[list[Node], set[str]]:
             ]
             changed = set(repo.status())
     except DvcException as error:
-        raise UserError(f"{root}: {error}") from None
+        # over several lines where another dvc is at work here: which, by its PID
+        raise UserError(f"{root}: {' '.join(str(error).split())}") from None
     return nodes, changed
 
 
@@ -156,4 +159,8 @@ def problem_line(said: str, log: Path) -> str:
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith(("error:", "ERROR:"))]
     first = errors[0] if errors else (lines[-1] if lines else "nothing was said")
-    return f"{first.removeprefix('error: ').removeprefix('ERROR: ')} (all of it: {log})"
+    hint = ""
+    if first.startswith("ERROR:") and any(mark in first for mark in UNSAVED):
+        # DVC does not always say which disk: as a rule the cache's, which may be a shared one
+        hint = "; not saved: is there room, and may you write, where `dvc cache dir` says and here?"
+    return f"{first.removeprefix('error: ').removeprefix('ERROR: ')}{hint} (all of it: {log})"
