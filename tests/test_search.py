@@ -179,6 +179,15 @@ def test_a_trial_that_fails_is_told_and_the_search_goes_on(searching):
     assert study.best_of(told).point == {"lora.r": "2"}
 
 
+def test_a_sampler_that_cannot_be_made_is_one_line(searching, conf, capfd):
+    """Hydra would print its own page about it and end the process."""
+    file = conf / "search/mine.yaml"
+    file.write_text(file.read_text().replace("seed: 2", "seed: -5"))
+    with pytest.raises(UserError, match="conf/search/mine.yaml: hydra.sweeper: ") as caught:
+        searching(lambda settings: 0.5)
+    assert "\n" not in str(caught.value) and capfd.readouterr().err == ""
+
+
 def test_a_search_in_which_nothing_succeeds_ends_with_the_reason(searching):
     """Optuna would raise a ValueError of its own at the end."""
 
