@@ -10,6 +10,7 @@ same seed, and gets finished ones from the run cache.
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -86,6 +87,12 @@ def run_search(
     known: dict[tuple[tuple[str, str], ...], Trial] = {}
 
     def objective(_: Any) -> float | None:
+        try:
+            return _score()
+        except Exception as error:
+            raise _Stopped from error
+
+    def _score() -> float | None:
         given = dict(part.split("=", 1) for part in HydraConfig.get().overrides.task if "=" in part)
         point = clean_point({key: given[key] for key in space.axes})
         before = known.get(tuple(point.items()))
@@ -122,13 +129,23 @@ def run_search(
     )
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     logs.mkdir(parents=True, exist_ok=True)
-    # Hydra's one public entry reads the command line
-    with patch.object(sys, "argv", ["search", *arguments]), warnings.catch_warnings():
+    # Hydra's one public entry reads the command line, and ends the process unless told otherwise
+    with (
+        patch.object(sys, "argv", ["search", *arguments]),
+        patch.dict(os.environ, HYDRA_FULL_ERROR="1"),
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore")
         try:
             app(objective)()
-        except _Stopped:
+        except _Stopped as stopped:
+            if stopped.__cause__:
+                raise stopped.__cause__ from None
             raise UserError(f"no trial succeeded; the first: {trials[0].problem}") from None
+        except Exception as error:
+            # a sampler that lacks a package of its own, for one
+            message = " ".join(str(error).split())
+            raise UserError(f"conf/search/{space.name}.yaml: hydra.sweeper: {message}") from None
     return trials
 
 
