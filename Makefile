@@ -7,6 +7,9 @@ BIN := $(VENV)/bin
 # the stages call `python`: it has to be the one that was set up
 export PATH := $(abspath $(BIN)):$(PATH)
 
+# files stay whole: what a file's first test sets up serves the others
+PYTEST := pytest -n 2 --dist loadfile --no-loadscope-reorder
+
 .PHONY: help setup run test quick lint params lock page clean
 
 help:  ## this list
@@ -26,10 +29,10 @@ run: setup  ## everything from corpus to report, only what changed; JOBS=4 runs 
 	$(if $(JOBS),python -m lora_vs_api run -j $(JOBS),dvc repro)
 
 test: setup  ## every test
-	pytest
+	$(PYTEST)
 
 quick: setup  ## the tests that take seconds
-	pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 lint: setup  ## style
 	ruff check .

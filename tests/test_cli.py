@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
+import socket
 import subprocess
 import sys
+import time
+from pathlib import Path
 
+import openai
 import pytest
 import yaml
 
@@ -146,7 +151,8 @@ def test_the_exported_model_answers_as_the_evaluated_one(project, capsys, tmp_pa
     from lora_vs_api.task.prompt import messages
 
     main(["export", str(tmp_path / "merged")])
-    assert "vllm serve" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "vllm serve" in printed
     prompts = [messages("Extract.", row["text"], fields_from_config(FIELDS)) for row in ROWS]
     mine = generate(
         load_tuned("models/base", "models/lora/seed-1", resolve_runtime("cpu", "float32")),
@@ -163,6 +169,49 @@ def test_the_exported_model_answers_as_the_evaluated_one(project, capsys, tmp_pa
             produced = model.generate(**ids, max_new_tokens=20, do_sample=False)
         text = tokenizer.decode(produced[0, ids["input_ids"].shape[1] :], skip_special_tokens=True)
         assert text == answer.output
+
+
+@pytest.mark.slow
+def test_the_printed_command_serves_the_exported_model(project, capsys, tmp_path):
+    """`transformers serve` as export prints it, asked through the real client: the same answer."""
+    main(["export", str(tmp_path / "merged")])
+    printed = capsys.readouterr().out
+    command = next(line for line in printed.splitlines() if "transformers serve" in line).split()
+    main(["predict", ROWS[0]["text"]])
+    mine = capsys.readouterr().out.strip()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = dict(os.environ, HF_HUB_OFFLINE="1")
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    server = subprocess.Popen(
+        [*command, "--port", str(port), "--dtype", "float32", "--device", "cpu"],
+        env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        client = openai.OpenAI(
+            base_url=f"http://127.0.0.1:{port}/v1", api_key="none", max_retries=0
+        )
+        answer = None
+        deadline = time.monotonic() + 120
+        while answer is None and time.monotonic() < deadline and server.poll() is None:
+            try:
+                answer = client.chat.completions.create(
+                    model=str(tmp_path / "merged"),
+                    messages=[
+                        {"role": "system", "content": "Extract."},
+                        {"role": "user", "content": ROWS[0]["text"]},
+                    ],
+                    temperature=0,
+                    max_tokens=40,
+                )
+            except openai.APIConnectionError:
+                time.sleep(0.5)
+        assert answer is not None, f"the server ended with {server.poll()}"
+        assert json.loads(answer.choices[0].message.content) == json.loads(mine)
+    finally:
+        server.terminate()
+        server.wait(30)
 
 
 def test_help_is_quick_and_names_every_command():

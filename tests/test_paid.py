@@ -95,6 +95,7 @@ def test_what_is_no_answer_is_never_stored(tmp_path, kind):
         assert "mail 1" not in kept
 
 
+@pytest.mark.slow
 def test_a_thousand_requests_through_a_fifth_of_faults(tmp_path):
     """1,000 answers, each its own, no answer paid for twice; a second run asks nothing."""
     draw = random.Random(0)

@@ -121,7 +121,10 @@ WAYS = {"lora": {}, **METHODS}
 del WAYS["rslora"]  # but for a factor it is lora
 
 
-@pytest.mark.parametrize("name", WAYS)
+@pytest.mark.parametrize(
+    "name",
+    [name if name == "lora" else pytest.param(name, marks=pytest.mark.slow) for name in WAYS],
+)
 def test_every_way_of_tuning_is_resumed_to_the_same_bytes(tmp_path, train, kill_at, name):
     """Weights, optimiser, schedule, dropout and the order of examples go on where they were:
     after an interruption inside an epoch, and after another one between two."""
@@ -156,7 +159,13 @@ def test_seconds_and_joules_are_the_sum_without_what_was_lost(
     assert run.timing()["resumed_at_steps"] == [1, 4]
 
 
-@pytest.mark.parametrize("harm", ["cut", "flipped", "missing", "no_record"])
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "cut",
+        *(pytest.param(h, marks=pytest.mark.slow) for h in ("flipped", "missing", "no_record")),
+    ],
+)
 def test_a_broken_checkpoint_is_set_aside(tmp_path, train, kill_at, capsys, harm):
     """What a disk or a hand has spoilt costs time and never a traceback or other weights."""
     kill_at(4)

@@ -351,7 +351,8 @@ def test_holm_only_raises(p_values):
     assert all(ours[a] <= ours[b] for a, b in itertools.pairwise(ranked))
 
 
-# the reference takes 30 ms a call
+# the reference is slow to start
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(p_values=st.lists(probabilities, min_size=1, max_size=8))
 def test_holm_is_statsmodels(p_values):
