@@ -174,11 +174,19 @@ def test_the_exported_model_answers_as_the_evaluated_one(project, capsys, tmp_pa
 @pytest.mark.slow
 def test_the_printed_command_serves_the_exported_model(project, capsys, tmp_path):
     """`transformers serve` as export prints it, asked through the real client: the same answer."""
+    from lora_vs_api.model.inference import generate
+    from lora_vs_api.model.loading import load_tokenizer, load_tuned
+    from lora_vs_api.task.prompt import messages
+
     main(["export", str(tmp_path / "merged")])
     printed = capsys.readouterr().out
     command = next(line for line in printed.splitlines() if "transformers serve" in line).split()
-    main(["predict", ROWS[0]["text"]])
-    mine = capsys.readouterr().out.strip()
+    prompt = messages("Extract.", ROWS[0]["text"], fields_from_config(FIELDS))
+    (mine,) = generate(
+        load_tuned("models/base", "models/lora/seed-1", resolve_runtime("cpu", "float32")),
+        load_tokenizer("models/base", "<|endoftext|>"),
+        [prompt], max_new_tokens=20, batch_size=1, description="t",
+    )  # fmt: skip
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -198,17 +206,14 @@ def test_the_printed_command_serves_the_exported_model(project, capsys, tmp_path
             try:
                 answer = client.chat.completions.create(
                     model=str(tmp_path / "merged"),
-                    messages=[
-                        {"role": "system", "content": "Extract."},
-                        {"role": "user", "content": ROWS[0]["text"]},
-                    ],
+                    messages=prompt,
                     temperature=0,
-                    max_tokens=40,
+                    max_tokens=20,
                 )
             except openai.APIConnectionError:
                 time.sleep(0.5)
         assert answer is not None, f"the server ended with {server.poll()}"
-        assert json.loads(answer.choices[0].message.content) == json.loads(mine)
+        assert answer.choices[0].message.content == mine.output
     finally:
         server.terminate()
         server.wait(30)

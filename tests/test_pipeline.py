@@ -203,7 +203,8 @@ def test_another_way_of_tuning_is_a_condition_of_its_own(clone):
     """It is trained and asked, stands in the table and the tests, and leaves the fine-tune alone."""
     clone.experiment()
     (clone.path / "conf/tunings/two.yaml").write_text(TUNINGS)
-    assert clone.experiment("tunings=two") == {
+    # robustness reads the folder of predictions, and takes a second
+    assert clone.experiment("tunings=two") - {"robustness"} == {
         "tune@dora", "tune@soft", "evaluate_tuned@dora", "evaluate_tuned@soft"
     } | ANALYSIS  # fmt: skip
     analysis = json.loads((clone.path / "metrics/analysis.json").read_text())
@@ -260,7 +261,8 @@ def test_outputs_are_byte_identical_when_made_again(clone):
 
 
 def test_side_by_side_gives_the_lock_of_one_by_one(clone, tmp_path):
-    """`run -j 2` from nothing, in a clone without cache: dvc.lock byte for byte, timings aside."""
+    """`run -j 2` from nothing, in a clone without cache: dvc.lock byte for byte, but for what was
+    timed and what is worked out from it."""
     import yaml
 
     clone.experiment()
@@ -271,7 +273,11 @@ def test_side_by_side_gives_the_lock_of_one_by_one(clone, tmp_path):
     (fresh.path / "dvc.lock").unlink()
     said = fresh.run(sys.executable, "-m", "lora_vs_api", "run", "-j", "2")
     assert re.search(r"(\d+) of \1 done in", said)
-    assert fresh.digests() == clone.digests()
+    timed = {"metrics/analysis.json", "metrics/summary.json", "plots/conditions.csv",
+             "plots/break_even.csv", "plots/sensitivity.csv"}  # fmt: skip
+    one, two = clone.digests(), fresh.digests()
+    assert set(one) == set(two) and timed < set(one)
+    assert {path for path in one if one[path] != two[path]} <= timed
     one, two = (yaml.safe_load((c.path / "dvc.lock").read_text())["stages"] for c in (clone, fresh))
     assert set(one) == set(two)
     assert "up to date" in fresh.run(sys.executable, "-m", "lora_vs_api", "run")

@@ -103,8 +103,9 @@ def load_tuned(base: str | Path, tuned: str | Path, runtime: Runtime) -> PreTrai
     A LoRA adapter is merged into the base's weights, in float32 and rounded once: no adapter
     arithmetic is left at inference time. QLoRA's (Dettmers et al., 2023) was learnt on weights that
     went through 4 bits, so it is merged into those: quantised and dequantised as in training. To
-    the untouched weights it would add a correction of errors that they do not have. Learnt prompts and prefixes cannot be merged and come as
-    a ``PeftModel``; of a full fine-tuning the folder is the model.
+    the untouched weights it would add a correction of errors that they do not have. Learnt prompts
+    and prefixes cannot be merged and come as a ``PeftModel``; of a full fine-tuning the folder is
+    the model.
     """
     if Path(tuned, "config.json").is_file():
         return load_base(tuned, runtime)

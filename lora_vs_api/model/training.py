@@ -1,7 +1,8 @@
 """Fine-tuning with trl.SFTTrainer and peft.
 
 The directory of a tuned model holds ``adapter_model.safetensors`` and ``adapter_config.json`` (of a
-full fine-tuning the model itself, in transformers' files) and ``training.json``: the specification that determines the adapter and its loss curve.
+full fine-tuning the model itself, in transformers' files) and ``training.json``: the specification
+that determines the adapter, and its loss curve.
 """
 
 from __future__ import annotations
