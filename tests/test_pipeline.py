@@ -267,7 +267,7 @@ def test_side_by_side_gives_the_lock_of_one_by_one(clone, tmp_path):
 
     clone.experiment()
     clone.run("git", "add", "-A")
-    clone.run("git", "commit", "-qm", "as it is")
+    clone.run("git", "commit", "-qm", "as it is", "--allow-empty")
     subprocess.run(["git", "clone", "-q", clone.path, tmp_path / "fresh"], check=True)
     fresh = Clone(tmp_path / "fresh")
     (fresh.path / "dvc.lock").unlink()
