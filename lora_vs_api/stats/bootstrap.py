@@ -221,23 +221,16 @@ def two_level_bootstrap(
                 for size in _chunks(resamples, values.size)
             ]
         )
-        return _percentiles(
-            float(table.mean()),
-            means,
-            resamples,
-            seed,
-            confidence,
-            "percentile bootstrap over seeds and texts",
+    else:
+        means = np.concatenate(
+            [
+                table[
+                    seeds.integers(n_seeds, size=(size, n_seeds, 1)),
+                    texts.integers(n_texts, size=(size, 1, n_texts)),
+                ].mean(axis=(1, 2))
+                for size in _chunks(resamples, table.size)
+            ]
         )
-    means = np.concatenate(
-        [
-            table[
-                seeds.integers(n_seeds, size=(size, n_seeds, 1)),
-                texts.integers(n_texts, size=(size, 1, n_texts)),
-            ].mean(axis=(1, 2))
-            for size in _chunks(resamples, table.size)
-        ]
-    )
     return _percentiles(
         float(table.mean()),
         means,
