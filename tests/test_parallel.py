@@ -179,6 +179,13 @@ stages:
     cmd: cp bad.txt after.txt
     deps: [bad.txt]
     outs: [after.txt]
+  waits:
+    cmd: echo "$OMP_WAIT_POLICY" > waits.txt
+    outs: [waits.txt]
+  timed:
+    cmd: echo "$OMP_WAIT_POLICY" > timed.txt
+    outs: [timed.txt]
+    meta: {timed: true}
 """
 
 
@@ -259,6 +266,27 @@ def test_a_wrong_argument_is_one_line(project, arguments, message):
     assert done.returncode == 1 and message in said and "Traceback" not in said
 
 
+def policies(project: Path, jobs: str) -> list[str]:
+    done = command(project, "--jobs", jobs, "waits", "timed")
+    said = done.communicate(timeout=60)[1]
+    assert done.returncode == 0, said
+    return [(project / name).read_text().strip() for name in ("waits.txt", "timed.txt")]
+
+
+def test_nodes_side_by_side_do_not_spin_on_each_others_cores(project, monkeypatch):
+    """Two trainings would slow each other several times over; what is timed runs as in repro."""
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    assert policies(project, "2") == ["PASSIVE", ""]
+
+
+def test_one_node_at_a_time_runs_as_in_repro(project, monkeypatch):
+    """Nothing shares its cores; what the user set himself would stay."""
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    assert policies(project, "1") == ["", ""]
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    assert environment_of(shares_cores=True)["OMP_WAIT_POLICY"] == "ACTIVE"
+
+
 def test_two_runs_at_once_take_turns(project):
     """A colleague in the same clone, or a second terminal: one waits or finds the work done."""
     runs = [command(project, "quick") for _ in range(2)]
@@ -270,7 +298,7 @@ def test_two_runs_at_once_take_turns(project):
 def test_what_a_node_says_is_kept(project):
     """The terminal shows a line a node; the rest is where the line says."""
     runner = Runner(project, Path("logs"))
-    environment = dict(environment_of(0, 0), PYTHONPATH=str(ROOT))
+    environment = dict(environment_of(), PYTHONPATH=str(ROOT))
     assert runner.run("quick", environment) is None
     assert "Running stage 'quick'" in (project / "logs/quick.log").read_text()
     assert json.dumps(locked_nodes(project)) == '["quick"]'

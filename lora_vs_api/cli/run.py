@@ -107,9 +107,10 @@ def run(given: argparse.Namespace) -> None:
 def _engine(given: argparse.Namespace, root: Path, nodes: Sequence[Node]) -> Engine:
     from lora_vs_api.parallel import engines
 
+    timed = frozenset(node.address for node in nodes if node.alone)
     if given.on == "here":
         gpus = _gpus() if given.gpus is None else given.gpus
-        return engines.Here(root, LOGS, given.jobs, gpus)
+        return engines.Here(root, LOGS, given.jobs, gpus, timed)
     params = load_params()
     needs = {}
     for node in nodes:
@@ -119,8 +120,7 @@ def _engine(given: argparse.Namespace, root: Path, nodes: Sequence[Node]) -> Eng
             asked.cpus, asked.gpus if params.device == "cuda" else 0, asked.memory_gb, asked.minutes
         )
     if given.on == "ray":
-        return engines.OnRay(root, LOGS, given.jobs, needs)
-    timed = frozenset(node.address for node in nodes if node.alone)
+        return engines.OnRay(root, LOGS, given.jobs, needs, timed)
     return engines.OnSlurm(root, LOGS, given.jobs, needs, timed, _options(given.slurm))
 
 

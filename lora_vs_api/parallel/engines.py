@@ -45,12 +45,17 @@ class Engine(Protocol):
 class Here:
     """Processes of this machine; each slot has a GPU of its own where there are several."""
 
-    def __init__(self, root: Path, logs: Path, jobs: int, gpus: int) -> None:
+    def __init__(
+        self, root: Path, logs: Path, jobs: int, gpus: int, timed: frozenset[str] = frozenset()
+    ) -> None:
         self._runner, self._gpus = Runner(root, logs), gpus
+        self._jobs, self._timed = jobs, timed
         self._pool = ThreadPoolExecutor(jobs)
 
     def start(self, address: str, slot: int) -> Future[str | None]:
-        return self._pool.submit(self._runner.run, address, environment_of(slot, self._gpus))
+        shares = self._jobs > 1 and address not in self._timed
+        environment = environment_of(slot, self._gpus, shares_cores=shares)
+        return self._pool.submit(self._runner.run, address, environment)
 
     def stop(self) -> None:
         self._runner.stop()
@@ -67,7 +72,14 @@ class OnRay:
 
     RETRIES = 3
 
-    def __init__(self, root: Path, logs: Path, jobs: int, needs: Mapping[str, Resources]) -> None:
+    def __init__(
+        self,
+        root: Path,
+        logs: Path,
+        jobs: int,
+        needs: Mapping[str, Resources],
+        timed: frozenset[str] = frozenset(),
+    ) -> None:
         address = os.environ.get("RAY_ADDRESS")
         if address is None:
             # read when Ray is imported, and of effect on every system: with it the cluster listens
@@ -93,6 +105,7 @@ class OnRay:
         self._share = 1 / jobs if address is None else None
         self._run = ray.remote(max_retries=self.RETRIES)(_node_of_ray)
         self._root, self._logs = str(root), str(logs)
+        self._jobs, self._timed = jobs, timed
         self._threads = os.environ.get("OMP_NUM_THREADS")
 
     def start(self, address: str, slot: int) -> Future[str | None]:
@@ -108,8 +121,9 @@ class OnRay:
             )
         if self._share is None:
             options["memory"] = int(needs.memory_gb * 2**30)
+        shares = self._jobs > 1 and address not in self._timed
         self._refs[address] = self._run.options(**options).remote(
-            address, self._root, self._logs, self._threads
+            address, self._root, self._logs, self._threads, shares
         )
         return _without_exception(self._refs[address].future())
 
@@ -192,7 +206,7 @@ class _Node:
         self.address, self.root, self.logs = address, root, logs
 
     def __call__(self) -> str | None:
-        return Runner(Path(self.root), Path(self.logs)).run(self.address, environment_of(0, 0))
+        return Runner(Path(self.root), Path(self.logs)).run(self.address, environment_of())
 
     def checkpoint(self) -> Any:
         from submitit.helpers import DelayedSubmission
@@ -200,8 +214,10 @@ class _Node:
         return DelayedSubmission(self)
 
 
-def _node_of_ray(address: str, root: str, logs: str, threads: str | None) -> str | None:
-    environment = environment_of(0, 0)
+def _node_of_ray(
+    address: str, root: str, logs: str, threads: str | None, shares_cores: bool
+) -> str | None:
+    environment = environment_of(shares_cores=shares_cores)
     # Ray gives its workers one of its own; a node's numbers must not depend on who ran it
     environment.pop("OMP_NUM_THREADS", None)
     if threads is not None:

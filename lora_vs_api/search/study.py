@@ -160,7 +160,7 @@ def run_experiment(name: str, settings: Sequence[str], log: Path) -> float:
     with log.open("wb") as stream:
         code = subprocess.run(
             command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
-            env=environment_of(0, 0), check=False,
+            env=environment_of(), check=False,
         ).returncode  # fmt: skip
     if code:
         raise UserError(problem_line(log.read_text(encoding="utf-8", errors="replace"), log))
