@@ -143,6 +143,9 @@ class Sweep(Section):
         list[RateText],
         Field(min_length=1, description='a list of quoted strings such as ["1e-4", "2e-4"]'),
     ]
+    stop_ratio: Annotated[
+        Annotated[float, Field(gt=1)] | None, Field(description="a number above 1, or null")
+    ]
     val_rows: Count
     seed: Natural
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from lora_vs_api.config import Params
 from lora_vs_api.model.evaluation import evaluate_local
-from lora_vs_api.model.loading import load_tokenizer
 from lora_vs_api.model.runtime import Runtime
-from stages.common import BASE, evaluation_rows, record_fields
+from stages.common import evaluation_rows
+from stages.extractors import extractor_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -19,16 +19,10 @@ def evaluate_condition(
 ) -> None:
     """Answers and timings of ``model``, under the name ``condition``."""
     evaluate_local(
-        model,
-        load_tokenizer(BASE, params.model.pad_token),
+        extractor_of(params, model, constrained=params.evaluate.constrained),
         evaluation_rows(params),
-        params.task.instruction,
-        record_fields(params),
         runtime,
         condition=condition,
-        max_new_tokens=params.evaluate.max_new_tokens,
-        batch_size=params.evaluate.batch_size,
-        constrained=params.evaluate.constrained,
         latency_rows=params.evaluate.latency_rows,
         predictions=f"predictions/{condition}",
         timings=f"timings/evaluate/{condition}.json",

@@ -21,12 +21,9 @@ def main(params: Params) -> None:
         replicates=params.api.replicates,
     )
     write_answers(
-        asked.answers,
-        asked.stored,
-        asked.again,
-        asked.wall_seconds,
-        params.api.mode,
-        params.api.concurrency,
+        asked,
+        mode=params.api.mode,
+        concurrency=params.api.concurrency,
         predictions=f"predictions/{name}",
         timings=f"timings/evaluate/{name}.json",
     )

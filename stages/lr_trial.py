@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from lora_vs_api.config import Params
 from lora_vs_api.files import read_json
+from lora_vs_api.model.hopeless import Reference
+from lora_vs_api.model.training import loss_curve
 from lora_vs_api.stage import argument, run_stage
 from stages.trials import run_trial
 
 
 def main(params: Params) -> None:
-    rate = argument("a learning rate", "one of sweep.learning_rates")
+    rate, ratio = (
+        argument("a learning rate", "one of sweep.learning_rates"),
+        params.sweep.stop_ratio,
+    )
+    # the rate that the rank sweep ran at was trained there
+    best_rank = "models/best_rank"
     run_trial(
         params,
         sweep="lr_trial",
         item=rate,
         r=read_json("metrics/best_rank.json")["r"],
         learning_rate=float(rate),
-        # the rate that the rank sweep ran at was trained there
-        finished="models/best_rank",
+        finished=best_rank,
+        reference=None if ratio is None else Reference(tuple(loss_curve(best_rank)), ratio),
     )
 
 

@@ -20,12 +20,9 @@ def main(params: Params) -> None:
         read_jsonl(TRAIN),
     )
     write_answers(
-        asked.answers,
-        asked.stored,
-        asked.again,
-        asked.wall_seconds,
-        params.api.mode,
-        params.api.concurrency,
+        asked,
+        mode=params.api.mode,
+        concurrency=params.api.concurrency,
         predictions=f"perturbed/{name}",
         timings=f"timings/perturbed/{name}.json",
     )

@@ -9,16 +9,17 @@ from lora_vs_api.config import Params
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_jsonl, write_json
 from lora_vs_api.model.evaluation import score_on
-from lora_vs_api.model.loading import load_tokenizer, load_tuned
+from lora_vs_api.model.loading import load_tuned
 from lora_vs_api.model.runtime import resolve_runtime
-from lora_vs_api.model.training import train_adapter
-from lora_vs_api.stage import run_stage, say
-from stages.common import BASE, TRAIN, VAL, record_fields
-from stages.specs import checkpoint_settings, training_spec
+from lora_vs_api.stage import run_stage
+from stages.common import BASE, VAL
+from stages.extractors import extractor_of
+from stages.specs import training_spec
+from stages.trained import train
 
 
 def main(params: Params) -> None:
-    settings, fields = params.sanity, record_fields(params)
+    settings = params.sanity
     runtime = resolve_runtime(params.device, params.model.dtype)
     spec = training_spec(
         params,
@@ -28,29 +29,10 @@ def main(params: Params) -> None:
         runtime=runtime,
     )
     spec = replace(spec, max_steps=settings.steps)
-    say(f"sanity: {settings.steps} steps at r={spec.r}, learning rate {spec.learning_rate:g}")
-    instruction = params.task.instruction
-    run = train_adapter(
-        BASE,
-        read_jsonl(TRAIN),
-        instruction,
-        fields,
-        spec,
-        runtime,
-        "models/sanity",
-        description="sanity: training",
-        checkpoints=checkpoint_settings(params),
-    )
-    scores = score_on(
-        load_tuned(BASE, "models/sanity", runtime),
-        load_tokenizer(BASE, params.model.pad_token),
-        read_jsonl(VAL)[: settings.rows],
-        instruction,
-        fields,
-        max_new_tokens=params.evaluate.max_new_tokens,
-        batch_size=params.evaluate.batch_size,
-        description="sanity: answers",
-    )
+    run = train(params, spec, runtime, "models/sanity", "sanity")
+    # constrained, any model would write valid JSON
+    extractor = extractor_of(params, load_tuned(BASE, "models/sanity", runtime), constrained=False)
+    scores = score_on(extractor, read_jsonl(VAL)[: settings.rows], "sanity: answers")
     tail = run.losses[-max(1, len(run.losses) // 10) :]
     ratio = fmean(tail) / run.losses[0]
     loss_fell = ratio <= settings.max_loss_ratio

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from lora_vs_api.config import Params, Tuning
 from lora_vs_api.digests import directory_sha256, file_sha256
-from lora_vs_api.model.checkpoints import CheckpointSettings
 from lora_vs_api.model.runtime import Runtime
 from lora_vs_api.model.training import TrainingSpec
 from stages.common import BASE, TRAIN
@@ -38,12 +37,6 @@ def tuning_spec(params: Params, tuning: Tuning, runtime: Runtime) -> TrainingSpe
         learning_rate=float(tuning.learning_rate),
         seed=tuning.seed,
     )
-
-
-def checkpoint_settings(params: Params) -> CheckpointSettings | None:
-    """Where a training keeps its checkpoints; None for no checkpoints."""
-    minutes = params.checkpoints.minutes
-    return None if minutes is None else CheckpointSettings(params.checkpoints.folder, minutes)
 
 
 def _spec(

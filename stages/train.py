@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from lora_vs_api.config import Params
-from lora_vs_api.files import read_json, read_jsonl, write_json, write_text
-from lora_vs_api.model.runtime import machine, resolve_runtime
-from lora_vs_api.model.training import loss_curve, reuse_adapter, train_adapter
-from lora_vs_api.stage import argument, run_stage, say
-from stages.common import BASE, TRAIN, record_fields
-from stages.specs import checkpoint_settings, training_spec
+from lora_vs_api.files import read_json, write_json, write_text
+from lora_vs_api.model.runtime import resolve_runtime
+from lora_vs_api.model.training import loss_curve
+from lora_vs_api.stage import argument, run_stage
+from stages.specs import training_spec
+from stages.trained import train_unless_done
 
 
 def main(params: Params) -> None:
@@ -19,23 +19,8 @@ def main(params: Params) -> None:
         params, r=selected["r"], learning_rate=selected["learning_rate"], seed=seed, runtime=runtime
     )
     adapter = f"models/lora/seed-{seed}"
-    timing = {"reused": True, "machine": machine(runtime)}
-    if reuse_adapter("models/selected", spec, adapter):
-        say(f"seed {seed}: its trial is this training, not trained again")
-    else:
-        say(f"seed {seed}: training at r={spec.r}, learning rate {spec.learning_rate:g}")
-        run = train_adapter(
-            BASE,
-            read_jsonl(TRAIN),
-            params.task.instruction,
-            record_fields(params),
-            spec,
-            runtime,
-            adapter,
-            description=f"seed {seed}: training",
-            checkpoints=checkpoint_settings(params),
-        )
-        timing |= {"reused": False, **run.timing()}
+    # the winning trial's seed may be one of the final ones
+    timing = train_unless_done(params, spec, runtime, adapter, f"seed {seed}", "models/selected")
     curve = "".join(f"{step},{loss}\n" for step, loss in enumerate(loss_curve(adapter), start=1))
     write_text(f"plots/loss/seed-{seed}.csv", "step,loss\n" + curve)
     write_json(f"timings/train/seed-{seed}.json", timing)

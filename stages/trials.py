@@ -5,12 +5,14 @@ from __future__ import annotations
 from lora_vs_api.config import Params
 from lora_vs_api.files import read_jsonl, write_json
 from lora_vs_api.model.evaluation import score_on
-from lora_vs_api.model.loading import load_tokenizer, load_tuned
-from lora_vs_api.model.runtime import machine, resolve_runtime
-from lora_vs_api.model.training import loss_curve, reuse_adapter, train_adapter
-from lora_vs_api.stage import say
-from stages.common import BASE, TRAIN, VAL, record_fields
-from stages.specs import checkpoint_settings, training_spec
+from lora_vs_api.model.hopeless import Reference
+from lora_vs_api.model.loading import load_tuned
+from lora_vs_api.model.runtime import resolve_runtime
+from lora_vs_api.model.training import loss_curve, stopped_at_step
+from stages.common import BASE, VAL
+from stages.extractors import extractor_of
+from stages.specs import training_spec
+from stages.trained import train_unless_done
 
 
 def run_trial(
@@ -21,52 +23,33 @@ def run_trial(
     r: int,
     learning_rate: float,
     finished: str | None = None,
+    reference: Reference | None = None,
 ) -> None:
     """Train and score one configuration of ``sweep``, under the name ``item``.
 
-    ``finished`` is the directory of an adapter that may already be this very training; it is
-    taken over then. Writes models/<sweep>/<item>, metrics/<sweep>/<item>.json and
-    timings/<sweep>/<item>.json.
+    ``finished`` is the directory of an adapter that may already be this very training; one that
+    falls hopelessly behind ``reference`` is given up, and scored as it then is. Writes
+    models/<sweep>/<item>, metrics/<sweep>/<item>.json and timings/<sweep>/<item>.json.
     """
-    fields, runtime = record_fields(params), resolve_runtime(params.device, params.model.dtype)
-    spec = training_spec(
-        params, r=r, learning_rate=learning_rate, seed=params.sweep.seed, runtime=runtime
-    )
-    adapter = f"models/{sweep}/{item}"
-    timing = {"reused": True, "machine": machine(runtime)}
-    if finished and reuse_adapter(finished, spec, adapter):
-        say(f"{sweep} {item}: already trained as {finished}, not trained again")
-    else:
-        say(f"{sweep} {item}: training at r={r}, learning rate {learning_rate:g}")
-        run = train_adapter(
-            BASE,
-            read_jsonl(TRAIN),
-            params.task.instruction,
-            fields,
-            spec,
-            runtime,
-            adapter,
-            description=f"{sweep} {item}: training",
-            checkpoints=checkpoint_settings(params),
-        )
-        timing |= {"reused": False, **run.timing()}
+    runtime, seed = resolve_runtime(params.device, params.model.dtype), params.sweep.seed
+    spec = training_spec(params, r=r, learning_rate=learning_rate, seed=seed, runtime=runtime)
+    adapter, name = f"models/{sweep}/{item}", f"{sweep} {item}"
+    timing = train_unless_done(params, spec, runtime, adapter, name, finished, reference)
+    model = load_tuned(BASE, adapter, runtime)
     scores = score_on(
-        load_tuned(BASE, adapter, runtime),
-        load_tokenizer(BASE, params.model.pad_token),
+        extractor_of(params, model, constrained=params.evaluate.constrained),
         read_jsonl(VAL)[: params.sweep.val_rows],
-        params.task.instruction,
-        fields,
-        max_new_tokens=params.evaluate.max_new_tokens,
-        batch_size=params.evaluate.batch_size,
-        constrained=params.evaluate.constrained,
-        description=f"{sweep} {item}: val",
+        f"{name}: val",
     )
     result = {
         "r": r,
         "learning_rate": learning_rate,
-        "seed": params.sweep.seed,
+        "seed": seed,
         **scores,
         "last_loss": loss_curve(adapter)[-1],
     }
+    stopped_at = stopped_at_step(adapter)
+    if stopped_at:
+        result["stopped_at_step"] = stopped_at
     write_json(f"metrics/{sweep}/{item}.json", result)
     write_json(f"timings/{sweep}/{item}.json", timing)

@@ -498,6 +498,10 @@ def test_sweep_page(tmp_path):
     assert "The rank 16 is the largest tried" in text and "rate 0.002 is the" not in text
     wider = [{**ranks[1], "r": 32, "field_f1": 0.5}]
     assert "is the largest tried" not in sweep.sweep_markdown(ranks + wider, rates, rates[0])
+    # a trial that did not see the whole training is not shown as if it had
+    short = [*rates, {**rates[0], "learning_rate": 0.1, "stopped_at_step": 12}]
+    cells = [row[-1] for row in rows(sweep.sweep_markdown(ranks, short, rates[0]), "sweep")]
+    assert cells == ["0.200"] * 3 + ["0.200 (given up at step 12)"]
     for folder in (tmp_path / "a", tmp_path / "b"):
         folder.mkdir()
         write_sweep_figure(folder, ranks, rates, PLOTS)

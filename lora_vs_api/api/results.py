@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lora_vs_api.files import new_directory, write_json, write_jsonl
 
 if TYPE_CHECKING:
-    from lora_vs_api.api.client import Answer, Request
+    from lora_vs_api.api.asking import Asked
 
 
 def write_answers(
-    answers: Sequence[Answer],
-    stored: Sequence[bool],
-    again: Sequence[tuple[Request, Answer]],
-    wall_seconds: float,
-    mode: str,
-    concurrency: int,
-    *,
-    predictions: str | Path,
-    timings: str | Path,
+    asked: Asked, *, mode: str, concurrency: int, predictions: str | Path, timings: str | Path
 ) -> None:
     """Write predictions.jsonl and usage.jsonl into ``predictions``, everything timed to ``timings``.
 
-    ``stored`` marks the answers that an earlier call paid for; their latency is that call's, and
-    of a run with any of them no throughput is known. ``again`` are replicates of some requests
-    and their answers, for replicates.jsonl; nothing is scored from them but the noise.
+    Where an earlier call paid for some answers their latency is that call's, and no throughput
+    is known. Replicates are for replicates.jsonl; nothing is scored from them but the noise.
     """
+    answers = asked.answers
     with new_directory(predictions) as folder:
         write_jsonl(
             folder / "predictions.jsonl",
@@ -41,7 +32,7 @@ def write_answers(
                 for a in answers
             ),
         )
-        if again:
+        if asked.again:
             write_jsonl(
                 folder / "replicates.jsonl",
                 (
@@ -50,7 +41,7 @@ def write_answers(
                         "replicate": request.replicate,
                         "output": answer.output,
                     }
-                    for request, answer in again
+                    for request, answer in asked.again
                 ),
             )
     write_json(
@@ -61,16 +52,16 @@ def write_answers(
                 round(a.latency_seconds, 4) for a in answers if a.latency_seconds is not None
             ],
             "throughput_texts_per_second": None
-            if mode == "batch" or any(stored)
-            else round((len(answers) + len(again)) / wall_seconds, 4),
+            if mode == "batch" or any(asked.stored)
+            else round((len(answers) + len(asked.again)) / asked.wall_seconds, 4),
             "mode": mode,
             "concurrency": concurrency,
             # the provider's prompt cache comes and goes with time, so it is no part of usage
             "cached_input_tokens": [a.cached_input_tokens for a in answers],
             "attempts": [a.attempts for a in answers],
-            "stored": list(stored),
+            "stored": asked.stored,
             "response_ids": [a.response_id for a in answers],
             "served_models": sorted({a.served_model for a in answers}),
-            "wall_seconds": round(wall_seconds, 3),
+            "wall_seconds": round(asked.wall_seconds, 3),
         },
     )

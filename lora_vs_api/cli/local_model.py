@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 from lora_vs_api.config import Params
 from lora_vs_api.errors import UserError
-from lora_vs_api.task.prompt import messages
 from lora_vs_api.task.schema import Field, fields_from_config
 
 BASE = "models/base"
@@ -48,7 +47,7 @@ def ask(
 ) -> list[Answer]:
     """The answers of the base, tuned where an ``adapter`` is given, with the task's own prompt."""
     from lora_vs_api.model.constrained import record_grammar
-    from lora_vs_api.model.inference import generate
+    from lora_vs_api.model.extractor import Extractor
     from lora_vs_api.model.loading import load_base, load_tokenizer, load_tuned
     from lora_vs_api.model.runtime import resolve_runtime
 
@@ -56,15 +55,16 @@ def ask(
     tokenizer = load_tokenizer(BASE, params.model.pad_token)
     model = load_base(BASE, runtime) if adapter is None else load_tuned(BASE, adapter, runtime)
     fields = record_fields(params)
-    answers = generate(
+    extractor = Extractor(
         model,
         tokenizer,
-        [messages(params.task.instruction, text, fields) for text in texts],
+        params.task.instruction,
+        fields,
         max_new_tokens=params.evaluate.max_new_tokens,
         batch_size=batch_size or params.evaluate.batch_size,
-        description=description,
         grammar=record_grammar(model, tokenizer, fields) if constrained else None,
     )
+    answers = extractor.answers(texts, description)
     return [Answer(answer.output, answer.truncated) for answer in answers]
 
 

@@ -39,6 +39,7 @@ from lora_vs_api.model.checkpoints import (
 )
 from lora_vs_api.model.completion_loss import completion_loss
 from lora_vs_api.model.energy import energy_meter, joules_between
+from lora_vs_api.model.hopeless import Reference, StopWhenHopeless
 from lora_vs_api.model.loading import four_bit_config, load_base, load_tokenizer
 from lora_vs_api.model.lora_linear import speed_up_lora
 from lora_vs_api.model.runtime import Runtime
@@ -86,6 +87,11 @@ class TrainingSpec:
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "target_modules": list(self.target_modules)}
 
+    def in_words(self) -> str:
+        """What is tuned and how fast, for a line on the terminal."""
+        rank = f", r={self.r}" if self.method in LORA_METHODS else ""
+        return f"{self.method}{rank}, learning rate {self.learning_rate:g}"
+
 
 @dataclass(frozen=True)
 class TrainingRun:
@@ -93,7 +99,8 @@ class TrainingRun:
 
     ``joules`` are the GPU's, None where nothing measures them. Of a training that was resumed at
     the steps ``resumed_at``, seconds and joules are the sum over the processes that had a part in
-    it; what a killed one had computed since its last checkpoint is not in them.
+    it; what a killed one had computed since its last checkpoint is not in them. ``stopped_at`` is
+    the step at which a hopeless training was given up, else None.
     """
 
     losses: tuple[float, ...]
@@ -101,6 +108,7 @@ class TrainingRun:
     joules: float | None
     tokens: int
     resumed_at: tuple[int, ...] = ()
+    stopped_at: int | None = None
 
     def timing(self) -> dict[str, Any]:
         """As the stages write it into ``timings/``."""
@@ -237,11 +245,14 @@ def train_adapter(
     out: str | Path,
     description: str,
     checkpoints: CheckpointSettings | None = None,
+    reference: Reference | None = None,
 ) -> TrainingRun:
     """Tune the base on corpus ``rows`` and write the adapter (or the model) to the directory ``out``.
 
     With ``checkpoints``, a call that was killed is taken up by the next one with equal arguments,
-    which on the same kind of machine writes the same bytes as one that nothing interrupted.
+    which on the same kind of machine writes the same bytes as one that nothing interrupted. With a
+    ``reference``, a training that falls hopelessly behind it ends early; what it had learnt by then
+    is written, marked so that it never passes for the whole training.
 
     Raises:
         UserError: a target module that the model does not have, a loss that is not finite, or a
@@ -256,10 +267,12 @@ def train_adapter(
     ]
     # the specification knows the rows by digest, and not what the instruction makes of them
     training = {"spec": spec.as_json(), "examples": examples, "device": runtime.device}
+    if reference:
+        training["reference"] = asdict(reference)
     scratch = tempfile.mkdtemp(prefix="training-")
     try:
         with checkpoints_of(training, checkpoints, description) as kept:
-            return _train(base, examples, spec, runtime, out, description, scratch, kept)
+            return _train(base, examples, spec, runtime, out, description, scratch, kept, reference)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -273,6 +286,7 @@ def _train(
     description: str,
     scratch: str,
     kept: Checkpoints | None,
+    reference: Reference | None,
 ) -> TrainingRun:
     disable_progress_bar()
     # before the trainer: peft draws the adapter's first weights when the trainer is built
@@ -304,6 +318,9 @@ def _train(
     speed_up_lora(trainer.model)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Progress(description))
+    stop = StopWhenHopeless(reference) if reference else None
+    if stop:
+        trainer.add_callback(stop)
     last = None
     if kept:
         trainer.checkpoints = kept
@@ -337,10 +354,15 @@ def _train(
         * spec.batch_size
         * spec.gradient_accumulation
     )
-    _save(trainer.model, spec, losses, out, runtime, start)
+    stopped_at = stop.stopped_at if stop else None
+    if stopped_at:
+        say(f"{description}: given up at step {stopped_at} of {trainer.state.max_steps}")
+    _save(trainer.model, spec, losses, out, runtime, start, stopped_at)
     if kept:
         kept.remove()
-    return TrainingRun(tuple(losses), total.seconds, total.joules, tokens, total.resumed_at)
+    return TrainingRun(
+        tuple(losses), total.seconds, total.joules, tokens, total.resumed_at, stopped_at
+    )
 
 
 def _arguments(spec: TrainingSpec, runtime: Runtime, scratch: str) -> SFTConfig:
@@ -389,7 +411,11 @@ def _save(
     out: str | Path,
     runtime: Runtime,
     start: str | None,
+    stopped_at: int | None,
 ) -> None:
+    record = {"spec": spec.as_json(), "loss": [round(loss, 6) for loss in losses]}
+    if stopped_at:
+        record["stopped_at_step"] = stopped_at
     with new_directory(out) as folder:
         if spec.method == "full":
             model.to(runtime.dtype).save_pretrained(folder)
@@ -403,10 +429,7 @@ def _save(
             write_json(folder / "adapter_config.json", config)
         # peft's card is an empty form; `stages.publish` writes a real one
         (folder / "README.md").unlink(missing_ok=True)
-        write_json(
-            folder / "training.json",
-            {"spec": spec.as_json(), "loss": [round(loss, 6) for loss in losses]},
-        )
+        write_json(folder / "training.json", record)
 
 
 def reuse_adapter(candidate: str | Path, spec: TrainingSpec, out: str | Path) -> bool:
@@ -416,12 +439,19 @@ def reuse_adapter(candidate: str | Path, spec: TrainingSpec, out: str | Path) ->
     final ones is the final training.
     """
     candidate = Path(candidate)
-    record = candidate / "training.json"
-    if not record.is_file() or read_json(record)["spec"] != spec.as_json():
+    if not (candidate / "training.json").is_file():
+        return False
+    record = read_json(candidate / "training.json")
+    if record["spec"] != spec.as_json() or "stopped_at_step" in record:
         return False
     with new_directory(out) as folder:
         shutil.copytree(candidate, folder, dirs_exist_ok=True)
     return True
+
+
+def stopped_at_step(adapter: str | Path) -> int | None:
+    """The optimiser step at which the adapter's training was given up; None for a whole one."""
+    return read_json(Path(adapter) / "training.json").get("stopped_at_step")
 
 
 def loss_curve(adapter: str | Path) -> list[float]:

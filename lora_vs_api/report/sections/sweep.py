@@ -27,7 +27,8 @@ def sweep_markdown(
                 f"{t['field_f1']:.3f}",
                 f"{t['valid_json']:.1%}",
                 f"{t['strict']:.1%}",
-                f"{t['last_loss']:.3f}",
+                f"{t['last_loss']:.3f}"
+                + (f" (given up at step {t['stopped_at_step']})" if "stopped_at_step" in t else ""),
             ]
             for t in trials
         ]
