@@ -87,7 +87,7 @@ def fresh_clone(folder: Path, profile: str) -> Path:
     _git(clone, "config", "user.email", "benchmark@example.org")
     _git(clone, "config", "user.name", "benchmark")
     if profile == "tiny":
-        from tests.test_pipeline import TINY
+        from tests.clones import TINY
         from tests.tiny_model import build_tiny_model
 
         (clone / MINE).write_text(TINY.format(model=build_tiny_model(folder / "tiny")))

@@ -22,8 +22,8 @@ from lora_vs_api.search import study
 from lora_vs_api.search.experiments import FILES, Experiment, experiment_of, table
 from lora_vs_api.search.figure import lay_out, parallel_coordinates
 from lora_vs_api.search.space import clean_point, overrides_of, rate_text, read_space
+from tests.clones import TINY, Clone, new_clone, ran
 from tests.imports import ROOT
-from tests.test_pipeline import TINY, Clone, new_clone, ran
 
 HEADER = """# @package _global_
 defaults:

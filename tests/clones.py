@@ -1,0 +1,131 @@
+"""Clones of the project whose settings make every node take seconds, for tests through the real dvc."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from filelock import FileLock
+
+from tests.imports import ROOT
+
+TINY = """# @package _global_
+defaults:
+  - override /model: local
+model:
+  path: {model}
+  pad_token: <|endoftext|>
+  dtype: float32
+  disk_gb: 0.01
+data: {{n: 100}}
+review: {{sample: 5}}
+contamination: {{rows: 2}}
+sanity: {{steps: 2, rows: 2, max_loss_ratio: 10, min_valid_json: 0, r: 2}}
+train: {{max_steps: 2, batch_size: 2}}
+sweep: {{ranks: [2, 4], val_rows: 2}}
+evaluate: {{test_rows: 3, latency_rows: 1, max_new_tokens: 400}}
+robustness: {{rows: 2, perturbations: [typos, signature]}}
+stats: {{resamples: 200}}
+seeds: [0, 1]
+"""
+# what is worked out from timings, such as what trainings cost
+COSTS = {"metrics/analysis.json", "metrics/summary.json", "plots/break_even.csv",
+         "plots/conditions.csv", "plots/sensitivity.csv"}  # fmt: skip
+ANALYSIS = {"analyze", "report"}
+
+
+class Clone:
+    """A clone of the project whose settings make every node take seconds."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def copy(self, path: Path) -> Clone:
+        """Another one in the same state, caches included."""
+        return Clone(Path(shutil.copytree(self.path, path, symlinks=True)))
+
+    def run(self, *command: str, check: bool = True) -> str:
+        environment = dict(os.environ)
+        # the stages call `python`, which has to be the one that runs these tests
+        environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+        environment.update(DVC_NO_ANALYTICS="1", OPENAI_API_KEY="", CUDA_VISIBLE_DEVICES="")
+        done = subprocess.run(
+            command, cwd=self.path, env=environment, capture_output=True, text=True
+        )
+        output = done.stdout + done.stderr
+        if check:
+            assert done.returncode == 0, output[-4000:]
+        else:
+            assert done.returncode != 0, output[-4000:]
+        return output
+
+    def experiment(self, *overrides: str) -> set[str]:
+        """`dvc exp run` with these -S; returns the stages that really ran."""
+        flags = [flag for override in overrides for flag in ("-S", override)]
+        return ran(self.run("dvc", "exp", "run", *flags))
+
+    def digests(self) -> dict[str, str]:
+        """MD5 of every output in dvc.lock, what was timed left out."""
+        import yaml
+
+        lock = yaml.safe_load((self.path / "dvc.lock").read_text())
+        return {
+            out["path"]: out["md5"]
+            for stage in lock["stages"].values()
+            for out in stage.get("outs", [])
+            if not out["path"].startswith(("timings/", "report/", "plots/latency"))
+        }
+
+
+def ran(output: str) -> set[str]:
+    return set(re.findall(r"Running stage '([^']+)'", output))
+
+
+def new_clone(path: Path, settings: str = TINY) -> Clone:
+    """The project's files in a git repository of their own, nothing run and nothing committed."""
+    path.mkdir()
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True
+    )
+    for name in listed.stdout.splitlines():
+        generated = name.startswith(("metrics/", "timings/", "predictions/", "plots/", "report/"))
+        if generated or name == "dvc.lock" or not (ROOT / name).is_file():
+            continue
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, path / name)
+    # not at the top: it imports torch, and every test process imports this
+    from tests.tiny_model import build_tiny_model
+
+    clone = Clone(path)
+    model = build_tiny_model(path.parent / "tiny")
+    (path / "conf" / "mine.yaml").write_text(settings.format(model=model))
+    clone.run(sys.executable, "-m", "lora_vs_api.compose")
+    for command in (
+        ["init", "-q", "-b", "main"],
+        ["config", "user.email", "t@example.org"],
+        ["config", "user.name", "T"],
+    ):
+        clone.run("git", *command)
+    return clone
+
+
+def baseline(folder: Path) -> Clone:
+    """The project reproduced once and committed, as a user begins; made by who comes first.
+
+    ``folder`` is one that all test processes share. The clone is to be copied and not worked in.
+    """
+    clone = Clone(folder / "baseline" / "project")
+    done = folder / "baseline" / "done"
+    with FileLock(folder / "baseline.lock"):
+        if not done.exists():
+            clone.path.parent.mkdir()
+            new_clone(clone.path)
+            assert "analyze" in ran(clone.run("dvc", "repro"))
+            clone.run("git", "add", "-A")
+            clone.run("git", "commit", "-qm", "baseline")
+            done.touch()
+    return clone

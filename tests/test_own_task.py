@@ -1,0 +1,59 @@
+"""A task of the user's own, from a spreadsheet to records, through the real dvc."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+
+import pytest
+
+from tests.clones import ANALYSIS, ran
+
+pytestmark = pytest.mark.slow
+
+API = {"evaluate_api@embedded_zero_shot", "evaluate_api@embedded_few_shot_5"}
+
+
+def test_a_task_of_ones_own_from_csv_to_report_and_use(clone):
+    """From a spreadsheet to the answer and to records for new texts, with the README's commands."""
+    rooms = ("single", "double", "suite")
+    lines = ["ref,message,room,nights,rate"] + [
+        f'B{i},"{rooms[i % 3]} room for {i % 4 + 1} nights, please (request {i})",'
+        f"{rooms[i % 3]},{i % 4 + 1},{'' if i % 5 == 0 else 60 + i}"
+        for i in range(60)
+    ]
+    (clone.path / "bookings.csv").write_text("\n".join(lines) + "\n")
+    said = clone.run(
+        sys.executable, "-m", "lora_vs_api", "init", "bookings.csv",
+        "--text", "message", "--id", "ref",
+    )  # fmt: skip
+    assert 'make params SET="task=bookings" && dvc repro' in said
+    done = clone.experiment("task=bookings")
+    assert {"corpus", "data_check", "train@1", "evaluate_lora@0", *API, *ANALYSIS} <= done
+    analysis = json.loads((clone.path / "metrics/analysis.json").read_text())
+    assert analysis["fields"] == ["room", "nights", "rate"] and analysis["texts"] == 3
+    assert json.loads((clone.path / "metrics/corpus.json").read_text())["labels"]["room"] == {
+        "double": 20, "single": 20, "suite": 20,
+    }  # fmt: skip
+    for name in ("report.md", "sweep.md"):
+        text = (clone.path / "report" / name).read_text().lower()
+        # what the tiny model babbles is quoted in fences
+        text = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+        # the word stands only where the report tells of the published experiment
+        assert "customer" not in text and "urgency" not in text
+        assert "email" not in text.replace("support emails", "").replace("support email", "")
+    records = clone.run(
+        sys.executable, "-m", "lora_vs_api", "predict", "--input", "bookings.csv",
+        "--output", "records.jsonl", "--batch-size", "30",
+    )  # fmt: skip
+    assert "60 records written to records.jsonl" in records
+    first = json.loads((clone.path / "records.jsonl").read_text().splitlines()[0])
+    assert set(first["record"]) == {"room", "nights", "rate"}
+
+    # a row that breaks the schema stops the first node, with its line, before anything is written
+    lines[7] = lines[7].replace("single,3", "cellar,3")
+    (clone.path / "bookings.csv").write_text("\n".join(lines) + "\n")
+    output = clone.run("dvc", "repro", check=False)
+    assert ran(output) == {"corpus"}
+    assert "bookings.csv:8: room: expected one of double, single, suite, found 'cellar'" in output
