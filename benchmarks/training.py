@@ -134,7 +134,7 @@ def train_plain(
                 r=asked.r,
                 lora_alpha=asked.alpha,
                 lora_dropout=asked.dropout,
-                target_modules=list(asked.target_modules),
+                target_modules=params.lora.target_modules,
                 task_type="CAUSAL_LM",
             ),
             args=SFTConfig(

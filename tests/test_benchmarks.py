@@ -109,3 +109,18 @@ def test_the_share_of_start_up_is_of_the_whole_run():
     whole, share = whole_run("tiny", 10.0, nodes)
     assert (whole.ours, whole.notes["peak MiB"], whole.notes["DVC itself, s"]) == (10.0, 900, 2.0)
     assert share.ours == pytest.approx(20.0) and share.unit == "%"
+
+
+@pytest.mark.slow
+def test_both_sides_train_alike_with_todays_settings(clone):
+    """A reference that no longer runs, or learns something else, would be noticed on nobody's
+    machine but a reader's: benchmarks are run by hand."""
+    clone.run(sys.executable, "-m", "benchmarks", "training", "sweep", "--rounds", "1")
+    written = clone.path / "benchmarks/results"
+    rows = json.loads((written / "training-cpu.json").read_text())["rows"]
+    assert [row["what"].split(",")[0] for row in rows] == ["bfloat16", "bfloat16", "float32"]
+    for row in rows:
+        apart = row["notes"]["largest difference of a step's loss"]
+        assert apart < (0.001 if row["what"].startswith("float32") else 0.05), row
+    (sweep,) = json.loads((written / "sweep-cpu.json").read_text())["rows"]
+    assert sweep["what"].startswith("5 trials and 2 seeds, 5 of them distinct")
