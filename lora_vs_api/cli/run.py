@@ -108,9 +108,10 @@ def _engine(given: argparse.Namespace, root: Path, nodes: Sequence[Node]) -> Eng
     from lora_vs_api.parallel import engines
 
     timed = frozenset(node.address for node in nodes if node.alone)
+    sharing = frozenset(node.address for node in nodes if given.jobs > 1 and not node.alone)
     if given.on == "here":
         gpus = _gpus() if given.gpus is None else given.gpus
-        return engines.Here(root, LOGS, given.jobs, gpus, timed)
+        return engines.Here(root, LOGS, given.jobs, gpus, sharing)
     params = load_params()
     needs = {}
     for node in nodes:
@@ -120,7 +121,7 @@ def _engine(given: argparse.Namespace, root: Path, nodes: Sequence[Node]) -> Eng
             asked.cpus, asked.gpus if params.device == "cuda" else 0, asked.memory_gb, asked.minutes
         )
     if given.on == "ray":
-        return engines.OnRay(root, LOGS, given.jobs, needs, timed)
+        return engines.OnRay(root, LOGS, given.jobs, needs, sharing)
     return engines.OnSlurm(root, LOGS, given.jobs, needs, timed, _options(given.slurm))
 
 

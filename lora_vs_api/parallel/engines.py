@@ -43,18 +43,19 @@ class Engine(Protocol):
 
 
 class Here:
-    """Processes of this machine; each slot has a GPU of its own where there are several."""
+    """Processes of this machine; each slot has a GPU of its own where there are several.
+
+    ``sharing`` are the nodes that others may run beside.
+    """
 
     def __init__(
-        self, root: Path, logs: Path, jobs: int, gpus: int, timed: frozenset[str] = frozenset()
+        self, root: Path, logs: Path, jobs: int, gpus: int, sharing: frozenset[str]
     ) -> None:
-        self._runner, self._gpus = Runner(root, logs), gpus
-        self._jobs, self._timed = jobs, timed
+        self._runner, self._gpus, self._sharing = Runner(root, logs), gpus, sharing
         self._pool = ThreadPoolExecutor(jobs)
 
     def start(self, address: str, slot: int) -> Future[str | None]:
-        shares = self._jobs > 1 and address not in self._timed
-        environment = environment_of(slot, self._gpus, shares_cores=shares)
+        environment = environment_of(slot, self._gpus, shares_cores=address in self._sharing)
         return self._pool.submit(self._runner.run, address, environment)
 
     def stop(self) -> None:
@@ -67,7 +68,8 @@ class Here:
 class OnRay:
     """Tasks of a Ray cluster: that of RAY_ADDRESS, else one that lives as long as this run.
 
-    A task whose worker or machine dies is started again by Ray, elsewhere if need be.
+    A task whose worker or machine dies is started again by Ray, elsewhere if need be. ``sharing``
+    are the nodes that others may run beside.
     """
 
     RETRIES = 3
@@ -78,7 +80,7 @@ class OnRay:
         logs: Path,
         jobs: int,
         needs: Mapping[str, Resources],
-        timed: frozenset[str] = frozenset(),
+        sharing: frozenset[str],
     ) -> None:
         address = os.environ.get("RAY_ADDRESS")
         if address is None:
@@ -105,7 +107,7 @@ class OnRay:
         self._share = 1 / jobs if address is None else None
         self._run = ray.remote(max_retries=self.RETRIES)(_node_of_ray)
         self._root, self._logs = str(root), str(logs)
-        self._jobs, self._timed = jobs, timed
+        self._sharing = sharing
         self._threads = os.environ.get("OMP_NUM_THREADS")
 
     def start(self, address: str, slot: int) -> Future[str | None]:
@@ -121,9 +123,8 @@ class OnRay:
             )
         if self._share is None:
             options["memory"] = int(needs.memory_gb * 2**30)
-        shares = self._jobs > 1 and address not in self._timed
         self._refs[address] = self._run.options(**options).remote(
-            address, self._root, self._logs, self._threads, shares
+            address, self._root, self._logs, self._threads, address in self._sharing
         )
         return _without_exception(self._refs[address].future())
 
