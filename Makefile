@@ -39,14 +39,14 @@ lint: setup  ## style
 	ruff format --check .
 
 params: setup  ## compose conf/ into params.yaml; SET="profile=smol-gpu lora.r=32" overrides
-	python -m lora_vs_api.compose $(SET)
+	python -m lora_vs_api params $(SET)
 
 lock: setup  ## pin what .venv holds
 	{ echo '# What `make run` installs: pip freeze of a tested environment (make lock).'; \
 	  python -m pip freeze --exclude-editable --exclude lora-vs-api | sed 's/+cpu$$//'; } > requirements.lock
 
 page: setup  ## write the page of `dvc plots` again, with Vega in it (needs the network)
-	python -m lora_vs_api.report.plots_page
+	python -m lora_vs_api.cli.plots_page
 
 clean:  ## remove .venv
 	rm -rf $(VENV)

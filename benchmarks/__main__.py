@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.timing import Row
+from lora_vs_api.entry import run_command
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_json, write_json, write_text
-from lora_vs_api.stage import run_command
 
 NAMES = {
     "statistics": "all intervals and tests of ten conditions against loops of scipy",
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="which ones; none means all")
     parser.add_argument("--rounds", type=int, default=5, help="how often each pair is timed (5)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--model", default="models/base", help="folder of the base model")
+    parser.add_argument("--model", default="models/base_model", help="folder of the base model")
     parser.add_argument("--profile", help="of `pipeline` (laptop, with cuda smol-gpu); or tiny")
     parser.add_argument("--folder", help="where `pipeline` works and leaves its clone")
     parser.add_argument("--out", default="benchmarks/results", help="folder of the results")

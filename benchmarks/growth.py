@@ -21,15 +21,16 @@ from typing import Any, NamedTuple
 import yaml
 
 from benchmarks.timing import Row
-from lora_vs_api.config import Params, check_params
+from lora_vs_api.config.load import check_params
+from lora_vs_api.config.sections import Params
+from lora_vs_api.data.generator import generate
 from lora_vs_api.files import write_json, write_jsonl
-from lora_vs_api.task.generator import generate
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZES = (2_000, 20_000, 200_000)
 # the committed results of the nodes in git are there to read; what is large or private is not
 LEFT_OUT = (
-    ".git", ".venv", ".dvc", "models", "predictions", "perturbed", "timings", "*.egg-info",
+    ".git", ".venv", ".dvc", "models", "predictions", "timings", "*.egg-info",
     "responses", "logs",
 )  # fmt: skip
 # out of a hundred answers: all right, one field wrong, no record at all, cut short
@@ -84,11 +85,11 @@ def _with_answers_to(work: Path, size: int) -> None:
     """Everything that analyze and report read beside what git holds, for ``size`` test texts."""
     params = _set(work, "evaluate", test_rows=size)
     rows = generate(size, 1, params.data.categories, params.data.sentiments)
-    write_jsonl(work / "data/splits/test.jsonl", rows)
+    write_jsonl(work / "data/split/test.jsonl", rows)
     local = [f"lora-seed-{seed}" for seed in params.seeds] + ["base_zero_shot", *params.tunings]
     for place, name in enumerate([*local, *params.conditions]):
         draw = random.Random(place)
-        predictions = work / "predictions" / name
+        predictions = work / "predictions" / "evaluate" / name
         write_jsonl(predictions / "predictions.jsonl", _answers(rows, draw))
         write_jsonl(
             predictions / "usage.jsonl",

@@ -15,21 +15,21 @@ from typing import Any
 from benchmarks.timing import Row, compared, seconds, side_by_side
 from benchmarks.training import composed
 from lora_vs_api.files import read_jsonl
-from lora_vs_api.task.prompt import messages
-from stages.common import TEST, record_fields
+from lora_vs_api.paths import TEST
+from lora_vs_api.record.prompt import messages
 
 EMAILS = {"cpu": 32, "cuda": 300}
 MOST_TIMED = 24  # one at a time
-ADAPTER = "models/lora/seed-0"
+ADAPTER = "models/train/seed-0"
 
 
 def run(given: argparse.Namespace) -> list[Row]:
-    from lora_vs_api.model.inference import generate
+    from lora_vs_api.inference.generate import generate
     from lora_vs_api.model.loading import load_tokenizer, load_tuned
     from lora_vs_api.model.runtime import resolve_runtime
 
     params = composed("laptop" if given.device == "cpu" else "smol-gpu")
-    fields, batch = record_fields(params), params.evaluate.batch_size
+    fields, batch = params.task.record_fields, params.evaluate.batch_size
     rows = read_jsonl(TEST)[: EMAILS[given.device]]
     prompts = [messages(params.task.instruction, row["text"], fields) for row in rows]
     limit = params.evaluate.max_new_tokens
@@ -87,8 +87,8 @@ def latency(
 
     Both from text to text, and both ask the first prompt once before the clock counts.
     """
+    from lora_vs_api.inference.generate import generate, measure_latency
     from lora_vs_api.model.energy import energy_meter
-    from lora_vs_api.model.inference import generate, measure_latency
 
     meter = energy_meter(given.device)
 
@@ -135,9 +135,9 @@ def constrained(
     given: argparse.Namespace, model: Any, tokenizer: Any, prompts: Any, fields: Any, asked: Any
 ) -> Row:
     """The pipeline's own generation with and without the schema's grammar."""
-    from lora_vs_api.model.constrained import record_grammar
-    from lora_vs_api.model.inference import generate
-    from lora_vs_api.task.scoring import parse_record
+    from lora_vs_api.inference.constrained import record_grammar
+    from lora_vs_api.inference.generate import generate
+    from lora_vs_api.record.parsing import parse_record
 
     started = time.perf_counter()
     grammar = record_grammar(model, tokenizer, fields)

@@ -96,7 +96,7 @@ def fresh_clone(folder: Path, profile: str) -> Path:
             raise UserError(f"--profile: no conf/profile/{profile}.yaml; or tiny, as in the tests")
         settings = f"# @package _global_\ndefaults:\n  - override /profile: {profile}\n"
         (clone / MINE).write_text(settings)
-    subprocess.run([sys.executable, "-m", "lora_vs_api.compose"], cwd=clone, check=True)
+    subprocess.run([sys.executable, "-m", "lora_vs_api", "params"], cwd=clone, check=True)
     (clone / "dvc.lock").unlink(missing_ok=True)
     _git(clone, "add", "-A")
     _git(clone, "commit", "-qm", "as it is measured", "--allow-empty")

@@ -19,7 +19,7 @@ from pathlib import Path
 import yaml
 
 from benchmarks.timing import Row, seconds
-from lora_vs_api.parallel.scheduler import Node, run_nodes
+from lora_vs_api.orchestrate.scheduler import Node, run_nodes
 
 NODES, SLEEP, WORKERS = 1_000, 0.02, (1, 2, 4, 8)
 DVC_NODES, DVC_SLEEP = 12, 2.0

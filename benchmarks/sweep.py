@@ -11,7 +11,7 @@ import argparse
 from benchmarks.timing import Row, compared
 from benchmarks.training import STEPS, composed, train_ours, train_plain
 from lora_vs_api.files import read_jsonl
-from stages.common import TRAIN
+from lora_vs_api.paths import TRAIN
 
 
 def run(given: argparse.Namespace) -> list[Row]:

@@ -16,10 +16,11 @@ from typing import Any
 import yaml
 
 from benchmarks.timing import Row, compared
-from lora_vs_api.compose import compose
-from lora_vs_api.config import Params, check_params
+from lora_vs_api.config.compose import compose
+from lora_vs_api.config.load import check_params
+from lora_vs_api.config.sections import Params
 from lora_vs_api.files import read_jsonl
-from stages.common import TRAIN, record_fields
+from lora_vs_api.paths import TRAIN
 
 STEPS = 6
 
@@ -78,14 +79,14 @@ def composed(profile: str) -> Params:
 
 
 def train_ours(model: str, params: Params, rows: list[dict[str, Any]], runtime: Any) -> dict:
-    from lora_vs_api.model.training import train_adapter
+    from lora_vs_api.training.train import train_adapter
 
     with tempfile.TemporaryDirectory() as folder:
         done = train_adapter(
             model,
             rows,
             params.task.instruction,
-            record_fields(params),
+            params.task.record_fields,
             spec(model, params, runtime),
             runtime,
             Path(folder, "adapter"),
@@ -110,9 +111,9 @@ def train_plain(
     from trl import SFTConfig, SFTTrainer
 
     from lora_vs_api.model.loading import load_base, load_tokenizer
-    from lora_vs_api.task.prompt import completion, messages
+    from lora_vs_api.record.prompt import completion, messages
 
-    fields, train = record_fields(params), params.train
+    fields, train = params.task.record_fields, params.train
     asked = spec(model, params, runtime)
     set_seed(asked.seed)
     dataset = Dataset.from_list(
@@ -168,7 +169,7 @@ def train_plain(
 def spec(model: str, params: Params, runtime: Any) -> Any:
     from dataclasses import replace
 
-    from stages.specs import training_spec
+    from lora_vs_api.training.spec import training_spec
 
     asked = training_spec(
         params,

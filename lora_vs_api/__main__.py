@@ -1,6 +1,6 @@
 """Commands around the pipeline: python -m lora_vs_api COMMAND
 
-init | run | push | search | experiments | predict | compare | export
+init | params | run | push | search | experiments | predict | compare | export
 """
 
 from __future__ import annotations
@@ -8,12 +8,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from lora_vs_api.cli import compare, experiments, export, init, predict, push, run, search
-from lora_vs_api.stage import run_command
+from lora_vs_api.cli import compare, experiments, export, init, params, predict, push, run, search
+from lora_vs_api.entry import run_command
 
 # in the order in which one comes to need them; each module imports torch only when it runs
 COMMANDS = {
     "init": init,
+    "params": params,
     "run": run,
     "push": push,
     "search": search,

@@ -6,6 +6,7 @@ either the old file or the new one.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -63,13 +64,13 @@ def read_json(path: str | Path) -> Any:
         raise UserError(f"{path}:{error.lineno}: not valid JSON: {error.msg}") from None
 
 
-def read_jsonl(path: str | Path) -> list[dict[str, Any]]:
-    """Read one JSON object a line.
+def read_jsonl(path: str | Path, most: int | None = None) -> list[dict[str, Any]]:
+    """Read one JSON object a line, the first ``most`` where that is given.
 
     Raises:
         UserError: naming ``file:line`` of the first line that is not a JSON object.
     """
-    return list(iterate_jsonl(path))
+    return list(itertools.islice(iterate_jsonl(path), most))
 
 
 def iterate_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:

@@ -7,20 +7,21 @@ from dataclasses import asdict
 import numpy as np
 import pandas as pd
 
-from lora_vs_api.config import Params
-from lora_vs_api.files import read_json, write_json, write_jsonl, write_text
-from lora_vs_api.report import analysis, costs
-from lora_vs_api.report.passes import read_condition
-from lora_vs_api.report.summary import summary
-from lora_vs_api.report.tables import answer_table, plot_tables
-from lora_vs_api.stage import run_stage
+from lora_vs_api.analysis import compare as analysis
+from lora_vs_api.analysis import costs
+from lora_vs_api.analysis.scored_run import read_condition
+from lora_vs_api.analysis.summary import summary
+from lora_vs_api.analysis.tables import answer_table, plot_tables
+from lora_vs_api.config.sections import Params
+from lora_vs_api.entry import run_stage
+from lora_vs_api.files import read_json, read_jsonl, write_json, write_jsonl, write_text
+from lora_vs_api.paths import TEST
 from lora_vs_api.stats.bootstrap import bootstrap_mean, cluster_bootstrap
 from lora_vs_api.stats.comparisons import unseen_share
-from stages.common import evaluation_rows, record_fields
 
 
 def main(params: Params) -> None:
-    rows, fields = evaluation_rows(params), record_fields(params)
+    rows, fields = read_jsonl(TEST, params.evaluate.test_rows), params.task.record_fields
     names = [field.name for field in fields]
     drawn = params.stats.model_dump()
 
@@ -115,7 +116,7 @@ def main(params: Params) -> None:
         "texts": len(rows),
         "unseen_share": round(unseen_share(len(rows), params.stats.confidence), 4),
         "seeds": params.seeds,
-        "selected": read_json("metrics/selected.json"),
+        "selected": read_json("metrics/select.json"),
         "baseline": params.baseline,
         "statistics": drawn,
         "fields": names,

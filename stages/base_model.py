@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from lora_vs_api.config import Params
-from lora_vs_api.model.weights import ModelSource, fetch_base
-from lora_vs_api.stage import run_stage, say
+from lora_vs_api.config.sections import Params
+from lora_vs_api.entry import run_stage
+from lora_vs_api.log import say
+from lora_vs_api.weights.fetch import ModelSource, fetch_base
 
 
 def main(params: Params) -> None:
@@ -20,7 +21,7 @@ def main(params: Params) -> None:
         revision=model.revision,
         path=model.path,
     )
-    fetch_base(source, "models/base", model.disk_gb)
+    fetch_base(source, "models/base_model", model.disk_gb)
 
 
 if __name__ == "__main__":

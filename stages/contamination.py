@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 
-from lora_vs_api.config import Params
+from lora_vs_api.config.sections import Params
+from lora_vs_api.data.contamination import classification_prompt, contamination_metrics, read_label
+from lora_vs_api.entry import run_stage
 from lora_vs_api.files import read_jsonl, write_json
-from lora_vs_api.model.inference import generate
+from lora_vs_api.inference.generate import generate
 from lora_vs_api.model.loading import load_base, load_tokenizer
 from lora_vs_api.model.runtime import resolve_runtime
-from lora_vs_api.stage import run_stage
-from lora_vs_api.task.contamination import classification_prompt, contamination_metrics, read_label
-from stages.common import BASE, TEST, record_fields
+from lora_vs_api.paths import BASE, TEST
 
 
 def main(params: Params) -> None:
@@ -20,7 +20,7 @@ def main(params: Params) -> None:
         write_json("metrics/contamination.json", {"field": None})
         return
     runtime = resolve_runtime(params.device, params.model.dtype)
-    field = next(field for field in record_fields(params) if field.name == settings.field)
+    field = next(field for field in params.task.record_fields if field.name == settings.field)
     rows = read_jsonl(TEST)
     rows = random.Random(settings.seed).sample(rows, min(settings.rows, len(rows)))
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from lora_vs_api.config import Params
+from lora_vs_api.config.sections import Params
+from lora_vs_api.data.generator import generate, summarise
+from lora_vs_api.data.source import describe, read_source
+from lora_vs_api.entry import run_stage
 from lora_vs_api.files import write_json, write_jsonl
-from lora_vs_api.stage import run_stage
-from lora_vs_api.task.generator import generate, summarise
-from lora_vs_api.task.schema import fields_from_config
-from lora_vs_api.task.source import describe, read_source
 
 
 def main(params: Params) -> None:
@@ -16,7 +15,7 @@ def main(params: Params) -> None:
         rows = generate(data.n, data.seed, data.categories, data.sentiments)
         summary = {"source": "generator", **summarise(rows)}
     else:
-        fields = fields_from_config(params.task.field_specs)
+        fields = params.task.record_fields
         rows = read_source(data.path, fields, data.text, data.record, data.id)
         summary = describe(rows, data.path, fields)
     write_jsonl("data/corpus.jsonl", rows)

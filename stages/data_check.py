@@ -1,14 +1,12 @@
-"""Look at the data before anything is trained or paid for: data/splits → metrics/data_check.json"""
+"""Look at the data before anything is trained or paid for: data/split → metrics/data_check.json"""
 
 from __future__ import annotations
 
 from scipy.special import ndtri
 from tokenizers import Tokenizer
 
-from lora_vs_api.config import Params
-from lora_vs_api.files import read_json, read_jsonl, write_json
-from lora_vs_api.stage import run_stage, say
-from lora_vs_api.task.checks import (
+from lora_vs_api.config.sections import Params
+from lora_vs_api.data.checks import (
     check_fields,
     check_lengths,
     check_likeness,
@@ -16,13 +14,16 @@ from lora_vs_api.task.checks import (
     conflicts,
     field_warnings,
 )
-from stages.common import BASE, TEST, TRAIN, VAL, record_fields
+from lora_vs_api.entry import run_stage
+from lora_vs_api.files import read_json, read_jsonl, write_json
+from lora_vs_api.log import say
+from lora_vs_api.paths import BASE, TEST, TRAIN, VAL
 
 
 def main(params: Params) -> None:
     splits = {name: read_jsonl(path) for name, path in
               (("train", TRAIN), ("val", VAL), ("test", TEST))}  # fmt: skip
-    fields = record_fields(params)
+    fields = params.task.record_fields
     tokenizer = Tokenizer.from_file(f"{BASE}/tokenizer.json")
     found = {
         "fields": check_fields(splits, fields),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from lora_vs_api.api.asking import ask_condition
 from lora_vs_api.api.results import write_answers
-from lora_vs_api.config import Params
+from lora_vs_api.config.sections import Params
+from lora_vs_api.entry import argument, run_stage
 from lora_vs_api.files import read_jsonl
-from lora_vs_api.stage import argument, run_stage
-from stages.common import TRAIN, evaluation_rows, record_fields
+from lora_vs_api.paths import TEST, TRAIN
 
 
 def main(params: Params) -> None:
@@ -15,8 +15,8 @@ def main(params: Params) -> None:
     asked = ask_condition(
         params,
         name,
-        evaluation_rows(params),
-        record_fields(params),
+        read_jsonl(TEST, params.evaluate.test_rows),
+        params.task.record_fields,
         read_jsonl(TRAIN),
         replicates=params.api.replicates,
     )
@@ -24,7 +24,7 @@ def main(params: Params) -> None:
         asked,
         mode=params.api.mode,
         concurrency=params.api.concurrency,
-        predictions=f"predictions/{name}",
+        predictions=f"predictions/evaluate/{name}",
         timings=f"timings/evaluate/{name}.json",
     )
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from lora_vs_api.config import Params
+from lora_vs_api.config.sections import Params
+from lora_vs_api.entry import run_stage
+from lora_vs_api.inference.evaluate import evaluate_condition
 from lora_vs_api.model.loading import load_base
 from lora_vs_api.model.runtime import resolve_runtime
-from lora_vs_api.stage import run_stage
-from stages.asked import evaluate_condition
-from stages.common import BASE
+from lora_vs_api.paths import BASE
 
 
 def main(params: Params) -> None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from lora_vs_api.config import Params
+from lora_vs_api.config.sections import Params
+from lora_vs_api.entry import argument, run_stage
+from lora_vs_api.inference.evaluate import evaluate_condition
 from lora_vs_api.model.loading import load_tuned
 from lora_vs_api.model.runtime import resolve_runtime
-from lora_vs_api.stage import argument, run_stage
-from stages.asked import evaluate_condition
-from stages.common import BASE
+from lora_vs_api.paths import BASE
 
 
 def main(params: Params) -> None:
     seed = int(argument("a seed", "one of seeds"))
     runtime = resolve_runtime(params.device, params.model.dtype)
-    model = load_tuned(BASE, f"models/lora/seed-{seed}", runtime)
+    model = load_tuned(BASE, f"models/train/seed-{seed}", runtime)
     evaluate_condition(params, f"lora-seed-{seed}", model, runtime)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 
-from lora_vs_api.config import Params
+from lora_vs_api.config.sections import Params
+from lora_vs_api.entry import run_stage
 from lora_vs_api.files import write_json
-from lora_vs_api.stage import run_stage
 
 
 def main(params: Params) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from lora_vs_api.config import Params
+from lora_vs_api.config.sections import Params
+from lora_vs_api.entry import argument, run_stage
 from lora_vs_api.files import read_json
-from lora_vs_api.model.hopeless import Reference
-from lora_vs_api.model.training import loss_curve
-from lora_vs_api.stage import argument, run_stage
-from stages.trials import run_trial
+from lora_vs_api.training.early_stopping import Reference
+from lora_vs_api.training.train import loss_curve
+from lora_vs_api.training.trial import run_trial
 
 
 def main(params: Params) -> None:
@@ -16,12 +16,12 @@ def main(params: Params) -> None:
         params.sweep.stop_ratio,
     )
     # the rate that the rank sweep ran at was trained there
-    best_rank = "models/best_rank"
+    best_rank = "models/select_rank"
     run_trial(
         params,
         sweep="lr_trial",
         item=rate,
-        r=read_json("metrics/best_rank.json")["r"],
+        r=read_json("metrics/select_rank.json")["r"],
         learning_rate=float(rate),
         finished=best_rank,
         reference=None if ratio is None else Reference(tuple(loss_curve(best_rank)), ratio),

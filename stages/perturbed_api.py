@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from lora_vs_api.api.asking import ask_condition
 from lora_vs_api.api.results import write_answers
-from lora_vs_api.config import Params
+from lora_vs_api.config.sections import Params
+from lora_vs_api.entry import argument, run_stage
 from lora_vs_api.files import read_jsonl
-from lora_vs_api.stage import argument, run_stage
-from stages.common import PERTURBED, TRAIN, record_fields
+from lora_vs_api.paths import PERTURBED, TRAIN
 
 
 def main(params: Params) -> None:
@@ -16,14 +16,14 @@ def main(params: Params) -> None:
         params,
         name,
         read_jsonl(PERTURBED),
-        record_fields(params),
+        params.task.record_fields,
         read_jsonl(TRAIN),
     )
     write_answers(
         asked,
         mode=params.api.mode,
         concurrency=params.api.concurrency,
-        predictions=f"perturbed/{name}",
+        predictions=f"predictions/perturbed/{name}",
         timings=f"timings/perturbed/{name}.json",
     )
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from lora_vs_api.config import Params
-from lora_vs_api.stage import argument, run_stage
-from stages.trials import run_trial
+from lora_vs_api.config.sections import Params
+from lora_vs_api.entry import argument, run_stage
+from lora_vs_api.training.trial import run_trial
 
 
 def main(params: Params) -> None:

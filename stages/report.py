@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pandas as pd
 
-from lora_vs_api.config import Params
+from lora_vs_api.config.sections import Params
 from lora_vs_api.digests import file_sha256
+from lora_vs_api.entry import run_stage
 from lora_vs_api.files import iterate_jsonl, new_directory, read_json, write_json, write_text
-from lora_vs_api.report.figures import write_report_figures
-from lora_vs_api.report.html import report_html
+from lora_vs_api.paths import TEST
+from lora_vs_api.report.figures.overview import write_report_figures
 from lora_vs_api.report.markdown import report_markdown
-from lora_vs_api.report.page_data import page_data
+from lora_vs_api.report.page.data import page_data
+from lora_vs_api.report.page.html import report_html
 from lora_vs_api.report.provenance import environment, provenance
 from lora_vs_api.report.sections.facts import ReportInputs
-from lora_vs_api.stage import run_stage
-from stages.common import TEST
 
 METRICS = [
     "analysis",
@@ -52,12 +52,12 @@ def main(params: Params) -> None:
         },
         environment=environment(),
         digests={
-            **{f"data/splits/{name}.jsonl": d for name, d in metrics["split"]["sha256"].items()},
+            **{f"data/split/{name}.jsonl": d for name, d in metrics["split"]["sha256"].items()},
             **{f"metrics/{name}.json": file_sha256(f"metrics/{name}.json") for name in METRICS},
         },
     )
     # only the seeds of this run: a seed taken out of the config may have left its file behind
-    losses = {s: pd.read_csv(f"plots/loss/seed-{s}.csv") for s in metrics["analysis"]["seeds"]}
+    losses = {s: pd.read_csv(f"plots/train/seed-{s}.csv") for s in metrics["analysis"]["seeds"]}
     limit = metrics["hypothesis"]["clauses"]["break_even"]["max_inferences"]
     curves, latency = pd.read_csv("plots/break_even.csv"), pd.read_csv("plots/latency.csv")
     with new_directory("report/figures") as folder:

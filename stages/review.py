@@ -5,16 +5,14 @@ data/corpus.jsonl, data/review/verdicts.csv → data/review/sample.jsonl, metric
 
 from __future__ import annotations
 
-from lora_vs_api.config import Params
-from lora_vs_api.files import write_json, write_jsonl
-from lora_vs_api.stage import run_stage
-from lora_vs_api.task.corpus import read_corpus
-from lora_vs_api.task.review import join_verdicts, review_sample
-from lora_vs_api.task.schema import fields_from_config
+from lora_vs_api.config.sections import Params
+from lora_vs_api.data.review import join_verdicts, review_sample
+from lora_vs_api.entry import run_stage
+from lora_vs_api.files import read_jsonl, write_json, write_jsonl
 
 
 def main(params: Params) -> None:
-    rows = read_corpus("data/corpus.jsonl", fields_from_config(params.task.field_specs))
+    rows = read_jsonl("data/corpus.jsonl")
     sample = review_sample(rows, min(params.review.sample, len(rows)), params.review.seed)
     counts = join_verdicts(sample, "data/review/verdicts.csv")
     write_jsonl("data/review/sample.jsonl", sample)

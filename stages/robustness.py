@@ -6,18 +6,22 @@ from pathlib import Path
 
 import pandas as pd
 
-from lora_vs_api.config import Params
+from lora_vs_api.analysis.robustness import Slice, robustness, robustness_table
+from lora_vs_api.analysis.scored_run import read_answers
+from lora_vs_api.config.sections import Params
+from lora_vs_api.entry import run_stage
 from lora_vs_api.files import read_jsonl, write_json, write_text
-from lora_vs_api.report.passes import read_answers
-from lora_vs_api.report.robustness import Slice, robustness, robustness_table
-from lora_vs_api.stage import run_stage
-from stages.common import PERTURBED, evaluation_rows, record_fields
+from lora_vs_api.paths import PERTURBED, TEST
 
 COLUMNS = ["condition", "perturbation", "field_f1", "drop", "low", "high"]
 
 
 def main(params: Params) -> None:
-    clean, perturbed, fields = evaluation_rows(params), read_jsonl(PERTURBED), record_fields(params)
+    clean, perturbed, fields = (
+        read_jsonl(TEST, params.evaluate.test_rows),
+        read_jsonl(PERTURBED),
+        params.task.record_fields,
+    )
     changed = {name: 0 for name in params.robustness.perturbations}
     for row in perturbed:
         changed[row["perturbation"]] += row["changed"]
@@ -27,8 +31,8 @@ def main(params: Params) -> None:
             name,
             label,
             kind,
-            [read_answers(Path("predictions", one), clean, fields) for one in passes],
-            [read_answers(Path("perturbed", one), perturbed, fields) for one in passes],
+            [read_answers(Path("predictions/evaluate", one), clean, fields) for one in passes],
+            [read_answers(Path("predictions/perturbed", one), perturbed, fields) for one in passes],
         )
 
     found = {}

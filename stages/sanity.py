@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from statistics import fmean
 
-from lora_vs_api.config import Params
+from lora_vs_api.config.sections import Params
+from lora_vs_api.entry import run_stage
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_jsonl, write_json
-from lora_vs_api.model.evaluation import score_on
+from lora_vs_api.inference.extractor import extractor_of
 from lora_vs_api.model.loading import load_tuned
 from lora_vs_api.model.runtime import resolve_runtime
-from lora_vs_api.stage import run_stage
-from stages.common import BASE, VAL
-from stages.extractors import extractor_of
-from stages.specs import training_spec
-from stages.trained import train
+from lora_vs_api.paths import BASE, VAL
+from lora_vs_api.record.parsing import parse_record
+from lora_vs_api.training.run import train
+from lora_vs_api.training.spec import training_spec
 
 
 def main(params: Params) -> None:
@@ -32,18 +32,21 @@ def main(params: Params) -> None:
     run = train(params, spec, runtime, "models/sanity", "sanity")
     # constrained, any model would write valid JSON
     extractor = extractor_of(params, load_tuned(BASE, "models/sanity", runtime), constrained=False)
-    scores = score_on(extractor, read_jsonl(VAL)[: settings.rows], "sanity: answers")
+    rows = read_jsonl(VAL, settings.rows)
+    extractor.check_room(rows)
+    answers = extractor.answers([row["text"] for row in rows], "sanity: answers")
+    valid_json = fmean(parse_record(answer.output) is not None for answer in answers)
     tail = run.losses[-max(1, len(run.losses) // 10) :]
     ratio = fmean(tail) / run.losses[0]
     loss_fell = ratio <= settings.max_loss_ratio
-    json_came = scores["valid_json"] >= settings.min_valid_json
+    json_came = valid_json >= settings.min_valid_json
     write_json(
         "metrics/sanity.json",
         {
             "steps": len(run.losses),
             "first_loss": round(run.losses[0], 4),
             "last_loss": round(fmean(tail), 4),
-            "valid_json": scores["valid_json"],
+            "valid_json": round(valid_json, 6),
             "passed": loss_fell and json_came,
         },
     )
@@ -55,7 +58,7 @@ def main(params: Params) -> None:
         )
     if not json_came:
         raise UserError(
-            f"sanity gate: {scores['valid_json']:.0%} of {settings.rows} val texts got valid JSON "
+            f"sanity gate: {valid_json:.0%} of {settings.rows} val texts got valid JSON "
             f"after {settings.steps} steps; sanity.min_valid_json asks for "
             f"{settings.min_valid_json:.0%}. Nothing after it was run: try more sanity.steps"
         )

@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-from lora_vs_api.config import Params
-from lora_vs_api.files import write_json
-from lora_vs_api.model.selection import best_trial, copy_adapter, read_trials
-from lora_vs_api.stage import run_stage, say
+from lora_vs_api.config.sections import Params
+from lora_vs_api.entry import run_stage
+from lora_vs_api.files import read_jsonl, write_json
+from lora_vs_api.log import say
+from lora_vs_api.paths import VAL
+from lora_vs_api.selection.score import score_trial
+from lora_vs_api.selection.trials import (
+    best_trial,
+    copy_adapter,
+    read_trials,
+    write_trials,
+)
 
 
 def main(params: Params) -> None:
-    rank_trials = read_trials("rank_trial", params.sweep.ranks)
-    lr_trials = read_trials("lr_trial", params.sweep.learning_rates)
+    rows, fields = read_jsonl(VAL, params.sweep.val_rows), params.task.record_fields
+    lr_trials = [
+        score_trial("lr_trial", rate, rows, fields) for rate in params.sweep.learning_rates
+    ]
     winner = best_trial(lr_trials)
-    r = winner["r"] if params.lora.r == "best" else params.lora.r
+    r = winner.r if params.lora.r == "best" else params.lora.r
     rate = params.lora.learning_rate
-    rate = winner["learning_rate"] if rate == "best" else float(rate)
+    rate = winner.learning_rate if rate == "best" else float(rate)
     say(f"selected: r={r}, learning rate {rate:g}")
+    write_trials("metrics/select_trials.json", lr_trials)
 
     # only what the final trainings need, so that the same choice stops the rerun here
-    write_json("metrics/selected.json", {"r": r, "learning_rate": rate})
+    write_json("metrics/select.json", {"r": r, "learning_rate": rate})
     # a finished trial at this very point is the final training of its seed: take it along
-    same = [t for t in [*lr_trials, *rank_trials] if (t["r"], t["learning_rate"]) == (r, rate)]
-    copy_adapter(
-        f"models/{same[0]['sweep']}/{same[0]['item']}" if same else None, "models/selected"
-    )
+    trials = [*lr_trials, *read_trials("metrics/select_rank_trials.json")]
+    same = [trial for trial in trials if (trial.r, trial.learning_rate) == (r, rate)]
+    copy_adapter(same[0].adapter if same else None, "models/select")
 
 
 if __name__ == "__main__":

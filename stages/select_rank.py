@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from lora_vs_api.config import Params
-from lora_vs_api.files import write_json
-from lora_vs_api.model.selection import best_trial, copy_adapter, read_trials
-from lora_vs_api.stage import run_stage, say
+from lora_vs_api.config.sections import Params
+from lora_vs_api.entry import run_stage
+from lora_vs_api.files import read_jsonl, write_json
+from lora_vs_api.log import say
+from lora_vs_api.paths import VAL
+from lora_vs_api.selection.score import score_trial
+from lora_vs_api.selection.trials import best_trial, copy_adapter, write_trials
 
 
 def main(params: Params) -> None:
-    winner = best_trial(read_trials("rank_trial", params.sweep.ranks))
-    say(f"best rank: {winner['r']} (val field F1 {winner['field_f1']:.4f})")
+    rows, fields = read_jsonl(VAL, params.sweep.val_rows), params.task.record_fields
+    trials = [score_trial("rank_trial", str(r), rows, fields) for r in params.sweep.ranks]
+    winner = best_trial(trials)
+    say(f"best rank: {winner.r} (val field F1 {winner.field_f1:.4f})")
+    write_trials("metrics/select_rank_trials.json", trials)
     # nothing but the choice: another score for the same winner must not rerun the rate sweep
-    write_json("metrics/best_rank.json", {"r": winner["r"]})
-    copy_adapter(f"models/rank_trial/{winner['item']}", "models/best_rank")
+    write_json("metrics/select_rank.json", {"r": winner.r})
+    copy_adapter(winner.adapter, "models/select_rank")
 
 
 if __name__ == "__main__":

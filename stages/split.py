@@ -1,28 +1,26 @@
-"""Divide the corpus: data/corpus.jsonl → data/splits/*.jsonl, metrics/split.json."""
+"""Divide the corpus: data/corpus.jsonl → data/split/*.jsonl, metrics/split.json."""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import Any
 
-from lora_vs_api.config import Params
-from lora_vs_api.digests import file_sha256
-from lora_vs_api.files import write_json, write_jsonl
-from lora_vs_api.stage import run_stage
-from lora_vs_api.task.corpus import read_corpus
-from lora_vs_api.task.schema import fields_from_config
-from lora_vs_api.task.split import (
+from lora_vs_api.config.sections import Params
+from lora_vs_api.data.split import (
     assert_disjoint,
     first_of_each_text,
     masked_overlap,
     masked_sentence_overlap,
     stratified_split,
 )
+from lora_vs_api.digests import file_sha256
+from lora_vs_api.entry import run_stage
+from lora_vs_api.files import read_jsonl, write_json, write_jsonl
 
 
 def main(params: Params) -> None:
     by = params.task.stratify_by
-    corpus = read_corpus("data/corpus.jsonl", fields_from_config(params.task.field_specs))
+    corpus = read_jsonl("data/corpus.jsonl")
     rows = first_of_each_text(corpus)
     splits = stratified_split(rows, params.split.shares.model_dump(), by, params.split.seed)
     assert_disjoint(splits)
@@ -38,8 +36,8 @@ def main(params: Params) -> None:
         metrics["masked_overlap"] = round(masked_overlap(splits), 4)
         metrics["masked_sentence_overlap"] = round(masked_sentence_overlap(splits), 4)
     for name, split in splits.items():
-        write_jsonl(f"data/splits/{name}.jsonl", split)
-    metrics["sha256"] = {name: file_sha256(f"data/splits/{name}.jsonl") for name in splits}
+        write_jsonl(f"data/split/{name}.jsonl", split)
+    metrics["sha256"] = {name: file_sha256(f"data/split/{name}.jsonl") for name in splits}
     write_json("metrics/split.json", metrics)
 
 

@@ -7,24 +7,25 @@ from __future__ import annotations
 
 import pandas as pd
 
-from lora_vs_api.config import Params
-from lora_vs_api.files import new_directory, write_json, write_text
-from lora_vs_api.model.selection import best_trial, read_trials
+from lora_vs_api.config.sections import Params
+from lora_vs_api.entry import run_stage
+from lora_vs_api.files import new_directory, write_text
+from lora_vs_api.report.figures.sweep import write_sweep_figure
 from lora_vs_api.report.sections.sweep import sweep_markdown
-from lora_vs_api.report.sweep_figure import write_sweep_figure
-from lora_vs_api.stage import run_stage
+from lora_vs_api.selection.trials import best_trial, read_trials, write_trials
 
 
 def main(params: Params) -> None:
-    # only the trials of this config: one taken out of it may have left its file behind
-    ranks = read_trials("rank_trial", params.sweep.ranks)
-    rates = read_trials("lr_trial", params.sweep.learning_rates)
+    ranks = read_trials("metrics/select_rank_trials.json")
+    rates = read_trials("metrics/select_trials.json")
     with new_directory("report/figures-sweep") as folder:
         write_sweep_figure(folder, ranks, rates, params.plots)
-    write_json("metrics/sweep.json", ranks + rates)
+    write_trials("metrics/sweep.json", ranks + rates)
     trials = [("rank", trial) for trial in ranks] + [("learning rate", trial) for trial in rates]
     columns = ("r", "learning_rate", "seed", "field_f1")
-    rows = [{"sweep": name, **{key: trial[key] for key in columns}} for name, trial in trials]
+    rows = [
+        {"sweep": name, **{key: getattr(trial, key) for key in columns}} for name, trial in trials
+    ]
     write_text("plots/sweep.csv", pd.DataFrame(rows).to_csv(index=False))
     write_text("report/sweep.md", sweep_markdown(ranks, rates, best_trial(rates)))
 

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from lora_vs_api.config import Params
+from lora_vs_api.config.sections import Params
+from lora_vs_api.entry import argument, run_stage
 from lora_vs_api.files import read_json, write_json, write_text
 from lora_vs_api.model.runtime import resolve_runtime
-from lora_vs_api.model.training import loss_curve
-from lora_vs_api.stage import argument, run_stage
-from stages.specs import training_spec
-from stages.trained import train_unless_done
+from lora_vs_api.training.run import train_unless_done
+from lora_vs_api.training.spec import training_spec
+from lora_vs_api.training.train import loss_curve
 
 
 def main(params: Params) -> None:
     seed = int(argument("a seed", "one of seeds"))
-    selected = read_json("metrics/selected.json")
+    selected = read_json("metrics/select.json")
     runtime = resolve_runtime(params.device, params.model.dtype)
     spec = training_spec(
         params, r=selected["r"], learning_rate=selected["learning_rate"], seed=seed, runtime=runtime
     )
-    adapter = f"models/lora/seed-{seed}"
+    adapter = f"models/train/seed-{seed}"
     # the winning trial's seed may be one of the final ones
-    timing = train_unless_done(params, spec, runtime, adapter, f"seed {seed}", "models/selected")
+    timing = train_unless_done(params, spec, runtime, adapter, f"seed {seed}", "models/select")
     curve = "".join(f"{step},{loss}\n" for step, loss in enumerate(loss_curve(adapter), start=1))
-    write_text(f"plots/loss/seed-{seed}.csv", "step,loss\n" + curve)
+    write_text(f"plots/train/seed-{seed}.csv", "step,loss\n" + curve)
     write_json(f"timings/train/seed-{seed}.json", timing)
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from lora_vs_api.config import Params
+from lora_vs_api.config.sections import Params
+from lora_vs_api.entry import argument, run_stage
 from lora_vs_api.files import write_json
 from lora_vs_api.model.runtime import machine, resolve_runtime
-from lora_vs_api.stage import argument, run_stage
-from stages.specs import tuning_spec
-from stages.trained import train
+from lora_vs_api.training.run import train
+from lora_vs_api.training.spec import tuning_spec
 
 
 def main(params: Params) -> None:
     name = argument("a tuning", "a key of tunings")
     runtime = resolve_runtime(params.device, params.model.dtype)
     spec = tuning_spec(params, params.tunings[name], runtime)
-    run = train(params, spec, runtime, f"models/tuned/{name}", name)
+    run = train(params, spec, runtime, f"models/tune/{name}", name)
     write_json(f"timings/tune/{name}.json", {"machine": machine(runtime), **run.timing()})
 
 

@@ -103,7 +103,7 @@ def new_clone(path: Path, settings: str = TINY) -> Clone:
     clone = Clone(path)
     model = build_tiny_model(path.parent / "tiny")
     (path / "conf" / "mine.yaml").write_text(settings.format(model=model))
-    clone.run(sys.executable, "-m", "lora_vs_api.compose")
+    clone.run(sys.executable, "-m", "lora_vs_api", "params")
     for command in (
         ["init", "-q", "-b", "main"],
         ["config", "user.email", "t@example.org"],

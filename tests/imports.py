@@ -1,4 +1,4 @@
-"""Which project modules a stage runs, found by reading imports (those inside functions too)."""
+"""Which packages of the project a stage runs, found by reading imports (those in functions too)."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import ast
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-# They check, read and write, and cannot change a number: no node depends on them.
-INFRASTRUCTURE = {
-    "lora_vs_api/config.py",
+# They check, read, write and say, and cannot change a number: no node depends on them.
+PLUMBING = {
+    "lora_vs_api/config",
+    "lora_vs_api/digests.py",
+    "lora_vs_api/entry.py",
     "lora_vs_api/errors.py",
     "lora_vs_api/files.py",
-    "lora_vs_api/stage.py",
+    "lora_vs_api/log.py",
+    "lora_vs_api/paths.py",
 }
 
 
@@ -40,13 +43,24 @@ def imported(path: str) -> set[str]:
     return found
 
 
-def code_deps(stage_file: str) -> set[str]:
-    """The stage's module and every project module it reaches, infrastructure left out."""
-    seen, todo = set(), [stage_file]
+def package(path: str) -> str:
+    """The folder of ``lora_vs_api`` that a module belongs to; the module itself at the top."""
+    return "/".join(path.split("/")[:2])
+
+
+def reached(stage_file: str) -> set[str]:
+    """Every project module that a stage reaches, itself included and plumbing left out."""
+    seen: set[str] = set()
+    todo = [stage_file]
     while todo:
         file = todo.pop()
-        if file in seen or file in INFRASTRUCTURE:
+        if file in seen or package(file) in PLUMBING:
             continue
         seen.add(file)
         todo.extend(imported(file))
     return seen
+
+
+def code_deps(stage_file: str) -> set[str]:
+    """The stage's module and every package that it reaches."""
+    return {package(file) for file in reached(stage_file)}

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lora_vs_api.config import Plots
+from lora_vs_api.analysis.tables import break_even_table
+from lora_vs_api.config.sections import Plots
 from lora_vs_api.report.sections.facts import ReportInputs
-from lora_vs_api.report.tables import break_even_table
 
 # no field of the built-in task: the report must not know any
 FIELDS = ["vendor", "total_amount", "line_items"]

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lora_vs_api.errors import UserError
-from lora_vs_api.task.checks import (
+from lora_vs_api.data.checks import (
     check_fields,
     check_lengths,
     check_likeness,
@@ -16,7 +15,8 @@ from lora_vs_api.task.checks import (
     field_warnings,
     near_duplicates,
 )
-from lora_vs_api.task.schema import fields_from_config
+from lora_vs_api.errors import UserError
+from lora_vs_api.record.fields import fields_from_config
 
 FIELDS = fields_from_config(
     {

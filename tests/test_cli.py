@@ -19,8 +19,9 @@ import yaml
 from lora_vs_api.__main__ import COMMANDS, main
 from lora_vs_api.files import read_jsonl
 from lora_vs_api.model.runtime import resolve_runtime
-from lora_vs_api.model.training import train_adapter
-from lora_vs_api.task.schema import fields_from_config, violations
+from lora_vs_api.record.fields import fields_from_config
+from lora_vs_api.training.train import train_adapter
+from lora_vs_api.validation.records import violations
 from tests.imports import ROOT
 from tests.test_model import SPEC
 from tests.tiny_model import build_tiny_model
@@ -43,10 +44,10 @@ def finished(tmp_path_factory):
     params["model"]["dtype"] = "float32"
     params["evaluate"]["max_new_tokens"] = 40
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    build_tiny_model(root / "models/base")
+    build_tiny_model(root / "models/base_model")
     train_adapter(
-        root / "models/base", ROWS, "Extract.", fields_from_config(FIELDS), SPEC,
-        resolve_runtime("cpu", "float32"), root / "models/lora/seed-1", description="t",
+        root / "models/base_model", ROWS, "Extract.", fields_from_config(FIELDS), SPEC,
+        resolve_runtime("cpu", "float32"), root / "models/train/seed-1", description="t",
     )  # fmt: skip
     return root
 
@@ -113,7 +114,7 @@ def test_all_rows_without_a_text_are_named_and_nothing_is_asked(project, capsys)
         (["predict", "a", "--input", "b.csv"], "expected either a text or --input FILE"),
         (["predict", " "], "expected a text, found an empty one"),
         (["predict", "a", "--seed", "7"], "--seed: expected one of 1, 2, found 7"),
-        (["predict", "a", "--seed", "2"], "models/lora/seed-2/adapter_config.json: not there"),
+        (["predict", "a", "--seed", "2"], "models/train/seed-2/adapter_config.json: not there"),
         (["predict", "a", "--batch-size", "0"], "--batch-size: expected an integer ≥ 1"),
         (["predict", "--input", "none.csv"], "none.csv: no such file"),
         (["predict", "--input", "some.csv", "--column", "x"], "has no column 'x'; it has text"),
@@ -146,17 +147,17 @@ def test_the_exported_model_answers_as_the_evaluated_one(project, capsys, tmp_pa
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from lora_vs_api.model.inference import generate
+    from lora_vs_api.inference.generate import generate
     from lora_vs_api.model.loading import load_tokenizer, load_tuned
-    from lora_vs_api.task.prompt import messages
+    from lora_vs_api.record.prompt import messages
 
     main(["export", str(tmp_path / "merged")])
     printed = capsys.readouterr().out
     assert "vllm serve" in printed
     prompts = [messages("Extract.", row["text"], fields_from_config(FIELDS)) for row in ROWS]
     mine = generate(
-        load_tuned("models/base", "models/lora/seed-1", resolve_runtime("cpu", "float32")),
-        load_tokenizer("models/base", "<|endoftext|>"),
+        load_tuned("models/base_model", "models/train/seed-1", resolve_runtime("cpu", "float32")),
+        load_tokenizer("models/base_model", "<|endoftext|>"),
         prompts, max_new_tokens=20, batch_size=4, description="t",
     )  # fmt: skip
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "merged")
@@ -174,17 +175,17 @@ def test_the_exported_model_answers_as_the_evaluated_one(project, capsys, tmp_pa
 @pytest.mark.slow
 def test_the_printed_command_serves_the_exported_model(project, capsys, tmp_path):
     """`transformers serve` as export prints it, asked through the real client: the same answer."""
-    from lora_vs_api.model.inference import generate
+    from lora_vs_api.inference.generate import generate
     from lora_vs_api.model.loading import load_tokenizer, load_tuned
-    from lora_vs_api.task.prompt import messages
+    from lora_vs_api.record.prompt import messages
 
     main(["export", str(tmp_path / "merged")])
     printed = capsys.readouterr().out
     command = next(line for line in printed.splitlines() if "transformers serve" in line).split()
     prompt = messages("Extract.", ROWS[0]["text"], fields_from_config(FIELDS))
     (mine,) = generate(
-        load_tuned("models/base", "models/lora/seed-1", resolve_runtime("cpu", "float32")),
-        load_tokenizer("models/base", "<|endoftext|>"),
+        load_tuned("models/base_model", "models/train/seed-1", resolve_runtime("cpu", "float32")),
+        load_tokenizer("models/base_model", "<|endoftext|>"),
         [prompt], max_new_tokens=20, batch_size=1, description="t",
     )  # fmt: skip
     with socket.socket() as free:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lora_vs_api.compose import compose
-from lora_vs_api.config import check_params, load_params
+from lora_vs_api.config.compose import compose
+from lora_vs_api.config.load import check_params, load_params
 from lora_vs_api.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent

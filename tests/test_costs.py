@@ -7,8 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from lora_vs_api.config import Economics, Price, Prices
-from lora_vs_api.report.costs import (
+from lora_vs_api.analysis.costs import (
     MachineTime,
     api_cost,
     api_price,
@@ -16,7 +15,8 @@ from lora_vs_api.report.costs import (
     local_cost,
     training_time,
 )
-from lora_vs_api.report.passes import Scored
+from lora_vs_api.analysis.scored_run import Scored
+from lora_vs_api.config.sections import Economics, Price, Prices
 
 ECONOMICS = Economics(
     engineer_days=1.5, hours_per_day=8, usd_per_hour=100, watts=320, usd_per_kwh=0.15,

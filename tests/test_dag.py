@@ -8,11 +8,11 @@ import re
 import pytest
 import yaml
 
-from tests.imports import ROOT, code_deps, imported
+from tests.imports import PLUMBING, ROOT, code_deps, imported, module_file, package
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 # pydantic's own methods at the end of a chain of params, and what a property reads
-ALIASES = {"task.field_specs": "task.fields"}
+ALIASES = {"task.field_specs": "task.fields", "task.record_fields": "task.fields"}
 # They decide whether and how patiently an API is asked, never what it answers: a new price,
 # budget or time limit must not ask again. api.weights names a dep, so its content counts.
 HOW_TO_ASK = {
@@ -33,31 +33,34 @@ def body(name: str) -> dict:
     return STAGES[name].get("do", STAGES[name])
 
 
+def functions(path: str) -> dict[str, ast.FunctionDef]:
+    """The functions of a module that are handed the params."""
+    found = {}
+    for node in ast.parse((ROOT / path).read_text()).body:
+        if isinstance(node, ast.FunctionDef):
+            names = {argument.arg for argument in (*node.args.args, *node.args.kwonlyargs)}
+            if "params" in names:
+                found[node.name] = node
+    return found
+
+
 def stage_sources(name: str) -> list[ast.AST]:
-    """The stage's module and the functions it uses from other modules of stages/."""
-    trees: list[ast.AST] = [ast.parse((ROOT / f"stages/{name}.py").read_text())]
-    todo = [f"stages/{name}.py"]
-    seen: set[tuple[str, str]] = set()
+    """The stage's ``main``, and every function that the params are handed on to from there."""
+    todo = [(f"stages/{name}.py", function) for function in functions(f"stages/{name}.py")]
+    trees: dict[tuple[str, str], ast.AST] = {}
     while todo:
-        path = todo.pop()
+        path, function = todo.pop()
+        if (path, function) in trees:
+            continue
+        tree = trees[path, function] = functions(path)[function]
+        used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        todo += [(path, other) for other in functions(path) if other in used]
         for node in ast.walk(ast.parse((ROOT / path).read_text())):
-            shared = ("stages.", "lora_vs_api.api.asking")
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(shared):
-                file = node.module.replace(".", "/") + ".py"
-                todo.append(file) if (file, "") not in seen else None
-                seen.add((file, ""))
-                defined = {
-                    definition.name: definition
-                    for definition in ast.parse((ROOT / file).read_text()).body
-                    if isinstance(definition, ast.FunctionDef)
-                }
-                # and what those call in turn
-                wanted = [alias.name for alias in node.names if alias.name in defined]
-                for function in wanted:
-                    trees.append(defined[function])
-                    called = {n.id for n in ast.walk(defined[function]) if isinstance(n, ast.Name)}
-                    wanted += sorted((called & set(defined)) - set(wanted))
-    return trees
+            file = module_file(node.module or "") if isinstance(node, ast.ImportFrom) else None
+            if file and package(file) not in PLUMBING:
+                names = {alias.name for alias in node.names} & used
+                todo += [(file, other) for other in functions(file) if other in names]
+    return list(trees.values())
 
 
 def params_read(name: str) -> set[str]:
@@ -82,9 +85,9 @@ def related(read: str, declared: str) -> bool:
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_code_deps_are_the_modules_the_stage_imports(name):
-    """Editing a module reruns exactly the nodes that run it."""
-    declared = {dep for dep in body(name)["deps"] if dep.endswith(".py")}
+def test_code_deps_are_the_packages_the_stage_reaches(name):
+    """Editing a package reruns exactly the nodes that run something of it."""
+    declared = {dep for dep in body(name)["deps"] if dep.startswith(("stages/", "lora_vs_api/"))}
     assert declared == code_deps(f"stages/{name}.py")
 
 
@@ -96,21 +99,6 @@ def test_params_deps_are_the_keys_the_stage_reads(name):
     undeclared = {key for key in read if not any(related(key, d) for d in declared)}
     unread = {d for d in declared if not any(related(key, d) for key in read)}
     assert not undeclared and not unread
-
-
-@pytest.mark.parametrize("name", STAGES)
-def test_templates_and_word_lists_are_deps_too(name):
-    """A module that reads a data file of its own makes that file part of the node."""
-    expected = {
-        f"{path.rsplit('/', 1)[0]}/{found}"
-        for path in code_deps(f"stages/{name}.py")
-        for found in re.findall(r'"([\w-]+\.(?:yaml|html|css|js))"', (ROOT / path).read_text())
-        if (ROOT / path.rsplit("/", 1)[0] / found).is_file()
-    }
-    # the generator's word list is what data.path names; a file of the user's takes its place
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    found = {d.replace("${data.path}", params["data"]["path"]) for d in body(name)["deps"]}
-    assert expected <= found
 
 
 def test_analysis_starts_without_torch():
@@ -126,16 +114,22 @@ def test_analysis_starts_without_torch():
     assert done.stdout.strip() == "[]", done.stderr
 
 
+# from the bottom up: each imports only from those before it
+LAYERS = (
+    "errors.py", "log.py", "paths.py", "digests.py", "files.py", "record", "validation", "scoring",
+    "stats", "weights", "data", "config", "entry.py", "model", "inference", "training", "selection",
+    "api", "analysis", "report", "orchestrate", "search", "cli", "__main__.py",
+)  # fmt: skip
+
+
 def test_imports_point_one_way():
-    """stages → lora_vs_api; task and stats know nothing of models, servers or reports."""
+    """No circle of packages, and nothing that a node runs knows of commands or schedulers."""
+    places = {f"lora_vs_api/{name}": place for place, name in enumerate(LAYERS)}
     for path in (ROOT / "lora_vs_api").rglob("*.py"):
         relative = str(path.relative_to(ROOT))
-        found = imported(relative)
-        assert not any(file.startswith("stages/") for file in found), relative
-        if relative.startswith(("lora_vs_api/task/", "lora_vs_api/stats/")):
-            own = relative.rsplit("/", 1)[0] + "/"
-            shared = {"lora_vs_api/errors.py", "lora_vs_api/files.py", "lora_vs_api/stage.py"}
-            outside = {file for file in found if not file.startswith(own)} - shared
-            # the reviewer's command, a program and no library, checks params.yaml like a stage
-            outside -= {"lora_vs_api/config.py"} if relative.endswith("review_cli.py") else set()
-            assert not outside, relative
+        if relative == "lora_vs_api/__init__.py":
+            continue
+        for file in imported(relative):
+            assert not file.startswith("stages/"), relative
+            ours, theirs = places[package(relative)], places[package(file)]
+            assert theirs <= ours, f"{relative} imports {file}"

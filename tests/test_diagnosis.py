@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lora_vs_api.task.diagnosis import (
+from lora_vs_api.analysis.diagnosis import (
     ABSENT,
     INVENTED,
     confusion,
@@ -18,8 +18,8 @@ from lora_vs_api.task.diagnosis import (
     recover_record,
     token_f1,
 )
-from lora_vs_api.task.schema import Field
-from lora_vs_api.task.scoring import parse_record
+from lora_vs_api.record.fields import Field
+from lora_vs_api.record.parsing import parse_record
 
 ENUM = Field("kind", "enum", "exact", values=("billing", "other"))
 INTEGER = Field("urgency", "integer", "exact", minimum=1, maximum=5)

@@ -24,9 +24,16 @@ from typing import Any
 import pytest
 import yaml
 
+from lora_vs_api.cli import plots_page
+from lora_vs_api.cli.plots_page import (
+    LIBRARIES,
+    TEMPLATE,
+    Package,
+    inline_script,
+    page,
+    unpack,
+)
 from lora_vs_api.errors import UserError
-from lora_vs_api.report import plots_page
-from lora_vs_api.report.plots_page import LIBRARIES, TEMPLATE, Package, inline_script, page, unpack
 from tests.imports import ROOT
 
 PAGE = ROOT / ".dvc/plots/page.html"
@@ -38,7 +45,7 @@ PLOTS: dict[str, dict[str, Any]] = {
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
-LOSS = "plots/loss/seed-0.csv"
+LOSS = "plots/train/seed-0.csv"
 CONDITIONS = ("lora", "base_zero_shot", "cheap_zero_shot", "cheap_few_shot_5")
 
 

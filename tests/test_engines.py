@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from lora_vs_api.errors import UserError
-from lora_vs_api.parallel.engines import OnSlurm, Resources
-from lora_vs_api.parallel.pipeline import locked_nodes
-from lora_vs_api.parallel.scheduler import Node, run_nodes
+from lora_vs_api.orchestrate.executors import OnSlurm, Resources
+from lora_vs_api.orchestrate.pipeline import locked_nodes
+from lora_vs_api.orchestrate.scheduler import Node, run_nodes
 from tests.imports import ROOT
 
 PIPELINE = """
@@ -108,7 +108,9 @@ def test_ray_starts_a_node_again_whose_worker_was_killed(project):
     """A preempted machine: the node ends with its worker, and runs again on another."""
     process = started(project, "--on", "ray", "fragile")
     wait_for((project / "begun").exists)
-    guards = [p for p, line in working_in(project).items() if "lora_vs_api.parallel.guard" in line]
+    guards = [
+        p for p, line in working_in(project).items() if "lora_vs_api.orchestrate.guard" in line
+    ]
     status = Path(f"/proc/{guards[0]}/stat").read_text()
     os.kill(int(status.rsplit(")", 1)[1].split()[1]), signal.SIGKILL)
     said = ended(process)

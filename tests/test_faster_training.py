@@ -12,10 +12,10 @@ from transformers import LlamaConfig, Qwen2Config
 from transformers.models.llama.modeling_llama import eager_attention_forward
 
 from lora_vs_api.model import attention
-from lora_vs_api.model import completion_loss as losses
 from lora_vs_api.model.attention import grouped_attention, has_plain_attention
-from lora_vs_api.model.completion_loss import completion_loss
-from lora_vs_api.model.training import shared_prefix
+from lora_vs_api.training import fused_loss as losses
+from lora_vs_api.training.fused_loss import completion_loss
+from lora_vs_api.training.train import shared_prefix
 
 
 @pytest.mark.parametrize("limit", [attention.MOST_SCORES, 0], ids=["full", "long text"])

@@ -16,8 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lora_vs_api.errors import UserError
-from lora_vs_api.task.generator import (
+from lora_vs_api.data.generator import (
     SENTIMENTS,
     generate,
     load_templates,
@@ -27,7 +26,8 @@ from lora_vs_api.task.generator import (
     near_duplicates,
     summarise,
 )
-from lora_vs_api.task.shares import largest_remainder, spread
+from lora_vs_api.data.shares import largest_remainder, spread
+from lora_vs_api.errors import UserError
 
 CATEGORIES = {"billing": 0.22, "technical": 0.22, "account": 0.22, "shipping": 0.22, "other": 0.12}
 SHARES = {"positive": 0.20, "neutral": 0.45, "negative": 0.35}
@@ -141,7 +141,7 @@ def test_templates_are_sound():
 def test_same_bytes_under_any_hash_seed():
     """Committed metrics and DVC's cache rely on the corpus being the same in every process."""
     code = (
-        "import json, hashlib; from lora_vs_api.task.generator import generate;"
+        "import json, hashlib; from lora_vs_api.data.generator import generate;"
         f"rows = generate(300, 7, {CATEGORIES!r}, {SHARES!r});"
         "print(hashlib.sha256(json.dumps(rows).encode()).hexdigest())"
     )

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from lora_vs_api.digests import file_sha256
 from lora_vs_api.files import read_json
-from lora_vs_api.model import training
-from lora_vs_api.model.checkpoints import CheckpointSettings
-from lora_vs_api.model.hopeless import Reference
-from lora_vs_api.model.training import reuse_adapter, stopped_at_step, train_adapter
+from lora_vs_api.training import train as training
+from lora_vs_api.training.checkpoints import CheckpointSettings
+from lora_vs_api.training.early_stopping import Reference
+from lora_vs_api.training.train import reuse_adapter, stopped_at_step, train_adapter
 from tests.test_model import CPU, FIELDS, ROWS, SPEC
 from tests.tiny_model import build_tiny_model
 

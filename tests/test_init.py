@@ -11,11 +11,11 @@ import pytest
 import yaml
 
 from lora_vs_api.cli import init
-from lora_vs_api.compose import compose
+from lora_vs_api.config.compose import compose
+from lora_vs_api.data.infer import fields_from_json_schema, infer_field, text_column
+from lora_vs_api.data.source import read_table
 from lora_vs_api.errors import UserError
-from lora_vs_api.task.infer import fields_from_json_schema, infer_field, text_column
-from lora_vs_api.task.schema import fields_from_config
-from lora_vs_api.task.source import read_table
+from lora_vs_api.record.fields import fields_from_config
 from tests.imports import ROOT
 
 

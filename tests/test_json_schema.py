@@ -9,8 +9,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lora_vs_api.task.json_schema import json_schema
-from lora_vs_api.task.schema import fields_from_config, violations
+from lora_vs_api.record.fields import fields_from_config
+from lora_vs_api.record.json_schema import json_schema
+from lora_vs_api.validation.records import violations
 from tests.imports import ROOT
 
 FIELDS = fields_from_config(yaml.safe_load((ROOT / "params.yaml").read_text())["task"]["fields"])

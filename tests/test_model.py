@@ -14,10 +14,8 @@ from transformers import AutoModelForCausalLM
 
 from lora_vs_api.digests import file_sha256
 from lora_vs_api.errors import UserError
-from lora_vs_api.model import loading, training
-from lora_vs_api.model.constrained import record_grammar
-from lora_vs_api.model.energy import energy_meter
-from lora_vs_api.model.inference import (
+from lora_vs_api.inference.constrained import record_grammar
+from lora_vs_api.inference.generate import (
     Prefix,
     check_room,
     compute_prefix,
@@ -25,11 +23,15 @@ from lora_vs_api.model.inference import (
     generate,
     measure_latency,
 )
+from lora_vs_api.model import loading
+from lora_vs_api.model.energy import energy_meter
 from lora_vs_api.model.loading import load_base, load_tokenizer, load_tuned
 from lora_vs_api.model.runtime import Runtime, resolve_runtime
-from lora_vs_api.model.training import TrainingSpec, reuse_adapter, train_adapter
-from lora_vs_api.task.prompt import completion, messages
-from lora_vs_api.task.schema import Field, fields_from_config, violations
+from lora_vs_api.record.fields import Field, fields_from_config
+from lora_vs_api.record.prompt import completion, messages
+from lora_vs_api.training import train as training
+from lora_vs_api.training.train import TrainingSpec, reuse_adapter, train_adapter
+from lora_vs_api.validation.records import violations
 from tests.tiny_model import build_tiny_model
 
 CPU = Runtime("cpu", torch.float32)

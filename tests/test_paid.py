@@ -238,13 +238,13 @@ def test_the_key_is_nowhere_in_the_store(tmp_path):
 
 def test_the_noise_floor_is_measured_from_replicates(tmp_path):
     """Share of emails answered alike, and the spread of the mean over askings."""
+    from lora_vs_api.analysis.compare import noise_floor
     from lora_vs_api.files import write_jsonl
-    from lora_vs_api.report.analysis import noise_floor
-    from lora_vs_api.task.schema import Field
+    from lora_vs_api.record.fields import Field
 
     fields = (Field("n", "integer", "exact", minimum=1, maximum=5),)
     rows = [{"id": identity, "record": {"n": 1}} for identity in "abc"]
-    folder = tmp_path / "predictions/mini"
+    folder = tmp_path / "predictions/evaluate/mini"
     folder.mkdir(parents=True)
     right, wrong = '{"n": 1}', '{"n": 2}'
     write_jsonl(
@@ -269,7 +269,7 @@ def test_outcomes_are_counted_apart():
     """Each request under one heading; what was cut short is that, whatever its text."""
     import numpy as np
 
-    from lora_vs_api.report.analysis import Scored, outcome_counts
+    from lora_vs_api.analysis.compare import Scored, outcome_counts
 
     outcomes = ["answered"] * 4 + ["truncated", "refused", "filtered"]
     scored = Scored(

@@ -16,14 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lora_vs_api.errors import UserError
-from lora_vs_api.parallel.pipeline import (
+from lora_vs_api.orchestrate.pipeline import (
     Runner,
     environment_of,
     locked_nodes,
     order_lock,
     read_nodes,
 )
-from lora_vs_api.parallel.scheduler import Node, needed_by, run_nodes, touched_by
+from lora_vs_api.orchestrate.scheduler import Node, needed_by, run_nodes, touched_by
 from tests.imports import ROOT
 
 
@@ -83,7 +83,7 @@ def test_every_node_ends_once_after_what_it_needs(dag, jobs, random):
     def tell(event, address, outcome, running):
         ended_by.append((event, address))
 
-    import lora_vs_api.parallel.scheduler as scheduler
+    import lora_vs_api.orchestrate.scheduler as scheduler
 
     real = scheduler.wait
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lora_vs_api.data.perturbation import PERTURBATIONS, WORD, perturb
 from lora_vs_api.errors import UserError
-from lora_vs_api.task.perturbation import PERTURBATIONS, WORD, perturb
 
 TEXT = (
     "Hello support team,\n\nThe search in Fernwave Backup has become slow for you and me. Please "

@@ -34,8 +34,8 @@ def test_the_trial_that_is_the_final_training_is_reused(clone):
     timing = json.loads((clone.path / "timings/train/seed-0.json").read_text())
     assert timing["reused"] is True
     assert json.loads((clone.path / "timings/train/seed-1.json").read_text())["reused"] is False
-    selected = clone.path / "models/selected/adapter_model.safetensors"
-    final = clone.path / "models/lora/seed-0/adapter_model.safetensors"
+    selected = clone.path / "models/select/adapter_model.safetensors"
+    final = clone.path / "models/train/seed-0/adapter_model.safetensors"
     assert selected.read_bytes() == final.read_bytes()
     base_rate = json.loads((clone.path / "timings/lr_trial/2e-3.json").read_text())
     assert base_rate["reused"] is True
@@ -53,9 +53,9 @@ def test_a_pinned_rank_reruns_the_final_trainings_and_leaves_the_sweep(tried):
     clone, stages = tried
     assert stages == {"select", "train@0", "train@1", "evaluate_lora@0", "evaluate_lora@1",
                       "perturbed_lora@0", "perturbed_lora@1", "robustness"} | ANALYSIS  # fmt: skip
-    selected = json.loads((clone.path / "metrics/selected.json").read_text())
+    selected = json.loads((clone.path / "metrics/select.json").read_text())
     assert selected["r"] == 32
-    adapter = json.loads((clone.path / "models/lora/seed-1/adapter_config.json").read_text())
+    adapter = json.loads((clone.path / "models/train/seed-1/adapter_config.json").read_text())
     assert (adapter["r"], adapter["lora_alpha"]) == (32, 64)
     difference = json.loads(clone.run("dvc", "metrics", "diff", "--json", "main"))
     assert list(difference) == ["metrics/summary.json"]
@@ -95,8 +95,8 @@ def test_a_colleague_gets_the_results_without_training(tried, tmp_path):
     fresh.run("git", "config", "user.name", "C")
     said = fresh.run("dvc", "exp", "run", "--pull", "-S", "lora.r=32")
     assert ran(said) <= {"select", "robustness"} | ANALYSIS
-    selected = json.loads((fresh.path / "metrics/selected.json").read_text())
-    adapter = json.loads((fresh.path / "models/lora/seed-1/adapter_config.json").read_text())
+    selected = json.loads((fresh.path / "metrics/select.json").read_text())
+    adapter = json.loads((fresh.path / "models/train/seed-1/adapter_config.json").read_text())
     assert selected["r"] == adapter["r"] == 32
 
 
@@ -128,7 +128,7 @@ def test_another_way_of_tuning_is_a_condition_of_its_own(clone):
     (clone.path / "conf/tunings/two.yaml").write_text(TUNINGS)
     # robustness reads the folder of predictions, and takes a second
     assert clone.experiment("tunings=two") - {"robustness"} == {
-        "tune@dora", "tune@soft", "evaluate_tuned@dora", "evaluate_tuned@soft"
+        "tune@dora", "tune@soft", "evaluate_tune@dora", "evaluate_tune@soft"
     } | ANALYSIS  # fmt: skip
     analysis = json.loads((clone.path / "metrics/analysis.json").read_text())
     kinds = {row["name"]: row["kind"] for row in analysis["conditions"]}
@@ -154,10 +154,10 @@ def paid_trainings(clone) -> int:
 def test_a_new_rank_trains_one_trial_and_stops_when_it_loses(clone):
     """The sweep grows by one training; the winner unchanged, only what adds up its cost runs."""
     before = paid_trainings(clone)
-    winner = (clone.path / "metrics/selected.json").read_bytes()
+    winner = (clone.path / "metrics/select.json").read_bytes()
     # ties go to the smaller rank, so a larger one that learns no better cannot win
     stages = clone.experiment("sweep.ranks=[2,4,8]")
-    assert (clone.path / "metrics/selected.json").read_bytes() == winner
+    assert (clone.path / "metrics/select.json").read_bytes() == winner
     assert stages == {"rank_trial@8", "select_rank", "select", "sweep"} | ANALYSIS
     assert paid_trainings(clone) == before + 1
 

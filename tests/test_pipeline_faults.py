@@ -13,7 +13,7 @@ import sys
 
 import pytest
 
-from lora_vs_api.parallel.pipeline import locked_nodes
+from lora_vs_api.orchestrate.pipeline import locked_nodes
 from tests.clones import COSTS, Clone, ran
 
 pytestmark = pytest.mark.slow
@@ -76,7 +76,7 @@ def test_a_bad_corpus_line_is_named(clone):
     corpus.write_text("\n".join(broken) + "\n")
     output = clone.run("dvc", "repro", "--single-item", "split", check=False)
     assert re.search(r"error: data/corpus\.jsonl:5: ", output)
-    assert not (clone.path / "data/splits/train.jsonl").exists()
+    assert not (clone.path / "data/split/train.jsonl").exists()
 
 
 def test_a_gate_that_fails_stops_the_sweep(clone):
@@ -109,14 +109,14 @@ def test_a_hosted_api_is_paid_once(clone):
         os.environ["PLANTED_KEY"] = key
         try:
             # a rejected key: one line, which does not show it
-            rows = (clone.path / "data/splits/test.jsonl").read_text().splitlines()
+            rows = (clone.path / "data/split/test.jsonl").read_text().splitlines()
             first = json.loads(rows[0])["text"]
             server.faults[first] = [Fault("status", 401, {"message": f"bad key {key}"})]
             stage = "evaluate_api@server_zero_shot"
             output = clone.run("dvc", "exp", "run", *overrides, stage, check=False)
             assert "error: api.key_env: " in output and key not in output
             assert "Traceback" not in output
-            assert not (clone.path / "predictions/server_zero_shot").exists()
+            assert not (clone.path / "predictions/evaluate/server_zero_shot").exists()
 
             output = clone.run("dvc", "exp", "run", *overrides)
             assert "input tokens: about USD" in output and key not in output

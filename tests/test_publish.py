@@ -57,7 +57,7 @@ def publish(root: Path, *arguments: str) -> subprocess.CompletedProcess:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_ENDPOINT": "http://127.0.0.1:9"}
     environment.pop("HF_TOKEN", None)
     done = subprocess.run(
-        [sys.executable, "-m", "stages.publish", *arguments],
+        [sys.executable, "-m", "lora_vs_api.cli.publish", *arguments],
         cwd=root, env=environment, capture_output=True, text=True,
     )  # fmt: skip
     assert "Traceback" not in done.stderr
@@ -75,11 +75,11 @@ def project(tmp_path):
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(json.dumps(content))
-    folder = tmp_path / "models/lora/seed-1"
+    folder = tmp_path / "models/train/seed-1"
     folder.mkdir(parents=True)
     (folder / "adapter_model.safetensors").write_bytes(b"weights")
     (folder / "adapter_config.json").write_text(
-        '{"base_model_name_or_path": "models/base", "r": 4}'
+        '{"base_model_name_or_path": "models/base_model", "r": 4}'
     )
     return tmp_path
 
@@ -114,7 +114,7 @@ def test_a_folder_of_something_else_is_left_alone(project):
     [
         ((), "--repo: expected owner/name"),
         (("--dry-run", "--seed", "7"), "--seed: expected one of [0, 1, 2]"),
-        (("--dry-run", "--base-model", "o/B"), "models/lora/seed-0: no adapter here"),
+        (("--dry-run", "--base-model", "o/B"), "models/train/seed-0: no adapter here"),
         (("--dry-run", "--seed", "1"), "--base-model: expected the Hub id"),
         (
             ("--repo", "o/r", "--seed", "1", "--base-model", "o/B"),

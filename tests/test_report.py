@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import get_args
@@ -13,16 +14,17 @@ from typing import get_args
 import pytest
 import yaml
 
-from lora_vs_api.config import Lora, Plots
+from lora_vs_api.config.sections import Lora, Plots
 from lora_vs_api.errors import UserError
 from lora_vs_api.report import markdown, numbers
-from lora_vs_api.report.drawing import looks
-from lora_vs_api.report.figures import write_report_figures
-from lora_vs_api.report.html import report_html
+from lora_vs_api.report.figures.drawing import looks
+from lora_vs_api.report.figures.overview import write_report_figures
+from lora_vs_api.report.figures.sweep import write_sweep_figure
+from lora_vs_api.report.page.html import report_html
 from lora_vs_api.report.provenance import environment, provenance
 from lora_vs_api.report.sections import answer, background, facts, published, sweep
 from lora_vs_api.report.sections.background import VARIANTS
-from lora_vs_api.report.sweep_figure import write_sweep_figure
+from lora_vs_api.selection.trials import Trial
 from tests.report_fixture import PLOTS, analysis, condition, inputs, robustness, tables
 
 FIGURES = (
@@ -483,10 +485,10 @@ def test_the_noise_floor_is_shown_where_it_was_measured():
 def test_sweep_page(tmp_path):
     """The page lists the trials it is given and names the best, beside the published sweep."""
     ranks = [
-        {"r": r, "learning_rate": 0.001, "seed": 0, "texts": 32, "field_f1": f1, "valid_json": 1.0,
-         "strict": 0.0, "last_loss": 0.2} for r, f1 in ((8, 0.5381), (16, 0.5486))
-    ]  # fmt: skip
-    rates = [{**ranks[1], "learning_rate": 0.002, "field_f1": 0.6163}]
+        Trial("rank_trial", str(r), r, 0.001, 0, 32, f1, 1.0, 0.0, 0.2)
+        for r, f1 in ((8, 0.5381), (16, 0.5486))
+    ]
+    rates = [replace(ranks[1], learning_rate=0.002, field_f1=0.6163)]
     text = sweep.sweep_markdown(ranks, rates, rates[0])
     assert [row[1:4] for row in rows(text, "sweep")] == [
         ["8", "0.001", "0.538"],
@@ -496,10 +498,10 @@ def test_sweep_page(tmp_path):
     assert "rank 16 at learning rate 0.002" in text and "0.8083" in text
     # a winner at the end of its grid is called out; one inside it, or a grid of one, is not
     assert "The rank 16 is the largest tried" in text and "rate 0.002 is the" not in text
-    wider = [{**ranks[1], "r": 32, "field_f1": 0.5}]
+    wider = [replace(ranks[1], r=32, field_f1=0.5)]
     assert "is the largest tried" not in sweep.sweep_markdown(ranks + wider, rates, rates[0])
     # a trial that did not see the whole training is not shown as if it had
-    short = [*rates, {**rates[0], "learning_rate": 0.1, "stopped_at_step": 12}]
+    short = [*rates, replace(rates[0], learning_rate=0.1, stopped_at_step=12)]
     cells = [row[-1] for row in rows(sweep.sweep_markdown(ranks, short, rates[0]), "sweep")]
     assert cells == ["0.200"] * 3 + ["0.200 (given up at step 12)"]
     for folder in (tmp_path / "a", tmp_path / "b"):

@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from lora_vs_api.report import html, numbers
-from lora_vs_api.report.html import data_block, report_html, script_hash
+from lora_vs_api.report import numbers
 from lora_vs_api.report.markdown import report_markdown
-from lora_vs_api.report.page_data import page_data
+from lora_vs_api.report.page import html
+from lora_vs_api.report.page.data import page_data
+from lora_vs_api.report.page.html import data_block, report_html, script_hash
 from lora_vs_api.stats.economics import break_even, days_to_break_even
 from tests.report_fixture import FIELDS, analysis, inputs
 
@@ -109,13 +110,13 @@ def test_an_answer_without_its_email_is_refused():
 
 def test_of_many_texts_some_are_on_the_page_and_it_says_so(monkeypatch):
     """The page stays one that a browser opens: the first texts' answers, with how many there are."""
-    monkeypatch.setattr("lora_vs_api.report.page_data.MOST_TEXTS", FEW)
+    monkeypatch.setattr("lora_vs_api.report.page.data.MOST_TEXTS", FEW)
     result = {**analysis(), "texts": EMAILS}
     data = page_data(result, iter(answers()), iter(emails()))
     assert [example["id"] for example in data["examples"]] == [e["id"] for e in emails()[:FEW]]
     page = report_html("# T\n", ".", data)
     assert f"Here are those to {FEW} of the {EMAILS} texts" in page and "@SHOWN@" not in page
-    monkeypatch.setattr("lora_vs_api.report.page_data.MOST_TEXTS", EMAILS)
+    monkeypatch.setattr("lora_vs_api.report.page.data.MOST_TEXTS", EMAILS)
     page = report_html("# T\n", ".", page_data(result, answers(), emails()))
     assert "Here are those to" not in page and "@SHOWN@" not in page
 

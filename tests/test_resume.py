@@ -15,9 +15,10 @@ from filelock import FileLock
 
 from lora_vs_api.digests import file_sha256
 from lora_vs_api.errors import UserError
-from lora_vs_api.model import checkpoints, training
-from lora_vs_api.model.checkpoints import Checkpoints, CheckpointSettings
-from lora_vs_api.model.training import train_adapter
+from lora_vs_api.training import checkpoints
+from lora_vs_api.training import train as training
+from lora_vs_api.training.checkpoints import Checkpoints, CheckpointSettings
+from lora_vs_api.training.train import train_adapter
 from tests.test_model import CPU, FIELDS, METHODS, ROWS, SPEC
 from tests.tiny_model import build_tiny_model
 
@@ -76,8 +77,8 @@ def folders(tmp_path):
 KILLED = """
 import os, signal, sys
 import torch
-from lora_vs_api.model.checkpoints import CheckpointSettings
-from lora_vs_api.model.training import train_adapter
+from lora_vs_api.training.checkpoints import CheckpointSettings
+from lora_vs_api.training.train import train_adapter
 from tests.test_model import CPU, FIELDS, ROWS
 from tests.test_resume import EVERY_STEP, LONG
 

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from lora_vs_api.errors import UserError
-from lora_vs_api.files import write_jsonl
-from lora_vs_api.task.review import (
+from lora_vs_api.data.review import (
     COLUMNS,
     join_verdicts,
     read_verdicts,
     review_sample,
     text_sha256,
 )
+from lora_vs_api.errors import UserError
+from lora_vs_api.files import write_jsonl
 
 ROOT = Path(__file__).parents[1]
 HEADER = ",".join(COLUMNS) + "\n"
@@ -144,7 +144,7 @@ def desk(tmp_path):
 def _review(desk, answers, *options):
     return subprocess.run(
         [
-            sys.executable, "-m", "lora_vs_api.task.review_cli", "--reviewer", "Ann Lee",
+            sys.executable, "-m", "lora_vs_api.cli.review", "--reviewer", "Ann Lee",
             "--sample", desk / "sample.jsonl", "--verdicts", desk / "verdicts.csv",
             "--params", desk / "params.yaml", *options,
         ],

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lora_vs_api.analysis.robustness import Slice, robustness, robustness_table
+from lora_vs_api.analysis.scored_run import Scored
 from lora_vs_api.report.markdown import report_markdown
-from lora_vs_api.report.passes import Scored
-from lora_vs_api.report.robustness import Slice, robustness, robustness_table
 from tests.report_fixture import analysis, inputs
 
 DRAWN = {"resamples": 500, "seed": 0, "confidence": 0.95}

@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lora_vs_api.analysis.diagnosis import confusion, diagnose_field
+from lora_vs_api.config.fields import checked_fields
 from lora_vs_api.errors import UserError
-from lora_vs_api.task.diagnosis import confusion, diagnose_field
-from lora_vs_api.task.json_schema import json_schema
-from lora_vs_api.task.prompt import completion
-from lora_vs_api.task.schema import completed, fields_from_config, violations
-from lora_vs_api.task.scoring import score_output, score_value, set_f1
+from lora_vs_api.record.fields import completed
+from lora_vs_api.record.json_schema import json_schema
+from lora_vs_api.record.prompt import completion
+from lora_vs_api.scoring.scores import score_output, score_value, set_f1
+from lora_vs_api.validation.records import violations
 
 CONFIG = {
     "vendor": {"type": "string", "score": "normalised"},
@@ -42,7 +44,7 @@ CONFIG = {
         },
     },
 }
-FIELDS = fields_from_config(CONFIG)
+FIELDS = checked_fields(CONFIG)
 BY_NAME = {field.name: field for field in FIELDS}
 SCHEMA = json_schema(FIELDS)
 GOLD = {
@@ -129,7 +131,7 @@ def test_the_gold_completion_scores_full_marks_in_any_order(order):
         "name", "street", "age",
     ]  # fmt: skip
     score = score_output(text, gold, FIELDS)
-    assert score.strict and score.schema_valid
+    assert score.exact_match and score.schema_valid
 
 
 def test_left_out_keys_are_completed_where_they_may_be_null():
@@ -224,7 +226,7 @@ def test_set_f1_of_strings_is_that_of_python_sets(a, b):
 def test_a_schema_mistake_names_its_key(change, message):
     """A config that cannot be scored is refused before anything runs."""
     with pytest.raises(UserError, match=rf"^task\.fields\.f\.?.*{message}"):
-        fields_from_config({"f": change})
+        checked_fields({"f": change})
 
 
 def test_optional_fields_are_diagnosed_apart():

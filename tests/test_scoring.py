@@ -8,11 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lora_vs_api.config.fields import checked_fields
+from lora_vs_api.data.contamination import contamination_metrics, read_label
 from lora_vs_api.errors import UserError
-from lora_vs_api.task.contamination import contamination_metrics, read_label
-from lora_vs_api.task.prompt import completion, messages
-from lora_vs_api.task.schema import Field, fields_from_config, violations
-from lora_vs_api.task.scoring import parse_record, score_output, set_f1
+from lora_vs_api.record.fields import Field
+from lora_vs_api.record.parsing import parse_record
+from lora_vs_api.record.prompt import completion, messages
+from lora_vs_api.scoring.scores import score_output, set_f1
+from lora_vs_api.validation.records import violations
 
 FIELDS = (
     Field("who", "string", "exact"),
@@ -26,7 +29,7 @@ GOLD = {"who": "Ann", "kind": "a", "level": 3, "things": ["x", "y"]}
 def test_the_gold_completion_scores_full_marks():
     """What training teaches is what scoring rewards."""
     score = score_output(completion(GOLD, FIELDS), GOLD, FIELDS)
-    assert score.field_f1 == 1.0 and score.strict and score.valid_json and score.schema_valid
+    assert score.field_f1 == 1.0 and score.exact_match and score.valid_json and score.schema_valid
 
 
 @pytest.mark.parametrize(
@@ -107,9 +110,9 @@ def test_a_field_that_cannot_be_scored_is_refused():
     with pytest.raises(
         UserError, match=r"task\.fields\.things\.score: expected set_f1 for .* list"
     ):
-        fields_from_config({"things": {"type": "list", "score": "exact"}})
+        checked_fields({"things": {"type": "list", "score": "exact"}})
     with pytest.raises(UserError, match=r"task\.fields\.kind\.values: an enum needs"):
-        fields_from_config({"kind": {"type": "enum", "score": "exact"}})
+        checked_fields({"kind": {"type": "enum", "score": "exact"}})
 
 
 def test_few_shot_examples_are_answered_turns_before_the_question():

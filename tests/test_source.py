@@ -8,9 +8,9 @@ import re
 
 import pytest
 
+from lora_vs_api.data.source import MOST_SHOWN, read_source, read_table
 from lora_vs_api.errors import UserError
-from lora_vs_api.task.schema import fields_from_config
-from lora_vs_api.task.source import MOST_SHOWN, read_source, read_table
+from lora_vs_api.record.fields import fields_from_config
 
 FIELDS = fields_from_config(
     {

@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lora_vs_api.errors import UserError
-from lora_vs_api.task.generator import generate
-from lora_vs_api.task.shares import largest_remainder
-from lora_vs_api.task.split import (
+from lora_vs_api.data.generator import generate
+from lora_vs_api.data.shares import largest_remainder
+from lora_vs_api.data.split import (
     assert_disjoint,
     first_of_each_text,
     masked_overlap,
     masked_sentence_overlap,
     stratified_split,
 )
+from lora_vs_api.errors import UserError
 
 SHARES = {"train": 0.70, "val": 0.15, "test": 0.15}
 CATEGORIES = {"billing": 0.22, "technical": 0.22, "account": 0.22, "shipping": 0.22, "other": 0.12}

@@ -7,10 +7,10 @@ import importlib.util
 import pytest
 import yaml
 
-from lora_vs_api.compose import compose
+from lora_vs_api.config.compose import compose
+from lora_vs_api.data.source import read_source
 from lora_vs_api.errors import UserError
-from lora_vs_api.task.schema import fields_from_config
-from lora_vs_api.task.source import read_source
+from lora_vs_api.record.fields import fields_from_config
 from tests.imports import ROOT
 
 PATH = ROOT / "data/examples/us_addresses.py"

@@ -8,7 +8,7 @@ import pytest
 
 from lora_vs_api.digests import directory_sha256, file_sha256
 from lora_vs_api.errors import UserError
-from lora_vs_api.model.weights import ModelSource, fetch_base
+from lora_vs_api.weights.fetch import ModelSource, fetch_base
 from tests.tiny_model import build_tiny_model
 
 

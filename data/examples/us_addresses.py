@@ -16,9 +16,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from lora_vs_api.entry import run_command
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import write_jsonl
-from lora_vs_api.stage import run_command, say
+from lora_vs_api.log import say
 
 SHA256 = "f7e614e2489c159cf85be1b6f86edbfaf329dbeedef4d002a025757afd1ec6c6"
 MEMBER = "usaddress-0.5.16/training/labeled.xml"

@@ -16,12 +16,12 @@ from lora_vs_api.api.client import Answer, ApiCondition, Request, ask_all
 from lora_vs_api.api.local_server import serve
 from lora_vs_api.api.paid import Terms, ask_paid
 from lora_vs_api.api.store import ResponseStore
-from lora_vs_api.config import Params
+from lora_vs_api.config.sections import Params
 from lora_vs_api.errors import UserError
-from lora_vs_api.stage import say
-from lora_vs_api.task.json_schema import json_schema
-from lora_vs_api.task.prompt import messages
-from lora_vs_api.task.schema import Field
+from lora_vs_api.log import say
+from lora_vs_api.record.fields import Field
+from lora_vs_api.record.json_schema import json_schema
+from lora_vs_api.record.prompt import messages
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,14 @@ class Asked:
 @contextmanager
 def embedded_server(params: Params, name: str) -> Iterator[str]:
     """Base URL of a server that lives as long as this."""
-    from lora_vs_api.model.runtime import resolve_runtime
-
-    runtime = resolve_runtime(params.device, params.model.dtype)
-    dtype = str(runtime.dtype).removeprefix("torch.")
     say(f"{name}: starting transformers serve on loopback")
     model = params.conditions[name].model
     with serve(
-        params.api.weights, model, device=params.device, dtype=dtype, port=params.api.port
+        params.api.weights,
+        model,
+        device=params.device,
+        dtype=params.model.dtype,
+        port=params.api.port,
     ) as url:
         yield url
 

@@ -30,7 +30,7 @@ from lora_vs_api.api.client import (
 )
 from lora_vs_api.api.store import OpenBatch, ResponseStore, host_of, request_key
 from lora_vs_api.errors import UserError
-from lora_vs_api.stage import say
+from lora_vs_api.log import say
 
 if TYPE_CHECKING:
     from openai import OpenAI

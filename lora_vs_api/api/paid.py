@@ -11,7 +11,7 @@ from lora_vs_api.api.budget import Budget, Estimate, TokenPrice, count_input_tok
 from lora_vs_api.api.client import Answer, ApiCondition, Request, ask_all
 from lora_vs_api.api.store import ResponseStore, host_of, request_key, request_text
 from lora_vs_api.errors import UserError
-from lora_vs_api.stage import say
+from lora_vs_api.log import say
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ def main() -> None:
     # give is the name of a link here, and no hub is asked
     os.chdir(arguments.folder)
     _announce_port()
+    dtype = arguments.dtype if arguments.dtype != "auto" else _dtype(arguments.device)
     from transformers.cli.serve import Serve
 
     # not through the command line's main(), which asks PyPI for a newer release
@@ -40,7 +41,7 @@ def main() -> None:
         force_model=arguments.model,
         host="127.0.0.1",
         port=arguments.port,
-        dtype=arguments.dtype,
+        dtype=dtype,
         device=arguments.device,
         continuous_batching=arguments.continuous_batching,
         trust_remote_code=False,
@@ -53,6 +54,20 @@ def _end_with_parent(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     # not sys.exit: that would wait for a generation that nobody reads any more
     os._exit(0)
+
+
+def _dtype(device: str) -> str:
+    """The precision that the device computes well, as ``lora_vs_api.model.runtime`` has it.
+
+    Said again here: an API's answers must not depend on the package that loads local models.
+    """
+    import torch
+
+    if device == "cuda":
+        supported = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+    else:
+        supported = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return "bfloat16" if supported else "float32"
 
 
 def _announce_port() -> None:

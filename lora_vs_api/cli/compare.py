@@ -6,12 +6,13 @@ import argparse
 import json
 import sys
 
-from lora_vs_api.cli.local_model import adapter_folder, ask, one_text, record_fields
-from lora_vs_api.config import Params, load_params
+from lora_vs_api.cli.local_model import adapter_folder, ask, one_text
+from lora_vs_api.config.load import load_params
+from lora_vs_api.config.sections import Params
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_jsonl
-from lora_vs_api.stage import say
-from lora_vs_api.task.scoring import parse_record
+from lora_vs_api.log import say
+from lora_vs_api.record.parsing import parse_record
 
 HELP = "the answers of the fine-tune, the untuned base and API conditions to one text"
 WIDEST = 46
@@ -43,7 +44,7 @@ def run(given: argparse.Namespace) -> None:
         words |= _asked(params, text)
     records = {name: parse_record(output) for name, output in words.items()}
     lines = [["", "field", *records]]
-    for field in record_fields(params):
+    for field in params.task.record_fields:
         cells = [
             json.dumps(record[field.name], ensure_ascii=False)
             if record is not None and field.name in record
@@ -69,7 +70,7 @@ def _asked(params: Params, text: str) -> dict[str, str]:
 
     if params.api.mode == "batch":
         raise UserError("--apis: a batch may take a day; expected api.mode: live")
-    fields, train = record_fields(params), read_jsonl("data/splits/train.jsonl")
+    fields, train = params.task.record_fields, read_jsonl("data/split/train.jsonl")
     rows = [{"id": "text", "text": text}]
     return {
         name: ask_condition(params, name, rows, fields, train).answers[0].output

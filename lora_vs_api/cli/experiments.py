@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from lora_vs_api.errors import UserError
-from lora_vs_api.stage import say
+from lora_vs_api.log import say
 
 HELP = "DVC's experiments as a table and a figure"
 
@@ -32,7 +32,7 @@ def run(given: argparse.Namespace) -> None:
     if given.figure and given.figure.suffix not in (".svg", ".png"):
         raise UserError(f"--figure: expected a file called .svg or .png, found {given.figure}")
 
-    from lora_vs_api.config import load_params
+    from lora_vs_api.config.load import load_params
     from lora_vs_api.files import write_text
     from lora_vs_api.search.experiments import SCORE, read_experiments, table
 
@@ -53,7 +53,7 @@ def run(given: argparse.Namespace) -> None:
         if frame[SCORE].isna().all():
             raise UserError("--figure: none of the experiments ran the sweep, so none has a score")
 
-        from lora_vs_api.report.drawing import save, theme
+        from lora_vs_api.report.figures.drawing import save, theme
         from lora_vs_api.search.figure import parallel_coordinates
 
         given.figure.parent.mkdir(parents=True, exist_ok=True)

@@ -7,10 +7,10 @@ import shlex
 from pathlib import Path
 
 from lora_vs_api.cli.local_model import BASE, adapter_folder
-from lora_vs_api.config import load_params
+from lora_vs_api.config.load import load_params
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import new_directory
-from lora_vs_api.stage import say
+from lora_vs_api.log import say
 
 HELP = "write the tuned model, merged, for vLLM, transformers serve or llama.cpp"
 

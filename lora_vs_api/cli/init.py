@@ -14,11 +14,9 @@ from typing import Any
 
 import yaml
 
-from lora_vs_api.errors import UserError
-from lora_vs_api.files import write_text
-from lora_vs_api.stage import say
-from lora_vs_api.task.dataset_source import HUB, is_dataset, write_parquet
-from lora_vs_api.task.infer import (
+from lora_vs_api.config.fields import checked_fields
+from lora_vs_api.data.dataset_source import HUB, is_dataset, write_parquet
+from lora_vs_api.data.infer import (
     Inferred,
     fields_from_json_schema,
     id_column,
@@ -26,10 +24,14 @@ from lora_vs_api.task.infer import (
     record_column,
     text_column,
 )
-from lora_vs_api.task.perturbation import PERTURBATIONS
-from lora_vs_api.task.prompt import completion
-from lora_vs_api.task.schema import Field, fields_from_config
-from lora_vs_api.task.source import read_source, read_table
+from lora_vs_api.data.perturbation import PERTURBATIONS
+from lora_vs_api.data.source import read_source, read_table
+from lora_vs_api.errors import UserError
+from lora_vs_api.files import write_text
+from lora_vs_api.log import say
+from lora_vs_api.record.fields import Field
+from lora_vs_api.record.prompt import completion
+from lora_vs_api.validation.records import expected
 
 HELP = "write a task config from your labelled file"
 FEWEST_ROWS = 20
@@ -94,7 +96,7 @@ def _write_task(given: argparse.Namespace, name: str, path: str, origin: str, ta
     row_id = given.id or id_column(rows)
     inferred = _fields(given, path, rows, text, record, row_id)
     specs = {field: found.spec for field, found in inferred.items()}
-    fields = fields_from_config(specs)
+    fields = checked_fields(specs)
     # before anything is written: every row that does not fit is named with its line
     corpus = read_source(path, fields, text, record, row_id)
 
@@ -257,7 +259,7 @@ def _kind(field: Field) -> str:
     elif field.type == "object":
         words = "object with " + ", ".join(each.name for each in field.fields)
     else:
-        words = field.expected.removesuffix(" or null").removeprefix("an ").removeprefix("a ")
+        words = expected(field).removesuffix(" or null").removeprefix("an ").removeprefix("a ")
     return words + (", or null" if field.optional else "")
 
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lora_vs_api.config import Params
+from lora_vs_api.config.sections import Params
 from lora_vs_api.errors import UserError
-from lora_vs_api.task.schema import Field, fields_from_config
+from lora_vs_api.record.fields import Field, fields_from_config
 
-BASE = "models/base"
+BASE = "models/base_model"
 
 
 class Answer(NamedTuple):
@@ -29,7 +29,7 @@ def adapter_folder(params: Params, seed: int | None) -> Path:
     if seed is not None and seed not in params.seeds:
         known = ", ".join(map(str, params.seeds))
         raise UserError(f"--seed: expected one of {known}, found {seed}")
-    folder = Path(f"models/lora/seed-{params.seeds[0] if seed is None else seed}")
+    folder = Path(f"models/train/seed-{params.seeds[0] if seed is None else seed}")
     for needed in (folder / "adapter_config.json", Path(BASE, "config.json")):
         if not needed.is_file():
             raise UserError(f"{needed}: not there; run `dvc repro`, or `dvc pull` with a remote")
@@ -46,15 +46,15 @@ def ask(
     description: str = "answers",
 ) -> list[Answer]:
     """The answers of the base, tuned where an ``adapter`` is given, with the task's own prompt."""
-    from lora_vs_api.model.constrained import record_grammar
-    from lora_vs_api.model.extractor import Extractor
+    from lora_vs_api.inference.constrained import record_grammar
+    from lora_vs_api.inference.extractor import Extractor
     from lora_vs_api.model.loading import load_base, load_tokenizer, load_tuned
     from lora_vs_api.model.runtime import resolve_runtime
 
     runtime = resolve_runtime(params.device, params.model.dtype)
     tokenizer = load_tokenizer(BASE, params.model.pad_token)
     model = load_base(BASE, runtime) if adapter is None else load_tuned(BASE, adapter, runtime)
-    fields = record_fields(params)
+    fields = params.task.record_fields
     extractor = Extractor(
         model,
         tokenizer,

@@ -8,12 +8,12 @@ import sys
 from typing import Any
 
 from lora_vs_api.cli.local_model import adapter_folder, ask, one_text
-from lora_vs_api.config import load_params
+from lora_vs_api.config.load import load_params
+from lora_vs_api.data.source import MOST_SHOWN, read_table, text_reader
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import write_jsonl
-from lora_vs_api.stage import say
-from lora_vs_api.task.scoring import parse_record
-from lora_vs_api.task.source import MOST_SHOWN, read_table, text_reader
+from lora_vs_api.log import say
+from lora_vs_api.record.parsing import parse_record
 
 HELP = "records for new texts, from the trained model"
 

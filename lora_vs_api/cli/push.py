@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from lora_vs_api.errors import UserError
-from lora_vs_api.stage import say
+from lora_vs_api.log import say
 
 if TYPE_CHECKING:
     from dvc.repo import Repo

@@ -15,13 +15,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lora_vs_api.config import load_params
+from lora_vs_api.config.load import load_params
 from lora_vs_api.errors import UserError
-from lora_vs_api.stage import say
+from lora_vs_api.log import say
 
 if TYPE_CHECKING:
-    from lora_vs_api.parallel.engines import Engine
-    from lora_vs_api.parallel.scheduler import Node
+    from lora_vs_api.orchestrate.executors import Engine
+    from lora_vs_api.orchestrate.scheduler import Node
 
 HELP = "dvc repro, independent nodes side by side"
 LOGS = Path("logs/run")
@@ -52,8 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> None:
-    from lora_vs_api.parallel.pipeline import locked_nodes, order_lock, read_nodes
-    from lora_vs_api.parallel.scheduler import Outcome, needed_by, run_nodes, touched_by
+    from lora_vs_api.orchestrate.pipeline import locked_nodes, order_lock, read_nodes
+    from lora_vs_api.orchestrate.scheduler import Outcome, needed_by, run_nodes, touched_by
 
     if given.jobs < 1:
         raise UserError(f"--jobs: expected an integer ≥ 1, found {given.jobs}")
@@ -105,7 +105,7 @@ def run(given: argparse.Namespace) -> None:
 
 
 def _engine(given: argparse.Namespace, root: Path, nodes: Sequence[Node]) -> Engine:
-    from lora_vs_api.parallel import engines
+    from lora_vs_api.orchestrate import executors as engines
 
     timed = frozenset(node.address for node in nodes if node.alone)
     sharing = frozenset(node.address for node in nodes if given.jobs > 1 and not node.alone)

@@ -12,7 +12,7 @@ import shlex
 from pathlib import Path
 
 from lora_vs_api.errors import UserError
-from lora_vs_api.stage import say
+from lora_vs_api.log import say
 
 HELP = "search settings of the fine-tune with Optuna, each trial a DVC experiment"
 LOGS = Path("logs/search")
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> None:
     import yaml
 
-    from lora_vs_api.compose import compose
+    from lora_vs_api.config.compose import compose
     from lora_vs_api.search.space import pins, point_text, read_space
     from lora_vs_api.search.study import Trial, best_of, run_search
 

@@ -37,8 +37,3 @@ def days(value: float) -> str:
     if value >= 60:
         return f"{significant(value / 30.44)} months"
     return "less than a day" if value < 1 else f"{significant(value)} days"
-
-
-def rounded(value: float, digits: int = 4) -> float:
-    """``value`` to so many significant digits, so that noise does not show as a difference."""
-    return float(f"{value:.{digits}g}")

@@ -17,12 +17,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from lora_vs_api.report.drawing import INK, MUTED, WIDTH, theme, titles, wrap
+from lora_vs_api.report.figures.drawing import INK, MUTED, WIDTH, theme, titles, wrap
 from lora_vs_api.report.numbers import count, significant
 from lora_vs_api.search.experiments import SCORE
 
 if TYPE_CHECKING:
-    from lora_vs_api.config import Plots
+    from lora_vs_api.config.sections import Plots
 
 LABELS = {
     "r": "LoRA rank r",

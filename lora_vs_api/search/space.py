@@ -16,8 +16,8 @@ from typing import Any
 
 import yaml
 
-from lora_vs_api.compose import compose
-from lora_vs_api.config import check_params
+from lora_vs_api.config.compose import compose
+from lora_vs_api.config.load import check_params
 from lora_vs_api.errors import UserError
 
 R, RATE = "lora.r", "lora.learning_rate"

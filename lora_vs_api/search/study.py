@@ -26,9 +26,9 @@ from unittest.mock import patch
 
 import yaml
 
-from lora_vs_api.compose import compose
+from lora_vs_api.config.compose import compose
 from lora_vs_api.errors import UserError
-from lora_vs_api.parallel.pipeline import environment_of, problem_line
+from lora_vs_api.orchestrate.pipeline import environment_of, problem_line
 from lora_vs_api.search.space import Space, clean_point, overrides_of
 
 TARGET = "sweep"  # the node that holds the validation scores; nothing after it is run

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lora_vs_api.record.fields import SCORES
 from lora_vs_api.report.numbers import count, significant
 from lora_vs_api.report.sections.facts import (
     ReportInputs,
@@ -17,7 +18,6 @@ from lora_vs_api.report.sections.facts import (
     unguessed_fields,
 )
 from lora_vs_api.report.sections.writing import code_span, escape, fence, figure_link, table
-from lora_vs_api.task.schema import SCORES
 
 
 def data_section(inputs: ReportInputs) -> str:
@@ -70,7 +70,7 @@ def data_section(inputs: ReportInputs) -> str:
             f"{review['unreviewed']:,} {'is' if review['unreviewed'] == 1 else 'are'} unreviewed and "
             "count as nothing else."
         )
-    parts.append(said + " `python -m lora_vs_api.task.review_cli` records verdicts.")
+    parts.append(said + " `python -m lora_vs_api.cli.review` records verdicts.")
     return "\n\n".join(parts)
 
 

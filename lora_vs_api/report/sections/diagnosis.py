@@ -9,7 +9,7 @@ from lora_vs_api.report.numbers import significant
 from lora_vs_api.report.sections.facts import ReportInputs, constant_fields
 from lora_vs_api.report.sections.writing import code_span, escape, figure_link, table
 
-# what lora_vs_api.task.diagnosis measures of a field, in words, and whether it is a share
+# what lora_vs_api.analysis.diagnosis measures of a field, in words, and whether it is a share
 MEASURES = {
     "missing": ("no value of its type", True),
     "uncalled": ("a value where there is none", True),

@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from lora_vs_api.report.numbers import count, significant
 from lora_vs_api.report.sections.published import published_experiment
 from lora_vs_api.report.sections.writing import escape, table
+from lora_vs_api.selection.trials import Trial
 
 
 def sweep_markdown(
-    rank_trials: Sequence[Mapping[str, Any]],
-    lr_trials: Sequence[Mapping[str, Any]],
-    winner: Mapping[str, Any],
+    rank_trials: Sequence[Trial],
+    lr_trials: Sequence[Trial],
+    winner: Trial,
 ) -> str:
     """The sweep's own page; its figure is linked as figures-sweep/sweep.svg."""
     published = published_experiment()
 
-    def rows(trials: Sequence[Mapping[str, Any]], phase: str) -> list[list[str]]:
+    def rows(trials: Sequence[Trial], phase: str) -> list[list[str]]:
         return [
             [
                 phase,
-                str(t["r"]),
-                f"{t['learning_rate']:g}",
-                f"{t['field_f1']:.3f}",
-                f"{t['valid_json']:.1%}",
-                f"{t['strict']:.1%}",
-                f"{t['last_loss']:.3f}"
-                + (f" (given up at step {t['stopped_at_step']})" if "stopped_at_step" in t else ""),
+                str(t.r),
+                f"{t.learning_rate:g}",
+                f"{t.field_f1:.3f}",
+                f"{t.valid_json:.1%}",
+                f"{t.exact_match:.1%}",
+                f"{t.last_loss:.3f}"
+                + (f" (given up at step {t.stopped_at_step})" if t.stopped_at_step else ""),
             ]
             for t in trials
         ]
@@ -42,15 +42,15 @@ def sweep_markdown(
         "all correct",
         "last loss",
     ]
-    texts, seed = winner["texts"], winner["seed"]
+    texts, seed = winner.texts, winner.seed
     old = published["sweep"]
     return "\n\n".join(
         [
             "# The sweep",
             f"Ranks are tried first; the learning rates then at the best rank. Each trial is one "
             f"training with seed {seed}, scored on the first {count(texts, 'validation text')}. "
-            f"Best of the sweep: **rank {winner['r']} at learning rate "
-            f"{winner['learning_rate']:g}**, field F1 {winner['field_f1']:.3f}. Ties go to the "
+            f"Best of the sweep: **rank {winner.r} at learning rate "
+            f"{winner.learning_rate:g}**, field F1 {winner.field_f1:.3f}. Ties go to the "
             "smaller rank.",
             "![Validation F1 by rank and by learning rate](figures-sweep/sweep.svg)",
             table(
@@ -83,9 +83,9 @@ def sweep_markdown(
 
 
 def edge_warnings(
-    winner: Mapping[str, Any],
-    rank_trials: Sequence[Mapping[str, Any]],
-    lr_trials: Sequence[Mapping[str, Any]],
+    winner: Trial,
+    rank_trials: Sequence[Trial],
+    lr_trials: Sequence[Trial],
 ) -> str:
     """A warning for each grid whose winner is its smallest or largest value, or nothing."""
     sentences = []
@@ -93,12 +93,14 @@ def edge_warnings(
         ("rank", "r", rank_trials),
         ("learning rate", "learning_rate", lr_trials),
     ):
-        tried = sorted({t[key] for t in trials})
-        if len(tried) > 1 and winner[key] in (tried[0], tried[-1]):
+        tried = sorted({getattr(t, key) for t in trials})
+        if len(tried) > 1 and getattr(winner, key) in (tried[0], tried[-1]):
             side, beyond = (
-                ("largest", "higher") if winner[key] == tried[-1] else ("smallest", "lower")
+                ("largest", "higher")
+                if getattr(winner, key) == tried[-1]
+                else ("smallest", "lower")
             )
             sentences.append(
-                f"**The {what} {winner[key]:g} is the {side} tried**: the best one may be {beyond}. "
+                f"**The {what} {getattr(winner, key):g} is the {side} tried**: the best one may be {beyond}. "
             )
     return "".join(sentences)

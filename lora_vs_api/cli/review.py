@@ -1,0 +1,242 @@
+"""Review the sampled emails one by one: ``python -m lora_vs_api.cli.review``."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lora_vs_api.data.review import (
+    COLUMNS,
+    Verdict,
+    current_verdicts,
+    join_verdicts,
+    read_verdicts,
+    text_sha256,
+)
+from lora_vs_api.errors import UserError
+from lora_vs_api.files import read_jsonl
+from lora_vs_api.record.fields import Field, fields_from_config
+from lora_vs_api.validation.records import violations
+
+QUESTION = "[a]ccept  [r]eject  [f]ix  [s]kip  [q]uit > "
+DESCRIPTION = """\
+Shows each text of the review sample that has no verdict yet, with its record, and asks:
+
+  a  accept   the record is what the text says
+  r  reject   the text or its record is unusable; asks why
+  f  fix      asks for corrections such as urgency=4 or mentioned_products=Nimbo Notes, Lumora Lamp
+  s  skip     leave this one for later
+  q  quit     stop; run the command again to go on where you stopped
+
+Each verdict is written at once. Afterwards run `dvc repro` to count it.
+"""
+
+
+class Quit(Exception):
+    """The reviewer has had enough, or input has ended."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        _review(options)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m lora_vs_api.cli.review",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--reviewer", help="your name (default: git config user.name)")
+    parser.add_argument(
+        "--sample",
+        default="data/review/sample.jsonl",
+        help="texts to review, made by `dvc repro review` (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--verdicts",
+        default="data/review/verdicts.csv",
+        help="file to append verdicts to (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--params",
+        default="params.yaml",
+        help="file whose task.fields a fix is checked against (default: %(default)s)",
+    )
+    return parser
+
+
+def _review(options: argparse.Namespace) -> None:
+    reviewer = (options.reviewer or _git_user()).strip()
+    if not reviewer:
+        raise UserError("--reviewer: expected your name, since git config user.name is not set")
+    fields = _read_fields(options.params)
+    sample = read_jsonl(options.sample)
+    reviewed = current_verdicts(sample, read_verdicts(options.verdicts))
+    print(f"{len(sample)} texts, {len(reviewed)} of them reviewed. Reviewer: {reviewer}")
+    try:
+        for place, row in enumerate(sample, start=1):
+            if row["id"] in reviewed:
+                continue
+            _show(row, f"{place}/{len(sample)}")
+            answer = _ask_verdict(row, fields)
+            if answer is None:
+                continue
+            verdict, note, fixed = answer
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            digest = text_sha256(row["text"])
+            append_verdict(
+                options.verdicts, Verdict(row["id"], digest, verdict, reviewer, now, note, fixed)
+            )
+    except (Quit, KeyboardInterrupt):
+        print()
+    counts = join_verdicts(sample, options.verdicts)
+    shown = ("accepted", "rejected", "fixed", "unreviewed")
+    print(", ".join(f"{counts[name]} {name}" for name in shown))
+
+
+def _git_user() -> str:
+    try:
+        done = subprocess.run(["git", "config", "user.name"], capture_output=True, text=True)
+    except OSError:
+        return ""
+    return done.stdout
+
+
+def _read_fields(path: str) -> tuple[Field, ...]:
+    try:
+        params = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        return fields_from_config(params["task"]["fields"])
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run from the repository or pass --params") from None
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError):
+        raise UserError(f"{path}: expected a record schema under task.fields") from None
+
+
+def _show(row: dict[str, Any], place: str) -> None:
+    print(f"\n---- {place}  {row['id']} ----\n{row['text']}\n")
+    width = max(map(len, row["record"]), default=0)
+    for name, value in row["record"].items():
+        print(f"  {name:<{width}}  {_shown(value)}")
+    print()
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _read(question: str) -> str:
+    try:
+        return input(question).strip()
+    except EOFError:
+        raise Quit from None
+
+
+def _ask_verdict(
+    row: dict[str, Any], fields: tuple[Field, ...]
+) -> tuple[str, str, dict[str, Any] | None] | None:
+    """Verdict, note and corrected record; ``None`` if the email is skipped."""
+    while True:
+        answer = _read(QUESTION).lower()
+        if answer in ("a", "accept"):
+            return "accept", "", None
+        if answer in ("r", "reject"):
+            note = _read("why? > ")
+            if note:
+                return "reject", note, None
+            print("a rejection needs a reason")
+        elif answer in ("f", "fix"):
+            fixed = _ask_corrections(row["record"], fields)
+            if fixed is not None:
+                return "fix", "", fixed
+        elif answer in ("s", "skip"):
+            return None
+        elif answer in ("q", "quit"):
+            raise Quit
+        else:
+            print("please answer a, r, f, s or q")
+
+
+def _ask_corrections(record: dict[str, Any], fields: tuple[Field, ...]) -> dict[str, Any] | None:
+    """The record with corrections that obey the schema; ``None`` if nothing was changed."""
+    by_name = {field.name: field for field in fields}
+    fixed = dict(record)
+    print("corrections as field=value, an empty line when done")
+    while line := _read("field=value > "):
+        name, equals, value = (part.strip() for part in line.partition("="))
+        if not equals or name not in by_name:
+            print(f"expected field=value with one of {', '.join(by_name)}")
+            continue
+        corrected = {**fixed, name: _parse_value(value, by_name[name])}
+        problems = [text for text in violations(corrected, fields) if text.startswith(f"{name}:")]
+        if problems:
+            print(problems[0])
+        else:
+            fixed = corrected
+    problems = violations(fixed, fields)
+    if problems:
+        print(f"still wrong, nothing recorded: {problems[0]}")
+        return None
+    if fixed == record:
+        print("nothing changed, nothing recorded")
+        return None
+    return fixed
+
+
+def _parse_value(text: str, field: Field) -> Any:
+    """What the reviewer typed, as the field's type where it can be read as one."""
+    if field.type == "integer":
+        try:
+            return int(text)
+        except ValueError:
+            return text
+    if field.type == "list":
+        if text.startswith("["):
+            try:
+                return json.loads(text)
+            except json.JSONDecodeError:
+                return text
+        return [item.strip() for item in text.split(",") if item.strip()]
+    return text
+
+
+def append_verdict(path: str | Path, verdict: Verdict) -> None:
+    """Append one line to the verdict file and wait until it is on disk."""
+    fixed = verdict.fixed_record
+    cells = [getattr(verdict, name) for name in COLUMNS[:-1]]
+    cells.append("" if fixed is None else json.dumps(fixed, ensure_ascii=False))
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(cells)
+    with open(path, "rb+") as stream:
+        # an editor may have left the last line without its end
+        if stream.seek(0, os.SEEK_END):
+            stream.seek(-1, os.SEEK_END)
+            if stream.read(1) != b"\n":
+                stream.write(b"\n")
+        stream.write(line.getvalue().encode("utf-8"))
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

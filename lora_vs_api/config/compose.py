@@ -1,0 +1,43 @@
+"""conf/ composed into params.yaml without running anything.
+
+The same composition, by the same code, as `dvc exp run` does before it runs.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from lora_vs_api.config.load import PARAMS, check_params
+from lora_vs_api.errors import UserError
+
+
+def compose(overrides: Sequence[str] = (), conf: str | Path = "conf") -> str:
+    """The text of params.yaml for ``conf`` and Hydra ``overrides`` such as ``lora.r=32``.
+
+    Raises:
+        UserError: an override that Hydra refuses, or a composition that is not a valid config.
+    """
+    from dvc.utils.hydra import compose_and_dump
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    conf = Path(conf).resolve()
+    if not (conf / "config.yaml").is_file():
+        raise UserError(f"{conf}: no config.yaml there; run this in the project's folder")
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder, PARAMS)
+        try:
+            compose_and_dump(str(target), str(conf), None, "config", folder, list(overrides))
+        except (HydraException, OmegaConfBaseException) as error:
+            # Hydra's own message ends in advice that runs over several lines
+            message = " ".join(str(error).split())
+            raise UserError(
+                f"conf/ with {' '.join(overrides) or 'no override'}: {message}"
+            ) from None
+        text = target.read_text(encoding="utf-8")
+    check_params(yaml.safe_load(text), f"conf/ with {' '.join(overrides) or 'no override'}")
+    return text

@@ -1,0 +1,209 @@
+"""What a look at the data can tell before anything is trained or paid for."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from lora_vs_api.errors import UserError
+from lora_vs_api.record.fields import Field
+from lora_vs_api.record.prompt import completion
+
+Row = Mapping[str, Any]
+
+ALIKE = 0.8  # Jaccard similarity of word triples from which two texts are near duplicates
+RARE, DOMINANT = 0.02, 0.8  # shares of a label that are worth a warning
+SHOWN = 10
+CHAT_TOKENS = 32  # of a chat template around a prompt, roughly
+# standard deviations of one text's score: a typical one, and the largest that 0..1 allows
+SPREADS = {"typical": 0.3, "largest": 0.5}
+HALF_WIDTHS = (0.05, 0.02)
+
+
+def check_fields(splits: Mapping[str, Sequence[Row]], fields: Sequence[Field]) -> dict[str, Any]:
+    """By field: the share that is null, how many different values, and labels' counts by split."""
+    found = {}
+    rows = [row for split in splits.values() for row in split]
+    for field in fields:
+        values = [json.dumps(row["record"][field.name], sort_keys=True) for row in rows]
+        found[field.name] = {
+            "null": round(values.count("null") / len(values), 4),
+            "different": len(set(values) - {"null"}),
+        }
+        if field.type in ("enum", "boolean"):
+            labels = [json.dumps(value) for value in field.values] or ["false", "true"]
+            counts = {
+                name: Counter(json.dumps(row["record"][field.name]) for row in split)
+                for name, split in splits.items()
+            }
+            found[field.name]["labels"] = {
+                json.loads(label) if field.values else label: {
+                    name: counts[name][label] for name in splits
+                }
+                for label in labels
+            }
+    return found
+
+
+def field_warnings(found: Mapping[str, Any]) -> list[str]:
+    """What of :func:`check_fields` a user should know, one sentence each."""
+    said = []
+    for name, facts in found.items():
+        if facts["different"] == 0:
+            said.append(f"{name} is always null: nothing to learn and nothing to score.")
+        elif facts["null"] > DOMINANT:
+            said.append(f"{name} is null in {facts['null']:.0%}; always saying null scores that.")
+        elif facts["different"] == 1 and facts["null"] == 0:
+            said.append(f"{name} always has the same value: any model learns it, none is tested.")
+        labels = facts.get("labels", {})
+        total = sum(sum(counts.values()) for counts in labels.values())
+        for label, counts in labels.items():
+            share = sum(counts.values()) / total if total else 0.0
+            if not sum(counts.values()):
+                said.append(f"{name}: {label} never occurs.")
+            elif not counts.get("train"):
+                said.append(f"{name}: {label} is not in train, so it cannot be learned.")
+            elif share < RARE:
+                said.append(f"{name}: {label} is rare ({share:.1%}).")
+            elif share > DOMINANT:
+                said.append(f"{name}: {label} is {share:.0%} of all; always saying it scores that.")
+    return said
+
+
+def conflicts(rows: Sequence[Row]) -> list[list[str]]:
+    """Groups of ids whose texts are the same but for white space, with different records."""
+    groups: dict[str, dict[str, str]] = defaultdict(dict)
+    for row in rows:
+        record = json.dumps(row["record"], sort_keys=True)
+        groups[" ".join(row["text"].split())].setdefault(record, row["id"])
+    return [list(ids.values()) for ids in groups.values() if len(ids) > 1]
+
+
+def near_duplicates(texts: Sequence[str], threshold: float = ALIKE) -> list[tuple[int, int]]:
+    """Pairs (i, j), i < j, of texts whose word triples have a Jaccard similarity ≥ threshold.
+
+    Exact, without comparing all pairs: of two sets so alike, one of the rarest few triples of
+    each is in the other (prefix filter; Bayardo, Ma and Srikant, Scaling Up All Pairs Similarity
+    Search (2007)). Texts of fewer than three words count as one piece.
+    """
+    sets = [_triples(text) for text in texts]
+    frequency = Counter(piece for pieces in sets for piece in pieces)
+    by_piece: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    pairs = []
+    for index, pieces in enumerate(sets):
+        rarest = sorted(pieces, key=lambda piece: (frequency[piece], piece))
+        prefix = rarest[: len(pieces) - math.ceil(threshold * len(pieces) - 1e-9) + 1]
+        candidates = {other for piece in prefix for other in by_piece[piece]}
+        for other in sorted(candidates):
+            shared = len(pieces & sets[other])
+            if shared >= threshold * (len(pieces) + len(sets[other]) - shared) - 1e-9:
+                pairs.append((other, index))
+        for piece in prefix:
+            by_piece[piece].append(index)
+    return sorted(pairs)
+
+
+def _triples(text: str) -> frozenset[tuple[str, ...]]:
+    words = text.lower().split()
+    return frozenset(tuple(words[i : i + 3]) for i in range(max(1, len(words) - 2)))
+
+
+def check_likeness(splits: Mapping[str, Sequence[Row]]) -> dict[str, Any]:
+    """Near duplicates among the training rows, and test rows that have one among them."""
+    train, test = splits["train"], splits["test"]
+    pairs = near_duplicates([row["text"] for row in (*train, *test)])
+    within = [(i, j) for i, j in pairs if j < len(train)]
+    across = [(i, j - len(train)) for i, j in pairs if i < len(train) <= j]
+    return {
+        "similarity": ALIKE,
+        "train_rows_like_an_earlier_one": len({j for _, j in within}),
+        "test_rows_like_a_train_row": len({j for _, j in across}),
+        "examples": [[train[i]["id"], test[j]["id"]] for i, j in across[:SHOWN]],
+    }
+
+
+def check_lengths(
+    splits: Mapping[str, Sequence[Row]],
+    fields: Sequence[Field],
+    instruction: str,
+    count: Callable[[str], int],
+    *,
+    max_new_tokens: int,
+    context: int,
+    shots: int,
+) -> dict[str, Any]:
+    """Tokens of prompts and answers against what the model may read and write.
+
+    Args:
+        splits: name → rows.
+        fields: of the record.
+        instruction: the system prompt.
+        count: tokens of a text, by the base model's tokenizer.
+        max_new_tokens: the limit of an answer.
+        context: tokens that the model can hold.
+        shots: most examples that a condition's prompt shows.
+
+    Raises:
+        UserError: rows do not fit, naming the longest and the setting to change.
+    """
+    rows = [row for split in splits.values() for row in split]
+    answers = [count(completion(row["record"], fields)) + 1 for row in rows]
+    prompts = [count(instruction) + count(row["text"]) + CHAT_TOKENS for row in rows]
+    longest = max(range(len(rows)), key=answers.__getitem__)
+    if answers[longest] > max_new_tokens:
+        too_long = sum(answer > max_new_tokens for answer in answers)
+        raise UserError(
+            f"evaluate.max_new_tokens: {max_new_tokens} is too few for {too_long:,} of "
+            f"{len(rows):,} records; the longest, of {rows[longest]['id']}, takes "
+            f"{answers[longest]} tokens"
+        )
+    widest = max(range(len(rows)), key=prompts.__getitem__)
+    if prompts[widest] + max_new_tokens > context:
+        too_long = sum(prompt + max_new_tokens > context for prompt in prompts)
+        raise UserError(
+            f"{too_long:,} of {len(rows):,} texts do not fit into the model's {context:,} tokens "
+            f"with evaluate.max_new_tokens={max_new_tokens}; the longest, {rows[widest]['id']}, "
+            f"takes about {prompts[widest]:,}: leave such rows out, or use a model that holds more"
+        )
+    per_shot = sum(answers) / len(rows) + sum(prompts) / len(rows) - count(instruction)
+    return {
+        "prompt_tokens": _spread(prompts),
+        "answer_tokens": _spread(answers),
+        "few_shot_prompt_tokens": round(max(prompts) + shots * per_shot),
+        "shots": shots,
+        "context": context,
+        "max_new_tokens": max_new_tokens,
+    }
+
+
+def _spread(values: Sequence[int]) -> dict[str, float]:
+    ordered = sorted(values)
+    return {
+        "mean": round(sum(values) / len(values), 1),
+        "p95": ordered[math.ceil(0.95 * len(ordered)) - 1],
+        "max": ordered[-1],
+    }
+
+
+def check_precision(rows: int, available: int, z: float) -> dict[str, Any]:
+    """How exact a mean score over ``rows`` test rows can be, in the normal approximation.
+
+    Args:
+        rows: that are evaluated.
+        available: rows of the test split.
+        z: standard errors on each side, 1.96 for a confidence of 95 %.
+    """
+    return {
+        "rows": rows,
+        "available": available,
+        "half_width": {
+            name: round(z * spread / math.sqrt(rows), 4) for name, spread in SPREADS.items()
+        },
+        "rows_needed": {
+            f"{wanted:g}": math.ceil((z * SPREADS["typical"] / wanted) ** 2)
+            for wanted in HALF_WIDTHS
+        },
+    }

@@ -1,0 +1,270 @@
+"""A first task config from what a user has: from labelled rows, or from a JSON Schema.
+
+Both give specs as they stand under ``task.fields``. What was inferred is a proposal: the config
+written from it says how each line came about, and is the user's to mend.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lora_vs_api.data.source import value_of
+from lora_vs_api.errors import UserError
+from lora_vs_api.record.fields import Field
+
+Spec = dict[str, Any]
+
+MOST_LABELS = 20  # of a text column that is read as an enum
+ROWS_A_LABEL = 5  # at least so many rows to a label, on average
+MOST_STEPS = 12  # of an integer whose bounds are taken from the data
+MOST_DEEP = 20  # a schema nested deeper refers to itself
+FREE_TEXT_WORDS = 4  # from so many words on average a paraphrase deserves part of the credit
+
+
+@dataclass(frozen=True)
+class Inferred:
+    """A field's spec and, in words, what in the data it was inferred from."""
+
+    spec: Spec
+    why: str
+
+
+def infer_field(name: str, values: Sequence[Any]) -> Inferred:
+    """The spec of the field whose values these are, None or an empty text where there is none.
+
+    Texts are read as what all of them can be read as: numbers, true and false, JSON.
+    """
+    present = [value for value in values if value is not None and value != ""]
+    empty = len(values) - len(present)
+    found = _infer(present) if present else Inferred({"type": "string"}, "always empty")
+    if empty:
+        spec = {**found.spec, "optional": True}
+        return Inferred(spec, f"{found.why}; empty in {empty:,} of {len(values):,} rows")
+    return found
+
+
+def _infer(values: Sequence[Any]) -> Inferred:
+    for kind in ("boolean", "integer", "number"):
+        read = _read_all(values, kind)
+        if read is not None:
+            return _infer_number(read, kind)
+    for kind in ("object", "list"):
+        read = _read_all(values, kind)
+        if read is not None:
+            return _infer_object(read) if kind == "object" else _infer_list(read)
+    return _infer_text([str(value) for value in values])
+
+
+def _read_all(values: Sequence[Any], kind: str) -> list[Any] | None:
+    """All of ``values`` as of one type, or None."""
+    field = Field(name="", type=kind, score="")
+    read = []
+    for value in values:
+        # what a person writes into a cell as 0 and 1 is a number; JSON only says objects and lists
+        if isinstance(value, str) and (
+            (kind == "boolean" and value.strip() in ("0", "1"))
+            or (kind in ("object", "list") and value.strip()[:1] not in ("{", "["))
+        ):
+            return None
+        try:
+            value = value_of(value, field)
+        except ValueError:
+            return None
+        if not field.has_type(value) and not (kind == "list" and isinstance(value, list)):
+            return None
+        read.append(value)
+    return read
+
+
+def _infer_number(values: Sequence[Any], kind: str) -> Inferred:
+    if kind == "boolean":
+        return Inferred({"type": kind, "score": "exact"}, f"{sum(values):,} true")
+    low, high = min(values), max(values)
+    why = f"from {low:g} to {high:g} in the data"
+    spec: Spec = {"type": kind, "score": "exact"}
+    if kind == "integer" and 0 < high - low < MOST_STEPS and len(set(values)) > 1:
+        spec |= {"minimum": int(low), "maximum": int(high)}
+        why += ", taken as the bounds"
+    return Inferred(spec, why)
+
+
+def _infer_object(values: Sequence[Mapping[str, Any]]) -> Inferred:
+    names = list(dict.fromkeys(name for value in values for name in value))
+    if not names:
+        return Inferred({"type": "string"}, "empty objects")
+    fields = {name: infer_field(name, [value.get(name) for value in values]) for name in names}
+    spec = {
+        "type": "object",
+        "score": "slot_f1",
+        "fields": {name: found.spec for name, found in fields.items()},
+    }
+    return Inferred(spec, f"objects with {len(names)} keys")
+
+
+def _infer_list(values: Sequence[Sequence[Any]]) -> Inferred:
+    items = [item for value in values for item in value]
+    mean = len(items) / len(values)
+    spec: Spec = {"type": "list", "score": "set_f1"}
+    why = f"{mean:.1f} items on average"
+    if items:
+        inner = infer_field("item", items).spec
+        # the items seen so far are not all there will be: no enum without being told
+        if inner["type"] not in ("string", "enum"):
+            spec["items"] = {key: value for key, value in inner.items() if key != "score"}
+    return Inferred(spec, why)
+
+
+def _infer_text(values: Sequence[str]) -> Inferred:
+    counts = Counter(values)
+    if 1 < len(counts) <= MOST_LABELS and len(counts) * ROWS_A_LABEL <= len(values):
+        rarest, n = counts.most_common()[-1]
+        why = f"{len(counts)} labels in {len(values):,} rows, rarest {rarest!r} with {n:,}"
+        return Inferred({"type": "enum", "values": sorted(counts), "score": "exact"}, why)
+    words = sum(len(value.split()) for value in values) / len(values)
+    why = f"{len(counts):,} different texts, {words:.1f} words on average"
+    if words >= FREE_TEXT_WORDS:
+        return Inferred({"type": "string", "score": "token_f1"}, why + ", so scored by words")
+    return Inferred({"type": "string", "score": "exact"}, why)
+
+
+def text_column(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The column with the longest texts on average.
+
+    Raises:
+        UserError: no column holds texts.
+    """
+    lengths: dict[str, int] = {}
+    for row in rows:
+        for name, value in row.items():
+            # a record as JSON text can be longer than what it was taken from
+            if isinstance(value, str) and value.strip()[:1] != "{":
+                lengths[name] = lengths.get(name, 0) + len(value)
+    if not lengths:
+        raise UserError("no column holds texts; name it with --text")
+    return max(lengths, key=lambda name: lengths[name])
+
+
+def record_column(rows: Sequence[Mapping[str, Any]], text: str) -> str | None:
+    """The one column that holds an object, or an object as JSON, in every row; else None."""
+    found = []
+    for name in rows[0]:
+        if name != text and all(_is_object(row.get(name)) for row in rows):
+            found.append(name)
+    return found[0] if len(found) == 1 else None
+
+
+def _is_object(value: Any) -> bool:
+    if isinstance(value, str) and value.strip()[:1] == "{":
+        try:
+            value = json.loads(value)
+        except (json.JSONDecodeError, RecursionError):
+            return False
+    return isinstance(value, dict)
+
+
+def id_column(rows: Sequence[Mapping[str, Any]]) -> str | None:
+    """A column called id, or that ends in _id, with a different value in every row; else None."""
+    for name in rows[0]:
+        if name.lower() == "id" or name.lower().endswith("_id"):
+            values = [str(row.get(name) or "") for row in rows]
+            if all(values) and len(set(values)) == len(values):
+                return name
+    return None
+
+
+def fields_from_json_schema(schema: Mapping[str, Any]) -> dict[str, Spec]:
+    """Specs for an object's JSON Schema, such as pydantic's ``model_json_schema()``.
+
+    A property that is not required, or that may be null, becomes optional. Descriptions,
+    formats and patterns have no place in ``task.fields`` and are left out.
+
+    Raises:
+        UserError: the path of what cannot be said in ``task.fields``.
+    """
+    root = _resolved(schema, schema)
+    if not isinstance(root.get("properties"), Mapping) or not root["properties"]:
+        raise UserError("the JSON Schema: expected an object with properties")
+    return _properties(root, schema, "")
+
+
+def _properties(
+    node: Mapping[str, Any], root: Mapping[str, Any], path: str, depth: int = 0
+) -> dict[str, Spec]:
+    if depth > MOST_DEEP:
+        raise UserError(f"the JSON Schema: {path}: refers to itself, which a record cannot")
+    required = set(node.get("required", ()))
+    return {
+        name: _spec(inner, root, f"{path}{name}", depth + 1)
+        | ({} if name in required else {"optional": True})
+        for name, inner in node["properties"].items()
+    }
+
+
+def _resolved(node: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
+    seen = []
+    while "$ref" in node:
+        reference = node["$ref"]
+        if reference in seen or not reference.startswith("#"):
+            raise UserError(f"the JSON Schema: {reference}: not a reference within the file")
+        seen.append(reference)
+        target: Any = root
+        for part in reference.removeprefix("#").strip("/").split("/"):
+            target = target.get(part) if isinstance(target, Mapping) and part else target
+        if not isinstance(target, Mapping):
+            raise UserError(f"the JSON Schema: {reference}: nothing there")
+        node = {**target, **{key: value for key, value in node.items() if key != "$ref"}}
+    return node
+
+
+def _spec(node: Mapping[str, Any], root: Mapping[str, Any], path: str, depth: int = 0) -> Spec:
+    if depth > MOST_DEEP:
+        raise UserError(f"the JSON Schema: {path}: refers to itself, which a record cannot")
+    node = _resolved(node, root)
+    arms = [_resolved(arm, root) for arm in node.get("anyOf") or node.get("oneOf") or ()]
+    if len(node.get("allOf", ())) == 1:
+        arms = [_resolved(node["allOf"][0], root)]
+    if arms:
+        kept = [arm for arm in arms if arm.get("type") != "null"]
+        if len(kept) != 1:
+            raise UserError(f"the JSON Schema: {path}: expected one type, or one and null")
+        spec = _spec(kept[0], root, path, depth + 1)
+        return spec | ({"optional": True} if len(kept) < len(arms) else {})
+    kinds = node.get("type")
+    kinds = [kinds] if isinstance(kinds, str) else list(kinds or ())
+    optional = {"optional": True} if "null" in kinds else {}
+    kinds = [kind for kind in kinds if kind != "null"]
+    labels = [node["const"]] if "const" in node else node.get("enum")
+    if labels is not None:
+        texts = [label for label in labels if label is not None]
+        if not all(isinstance(label, str) for label in texts):
+            raise UserError(f"the JSON Schema: {path}: expected an enum of texts")
+        optional = {"optional": True} if len(texts) < len(labels) else optional
+        return {"type": "enum", "values": texts, "score": "exact", **optional}
+    if len(kinds) != 1 or kinds[0] not in (
+        "string",
+        "integer",
+        "number",
+        "boolean",
+        "array",
+        "object",
+    ):
+        raise UserError(
+            f"the JSON Schema: {path}: expected a type of string, integer, number, boolean, "
+            f"array or object, found {node.get('type')!r}"
+        )
+    kind = kinds[0]
+    if kind == "array":
+        items = _spec(node.get("items", {"type": "string"}), root, f"{path}[]", depth + 1)
+        inner = {} if items["type"] == "string" and not items.get("optional") else {"items": items}
+        return {"type": "list", "score": "set_f1", **inner, **optional}
+    if kind == "object":
+        if not node.get("properties"):
+            raise UserError(f"the JSON Schema: {path}: expected an object with properties")
+        fields = _properties(node, root, f"{path}.", depth)
+        return {"type": "object", "score": "slot_f1", "fields": fields, **optional}
+    bounds = {key: node[key] for key in ("minimum", "maximum") if key in node}
+    return {"type": kind, "score": "exact", **bounds, **optional}

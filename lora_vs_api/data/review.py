@@ -1,0 +1,163 @@
+"""A person's verdicts on a sample of the corpus.
+
+Verdicts are only ever written by the reviewer command (``python -m
+lora_vs_api.cli.review``) or by hand; an email without one counts as unreviewed.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from lora_vs_api.errors import UserError
+
+VERDICTS = ("accept", "reject", "fix")
+COLUMNS = ("id", "text_sha256", "verdict", "reviewer", "reviewed_at", "note", "fixed_record")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One line of the verdict file; ``fixed_record`` is set for ``fix`` only."""
+
+    id: str
+    text_sha256: str
+    verdict: str
+    reviewer: str
+    reviewed_at: str
+    note: str = ""
+    fixed_record: dict[str, Any] | None = None
+
+
+def text_sha256(text: str) -> str:
+    """SHA-256 of the text in UTF-8, as 64 hexadecimal digits."""
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def review_sample(rows: Sequence[dict[str, Any]], n: int, seed: int) -> list[dict[str, Any]]:
+    """Draw ``n`` rows at random without replacement, in random order.
+
+    Raises:
+        UserError: there are fewer than ``n`` rows.
+    """
+    if not 1 <= n <= len(rows):
+        raise UserError(f"review.sample: expected 1..{len(rows)} (the corpus), found {n}")
+    return random.Random(seed).sample(list(rows), n)
+
+
+def read_verdicts(path: str | Path) -> list[Verdict]:
+    """Read the verdict file, in file order.
+
+    Raises:
+        UserError: ``path:line`` of the first row that is not a verdict, or a missing file.
+    """
+    verdicts = []
+    try:
+        with open(path, encoding="utf-8", newline="") as stream:
+            reader = csv.reader(stream, strict=True)
+            line = 1
+            try:
+                for cells in reader:
+                    if line == 1:
+                        if tuple(cells) != COLUMNS:
+                            raise UserError(f"{path}:1: expected the header {','.join(COLUMNS)}")
+                    elif cells:
+                        verdicts.append(_parse(cells, f"{path}:{line}"))
+                    # a quoted note may hold line ends: the next row starts after them
+                    line = reader.line_num + 1
+            except csv.Error as error:
+                raise UserError(f"{path}:{line}: not valid CSV: {error}") from None
+    except FileNotFoundError:
+        raise UserError(
+            f"{path}: no such file; expected a CSV with the header {','.join(COLUMNS)}"
+        ) from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not valid UTF-8; save the file as UTF-8 CSV") from None
+    if line == 1:
+        raise UserError(f"{path}:1: expected the header {','.join(COLUMNS)}")
+    return verdicts
+
+
+def _parse(cells: list[str], where: str) -> Verdict:
+    """One verdict from a row's cells; `UserError` starting with ``where`` if it is none."""
+    if len(cells) != len(COLUMNS):
+        raise UserError(f"{where}: expected {len(COLUMNS)} columns, found {len(cells)}")
+    row = dict(zip(COLUMNS, cells, strict=True))
+    if not row["id"]:
+        raise UserError(f"{where}: id: expected the text's id, found nothing")
+    if not _SHA256.fullmatch(row["text_sha256"]):
+        raise UserError(f"{where}: text_sha256: expected 64 hexadecimal digits")
+    if row["verdict"] not in VERDICTS:
+        raise UserError(
+            f"{where}: verdict: expected one of {', '.join(VERDICTS)}, found {row['verdict']!r}"
+        )
+    if not row["reviewer"].strip():
+        raise UserError(f"{where}: reviewer: expected the reviewer's name, found nothing")
+    try:
+        datetime.fromisoformat(row["reviewed_at"])
+    except ValueError:
+        raise UserError(
+            f"{where}: reviewed_at: expected an ISO 8601 time such as 2026-11-23T14:00:00+00:00, "
+            f"found {row['reviewed_at']!r}"
+        ) from None
+    fixed = None
+    if row["verdict"] == "fix":
+        try:
+            fixed = json.loads(row["fixed_record"])
+        except json.JSONDecodeError:
+            fixed = None
+        if not isinstance(fixed, dict):
+            raise UserError(f"{where}: fixed_record: a fix needs the corrected record as JSON")
+    elif row["fixed_record"]:
+        raise UserError(f"{where}: fixed_record: only a fix has one, not {row['verdict']}")
+    return Verdict(**{**row, "fixed_record": fixed})
+
+
+def current_verdicts(
+    sample: Sequence[dict[str, Any]], verdicts: Sequence[Verdict]
+) -> dict[str, Verdict]:
+    """The verdict in force for each reviewed email of the sample, by email id.
+
+    A verdict belongs to an email only if id and text digest are both the email's; of several
+    the last one holds.
+    """
+    digests = {row["id"]: text_sha256(row["text"]) for row in sample}
+    return {entry.id: entry for entry in verdicts if digests.get(entry.id) == entry.text_sha256}
+
+
+def join_verdicts(
+    sample: Sequence[dict[str, Any]], verdicts_csv_path: str | Path
+) -> dict[str, int]:
+    """Count the sample's emails by verdict.
+
+    Returns:
+        ``sample``, ``accepted``, ``rejected``, ``fixed``, ``unreviewed`` (the last four sum to
+        the first) and ``verdicts_for_other_texts``: lines of the file about an email or a text
+        that is not in the sample.
+
+    Raises:
+        UserError: see `read_verdicts`.
+    """
+    verdicts = read_verdicts(verdicts_csv_path)
+    current = current_verdicts(sample, verdicts)
+    counts = {name: 0 for name in VERDICTS}
+    for entry in current.values():
+        counts[entry.verdict] += 1
+    emails = {(row["id"], text_sha256(row["text"])) for row in sample}
+    others = sum((entry.id, entry.text_sha256) not in emails for entry in verdicts)
+    return {
+        "sample": len(sample),
+        "accepted": counts["accept"],
+        "rejected": counts["reject"],
+        "fixed": counts["fix"],
+        "unreviewed": len(sample) - len(current),
+        "verdicts_for_other_texts": others,
+    }

@@ -1,0 +1,38 @@
+"""How a stage module runs: checked params in, one clear line and exit code 1 on a user's error."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+from lora_vs_api.config.load import load_params
+from lora_vs_api.config.sections import Params
+from lora_vs_api.errors import UserError
+
+
+def run_stage(main: Callable[[Params], None]) -> None:
+    """Run ``main`` on the checked params; a UserError becomes one line on stderr and exit code 1."""
+    run_command(lambda: main(load_params()))
+
+
+def run_command(command: Callable[[], None]) -> None:
+    """Run ``command``; see :func:`run_stage`."""
+    # libraries must not look for a hub when everything a node reads is on disk
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        command()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted: nothing half-written; `dvc repro` goes on from here", file=sys.stderr)
+        sys.exit(130)
+
+
+def argument(name: str, expected: str) -> str:
+    """The stage's one command-line argument (the item of its matrix in dvc.yaml)."""
+    if len(sys.argv) != 2:
+        raise UserError(f"{sys.argv[0]}: expected one argument, {name} ({expected})")
+    return sys.argv[1]

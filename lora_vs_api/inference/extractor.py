@@ -1,0 +1,91 @@
+"""A local model with everything that decides what it answers to a text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lora_vs_api.inference.constrained import record_grammar
+from lora_vs_api.inference.generate import Generation, check_room, generate, measure_latency
+from lora_vs_api.model.loading import load_tokenizer
+from lora_vs_api.paths import BASE
+from lora_vs_api.record.fields import Field
+from lora_vs_api.record.prompt import completion, messages
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from lora_vs_api.config.sections import Params
+    from lora_vs_api.inference.constrained import Grammar
+    from lora_vs_api.model.energy import Meter
+    from lora_vs_api.record.prompt import Message
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """Answers texts with the records that the model reads out of them, greedily.
+
+    ``batch_size`` texts are answered together, each with at most ``max_new_tokens`` tokens. With a
+    ``grammar`` the model writes only what that allows.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    instruction: str
+    fields: tuple[Field, ...]
+    max_new_tokens: int
+    batch_size: int
+    grammar: Grammar | None = None
+
+    def check_room(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Make sure that the record of every row fits into the token limit.
+
+        Raises:
+            UserError: a model that answers perfectly would be cut off.
+        """
+        completions = [completion(row["record"], self.fields) for row in rows]
+        check_room(self.tokenizer, completions, self.max_new_tokens)
+
+    def answers(self, texts: Sequence[str], description: str) -> list[Generation]:
+        """One answer for each text, in their order."""
+        return generate(
+            self.model,
+            self.tokenizer,
+            self._prompts(texts),
+            max_new_tokens=self.max_new_tokens,
+            batch_size=self.batch_size,
+            description=description,
+            grammar=self.grammar,
+        )
+
+    def latencies(
+        self, texts: Sequence[str], description: str, meter: Meter
+    ) -> tuple[list[float], float | None]:
+        """Seconds for each text alone, and the joules of all, as ``measure_latency`` has them."""
+        return measure_latency(
+            self.model,
+            self.tokenizer,
+            self._prompts(texts),
+            max_new_tokens=self.max_new_tokens,
+            description=description,
+            meter=meter,
+            grammar=self.grammar,
+        )
+
+    def _prompts(self, texts: Sequence[str]) -> list[list[Message]]:
+        return [messages(self.instruction, text, self.fields) for text in texts]
+
+
+def extractor_of(params: Params, model: PreTrainedModel, *, constrained: bool) -> Extractor:
+    """``model`` set up to answer texts; ``constrained`` to records that fit the schema."""
+    tokenizer, fields = load_tokenizer(BASE, params.model.pad_token), params.task.record_fields
+    return Extractor(
+        model,
+        tokenizer,
+        params.task.instruction,
+        fields,
+        max_new_tokens=params.evaluate.max_new_tokens,
+        batch_size=params.evaluate.batch_size,
+        grammar=record_grammar(model, tokenizer, fields) if constrained else None,
+    )

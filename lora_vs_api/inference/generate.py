@@ -1,0 +1,270 @@
+"""Greedy generation with a local model: batched for predictions, one at a time for latency."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, takewhile
+from typing import TYPE_CHECKING
+
+import torch
+from tqdm import tqdm
+from transformers import DynamicCache
+
+from lora_vs_api.errors import UserError
+from lora_vs_api.model.attention import has_plain_attention
+from lora_vs_api.model.energy import Meter, joules_between
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from lora_vs_api.inference.constrained import Grammar
+    from lora_vs_api.record.prompt import Message
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One answer: its text, whether the token limit cut it, and its token counts."""
+
+    output: str
+    truncated: bool
+    input_tokens: int
+    output_tokens: int
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What decoding gave for one prompt: its tokens without an end, and how many were written.
+
+    ``whole`` says that the answer came to its end and was not cut by the limit.
+    """
+
+    tokens: list[int]
+    whole: bool
+    written: int
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """The tokens that all prompts begin with, and their keys and values for a batch of one.
+
+    The instruction is most of a short prompt: computed once, it is not computed for every email.
+    ``cache`` is None where nothing is shared.
+    """
+
+    ids: tuple[int, ...] = ()
+    cache: DynamicCache | None = None
+
+    def for_batch(self, size: int) -> DynamicCache | None:
+        """A copy for ``size`` prompts, which generating may extend."""
+        if self.cache is None:
+            return None
+        cache = copy.deepcopy(self.cache)
+        cache.batch_repeat_interleave(size)
+        return cache
+
+
+def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Message]) -> list[int]:
+    """Token ids of the chat up to where the assistant's answer begins."""
+    return list(
+        tokenizer.apply_chat_template(list(prompt), add_generation_prompt=True, return_dict=False)
+    )
+
+
+def check_room(tokenizer: PreTrainedTokenizerBase, completions: Sequence[str], limit: int) -> None:
+    """Make sure that every gold answer fits into the token limit.
+
+    Raises:
+        UserError: a model that answers perfectly would be cut off.
+    """
+    longest = max((len(tokenizer(text)["input_ids"]) + 1 for text in completions), default=0)
+    if longest > limit:
+        raise UserError(
+            f"evaluate.max_new_tokens: {limit} is too few, the longest record takes {longest} tokens"
+        )
+
+
+@torch.inference_mode()
+def compute_prefix(model: PreTrainedModel, encoded: Sequence[Sequence[int]]) -> Prefix:
+    """What the prompts ``encoded`` have in common at their beginning, computed.
+
+    Nothing for a single prompt, and nothing for a model whose layers do not all attend to all
+    earlier tokens or that puts learnt tokens before the prompt: its cache may not be one that can
+    be continued.
+    """
+    learnt = hasattr(model, "peft_config")
+    if len(encoded) < 2 or learnt or not has_plain_attention(model.config):
+        return Prefix()
+    # without the last token: one of each prompt has to be left to predict from
+    columns = zip(*(ids[:-1] for ids in encoded), strict=False)
+    ids = tuple(column[0] for column in takewhile(lambda column: len(set(column)) == 1, columns))
+    if not ids:
+        return Prefix()
+    cache = DynamicCache(config=model.config)
+    model.base_model(
+        input_ids=torch.tensor([ids], device=model.device), past_key_values=cache, use_cache=True
+    )
+    return Prefix(ids, cache)
+
+
+def generate(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[Sequence[Message]],
+    *,
+    max_new_tokens: int,
+    batch_size: int,
+    description: str,
+    grammar: Grammar | None = None,
+) -> list[Generation]:
+    """Greedy answers to ``prompts``, in their order; with a ``grammar``, only what it allows.
+
+    Prompts of like length share a batch, the longest first, so that little is padded and a
+    batch that does not fit into memory fails at once. What all prompts begin with is computed
+    once.
+    """
+    encoded = [encode_prompt(tokenizer, prompt) for prompt in prompts]
+    prefix = compute_prefix(model, encoded)
+    order = sorted(range(len(encoded)), key=lambda index: (-len(encoded[index]), index))
+    answers: dict[int, Generation] = {}
+    with tqdm(total=len(prompts), desc=description, unit="text") as progress:
+        for indices in _batches(order, [len(ids) for ids in encoded], batch_size, model):
+            batch = _answer(
+                model, tokenizer, [encoded[i] for i in indices], prefix, max_new_tokens, grammar
+            )
+            answers.update(zip(indices, batch, strict=True))
+            progress.update(len(indices))
+    return [answers[index] for index in range(len(prompts))]
+
+
+def _batches(
+    order: Sequence[int], lengths: Sequence[int], size: int, model: PreTrainedModel
+) -> Iterator[list[int]]:
+    # learnt tokens stand before the padding: only prompts of one length keep them beside the text,
+    # as they stood in training
+    runs = (
+        (list(run) for _, run in groupby(order, key=lambda index: lengths[index]))
+        if hasattr(model, "peft_config")
+        else [list(order)]
+    )
+    for run in runs:
+        for start in range(0, len(run), size):
+            yield run[start : start + size]
+
+
+def measure_latency(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[Sequence[Message]],
+    *,
+    max_new_tokens: int,
+    description: str,
+    meter: Meter,
+    grammar: Grammar | None = None,
+) -> tuple[list[float], float | None]:
+    """Seconds each prompt takes from text to text when it is the only one under way.
+
+    The first prompt is asked once more beforehand and that answer thrown away: it pays for
+    one-off set-up that no later request pays, the computation of what all prompts begin with
+    included, as a server that keeps it would. With the seconds come the joules of all these
+    prompts together, where ``meter`` can read them.
+    """
+    seconds: list[float] = []
+    before: float | None = None
+    prefix = compute_prefix(model, [encode_prompt(tokenizer, prompt) for prompt in prompts])
+    for index, prompt in enumerate(tqdm([prompts[0], *prompts], desc=description, unit="text")):
+        _synchronise(model)
+        if index == 1:
+            before = meter()
+        started = time.perf_counter()
+        ids = encode_prompt(tokenizer, prompt)
+        _answer(model, tokenizer, [ids], prefix, max_new_tokens, grammar)
+        _synchronise(model)
+        if index:
+            seconds.append(time.perf_counter() - started)
+    return seconds, joules_between(before, meter())
+
+
+def _answer(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    encoded: Sequence[list[int]],
+    prefix: Prefix,
+    max_new_tokens: int,
+    grammar: Grammar | None,
+) -> list[Generation]:
+    if grammar is None:
+        decoded = _decode(model, tokenizer, encoded, prefix, max_new_tokens)
+    else:
+        decoded = grammar.decode(model, encoded, prefix, max_new_tokens)
+    return [
+        Generation(
+            output=tokenizer.decode(found.tokens, skip_special_tokens=True),
+            truncated=not found.whole,
+            input_tokens=len(ids),
+            output_tokens=found.written,
+        )
+        for ids, found in zip(encoded, decoded, strict=True)
+    ]
+
+
+@torch.inference_mode()
+def _decode(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    encoded: Sequence[list[int]],
+    prefix: Prefix,
+    max_new_tokens: int,
+) -> list[Decoded]:
+    pad, ends = tokenizer.pad_token_id, end_tokens(model, tokenizer)
+    # padding goes between the shared part, whose keys are there already, and each prompt's own
+    own, seen = padded([ids[len(prefix.ids) :] for ids in encoded], pad)
+    common = torch.tensor(prefix.ids, dtype=torch.long).expand(len(encoded), -1)
+    input_ids = torch.cat([common, own], dim=1)
+    produced = model.generate(
+        input_ids=input_ids.to(model.device),
+        attention_mask=torch.cat([torch.ones_like(common), seen], dim=1).to(model.device),
+        past_key_values=prefix.for_batch(len(encoded)),
+        max_new_tokens=max_new_tokens,
+        do_sample=False,
+        # a base model's own generation config may ask for sampling at some temperature
+        temperature=None,
+        top_p=None,
+        top_k=None,
+        eos_token_id=sorted(ends),
+        pad_token_id=pad,
+    )[:, input_ids.shape[1] :].tolist()
+    answers = []
+    for tokens in produced:
+        stop = next((i for i, token in enumerate(tokens) if token in ends), None)
+        # the end-of-turn token is generated and billed too
+        answers.append(
+            Decoded(tokens, False, len(tokens))
+            if stop is None
+            else Decoded(tokens[:stop], True, stop + 1)
+        )
+    return answers
+
+
+def padded(rows: Sequence[list[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids (rows, longest) with padding on the left, and a mask of the same shape."""
+    width = max(len(row) for row in rows)
+    return (
+        torch.tensor([[pad] * (width - len(row)) + row for row in rows]),
+        torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows]),
+    )
+
+
+def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> set[int]:
+    """Tokens that end an answer: the chat's end of turn and what the model itself declares."""
+    declared = model.generation_config.eos_token_id
+    if not isinstance(declared, list):
+        declared = [declared]
+    return {tokenizer.eos_token_id, *(token for token in declared if token is not None)}
+
+
+def _synchronise(model: PreTrainedModel) -> None:
+    if model.device.type == "cuda":
+        torch.cuda.synchronize()

@@ -1,0 +1,9 @@
+"""Where the nodes of dvc.yaml keep what others read."""
+
+from __future__ import annotations
+
+BASE = "models/base_model"
+TRAIN = "data/split/train.jsonl"
+VAL = "data/split/val.jsonl"
+TEST = "data/split/test.jsonl"
+PERTURBED = "data/perturb.jsonl"

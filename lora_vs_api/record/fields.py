@@ -1,0 +1,120 @@
+"""The record a text is turned into, as declared under ``task.fields`` in the config."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+# type → how its values may be scored; the first is what a config without a score gets
+SCORES: dict[str, tuple[str, ...]] = {
+    "string": ("exact", "normalised", "token_f1"),
+    "enum": ("exact",),
+    "integer": ("exact", "tolerance"),
+    "number": ("exact", "tolerance"),
+    "boolean": ("exact",),
+    "list": ("set_f1",),
+    "object": ("slot_f1",),
+}
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of the record: its type, its allowed values and how it is scored.
+
+    ``values`` belongs to enums, ``minimum`` and ``maximum`` to integers and numbers, ``items`` to
+    lists and ``fields`` to objects. ``optional`` means that the value may be null; the key is
+    always there, as strict structured outputs want it. ``tolerance`` is in the value's own unit.
+    """
+
+    name: str
+    type: str
+    score: str
+    values: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    optional: bool = False
+    tolerance: float | None = None
+    items: Field | None = None
+    fields: tuple[Field, ...] = ()
+
+    def has_type(self, value: Any) -> bool:
+        """Of the field's JSON type, whether or not an allowed value; null is of none."""
+        # bool is an int in Python, never in a JSON record
+        if isinstance(value, bool):
+            return self.type == "boolean"
+        if self.type == "integer":
+            return isinstance(value, int)
+        if self.type == "number":
+            return isinstance(value, int | float) and math.isfinite(value)
+        if self.type == "list":
+            inner = self.items or TEXT
+            return isinstance(value, list) and all(
+                inner.has_type(item) or (inner.optional and item is None) for item in value
+            )
+        if self.type == "object":
+            return isinstance(value, dict)
+        return self.type in ("string", "enum") and isinstance(value, str)
+
+
+# what a list holds whose items are not declared
+TEXT = Field(name="item", type="string", score="exact")
+
+
+def fields_from_config(config: Mapping[str, Mapping[str, Any]]) -> tuple[Field, ...]:
+    """The fields of the mapping under ``task.fields``, in its order.
+
+    It was checked when params.yaml was read (:mod:`lora_vs_api.config.fields`); a word of advice
+    there must not change what a training depends on.
+    """
+    return tuple(_field(name, spec) for name, spec in config.items())
+
+
+def _field(name: str, spec: Mapping[str, Any]) -> Field:
+    kind, items = spec["type"], spec.get("items")
+    return Field(
+        name=name,
+        type=kind,
+        score=spec.get("score") or SCORES[kind][0],
+        values=tuple(spec.get("values") or ()),
+        minimum=spec.get("minimum"),
+        maximum=spec.get("maximum"),
+        optional=bool(spec.get("optional")),
+        tolerance=spec.get("tolerance"),
+        items=None if items is None else _field("item", items),
+        fields=fields_from_config(spec.get("fields") or {}) if kind == "object" else (),
+    )
+
+
+def completed(record: Mapping[str, Any], fields: tuple[Field, ...]) -> dict[str, Any]:
+    """``record`` with null for every optional key it leaves out, also in nested objects.
+
+    A labelled row may leave out what is not there; what a model is taught always has every key,
+    as strict structured outputs want it.
+    """
+    whole = dict(record)
+    for field in fields:
+        if field.name not in whole:
+            if field.optional:
+                whole[field.name] = None
+        else:
+            whole[field.name] = _completed_value(whole[field.name], field)
+    return whole
+
+
+def _completed_value(value: Any, field: Field) -> Any:
+    if field.type == "object" and isinstance(value, dict):
+        return completed(value, field.fields)
+    if field.type == "list" and isinstance(value, list) and field.items is not None:
+        return [_completed_value(item, field.items) for item in value]
+    return value
+
+
+def ordered(value: Any, field: Field) -> Any:
+    """``value`` with the keys of its objects in the schema's order."""
+    if field.type == "object" and isinstance(value, dict):
+        return {inner.name: ordered(value[inner.name], inner) for inner in field.fields}
+    if field.type == "list" and isinstance(value, list) and field.items is not None:
+        return [ordered(item, field.items) for item in value]
+    return value

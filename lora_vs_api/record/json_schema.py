@@ -1,0 +1,40 @@
+"""The record's fields as a JSON Schema, in the subset that strict structured outputs accept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lora_vs_api.record.fields import TEXT, Field
+
+_JSON_TYPE = {"enum": "string", "list": "array"}
+
+
+def json_schema(fields: tuple[Field, ...]) -> dict[str, Any]:
+    """One object with every field required and no other allowed.
+
+    That is what OpenAI's strict mode asks for, optional fields as a union with null included:
+    https://platform.openai.com/docs/guides/structured-outputs#supported-schemas
+    """
+    return {
+        "type": "object",
+        "properties": {field.name: _property(field) for field in fields},
+        "required": [field.name for field in fields],
+        "additionalProperties": False,
+    }
+
+
+def _property(field: Field) -> dict[str, Any]:
+    kind = _JSON_TYPE.get(field.type, field.type)
+    found: dict[str, Any] = json_schema(field.fields) if field.fields else {"type": kind}
+    if field.type == "enum":
+        found["enum"] = list(field.values)
+    if field.type == "list":
+        found["items"] = _property(field.items or TEXT)
+    for key in ("minimum", "maximum"):
+        if getattr(field, key) is not None:
+            found[key] = getattr(field, key)
+    if field.optional:
+        found["type"] = [found["type"], "null"]
+        if "enum" in found:
+            found["enum"] = [*found["enum"], None]
+    return found

@@ -1,0 +1,220 @@
+"""What every figure shares: the look of a condition, the theme, titles, labels and files.
+
+Every condition has one colour and one marker in all figures; what colour tells is also told by
+position, marker or label, so that a grey print or a colour-blind reader loses nothing. The look
+comes from the params ``plots`` and touches no number.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import seaborn as sns
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
+
+from lora_vs_api.errors import UserError
+from lora_vs_api.report.numbers import significant
+
+if TYPE_CHECKING:
+    from lora_vs_api.config.sections import Plots
+
+MARKERS = "oDs^vPX<>p"
+DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (2, 1.5)), (0, (6, 1.5, 1.5, 1.5)), (0, (1, 1)))
+INK, MUTED = "#222222", "#555555"
+WIDTH = 9.0  # inches
+THEME = {
+    "axes.edgecolor": "#bbbbbb",
+    "axes.labelcolor": INK,
+    "axes.labelsize": 10,
+    "figure.facecolor": "white",
+    "font.family": ["DejaVu Sans"],  # comes with matplotlib, so every machine has it
+    "font.size": 10,
+    "grid.color": "#e4e4e4",
+    "hatch.linewidth": 0.6,
+    "legend.fontsize": 9,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "lora-vs-api",  # ids of the SVG's parts are random without it
+    "text.color": INK,
+    "xtick.color": INK,
+    "xtick.labelsize": 9.5,
+    "ytick.color": INK,
+    "ytick.labelsize": 9.5,
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one condition is drawn, in every figure."""
+
+    color: str
+    marker: str
+    dash: Any
+
+
+def looks(conditions: Sequence[Mapping[str, Any]], plots: Plots) -> dict[str, Look]:
+    """Condition name → its look. The tuned model has ``plots.lora_color``, no other comes near it.
+
+    Raises:
+        UserError: ``plots.palette`` is no palette that seaborn knows.
+    """
+    try:
+        palette = sns.color_palette(plots.palette)
+    except ValueError:
+        raise UserError(
+            f"plots.palette: expected a seaborn palette such as colorblind, found {plots.palette!r}"
+        ) from None
+    tuned = to_rgb(plots.lora_color)
+    # nor does one vanish on white, as a light pink or yellow would
+    others = [to_hex(c) for c in palette if math.dist(c, tuned) > 0.3 and luminance(c) < 0.55] or [
+        MUTED
+    ]
+    chosen, index = {}, 0
+    for row in conditions:
+        if row["kind"] == "lora":
+            chosen[row["name"]] = Look(plots.lora_color, MARKERS[0], DASHES[0])
+            continue
+        chosen[row["name"]] = Look(
+            others[index % len(others)],
+            MARKERS[1:][index % (len(MARKERS) - 1)],
+            DASHES[1:][index % (len(DASHES) - 1)],
+        )
+        index += 1
+    return chosen
+
+
+@contextmanager
+def theme() -> Iterator[None]:
+    # axes read the style when they are made and the writers when they save: one block for both
+    with sns.axes_style("whitegrid"), rc_context(THEME):
+        yield
+
+
+def new_figure(height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    ax = figure.subplots()
+    sns.despine(ax=ax, left=True, bottom=True)
+    return figure, ax
+
+
+def save(figure: Figure, folder: Path, name: str, dpi: int) -> None:
+    # neither the date nor the version of matplotlib belongs in a file that is compared by bytes
+    for kind, metadata in (
+        ("svg", {"Date": None, "Creator": None}),
+        ("png", {"Software": None}),
+    ):
+        figure.savefig(
+            folder / f"{name}.{kind}",
+            dpi=dpi,
+            metadata=metadata,
+            bbox_inches="tight",
+            pad_inches=0.15,
+        )
+
+
+def titles(ax: Axes, title: str, subtitle: str, width: int = 138) -> None:
+    """A bold title and, under it, how to read the figure, both at the left edge of the figure."""
+    figure = ax.figure
+    lines = textwrap.wrap(subtitle, width, break_on_hyphens=False)
+    figure.suptitle(
+        title + "\n" * len(lines),
+        x=0.008,
+        ha="left",
+        fontsize=13,
+        fontweight="bold",
+        linespacing=1.3,
+    )
+    height = figure.get_size_inches()[1]
+    # 13 pt of title with its spacing, then the lines of 9 pt
+    figure.text(
+        0.008,
+        1 - 0.32 / height,
+        "\n".join(lines),
+        ha="left",
+        va="top",
+        fontsize=9,
+        color=MUTED,
+        linespacing=1.3,
+    )
+
+
+def legend(figure: Figure, ax: Axes) -> None:
+    """Under the axes, where no point or curve can be."""
+    figure.legend(
+        *ax.get_legend_handles_labels(),
+        loc="outside lower left",
+        ncols=2,
+        frameon=False,
+        markerscale=0.8,
+        handlelength=3,
+    )
+
+
+def draw_interval(
+    ax: Axes, row: Mapping[str, Any], place: float, color: str, width: float = 1.6
+) -> None:
+    ax.hlines(place, row["low"], row["high"], color=color, linewidth=width)
+    ax.vlines([row["low"], row["high"]], place - 0.1, place + 0.1, color=color, linewidth=width)
+
+
+def seeds_note(analysis: Mapping[str, Any]) -> str:
+    seeds = len(analysis["seeds"])
+    return "LoRA: one seed" if seeds == 1 else f"LoRA: mean of {seeds} seeds"
+
+
+def wrap(label: str, width: int = 30) -> str:
+    """Over as few lines as ``width`` allows, and those of like length."""
+
+    def wrapped(columns: int) -> list[str]:
+        return textwrap.wrap(label, columns, break_on_hyphens=False)
+
+    fewest = len(wrapped(width))
+    # a narrower column can also break a long word, which adds lines or splits it
+    longest = max((len(word) for word in label.split()), default=1)
+    for columns in range(min(longest, width), width):
+        if len(wrapped(columns)) == fewest:
+            return "\n".join(wrapped(columns))
+    return "\n".join(wrapped(width))
+
+
+def contrast(ax: Axes) -> None:
+    """Write a heatmap's numbers in black or white, whichever stands out more from its cell."""
+    for number, fill in zip(ax.texts, ax.collections[0].get_facecolors()):
+        # the point where black and white have the same contrast (WCAG)
+        number.set_color("black" if luminance(fill[:3]) > 0.179 else "white")
+
+
+def luminance(color: Sequence[float]) -> float:
+    """Relative luminance of an RGB colour, 0 black to 1 white (WCAG 2)."""
+    linear = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in color)
+    return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear))
+
+
+def plain_log(axis: Any, write: Callable[[float], str] = significant) -> None:
+    """Write 0.05 rather than 5×10⁻², and no more of them than fit."""
+    low, high = axis.get_view_interval()
+    steps = (1, 2, 5) if high / low < 200 else (1,)
+    ticks = [
+        step * 10.0**power
+        for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        for step in steps
+        if low <= step * 10.0**power <= high
+    ]
+    axis.set_ticks(ticks, [write(tick) for tick in ticks])
+    axis.set_minor_formatter(NullFormatter())
+
+
+def short(value: float) -> str:
+    for size, word in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if value >= size * 0.9995:
+            return f"{significant(value / size)}{word}"
+    return significant(value)

@@ -1,0 +1,57 @@
+"""One trial of a sweep: train at one configuration, ask the val slice."""
+
+from __future__ import annotations
+
+from lora_vs_api.config.sections import Params
+from lora_vs_api.files import read_jsonl, write_json
+from lora_vs_api.inference.evaluate import answer_texts
+from lora_vs_api.inference.extractor import extractor_of
+from lora_vs_api.model.loading import load_tuned
+from lora_vs_api.model.runtime import resolve_runtime
+from lora_vs_api.paths import BASE, VAL
+from lora_vs_api.training.early_stopping import Reference
+from lora_vs_api.training.run import train_unless_done
+from lora_vs_api.training.spec import training_spec
+from lora_vs_api.training.train import loss_curve, stopped_at_step
+
+
+def run_trial(
+    params: Params,
+    *,
+    sweep: str,
+    item: str,
+    r: int,
+    learning_rate: float,
+    finished: str | None = None,
+    reference: Reference | None = None,
+) -> None:
+    """Train one configuration of ``sweep`` under the name ``item`` and ask it the val slice.
+
+    ``finished`` is the directory of an adapter that may already be this very training; one that
+    falls hopelessly behind ``reference`` is given up, and asked as it then is. Writes
+    models/<sweep>/<item>, predictions/<sweep>/<item>, metrics/<sweep>/<item>.json and
+    timings/<sweep>/<item>.json. It scores nothing: ``select_rank`` and ``select`` do, so that
+    another score trains nothing again.
+    """
+    runtime, seed = resolve_runtime(params.device, params.model.dtype), params.sweep.seed
+    spec = training_spec(params, r=r, learning_rate=learning_rate, seed=seed, runtime=runtime)
+    adapter, name = f"models/{sweep}/{item}", f"{sweep} {item}"
+    timing = train_unless_done(params, spec, runtime, adapter, name, finished, reference)
+    model = load_tuned(BASE, adapter, runtime)
+    answer_texts(
+        extractor_of(params, model, constrained=params.evaluate.constrained),
+        read_jsonl(VAL, params.sweep.val_rows),
+        description=f"{name}: val",
+        predictions=f"predictions/{sweep}/{item}",
+    )
+    result = {
+        "r": r,
+        "learning_rate": learning_rate,
+        "seed": seed,
+        "last_loss": loss_curve(adapter)[-1],
+    }
+    stopped_at = stopped_at_step(adapter)
+    if stopped_at:
+        result["stopped_at_step"] = stopped_at
+    write_json(f"metrics/{sweep}/{item}.json", result)
+    write_json(f"timings/{sweep}/{item}.json", timing)

