@@ -155,7 +155,10 @@ def main() -> None:
     built = {str(canonicalize_name(re.split(r"[^\w.-]", name)[0])) for name in build}
     for name, comment in COMMENTS.items():
         here = [pin for pin in everything if list_of(pin, built, needed) == name]
-        (HERE / f"{name}.txt").write_text(f"# {comment}\n" + "".join(map(str, here)))
+        path, text = HERE / f"{name}.txt", f"# {comment}\n" + "".join(map(str, here))
+        # one that stays as it was keeps its time too: make would install it again
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
         print(f"requirements/{name}.txt: {len(here)} pins")
 
 
