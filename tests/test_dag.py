@@ -147,3 +147,22 @@ def test_imports_point_one_way():
             assert not file.startswith("stages/"), relative
             ours, theirs = places[package(relative)], places[package(file)]
             assert theirs <= ours, f"{relative} imports {file}"
+
+
+def test_dvc_yaml_stands_as_dvc_writes_it(tmp_path):
+    """`dvc freeze` of a node then changes one line, and a pull request shows what was meant."""
+    from dvc.utils.serialize._yaml import modify_yaml
+
+    text = (ROOT / "dvc.yaml").read_text()
+    copy = tmp_path / "dvc.yaml"
+    copy.write_text(text)
+    with modify_yaml(copy):
+        pass
+    assert copy.read_text() == text
+    for name in STAGES:
+        for key in ("params", "deps", "outs"):
+            listed = [
+                item if isinstance(item, str) else next(iter(item))
+                for item in body(name).get(key, [])
+            ]
+            assert listed == sorted(listed), f"{name}.{key}"
