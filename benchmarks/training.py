@@ -129,13 +129,13 @@ def train_plain(
     with tempfile.TemporaryDirectory() as folder:
         trainer = SFTTrainer(
             model=load_base(model, runtime),
-            processing_class=load_tokenizer(model, params.model.pad_token),
+            processing_class=load_tokenizer(model, params.runtime.pad_token),
             train_dataset=dataset,
             peft_config=LoraConfig(
                 r=asked.r,
                 lora_alpha=asked.alpha,
                 lora_dropout=asked.dropout,
-                target_modules=params.lora.target_modules,
+                target_modules=params.lora.adapter.target_modules,
                 task_type="CAUSAL_LM",
             ),
             args=SFTConfig(

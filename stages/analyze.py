@@ -62,7 +62,7 @@ def main(params: Params) -> None:
         *(
             analysis.condition_row(
                 name,
-                f"{model}, {params.tunings[name].label}",
+                f"{model}, {params.labels.get(name, name)}",
                 "tuned",
                 [scored],
                 names,
@@ -77,7 +77,7 @@ def main(params: Params) -> None:
         *(
             analysis.condition_row(
                 name,
-                params.conditions[name].label,
+                params.labels.get(name, name),
                 "api",
                 [scored],
                 names,
@@ -109,10 +109,17 @@ def main(params: Params) -> None:
     paid = {row["baseline"]: row for row in economics["break_even"]}[params.baseline]
     result = {
         "profile": params.profile_name,
-        "task": params.task.title,
+        "task": params.task_title,
         "model": model,
-        "tunings": {name: tuning.model_dump() for name, tuning in params.tunings.items()},
-        "api_kind": params.api.kind,
+        "tunings": {
+            name: {
+                "label": params.labels.get(name, name),
+                **dict.fromkeys(("r", "plus_ratio", "virtual_tokens")),
+                **tuning.model_dump(),
+            }
+            for name, tuning in params.tunings.items()
+        },
+        "api_kind": params.api.server.kind,
         "texts": len(rows),
         "unseen_share": round(unseen_share(len(rows), params.stats.confidence), 4),
         "seeds": params.seeds,

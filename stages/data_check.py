@@ -34,7 +34,7 @@ def main(params: Params) -> None:
             fields,
             params.task.instruction,
             lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids),
-            max_new_tokens=params.evaluate.max_new_tokens,
+            max_new_tokens=params.decoding.max_new_tokens,
             context=read_json(f"{BASE}/config.json")["max_position_embeddings"],
             shots=max(condition.shots for condition in params.conditions.values()),
         ),

@@ -22,8 +22,8 @@ def main(params: Params) -> None:
     )
     write_answers(
         asked,
-        mode=params.api.mode,
-        concurrency=params.api.concurrency,
+        mode=params.api.server.mode,
+        concurrency=params.api.ask.concurrency,
         predictions=f"predictions/evaluate/{name}",
         timings=f"timings/evaluate/{name}.json",
     )

@@ -13,7 +13,7 @@ from lora_vs_api.training.trial import run_trial
 def main(params: Params) -> None:
     rate, ratio = (
         argument("a learning rate", "one of sweep.learning_rates"),
-        params.sweep.stop_ratio,
+        params.sweep.early_stopping_ratio,
     )
     # the rate that the rank sweep ran at was trained there
     best_rank = "models/select_rank"

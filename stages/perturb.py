@@ -10,7 +10,7 @@ from lora_vs_api.paths import PERTURBED, TEST
 
 
 def main(params: Params) -> None:
-    settings = params.robustness
+    settings = params.robustness.texts
     rows = read_jsonl(TEST, settings.rows)
     write_jsonl(PERTURBED, perturb(rows, settings.perturbations, settings.seed))
 

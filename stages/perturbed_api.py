@@ -21,8 +21,8 @@ def main(params: Params) -> None:
     )
     write_answers(
         asked,
-        mode=params.api.mode,
-        concurrency=params.api.concurrency,
+        mode=params.api.server.mode,
+        concurrency=params.api.ask.concurrency,
         predictions=f"predictions/perturbed/{name}",
         timings=f"timings/perturbed/{name}.json",
     )

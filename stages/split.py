@@ -19,7 +19,7 @@ from lora_vs_api.files import read_jsonl, write_json, write_jsonl
 
 
 def main(params: Params) -> None:
-    by = params.task.stratify_by
+    by = params.split.stratify_by
     corpus = read_jsonl("data/corpus.jsonl")
     rows = first_of_each_text(corpus)
     splits = stratified_split(rows, params.split.shares.model_dump(), by, params.split.seed)

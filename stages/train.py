@@ -14,7 +14,7 @@ from lora_vs_api.training.train import loss_curve
 def main(params: Params) -> None:
     seed = int(argument("a seed", "one of seeds"))
     selected = read_json("metrics/select.json")
-    runtime = resolve_runtime(params.device, params.model.dtype)
+    runtime = resolve_runtime(params.runtime.device, params.runtime.dtype)
     spec = training_spec(
         params, r=selected["r"], learning_rate=selected["learning_rate"], seed=seed, runtime=runtime
     )

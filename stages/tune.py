@@ -12,7 +12,7 @@ from lora_vs_api.training.spec import tuning_spec
 
 def main(params: Params) -> None:
     name = argument("a tuning", "a key of tunings")
-    runtime = resolve_runtime(params.device, params.model.dtype)
+    runtime = resolve_runtime(params.runtime.device, params.runtime.dtype)
     spec = tuning_spec(params, params.tunings[name], runtime)
     run = train(params, spec, runtime, f"models/tune/{name}", name)
     write_json(f"timings/tune/{name}.json", {"machine": machine(runtime), **run.timing()})

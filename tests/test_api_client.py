@@ -161,7 +161,9 @@ def test_the_total_time_is_bounded():
     faults = {"mail 0": [Fault("status", 503)] * 50}
     with FaultServer(faults) as server:
         started = time.monotonic()
-        with pytest.raises(UserError, match=r"email-0: the 0.5 s of api.max_minutes are over"):
+        with pytest.raises(
+            UserError, match=r"email-0: the 0.5 s of api.limits.max_minutes are over"
+        ):
             ask(server, 1, max_attempts=50, first_wait=0.1, total_seconds=0.5)
     assert time.monotonic() - started < 5
 
@@ -266,17 +268,17 @@ def test_a_server_that_never_says_incomplete():
         (Fault("status", 400, {"message": "no such effort", "param": "reasoning.effort"}),
          r"^conditions\.mini\.reasoning_effort: "),
         (Fault("status", 400, {"message": "too many", "param": "max_output_tokens"}),
-         r"^evaluate\.max_new_tokens: "),
+         r"^decoding\.max_new_tokens: "),
         (Fault("status", 400, {"message": "Server is pinned to 'x'; requested 'gpt-mini'."}),
          r"^conditions\.mini\.model: "),
         (Fault("status", 400, {"message": "context length exceeded", "param": "input"}),
          r"^conditions\.mini: .*email-0.*context length exceeded"),
         (Fault("status", 404, {"message": "The model does not exist", "code": "model_not_found"}),
          r"^conditions\.mini\.model: .*'gpt-mini'"),
-        (Fault("status", 404, {"message": "Not Found"}), r"^api\.base_url: .*endpoint"),
+        (Fault("status", 404, {"message": "Not Found"}), r"^api\.server\.base_url: .*endpoint"),
         (Fault("status", 401, {"message": f"Incorrect API key provided: {KEY}"}),
-         r"^api\.key_env: .*401"),
-        (Fault("status", 403, {"message": "project has no access"}), r"^api\.key_env: .*403"),
+         r"^api\.limits\.key_env: .*401"),
+        (Fault("status", 403, {"message": "project has no access"}), r"^api\.limits\.key_env: .*403"),
         (Fault("status", 429, {"message": "billing", "code": "insufficient_quota"}), r"quota"),
     ],
 )  # fmt: skip

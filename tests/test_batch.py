@@ -63,7 +63,9 @@ def test_batch_and_live_answers_are_kept_apart(tmp_path):
     with BatchServer() as server, ResponseStore(tmp_path / "s") as store:
         ask(server.url, store, requests(1))
         live = Terms(TokenPrice("gpt-mini", 1.0, 10.0), None, 7, lambda text: 6)
-        with pytest.raises(UserError, match="api.base_url"):  # this server has no live endpoint
+        with pytest.raises(
+            UserError, match="api.server.base_url"
+        ):  # this server has no live endpoint
             ask_paid(requests(1), MINI, store, live, base_url=server.url, api_key=KEY,
                      concurrency=1, timeout_seconds=5, max_attempts=1)  # fmt: skip
 
@@ -109,7 +111,7 @@ def test_time_over_leaves_the_batch_at_the_provider(tmp_path):
     """The next run waits on for the same batch."""
     with BatchServer(polls=10) as server, ResponseStore(tmp_path / "s") as store:
         with pytest.raises(
-            UserError, match=r"api\.max_minutes: over while batch batch_1 is in_prog"
+            UserError, match=r"api\.limits\.max_minutes: over while batch batch_1 is in_prog"
         ):
             ask(server.url, store, requests(3), total_seconds=0.01)
         answers, _ = ask(server.url, store, requests(3))
@@ -191,7 +193,7 @@ def test_a_server_without_batches_names_the_key_to_change(tmp_path):
     with (
         BatchServer() as server,
         ResponseStore(tmp_path / "s") as store,
-        pytest.raises(UserError, match=r"^api\.mode: .* has no Batch API \(404\)"),
+        pytest.raises(UserError, match=r"^api\.server\.mode: .* has no Batch API \(404\)"),
     ):
         ask(server.url.replace("/v1", "/other"), store, requests(1))
     with (

@@ -39,10 +39,11 @@ def finished(tmp_path_factory):
     root = tmp_path_factory.mktemp("project")
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["seeds"] = [1, 2]
-    params["task"] |= {"fields": FIELDS, "stratify_by": None, "instruction": "Extract."}
+    params["task"] = {"fields": FIELDS, "instruction": "Extract."}
+    params["split"]["stratify_by"] = None
     params["contamination"]["field"] = None
-    params["model"]["dtype"] = "float32"
-    params["evaluate"]["max_new_tokens"] = 40
+    params["runtime"]["dtype"] = "float32"
+    params["decoding"]["max_new_tokens"] = 40
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     build_tiny_model(root / "models/base_model")
     train_adapter(

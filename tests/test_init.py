@@ -184,17 +184,16 @@ def test_the_written_config_composes_and_says_what_it_inferred(project, capsys):
     text = (project / "conf/task/my_bookings.yaml").read_text()
     assert 'make params SET="task=my_bookings" && dvc repro' in capsys.readouterr().out
     params = yaml.safe_load(compose(["task=my_bookings"], project / "conf"))
-    assert params["data"] | {"n": 0, "seed": 0} == {
+    assert params["data"] == {
         "source": "file", "path": str(project / "My bookings.csv"), "text": "message",
-        "record": None, "id": "booking_id", "n": 0, "seed": 0,
-        "categories": None, "sentiments": None,
+        "record": None, "id": "booking_id",
     }  # fmt: skip
     assert params["task"]["fields"] == {
         "room": {"type": "enum", "values": ["double", "single", "suite"], "score": "exact"},
         "nights": {"type": "integer", "score": "exact", "minimum": 1, "maximum": 4},
         "rate": {"type": "number", "score": "exact", "optional": True},
     }
-    assert params["task"]["stratify_by"] == params["contamination"]["field"] == "room"
+    assert params["split"]["stratify_by"] == params["contamination"]["field"] == "room"
     assert "# 3 labels in 60 rows, rarest" in text and "empty in 12 of 60 rows" in text
     for name in ("room (one of double, single, suite)", "rate (number, or null)"):
         assert name in params["task"]["instruction"]
@@ -239,7 +238,7 @@ def test_a_record_column_and_a_template_are_taken(project):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     run_init(str(path), "--text", "{{ subject }}\n{{ body }}")
     params = yaml.safe_load(compose(["task=rows"], project / "conf"))
-    assert params["data"]["record"] == "gold" and params["task"]["stratify_by"] is None
+    assert params["data"]["record"] == "gold" and params["split"]["stratify_by"] is None
     assert params["data"]["text"] == "{{ subject }}\n{{ body }}"
     assert list(params["task"]["fields"]) == ["who", "n"]
 

@@ -133,7 +133,7 @@ def test_its_answers_are_stored_and_not_asked_for_again(server, tmp_path):
         assert again == first and stored == [True, True]
         # that server has no Batch API, which is said with the key to change
         asking.pop("concurrency")
-        with pytest.raises(UserError, match=r"^api\.mode: .* has no Batch API"):
+        with pytest.raises(UserError, match=r"^api\.server\.mode: .* has no Batch API"):
             ask_paid(asked, condition, store, terms, mode="batch", total_seconds=None, **asking)
 
 
@@ -226,7 +226,7 @@ def test_a_port_that_is_taken_is_named(tiny, tmp_path):
         taken.listen()
         port = taken.getsockname()[1]
         with (
-            pytest.raises(UserError, match=rf"^api\.port: .*{port}"),
+            pytest.raises(UserError, match=rf"^api\.limits\.port: .*{port}"),
             serve(tiny, NAME, device="cpu", dtype="float32", port=port, log=tmp_path / "log"),
         ):
             raise AssertionError("served on a port that is taken")

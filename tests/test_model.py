@@ -151,7 +151,7 @@ def test_an_adapter_is_taken_over_only_for_an_equal_specification(base, tmp_path
 def test_a_module_the_model_lacks_is_named(base, tmp_path):
     """A target module of another architecture is a line before training starts."""
     with pytest.raises(
-        UserError, match=r"lora\.target_modules: the base model has no module c_attn"
+        UserError, match=r"lora\.adapter\.target_modules: the base model has no module c_attn"
     ):
         train(base, tmp_path / "x", replace(SPEC, target_modules=("q_proj", "c_attn")))
     assert not (tmp_path / "x").exists()
@@ -330,16 +330,16 @@ def test_latency_is_one_figure_for_each_prompt(base):
 def test_a_token_limit_below_the_longest_record_is_refused(base):
     """A limit that would cut a perfect answer must not score as the model's mistake."""
     tokenizer = load_tokenizer(base, "<|endoftext|>")
-    with pytest.raises(UserError, match=r"evaluate\.max_new_tokens: 3 is too few, the longest"):
+    with pytest.raises(UserError, match=r"decoding\.max_new_tokens: 3 is too few, the longest"):
         check_room(tokenizer, ['{"who": "somebody with a long name"}'], 3)
     check_room(tokenizer, ["short"], 30)
 
 
 def test_a_pad_token_that_ends_turns_is_refused(base):
     """It would be masked out of the loss, and the model would never learn to stop."""
-    with pytest.raises(UserError, match=r"model\.pad_token: expected a token other than"):
+    with pytest.raises(UserError, match=r"runtime\.pad_token: expected a token other than"):
         load_tokenizer(base, "<|im_end|>")
-    with pytest.raises(UserError, match=r"model\.pad_token: 'nope' is not a token"):
+    with pytest.raises(UserError, match=r"runtime\.pad_token: 'nope' is not a token"):
         load_tokenizer(base, "nope")
 
 

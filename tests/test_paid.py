@@ -162,7 +162,9 @@ def test_killed_and_resumed(tmp_path, seed):
 def test_over_budget_nothing_is_asked(tmp_path):
     """The estimate stops the run before the first request, and names the key."""
     with FaultServer() as server, ResponseStore(tmp_path / "s") as store:
-        with pytest.raises(UserError, match=r"^api\.budget_usd: .* nothing was asked or paid"):
+        with pytest.raises(
+            UserError, match=r"^api\.limits\.budget_usd: .* nothing was asked or paid"
+        ):
             ask(server.url, store, requests(10), budget_usd=9 * ANSWER_USD)
         assert server.seen == []
 
@@ -182,7 +184,7 @@ def test_at_the_budget_it_stops_and_keeps_what_was_paid(tmp_path, concurrency):
     limit = 10 * ANSWER_USD + 2 * MOST_USD
     faults = {f"mail {i}": [Fault("truncated_json")] * 2 for i in range(0, 20, 2)}
     with FaultServer(faults) as server, ResponseStore(tmp_path / "s") as store:
-        with pytest.raises(UserError, match=r"api\.budget_usd: USD .* are spent.*are kept"):
+        with pytest.raises(UserError, match=r"api\.limits\.budget_usd: USD .* are spent.*are kept"):
             ask(server.url, store, requests(20)[:10], budget_usd=limit, concurrency=concurrency)
         lost = sum(request.text in faults for request in server.seen)
         assert 0 < len(store) < 10
@@ -210,7 +212,7 @@ def test_a_store_that_cannot_be_written_stops_the_spending(tmp_path, monkeypatch
         def full(text, answer):
             calls.append(text)
             if len(calls) == 3:
-                raise UserError("api.store: s cannot be written: database or disk is full")
+                raise UserError("api.limits.store: s cannot be written: database or disk is full")
             put(text, answer)
 
         monkeypatch.setattr(store, "put", full)

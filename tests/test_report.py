@@ -14,7 +14,7 @@ from typing import get_args
 import pytest
 import yaml
 
-from lora_vs_api.config.sections import Lora, Plots
+from lora_vs_api.config.sections import Adapter, Plots
 from lora_vs_api.errors import UserError
 from lora_vs_api.report import markdown, numbers
 from lora_vs_api.report.figures.drawing import looks
@@ -601,4 +601,4 @@ def test_environment_is_in_the_report():
 
 def test_every_variant_of_lora_has_a_name():
     """A variant that the config takes can be told of in the report."""
-    assert set(get_args(Lora.model_fields["variant"].annotation)) == set(VARIANTS)
+    assert set(get_args(Adapter.model_fields["variant"].annotation)) == set(VARIANTS)

@@ -112,7 +112,7 @@ def test_order_is_not_the_corpus_order(corpus):
 def test_wrong_settings_name_the_key():
     """A misspelt field, shares that do not add up and an empty split are each one clear line."""
     rows = _rows([0, 1, 2])
-    with pytest.raises(UserError, match="^task.stratify_by: no record has a field 'lable'"):
+    with pytest.raises(UserError, match="^split.stratify_by: no record has a field 'lable'"):
         stratified_split(rows, {"train": 0.5, "test": 0.5}, "lable", 0)
     with pytest.raises(UserError, match="^split.shares: expected shares that sum to 1"):
         stratified_split(rows, {"train": 0.5, "test": 0.4}, None, 0)

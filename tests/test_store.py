@@ -81,7 +81,7 @@ def test_a_file_that_is_no_store(tmp_path, content):
     path = tmp_path / "s"
     path.write_bytes(content)
     with pytest.raises(
-        UserError, match=r"^api\.store: .* cannot be opened: file is not a database"
+        UserError, match=r"^api\.limits\.store: .* cannot be opened: file is not a database"
     ):
         ResponseStore(path)
     assert path.read_bytes() == content
@@ -98,7 +98,7 @@ def test_a_database_of_something_else(tmp_path):
 def test_a_folder_that_cannot_be(tmp_path):
     """A path through a file is said to be wrong before anything is paid."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"^api\.store: .*file/store cannot be opened"):
+    with pytest.raises(UserError, match=r"^api\.limits\.store: .*file/store cannot be opened"):
         ResponseStore(tmp_path / "file/store")
 
 

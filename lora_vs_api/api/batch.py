@@ -199,7 +199,7 @@ def _wait(
                 return batch
             if end is not None and time.monotonic() + poll_seconds > end:
                 raise UserError(
-                    f"api.max_minutes: over while batch {batch_id} is {batch.status}; it goes on "
+                    f"api.limits.max_minutes: over while batch {batch_id} is {batch.status}; it goes on "
                     "at the provider: run again to wait for it, nothing is paid twice"
                 )
             time.sleep(poll_seconds)
@@ -258,8 +258,8 @@ def _results(
 def _explain(error: Exception, condition: ApiCondition, base_url: str) -> str:
     status = getattr(error, "status_code", None)
     if status == 401:
-        return f"api.key_env: {base_url} rejects the API key (401)"
+        return f"api.limits.key_env: {base_url} rejects the API key (401)"
     if status in (404, 405):
-        return f"api.mode: {base_url} has no Batch API ({status}); expected live for this server"
+        return f"api.server.mode: {base_url} has no Batch API ({status}); expected live for this server"
     where = f" ({status})" if status else ""
     return f"conditions.{condition.name}: batch at {base_url} failed{where}: {short(str(error))}"

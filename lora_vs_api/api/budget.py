@@ -90,7 +90,7 @@ class Budget:
         while self.spent_usd + sum(self._reserved.values()) + most > self.limit_usd:
             if not self._reserved or stop.is_set():
                 raise UserError(
-                    f"api.budget_usd: USD {self.spent_usd:.4f} of {self.limit_usd:g} are spent and "
+                    f"api.limits.budget_usd: USD {self.spent_usd:.4f} of {self.limit_usd:g} are spent and "
                     f"the next request may cost USD {most:.4f}; raise it to go on"
                 )
             await asyncio.sleep(0.02)

@@ -42,8 +42,8 @@ LONGEST_PAUSE_SECONDS = 60.0
 PARAMETER_KEYS = {
     "temperature": "conditions.{name}.temperature",
     "reasoning": "conditions.{name}.reasoning_effort",
-    "max_output_tokens": "evaluate.max_new_tokens",
-    "max_completion_tokens": "evaluate.max_new_tokens",
+    "max_output_tokens": "decoding.max_new_tokens",
+    "max_completion_tokens": "decoding.max_new_tokens",
     "text": "conditions.{name}.output",
     "response_format": "conditions.{name}.output",
     "model": "conditions.{name}.model",
@@ -310,7 +310,7 @@ class _Gate:
             if await _stopped_within(wait, stop):
                 return False
         if self._end is not None and time.monotonic() > self._end:
-            raise NoAnswer(f"the {self.total_seconds:g} s of api.max_minutes are over")
+            raise NoAnswer(f"the {self.total_seconds:g} s of api.limits.max_minutes are over")
         return not stop.is_set()
 
 
@@ -510,16 +510,16 @@ def _diagnose(
     if status == 401:
         # without the server's text, which may quote the key
         return UserError(
-            f"api.key_env: {base_url} rejects the API key (401); "
+            f"api.limits.key_env: {base_url} rejects the API key (401); "
             "expected the environment variable it names to hold a valid key"
         )
     if status == 403:
-        return UserError(f"api.key_env: {base_url} forbids this with that key (403): {text}")
+        return UserError(f"api.limits.key_env: {base_url} forbids this with that key (403): {text}")
     names_model = body.get("code") == "model_not_found" or condition.model in text
     if status == 404 and not names_model:
         return UserError(
-            f"api.base_url: {base_url} has no {condition.endpoint} endpoint (404): {text}; expected "
-            "the address of an OpenAI-compatible API with its /v1 (or another api.endpoint)"
+            f"api.server.base_url: {base_url} has no {condition.endpoint} endpoint (404): {text}; expected "
+            "the address of an OpenAI-compatible API with its /v1 (or another api.server.endpoint)"
         )
     if status == 404:
         return UserError(
@@ -615,7 +615,7 @@ def check_key(api_key: str | None) -> None:
         api_key.isascii() and api_key.isprintable() and " " not in api_key
     ):
         raise UserError(
-            "api.key_env: the key holds characters that no API key has; "
+            "api.limits.key_env: the key holds characters that no API key has; "
             "expected printable ASCII without spaces or line breaks"
         )
 

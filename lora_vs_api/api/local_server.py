@@ -125,7 +125,7 @@ def _check_port(port: int) -> None:
 
 def _port_message(port: int, reason: str) -> str:
     return (
-        f"api.port: cannot listen on port {port} of {HOST} ({reason}); "
+        f"api.limits.port: cannot listen on port {port} of {HOST} ({reason}); "
         "expected a free port, or null for any free one"
     )
 

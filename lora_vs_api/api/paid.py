@@ -110,7 +110,7 @@ def _announce(condition: ApiCondition, terms: Terms, tokens: Mapping[str, int], 
     )
     if limit is not None and needed > limit:
         raise UserError(
-            f"api.budget_usd: {limit:g} is less than the USD {needed:.4f} {how} for the "
+            f"api.limits.budget_usd: {limit:g} is less than the USD {needed:.4f} {how} for the "
             f"{cost.requests} requests of {condition.name}; nothing was asked or paid"
         )
 

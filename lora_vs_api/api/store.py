@@ -99,7 +99,7 @@ class ResponseStore:
             tables = self._db.execute("select count(*) from sqlite_master").fetchone()[0]
             if found != VERSION and (found or tables):
                 raise UserError(
-                    f"api.store: {self.path} is a database of something else, or of another "
+                    f"api.limits.store: {self.path} is a database of something else, or of another "
                     f"version (found {found}, expected {VERSION}); name another file"
                 )
             self._db.execute("pragma journal_mode = wal")
@@ -205,7 +205,7 @@ class ResponseStore:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            raise UserError(f"api.store: {self.path} cannot be {doing}: {error}") from None
+            raise UserError(f"api.limits.store: {self.path} cannot be {doing}: {error}") from None
 
 
 def _now() -> str:

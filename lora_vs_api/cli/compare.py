@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--apis",
         action="store_true",
-        help="ask every API condition too: a hosted one is paid for, within api.budget_usd",
+        help="ask every API condition too: a hosted one is paid for, within api.limits.budget_usd",
     )
 
 
@@ -68,8 +68,8 @@ def _asked(params: Params, text: str) -> dict[str, str]:
     """Each API condition's answer. What was asked before comes from the store."""
     from lora_vs_api.api.asking import ask_condition
 
-    if params.api.mode == "batch":
-        raise UserError("--apis: a batch may take a day; expected api.mode: live")
+    if params.api.server.mode == "batch":
+        raise UserError("--apis: a batch may take a day; expected api.server.mode: live")
     fields, train = params.task.record_fields, read_jsonl("data/split/train.jsonl")
     rows = [{"id": "text", "text": text}]
     return {

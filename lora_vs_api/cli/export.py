@@ -30,10 +30,10 @@ def run(given: argparse.Namespace) -> None:
     from lora_vs_api.model.runtime import resolve_runtime
 
     # the precision that was evaluated, so that a server's answers are those of the report
-    model = load_tuned(BASE, adapter, resolve_runtime(params.device, params.model.dtype))
+    model = load_tuned(BASE, adapter, resolve_runtime(params.runtime.device, params.runtime.dtype))
     with new_directory(given.folder) as folder:
         model.to("cpu").save_pretrained(folder)
-        load_tokenizer(BASE, params.model.pad_token).save_pretrained(folder)
+        load_tokenizer(BASE, params.runtime.pad_token).save_pretrained(folder)
     where = shlex.quote(str(given.folder))
     say(f"{given.folder}: {adapter.name} merged into {params.model.name}. To serve it:")
     print(f"  transformers serve {where}")

@@ -207,13 +207,9 @@ def _config(
         f"  text: {_flow(source['text'])}   # a column, or a Jinja template over columns",
         f"  record: {_flow(source['record'])}   # column with the record; null: one column a field",
         f"  id: {_flow(source['id'])}   # column; null: by position",
-        "  n: null",
-        "  seed: 0",
-        "  categories: null",
-        "  sentiments: null",
+        f"task_name: {_flow(name)}",
+        f"task_title: {_flow(title)}",
         "task:",
-        f"  name: {_flow(name)}",
-        f"  title: {_flow(title)}",
         "  # type: string, enum, integer, number, boolean, list (items: …) or object (fields: …);",
         "  # optional: true where the value may be null. score: exact, normalised or token_f1 for",
         "  # strings; exact or tolerance (tolerance: 0.5) for numbers; set_f1 for lists; slot_f1",
@@ -228,17 +224,19 @@ def _config(
         f"nothing else. Keys: {'; '.join(_told(field) for field in fields)}."
     )
     lines += [
-        f"  stratify_by: {_flow(stratify)}   # a field, so that every split has its mix; or null",
         "  # The same words for every condition, local or API. Say what a stranger would not know.",
         f"  instruction: {_flow(instruction)}",
+        "split:",
+        f"  stratify_by: {_flow(stratify)}   # a field, so that every split has its mix; or null",
         "contamination:",
         f"  field: {_flow(stratify)}   # an enum field the untuned base is asked for; or null",
-        "evaluate:",
+        "decoding:",
         f"  # the longest record has {longest:,} characters; too few tokens stop the run",
         f"  max_new_tokens: {tokens}",
         "robustness:",
-        "  # the test texts once more, less tidy: leave out what would change what a text says",
-        f"  perturbations: {_flow(list(PERTURBATIONS))}",
+        "  texts:",
+        "    # the test texts once more, less tidy: leave out what would change what a text says",
+        f"    perturbations: {_flow(list(PERTURBATIONS))}",
     ]
     return "\n".join(lines) + "\n"
 

@@ -51,8 +51,8 @@ def ask(
     from lora_vs_api.model.loading import load_base, load_tokenizer, load_tuned
     from lora_vs_api.model.runtime import resolve_runtime
 
-    runtime = resolve_runtime(params.device, params.model.dtype)
-    tokenizer = load_tokenizer(BASE, params.model.pad_token)
+    runtime = resolve_runtime(params.runtime.device, params.runtime.dtype)
+    tokenizer = load_tokenizer(BASE, params.runtime.pad_token)
     model = load_base(BASE, runtime) if adapter is None else load_tuned(BASE, adapter, runtime)
     fields = params.task.record_fields
     extractor = Extractor(
@@ -60,8 +60,8 @@ def ask(
         tokenizer,
         params.task.instruction,
         fields,
-        max_new_tokens=params.evaluate.max_new_tokens,
-        batch_size=batch_size or params.evaluate.batch_size,
+        max_new_tokens=params.decoding.max_new_tokens,
+        batch_size=batch_size or params.decoding.batch_size,
         grammar=record_grammar(model, tokenizer, fields) if constrained else None,
     )
     answers = extractor.answers(texts, description)

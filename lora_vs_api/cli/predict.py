@@ -45,7 +45,7 @@ def run(given: argparse.Namespace) -> None:
     if given.input is None:
         rows: list[dict[str, Any]] = [{"text": one_text(given.text, sys.stdin)}]
     else:
-        rows = _rows(given.input, given.column or params.data.text or "text")
+        rows = _rows(given.input, given.column or getattr(params.data, "text", "text"))
     answers = ask(
         params,
         adapter,

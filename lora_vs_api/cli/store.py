@@ -28,11 +28,15 @@ def main() -> None:
     )
     parser.add_argument("do", choices=["stats", "export", "import"])
     parser.add_argument("file", nargs="?", type=Path)
-    parser.add_argument("--store", help="the store's file (default: api.store of params.yaml)")
+    parser.add_argument(
+        "--store", help="the store's file (default: api.limits.store of params.yaml)"
+    )
     arguments = parser.parse_args()
-    path = arguments.store or load_params().api.store
+    path = arguments.store or load_params().api.limits.store
     if path is None:
-        raise UserError("api.store: null in params.yaml, so there is no store; give --store FILE")
+        raise UserError(
+            "api.limits.store: null in params.yaml, so there is no store; give --store FILE"
+        )
     if (arguments.file is None) != (arguments.do == "stats"):
         parser.error(f"{arguments.do}: expected {'no file' if arguments.file else 'a file'}")
     if arguments.do != "import" and not Path(path).is_file():

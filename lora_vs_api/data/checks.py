@@ -156,7 +156,7 @@ def check_lengths(
     if answers[longest] > max_new_tokens:
         too_long = sum(answer > max_new_tokens for answer in answers)
         raise UserError(
-            f"evaluate.max_new_tokens: {max_new_tokens} is too few for {too_long:,} of "
+            f"decoding.max_new_tokens: {max_new_tokens} is too few for {too_long:,} of "
             f"{len(rows):,} records; the longest, of {rows[longest]['id']}, takes "
             f"{answers[longest]} tokens"
         )
@@ -165,7 +165,7 @@ def check_lengths(
         too_long = sum(prompt + max_new_tokens > context for prompt in prompts)
         raise UserError(
             f"{too_long:,} of {len(rows):,} texts do not fit into the model's {context:,} tokens "
-            f"with evaluate.max_new_tokens={max_new_tokens}; the longest, {rows[widest]['id']}, "
+            f"with decoding.max_new_tokens={max_new_tokens}; the longest, {rows[widest]['id']}, "
             f"takes about {prompts[widest]:,}: leave such rows out, or use a model that holds more"
         )
     per_shot = sum(answers) / len(rows) + sum(prompts) / len(rows) - count(instruction)

@@ -156,7 +156,7 @@ def perturb(rows: Sequence[Mapping[str, Any]], names: Sequence[str], seed: int) 
     for name in names:
         if name not in PERTURBATIONS:
             raise UserError(
-                f"robustness.perturbations: expected some of {', '.join(PERTURBATIONS)}, found {name!r}"
+                f"robustness.texts.perturbations: expected some of {', '.join(PERTURBATIONS)}, found {name!r}"
             )
     return [
         {

@@ -41,7 +41,9 @@ def stratified_split(
     """
     check_shares(shares, "split.shares")
     if by is not None and not any(by in row["record"] for row in rows):
-        raise UserError(f"task.stratify_by: no record has a field {by!r}; expected a field or null")
+        raise UserError(
+            f"split.stratify_by: no record has a field {by!r}; expected a field or null"
+        )
     sizes = largest_remainder(len(rows), shares)
     for name, size in sizes.items():
         if size == 0:

@@ -143,10 +143,10 @@ def record_grammar(
         )
         source = LLMatcher.grammar_from_json_schema(json_schema(fields), overrides=LAYOUT)
     except ValueError as error:
-        raise UserError(f"evaluate.constrained: {error}; set it to false") from None
+        raise UserError(f"decoding.constrained: {error}; set it to false") from None
     problem = LLMatcher(wrapped, source, log_level=0).get_error()
     if problem:
-        raise UserError(f"evaluate.constrained: task.fields make no grammar: {problem}")
+        raise UserError(f"decoding.constrained: task.fields make no grammar: {problem}")
     rank = np.array([_closing_rank(wrapped.decode_str([i])) for i in range(wrapped.vocab_size)])
     rank[sorted(ends)] = 0
     return Grammar(wrapped, source, frozenset(ends), tokenizer.pad_token_id, rank)
@@ -183,5 +183,5 @@ def _allowed(matcher: LLMatcher, vocabulary: int) -> np.ndarray:
     """(vocabulary,) booleans: the tokens that may come next."""
     bits = np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8)
     if matcher.is_error():
-        raise UserError(f"constrained decoding: {matcher.get_error()}; evaluate.constrained: false")
+        raise UserError(f"constrained decoding: {matcher.get_error()}; decoding.constrained: false")
     return np.unpackbits(bits, bitorder="little")[:vocabulary].astype(bool)

@@ -115,7 +115,7 @@ def evaluate_condition(
 ) -> None:
     """Answers and timings of ``model``, under the name ``condition``."""
     evaluate_local(
-        extractor_of(params, model, constrained=params.evaluate.constrained),
+        extractor_of(params, model, constrained=params.decoding.constrained),
         read_jsonl(TEST, params.evaluate.test_rows),
         runtime,
         condition=condition,

@@ -79,13 +79,13 @@ class Extractor:
 
 def extractor_of(params: Params, model: PreTrainedModel, *, constrained: bool) -> Extractor:
     """``model`` set up to answer texts; ``constrained`` to records that fit the schema."""
-    tokenizer, fields = load_tokenizer(BASE, params.model.pad_token), params.task.record_fields
+    tokenizer, fields = load_tokenizer(BASE, params.runtime.pad_token), params.task.record_fields
     return Extractor(
         model,
         tokenizer,
         params.task.instruction,
         fields,
-        max_new_tokens=params.evaluate.max_new_tokens,
-        batch_size=params.evaluate.batch_size,
+        max_new_tokens=params.decoding.max_new_tokens,
+        batch_size=params.decoding.batch_size,
         grammar=record_grammar(model, tokenizer, fields) if constrained else None,
     )

@@ -82,7 +82,7 @@ def check_room(tokenizer: PreTrainedTokenizerBase, completions: Sequence[str], l
     longest = max((len(tokenizer(text)["input_ids"]) + 1 for text in completions), default=0)
     if longest > limit:
         raise UserError(
-            f"evaluate.max_new_tokens: {limit} is too few, the longest record takes {longest} tokens"
+            f"decoding.max_new_tokens: {limit} is too few, the longest record takes {longest} tokens"
         )
 
 

@@ -34,11 +34,11 @@ def load_tokenizer(base: str | Path, pad_token: str | None) -> PreTrainedTokeniz
         raise UserError(f"{base}: the tokenizer has no chat template; expected a chat model")
     if pad_token is not None:
         if pad_token not in tokenizer.get_vocab():
-            raise UserError(f"model.pad_token: {pad_token!r} is not a token of {base}")
+            raise UserError(f"runtime.pad_token: {pad_token!r} is not a token of {base}")
         tokenizer.pad_token = pad_token
     if tokenizer.pad_token is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
         raise UserError(
-            "model.pad_token: expected a token other than the one that ends a turn "
+            "runtime.pad_token: expected a token other than the one that ends a turn "
             f"({tokenizer.eos_token!r}), which training would otherwise never see"
         )
     return tokenizer
@@ -87,7 +87,7 @@ def four_bit_config(runtime: Runtime) -> BitsAndBytesConfig:
         import bitsandbytes  # noqa: F401
     except ImportError:
         raise UserError(
-            "lora.variant: qlora needs bitsandbytes; pip install 'lora-vs-api[qlora]'"
+            "lora.adapter.variant: qlora needs bitsandbytes; pip install 'lora-vs-api[qlora]'"
         ) from None
     return BitsAndBytesConfig(
         load_in_4bit=True,

@@ -29,8 +29,8 @@ def resolve_runtime(device: str, dtype: str) -> Runtime:
     if device == "cuda":
         if not torch.cuda.is_available():
             raise UserError(
-                "device: cuda asked for, but torch finds no CUDA GPU here; "
-                "run on one, or use -S profile=laptop (device: cpu)"
+                "runtime.device: cuda asked for, but torch finds no CUDA GPU here; "
+                "run on one, or use -S profile=laptop (runtime.device: cpu)"
             )
         supported = torch.cuda.is_bf16_supported()
     else:

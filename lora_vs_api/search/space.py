@@ -22,7 +22,7 @@ from lora_vs_api.errors import UserError
 
 R, RATE = "lora.r", "lora.learning_rate"
 # other settings decide on which texts a score is measured, and scores could not be compared
-SEARCHED = re.compile(r"(lora|train)\.\w+|model")
+SEARCHED = re.compile(r"(lora|lora\.adapter|train)\.\w+|model")
 
 
 @dataclass(frozen=True)
@@ -125,10 +125,11 @@ def _axis(
             compose([*overrides, f"model={value}"], conf)
             continue
         raw = copy.deepcopy(dict(base))
-        section, name = key.split(".")
-        raw[section][name] = (
-            value.strip("'\"") if key == RATE else yaml.safe_load(_plain(key, value))
-        )
+        *sections, name = key.split(".")
+        section = raw
+        for part in sections:
+            section = section[part]
+        section[name] = value.strip("'\"") if key == RATE else yaml.safe_load(_plain(key, value))
         check_params(raw, str(file))
     return values if finite else None
 

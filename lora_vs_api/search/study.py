@@ -113,7 +113,7 @@ def run_search(
         started, scores, names = time.monotonic(), [], []
         for seed in seeds:
             names.append(experiment if len(seeds) == 1 else f"{experiment}-seed-{seed}")
-            settings = [*overrides, *overrides_of(point, params), f"sweep.seed={seed}"]
+            settings = [*overrides, *overrides_of(point, params), f"sweep.trial.seed={seed}"]
             try:
                 scores.append(run_experiment(names[-1], settings, logs / f"{names[-1]}.log"))
             except UserError as error:

@@ -66,7 +66,7 @@ def _modules(spec: TrainingSpec, model: PreTrainedModel) -> list[str]:
     missing = [name for name in spec.target_modules if name not in there]
     if missing:
         raise UserError(
-            f"lora.target_modules: the base model has no module {', '.join(missing)}; its linear "
+            f"lora.adapter.target_modules: the base model has no module {', '.join(missing)}; its linear "
             f"ones are {', '.join(linear)}, and all-linear takes them all"
         )
     return list(spec.target_modules)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lora_vs_api.config.sections import Params, Tuning
+from lora_vs_api.config.sections import LoraTuning, Params, PromptTuning, Tuning
 from lora_vs_api.digests import directory_sha256, file_sha256
 from lora_vs_api.model.runtime import Runtime
 from lora_vs_api.paths import BASE, TRAIN
@@ -16,9 +16,9 @@ def training_spec(
     return _spec(
         params,
         runtime,
-        method=params.lora.variant,
+        method=params.lora.adapter.variant,
         r=r,
-        plus_ratio=params.lora.plus_ratio,
+        plus_ratio=params.lora.adapter.plus_ratio,
         virtual_tokens=None,
         learning_rate=learning_rate,
         seed=seed,
@@ -31,9 +31,9 @@ def tuning_spec(params: Params, tuning: Tuning, runtime: Runtime) -> TrainingSpe
         params,
         runtime,
         method=tuning.method,
-        r=tuning.r or 1,
-        plus_ratio=tuning.plus_ratio,
-        virtual_tokens=tuning.virtual_tokens,
+        r=tuning.r if isinstance(tuning, LoraTuning) else 1,
+        plus_ratio=tuning.plus_ratio if isinstance(tuning, LoraTuning) else None,
+        virtual_tokens=tuning.virtual_tokens if isinstance(tuning, PromptTuning) else None,
         learning_rate=float(tuning.learning_rate),
         seed=tuning.seed,
     )
@@ -50,17 +50,17 @@ def _spec(
     learning_rate: float,
     seed: int,
 ) -> TrainingSpec:
-    modules = params.lora.target_modules
+    modules = params.lora.adapter.target_modules
     return TrainingSpec(
         base_sha256=directory_sha256(BASE),
         examples_sha256=file_sha256(TRAIN),
         method=method,
         r=r,
-        alpha=params.lora.alpha_per_r * r,
+        alpha=params.lora.adapter.alpha_per_r * r,
         plus_ratio=plus_ratio,
         virtual_tokens=virtual_tokens,
         learning_rate=learning_rate,
-        dropout=params.lora.dropout,
+        dropout=params.lora.adapter.dropout,
         target_modules=(modules,) if isinstance(modules, str) else tuple(modules),
         epochs=params.train.epochs,
         max_steps=params.train.max_steps,
@@ -69,7 +69,7 @@ def _spec(
         scheduler=params.train.scheduler,
         warmup_ratio=params.train.warmup_ratio,
         max_grad_norm=params.train.max_grad_norm,
-        pad_token=params.model.pad_token,
+        pad_token=params.runtime.pad_token,
         dtype=str(runtime.dtype).removeprefix("torch."),
         seed=seed,
     )

@@ -33,14 +33,17 @@ def run_trial(
     timings/<sweep>/<item>.json. It scores nothing: ``select_rank`` and ``select`` do, so that
     another score trains nothing again.
     """
-    runtime, seed = resolve_runtime(params.device, params.model.dtype), params.sweep.seed
+    runtime, seed = (
+        resolve_runtime(params.runtime.device, params.runtime.dtype),
+        params.sweep.trial.seed,
+    )
     spec = training_spec(params, r=r, learning_rate=learning_rate, seed=seed, runtime=runtime)
     adapter, name = f"models/{sweep}/{item}", f"{sweep} {item}"
     timing = train_unless_done(params, spec, runtime, adapter, name, finished, reference)
     model = load_tuned(BASE, adapter, runtime)
     answer_texts(
-        extractor_of(params, model, constrained=params.evaluate.constrained),
-        read_jsonl(VAL, params.sweep.val_rows),
+        extractor_of(params, model, constrained=params.decoding.constrained),
+        read_jsonl(VAL, params.sweep.trial.val_rows),
         description=f"{name}: val",
         predictions=f"predictions/{sweep}/{item}",
     )
