@@ -449,7 +449,7 @@ def test_forced_tokens_are_not_sampled(base, grammar, monkeypatch):
     monkeypatch.setattr(model, "forward", tired)
     prompt = encode_prompt(tokenizer, messages("Extract.", "Mail", FIELDS))
     (answer,) = grammar.decode(model, [prompt], Prefix(), 80)
-    assert answer.whole and violations(json.loads(tokenizer.decode(answer.tokens)), FIELDS) == []
+    assert not answer.truncated and violations(json.loads(tokenizer.decode(answer.tokens)), FIELDS) == []
     assert len(steps) < answer.written / 3
 
 
@@ -458,4 +458,4 @@ def test_a_limit_below_every_record_cuts(base, grammar):
     tokenizer = load_tokenizer(base, "<|endoftext|>")
     prompt = encode_prompt(tokenizer, messages("Extract.", "Mail", FIELDS))
     (answer,) = grammar.decode(load_base(base, CPU), [prompt], Prefix(), 4)
-    assert not answer.whole and len(answer.tokens) == answer.written == 4
+    assert answer.truncated and len(answer.tokens) == answer.written == 4
