@@ -44,8 +44,9 @@ class CheckpointSettings:
 
 @dataclass(frozen=True)
 class Checkpoint:
+    """One that can be gone on from, and what the training has taken up to it."""
+
     path: Path
-    step: int
     used: ResourceUse
 
 
@@ -64,7 +65,7 @@ class Checkpoints:
         for path in found:
             used = _read(path)
             if used is not None:
-                return Checkpoint(path, _step(path), used)
+                return Checkpoint(path, used)
             aside = path.with_name(f"{path.name}.unreadable")
             shutil.rmtree(aside, ignore_errors=True)
             os.replace(path, aside)
