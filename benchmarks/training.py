@@ -79,21 +79,20 @@ def composed(profile: str) -> Params:
 
 
 def train_ours(model: str, params: Params, rows: list[dict[str, Any]], runtime: Any) -> dict:
-    from lora_vs_api.training.train import train_adapter
+    from lora_vs_api.training.examples import chat_examples
+    from lora_vs_api.training.train import TrainingPolicy, train_adapter
 
     with tempfile.TemporaryDirectory() as folder:
         done = train_adapter(
             model,
-            rows,
-            params.task.instruction,
-            params.task.record_fields,
+            chat_examples(rows, params.task.instruction, params.task.record_fields),
             spec(model, params, runtime),
             runtime,
             Path(folder, "adapter"),
-            description="ours",
+            TrainingPolicy("ours"),
         )
     return {
-        "seconds": done.wall_seconds,
+        "seconds": done.used.seconds,
         "tokens": done.tokens,
         "loss": done.losses,
         "parameters": parameters(model),

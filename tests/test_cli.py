@@ -20,7 +20,8 @@ from lora_vs_api.__main__ import COMMANDS, main
 from lora_vs_api.files import read_jsonl
 from lora_vs_api.model.runtime import resolve_runtime
 from lora_vs_api.record.fields import fields_from_config
-from lora_vs_api.training.train import train_adapter
+from lora_vs_api.training.examples import chat_examples
+from lora_vs_api.training.train import TrainingPolicy, train_adapter
 from lora_vs_api.validation.records import violations
 from tests.imports import ROOT
 from tests.test_model import SPEC
@@ -47,8 +48,8 @@ def finished(tmp_path_factory):
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     build_tiny_model(root / "models/base_model")
     train_adapter(
-        root / "models/base_model", ROWS, "Extract.", fields_from_config(FIELDS), SPEC,
-        resolve_runtime("cpu", "float32"), root / "models/train/seed-1", description="t",
+        root / "models/base_model", chat_examples(ROWS, "Extract.", fields_from_config(FIELDS)), SPEC,
+        resolve_runtime("cpu", "float32"), root / "models/train/seed-1", TrainingPolicy("t"),
     )  # fmt: skip
     return root
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from lora_vs_api.config.sections import Params
-    from lora_vs_api.inference.constrained import Grammar
+    from lora_vs_api.inference.decoding import Grammar
     from lora_vs_api.model.energy import Meter
     from lora_vs_api.record.prompt import Message
 
@@ -42,7 +42,7 @@ class Extractor:
         """Make sure that the record of every row fits into the token limit.
 
         Raises:
-            UserError: a model that answers perfectly would be cut off.
+            UserError: a perfect answer would be truncated.
         """
         completions = [completion(row["record"], self.fields) for row in rows]
         check_room(self.tokenizer, completions, self.max_new_tokens)

@@ -1,12 +1,58 @@
-"""The specification of one training, out of the params and the data it reads."""
+"""What determines a tuned model, and that out of the params and the data. Imports no torch."""
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
 from lora_vs_api.config.sections import LoraTuning, Params, PromptTuning, Tuning
 from lora_vs_api.digests import directory_sha256, file_sha256
-from lora_vs_api.model.runtime import Runtime
 from lora_vs_api.paths import BASE, TRAIN
-from lora_vs_api.training.train import TrainingSpec
+
+if TYPE_CHECKING:
+    from lora_vs_api.model.runtime import Runtime
+
+LORA_METHODS = ("lora", "rslora", "dora", "pissa", "qlora")
+
+
+@dataclass(frozen=True)
+class TrainingSpec:
+    """Everything that determines a tuned model: two equal specs give the same one.
+
+    ``method`` is one of lora, rslora, dora, pissa, qlora, full, prompt and prefix. ``r`` and ``alpha``
+    count for the first five, as does ``plus_ratio``: how many times A's learning rate B has (LoRA+;
+    None for the same). ``virtual_tokens`` count for the last two.
+    """
+
+    base_sha256: str
+    examples_sha256: str
+    method: str
+    r: int
+    alpha: float
+    plus_ratio: float | None
+    virtual_tokens: int | None
+    learning_rate: float
+    dropout: float
+    target_modules: tuple[str, ...]
+    epochs: int
+    max_steps: int | None
+    batch_size: int
+    gradient_accumulation: int
+    scheduler: str
+    warmup_ratio: float
+    max_grad_norm: float
+    pad_token: str | None
+    dtype: str
+    seed: int
+
+    def as_json(self) -> dict[str, Any]:
+        """As ``training.json`` holds it; two specs are equal if these are."""
+        return {**asdict(self), "target_modules": list(self.target_modules)}
+
+    def in_words(self) -> str:
+        """What is tuned and how fast, for a line on the terminal."""
+        rank = f", r={self.r}" if self.method in LORA_METHODS else ""
+        return f"{self.method}{rank}, learning rate {self.learning_rate:g}"
 
 
 def training_spec(

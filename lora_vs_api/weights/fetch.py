@@ -116,7 +116,7 @@ def _from_hub(source: ModelSource, folder: Path) -> None:
 
     try:
         snapshot_download(
-            source.repo,
+            str(source.repo),
             revision=source.revision,
             local_dir=folder,
             allow_patterns=list(WEIGHT_FILES),
