@@ -41,12 +41,15 @@ def read_results(
     Raises:
         UserError: naming the first line that is no result.
     """
-    for number, line in enumerate(text.splitlines(), start=1):
+    # not splitlines: JSON strings may hold U+2028, which ends no line here
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
         try:
             entry = json.loads(line)
             key, response = entry["custom_id"], entry.get("response") or {}
             body = response.get("body") or {}
-        except (json.JSONDecodeError, KeyError, AttributeError):
+        except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
             raise UserError(
                 f"{keys.condition_key(condition.name)}: line {number} of the batch's file "
                 f"{file_id} is not a result of the Batch API"
