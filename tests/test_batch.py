@@ -12,34 +12,32 @@ from dataclasses import replace
 
 import pytest
 
-from lora_vs_api.api.budget import TokenPrice
-from lora_vs_api.api.client import ApiCondition
-from lora_vs_api.api.paid import Terms, ask_paid
+from lora_vs_api.api.budget import CostLimits
+from lora_vs_api.api.policy import AskPolicy
+from lora_vs_api.api.provider import Provider
 from lora_vs_api.api.store import ResponseStore
+from lora_vs_api.api.stored_run import ask_stored
+from lora_vs_api.api.types import ApiCondition
+from lora_vs_api.config.sections import Price
 from lora_vs_api.errors import UserError
 from tests.batch_server import BatchServer, Drop
 from tests.imports import ROOT
-from tests.test_paid import requests
+from tests.test_stored_run import requests
 
 KEY = "sk-planted-0123456789abcdef"
 MINI = ApiCondition("mini", "gpt-mini", 0.0, None, 50)
 CHAT = replace(MINI, endpoint="chat")
 
 
-@pytest.fixture(autouse=True)
-def fast_polls(monkeypatch):
-    """Seconds between two looks at a batch, instead of a quarter of a minute."""
-    from lora_vs_api.api import batch
-
-    monkeypatch.setitem(batch.ask_batch.__kwdefaults__, "poll_seconds", 0.02)
-
-
 def ask(url, store, asked, condition=MINI, budget_usd=None, **options):
-    terms = Terms(TokenPrice("gpt-mini", 0.5, 5.0), budget_usd, 7, lambda text: 6)
+    price = Price(input=0.5, cached_input=None, output=5.0)
+    limits = CostLimits(price, "gpt-mini", budget_usd, 7, lambda text: 6)
     options = {
-        "api_key": KEY, "timeout_seconds": 5, "max_attempts": 3, "total_seconds": 30, **options,
+        "timeout_seconds": 5, "max_attempts": 3, "total_seconds": 30, "poll_seconds": 0.02,
+        **options,
     }  # fmt: skip
-    return ask_paid(asked, condition, store, terms, base_url=url, mode="batch", **options)
+    provider, policy = Provider(url, KEY), AskPolicy(**options)
+    return ask_stored(asked, condition, store, limits, provider, policy, "batch")
 
 
 @pytest.mark.parametrize("condition", [MINI, CHAT], ids=["responses", "chat"])
@@ -48,10 +46,12 @@ def test_answers_come_in_order_and_are_stored(tmp_path, condition):
     with BatchServer(polls=3) as server, ResponseStore(tmp_path / "s") as store:
         answers, stored = ask(server.url, store, requests(5), condition)
         assert [a.id for a in answers] == [f"email-{i}" for i in range(5)]
-        assert [json.loads(a.output)["echo"] for a in answers] == [f"mail {i}" for i in range(5)]
-        assert {(a.latency_seconds, a.input_tokens, a.output_tokens) for a in answers} == {
-            (None, 20, 7)
-        }
+        assert [json.loads(a.reply.output)["echo"] for a in answers] == [
+            f"mail {i}" for i in range(5)
+        ]
+        assert {
+            (a.latency_seconds, a.reply.input_tokens, a.reply.output_tokens) for a in answers
+        } == {(None, 20, 7)}
         assert stored == [False] * 5
         again, stored = ask(server.url, store, requests(5), condition)
         assert again == answers and stored == [True] * 5
@@ -62,12 +62,13 @@ def test_batch_and_live_answers_are_kept_apart(tmp_path):
     """A live answer has a latency and the full price; a batch's has neither."""
     with BatchServer() as server, ResponseStore(tmp_path / "s") as store:
         ask(server.url, store, requests(1))
-        live = Terms(TokenPrice("gpt-mini", 1.0, 10.0), None, 7, lambda text: 6)
+        price = Price(input=1.0, cached_input=None, output=10.0)
+        live = CostLimits(price, "gpt-mini", None, 7, lambda text: 6)
+        policy = AskPolicy(timeout_seconds=5, max_attempts=1)
         with pytest.raises(
             UserError, match="api.server.base_url"
         ):  # this server has no live endpoint
-            ask_paid(requests(1), MINI, store, live, base_url=server.url, api_key=KEY,
-                     concurrency=1, timeout_seconds=5, max_attempts=1)  # fmt: skip
+            ask_stored(requests(1), MINI, store, live, Provider(server.url, KEY), policy)
 
 
 def test_every_kind_of_no_answer_is_listed_and_asked_again(tmp_path):
@@ -88,7 +89,7 @@ def test_every_kind_of_no_answer_is_listed_and_asked_again(tmp_path):
             assert part in message
         server.kinds = {}
         answers, stored = ask(server.url, store, requests(8))
-        assert sum(stored) == 3 and answers[6].outcome == "truncated"
+        assert sum(stored) == 3 and answers[6].reply.outcome == "truncated"
         assert sorted(server.asked[8:]) == [f"mail {i}" for i in range(1, 6)]
 
 
@@ -134,9 +135,6 @@ def test_a_lost_reply_to_the_submission_does_not_pay_twice(tmp_path):
 
 def resume(url: str, path: str) -> None:
     """What the killed process runs."""
-    from lora_vs_api.api import batch
-
-    batch.ask_batch.__kwdefaults__["poll_seconds"] = 0.02
     with ResponseStore(path) as store:
         ask(url, store, requests(4), budget_usd=1.0)
 

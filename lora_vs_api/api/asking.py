@@ -8,33 +8,24 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from lora_vs_api.api.budget import TokenPrice
-from lora_vs_api.api.client import Answer, ApiCondition, Request, ask_all
+from lora_vs_api.api import keys
+from lora_vs_api.api.budget import CostLimits, discounted
+from lora_vs_api.api.client import ask_all
 from lora_vs_api.api.local_server import serve
-from lora_vs_api.api.paid import Terms, ask_paid
+from lora_vs_api.api.policy import AskPolicy
+from lora_vs_api.api.provider import Provider
 from lora_vs_api.api.store import ResponseStore
+from lora_vs_api.api.stored_run import ask_stored
+from lora_vs_api.api.types import ApiCondition, ConditionRun, Request
 from lora_vs_api.config.sections import EmbeddedServer, Params, Replicates
 from lora_vs_api.errors import UserError
 from lora_vs_api.log import say
 from lora_vs_api.record.fields import Field
 from lora_vs_api.record.json_schema import json_schema
 from lora_vs_api.record.prompt import messages
-
-
-@dataclass(frozen=True)
-class Asked:
-    """The answers to some texts, in their order, and which of them an earlier call had paid for.
-
-    ``again`` are the replicates of some requests with their answers.
-    """
-
-    answers: list[Answer]
-    stored: list[bool]
-    again: list[tuple[Request, Answer]]
-    wall_seconds: float
 
 
 @contextmanager
@@ -60,11 +51,11 @@ def key_of(params: Params) -> str | None:
     if name is None:
         return None
     if not os.environ.get(name):
-        raise UserError(f"{name}: not set in the environment; api.limits.key_env names it")
+        raise UserError(f"{name}: not set in the environment; {keys.KEY_ENV} names it")
     return os.environ[name]
 
 
-def terms_of(params: Params, name: str, train: list[dict[str, Any]]) -> Terms:
+def limits_of(params: Params, name: str, train: list[dict[str, Any]]) -> CostLimits:
     """Price and budget of the condition; answers are expected to be as long as train's records."""
     from tokenizers import Tokenizer
 
@@ -75,12 +66,13 @@ def terms_of(params: Params, name: str, train: list[dict[str, Any]]) -> Terms:
 
     records = [count_tokens(json.dumps(row["record"])) for row in train[:100]]
     priced_as = params.priced_as[name]
-    listed = params.prices.models[priced_as]
-    price = TokenPrice(priced_as, listed.input, listed.output)
-    return Terms(
-        price=price.less(params.prices.batch_discount)
-        if params.api.server.mode == "batch"
-        else price,
+    price = params.prices.models[priced_as]
+    if params.api.server.mode == "batch":
+        discount = params.prices.batch_discount
+        price, priced_as = discounted(price, discount), f"{priced_as} less {discount:.0%}"
+    return CostLimits(
+        price=price,
+        price_name=priced_as,
         budget_usd=params.api.limits.budget_usd,
         expected_output_tokens=sum(records) / len(records),
         count_tokens=count_tokens,
@@ -95,7 +87,7 @@ def ask_condition(
     train: list[dict[str, Any]],
     *,
     replicates: Replicates | None = None,
-) -> Asked:
+) -> ConditionRun:
     """Ask condition ``name`` about ``rows``, and the first of them as often as ``replicates`` says.
 
     Args:
@@ -107,7 +99,7 @@ def ask_condition(
         UserError: no key, a budget too small, or an answer that cannot be had; what was answered
             by then is stored.
     """
-    server, limits, settings = params.api.server, params.api.limits, params.conditions[name]
+    server, patience, settings = params.api.server, params.api.limits, params.conditions[name]
     # examples come from train alone, the same ones for every text
     shots = random.Random(params.api.ask.shots_seed).sample(train, settings.shots)
     requests = [
@@ -115,7 +107,7 @@ def ask_condition(
         for row in rows
     ]
     # hosted models answer the same question differently, also at temperature 0: ask some again
-    again = [
+    repeated = [
         replace(request, id=f"{request.id}#{number}", replicate=number)
         for number in range(1, replicates.number if replicates else 1)
         for request in requests[: replicates.rows if replicates else 0]
@@ -129,38 +121,37 @@ def ask_condition(
         endpoint=server.endpoint,
         schema=json_schema(fields) if settings.output == "json_schema" else None,
     )
-    asking = {
-        "timeout_seconds": limits.timeout_seconds,
-        "max_attempts": limits.max_attempts,
-        "total_seconds": None if limits.max_minutes is None else limits.max_minutes * 60,
-    }
-    if server.mode == "live":
-        asking["concurrency"] = params.api.ask.concurrency
+    policy = AskPolicy(
+        timeout_seconds=patience.timeout_seconds,
+        max_attempts=patience.max_attempts,
+        concurrency=params.api.ask.concurrency,
+        total_seconds=None if patience.max_minutes is None else patience.max_minutes * 60,
+    )
     started = time.perf_counter()
     if not requests:
         answers, stored = [], []
     elif server.kind == "embedded":
         with embedded_server(params, name) as url:
             started = time.perf_counter()
-            answers = ask_all(requests + again, condition, base_url=url, api_key=None, **asking)
+            answers = ask_all(requests + repeated, condition, Provider(url), policy)
             stored = [False] * len(answers)
     else:
-        key, terms = key_of(params), terms_of(params, name, train)
+        provider = Provider(server.base_url, key_of(params))
+        limits = limits_of(params, name, train)
         started = time.perf_counter()
-        with ResponseStore(limits.store) as store:
-            answers, stored = ask_paid(
-                requests + again,
-                condition,
-                store,
-                terms,
-                base_url=server.base_url,
-                api_key=key,
-                mode=server.mode,
-                **asking,
+        with ResponseStore(_given(patience.store, keys.STORE)) as store:
+            answers, stored = ask_stored(
+                requests + repeated, condition, store, limits, provider, policy, server.mode
             )
-    return Asked(
+    return ConditionRun(
         answers[: len(requests)],
         stored[: len(requests)],
-        list(zip(again, answers[len(requests) :])),
+        list(zip(repeated, answers[len(requests) :])),
         time.perf_counter() - started,
     )
+
+
+def _given(value: str | None, key: str) -> str:
+    if value is None:
+        raise UserError(f"{key}: needed for a hosted API, found null")
+    return value

@@ -73,7 +73,7 @@ def _asked(params: Params, text: str) -> dict[str, str]:
     fields, train = params.task.record_fields, read_jsonl("data/split/train.jsonl")
     rows = [{"id": "text", "text": text}]
     return {
-        name: ask_condition(params, name, rows, fields, train).answers[0].output
+        name: ask_condition(params, name, rows, fields, train).answers[0].reply.output
         for name in params.conditions
     }
 
