@@ -104,7 +104,7 @@ def test_a_folder_that_cannot_be(tmp_path):
 
 def cli(*arguments, check=True):
     done = subprocess.run(
-        [sys.executable, "-m", "lora_vs_api.cli.store", *map(str, arguments)],
+        [sys.executable, "-m", "lora_vs_api", "store", *map(str, arguments)],
         cwd=ROOT, capture_output=True, text=True,
     )  # fmt: skip
     assert (done.returncode == 0) == check, done.stderr
