@@ -46,7 +46,7 @@ lock: setup  ## pin what .venv holds
 	  python -m pip freeze --exclude-editable --exclude lora-vs-api | sed 's/+cpu$$//'; } > requirements.lock
 
 page: setup  ## write the page of `dvc plots` again, with Vega in it (needs the network)
-	python -m lora_vs_api.cli.plots_page
+	python -m lora_vs_api plots-page
 
 clean:  ## remove .venv
 	rm -rf $(VENV)
