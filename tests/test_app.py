@@ -30,7 +30,7 @@ def parsed(monkeypatch):
     calls = []
     monkeypatch.setattr(command_line, "run_command", lambda command: command())
     monkeypatch.setattr(
-        command_line, "_without_os_errors", lambda function, given: calls.append(given)
+        command_line, "_with_user_errors", lambda function, given: calls.append(given)
     )
     return calls
 
@@ -152,6 +152,7 @@ def test_wrong_usage_exits_with_2(arguments, message, capsys):
         (UserError("lora.r: expected an integer"), 1, "error: lora.r: expected an integer\n"),
         (PermissionError(13, "Permission denied", "a.csv"), 1, "error: a.csv: Permission denied\n"),
         (OSError("no such\nhost"), 1, "error: no such host\n"),
+        (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"), 1, "error: a file that"),
         (KeyboardInterrupt(), 130, "interrupted: "),
     ],
 )

@@ -307,6 +307,7 @@ def test_a_dataset_that_is_not_there_is_one_line_and_leaves_nothing(
         (["b.csv", "--fields", "room,size"], "--fields: no column 'size'"),
         (["b.csv", "--text", "mail"], "data.text: .* has no column 'mail'"),
         (["b.csv", "--schema", "none.json"], "--schema: none.json: no such file"),
+        (["b.csv", "--schema", "latin1.json"], "--schema: latin1.json: not valid UTF-8"),
         (["b.csv", "--schema", "nomodule:Class"], "expected a pydantic model"),
         (["b.csv", "--schema", "room"], "expected a .json file or module:Class"),
     ],
@@ -315,6 +316,7 @@ def test_a_mistake_is_one_line_and_writes_nothing(project, arguments, message):
     """The first minutes decide whether someone goes on."""
     write(project / "few.csv", bookings(3))
     write(project / "b.csv", bookings())
+    (project / "latin1.json").write_bytes(b'{"title": "\xe9"}')
     before = sorted(path.name for path in (project / "conf/task").iterdir())
     with pytest.raises(UserError, match=message):
         run_init(*arguments)

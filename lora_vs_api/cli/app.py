@@ -62,7 +62,7 @@ def _command(
     def register(function: Callable[..., None]) -> Callable[..., None]:
         @wraps(function)
         def command(**given: Any) -> None:
-            run_command(lambda: _without_os_errors(function, given))
+            run_command(lambda: _with_user_errors(function, given))
 
         epilog = _examples(*examples)
         group.command(name, epilog=epilog, context_settings=SETTINGS)(command)
@@ -71,8 +71,8 @@ def _command(
     return register
 
 
-def _without_os_errors(function: Callable[..., None], given: dict[str, Any]) -> None:
-    """Run a command; a file that may not be read or written is the user's to put right."""
+def _with_user_errors(function: Callable[..., None], given: dict[str, Any]) -> None:
+    """Run a command; a file that cannot be read or written is the user's to put right."""
     try:
         function(**given)
     except BrokenPipeError:
@@ -81,6 +81,9 @@ def _without_os_errors(function: Callable[..., None], given: dict[str, Any]) -> 
     except OSError as error:
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         raise UserError(" ".join(what.split())) from None
+    except UnicodeDecodeError as error:
+        # what reads tables, records and schemas names the file; this is for all others
+        raise UserError(f"a file that is read here is not valid UTF-8 ({error.reason})") from None
 
 
 def _print_version(asked: bool) -> None:

@@ -177,6 +177,8 @@ def _schema(given: str) -> Mapping[str, Any]:
             raise UserError(f"--schema: {path}: no such file") from None
         except json.JSONDecodeError as error:
             raise UserError(f"--schema: {path}:{error.lineno}: not valid JSON") from None
+        except UnicodeDecodeError as error:
+            raise UserError(f"--schema: {path}: not valid UTF-8 ({error.reason})") from None
         if not isinstance(found, Mapping):
             raise UserError(f"--schema: {path}: expected a JSON Schema, an object")
         return found

@@ -89,7 +89,7 @@ def _read_fields(path: str) -> tuple[Field, ...]:
         return fields_from_config(params["task"]["fields"])
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run from the repository or pass --params") from None
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError):
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
         raise UserError(f"{path}: expected a record schema under task.fields") from None
 
 
