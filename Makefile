@@ -64,7 +64,7 @@ lock: setup-test  ## write requirements/ again; UPGRADE="torch trl" lets these m
 	python requirements/lock.py $(if $(UPGRADE),--upgrade $(UPGRADE)) $(if $(WHEELS),--wheels $(WHEELS))
 
 page: setup  ## write the page of `dvc plots` again, with Vega in it (needs the network)
-	python -m lora_vs_api.cli.plots_page
+	python -m lora_vs_api plots-page
 
 clean:  ## remove .venv
 	rm -rf $(VENV)

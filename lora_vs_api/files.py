@@ -81,7 +81,7 @@ def iterate_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run `dvc repro` to make it") from None
     with stream:
-        for number, line in enumerate(stream, start=1):
+        for number, line in enumerate(_decoded(stream, path), start=1):
             try:
                 row = json.loads(line.removesuffix("\n"))
             except json.JSONDecodeError as error:
@@ -90,6 +90,13 @@ def iterate_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
                 found = type(row).__name__
                 raise UserError(f"{path}:{number}: expected a JSON object, found {found}")
             yield row
+
+
+def _decoded(stream: Iterable[str], path: str | Path) -> Iterator[str]:
+    try:
+        yield from stream
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not valid UTF-8 ({error.reason}); save it as UTF-8") from None
 
 
 @contextmanager

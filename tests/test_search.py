@@ -14,7 +14,6 @@ import pandas as pd
 import pytest
 import yaml
 
-from lora_vs_api.__main__ import main
 from lora_vs_api.config.load import load_params
 from lora_vs_api.errors import UserError
 from lora_vs_api.report.figures.drawing import save, theme
@@ -23,6 +22,7 @@ from lora_vs_api.search.experiments import FILES, Experiment, experiment_of, tab
 from lora_vs_api.search.figure import lay_out, parallel_coordinates
 from lora_vs_api.search.space import clean_point, overrides_of, rate_text, read_space
 from tests.clones import TINY, Clone, new_clone, ran
+from tests.commands import exit_code
 from tests.imports import ROOT
 
 HEADER = """# @package _global_
@@ -57,7 +57,7 @@ def conf(tmp_path):
 
 
 def test_the_space_that_comes_with_the_project_is_one():
-    """`python -m lora_vs_api search` has to work as it is."""
+    """`lora-vs-api search` has to work as it is."""
     space = read_space("default", [], conf=ROOT / "conf")
     assert {"lora.r", "lora.learning_rate"} <= set(space.axes) and space.trials > 1
     assert space.axes["lora.learning_rate"] is None, "an interval has no list of values"
@@ -215,10 +215,8 @@ def test_a_search_in_which_nothing_succeeds_ends_with_the_reason(searching):
 def test_a_mistake_in_a_command_is_one_line(monkeypatch, capsys, arguments, message):
     """No traceback, and nothing was run."""
     monkeypatch.chdir(ROOT)
-    with pytest.raises(SystemExit) as caught:
-        main(arguments)
-    error = capsys.readouterr().err
-    assert caught.value.code == 1 and message in error and "Traceback" not in error
+    code, error = exit_code(*arguments), capsys.readouterr().err
+    assert code == 1 and message in error and "Traceback" not in error
 
 
 def test_a_missing_sweeper_is_one_line(searching, monkeypatch):

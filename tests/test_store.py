@@ -174,7 +174,7 @@ def test_a_folder_that_cannot_be(tmp_path):
 
 def cli(*arguments, check=True):
     done = subprocess.run(
-        [sys.executable, "-m", "lora_vs_api.cli.store", *map(str, arguments)],
+        [sys.executable, "-m", "lora_vs_api", "store", *map(str, arguments)],
         cwd=ROOT, capture_output=True, text=True,
     )  # fmt: skip
     assert (done.returncode == 0) == check, done.stderr
@@ -214,7 +214,10 @@ def test_an_export_edited_by_hand_is_refused_whole(tmp_path):
 
 
 def test_the_command_says_what_is_missing(tmp_path):
-    """No store yet, and no store at all, are told apart."""
+    """No store yet, and no store at all, are told apart; a file of something else is named."""
+    (tmp_path / "photo.jsonl").write_bytes(b"\xff\xd8\xff")
+    said = cli("import", tmp_path / "photo.jsonl", "--store", tmp_path / "new", check=False)
+    assert "photo.jsonl: not valid UTF-8" in said
     assert "no such store yet" in cli("stats", "--store", tmp_path / "none", check=False)
     assert "there is no store" in cli("stats", check=False)
 

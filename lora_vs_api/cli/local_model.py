@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, TextIO
 
 from lora_vs_api.config.sections import Params
 from lora_vs_api.errors import UserError
-from lora_vs_api.record.fields import Field, fields_from_config
+
+if TYPE_CHECKING:
+    from lora_vs_api.inference.generate import Generation
 
 BASE = "models/base_model"
-
-
-class Answer(NamedTuple):
-    """A model's words, and whether the token limit cut them."""
-
-    output: str
-    truncated: bool
 
 
 def adapter_folder(params: Params, seed: int | None) -> Path:
@@ -43,8 +38,7 @@ def ask(
     *,
     constrained: bool,
     batch_size: int | None = None,
-    description: str = "answers",
-) -> list[Answer]:
+) -> list[Generation]:
     """The answers of the base, tuned where an ``adapter`` is given, with the task's own prompt."""
     from lora_vs_api.inference.constrained import record_grammar
     from lora_vs_api.inference.extractor import Extractor
@@ -64,15 +58,10 @@ def ask(
         batch_size=batch_size or params.decoding.batch_size,
         grammar=record_grammar(model, tokenizer, fields) if constrained else None,
     )
-    answers = extractor.answers(texts, description)
-    return [Answer(answer.output, answer.truncated) for answer in answers]
+    return extractor.answers(texts, "answers")
 
 
-def record_fields(params: Params) -> tuple[Field, ...]:
-    return fields_from_config(params.task.field_specs)
-
-
-def one_text(given: str, stream: Any) -> str:
+def one_text(given: str, stream: TextIO) -> str:
     """The text of an argument, or of standard input where it is ``-``."""
     text = stream.read() if given == "-" else given
     if not text.strip():

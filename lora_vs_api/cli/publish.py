@@ -1,19 +1,18 @@
-"""Write one adapter with its model card, and push it: python -m lora_vs_api.cli.publish --dry-run
+"""Write one adapter with its model card, and push it to the Hub.
 
 No node of the DAG: it sends something away, which `dvc repro` should never do by itself.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 from lora_vs_api.config.load import load_params
 from lora_vs_api.config.sections import Params
 from lora_vs_api.digests import file_sha256
-from lora_vs_api.entry import run_command
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import new_directory, read_json, write_json, write_text
 from lora_vs_api.log import say
@@ -23,17 +22,16 @@ ADAPTER = "adapter_model.safetensors"
 WRITTEN = {ADAPTER, "adapter_config.json", "README.md"}
 
 
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m lora_vs_api.cli.publish", description=__doc__)
-    parser.add_argument("--repo", help="the Hub repository, owner/name")
-    parser.add_argument("--seed", type=int, help="whose adapter (default: the first of seeds)")
-    parser.add_argument(
-        "--base-model", help="where users find the base (default: model.weights.repo)"
-    )
-    parser.add_argument("--to", type=Path, default=Path("published"), help="the folder to write")
-    parser.add_argument("--public", action="store_true", help="a public repository, not a private")
-    parser.add_argument("--dry-run", action="store_true", help="write the folder, push nothing")
-    return parser.parse_args()
+@dataclass(frozen=True)
+class PublishOptions:
+    """What is published and where to; None takes what params.yaml says."""
+
+    repo: str | None
+    seed: int | None
+    base_model: str | None
+    to: Path
+    public: bool
+    dry_run: bool
 
 
 def weights_of(params: Params) -> str:
@@ -52,8 +50,14 @@ def weights_of(params: Params) -> str:
     return f"{name} from a local folder{held}"
 
 
-def main() -> None:
-    options, params = arguments(), load_params()
+def publish_adapter(options: PublishOptions) -> None:
+    """Write adapter and model card to a folder, and push it unless that is not wanted.
+
+    Raises:
+        UserError: no address given, no such adapter, a folder of something else, or a Hub that
+            refuses.
+    """
+    params = load_params()
     if not options.dry_run and not options.repo:
         raise UserError("--repo: expected owner/name of a Hub repository, or --dry-run")
     analysis = read_json("metrics/analysis.json")
@@ -98,7 +102,7 @@ def main() -> None:
         write_json(folder / "adapter_config.json", {**config, "base_model_name_or_path": base})
         write_text(folder / "README.md", card)
     say(f"{options.to}: adapter of seed {seed} with its model card")
-    if not options.dry_run:
+    if options.repo and not options.dry_run:
         push(options.to, options.repo, private=not options.public)
 
 
@@ -117,7 +121,3 @@ def push(folder: Path, repo: str, *, private: bool) -> None:
             f"--repo: {repo} could not be pushed: {reason} (HF_TOKEN set, with write access?)"
         ) from None
     say(f"pushed: {commit.commit_url}")
-
-
-if __name__ == "__main__":
-    run_command(main)

@@ -13,7 +13,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -41,7 +41,6 @@ class Experiment:
     val_f1: float | None = None
     test_f1: float | None = None
     usd_per_1k: float | None = None
-    differing: dict[str, Any] = field(default_factory=dict)
 
 
 def read_experiments(prefix: str = "", *, all_commits: bool = False) -> list[Experiment]:

@@ -70,7 +70,7 @@ def data_section(inputs: ReportInputs) -> str:
             f"{review['unreviewed']:,} {'is' if review['unreviewed'] == 1 else 'are'} unreviewed and "
             "count as nothing else."
         )
-    parts.append(said + " `python -m lora_vs_api.cli.review` records verdicts.")
+    parts.append(said + " `lora-vs-api review` records verdicts.")
     return "\n\n".join(parts)
 
 
