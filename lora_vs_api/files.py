@@ -11,12 +11,15 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lora_vs_api.errors import UserError
+
+if TYPE_CHECKING:
+    from lora_vs_api.record.rows import Row
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -43,7 +46,7 @@ def write_json(path: str | Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def write_jsonl(path: str | Path, rows: Iterable[dict[str, Any]]) -> None:
+def write_jsonl(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write one JSON object a line; of an iterator's rows, one at a time is in memory."""
     _write_pieces(
         path, (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
@@ -71,6 +74,11 @@ def read_jsonl(path: str | Path, most: int | None = None) -> list[dict[str, Any]
         UserError: naming ``file:line`` of the first line that is not a JSON object.
     """
     return list(itertools.islice(iterate_jsonl(path), most))
+
+
+def read_rows(path: str | Path, most: int | None = None) -> list[Row]:
+    """Labelled texts that a node of the pipeline wrote; see :func:`read_jsonl`."""
+    return cast("list[Row]", read_jsonl(path, most))
 
 
 def iterate_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:

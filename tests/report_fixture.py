@@ -330,7 +330,7 @@ def inputs(result: dict[str, Any], **changes: Any) -> ReportInputs:
             "source": "generator",
             "texts": 200,
             "categories": {"a|b": 120, "c": 80},
-            "near_duplicates": 3,
+            "repeated_after_masking": 3,
             "words_mean": 48.4,
         },
         "split": {"train": 140, "val": 30, "test": 30, "masked_sentence_overlap": 1.0},

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
+from multiprocessing.process import BaseProcess
 
 import pytest
 
@@ -21,7 +20,7 @@ from lora_vs_api.api.types import ApiCondition
 from lora_vs_api.config.sections import Price
 from lora_vs_api.errors import UserError
 from tests.batch_server import BatchServer, Drop
-from tests.imports import ROOT
+from tests.processes import exit_code, start
 from tests.test_stored_run import requests
 
 KEY = "sk-planted-0123456789abcdef"
@@ -150,22 +149,17 @@ def resume(url: str, path: str) -> None:
 )
 def test_killed_and_resumed(tmp_path, kill_at):
     """kill -9 at every step of a batch: the next process pays for each request once in all."""
-    running: list[subprocess.Popen] = []
+    running: list[BaseProcess] = []
 
     def on_event(event):
         if event == kill_at and len(running) == 1:
             os.kill(running[0].pid, signal.SIGKILL)
             time.sleep(0.05)
 
-    command = "import sys; from tests.test_batch import resume; resume(*sys.argv[1:])"
     with BatchServer(polls=2, on_event=on_event) as server:
         for expected in (-signal.SIGKILL, 0):
-            process = subprocess.Popen(
-                [sys.executable, "-c", command, server.url, str(tmp_path / "s")],
-                cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            )  # fmt: skip
-            running.append(process)
-            assert process.wait(60) == expected
+            running.append(start(resume, server.url, str(tmp_path / "s")))
+            assert exit_code(running[-1]) == expected
         assert sorted(server.asked) == [f"mail {i}" for i in range(4)]
     with ResponseStore(tmp_path / "s") as store:
         assert len(store) == 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 
 import pytest
 import yaml
@@ -32,10 +33,16 @@ def body(name: str) -> dict:
     return STAGES[name].get("do", STAGES[name])
 
 
+@cache
+def tree_of(path: str) -> ast.Module:
+    return ast.parse((ROOT / path).read_text())
+
+
+@cache
 def functions(path: str) -> dict[str, ast.FunctionDef]:
     """The functions of a module that are handed the params."""
     found = {}
-    for node in ast.parse((ROOT / path).read_text()).body:
+    for node in tree_of(path).body:
         if isinstance(node, ast.FunctionDef):
             names = {argument.arg for argument in (*node.args.args, *node.args.kwonlyargs)}
             if "params" in names:
@@ -54,7 +61,7 @@ def stage_sources(name: str) -> list[ast.AST]:
         tree = trees[path, function] = functions(path)[function]
         used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
         todo += [(path, other) for other in functions(path) if other in used]
-        for node in ast.walk(ast.parse((ROOT / path).read_text())):
+        for node in ast.walk(tree_of(path)):
             file = module_file(node.module or "") if isinstance(node, ast.ImportFrom) else None
             if file and package(file) not in PLUMBING:
                 names = {alias.name for alias in node.names} & used

@@ -41,14 +41,10 @@ SMALL = Resources(cpus=1, gpus=0, memory_gb=1, minutes=5)
 
 
 @pytest.fixture()
-def project(tmp_path) -> Path:
-    root = tmp_path / "project"
-    root.mkdir()
-    for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
-        subprocess.run(command, cwd=root, check=True)
-    (root / "dvc.yaml").write_text(PIPELINE)
-    shutil.copy(ROOT / "params.yaml", root)
-    return root
+def project(repository) -> Path:
+    (repository / "dvc.yaml").write_text(PIPELINE)
+    shutil.copy(ROOT / "params.yaml", repository)
+    return repository
 
 
 def started(project: Path, *arguments: str, **more: str) -> subprocess.Popen[str]:

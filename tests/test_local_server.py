@@ -159,7 +159,8 @@ def _is_server(entry: Path) -> bool:
 
 
 @pytest.mark.parametrize(
-    "ending", ["normal", "interrupt", pytest.param("error", marks=pytest.mark.slow)]
+    "ending",
+    ["normal", *(pytest.param(e, marks=pytest.mark.slow) for e in ("interrupt", "error"))],
 )
 def test_the_server_ends_with_the_block(tiny, tmp_path, ending):
     """No way out of the block leaves a process behind; meanwhile it is on the configured port."""

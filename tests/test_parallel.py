@@ -190,11 +190,9 @@ stages:
 
 
 @pytest.fixture()
-def project(tmp_path) -> Path:
-    for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
-        subprocess.run(command, cwd=tmp_path, check=True)
-    (tmp_path / "dvc.yaml").write_text(PIPELINE)
-    return tmp_path
+def project(repository) -> Path:
+    (repository / "dvc.yaml").write_text(PIPELINE)
+    return repository
 
 
 def command(project: Path, *arguments: str) -> subprocess.Popen[str]:

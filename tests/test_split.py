@@ -13,7 +13,6 @@ from lora_vs_api.data.shares import largest_remainder
 from lora_vs_api.data.split import (
     assert_disjoint,
     first_of_each_text,
-    masked_overlap,
     masked_sentence_overlap,
     stratified_split,
 )
@@ -130,15 +129,14 @@ def test_shared_text_is_found():
         assert_disjoint({"train": rows, "test": [copy, rows[1]]})
 
 
-def test_masked_overlap_counts_refilled_templates():
-    """Test emails that repeat a train email with other names and numbers count as leakage."""
+def test_sentence_overlap_counts_refilled_templates():
+    """Sentences that repeat one of train with other names and numbers count as shared wording."""
     email = "Hi, refund {} for order {}.\n{}"
     train = [{"text": email.format("$5.00", "#12345", "Aiko Patel")}, {"text": "Something else."}]
     test = [
         {"text": email.format("9.95 EUR", "KX-54321", "Emma Novak")},
         {"text": "Hello, refund $5.00 for order #12345.\nAiko Patel"},
     ]
-    assert masked_overlap({"train": train, "test": test}) == 0.5
     # "Hi, refund … #12345." is known, "Hello, refund …" is not; both signatures are
     assert masked_sentence_overlap({"train": train, "test": test}) == 0.75
 

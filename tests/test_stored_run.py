@@ -6,10 +6,9 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
+from multiprocessing.process import BaseProcess
 
 import pytest
 
@@ -22,7 +21,7 @@ from lora_vs_api.api.types import ApiCondition, Request
 from lora_vs_api.config.sections import Price
 from lora_vs_api.errors import UserError
 from tests.fault_server import Fault, FaultServer
-from tests.imports import ROOT
+from tests.processes import exit_code, start
 
 KEY = "sk-planted-0123456789abcdef"
 MINI = ApiCondition("mini", "gpt-mini", None, None, 50)
@@ -135,11 +134,10 @@ def resume(url: str, path: str) -> None:
 @pytest.mark.parametrize("seed", [0, 1])
 def test_killed_and_resumed(tmp_path, seed):
     """kill -9 at random requests: what was answered before is never asked again."""
-    command = "import sys; from tests.test_stored_run import resume; resume(*sys.argv[1:])"
     kill_at = sorted(random.Random(seed).sample(range(1, 20), 3))
     # every kill leaves one request without an answer, which is asked once more
     kill_at = [number + done for done, number in enumerate(kill_at)]
-    running: list[subprocess.Popen] = []
+    running: list[BaseProcess] = []
 
     def on_arrival(number: int) -> None:
         if number in kill_at:
@@ -149,12 +147,8 @@ def test_killed_and_resumed(tmp_path, seed):
     with FaultServer(on_arrival=on_arrival) as server:
         codes = []
         for _ in range(4):
-            process = subprocess.Popen(
-                [sys.executable, "-c", command, server.url, str(tmp_path / "s")],
-                cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            )  # fmt: skip
-            running.append(process)
-            codes.append(process.wait(60))
+            running.append(start(resume, server.url, str(tmp_path / "s")))
+            codes.append(exit_code(running[-1]))
         assert codes == [-signal.SIGKILL] * 3 + [0]
         killed = [server.seen[number - 1].text for number in kill_at]
         for i in range(20):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lora_vs_api.cli.local_model import adapter_folder, ask, one_text
 from lora_vs_api.config.load import load_params
-from lora_vs_api.data.source import MOST_SHOWN, read_table, text_reader
+from lora_vs_api.data.source import MAX_SHOWN, read_table, text_reader
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import write_jsonl
 from lora_vs_api.log import say
@@ -88,8 +88,8 @@ def _rows(path: str, column: str) -> list[dict[str, Any]]:
             bad.append(f"{place}: {problem}")
         rows.append({**({"id": columns["id"]} if "id" in columns else {}), "text": text})
     if bad:
-        more = f"\n… and {len(bad) - MOST_SHOWN} more" if len(bad) > MOST_SHOWN else ""
-        raise UserError(f"{path}: nothing was asked:\n" + "\n".join(bad[:MOST_SHOWN]) + more)
+        more = f"\n… and {len(bad) - MAX_SHOWN} more" if len(bad) > MAX_SHOWN else ""
+        raise UserError(f"{path}: nothing was asked:\n" + "\n".join(bad[:MAX_SHOWN]) + more)
     return rows
 
 

@@ -20,17 +20,22 @@ from lora_vs_api.report.sections.facts import (
 from lora_vs_api.report.sections.writing import code_span, escape, fence, figure_link, table
 
 
+def _but_for_names(texts: int) -> str:
+    verb = "differs" if texts == 1 else "differ"
+    return f", of which {texts:,} {verb} from an earlier one in names, products and numbers alone"
+
+
 def data_section(inputs: ReportInputs) -> str:
     corpus, split, review = inputs.corpus, inputs.split, inputs.review
     generated = corpus["source"] == "generator"
     source = "the project's own generator" if generated else code_span(corpus["path"])
-    near = corpus.get("near_duplicates")
+    repeated_masked = corpus.get("repeated_after_masking")
     repeated = split.get("repeated_texts_left_out")
     parts = [
         "## Data and review",
         f"{corpus['texts']:,} texts from {source}, "
         f"{significant(corpus['words_mean'])} words on average"
-        f"{'' if near is None else ', ' + count(near, 'near-duplicate')}; "
+        f"{'' if repeated_masked is None else _but_for_names(repeated_masked)}; "
         f"split into {split['train']:,} train, "
         f"{split['val']:,} validation and {split['test']:,} test texts, of which the first "
         f"{inputs.analysis['texts']:,} are evaluated. No text is in two splits (checked)"
