@@ -1,0 +1,675 @@
+"""What the analysis finds, as types: metrics/analysis.json, robustness.json and summary.json.
+
+The files hold these models field by field. They are written by :func:`write_result` and read by
+:func:`read_analysis` and :func:`read_robustness`, and nowhere else. A mapping stands only where
+its keys are data: names of fields, conditions or perturbations, labels, volumes.
+
+Scores, rates and shares are in 0..1, money is in US dollars, times are in seconds. ``1k`` is 1,000
+requests. A break-even volume is a number of requests, None for never.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, NotRequired, TypedDict, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
+
+from lora_vs_api.config.sections import Price
+from lora_vs_api.errors import UserError
+from lora_vs_api.files import write_json
+
+Kind = Literal["lora", "base", "tuned", "api"]
+Record = dict[str, JsonValue]
+
+
+class Result(BaseModel):
+    """A part of a result: read-only, no unknown key, no NaN."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=()
+    )
+
+
+class Resampling(Result):
+    """How every bootstrap of a result was drawn."""
+
+    resamples: int
+    confidence: float
+    seed: int
+
+
+class Interval(Result):
+    """A mean score and its interval; an interval in closed form has 0 resamples and no seed."""
+
+    estimate: float
+    low: float
+    high: float
+    confidence: float
+    method: str
+    resamples: int
+    seed: int | None
+
+
+# --- one condition ---------------------------------------------------------------------------
+
+
+class Outcomes(Result):
+    """Every request of a condition under one heading, as counts."""
+
+    conforming: int
+    schema_violating: int
+    invalid_json: int
+    truncated: int
+    refused: int
+    filtered: int
+
+    @property
+    def total(self) -> int:
+        return (
+            self.conforming
+            + self.schema_violating
+            + self.invalid_json
+            + self.truncated
+            + self.refused
+            + self.filtered
+        )
+
+
+class Latency(Result):
+    """Seconds of one request; the quantiles are None where nothing was timed, as in a batch."""
+
+    p50: float | None
+    p95: float | None
+    requests: int
+    how: str
+
+
+class CostPer1K(Result):
+    """What 1,000 requests cost, one at a time and in batches; None where that has no price.
+
+    ``how`` says it in words. ``energy`` tells where a local model's watts come from, ``priced_as``
+    whose token prices an API condition is billed at.
+    """
+
+    usd: float
+    batched_usd: float | None
+    rented_usd: float | None = None
+    rented_batched_usd: float | None = None
+    how: str
+    energy: Literal["configured", "measured"] | None = None
+    priced_as: str | None = None
+
+
+class NoiseFloor(Result):
+    """How far the answers to one question differ when it is asked again.
+
+    ``replicates`` counts the askings of each text, the first included. ``same_answer`` and
+    ``same_score`` are the shares of texts on which all of them agree. The lowest, the highest and
+    the standard deviation are those of the replicates' mean field F1.
+    """
+
+    texts: int
+    replicates: int
+    same_answer: float
+    same_score: float
+    field_f1_low: float
+    field_f1_high: float
+    sd: float
+
+
+class DiagnosisOfField(Result):
+    """How the answers to a field depart from the gold, as shares of all answers.
+
+    ``missing``: no record, no such key, or a value of another type where the gold has one.
+    ``unexpected``: a value where the gold has none; None for a field that is not optional.
+    """
+
+    missing: float
+    unexpected: float | None = None
+
+    def measures(self) -> dict[str, float | None]:
+        """What was measured by name, ``missing`` first; of ``unexpected``, only where it can be."""
+        names = [name for name in type(self).model_fields if name != "type"]
+        return {
+            name: getattr(self, name)
+            for name in names
+            if name != "unexpected" or self.unexpected is not None
+        }
+
+
+class BooleanDiagnosis(DiagnosisOfField):
+    type: Literal["boolean"] = "boolean"
+
+
+class StringDiagnosis(DiagnosisOfField):
+    """``normalised``: equal but for case, punctuation and articles; ``token_f1``: mean F1 of words."""
+
+    type: Literal["string"] = "string"
+    normalised: float
+    token_f1: float
+
+
+class EnumDiagnosis(DiagnosisOfField):
+    """``out_of_vocabulary``: a text that is none of the labels."""
+
+    type: Literal["enum"] = "enum"
+    out_of_vocabulary: float
+
+
+class NumberDiagnosis(DiagnosisOfField):
+    """``mean_distance`` is in the field's unit, over the answers with a number; None without any."""
+
+    type: Literal["number"] = "number"
+    mean_distance: float | None
+
+
+class IntegerDiagnosis(DiagnosisOfField):
+    """As for a number, and the share ``within_one`` of the gold."""
+
+    type: Literal["integer"] = "integer"
+    mean_distance: float | None
+    within_one: float
+
+
+class ListDiagnosis(DiagnosisOfField):
+    """Answers with items that the gold has not (``spurious``), and without some that it has."""
+
+    type: Literal["list"] = "list"
+    spurious: float
+    missed: float
+
+
+class ObjectDiagnosis(DiagnosisOfField):
+    type: Literal["object"] = "object"
+    slot_f1: float
+
+
+FieldDiagnosis = Annotated[
+    BooleanDiagnosis
+    | StringDiagnosis
+    | EnumDiagnosis
+    | NumberDiagnosis
+    | IntegerDiagnosis
+    | ListDiagnosis
+    | ObjectDiagnosis,
+    Field(discriminator="type"),
+]
+
+
+class Diagnosis(Result):
+    """What kinds of failure a condition's scores count, over all its answers together.
+
+    ``invalid`` answers hold no JSON object and nothing else; of them, ``recoverable`` ones hold a
+    whole object after all, once what ``forgiven`` counts is taken away. ``field_f1_recovered`` is
+    the score with those objects counted. ``confusion``: field → expected label → answered label →
+    number of answers, for fields with few labels.
+    """
+
+    answers: int
+    invalid: int
+    recoverable: int
+    forgiven: dict[str, int]
+    field_f1_recovered: float
+    fields: dict[str, FieldDiagnosis]
+    confusion: dict[str, dict[str, dict[str, int]]]
+
+
+class Condition(Result):
+    """One row of the comparison: means over the condition's texts, and over its seeds if it has some.
+
+    ``noise_floor`` is None where no text was asked more than once.
+    """
+
+    name: str
+    label: str
+    kind: Kind
+    model: str
+    shots: int
+    field_f1: Interval
+    valid_json: float
+    schema_valid: float
+    exact_match: float
+    truncated: float
+    outcomes: Outcomes
+    per_field: dict[str, float]
+    input_tokens_mean: float
+    output_tokens_mean: float
+    latency: Latency
+    cost_per_1k: CostPer1K
+    diagnosis: Diagnosis
+    noise_floor: NoiseFloor | None = None
+
+
+# --- the fine-tune alone ---------------------------------------------------------------------
+
+
+class SeedScore(Result):
+    seed: int
+    field_f1: float
+    exact_match: float
+    valid_json: float
+
+
+class LoraIntervals(Result):
+    """The fine-tune's mean field F1 under five ways to count what varies.
+
+    ``clustered`` resamples texts, a text's seeds together; it is the one used everywhere else.
+    ``clustered_bca`` is its BCa form. ``two_level`` resamples seeds and texts, ``random_effects``
+    treats both as random effects, and so holds for another training too. ``published_protocol``
+    resamples seed×text rows as if independent.
+    """
+
+    clustered: Interval
+    clustered_bca: Interval
+    two_level: Interval
+    random_effects: Interval
+    published_protocol: Interval
+
+
+class VarianceShares(Result):
+    """Where the variance of the fine-tune's mean comes from; shares that sum to 1.
+
+    All None where they cannot be told: with one seed, or where nothing varies.
+    """
+
+    seeds: float | None
+    texts: float | None
+    interaction: float | None
+
+
+class LoraStatistics(Result):
+    per_seed: tuple[SeedScore, ...]
+    intervals: LoraIntervals
+    variance_shares: VarianceShares
+
+
+# --- the fine-tune against a baseline --------------------------------------------------------
+
+
+class IntervalEnds(Result):
+    low: float
+    high: float
+    method: str
+
+
+class FieldDifference(Result):
+    """LoRA minus baseline on one field, with its paired interval."""
+
+    difference: float
+    low: float
+    high: float
+
+
+class McNemar(Result):
+    """Texts that only one of the two gets right in every field, and the exact test's p-value."""
+
+    only_lora: int
+    only_baseline: int
+    p_value: float
+
+
+class Comparison(Result):
+    """The fine-tune minus one baseline in field F1, text by text.
+
+    ``low`` and ``high`` end the paired interval over texts, ``p_holm`` is adjusted over all
+    baselines. ``random_effects`` holds for another training too. ``wins``, ``ties`` and
+    ``losses`` count texts from LoRA's side. ``required_sample_size``: true difference → texts that
+    would show it, at the same level and power as ``minimum_detectable_effect``.
+    """
+
+    baseline: str
+    label: str
+    difference: float
+    low: float
+    high: float
+    method: str
+    p_value: float
+    p_holm: float
+    random_effects: IntervalEnds
+    wins: int
+    ties: int
+    losses: int
+    mcnemar: McNemar
+    minimum_detectable_effect: float
+    required_sample_size: dict[float, int]
+    per_field: dict[str, FieldDifference]
+
+
+class Example(Result):
+    """One text with its gold record and what LoRA's first seed and a baseline answered."""
+
+    id: str
+    text: str
+    gold: Record
+    lora_output: str
+    baseline_output: str
+    lora_f1: float
+    baseline_f1: float
+
+
+class Examples(Result):
+    """The texts on which LoRA gains most over a baseline, and loses most; the largest first."""
+
+    wins: tuple[Example, ...]
+    losses: tuple[Example, ...]
+
+
+# --- money -----------------------------------------------------------------------------------
+
+
+class PriceList(Result):
+    """Token prices by API condition, in USD per million tokens.
+
+    ``batch_discount`` is the share taken off in batch mode, of every price.
+    """
+
+    as_of: str
+    source: str
+    batch_discount: float
+    conditions: dict[str, Price]
+
+
+class TrainingCost(Result):
+    """What all trainings cost once. ``rented_usd``: their machine time on a rented machine."""
+
+    engineer_usd: float
+    machine_usd: float
+    rented_usd: float | None
+    total_usd: float
+    trainings: int
+    how: str
+
+
+class BreakEvenInterval(Result):
+    """``never`` is the share of resamples in which nothing is saved."""
+
+    low: float | None
+    high: float | None
+    never: float
+    confidence: float
+    method: str
+    resamples: int
+    seed: int
+
+
+class Way(Result):
+    """The break-even if both sides run one at a time or in batches, ours owned or rented."""
+
+    batched: bool
+    rented: bool
+    local_per_1k: float
+    api_per_1k: float
+    volume: float | None
+
+
+class BreakEven(Result):
+    """The volume from which on the fine-tune has cost less than one API condition.
+
+    ``days``: requests a day → days until then; None for never. ``ways`` holds only those whose
+    costs are known.
+    """
+
+    baseline: str
+    label: str
+    api_per_1k: float
+    volume: float | None
+    interval: BreakEvenInterval
+    days: dict[int, float] | None
+    ways: tuple[Way, ...]
+
+
+class SensitivityRow(Result):
+    """Break-even with one input divided (``low_volume``) and multiplied (``high_volume``)."""
+
+    setting: str
+    low_volume: float | None
+    high_volume: float | None
+
+
+class Sensitivity(Result):
+    baseline: str
+    label: str
+    factor: float
+    volume: float | None
+    rows: tuple[SensitivityRow, ...]
+
+
+class Economics(Result):
+    prices: PriceList
+    training: TrainingCost
+    local_per_1k: float
+    rented_usd_per_hour: float | None
+    break_even: tuple[BreakEven, ...]
+    sensitivity: Sensitivity
+
+
+# --- the hypothesis --------------------------------------------------------------------------
+
+
+class Clause(Result):
+    name: Literal["accuracy", "break_even"]
+    holds: bool
+    reason: str
+
+
+class Verdict(Result):
+    """The registered hypothesis, its SHA-256 and what became of each of its clauses."""
+
+    id: str
+    statement: str
+    sha256: str
+    clauses: tuple[Clause, ...]
+
+
+# --- metrics/analysis.json -------------------------------------------------------------------
+
+
+class Selected(Result):
+    """Rank and learning rate of the final trainings."""
+
+    r: int
+    learning_rate: float
+
+
+class OtherTuning(Result):
+    """Another way of tuning the same base; rank and virtual tokens where the method has them."""
+
+    label: str
+    method: str
+    learning_rate: str
+    seed: int
+    r: int | None
+    virtual_tokens: int | None
+
+
+class Analysis(Result):
+    """metrics/analysis.json.
+
+    ``unseen_share`` bounds the share of texts that may score otherwise where all of them scored
+    alike. ``baseline`` is the API condition that the hypothesis is judged against. ``examples``
+    has the API conditions' names.
+    """
+
+    profile: str
+    task: str
+    model: str
+    tunings: dict[str, OtherTuning]
+    api_kind: str
+    texts: int
+    unseen_share: float
+    seeds: tuple[int, ...]
+    selected: Selected
+    baseline: str
+    statistics: Resampling
+    fields: tuple[str, ...]
+    conditions: tuple[Condition, ...]
+    lora_statistics: LoraStatistics
+    comparisons: tuple[Comparison, ...]
+    economics: Economics
+    verdict: Verdict
+    examples: dict[str, Examples]
+
+    @property
+    def lora(self) -> Condition:
+        return next(row for row in self.conditions if row.kind == "lora")
+
+    def condition(self, name: str) -> Condition:
+        return next(row for row in self.conditions if row.name == name)
+
+    def comparison(self, baseline: str) -> Comparison:
+        return next(row for row in self.comparisons if row.baseline == baseline)
+
+    def break_even(self, baseline: str) -> BreakEven:
+        return next(row for row in self.economics.break_even if row.baseline == baseline)
+
+
+# --- metrics/robustness.json -----------------------------------------------------------------
+
+
+class Drop(Result):
+    """How much lower the score is when the texts are perturbed; positive is worse."""
+
+    estimate: float
+    low: float
+    high: float
+    method: str
+
+
+class PerturbationDrop(Result):
+    """One perturbation of one condition; ``p_holm`` is adjusted over all of all conditions."""
+
+    perturbation: str
+    field_f1: float
+    valid_json: float
+    drop: Drop
+    p_value: float
+    p_holm: float
+
+
+class RobustnessCondition(Result):
+    """One condition on the same texts, as they are (clean) and perturbed."""
+
+    name: str
+    label: str
+    kind: Kind
+    field_f1_clean: float
+    field_f1_perturbed: float
+    valid_json_clean: float
+    valid_json_perturbed: float
+    drop: Drop
+    by_perturbation: tuple[PerturbationDrop, ...]
+
+
+class Lead(Result):
+    """LoRA minus another condition, on the clean and on the perturbed texts, and its drop."""
+
+    baseline: str
+    label: str
+    clean: float
+    perturbed: float
+    drop: Drop
+
+
+class Robustness(Result):
+    """metrics/robustness.json. ``changed``: perturbation → texts that it changed at all."""
+
+    texts: int
+    changed: dict[str, int]
+    statistics: Resampling
+    conditions: tuple[RobustnessCondition, ...]
+    leads: tuple[Lead, ...]
+
+
+# --- metrics/summary.json --------------------------------------------------------------------
+
+
+class LoraSummary(Result):
+    field_f1: float
+    valid_json: float
+    exact_match: float
+
+
+class BaselineSummary(Result):
+    field_f1: float
+    lora_gain: float
+    lora_gain_low: float
+
+
+class ApiSummary(BaselineSummary):
+    p_holm: float
+
+
+class Summary(Result):
+    """metrics/summary.json: the few numbers that `dvc metrics diff` compares between branches."""
+
+    r: int
+    learning_rate: float
+    lora: LoraSummary
+    untuned_base: BaselineSummary
+    api_baseline: ApiSummary
+    break_even_inferences: float | Literal["never"]
+
+
+# --- metrics/answers.jsonl -------------------------------------------------------------------
+
+
+class FieldValues(TypedDict):
+    """``found`` is missing where the answer has no such key, and null where it says null."""
+
+    expected: JsonValue
+    found: NotRequired[JsonValue]
+
+
+class AnswerRow(TypedDict):
+    """A line of metrics/answers.jsonl: one answer of one condition, or of one of LoRA's seeds."""
+
+    id: str
+    condition: str
+    output: str
+    truncated: bool
+    input_tokens: int
+    output_tokens: int
+    field_f1: float
+    wrong: list[str]
+    differs: dict[str, FieldValues]
+
+
+# --- reading and writing ---------------------------------------------------------------------
+
+Found = TypeVar("Found")
+
+
+def write_result(path: str | Path, result: Result | None) -> None:
+    """Write a result as JSON under the names of its fields; None as null."""
+    write_json(path, None if result is None else result.model_dump(mode="json"))
+
+
+def read_result(path: str | Path, kind: type[Found]) -> Found:
+    """Read what :func:`write_result` wrote.
+
+    Raises:
+        UserError: the file is missing, is not JSON or does not hold a result of this kind.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run `dvc repro` to make it") from None
+    try:
+        return TypeAdapter(kind).validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise UserError(
+            f"{path}: {place}: {first['msg']}; run `dvc repro` to make it again"
+        ) from None
+
+
+def read_analysis(path: str | Path = "metrics/analysis.json") -> Analysis:
+    return read_result(path, Analysis)
+
+
+def read_robustness(path: str | Path = "metrics/robustness.json") -> Robustness | None:
+    """None where no text was perturbed. Errors as :func:`read_result`."""
+    found: Robustness | None = read_result(path, Robustness | None)  # type: ignore[arg-type]
+    return found
