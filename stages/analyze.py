@@ -2,153 +2,163 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Sequence
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from lora_vs_api.analysis import compare as analysis
-from lora_vs_api.analysis import costs
-from lora_vs_api.analysis.scored_run import read_condition
+from lora_vs_api.analysis.compare import compare, examples, lora_statistics
+from lora_vs_api.analysis.condition import ConditionRuns, condition, noise_floor
+from lora_vs_api.analysis.costs import (
+    api_cost,
+    billed,
+    economics_of,
+    local_cost,
+    price_list,
+    training_time,
+)
+from lora_vs_api.analysis.metrics import Hypothesis
+from lora_vs_api.analysis.results import (
+    Analysis,
+    Condition,
+    Economics,
+    Kind,
+    OtherTuning,
+    Resampling,
+    Selected,
+    read_result,
+    write_result,
+)
+from lora_vs_api.analysis.scored_run import read_run
 from lora_vs_api.analysis.summary import summary
 from lora_vs_api.analysis.tables import answer_table, plot_tables
+from lora_vs_api.analysis.verdict import verdict
 from lora_vs_api.config.sections import Params
 from lora_vs_api.entry import run_stage
-from lora_vs_api.files import read_json, read_jsonl, write_json, write_jsonl, write_text
+from lora_vs_api.files import read_jsonl, write_jsonl, write_text
 from lora_vs_api.paths import TEST
-from lora_vs_api.stats.bootstrap import bootstrap_mean, cluster_bootstrap
+from lora_vs_api.stats.bootstrap import Draws
 from lora_vs_api.stats.comparisons import unseen_share
 
 
 def main(params: Params) -> None:
     rows, fields = read_jsonl(TEST, params.evaluate.test_rows), params.task.record_fields
     names = [field.name for field in fields]
-    drawn = params.stats.model_dump()
+    draws = Draws(**params.stats.model_dump())
 
-    lora = [read_condition(f"lora-seed-{s}", rows, fields) for s in params.seeds]
-    base = read_condition("base_zero_shot", rows, fields)
-    tuned = {name: read_condition(name, rows, fields) for name in params.tunings}
-    api = {name: read_condition(name, rows, fields) for name in params.conditions}
-    prices = {
-        name: costs.api_price(params.priced_as[name], params.prices) for name in params.conditions
-    }
-
-    model = params.model.name
+    runs = read_runs(params, rows)
+    lora, baselines = runs[0], runs[1:]
     conditions = [
-        analysis.condition_row(
-            "lora",
-            f"LoRA {model} ({len(lora)} seed{'s' * (len(lora) > 1)})",
-            "lora",
-            lora,
-            names,
-            cluster_bootstrap(np.stack([p.field_f1 for p in lora]), **drawn),
-            costs.local_cost(lora, params.economics),
-            model=model,
-            shots=0,
-            diagnosis=analysis.diagnose(lora, rows, fields),
-        ),
-        analysis.condition_row(
-            "base_zero_shot",
-            f"{model} untuned, zero-shot",
-            "base",
-            [base],
-            names,
-            bootstrap_mean(base.field_f1, **drawn),
-            costs.local_cost([base], params.economics),
-            model=model,
-            shots=0,
-            diagnosis=analysis.diagnose([base], rows, fields),
-        ),
-        *(
-            analysis.condition_row(
-                name,
-                f"{model}, {params.tunings[name].label}",
-                "tuned",
-                [scored],
-                names,
-                bootstrap_mean(scored.field_f1, **drawn),
-                costs.local_cost([scored], params.economics),
-                model=model,
-                shots=0,
-                diagnosis=analysis.diagnose([scored], rows, fields),
-            )
-            for name, scored in tuned.items()
-        ),
-        *(
-            analysis.condition_row(
-                name,
-                params.conditions[name].label,
-                "api",
-                [scored],
-                names,
-                bootstrap_mean(scored.field_f1, **drawn),
-                costs.api_cost(scored, params.priced_as[name], params.prices),
-                model=params.conditions[name].model,
-                shots=params.conditions[name].shots,
-                diagnosis=analysis.diagnose([scored], rows, fields),
-                noise_floor=analysis.noise_floor(name, rows, fields),
-            )
-            for name, scored in api.items()
-        ),
+        condition(item, rows, fields, noise_floor(item.name, rows, fields), draws) for item in runs
     ]
-    labels = {row["name"]: row["label"] for row in conditions}
-    baselines = {"base_zero_shot": base, **tuned, **api}
-    comparisons = analysis.compare(
-        lora, {name: (labels[name], scored) for name, scored in baselines.items()}, names, **drawn
-    )
-    economics = costs.economics_of(
-        conditions,
-        lora,
-        {name: (scored, prices[name]) for name, scored in api.items()},
-        params.baseline,
-        costs.training_time(params.sweep.ranks, params.sweep.learning_rates, params.seeds),
-        params.economics,
-        **drawn,
-    )
-    judged = {row["baseline"]: row for row in comparisons}[params.baseline]
-    paid = {row["baseline"]: row for row in economics["break_even"]}[params.baseline]
-    result = {
-        "profile": params.profile_name,
-        "task": params.task.title,
-        "model": model,
-        "tunings": {name: tuning.model_dump() for name, tuning in params.tunings.items()},
-        "api_kind": params.api.kind,
-        "texts": len(rows),
-        "unseen_share": round(unseen_share(len(rows), params.stats.confidence), 4),
-        "seeds": params.seeds,
-        "selected": read_json("metrics/select.json"),
-        "baseline": params.baseline,
-        "statistics": drawn,
-        "fields": names,
-        "conditions": conditions,
-        "lora": analysis.lora_statistics(params.seeds, lora, **drawn),
-        "comparisons": comparisons,
-        "economics": {
-            "prices": {
-                "as_of": params.prices.as_of,
-                "source": params.prices.source,
-                "conditions": {name: asdict(price) for name, price in prices.items()},
-            },
-            **economics,
-        },
-        "verdict": analysis.verdict(
-            read_json("metrics/hypothesis.json"),
+    comparisons = compare(lora, baselines, names, draws)
+    economics = costs_and_break_even(params, conditions, runs, draws)
+    judged = {row.baseline: row for row in comparisons}[params.baseline]
+    paid_back = {row.baseline: row for row in economics.break_even}[params.baseline]
+    analysis = Analysis(
+        profile=params.profile_name,
+        task=params.task.title,
+        model=params.model.name,
+        tunings=other_tunings(params),
+        api_kind=params.api.kind,
+        texts=len(rows),
+        unseen_share=round(unseen_share(len(rows), draws.confidence), 4),
+        seeds=tuple(params.seeds),
+        selected=read_result("metrics/select.json", Selected),
+        baseline=params.baseline,
+        statistics=Resampling(**draws._asdict()),
+        fields=tuple(names),
+        conditions=tuple(conditions),
+        lora_statistics=lora_statistics(params.seeds, lora.runs, draws),
+        comparisons=comparisons,
+        economics=economics,
+        verdict=verdict(
+            read_result("metrics/hypothesis.json", Hypothesis),
             judged,
-            {**paid, "local_per_1k": economics["local_per_1k"]},
-            params.stats.confidence,
+            paid_back,
+            economics.local_per_1k,
+            draws.confidence,
         ),
-        "examples": {name: analysis.examples(rows, lora[0], api[name]) for name in api},
-    }
-    write_json("metrics/analysis.json", result)
-    write_json("metrics/summary.json", summary(result))
-    passes = {f"lora-seed-{s}": scored for s, scored in zip(params.seeds, lora)} | baselines
-    write_jsonl("metrics/answers.jsonl", answer_table(rows, passes, names))
-    for name, table in plot_tables(result, {"lora": lora, **_single(baselines)}).items():
+        examples={
+            item.name: examples(rows, lora.runs[0], item.runs[0])
+            for item in baselines
+            if item.kind == "api"
+        },
+    )
+    write_result("metrics/analysis.json", analysis)
+    write_result("metrics/summary.json", summary(analysis))
+    by_seed = {f"lora-seed-{seed}": run for seed, run in zip(params.seeds, lora.runs)}
+    every_run = by_seed | {item.name: item.runs[0] for item in baselines}
+    write_jsonl("metrics/answers.jsonl", answer_table(rows, every_run, names))
+    for name, table in plot_tables(analysis, runs).items():
         write_text(f"plots/{name}.csv", pd.DataFrame(table).to_csv(index=False))
 
 
-def _single(passes: dict) -> dict:
-    return {name: [scored] for name, scored in passes.items()}
+def read_runs(params: Params, rows: Sequence[dict[str, Any]]) -> list[ConditionRuns]:
+    """Every condition's scored runs: the fine-tune's first, then the base's, then the others'."""
+    fields, model = params.task.record_fields, params.model.name
+
+    def local(name: str, label: str, kind: Kind, files: Sequence[str]) -> ConditionRuns:
+        runs = tuple(read_run(file, rows, fields) for file in files)
+        cost = local_cost(runs, params.economics)
+        return ConditionRuns(name, label, kind, model, shots=0, runs=runs, cost=cost)
+
+    def api(name: str) -> ConditionRuns:
+        settings, run = params.conditions[name], read_run(name, rows, fields)
+        cost = api_cost(run, params.priced_as[name], params.prices)
+        label = params.conditions[name].label
+        return ConditionRuns(name, label, "api", settings.model, settings.shots, (run,), cost)
+
+    seeds = [f"lora-seed-{seed}" for seed in params.seeds]
+    label = f"LoRA {model} ({len(seeds)} seed{'s' * (len(seeds) > 1)})"
+    base = "base_zero_shot"
+    return [
+        local("lora", label, "lora", seeds),
+        local(base, f"{model} untuned, zero-shot", "base", [base]),
+        *(
+            local(name, f"{model}, {params.tunings[name].label}", "tuned", [name])
+            for name in params.tunings
+        ),
+        *(api(name) for name in params.conditions),
+    ]
+
+
+def costs_and_break_even(
+    params: Params,
+    conditions: Sequence[Condition],
+    runs: Sequence[ConditionRuns],
+    draws: Draws,
+) -> Economics:
+    used = {name: params.priced_as[name] for name in params.conditions}
+    return economics_of(
+        conditions,
+        runs[0].runs,
+        {
+            item.name: billed(item.runs[0], used[item.name], params.prices)
+            for item in runs
+            if item.kind == "api"
+        },
+        price_list(used, params.prices),
+        params.baseline,
+        training_time(params.sweep.ranks, params.sweep.learning_rates, params.seeds),
+        params.economics,
+        draws,
+    )
+
+
+def other_tunings(params: Params) -> dict[str, OtherTuning]:
+    return {
+        name: OtherTuning(
+            label=params.tunings[name].label,
+            method=tuning.method,
+            learning_rate=tuning.learning_rate,
+            seed=tuning.seed,
+            # a method has one of the two, or none
+            r=getattr(tuning, "r", None),
+            virtual_tokens=getattr(tuning, "virtual_tokens", None),
+        )
+        for name, tuning in params.tunings.items()
+    }
 
 
 if __name__ == "__main__":

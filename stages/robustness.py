@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from lora_vs_api.analysis.robustness import Slice, robustness, robustness_table
+from lora_vs_api.analysis.results import Kind, write_result
+from lora_vs_api.analysis.robustness import (
+    CleanAndPerturbed,
+    RobustnessRow,
+    robustness,
+    robustness_table,
+)
 from lora_vs_api.analysis.scored_run import read_answers
 from lora_vs_api.config.sections import Params
 from lora_vs_api.entry import run_stage
-from lora_vs_api.files import read_jsonl, write_json, write_text
+from lora_vs_api.files import read_jsonl, write_text
 from lora_vs_api.paths import PERTURBED, TEST
+from lora_vs_api.stats.bootstrap import Draws
 
-COLUMNS = ["condition", "perturbation", "field_f1", "drop", "low", "high"]
+COLUMNS = list(RobustnessRow.__annotations__)
 
 
 def main(params: Params) -> None:
@@ -26,21 +34,21 @@ def main(params: Params) -> None:
     for row in perturbed:
         changed[row["perturbation"]] += row["changed"]
 
-    def answers(name: str, label: str, kind: str, passes: list[str]) -> Slice:
-        return Slice(
+    def answers(name: str, label: str, kind: Kind, runs: Sequence[str]) -> CleanAndPerturbed:
+        return CleanAndPerturbed(
             name,
             label,
             kind,
-            [read_answers(Path("predictions/evaluate", one), clean, fields) for one in passes],
-            [read_answers(Path("predictions/perturbed", one), perturbed, fields) for one in passes],
+            [read_answers(Path("predictions/evaluate", run), clean, fields) for run in runs],
+            [read_answers(Path("predictions/perturbed", run), perturbed, fields) for run in runs],
         )
 
-    found = {}
+    found = None
     if changed:
-        tuned = f"LoRA {params.model.name}"
+        lora = f"LoRA {params.model.name}"
         found = robustness(
             [
-                answers("lora", tuned, "lora", [f"lora-seed-{seed}" for seed in params.seeds]),
+                answers("lora", lora, "lora", [f"lora-seed-{seed}" for seed in params.seeds]),
                 *(
                     answers(name, params.conditions[name].label, "api", [name])
                     for name in params.robustness.conditions
@@ -48,9 +56,9 @@ def main(params: Params) -> None:
             ],
             changed,
             len(perturbed) // len(changed),
-            **params.stats.model_dump(),
+            Draws(**params.stats.model_dump()),
         )
-    write_json("metrics/robustness.json", found)
+    write_result("metrics/robustness.json", found)
     table = pd.DataFrame(robustness_table(found) if found else [], columns=COLUMNS)
     write_text("plots/robustness.csv", table.to_csv(index=False))
 

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
 
+from lora_vs_api.analysis import results
+from lora_vs_api.analysis.condition import ConditionRuns, condition
 from lora_vs_api.analysis.costs import (
     MachineTime,
     api_cost,
-    api_price,
+    billed,
     economics_of,
     local_cost,
+    price_list,
     training_time,
 )
-from lora_vs_api.analysis.scored_run import Scored
+from lora_vs_api.analysis.scored_run import ScoredRun, Timings
 from lora_vs_api.config.sections import Economics, Price, Prices
+from lora_vs_api.record.fields import TEXT
+from lora_vs_api.stats.bootstrap import Draws
 
 ECONOMICS = Economics(
     engineer_days=1.5, hours_per_day=8, usd_per_hour=100, watts=320, usd_per_kwh=0.15,
@@ -30,8 +36,8 @@ PRICES = Prices(
 )
 
 
-def scored(timings: dict, tokens: tuple[int, int] = (1000, 100)) -> Scored:
-    return Scored(
+def scored(timings: dict[str, Any], tokens: tuple[int, int] = (1000, 100)) -> ScoredRun:
+    return ScoredRun(
         outputs=("{}", "{}"),
         fields=np.zeros((2, 1)),
         valid_json=np.ones(2, bool),
@@ -39,7 +45,7 @@ def scored(timings: dict, tokens: tuple[int, int] = (1000, 100)) -> Scored:
         outcomes=np.array(["answered"] * 2),
         input_tokens=np.array([tokens[0]] * 2),
         output_tokens=np.array([tokens[1]] * 2),
-        timings=timings,
+        timings=Timings.from_json(timings),
     )
 
 
@@ -55,36 +61,38 @@ LOCAL = {
 def test_without_a_counter_the_configured_watts_count():
     """2 s each at 320 W: 0.64 kJ, $0.04 per 1,000; batches at half a second a quarter of that."""
     cost = local_cost([scored(LOCAL)], ECONOMICS)
-    assert (cost["usd"], cost["batched_usd"]) == (0.04, 0.01)
-    assert (cost["rented_usd"], cost["rented_batched_usd"]) == (0.2, 0.05)
-    assert cost["energy"] == "configured" and "320 W (configured)" in cost["how"]
+    assert (cost.usd, cost.batched_usd) == (0.04, 0.01)
+    assert (cost.rented_usd, cost.rented_batched_usd) == (0.2, 0.05)
+    assert cost.energy == "configured" and "320 W (configured)" in cost.how
 
 
 def test_a_gpus_counter_comes_first():
     """Measured joules replace the watts, one at a time and in batches each with its own."""
     measured = scored({**LOCAL, "latency_joules": 400.0, "batch_joules": 500.0})
     cost = local_cost([measured], ECONOMICS)
-    assert (cost["usd"], cost["batched_usd"]) == (0.0125, 0.01562)
-    assert "100 W (GPU, measured by NVML)" in cost["how"]
+    assert (cost.usd, cost.batched_usd) == (0.0125, 0.01562)
+    assert cost.energy == "measured" and "100 W (GPU, measured by NVML)" in cost.how
     # half a measurement is none
     mixed = local_cost([measured, scored(LOCAL)], ECONOMICS)
-    assert mixed["energy"] == "configured"
+    assert mixed.energy == "configured"
 
 
 def test_nothing_to_rent_is_left_out():
     cost = local_cost([scored(LOCAL)], ECONOMICS.model_copy(update={"rented_usd_per_hour": None}))
-    assert cost["rented_usd"] is None and cost["rented_batched_usd"] is None
+    assert cost.rented_usd is None and cost.rented_batched_usd is None
 
 
 def test_cached_input_is_billed_as_the_provider_billed_it():
     """512 of 1,000 tokens from the provider's cache at a tenth; the share is said."""
     plain = api_cost(scored({"latency_seconds": [1.0]}), "gpt", PRICES)
-    assert (plain["usd"], plain["batched_usd"]) == (2.0, 1.0)
-    cached = api_cost(scored({"cached_input_tokens": [512, 512]}), "gpt", PRICES)
-    assert cached["usd"] == pytest.approx(2.0 - 0.512 * 0.9, abs=1e-3)
-    assert "51% of the input billed as cached" in cached["how"]
+    assert (plain.usd, plain.batched_usd) == (2.0, 1.0)
+    cached = api_cost(
+        scored({"latency_seconds": [], "cached_input_tokens": [512, 512]}), "gpt", PRICES
+    )
+    assert cached.usd == pytest.approx(2.0 - 0.512 * 0.9, abs=1e-3)
+    assert "51% of the input billed as cached" in cached.how
     batch = api_cost(scored({"mode": "batch", "latency_seconds": []}), "gpt", PRICES)
-    assert (batch["usd"], batch["batched_usd"]) == (1.0, 1.0) and "less 50%" in batch["how"]
+    assert (batch.usd, batch.batched_usd) == (1.0, 1.0) and "less 50%" in batch.how
 
 
 def test_every_training_is_paid_once(tmp_path):
@@ -109,51 +117,61 @@ def test_every_training_is_paid_once(tmp_path):
     assert training_time([8, 16], ["1e-3", "2e-3"], [0, 1], tmp_path).joules is None
 
 
-def economics(**changes) -> dict:
+def row(
+    name: str, kind: results.Kind, run: ScoredRun, cost: results.CostPer1K
+) -> results.Condition:
+    """A row of the comparison, of which only the costs matter here."""
+    of = ConditionRuns(name, name.upper(), kind, "Tiny", 0, (run,), cost)
+    gold = [{"record": {TEXT.name: "x"}}] * 2
+    return condition(of, gold, (TEXT,), None, Draws(20, 0, 0.95))
+
+
+def economics(**changes) -> results.Economics:
     lora, api = (
         scored(LOCAL),
         scored({"latency_seconds": [1.0, 1.0]}, changes.pop("tokens", (1000, 100))),
     )
     conditions = [
-        {"name": "lora", "label": "LoRA", "cost_per_1k": local_cost([lora], ECONOMICS)},
-        {"name": "api", "label": "API", "cost_per_1k": api_cost(api, "gpt", PRICES)},
+        row("lora", "lora", lora, local_cost([lora], ECONOMICS)),
+        row("api", "api", api, api_cost(api, "gpt", PRICES)),
     ]
     return economics_of(
         conditions,
         [lora],
-        {"api": (api, api_price("gpt", PRICES))},
+        {"api": billed(api, "gpt", PRICES)},
+        price_list({"api": "gpt"}, PRICES),
         "api",
         changes.pop("trained", MachineTime(4, 7200, None)),
         ECONOMICS,
-        resamples=200,
-        seed=0,
-        confidence=0.95,
+        Draws(resamples=200, seed=0, confidence=0.95),
     )
 
 
 def test_break_even_of_every_way():
     """Own or rented, singly or in batches: each volume follows from the costs beside it."""
     found = economics()
-    training = found["training"]
-    assert (training["engineer_usd"], training["machine_usd"], training["rented_usd"]) == (
+    training = found.training
+    assert (training.engineer_usd, training.machine_usd, training.rented_usd) == (
         1200.0, 0.144, 0.72,
     )  # fmt: skip
-    (row,) = found["break_even"]
-    assert len(row["ways"]) == 4
-    for way, costs in row["ways"].items():
-        machine = training["rented_usd" if "rented" in way else "machine_usd"]
-        saved = costs["api_per_1k"] - costs["local_per_1k"]
-        assert costs["volume"] == pytest.approx(1000 * (1200 + machine) / saved, rel=1e-3), way
-    assert row["volume"] == row["ways"]["one at a time, own electricity"]["volume"]
-    assert row["interval"]["low"] <= row["volume"] <= row["interval"]["high"]
+    (against,) = found.break_even
+    assert [(way.batched, way.rented) for way in against.ways] == [
+        (False, False), (True, False), (False, True), (True, True),
+    ]  # fmt: skip
+    for way in against.ways:
+        machine = training.rented_usd if way.rented else training.machine_usd
+        saved = way.api_per_1k - way.local_per_1k
+        assert way.volume == pytest.approx(1000 * (1200 + machine) / saved, rel=1e-3), way
+    assert against.volume == against.ways[0].volume
+    assert against.interval.low <= against.volume <= against.interval.high
 
 
 def test_sensitivity_is_around_the_break_even():
     """The chart's middle is the table's volume, and halving both API prices halves the cost."""
     found = economics()
-    result = found["sensitivity"]
-    assert result["volume"] == pytest.approx(found["break_even"][0]["volume"], rel=1e-3)
-    ends = {row["setting"]: (row["low_volume"], row["high_volume"]) for row in result["rows"]}
+    result = found.sensitivity
+    assert result.volume == pytest.approx(found.break_even[0].volume, rel=1e-3)
+    ends = {line.setting: (line.low_volume, line.high_volume) for line in result.rows}
     # input and output cost a dollar each: either halved saves half a dollar less
     expected = 1000 * 1200.144 / (1.5 - 0.04)
     assert ends["API input price"][0] == pytest.approx(expected, rel=1e-3)
@@ -162,12 +180,12 @@ def test_sensitivity_is_around_the_break_even():
 
 def test_a_free_api_never_pays_back():
     found = economics(tokens=(0, 0))
-    (row,) = found["break_even"]
-    assert row["volume"] is None and row["days"] is None
-    assert row["interval"]["never"] == 1.0
-    assert found["sensitivity"]["volume"] is None
+    (against,) = found.break_even
+    assert against.volume is None and against.days is None
+    assert against.interval.never == 1.0
+    assert found.sensitivity.volume is None
 
 
 def test_a_measured_training_says_so():
     found = economics(trained=MachineTime(1, 100, 25_000.0))
-    assert "250 W (GPU, measured by NVML)" in found["training"]["how"]
+    assert "250 W (GPU, measured by NVML)" in found.training.how

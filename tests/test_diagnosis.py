@@ -10,13 +10,19 @@ from hypothesis import strategies as st
 
 from lora_vs_api.analysis.diagnosis import (
     ABSENT,
-    INVENTED,
+    OUT_OF_VOCABULARY,
     confusion,
     confusion_labels,
     diagnose_field,
     differing_fields,
     recover_record,
     token_f1,
+)
+from lora_vs_api.analysis.results import (
+    EnumDiagnosis,
+    IntegerDiagnosis,
+    ListDiagnosis,
+    StringDiagnosis,
 )
 from lora_vs_api.record.fields import Field
 from lora_vs_api.record.parsing import parse_record
@@ -42,7 +48,7 @@ json_objects = st.dictionaries(st.text(), st.none() | st.integers() | st.text() 
     ],
 )
 def test_a_record_in_the_wrong_wrapping_is_found_and_named(output, forgiven):
-    """Invalid for the strict rate, yet reported as recoverable, text inside strings untouched."""
+    """Invalid for the rate of valid JSON, yet reported as recoverable, text inside strings untouched."""
     assert parse_record(output) is None
     assert recover_record(output) == (RECORD, forgiven)
 
@@ -60,7 +66,7 @@ def test_a_record_in_the_wrong_wrapping_is_found_and_named(output, forgiven):
     ],
 )
 def test_what_is_not_there_is_not_recovered(output):
-    """Nothing is guessed: an answer that was cut short or is no JSON has no record."""
+    """Nothing is guessed: an answer that was truncated or is no JSON has no record."""
     assert recover_record(output) is None
 
 
@@ -97,15 +103,16 @@ def test_token_f1_is_symmetric_and_bounded(a, b):
     assert token_f1(a, a) == 1
 
 
-def test_invented_labels_are_told_from_wrong_ones():
-    """`billing-related` for `billing` is invented; `other` is only wrong; no record is neither."""
+def test_labels_out_of_vocabulary_are_told_from_wrong_ones():
+    """`billing-related` for `billing` is out of vocabulary; `other` is only wrong; no record is neither."""
     answers = [{"kind": "billing-related"}, {"kind": "other"}, {"kind": 3}, {}, None]
     gold = [{"kind": "billing"}] * 5
     found = diagnose_field(ENUM, answers, gold)
-    assert found == {"missing": 0.6, "invented": 0.2}
+    assert found == EnumDiagnosis(missing=0.6, out_of_vocabulary=0.2)
+    assert found.measures() == {"missing": 0.6, "out_of_vocabulary": 0.2}
     assert confusion(ENUM, answers, gold) == {
-        "billing": {"billing": 0, "other": 1, INVENTED: 2, ABSENT: 2},
-        "other": {"billing": 0, "other": 0, INVENTED: 0, ABSENT: 0},
+        "billing": {"billing": 0, "other": 1, OUT_OF_VOCABULARY: 2, ABSENT: 2},
+        "other": {"billing": 0, "other": 0, OUT_OF_VOCABULARY: 0, ABSENT: 0},
     }
 
 
@@ -113,8 +120,9 @@ def test_integers_are_as_wrong_as_they_are_far():
     """Distance is over the integers given, the share within one over all answers."""
     answers = [{"urgency": 3}, {"urgency": 4}, {"urgency": 1}, {"urgency": True}, None]
     found = diagnose_field(INTEGER, answers, [{"urgency": 3}] * 5)
-    assert found == {"missing": 0.4, "mean_distance": 1.0, "within_one": 0.4}
-    assert diagnose_field(INTEGER, [None], [{"urgency": 3}])["mean_distance"] is None
+    assert found == IntegerDiagnosis(missing=0.4, mean_distance=1.0, within_one=0.4)
+    none = diagnose_field(INTEGER, [None], [{"urgency": 3}])
+    assert none.mean_distance is None and "mean_distance" in none.measures()
 
 
 def test_texts_and_lists():
@@ -122,11 +130,11 @@ def test_texts_and_lists():
     found = diagnose_field(
         TEXT, [{"request": "The refund."}, {"request": "money back"}], [{"request": "refund"}] * 2
     )
-    assert found == {"missing": 0.0, "normalised": 0.5, "token_f1": 0.5}
+    assert found == StringDiagnosis(missing=0.0, normalised=0.5, token_f1=0.5)
     found = diagnose_field(
         ITEMS, [{"products": ["a", "b"]}, {"products": []}], [{"products": ["a"]}] * 2
     )
-    assert found == {"missing": 0.0, "extra": 0.5, "left_out": 0.5}
+    assert found == ListDiagnosis(missing=0.0, spurious=0.5, missed=0.5)
 
 
 @given(st.lists(st.sampled_from([None, {}, {"kind": "x"}, {"kind": "other"}]), min_size=1))

@@ -53,7 +53,7 @@ def samples(shift: float) -> dict[str, list[str]]:
     """CSVs with the columns that the nodes write, path → lines."""
     return {
         "plots/conditions.csv": [
-            "condition,field_f1,low,high,valid_json,strict,cost_per_1k_usd",
+            "condition,field_f1,low,high,valid_json,exact_match,cost_per_1k_usd",
             *(
                 f"{name},{0.6 - i / 10 + shift},{0.5 - i / 10},{0.7 - i / 10},1.0,0.1,{0.01 + i}"
                 for i, name in enumerate(CONDITIONS)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lora_vs_api.config.sections import Price
 from lora_vs_api.stats.bootstrap import bootstrap_mean
 from lora_vs_api.stats.economics import (
-    ApiPrice,
     api_cost_per_1k,
     api_request_costs,
     break_even,
@@ -26,14 +26,19 @@ from lora_vs_api.stats.economics import (
 )
 
 # the publication's own figures
-MINI = ApiPrice(0.15, 0.60, as_of="2026-05", source="published experiment 002")
-NANO = ApiPrice(0.075, 0.30, as_of="2026-05", source="published experiment 002")
+MINI = Price(input=0.15, cached_input=None, output=0.60)
+NANO = Price(input=0.075, cached_input=None, output=0.30)
 POWER = {"watts": 320, "usd_per_kwh": 0.15, "overhead": 1.5}
 TRAINING_USD = 1_200
 LOCAL_PER_1K = 0.0300
 MEDIAN_SECONDS = 1.879498
 
 dollars = st.floats(0, 1e6)
+
+
+def unchecked(input: float, output: float, cached_input: float | None = None) -> Price:
+    """A price that did not go through the config's own check."""
+    return Price.model_construct(input=input, cached_input=cached_input, output=output)
 
 
 @pytest.mark.parametrize(
@@ -130,32 +135,32 @@ def test_break_even_at_the_edges():
 
 def test_api_cost_is_the_mean_request():
     """Requests of unlike length count by their mean; input and output keep their own price."""
-    price = ApiPrice(1.0, 10.0)
+    price = Price(input=1.0, cached_input=None, output=10.0)
     # means 200 in, 20 out: 200 µ$ + 200 µ$ a request
     assert api_cost_per_1k([100, 300], [10, 30], price) == pytest.approx(0.4)
 
 
 def test_cached_input_and_batch():
     """Cached tokens pay their own price, the full one where none is listed; batch comes last."""
-    listed = ApiPrice(0.75, 4.50, cached_input_per_million=0.075, batch_discount=0.5)
-    unlisted = ApiPrice(0.75, 4.50)
+    listed = Price(input=0.75, cached_input=0.075, output=4.50)
+    unlisted = Price(input=0.75, cached_input=None, output=4.50)
     tokens = ([2_000, 2_000], [100, 100])
     plain = api_cost_per_1k(*tokens, listed)
     assert plain == pytest.approx(2_000 * 0.00075 + 100 * 0.0045)
     cached = api_cost_per_1k(*tokens, listed, cached_tokens=[1_024, 0])
     assert plain - cached == pytest.approx(512 * (0.75 - 0.075) / 1_000)
     assert api_cost_per_1k(*tokens, unlisted, cached_tokens=[1_024, 0]) == pytest.approx(plain)
-    assert api_cost_per_1k(*tokens, listed, batch=True) == pytest.approx(plain / 2)
-    assert api_cost_per_1k(*tokens, unlisted, batch=True) == pytest.approx(plain)
-    free = ApiPrice(0.75, 4.50, cached_input_per_million=0.0)
+    assert api_cost_per_1k(*tokens, listed, discount=0.5) == pytest.approx(plain / 2)
+    assert api_cost_per_1k(*tokens, unlisted, discount=0) == pytest.approx(plain)
+    free = Price(input=0.75, cached_input=0.0, output=4.50)
     assert api_cost_per_1k([1_000], [0], free, cached_tokens=1_000) == 0
 
 
 def test_request_costs_average_to_the_cost_per_1k():
     """The interval is over the same requests that the cost per 1,000 is the mean of."""
-    price = ApiPrice(0.75, 4.50, cached_input_per_million=0.075, batch_discount=0.5)
+    price = Price(input=0.75, cached_input=0.075, output=4.50)
     tokens = ([2_000, 100], [100, 7])
-    kept = {"cached_tokens": [1_024, 0], "batch": True}
+    kept = {"cached_tokens": [1_024, 0], "discount": 0.5}
     costs = api_request_costs(*tokens, price, **kept)
     assert costs[1] == pytest.approx((100 * 0.75 + 7 * 4.5) / 1e6 / 2)
     assert 1_000 * costs.mean() == pytest.approx(api_cost_per_1k(*tokens, price, **kept))
@@ -183,8 +188,8 @@ def test_break_even_interval_knows_never():
     local, api = generator.gamma(2, 0.00002, 30), generator.gamma(2, 0.000022, 30)
     found = break_even_interval(1_200, local, api, 2_000)
     assert found.high is None and found.low is not None and 0.05 < found.never < 0.95
-    hopeless = break_even_interval(1_200, [0.2], [0.1], 200)
-    assert (hopeless.low, hopeless.high, hopeless.never) == (None, None, 1.0)
+    dearer = break_even_interval(1_200, [0.2], [0.1], 200)
+    assert (dearer.low, dearer.high, dearer.never) == (None, None, 1.0)
 
 
 def test_sensitivity_moves_one_input_at_a_time():
@@ -200,12 +205,25 @@ def test_sensitivity_moves_one_input_at_a_time():
 
 
 @pytest.mark.parametrize(
+    "price",
+    [
+        {"input": -0.15, "cached_input": None, "output": 0.60},
+        {"input": 0.15, "cached_input": None, "output": math.nan},
+        {"input": 0.15, "cached_input": -1, "output": 0.60},
+    ],
+)
+def test_a_bad_price_is_refused_by_the_config_too(price):
+    with pytest.raises(ValueError, match="greater than or equal to 0"):
+        Price(**price)
+
+
+@pytest.mark.parametrize(
     "call",
     [
-        lambda: ApiPrice(-0.15, 0.60),
-        lambda: ApiPrice(0.15, math.nan),
-        lambda: ApiPrice(0.15, 0.60, cached_input_per_million=-1),
-        lambda: ApiPrice(0.15, 0.60, batch_discount=50),
+        lambda: api_cost_per_1k([1], [1], unchecked(-0.15, 0.60)),
+        lambda: api_cost_per_1k([1], [1], unchecked(0.15, math.nan)),
+        lambda: api_cost_per_1k([1], [1], unchecked(0.15, 0.60, cached_input=-1)),
+        lambda: api_cost_per_1k([1], [1], MINI, discount=50),
         lambda: api_cost_per_1k([], [], MINI),
         lambda: api_cost_per_1k([1, 2], [1], MINI),
         lambda: api_cost_per_1k([1.0], [math.nan], MINI),

@@ -237,8 +237,9 @@ def test_the_key_is_nowhere_in_the_store(tmp_path):
 
 
 def test_the_noise_floor_is_measured_from_replicates(tmp_path):
-    """Share of emails answered alike, and the spread of the mean over askings."""
-    from lora_vs_api.analysis.compare import noise_floor
+    """Share of emails answered alike, and the spread of the mean over replicates."""
+    from lora_vs_api.analysis.condition import noise_floor
+    from lora_vs_api.analysis.results import NoiseFloor
     from lora_vs_api.files import write_jsonl
     from lora_vs_api.record.fields import Field
 
@@ -259,26 +260,29 @@ def test_the_noise_floor_is_measured_from_replicates(tmp_path):
             {"id": "b", "replicate": 1, "output": wrong},
         ],
     )
-    assert noise_floor("mini", rows, fields, tmp_path) == {
-        "texts": 2, "askings": 2, "same_text": 0.5, "same_score": 0.5,
-        "field_f1_low": 0.5, "field_f1_high": 1.0, "sd": 0.353553,
-    }  # fmt: skip
+    assert noise_floor("mini", rows, fields, tmp_path) == NoiseFloor(
+        texts=2, replicates=2, same_answer=0.5, same_score=0.5,
+        field_f1_low=0.5, field_f1_high=1.0, sd=0.353553,
+    )  # fmt: skip
 
 
 def test_outcomes_are_counted_apart():
-    """Each request under one heading; what was cut short is that, whatever its text."""
+    """Each request under one heading; a truncated one is that, whatever its text."""
     import numpy as np
 
-    from lora_vs_api.analysis.compare import Scored, outcome_counts
+    from lora_vs_api.analysis.condition import count_outcomes
+    from lora_vs_api.analysis.results import Outcomes
+    from lora_vs_api.analysis.scored_run import ScoredRun
 
     outcomes = ["answered"] * 4 + ["truncated", "refused", "filtered"]
-    scored = Scored(
+    run = ScoredRun(
         outputs=("",) * 7, fields=np.zeros((7, 1)), outcomes=np.array(outcomes),
         valid_json=np.array([1, 1, 1, 0, 1, 0, 0], bool),
         schema_valid=np.array([1, 1, 0, 0, 1, 0, 0], bool),
-        input_tokens=np.ones(7), output_tokens=np.ones(7), timings={},
+        input_tokens=np.ones(7), output_tokens=np.ones(7),
     )  # fmt: skip
-    assert outcome_counts([scored, scored]) == {
-        "conforming": 4, "schema_violating": 2, "invalid_json": 2, "truncated": 2, "refused": 2,
-        "filtered": 2,
-    }  # fmt: skip
+    counted = count_outcomes([run, run])
+    assert counted == Outcomes(
+        conforming=4, schema_violating=2, invalid_json=2, truncated=2, refused=2, filtered=2
+    )
+    assert counted.total == 14

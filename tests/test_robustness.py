@@ -5,18 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lora_vs_api.analysis.robustness import Slice, robustness, robustness_table
-from lora_vs_api.analysis.scored_run import Scored
+from lora_vs_api.analysis.robustness import CleanAndPerturbed, robustness, robustness_table
+from lora_vs_api.analysis.scored_run import ScoredRun
 from lora_vs_api.report.markdown import report_markdown
+from lora_vs_api.stats.bootstrap import Draws
 from tests.report_fixture import analysis, inputs
 
-DRAWN = {"resamples": 500, "seed": 0, "confidence": 0.95}
+DRAWS = Draws(resamples=500, seed=0, confidence=0.95)
 
 
-def scored(fields) -> Scored:
+def scored(fields) -> ScoredRun:
     fields = np.asarray(fields, dtype=float)
     n = len(fields)
-    return Scored(
+    return ScoredRun(
         outputs=("{}",) * n,
         fields=fields,
         valid_json=np.ones(n, dtype=bool),
@@ -24,15 +25,14 @@ def scored(fields) -> Scored:
         outcomes=np.array(["answered"] * n),
         input_tokens=np.ones(n),
         output_tokens=np.ones(n),
-        timings={},
     )
 
 
 def found(lora_drop=0.25, api_drop=0.0):
     """Four texts, two perturbations: the first costs every text ``lora_drop``, the second nothing."""
     clean = np.array([[1, 1], [1, 0.5], [0.5, 0.5], [1, 1]])
-    more = np.array([[0, 0], [0, 0]])  # texts beyond the slice, which must not count
-    lora = Slice(
+    more = np.array([[0, 0], [0, 0]])  # texts beyond the first four, which must not count
+    lora = CleanAndPerturbed(
         "lora",
         "LoRA Tiny",
         "lora",
@@ -40,37 +40,37 @@ def found(lora_drop=0.25, api_drop=0.0):
         # the seeds differ, their mean does not
         [scored(np.vstack([clean - lora_drop - 0.1, clean])), scored(np.vstack([clean - lora_drop + 0.1, clean]))],
     )  # fmt: skip
-    api = Slice(
+    api = CleanAndPerturbed(
         "api_few_shot_5",
         "Tiny over HTTP",
         "api",
         [scored(clean)],
         [scored(np.vstack([clean - api_drop, clean]))],
     )
-    return robustness([lora, api], {"typos": 4, "signature": 3}, 4, **DRAWN)
+    return robustness([lora, api], {"typos": 4, "signature": 3}, 4, DRAWS)
 
 
 def test_drops_are_those_worked_out_by_hand():
     """Paired with the same texts as they are, means over seeds and perturbations."""
     result = found()
-    lora, api = result["conditions"]
-    assert lora["field_f1_clean"] == pytest.approx(6.5 / 8)
-    typos, signature = lora["by_perturbation"]
-    assert typos["drop"]["drop"] == pytest.approx(0.25)
+    lora, api = result.conditions
+    assert lora.field_f1_clean == pytest.approx(6.5 / 8)
+    typos, signature = lora.by_perturbation
+    assert typos.drop.estimate == pytest.approx(0.25)
     # every text loses as much, so no resample differs
-    assert (typos["drop"]["low"], typos["drop"]["high"]) == (0.25, 0.25)
-    assert signature["drop"]["drop"] == 0 and signature["p_value"] == 1
-    assert lora["drop"]["drop"] == pytest.approx(0.125)
-    assert lora["field_f1"] == pytest.approx(6.5 / 8 - 0.125)
-    assert api["drop"]["drop"] == 0
-    assert typos["p_holm"] >= typos["p_value"]
+    assert (typos.drop.low, typos.drop.high) == (0.25, 0.25)
+    assert signature.drop.estimate == 0 and signature.p_value == 1
+    assert lora.drop.estimate == pytest.approx(0.125)
+    assert lora.field_f1_perturbed == pytest.approx(6.5 / 8 - 0.125)
+    assert api.drop.estimate == 0
+    assert typos.p_holm >= typos.p_value
 
 
 def test_a_lead_that_shrinks_is_a_positive_drop():
     """The same sign as everywhere: positive is worse for the fine-tune."""
-    (lead,) = found(lora_drop=0.25, api_drop=0.05)["leads"]
-    assert lead["clean"] == 0 and lead["perturbed"] == pytest.approx(-0.1)
-    assert lead["drop"]["drop"] == pytest.approx(0.1)
+    (lead,) = found(lora_drop=0.25, api_drop=0.05).leads
+    assert lead.clean == 0 and lead.perturbed == pytest.approx(-0.1)
+    assert lead.drop.estimate == pytest.approx(0.1)
 
 
 def test_the_table_has_a_row_for_each_perturbation_of_each_condition():
@@ -101,5 +101,5 @@ def test_the_report_says_what_the_numbers_say():
 
 def test_without_perturbations_there_is_no_section():
     """`robustness.perturbations=[]` leaves it out, and the limitations say so."""
-    text = report_markdown(inputs(analysis(), robustness={}))
+    text = report_markdown(inputs(analysis(), robustness=None))
     assert "## Less tidy texts" not in text

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lora_vs_api.analysis.diagnosis import confusion, diagnose_field
+from lora_vs_api.analysis.results import EnumDiagnosis
 from lora_vs_api.config.fields import checked_fields
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.fields import completed
@@ -234,7 +235,8 @@ def test_optional_fields_are_diagnosed_apart():
     gold = [{"kind": None}, {"kind": None}, {"kind": "bill"}, {"kind": "credit"}]
     records = [{"kind": None}, {"kind": "bill"}, {"kind": None}, None]
     found = diagnose_field(BY_NAME["kind"], records, gold)
-    assert found == {"missing": 0.5, "uncalled": 0.25, "invented": 0.0}
+    assert found == EnumDiagnosis(missing=0.5, unexpected=0.25, out_of_vocabulary=0.0)
+    assert list(found.measures()) == ["missing", "unexpected", "out_of_vocabulary"]
     table = confusion(BY_NAME["kind"], records, gold)
     assert table["(null)"] == {
         "bill": 1, "credit": 0, "(null)": 1, "(another label)": 0, "(none)": 0,

@@ -33,8 +33,8 @@ from lora_vs_api.stats.bootstrap import (
 from lora_vs_api.stats.comparisons import (
     holm,
     mcnemar_exact,
-    smallest_detectable_difference,
-    texts_needed,
+    minimum_detectable_effect,
+    required_sample_size,
 )
 from lora_vs_api.stats.variance import random_effects_interval, variance_shares
 
@@ -389,20 +389,20 @@ def test_mcnemar_closed_form():
 
 
 @pytest.mark.parametrize(("power", "alpha"), [(0.8, 0.05), (0.9, 0.01)])
-def test_smallest_detectable_difference_is_statsmodels(power, alpha):
-    """The difference is statsmodels' for a one-sample z-test of that power."""
+def test_minimum_detectable_effect_is_statsmodels(power, alpha):
+    """The effect is statsmodels' for a one-sample z-test of that power."""
     differences = np.random.default_rng(8).normal(0.1, 0.3, size=64)
     effect = zt_ind_solve_power(nobs1=64, alpha=alpha, power=power, ratio=0)
-    ours = smallest_detectable_difference(differences, power, alpha)
+    ours = minimum_detectable_effect(differences, power, alpha)
     assert ours == pytest.approx(effect * differences.std(ddof=1), rel=1e-4)
 
 
 def test_power_is_what_it_says():
-    """At the smallest detectable difference the paired bootstrap finds about 80 %."""
+    """At the minimum detectable effect the paired bootstrap finds about 80 %."""
     generator = np.random.default_rng(9)
     noise = 0.2 * generator.normal(size=(300, 64))
     spread = np.resize([-1.0, 1.0], 64)
-    shift = smallest_detectable_difference(0.2 * spread / spread.std(ddof=1))
+    shift = minimum_detectable_effect(0.2 * spread / spread.std(ddof=1))
     found = [
         paired_bootstrap(row + shift, np.zeros(64), 400, i).p_value < 0.05
         for i, row in enumerate(noise)
@@ -411,20 +411,20 @@ def test_power_is_what_it_says():
 
 
 @given(n=st.integers(2, 5_000), sd=st.floats(0.01, 1), power=st.floats(0.5, 0.99))
-def test_texts_needed_inverts_the_difference(n, sd, power):
-    """The difference that n emails show needs n emails, and a smaller one more."""
+def test_required_sample_size_inverts_the_effect(n, sd, power):
+    """The effect that n emails show takes n emails, and a smaller one more."""
     differences = np.resize([-1.0, 1.0], n)
     differences *= sd / differences.std(ddof=1)
-    shown = smallest_detectable_difference(differences, power)
-    assert texts_needed(shown, sd, power) == texts_needed(-shown, sd, power) == n
-    assert texts_needed(shown * 0.9, sd, power) > n or n == 2
+    shown = minimum_detectable_effect(differences, power)
+    assert required_sample_size(shown, sd, power) == required_sample_size(-shown, sd, power) == n
+    assert required_sample_size(shown * 0.9, sd, power) > n or n == 2
 
 
-def test_texts_needed_at_the_edges():
+def test_required_sample_size_at_the_edges():
     """The textbook 7.85 sd²/d²; no number of emails shows 0; no spread still takes two."""
-    assert texts_needed(0.1, 1.0) == math.ceil(7.8489 / 0.1**2)
-    assert texts_needed(0.0, 1.0) is None
-    assert texts_needed(0.1, 0.0) == 2
+    assert required_sample_size(0.1, 1.0) == math.ceil(7.8489 / 0.1**2)
+    assert required_sample_size(0.0, 1.0) is None
+    assert required_sample_size(0.1, 0.0) == 2
 
 
 @pytest.mark.parametrize("method", OF_TABLES)
@@ -465,10 +465,10 @@ def test_paired_determinism(scores, monkeypatch):
         lambda: holm({"a": math.nan}),
         lambda: mcnemar_exact(np.ones(3), np.ones(3)),
         lambda: mcnemar_exact(np.ones(3, bool), np.ones(1, bool)),
-        lambda: smallest_detectable_difference([0.5]),
-        lambda: smallest_detectable_difference([0.5, 0.6], power=80),
-        lambda: texts_needed(math.nan, 1.0),
-        lambda: texts_needed(0.1, -1.0),
+        lambda: minimum_detectable_effect([0.5]),
+        lambda: minimum_detectable_effect([0.5, 0.6], power=80),
+        lambda: required_sample_size(math.nan, 1.0),
+        lambda: required_sample_size(0.1, -1.0),
     ],
 )
 def test_bad_input_is_refused(call):

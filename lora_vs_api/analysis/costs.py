@@ -7,16 +7,28 @@ All money is in US dollars.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from lora_vs_api.analysis.scored_run import Scored
+from lora_vs_api.analysis.results import (
+    BreakEven,
+    BreakEvenInterval,
+    Condition,
+    CostPer1K,
+    Economics,
+    PriceList,
+    Sensitivity,
+    SensitivityRow,
+    TrainingCost,
+    Way,
+)
+from lora_vs_api.analysis.scored_run import Floats, ScoredRun
 from lora_vs_api.files import read_json
+from lora_vs_api.stats.bootstrap import Draws
 from lora_vs_api.stats.economics import (
-    ApiPrice,
     api_cost_per_1k,
     api_request_costs,
     break_even,
@@ -31,15 +43,9 @@ from lora_vs_api.stats.economics import (
 from lora_vs_api.stats.rounding import rounded
 
 if TYPE_CHECKING:
-    from lora_vs_api.config.sections import Economics, Prices
+    from lora_vs_api.config import sections
 
-# the ways of running either side, by the keys that hold their cost: local, API
-WAYS = {
-    "one at a time, own electricity": ("usd", "usd"),
-    "in batches, own electricity": ("batched_usd", "batched_usd"),
-    "one at a time, rented machine": ("rented_usd", "usd"),
-    "in batches, rented machine": ("rented_batched_usd", "batched_usd"),
-}
+MEASURED_BY = "GPU, measured by NVML"
 
 
 @dataclass(frozen=True)
@@ -73,228 +79,273 @@ def training_time(
     )
 
 
-def local_cost(passes: Sequence[Scored], economics: Economics) -> dict[str, Any]:
+@dataclass(frozen=True)
+class BilledRun:
+    """An API condition's run, the token prices it is billed at and the discount of a batch."""
+
+    run: ScoredRun
+    price: sections.Price
+    batch_discount: float
+
+    @property
+    def discount(self) -> float:
+        """The share taken off this run, as it was asked."""
+        return self.batch_discount if self.run.timings.batch else 0.0
+
+    def usd_per_1k(self, discount: float, output_tokens: Any = None) -> float:
+        """Cost of 1,000 requests, of other ``output_tokens`` than the measured where given."""
+        run = self.run
+        return api_cost_per_1k(
+            run.input_tokens,
+            run.output_tokens if output_tokens is None else output_tokens,
+            self.price,
+            cached_tokens=run.cached_tokens,
+            discount=discount,
+        )
+
+    def request_costs(self) -> Floats:
+        """US dollars of each request, shape (n_texts,)."""
+        return api_request_costs(
+            self.run.input_tokens,
+            self.run.output_tokens,
+            self.price,
+            cached_tokens=self.run.cached_tokens,
+            discount=self.discount,
+        )
+
+
+def billed(run: ScoredRun, priced_as: str, prices: sections.Prices) -> BilledRun:
+    """``run`` at the price list's entry ``priced_as``."""
+    return BilledRun(run, prices.models[priced_as], prices.batch_discount)
+
+
+def local_cost(runs: Sequence[ScoredRun], economics: sections.Economics) -> CostPer1K:
     """Cost per 1,000 texts on one's own or a rented machine, one at a time and in batches."""
-    one = np.concatenate([p.timings["latency_seconds"] for p in passes])
-    wall = sum(p.timings["wall_seconds"] for p in passes)
-    rates = [p.timings["throughput_texts_per_second"] for p in passes]
-    each, batched = float(one.mean()), 1 / float(np.mean(rates))
+    one = np.concatenate([run.timings.latency_seconds for run in runs])
+    wall = sum(run.timings.wall_seconds for run in runs)
+    rates = np.array([run.timings.throughput_texts_per_second for run in runs], dtype=np.float64)
+    each, batched = float(one.mean()), 1 / float(rates.mean())
     rent = economics.rented_usd_per_hour
-    watts, how = _power(passes, "latency_joules", float(one.sum()), economics)
-    batch_watts, _ = _power(passes, "batch_joules", wall, economics)
+    joules = _joules([run.timings.latency_joules for run in runs])
+    watts, energy = _power(joules, float(one.sum()), economics.watts)
+    batch_joules = _joules([run.timings.batch_joules for run in runs])
+    batch_watts, _ = _power(batch_joules, wall, economics.watts)
     price = (economics.usd_per_kwh, economics.overhead)
-    return {
-        "usd": rounded(local_cost_per_1k(each, watts, *price)),
-        "batched_usd": rounded(local_cost_per_1k(batched, batch_watts, *price)),
-        "rented_usd": None if rent is None else rounded(rented_cost_per_1k(each, rent)),
-        "rented_batched_usd": None if rent is None else rounded(rented_cost_per_1k(batched, rent)),
-        "how": f"electricity: mean seconds × {watts:.4g} W ({how}) × "
+    how = MEASURED_BY if energy == "measured" else "configured"
+    return CostPer1K(
+        usd=rounded(local_cost_per_1k(each, watts, *price)),
+        batched_usd=rounded(local_cost_per_1k(batched, batch_watts, *price)),
+        rented_usd=None if rent is None else rounded(rented_cost_per_1k(each, rent)),
+        rented_batched_usd=None if rent is None else rounded(rented_cost_per_1k(batched, rent)),
+        how=f"electricity: mean seconds × {watts:.4g} W ({how}) × "
         f"${economics.usd_per_kwh:g}/kWh × {economics.overhead:g}",
-        "energy": how,
-        "priced_as": None,
-    }
-
-
-def api_price(priced_as: str, prices: Prices) -> ApiPrice:
-    """The price list's entry ``priced_as``."""
-    entry = prices.models[priced_as]
-    return ApiPrice(
-        input_per_million=entry.input,
-        output_per_million=entry.output,
-        cached_input_per_million=entry.cached_input,
-        as_of=prices.as_of,
-        source=prices.source,
-        batch_discount=prices.batch_discount,
+        energy=energy,
     )
 
 
-def api_cost(scored: Scored, priced_as: str, prices: Prices) -> dict[str, Any]:
-    """Token price per 1,000 texts as they were asked, and through the provider's Batch API."""
-    price = api_price(priced_as, prices)
-    batch = scored.timings.get("mode") == "batch"
-    cached = scored.cached_tokens
-    tokens = (scored.input_tokens, scored.output_tokens)
-    said = [f"measured tokens at the price of {priced_as} ({prices.source}, {prices.as_of})"]
-    if cached.any() and price.cached_input_per_million is not None:
-        share = cached.sum() / scored.input_tokens.sum()
-        said.append(f"{share:.0%} of the input billed as cached")
-    if batch:
-        said.append(f"less {price.batch_discount:.0%} in a batch")
-    return {
-        "usd": rounded(api_cost_per_1k(*tokens, price, cached_tokens=cached, batch=batch)),
-        "batched_usd": rounded(api_cost_per_1k(*tokens, price, cached_tokens=cached, batch=True))
-        if price.batch_discount
-        else None,
-        "how": ", ".join(said),
-        "priced_as": priced_as,
-    }
-
-
-def economics_of(
-    conditions: Sequence[Mapping[str, Any]],
-    lora: Sequence[Scored],
-    api: Mapping[str, tuple[Scored, ApiPrice]],
-    baseline: str,
-    trained: MachineTime,
-    economics: Economics,
-    **drawn: Any,
-) -> dict[str, Any]:
-    """Training cost, and the volume at which each API condition has cost as much.
-
-    Args:
-        conditions: rows of the comparison, with their ``cost_per_1k``.
-        lora: the tuned model's passes.
-        api: API condition → its answers and its price.
-        baseline: the API condition whose break-even is taken apart, setting by setting.
-        trained: machine time of all trainings.
-        economics: the configuration.
-        **drawn: resamples, seed and confidence of the intervals.
-    """
-    costs = {row["name"]: row["cost_per_1k"] for row in conditions}
-    local, labels = costs["lora"], {row["name"]: row["label"] for row in conditions}
-    training = _training(trained, economics)
-    seconds = np.mean([p.timings["latency_seconds"] for p in lora], axis=0)
-    # a text under several seeds is one measurement, as everywhere
-    local_requests = local["usd"] / 1000 * seconds / seconds.mean()
-    rows = []
-    for name, (scored, price) in api.items():
-        volume = break_even(training["total_usd"], local["usd"], costs[name]["usd"])
-        interval = break_even_interval(
-            training["total_usd"],
-            local_requests,
-            api_request_costs(
-                scored.input_tokens,
-                scored.output_tokens,
-                price,
-                cached_tokens=scored.cached_tokens,
-                batch=scored.timings.get("mode") == "batch",
-            ),
-            **drawn,
-        )
-        rows.append(
-            {
-                "baseline": name,
-                "label": labels[name],
-                "api_per_1k": costs[name]["usd"],
-                "volume": _volume(volume),
-                "interval": asdict(interval)
-                | {"low": _volume(interval.low), "high": _volume(interval.high)},
-                "days": None
-                if volume is None
-                else {
-                    str(n): rounded(days_to_break_even(volume, n))
-                    for n in economics.volumes_per_day
-                },
-                "ways": _ways(training, local, costs[name]),
-            }
-        )
-    return {
-        "training": training,
-        "local_per_1k": local["usd"],
-        "local_batched_per_1k": local["batched_usd"],
-        "rented_usd_per_hour": economics.rented_usd_per_hour,
-        "break_even": rows,
-        "sensitivity": _sensitivity(
-            baseline, labels[baseline], api[baseline], training, local["usd"], economics
-        ),
-    }
+def _joules(measured: Sequence[float | None]) -> float | None:
+    """All together; None where one was not measured, since half a measurement is none."""
+    known = [joules for joules in measured if joules is not None]
+    return sum(known) if len(known) == len(measured) else None
 
 
 def _power(
-    passes: Sequence[Scored], counter: str, seconds: float, economics: Economics
-) -> tuple[float, str]:
-    """Mean watts while ``counter`` ran, and where the figure comes from."""
-    joules = [p.timings[counter] for p in passes]
-    if None in joules or seconds <= 0:
-        return economics.watts, "configured"
-    return sum(joules) / seconds, "GPU, measured by NVML"
+    joules: float | None, seconds: float, configured: float
+) -> tuple[float, Literal["configured", "measured"]]:
+    """Mean watts over the ``seconds`` in which ``joules`` were used, and where they come from."""
+    if joules is None or seconds <= 0:
+        return configured, "configured"
+    return joules / seconds, "measured"
 
 
-def _training(trained: MachineTime, economics: Economics) -> dict[str, Any]:
+def api_cost(run: ScoredRun, priced_as: str, prices: sections.Prices) -> CostPer1K:
+    """Token price per 1,000 texts as they were asked, and through the provider's Batch API."""
+    bill = billed(run, priced_as, prices)
+    cached = run.cached_tokens
+    said = [f"measured tokens at the price of {priced_as} ({prices.source}, {prices.as_of})"]
+    if cached.any() and bill.price.cached_input is not None:
+        share = cached.sum() / run.input_tokens.sum()
+        said.append(f"{share:.0%} of the input billed as cached")
+    if run.timings.batch:
+        said.append(f"less {bill.batch_discount:.0%} in a batch")
+    return CostPer1K(
+        usd=rounded(bill.usd_per_1k(bill.discount)),
+        batched_usd=rounded(bill.usd_per_1k(bill.batch_discount)) if bill.batch_discount else None,
+        how=", ".join(said),
+        priced_as=priced_as,
+    )
+
+
+def price_list(priced_as: Mapping[str, str], prices: sections.Prices) -> PriceList:
+    """The part of the price list that is used. ``priced_as``: API condition → entry of the list."""
+    return PriceList(
+        as_of=prices.as_of,
+        source=prices.source,
+        batch_discount=prices.batch_discount,
+        conditions={name: prices.models[entry] for name, entry in priced_as.items()},
+    )
+
+
+def economics_of(
+    conditions: Sequence[Condition],
+    lora: Sequence[ScoredRun],
+    api: Mapping[str, BilledRun],
+    prices: PriceList,
+    baseline: str,
+    trained: MachineTime,
+    configured: sections.Economics,
+    draws: Draws,
+) -> Economics:
+    """Training cost, and the volume at which each API condition has cost as much.
+
+    Args:
+        conditions: rows of the comparison.
+        lora: the fine-tune's runs.
+        api: API condition → its run with its price.
+        prices: for the record.
+        baseline: the API condition whose break-even is taken apart, setting by setting.
+        trained: machine time of all trainings.
+        configured: what is not measured.
+        draws: of the intervals.
+    """
+    rows = {row.name: row for row in conditions}
+    local = next(row for row in conditions if row.kind == "lora").cost_per_1k
+    training = _training(trained, configured)
+    seconds: Floats = np.mean([run.timings.latency_seconds for run in lora], axis=0)
+    # a text under several seeds is one measurement, as everywhere
+    local_requests = local.usd / 1000 * seconds / seconds.mean()
+    return Economics(
+        prices=prices,
+        training=training,
+        local_per_1k=local.usd,
+        rented_usd_per_hour=configured.rented_usd_per_hour,
+        break_even=tuple(
+            _break_even(rows[name], bill, training, local, local_requests, configured, draws)
+            for name, bill in api.items()
+        ),
+        sensitivity=_sensitivity(
+            rows[baseline], api[baseline], training, local.usd, configured.sensitivity_factor
+        ),
+    )
+
+
+def _break_even(
+    row: Condition,
+    bill: BilledRun,
+    training: TrainingCost,
+    local: CostPer1K,
+    local_requests: Floats,
+    configured: sections.Economics,
+    draws: Draws,
+) -> BreakEven:
+    """Of one API condition; ``local_requests`` are the costs of measured local answers."""
+    api = row.cost_per_1k
+    volume = break_even(training.total_usd, local.usd, api.usd)
+    interval = break_even_interval(training.total_usd, local_requests, bill.request_costs(), *draws)
+    return BreakEven(
+        baseline=row.name,
+        label=row.label,
+        api_per_1k=api.usd,
+        volume=_rounded(volume),
+        interval=BreakEvenInterval(
+            low=_rounded(interval.low),
+            high=_rounded(interval.high),
+            never=interval.never,
+            confidence=interval.confidence,
+            method=interval.method,
+            resamples=interval.resamples,
+            seed=interval.seed,
+        ),
+        days=_days(volume, configured.volumes_per_day),
+        ways=_ways(training, local, api),
+    )
+
+
+def _days(volume: float | None, volumes_per_day: Sequence[int]) -> dict[int, float] | None:
+    found = {rate: _rounded(days_to_break_even(volume, rate)) for rate in volumes_per_day}
+    return None if volume is None else {rate: d for rate, d in found.items() if d is not None}
+
+
+def _training(trained: MachineTime, economics: sections.Economics) -> TrainingCost:
     engineer = engineering_usd(
         economics.engineer_days, economics.hours_per_day, economics.usd_per_hour
     )
-    watts, how = economics.watts, f"{economics.watts:g} W (configured)"
-    if trained.joules is not None and trained.seconds > 0:
-        watts = trained.joules / trained.seconds
-        how = f"{watts:.4g} W (GPU, measured by NVML)"
+    watts, energy = _power(trained.joules, trained.seconds, economics.watts)
+    how = f"{watts:.4g} W ({MEASURED_BY})" if energy == "measured" else f"{watts:g} W (configured)"
     machine = electricity_usd(trained.seconds, watts, economics.usd_per_kwh, economics.overhead)
     rent = economics.rented_usd_per_hour
-    return {
-        "engineer_usd": round(engineer, 2),
-        "machine_usd": rounded(machine),
-        "rented_usd": None if rent is None else rounded(trained.seconds / 3600 * rent),
-        "total_usd": round(engineer + machine, 2),
-        "trainings": trained.trainings,
-        "machine_seconds": round(trained.seconds, 1),
-        "how": f"{economics.engineer_days:g} engineer-days × {economics.hours_per_day:g} h × "
+    return TrainingCost(
+        engineer_usd=round(engineer, 2),
+        machine_usd=rounded(machine),
+        rented_usd=None if rent is None else rounded(trained.seconds / 3600 * rent),
+        total_usd=round(engineer + machine, 2),
+        trainings=trained.trainings,
+        how=f"{economics.engineer_days:g} engineer-days × {economics.hours_per_day:g} h × "
         f"${economics.usd_per_hour:g}/h, plus the electricity of {trained.trainings} trainings "
         f"of {trained.seconds:,.0f} s together at {how}: the sweep's and the final ones, without "
         "the gate before them",
-    }
+    )
 
 
-def _ways(
-    training: Mapping[str, Any], local: Mapping[str, Any], api: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Way of running → costs per 1,000 and break-even; only ways whose costs are known."""
-    found = {}
-    for way, (ours, theirs) in WAYS.items():
-        if local.get(ours) is None or api.get(theirs) is None:
+def _ways(training: TrainingCost, local: CostPer1K, api: CostPer1K) -> tuple[Way, ...]:
+    """The ways of running both sides whose costs are known."""
+    owned, rented = training.machine_usd, training.rented_usd
+    ways = (
+        (False, False, owned, local.usd, api.usd),
+        (True, False, owned, local.batched_usd, api.batched_usd),
+        (False, True, rented, local.rented_usd, api.usd),
+        (True, True, rented, local.rented_batched_usd, api.batched_usd),
+    )
+    found = []
+    for batched, is_rented, machine, ours, theirs in ways:
+        if machine is None or ours is None or theirs is None:
             continue
-        rented = ours.startswith("rented")
-        machine = training["rented_usd"] if rented else training["machine_usd"]
-        found[way] = {
-            "local_per_1k": local[ours],
-            "api_per_1k": api[theirs],
-            "volume": _volume(
-                break_even(training["engineer_usd"] + machine, local[ours], api[theirs])
-            ),
-        }
-    return found
+        volume = break_even(training.engineer_usd + machine, ours, theirs)
+        found.append(
+            Way(
+                batched=batched,
+                rented=is_rented,
+                local_per_1k=ours,
+                api_per_1k=theirs,
+                volume=_rounded(volume),
+            )
+        )
+    return tuple(found)
 
 
 def _sensitivity(
-    name: str,
-    label: str,
-    asked: tuple[Scored, ApiPrice],
-    training: Mapping[str, Any],
+    row: Condition,
+    bill: BilledRun,
+    training: TrainingCost,
     local_per_1k: float,
-    economics: Economics,
-) -> dict[str, Any]:
-    scored, price = asked
-    tokens = (scored.input_tokens, scored.output_tokens)
-    kept = {
-        "cached_tokens": scored.cached_tokens,
-        "batch": scored.timings.get("mode") == "batch",
-    }
-    total = api_cost_per_1k(*tokens, price, **kept)
-    nothing = np.zeros_like(scored.output_tokens)
-    of_input = api_cost_per_1k(scored.input_tokens, nothing, price, **kept)
+    factor: float,
+) -> Sensitivity:
+    total = bill.usd_per_1k(bill.discount)
+    of_input = bill.usd_per_1k(bill.discount, np.zeros_like(bill.run.output_tokens))
     settings = {
-        "engineer time": training["engineer_usd"],
+        "engineer time": training.engineer_usd,
         "API input price": of_input,
         "API output price": total - of_input,
         "cost of a local answer": local_per_1k,
-        "machine time of the trainings": training["machine_usd"],
+        "machine time of the trainings": training.machine_usd,
     }
 
     def volume(**values: float) -> float | None:
         engineer, inputs, outputs, local, machine = (values[key] for key in settings)
         return break_even(engineer + machine, local, inputs + outputs)
 
-    changed = sensitivity(volume, settings, economics.sensitivity_factor)
-    return {
-        "baseline": name,
-        "label": label,
-        "factor": economics.sensitivity_factor,
-        "volume": _volume(volume(**settings)),
-        "rows": [
-            {"setting": setting, "low_volume": _volume(low), "high_volume": _volume(high)}
+    changed = sensitivity(volume, settings, factor)
+    return Sensitivity(
+        baseline=row.name,
+        label=row.label,
+        factor=factor,
+        volume=_rounded(volume(**settings)),
+        rows=tuple(
+            SensitivityRow(setting=setting, low_volume=_rounded(low), high_volume=_rounded(high))
             for setting, (low, high) in changed.items()
-        ],
-    }
+        ),
+    )
 
 
-def _volume(value: float | None) -> float | None:
+def _rounded(value: float | None) -> float | None:
     return None if value is None else rounded(value)

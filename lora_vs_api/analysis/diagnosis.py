@@ -1,4 +1,4 @@
-"""What is behind a score: how far off a field is, which labels were invented, what was recoverable.
+"""What is behind a score: how far off a field is, labels out of vocabulary, what was recoverable.
 
 None of this changes the score (``lora_vs_api.scoring.scores``), which stays the published one; it
 says what kind of failure the score counts.
@@ -11,13 +11,24 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from lora_vs_api.analysis.results import (
+    BooleanDiagnosis,
+    EnumDiagnosis,
+    FieldDiagnosis,
+    FieldValues,
+    IntegerDiagnosis,
+    ListDiagnosis,
+    NumberDiagnosis,
+    ObjectDiagnosis,
+    StringDiagnosis,
+)
 from lora_vs_api.record.fields import Field
 from lora_vs_api.record.parsing import parse_record
 from lora_vs_api.scoring.scores import canonical, normalised, score_value, token_f1
 from lora_vs_api.validation.records import accepts
 
-INVENTED, ABSENT, NULL = "(another label)", "(none)", "(null)"
-MOST_LABELS = 12  # of a confusion matrix that can be read
+OUT_OF_VOCABULARY, ABSENT, NULL = "(another label)", "(none)", "(null)"
+MAX_LABELS = 12  # of a confusion matrix that can be read
 
 _FENCE = re.compile(r"```[^\n`]*\n(.*?)```", re.DOTALL)
 # a string of JSON, or a comma with nothing but a closing bracket after it
@@ -35,26 +46,24 @@ def recover_record(output: str) -> Recovered | None:
     """Read the record from an output that :func:`parse_record` refuses, or None.
 
     Forgiven are code fences, prose around the object and trailing commas, and nothing else: an
-    object that was cut short, or has single quotes, stays unreadable. Of several objects the
+    object that was truncated, or has single quotes, stays unreadable. Of several objects the
     first that is whole counts.
     """
     if parse_record(output) is not None:
         return None
     fenced = _FENCE.search(output)
-    candidates = [(fenced.group(1), ("code fence",))] if fenced else []
+    candidates: list[tuple[str, tuple[str, ...]]] = []
+    if fenced:
+        candidates.append((fenced.group(1), ("code fence",)))
     candidates.append((output, ()))
     for text, forgiven in candidates:
-        for repaired, comma in (
-            (text, ()),
-            (_TRAILING_COMMA.sub(lambda m: m.group(1) or "", text), ("trailing comma",)),
-        ):
+        for repaired in (text, _TRAILING_COMMA.sub(lambda m: m.group(1) or "", text)):
             found = _first_object(repaired)
             if found is None:
                 continue
-            record, alone = found
-            prose = () if alone else ("prose around",)
-            # a comma elsewhere than in the record was not in the way
-            comma = comma if repaired != text else ()
+            record, is_all = found
+            prose = () if is_all else ("prose around",)
+            comma = ("trailing comma",) if repaired != text else ()
             return Recovered(record, (*forgiven, *prose, *comma))
     return None
 
@@ -69,8 +78,7 @@ def _first_object(text: str) -> tuple[dict[str, Any], bool] | None:
         except (json.JSONDecodeError, RecursionError):
             start = text.find("{", start + 1)
             continue
-        alone = not text[:start].strip() and not text[end:].strip()
-        return value, alone
+        return value, not text[:start].strip() and not text[end:].strip()
     return None
 
 
@@ -78,7 +86,7 @@ def diagnose_field(
     field: Field,
     records: Sequence[Mapping[str, Any] | None],
     gold: Sequence[Mapping[str, Any]],
-) -> dict[str, float | None]:
+) -> FieldDiagnosis:
     """How the answers to one field depart from the gold, as shares of all answers in 0..1.
 
     Args:
@@ -87,41 +95,59 @@ def diagnose_field(
         gold: the records they should be.
 
     Returns:
-        ``missing``: no record, no such key, or a value of another type where the gold has one.
-        Optional fields: ``uncalled``, a value where the gold has none. Then by type: strings
-        ``normalised`` (equal but for case, punctuation and articles) and ``token_f1``; enums
-        ``invented`` (a text that is no label); integers and numbers ``mean_distance`` (in the
-        field's unit, over the answers with a number; None without any), integers ``within_one``;
-        lists ``extra`` and ``left_out`` (answers with items too many, with items too few);
-        objects ``slot_f1``.
+        What is measured of a field of this type; the classes say what each measure is.
     """
     pairs = [
         (None if record is None else record.get(field.name), answer[field.name])
         for record, answer in zip(records, gold, strict=True)
     ]
     asked = [(value, expected) for value, expected in pairs if expected is not None]
-    typed = [(value, expected) for value, expected in asked if field.has_type(value)]
+    # values of the field's type beside what they should be
+    typed: list[tuple[Any, Any]] = [(v, e) for v, e in asked if field.has_type(v)]
     count = len(pairs)
-    found: dict[str, float | None] = {"missing": (len(asked) - len(typed)) / count}
+
+    def share(number: float) -> float:
+        return round(number / count, 6)
+
+    missing, unexpected = share(len(asked) - len(typed)), None
     if field.optional:
-        found["uncalled"] = sum(v is not None and e is None for v, e in pairs) / count
+        unexpected = share(sum(v is not None and e is None for v, e in pairs))
     if field.type == "string":
-        found["normalised"] = sum(normalised(v) == normalised(e) for v, e in typed) / count
-        found["token_f1"] = sum(token_f1(v, e) for v, e in typed) / count
-    elif field.type == "enum":
-        found["invented"] = sum(v not in field.values for v, _ in typed) / count
-    elif field.type in ("integer", "number"):
+        return StringDiagnosis(
+            missing=missing,
+            unexpected=unexpected,
+            normalised=share(sum(normalised(v) == normalised(e) for v, e in typed)),
+            token_f1=share(sum(token_f1(v, e) for v, e in typed)),
+        )
+    if field.type == "enum":
+        return EnumDiagnosis(
+            missing=missing,
+            unexpected=unexpected,
+            out_of_vocabulary=share(sum(v not in field.values for v, _ in typed)),
+        )
+    if field.type in ("integer", "number"):
         distances = [abs(v - e) for v, e in typed]
-        found["mean_distance"] = sum(distances) / len(distances) if distances else None
-        if field.type == "integer":
-            found["within_one"] = sum(distance <= 1 for distance in distances) / count
-    elif field.type == "list":
+        mean = round(sum(distances) / len(distances), 6) if distances else None
+        if field.type == "number":
+            return NumberDiagnosis(missing=missing, unexpected=unexpected, mean_distance=mean)
+        return IntegerDiagnosis(
+            missing=missing,
+            unexpected=unexpected,
+            mean_distance=mean,
+            within_one=share(sum(distance <= 1 for distance in distances)),
+        )
+    if field.type == "list":
         sets = [({canonical(x) for x in v}, {canonical(x) for x in e}) for v, e in typed]
-        found["extra"] = sum(bool(ours - theirs) for ours, theirs in sets) / count
-        found["left_out"] = sum(bool(theirs - ours) for ours, theirs in sets) / count
-    elif field.type == "object":
-        found["slot_f1"] = sum(score_value(v, e, field) for v, e in typed) / count
-    return {key: None if value is None else round(value, 6) for key, value in found.items()}
+        return ListDiagnosis(
+            missing=missing,
+            unexpected=unexpected,
+            spurious=share(sum(bool(ours - theirs) for ours, theirs in sets)),
+            missed=share(sum(bool(theirs - ours) for ours, theirs in sets)),
+        )
+    if field.type == "object":
+        slot_f1 = share(sum(score_value(v, e, field) for v, e in typed))
+        return ObjectDiagnosis(missing=missing, unexpected=unexpected, slot_f1=slot_f1)
+    return BooleanDiagnosis(missing=missing, unexpected=unexpected)
 
 
 def confusion(
@@ -135,12 +161,12 @@ def confusion(
     ``(another label)`` counts values that are none of them, ``(none)`` answers without a value.
     """
     labels = (*confusion_labels(field), *((NULL,) if field.optional else ()))
-    table = {label: dict.fromkeys((*labels, INVENTED, ABSENT), 0) for label in labels}
+    table = {label: dict.fromkeys((*labels, OUT_OF_VOCABULARY, ABSENT), 0) for label in labels}
     for record, answer in zip(records, gold, strict=True):
         told = ABSENT
         if record is not None and field.name in record:
             value = record[field.name]
-            told = _label(value) if accepts(field, value) else INVENTED
+            told = _label(value) if accepts(field, value) else OUT_OF_VOCABULARY
             if value is None and not field.optional:
                 told = ABSENT
         table[_label(answer[field.name])][told] += 1
@@ -157,21 +183,22 @@ def confusion_labels(field: Field) -> tuple[str, ...]:
     """The labels of a field that has few enough of them to be tabled, else none."""
     if field.type == "enum":
         # the published task's five and three labels fit; fifty country codes do not
-        return field.values if len(field.values) <= MOST_LABELS else ()
+        return field.values if len(field.values) <= MAX_LABELS else ()
     if field.type == "boolean":
         return ("true", "false")
-    if field.type != "integer" or None in (field.minimum, field.maximum):
+    if field.type != "integer" or field.minimum is None or field.maximum is None:
         return ()
     labels = range(int(field.minimum), int(field.maximum) + 1)
-    return tuple(str(n) for n in labels) if len(labels) <= MOST_LABELS else ()
+    return tuple(str(n) for n in labels) if len(labels) <= MAX_LABELS else ()
 
 
 def differing_fields(
     record: Mapping[str, Any] | None, gold: Mapping[str, Any], wrong: Sequence[str]
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, FieldValues]:
     """For each ``wrong`` field what was expected and, where there was a value, what was found."""
-    return {
-        name: {"expected": gold[name]}
-        | ({"found": record[name]} if record is not None and name in record else {})
-        for name in wrong
-    }
+    found: dict[str, FieldValues] = {}
+    for name in wrong:
+        found[name] = {"expected": gold[name]}
+        if record is not None and name in record:
+            found[name]["found"] = record[name]
+    return found

@@ -8,140 +8,192 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
-from lora_vs_api.analysis.scored_run import Scored
-from lora_vs_api.stats.bootstrap import paired_bootstrap
+from lora_vs_api.analysis.results import (
+    Drop,
+    Kind,
+    Lead,
+    PerturbationDrop,
+    Resampling,
+    Robustness,
+    RobustnessCondition,
+)
+from lora_vs_api.analysis.scored_run import Floats, ScoredRun
+from lora_vs_api.stats.bootstrap import Draws, PairedDifference, paired_bootstrap
 from lora_vs_api.stats.comparisons import holm
 from lora_vs_api.stats.rounding import rounded
 
 
 @dataclass(frozen=True)
-class Slice:
+class CleanAndPerturbed:
     """One condition's answers to the same n texts: as they are, and under each of p perturbations.
 
-    ``clean`` has a pass for each seed (one for an API condition), over at least these n texts;
-    ``perturbed`` the same passes over p·n texts, all of the first perturbation first.
+    ``clean`` has a run for each seed (one for an API condition), over at least these n texts;
+    ``perturbed`` the same runs over p·n texts, all of the first perturbation first.
     """
 
     name: str
     label: str
-    kind: str
-    clean: Sequence[Scored]
-    perturbed: Sequence[Scored]
+    kind: Kind
+    clean: Sequence[ScoredRun]
+    perturbed: Sequence[ScoredRun]
+
+
+class RobustnessRow(TypedDict):
+    """A row of plots/robustness.csv."""
+
+    condition: str
+    perturbation: str
+    field_f1: float
+    drop: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """Field F1, means over seeds: ``clean`` (n,), ``perturbed`` (p, n)."""
+
+    clean: Floats
+    perturbed: Floats
 
 
 def robustness(
-    slices: Sequence[Slice],
+    answers: Sequence[CleanAndPerturbed],
     changed: Mapping[str, int],
     texts: int,
-    *,
-    resamples: int,
-    seed: int,
-    confidence: float,
-) -> dict[str, Any]:
+    draws: Draws,
+) -> Robustness:
     """Drops of every condition, and how much of its lead over each other one the first keeps.
 
+    p-values are adjusted (Holm) over all perturbations of all conditions.
+
     Args:
-        slices: the tuned model's first.
+        answers: the fine-tune's first.
         changed: perturbation → how many of the texts it changed at all.
         texts: n.
-
-    Returns:
-        ``conditions``: for each its F1 on the n texts as they are and perturbed, the drop
-        (positive is worse) with its interval, and the same by perturbation, p-values adjusted
-        (Holm) over all perturbations of all conditions; ``leads``: the tuned model minus another
-        condition, as they are and perturbed, and the drop of that lead with its interval.
+        draws: of the intervals.
     """
-    drawn = {"resamples": resamples, "seed": seed, "confidence": confidence}
     names = list(changed)
-    conditions, p_values = [], {}
-    scores = {item.name: _scores(item, texts, len(names)) for item in slices}
-    for item in slices:
-        clean, perturbed = scores[item.name]
-        rows = []
-        for index, name in enumerate(names):
-            drop = paired_bootstrap(clean, perturbed[index], **drawn)
-            p_values[item.name, name] = drop.p_value
-            valid = [p.valid_json[index * texts : (index + 1) * texts] for p in item.perturbed]
-            rows.append(
-                {
-                    "perturbation": name,
-                    "field_f1": round(float(perturbed[index].mean()), 6),
-                    "valid_json": round(float(np.mean(valid)), 6),
-                    "drop": _interval(drop),
-                    "p_value": rounded(drop.p_value),
-                }
-            )
-        conditions.append(
-            {
-                "name": item.name,
-                "label": item.label,
-                "kind": item.kind,
-                "field_f1_clean": round(float(clean.mean()), 6),
-                "field_f1": round(float(perturbed.mean()), 6),
-                "valid_json_clean": round(
-                    float(np.mean([p.valid_json[:texts] for p in item.clean])), 6
-                ),
-                "valid_json": round(float(np.mean([p.valid_json for p in item.perturbed])), 6),
-                "drop": _interval(paired_bootstrap(clean, perturbed.mean(axis=0), **drawn)),
-                "by_perturbation": rows,
-            }
+    scores = {item.name: _scores(item, texts, len(names)) for item in answers}
+    drops = {
+        (item.name, name): paired_bootstrap(
+            scores[item.name].clean, scores[item.name].perturbed[index], *draws
         )
-    adjusted = holm({key: float(value) for key, value in p_values.items()})
-    for condition in conditions:
-        for row in condition["by_perturbation"]:
-            row["p_holm"] = rounded(adjusted[condition["name"], row["perturbation"]])
-    tuned_clean, tuned_perturbed = scores[slices[0].name]
-    leads = []
-    for item in slices[1:]:
-        clean = tuned_clean - scores[item.name][0]
-        perturbed = (tuned_perturbed - scores[item.name][1]).mean(axis=0)
-        leads.append(
-            {
-                "baseline": item.name,
-                "label": item.label,
-                "clean": round(float(clean.mean()), 6),
-                "perturbed": round(float(perturbed.mean()), 6),
-                "drop": _interval(paired_bootstrap(clean, perturbed, **drawn)),
-            }
-        )
-    return {
-        "texts": texts,
-        "changed": dict(changed),
-        "statistics": drawn,
-        "conditions": conditions,
-        "leads": leads,
+        for item in answers
+        for index, name in enumerate(names)
     }
+    adjusted = holm({key: drop.p_value for key, drop in drops.items()})
+    conditions = tuple(
+        _condition(
+            item,
+            scores[item.name],
+            tuple(
+                _perturbation(
+                    name,
+                    scores[item.name].perturbed[index],
+                    [run.valid_json[index * texts : (index + 1) * texts] for run in item.perturbed],
+                    drops[item.name, name],
+                    adjusted[item.name, name],
+                )
+                for index, name in enumerate(names)
+            ),
+            texts,
+            draws,
+        )
+        for item in answers
+    )
+    first = answers[0]
+    return Robustness(
+        texts=texts,
+        changed=dict(changed),
+        statistics=Resampling(**draws._asdict()),
+        conditions=conditions,
+        leads=tuple(
+            _lead(other, scores[first.name], scores[other.name], draws) for other in answers[1:]
+        ),
+    )
 
 
-def robustness_table(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+def robustness_table(found: Robustness) -> list[RobustnessRow]:
     """Rows of plots/robustness.csv: one for each perturbation of each condition."""
     return [
         {
-            "condition": condition["name"],
-            "perturbation": row["perturbation"],
-            "field_f1": row["field_f1"],
-            **{key: row["drop"][key] for key in ("drop", "low", "high")},
+            "condition": condition.name,
+            "perturbation": row.perturbation,
+            "field_f1": row.field_f1,
+            "drop": row.drop.estimate,
+            "low": row.drop.low,
+            "high": row.drop.high,
         }
-        for condition in found["conditions"]
-        for row in condition["by_perturbation"]
+        for condition in found.conditions
+        for row in condition.by_perturbation
     ]
 
 
-def _scores(item: Slice, texts: int, perturbations: int) -> tuple[np.ndarray, np.ndarray]:
-    """Means over seeds: (n,) as they are, (p, n) perturbed."""
-    clean = np.mean([p.field_f1[:texts] for p in item.clean], axis=0)
-    perturbed = np.mean([p.field_f1 for p in item.perturbed], axis=0)
-    return clean, perturbed.reshape(perturbations, texts)
+def _scores(item: CleanAndPerturbed, texts: int, perturbations: int) -> _Scores:
+    clean: Floats = np.mean([run.field_f1[:texts] for run in item.clean], axis=0)
+    perturbed: Floats = np.mean([run.field_f1 for run in item.perturbed], axis=0)
+    return _Scores(clean, perturbed.reshape(perturbations, texts))
 
 
-def _interval(found: Any) -> dict[str, Any]:
-    return {
-        "drop": round(found.difference, 6),
-        "low": round(found.interval.low, 6),
-        "high": round(found.interval.high, 6),
-        "method": found.interval.method,
-    }
+def _perturbation(
+    name: str,
+    field_f1: Floats,
+    valid_json: Sequence[np.ndarray],
+    drop: PairedDifference,
+    p_holm: float,
+) -> PerturbationDrop:
+    return PerturbationDrop(
+        perturbation=name,
+        field_f1=round(float(field_f1.mean()), 6),
+        valid_json=round(float(np.mean(valid_json)), 6),
+        drop=_drop(drop),
+        p_value=rounded(drop.p_value),
+        p_holm=rounded(p_holm),
+    )
+
+
+def _condition(
+    item: CleanAndPerturbed,
+    scores: _Scores,
+    by_perturbation: tuple[PerturbationDrop, ...],
+    texts: int,
+    draws: Draws,
+) -> RobustnessCondition:
+    valid_json_clean = np.mean([run.valid_json[:texts] for run in item.clean])
+    return RobustnessCondition(
+        name=item.name,
+        label=item.label,
+        kind=item.kind,
+        field_f1_clean=round(float(scores.clean.mean()), 6),
+        field_f1_perturbed=round(float(scores.perturbed.mean()), 6),
+        valid_json_clean=round(float(valid_json_clean), 6),
+        valid_json_perturbed=round(float(np.mean([r.valid_json for r in item.perturbed])), 6),
+        drop=_drop(paired_bootstrap(scores.clean, scores.perturbed.mean(axis=0), *draws)),
+        by_perturbation=by_perturbation,
+    )
+
+
+def _lead(other: CleanAndPerturbed, lora: _Scores, theirs: _Scores, draws: Draws) -> Lead:
+    clean = lora.clean - theirs.clean
+    perturbed: Floats = (lora.perturbed - theirs.perturbed).mean(axis=0)
+    return Lead(
+        baseline=other.name,
+        label=other.label,
+        clean=round(float(clean.mean()), 6),
+        perturbed=round(float(perturbed.mean()), 6),
+        drop=_drop(paired_bootstrap(clean, perturbed, *draws)),
+    )
+
+
+def _drop(found: PairedDifference) -> Drop:
+    return Drop(
+        estimate=round(found.difference, 6),
+        low=round(found.interval.low, 6),
+        high=round(found.interval.high, 6),
+        method=found.interval.method,
+    )

@@ -1,13 +1,14 @@
-"""One pass of a condition over the test slice: its answers, their scores, what it used and took."""
+"""One run of a condition over the test texts: its answers, their scores, what it used and took."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_json, read_jsonl
@@ -15,32 +16,88 @@ from lora_vs_api.record.fields import Field
 from lora_vs_api.record.parsing import parse_record
 from lora_vs_api.scoring.scores import score_output
 
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
 
 @dataclass(frozen=True)
-class Scored:
-    """One pass over the test slice. Arrays run over its n texts; ``fields`` is (n, fields)."""
+class Timings:
+    """What a run took, as far as the analysis reads it; the first is in seconds, shape (k,).
+
+    ``latency_seconds`` has the requests that were timed one by one: some texts of a local run,
+    all of an API's, none of a batch's. The next four are a local run's: of those requests, and of
+    answering all texts in batches; joules are the GPU's and None where no counter measured them.
+    ``machine`` names the machine in words. The rest are an API run's: whether it was asked as a
+    batch, how many requests were in flight, how many answers an earlier call had stored, and by
+    text the input tokens that the provider billed as cached.
+    """
+
+    latency_seconds: Floats
+    latency_joules: float | None = None
+    batch_joules: float | None = None
+    wall_seconds: float = 0.0
+    throughput_texts_per_second: float | None = None
+    machine: str | None = None
+    batch: bool = False
+    concurrency: int = 1
+    stored: int = 0
+    cached_input_tokens: tuple[int, ...] | None = None
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Timings:
+        """From the content of a file in timings/evaluate/."""
+        machine, cached = found.get("machine"), found.get("cached_input_tokens")
+        return cls(
+            latency_seconds=np.array(found["latency_seconds"], dtype=np.float64),
+            latency_joules=found.get("latency_joules"),
+            batch_joules=found.get("batch_joules"),
+            wall_seconds=found.get("wall_seconds", 0.0),
+            throughput_texts_per_second=found.get("throughput_texts_per_second"),
+            machine=machine and f"{machine['device']} {machine['name']}, {machine['dtype']}",
+            batch=found.get("mode") == "batch",
+            concurrency=found.get("concurrency", 1),
+            stored=sum(found.get("stored", ())),
+            cached_input_tokens=None if cached is None else tuple(cached),
+        )
+
+
+def _untimed() -> Timings:
+    return Timings(latency_seconds=np.empty(0))
+
+
+@dataclass(frozen=True)
+class ScoredRun:
+    """One run over n test texts. Arrays are of shape (n,), but ``fields``: (n, fields), in 0..1."""
 
     outputs: tuple[str, ...]
-    fields: np.ndarray
-    valid_json: np.ndarray
-    schema_valid: np.ndarray
-    outcomes: np.ndarray
-    input_tokens: np.ndarray
-    output_tokens: np.ndarray
-    timings: dict[str, Any]
+    fields: Floats
+    valid_json: Bools
+    schema_valid: Bools
+    outcomes: NDArray[np.str_]
+    input_tokens: NDArray[np.int64]
+    output_tokens: NDArray[np.int64]
+    timings: Timings = field(default_factory=_untimed)
 
     @property
-    def field_f1(self) -> np.ndarray:
-        return self.fields.mean(axis=1)
+    def field_f1(self) -> Floats:
+        mean: Floats = self.fields.mean(axis=1)
+        return mean
 
     @property
-    def truncated(self) -> np.ndarray:
-        return self.outcomes == "truncated"
+    def exact_match(self) -> Bools:
+        """Right in every field."""
+        right: Bools = (self.fields == 1.0).all(axis=1)
+        return right
 
     @property
-    def cached_tokens(self) -> np.ndarray:
-        """Input tokens that the provider billed as cached; local passes have none."""
-        cached = self.timings.get("cached_input_tokens")
+    def truncated(self) -> Bools:
+        cut: Bools = self.outcomes == "truncated"
+        return cut
+
+    @property
+    def cached_tokens(self) -> NDArray[np.int64]:
+        """Input tokens that the provider billed as cached; local runs have none."""
+        cached = self.timings.cached_input_tokens
         return np.zeros_like(self.input_tokens) if cached is None else np.array(cached)
 
     @property
@@ -48,27 +105,26 @@ class Scored:
         """The record of each answer, None where it is no valid JSON object."""
         return [parse_record(output) for output in self.outputs]
 
-    @property
-    def strict(self) -> np.ndarray:
-        return (self.fields == 1.0).all(axis=1)
 
-
-def read_condition(
+def read_run(
     name: str, rows: Sequence[dict[str, Any]], fields: tuple[Field, ...], root: str | Path = "."
-) -> Scored:
-    """Read and score what one condition answered to the test ``rows``, with its timings.
+) -> ScoredRun:
+    """Read and score what the run ``name`` answered to the test ``rows``, with its timings.
 
     Raises:
         UserError: the answers are not those of exactly these texts, in this order.
     """
     timings = read_json(Path(root, "timings", "evaluate", f"{name}.json"))
     return replace(
-        read_answers(Path(root, "predictions", "evaluate", name), rows, fields), timings=timings
+        read_answers(Path(root, "predictions", "evaluate", name), rows, fields),
+        timings=Timings.from_json(timings),
     )
 
 
-def read_answers(folder: Path, rows: Sequence[dict[str, Any]], fields: tuple[Field, ...]) -> Scored:
-    """Read and score the answers in ``folder`` to ``rows``; see :func:`read_condition`."""
+def read_answers(
+    folder: Path, rows: Sequence[dict[str, Any]], fields: tuple[Field, ...]
+) -> ScoredRun:
+    """Read and score the answers in ``folder`` to ``rows``, untimed; errors as :func:`read_run`."""
     predictions, usage = (
         read_jsonl(folder / "predictions.jsonl"),
         read_jsonl(folder / "usage.jsonl"),
@@ -84,7 +140,7 @@ def read_answers(folder: Path, rows: Sequence[dict[str, Any]], fields: tuple[Fie
         score_output(prediction["output"], row["record"], fields)
         for prediction, row in zip(predictions, rows)
     ]
-    return Scored(
+    return ScoredRun(
         outputs=tuple(prediction["output"] for prediction in predictions),
         fields=np.array([score.fields for score in scores]),
         valid_json=np.array([score.valid_json for score in scores]),
@@ -92,5 +148,4 @@ def read_answers(folder: Path, rows: Sequence[dict[str, Any]], fields: tuple[Fie
         outcomes=np.array([prediction["outcome"] for prediction in predictions]),
         input_tokens=np.array([line["input_tokens"] for line in usage]),
         output_tokens=np.array([line["output_tokens"] for line in usage]),
-        timings={},
     )

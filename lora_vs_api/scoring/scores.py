@@ -2,8 +2,8 @@
 
 Field F1 is the mean over the record's fields of set-F1 (lists) or exact match (everything else);
 a task of another shape may score objects by slot F1, text by its words and numbers within a
-tolerance (``task.fields.NAME.score``). An output that is not a JSON object scores zero on every field: the condition's user would have
-got nothing from it.
+tolerance (``task.fields.NAME.score``). An output that is not a JSON object scores zero on every
+field: the condition's user would have got nothing from it.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def set_f1(predicted: Any, gold: list[Any], items: Field = TEXT) -> float:
 
 
 def canonical(value: Any) -> str:
-    """Equal text for equal values, whatever the order of keys; null keys count as left out."""
+    """Equal text for equal values, whatever the order of keys; a key that is null counts as one that is missing."""
     return json.dumps(_stripped(value), sort_keys=True)
 
 
@@ -89,7 +89,7 @@ def slot_f1(predicted: Any, gold: Mapping[str, Any], fields: Sequence[Field]) ->
 
 
 def score_value(predicted: Any, gold: Any, field: Field) -> float:
-    """Score of one field's value, 0..1; a key that was left out counts as null."""
+    """Score of one field's value, 0..1; a key that is missing counts as null."""
     if gold is None or predicted is None:
         return float(gold is predicted)
     if field.score == "set_f1":
@@ -105,7 +105,7 @@ def score_value(predicted: Any, gold: Any, field: Field) -> float:
         return token_f1(predicted, gold)
     if field.score == "tolerance":
         # a hair more, for what binary fractions cannot say: 0.3 is 0.1 from 0.2
-        return float(abs(predicted - gold) <= field.tolerance * (1 + 1e-9) + 1e-12)
+        return float(abs(predicted - gold) <= (field.tolerance or 0) * (1 + 1e-9) + 1e-12)
     return float(predicted == gold)
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,6 +33,18 @@ COUNT_COST = 16
 
 # sums of the same scores in another order differ by far less than this, real scores by far more
 ROUNDING = 1e-9
+
+
+class Draws(NamedTuple):
+    """How a bootstrap draws: its last three arguments, for ``*draws``.
+
+    ``resamples`` is the number of bootstrap samples, ``seed`` that of the generator that draws
+    them, ``confidence`` the nominal coverage of its interval.
+    """
+
+    resamples: int
+    seed: int
+    confidence: float
 
 
 @dataclass(frozen=True)
@@ -133,11 +146,11 @@ def bca_interval(
 def cluster_bootstrap(
     scores: ArrayLike, resamples: int = 10_000, seed: int = 0, confidence: float = 0.95
 ) -> Interval:
-    """Percentile interval of the mean over these seeds, for texts drawn anew.
+    """Percentile interval of the mean over these seeds, for new texts.
 
     Texts are resampled and all the seeds of a text move together. As every text has every
     seed, this is the bootstrap of the texts' means over seeds. It answers for the adapters
-    at hand; for adapters trained anew see :func:`two_level_bootstrap`. Cameron, Gelbach and
+    at hand; for adapters yet to be trained see :func:`two_level_bootstrap`. Cameron, Gelbach and
     Miller, Bootstrap-Based Improvements for Inference with Clustered Errors (2008), call it
     the pairs cluster bootstrap.
 
@@ -184,7 +197,7 @@ def published_interval(
 def two_level_bootstrap(
     scores: ArrayLike, resamples: int = 10_000, seed: int = 0, confidence: float = 0.95
 ) -> Interval:
-    """Percentile interval of the mean for seeds and texts both drawn anew.
+    """Percentile interval of the mean for new seeds and new texts.
 
     Seeds and texts are resampled independently and crossed: the pigeonhole bootstrap of Owen,
     The pigeonhole bootstrap, Annals of Applied Statistics 1(2) (2007). No bootstrap is exact

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Hashable, Mapping
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 # scipy.stats would take most of a second to import for these three lines
 from scipy.special import bdtr, ndtri
+
+Key = TypeVar("Key", bound=Hashable)
 
 
 class McNemar(NamedTuple):
@@ -21,7 +23,7 @@ class McNemar(NamedTuple):
     p: float
 
 
-def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+def holm(p_values: Mapping[Key, float]) -> dict[Key, float]:
     """p-values adjusted so that the chance of any false claim among them stays at the level.
 
     Holm, A simple sequentially rejective multiple test procedure (1979): the i-th smallest of
@@ -39,7 +41,7 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     for name, p in p_values.items():
         if not 0 <= p <= 1:
             raise ValueError(f"p-value of {name}: expected a number in 0..1, found {p}")
-    adjusted: dict[str, float] = {}
+    adjusted: dict[Key, float] = {}
     floor = 0.0
     for rank, name in enumerate(sorted(p_values, key=p_values.__getitem__)):
         floor = max(floor, min(1.0, (len(p_values) - rank) * float(p_values[name])))
@@ -73,7 +75,7 @@ def mcnemar_exact(a: ArrayLike, b: ArrayLike) -> McNemar:
     return McNemar(only_a, only_b, min(1.0, both_tails))
 
 
-def smallest_detectable_difference(
+def minimum_detectable_effect(
     paired_differences: ArrayLike, power: float = 0.8, alpha: float = 0.05
 ) -> float:
     """The true mean difference that this many texts would show as significant.
@@ -101,10 +103,12 @@ def smallest_detectable_difference(
     return _standard_errors_apart(power, alpha) * sd / math.sqrt(differences.size)
 
 
-def texts_needed(
+def required_sample_size(
     difference: float, sd: float, power: float = 0.8, alpha: float = 0.05
 ) -> int | None:
-    """Texts with which a true mean difference shows as significant; the inverse of the above.
+    """Texts that show a true mean difference as significant.
+
+    The inverse of :func:`minimum_detectable_effect`.
 
     Args:
         difference: true mean difference, of either sign.
@@ -124,7 +128,7 @@ def texts_needed(
     if difference == 0:
         return None
     texts = (factor * sd / difference) ** 2
-    # so that the smallest detectable difference of n texts needs n, not n + 1 by rounding
+    # so that the minimum detectable effect of n texts takes n, not n + 1 by rounding
     return max(2, math.ceil(texts * (1 - 1e-12)))
 
 
@@ -139,7 +143,7 @@ def unseen_share(n: int, confidence: float = 0.95) -> float:
     """
     if n < 1 or not 0 < confidence < 1:
         raise ValueError(f"expected n ≥ 1 and 0 < confidence < 1, found {n} and {confidence}")
-    return 1 - (1 - confidence) ** (1 / n)
+    return 1 - math.pow(1 - confidence, 1 / n)
 
 
 def _standard_errors_apart(power: float, alpha: float) -> float:

@@ -1,6 +1,7 @@
 """What a request costs, what training costs, and from which volume on training pays.
 
-Money is in US dollars unless a price says otherwise, energy in kWh, time in seconds.
+Money is in US dollars, energy in kWh, time in seconds. Token prices are those of the config, in
+US dollars per million tokens.
 """
 
 from __future__ import annotations
@@ -8,68 +9,41 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lora_vs_api.stats.bootstrap import finite_array, resampled_means
 
+if TYPE_CHECKING:
+    from lora_vs_api.config.sections import Price
+
 JOULES_PER_KWH = 3_600_000
-
-
-@dataclass(frozen=True)
-class ApiPrice:
-    """A provider's price list entry; prices per million tokens in ``currency``.
-
-    ``cached_input_per_million`` is None where cached input costs as much as any other.
-    ``batch_discount`` is the share taken off in batch mode, 0.5 for half price. ``as_of`` and
-    ``source`` say when and where the price was read.
-
-    Raises:
-        ValueError: a price is negative or not finite; the discount is not in 0..1.
-    """
-
-    input_per_million: float
-    output_per_million: float
-    cached_input_per_million: float | None = None
-    batch_discount: float = 0.0
-    currency: str = "USD"
-    as_of: str = ""
-    source: str = ""
-
-    def __post_init__(self) -> None:
-        _not_negative(
-            input_per_million=self.input_per_million,
-            output_per_million=self.output_per_million,
-            cached_input_per_million=self.cached_input_per_million or 0.0,
-        )
-        if not 0 <= self.batch_discount <= 1:
-            raise ValueError(
-                f"batch_discount: expected a share in 0..1, found {self.batch_discount}"
-            )
 
 
 def api_request_costs(
     input_tokens: ArrayLike,
     output_tokens: ArrayLike,
-    price: ApiPrice,
+    price: Price,
     *,
     cached_tokens: ArrayLike = 0,
-    batch: bool = False,
+    discount: float = 0.0,
 ) -> NDArray[np.float64]:
-    """What each request costs, in the price's currency; shape (n_requests,).
+    """What each request costs, in US dollars; shape (n_requests,).
 
     Args:
         input_tokens: shape (n_requests,), all input tokens, cached ones included.
         output_tokens: shape (n_requests,).
-        price: of the model that answered.
+        price: of the model that answered. Where it lists none for cached input, that costs as
+            much as any other.
         cached_tokens: shape (n_requests,) or a number: how many of the input tokens the
             provider billed as cached.
-        batch: whether the batch discount applies.
+        discount: the share taken off all of it, 0.5 for half price.
 
     Raises:
-        ValueError: no request, unequal lengths, a negative count, or more cached tokens than
-            input tokens.
+        ValueError: no request, unequal lengths, a negative count, more cached tokens than
+            input tokens, a price that is negative or not finite, or a discount not in 0..1.
     """
     inputs = np.asarray(input_tokens, dtype=np.float64)
     outputs = np.asarray(output_tokens, dtype=np.float64)
@@ -82,28 +56,25 @@ def api_request_costs(
     # written so that NaN fails too
     if not (np.all(outputs >= 0) and np.all(cached >= 0) and np.all(inputs >= cached)):
         raise ValueError("expected token counts ≥ 0 and no more cached than input tokens")
-    cached_price = price.cached_input_per_million
-    if cached_price is None:
-        cached_price = price.input_per_million
-    per_million = (
-        (inputs - cached) * price.input_per_million
-        + cached * cached_price
-        + outputs * price.output_per_million
-    )
-    return per_million / 1e6 * (1 - price.batch_discount if batch else 1)
+    cached_input = price.input if price.cached_input is None else price.cached_input
+    _not_negative(input=price.input, cached_input=cached_input, output=price.output)
+    if not 0 <= discount <= 1:
+        raise ValueError(f"discount: expected a share in 0..1, found {discount}")
+    per_million = (inputs - cached) * price.input + cached * cached_input + outputs * price.output
+    return per_million / 1e6 * (1 - discount)
 
 
 def api_cost_per_1k(
     input_tokens: ArrayLike,
     output_tokens: ArrayLike,
-    price: ApiPrice,
+    price: Price,
     *,
     cached_tokens: ArrayLike = 0,
-    batch: bool = False,
+    discount: float = 0.0,
 ) -> float:
     """Mean cost of 1,000 requests; arguments and errors as :func:`api_request_costs`."""
     costs = api_request_costs(
-        input_tokens, output_tokens, price, cached_tokens=cached_tokens, batch=batch
+        input_tokens, output_tokens, price, cached_tokens=cached_tokens, discount=discount
     )
     return 1000 * float(costs.mean())
 
@@ -120,7 +91,7 @@ def local_cost_per_1k(
 
     Args:
         seconds_per_request: seconds of machine time.
-        watts: power drawn while it works.
+        watts: power that it takes while it works.
         usd_per_kwh: price of electricity.
         overhead: factor for cooling and idling, ≥ 1 in practice.
 

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
 from lora_vs_api.stats.bootstrap import ROUNDING, Interval, finite_array
@@ -58,7 +58,7 @@ def variance_shares(scores: ArrayLike) -> VarianceShares:
 
 
 def random_effects_interval(scores: ArrayLike, confidence: float = 0.95) -> Interval:
-    """t interval of the mean for seeds and texts both drawn anew.
+    """t interval of the mean for new seeds and new texts.
 
     A bootstrap over three seeds cannot know how far a fourth may lie: its resamples stay between
     the three. This interval estimates the variance of the mean from the mean squares of seeds,
@@ -107,7 +107,7 @@ def random_effects_interval(scores: ArrayLike, confidence: float = 0.95) -> Inte
     return Interval(estimate, estimate - half, estimate + half, confidence, method, 0, None)
 
 
-def _mean_squares(table: np.ndarray) -> np.ndarray:
+def _mean_squares(table: NDArray[np.float64]) -> NDArray[np.float64]:
     """Mean squares of seeds, texts and their interaction, for at least two of each."""
     n_seeds, n_texts = table.shape
     by_seed, by_text = table.mean(axis=1), table.mean(axis=0)

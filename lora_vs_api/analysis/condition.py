@@ -1,0 +1,227 @@
+"""What one condition scored, said, took and cost, from its runs over the test texts."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lora_vs_api.analysis.diagnosis import (
+    confusion,
+    confusion_labels,
+    diagnose_field,
+    recover_record,
+)
+from lora_vs_api.analysis.results import (
+    Condition,
+    CostPer1K,
+    Diagnosis,
+    Interval,
+    Kind,
+    Latency,
+    NoiseFloor,
+    Outcomes,
+)
+from lora_vs_api.analysis.scored_run import Floats, ScoredRun
+from lora_vs_api.files import read_jsonl
+from lora_vs_api.record.fields import Field
+from lora_vs_api.scoring.scores import score_output
+from lora_vs_api.stats import bootstrap
+from lora_vs_api.stats.bootstrap import Draws
+
+
+@dataclass(frozen=True)
+class ConditionRuns:
+    """A condition and its runs: the fine-tune has one for each seed, any other condition just one."""
+
+    name: str
+    label: str
+    kind: Kind
+    model: str
+    shots: int
+    runs: tuple[ScoredRun, ...]
+    cost: CostPer1K
+
+
+def condition(
+    of: ConditionRuns,
+    rows: Sequence[Mapping[str, Any]],
+    fields: tuple[Field, ...],
+    noise: NoiseFloor | None,
+    draws: Draws,
+) -> Condition:
+    """The condition's row of the comparison: rates and means over its runs.
+
+    Args:
+        of: the condition.
+        rows: the test texts with their gold records, in the order of the runs.
+        fields: of the record.
+        noise: of :func:`noise_floor`.
+        draws: of the interval.
+    """
+    per_field = np.mean([run.fields.mean(axis=0) for run in of.runs], axis=0)
+    return Condition(
+        name=of.name,
+        label=of.label,
+        kind=of.kind,
+        model=of.model,
+        shots=of.shots,
+        field_f1=_interval_of(of, draws),
+        valid_json=_mean(run.valid_json for run in of.runs),
+        schema_valid=_mean(run.schema_valid for run in of.runs),
+        exact_match=_mean(run.exact_match for run in of.runs),
+        truncated=_mean(run.truncated for run in of.runs),
+        outcomes=count_outcomes(of.runs),
+        per_field={field.name: round(float(v), 6) for field, v in zip(fields, per_field)},
+        input_tokens_mean=round(_mean(run.input_tokens for run in of.runs), 2),
+        output_tokens_mean=round(_mean(run.output_tokens for run in of.runs), 2),
+        latency=_latency(of.runs),
+        cost_per_1k=of.cost,
+        diagnosis=diagnose(of.runs, rows, fields),
+        noise_floor=noise,
+    )
+
+
+def rounded_interval(found: bootstrap.Interval) -> Interval:
+    return Interval(
+        estimate=round(found.estimate, 6),
+        low=round(found.low, 6),
+        high=round(found.high, 6),
+        confidence=found.confidence,
+        method=found.method,
+        resamples=found.resamples,
+        seed=found.seed,
+    )
+
+
+def _interval_of(of: ConditionRuns, draws: Draws) -> Interval:
+    scores = np.stack([run.field_f1 for run in of.runs])
+    if of.kind == "lora":
+        return rounded_interval(bootstrap.cluster_bootstrap(scores, *draws))
+    return rounded_interval(bootstrap.bootstrap_mean(scores[0], *draws))
+
+
+def _mean(of_runs: Iterable[NDArray[Any]]) -> float:
+    """Mean over the runs of each one's mean over the texts."""
+    return round(float(np.mean([values.mean() for values in of_runs])), 6)
+
+
+def count_outcomes(runs: Sequence[ScoredRun]) -> Outcomes:
+    """Every request of ``runs`` under one heading.
+
+    A node that meets a refused or filtered request fails rather than have it scored, so those
+    two are 0 in any result that is reached.
+    """
+    outcomes = np.concatenate([run.outcomes for run in runs])
+    answered = outcomes == "answered"
+    valid = np.concatenate([run.valid_json for run in runs])
+    fits = np.concatenate([run.schema_valid for run in runs])
+    return Outcomes(
+        conforming=int((answered & fits).sum()),
+        schema_violating=int((answered & valid & ~fits).sum()),
+        invalid_json=int((answered & ~valid).sum()),
+        truncated=int((outcomes == "truncated").sum()),
+        refused=int((outcomes == "refused").sum()),
+        filtered=int((outcomes == "filtered").sum()),
+    )
+
+
+def _latency(runs: Sequence[ScoredRun]) -> Latency:
+    seconds = np.concatenate([run.timings.latency_seconds for run in runs])
+    return Latency(
+        p50=_quantile(seconds, 0.5),
+        p95=_quantile(seconds, 0.95),
+        requests=len(seconds),
+        how=_how_timed(runs[0]),
+    )
+
+
+def _quantile(values: Floats, share: float) -> float | None:
+    """None where nothing was timed, as in a batch."""
+    return round(float(np.quantile(values, share)), 4) if len(values) else None
+
+
+def _how_timed(run: ScoredRun) -> str:
+    timings = run.timings
+    if timings.batch:
+        return "asked as a batch, which has no latency"
+    at_once = timings.concurrency
+    place = timings.machine or "over HTTP"
+    earlier = f", {timings.stored} of {len(run.outputs)} in earlier calls" if timings.stored else ""
+    return f"{'one at a time' if at_once == 1 else f'{at_once} in flight'}, {place}{earlier}"
+
+
+def diagnose(
+    runs: Sequence[ScoredRun], rows: Sequence[Mapping[str, Any]], fields: tuple[Field, ...]
+) -> Diagnosis:
+    """What kinds of failure the scores of a condition count, over all its runs together."""
+    gold = [row["record"] for row in rows] * len(runs)
+    records = [record for run in runs for record in run.records]
+    outputs = [output for run in runs for output in run.outputs]
+    scores = np.concatenate([run.field_f1 for run in runs])
+    forgiven: Counter[str] = Counter()
+    recovered = 0
+    for index, (output, record) in enumerate(zip(outputs, records)):
+        found = recover_record(output) if record is None else None
+        if found is None:
+            continue
+        recovered += 1
+        forgiven.update(found.forgiven)
+        fields_f1 = score_output(json.dumps(found.record), gold[index], fields).fields
+        scores[index] = float(np.mean(fields_f1))
+    return Diagnosis(
+        answers=len(outputs),
+        invalid=sum(record is None for record in records),
+        recoverable=recovered,
+        forgiven=dict(sorted(forgiven.items())),
+        field_f1_recovered=round(float(scores.mean()), 6),
+        fields={field.name: diagnose_field(field, records, gold) for field in fields},
+        confusion={
+            field.name: confusion(field, records, gold)
+            for field in fields
+            if confusion_labels(field)
+        },
+    )
+
+
+def noise_floor(
+    name: str, rows: Sequence[Mapping[str, Any]], fields: tuple[Field, ...], root: str | Path = "."
+) -> NoiseFloor | None:
+    """How far a condition's answers to one question differ when it is asked again.
+
+    ``sd`` is the standard deviation, over replicates, of the mean field F1 of the repeated texts:
+    a difference between conditions below it may be the provider's own noise.
+
+    Returns:
+        None where no text was asked more than once.
+    """
+    folder = Path(root, "predictions", "evaluate", name)
+    if not (folder / "replicates.jsonl").exists():
+        return None
+    answers: dict[str, list[str]] = {}
+    first = {row["id"]: row["output"] for row in read_jsonl(folder / "predictions.jsonl")}
+    for line in read_jsonl(folder / "replicates.jsonl"):
+        answers.setdefault(line["id"], [first[line["id"]]]).append(line["output"])
+    records = {row["id"]: row["record"] for row in rows}
+    scores = np.array(
+        [
+            [np.mean(score_output(output, records[identity], fields).fields) for output in outputs]
+            for identity, outputs in answers.items()
+        ]
+    )
+    means = scores.mean(axis=0)
+    return NoiseFloor(
+        texts=len(answers),
+        replicates=scores.shape[1],
+        same_answer=round(float(np.mean([len(set(said)) == 1 for said in answers.values()])), 4),
+        same_score=round(float((np.ptp(scores, axis=1) == 0).mean()), 4),
+        field_f1_low=round(float(means.min()), 6),
+        field_f1_high=round(float(means.max()), 6),
+        sd=round(float(means.std(ddof=1)), 6),
+    )

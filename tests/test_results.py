@@ -1,0 +1,283 @@
+"""Results as types: written and read as the same thing, and refused where they are another's."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from lora_vs_api.analysis import metrics, results
+from lora_vs_api.analysis.compare import compare, examples, lora_statistics
+from lora_vs_api.analysis.condition import ConditionRuns, condition
+from lora_vs_api.analysis.costs import (
+    MachineTime,
+    api_cost,
+    billed,
+    economics_of,
+    local_cost,
+    price_list,
+)
+from lora_vs_api.analysis.robustness import CleanAndPerturbed, robustness
+from lora_vs_api.analysis.scored_run import ScoredRun, Timings
+from lora_vs_api.analysis.summary import summary
+from lora_vs_api.analysis.verdict import verdict
+from lora_vs_api.config.sections import Clauses, Economics, Price, Prices
+from lora_vs_api.errors import UserError
+from lora_vs_api.record.fields import Field
+from lora_vs_api.scoring.scores import score_output
+from lora_vs_api.stats.bootstrap import Draws
+
+FIELDS = (
+    Field("kind", "enum", "exact", values=("bill", "credit"), optional=True),
+    Field("nights", "integer", "exact", minimum=1, maximum=3),
+    Field("items", "list", "set_f1"),
+    Field("note", "string", "exact"),
+    Field("price", "number", "exact"),
+    Field("paid", "boolean", "exact"),
+    Field("address", "object", "slot_f1", fields=(Field("city", "string", "exact"),)),
+)
+NAMES = [field.name for field in FIELDS]
+GOLD = {
+    "kind": None,
+    "nights": 2,
+    "items": ["a"],
+    "note": "ä | <b>",
+    "price": 0.1,
+    "paid": True,
+    "address": {"city": "Bern"},
+}
+ROWS = [{"id": f"row-{n}", "text": f"text {n}", "record": GOLD} for n in range(4)]
+WRONG = [
+    GOLD | {"kind": "bill"},
+    GOLD | {"nights": 3, "items": ["a", "b"]},
+    GOLD | {"price": 0.2, "paid": False},
+]
+DRAWS = Draws(resamples=100, seed=0, confidence=0.95)
+ECONOMICS = Economics(
+    engineer_days=1.5, hours_per_day=8, usd_per_hour=100, watts=320, usd_per_kwh=0.15,
+    overhead=1.5, volumes_per_day=[1000], rented_usd_per_hour=0.36, sensitivity_factor=2,
+)  # fmt: skip
+PRICES = Prices(
+    as_of="2026-05",
+    source="a list",
+    batch_discount=0.5,
+    models={"gpt": Price(input=1.0, cached_input=None, output=10.0)},
+)
+HYPOTHESIS = metrics.Hypothesis(
+    id="H1",
+    statement="It pays.",
+    clauses=Clauses.model_validate(
+        {"accuracy": {"min_difference": 0.0}, "break_even": {"max_inferences": 100_000}}
+    ),
+    sha256="ab" * 32,
+)
+
+
+def run(records: list[dict], timings: dict | None = None) -> ScoredRun:
+    outputs = tuple(json.dumps(record) for record in records)
+    scores = [score_output(output, GOLD, FIELDS) for output in outputs]
+    local = {
+        "latency_seconds": [1.0, 3.0], "latency_joules": None, "batch_joules": None,
+        "wall_seconds": 1.0, "throughput_texts_per_second": 2.0,
+    }  # fmt: skip
+    return ScoredRun(
+        outputs=outputs,
+        fields=np.array([score.fields for score in scores]),
+        valid_json=np.array([score.valid_json for score in scores]),
+        schema_valid=np.array([score.schema_valid for score in scores]),
+        outcomes=np.array(["answered"] * len(outputs)),
+        input_tokens=np.array([100] * len(outputs)),
+        output_tokens=np.array([50] * len(outputs)),
+        timings=Timings.from_json(timings or local),
+    )
+
+
+@pytest.fixture(scope="module")
+def analysis() -> results.Analysis:
+    """Everything that stages/analyze.py puts together, on four texts."""
+    seeds = run([GOLD, GOLD, GOLD, WRONG[0]]), run([GOLD, GOLD, WRONG[1], WRONG[0]])
+    plain, api = run([*WRONG, {}]), run([*WRONG, GOLD], {"latency_seconds": [1.0] * 4})
+    lora, base, asked = runs = [
+        ConditionRuns("lora", "LoRA", "lora", "Tiny", 0, seeds, local_cost(seeds, ECONOMICS)),
+        ConditionRuns(
+            "base_zero_shot", "Base", "base", "Tiny", 0, (plain,), local_cost([plain], ECONOMICS)
+        ),
+        ConditionRuns("gpt", "GPT", "api", "GPT", 5, (api,), api_cost(api, "gpt", PRICES)),
+    ]
+    noise = results.NoiseFloor(
+        texts=2, replicates=3, same_answer=0.5, same_score=1.0, field_f1_low=0.5,
+        field_f1_high=0.5, sd=0.0,
+    )  # fmt: skip
+    conditions = tuple(condition(item, ROWS, FIELDS, noise, DRAWS) for item in runs)
+    comparisons = compare(lora, [base, asked], NAMES, DRAWS)
+    economics = economics_of(
+        conditions, lora.runs, {"gpt": billed(api, "gpt", PRICES)},
+        price_list({"gpt": "gpt"}, PRICES), "gpt", MachineTime(4, 7200, None), ECONOMICS, DRAWS,
+    )  # fmt: skip
+    return results.Analysis(
+        profile="laptop",
+        task="Bookings",
+        model="Tiny",
+        tunings={
+            "soft": results.OtherTuning(
+                label="prompt tuning", method="prompt", learning_rate="2e-3", seed=0, r=None,
+                virtual_tokens=8,
+            )
+        },
+        api_kind="openai",
+        texts=4,
+        unseen_share=0.5,
+        seeds=(0, 1),
+        selected=results.Selected(r=8, learning_rate=2e-3),
+        baseline="gpt",
+        statistics=results.Resampling(**DRAWS._asdict()),
+        fields=tuple(NAMES),
+        conditions=conditions,
+        lora_statistics=lora_statistics((0, 1), lora.runs, DRAWS),
+        comparisons=comparisons,
+        economics=economics,
+        verdict=verdict(
+            HYPOTHESIS, comparisons[1], economics.break_even[0], economics.local_per_1k, 0.95
+        ),
+        examples={"gpt": examples(ROWS, lora.runs[0], api)},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def perturbed() -> results.Robustness:
+    def item(name: str, kind: results.Kind, record: dict) -> CleanAndPerturbed:
+        return CleanAndPerturbed(name, name, kind, [run([GOLD] * 4)], [run([record, GOLD] * 4)])
+
+    answers = [item("lora", "lora", WRONG[0]), item("gpt", "api", WRONG[1])]
+    return robustness(answers, {"typos": 4, "signature": 3}, 4, DRAWS)
+
+
+def test_a_result_is_read_as_it_was_written(analysis, perturbed, tmp_path):
+    """Equal to the last digit, keys that are numbers included; a second writing is byte for byte."""
+    for name, result in (
+        ("analysis", analysis), ("robustness", perturbed), ("summary", summary(analysis)),
+    ):  # fmt: skip
+        file = tmp_path / f"{name}.json"
+        results.write_result(file, result)
+        again = results.read_result(file, type(result))
+        assert again == result
+        before = file.read_bytes()
+        results.write_result(file, again)
+        assert file.read_bytes() == before
+    assert results.read_analysis(tmp_path / "analysis.json") == analysis
+    assert results.read_robustness(tmp_path / "robustness.json") == perturbed
+    assert list(analysis.economics.break_even[0].days) == [1000]
+    assert list(analysis.comparisons[0].required_sample_size) == [0.01, 0.02, 0.05]
+
+
+def test_nothing_perturbed_is_written_as_null(tmp_path):
+    results.write_result(tmp_path / "robustness.json", None)
+    assert (tmp_path / "robustness.json").read_text() == "null\n"
+    assert results.read_robustness(tmp_path / "robustness.json") is None
+
+
+def parts(value) -> list[results.Result]:
+    """A result and every result inside it."""
+    if isinstance(value, results.Result):
+        return [value, *(part for _, inner in value for part in parts(inner))]
+    if isinstance(value, dict):
+        return [part for inner in value.values() for part in parts(inner)]
+    return [part for inner in value for part in parts(inner)] if isinstance(value, tuple) else []
+
+
+def test_an_unknown_key_is_refused_wherever_it_stands(analysis, perturbed):
+    """A key that was renamed is found by reading, and not by a report without it."""
+    found = [*parts(analysis), *parts(perturbed), *parts(summary(analysis))]
+    # every type but those of the fields' diagnoses and files that are not made here
+    assert len({type(part) for part in found}) > 35
+    for part in found:
+        content = part.model_dump(mode="json")
+        assert type(part).model_validate(content) == part
+        with pytest.raises(ValidationError, match="surprise"):
+            type(part).model_validate({**content, "surprise": 1})
+        with pytest.raises(ValidationError, match="frozen"):
+            setattr(part, next(iter(type(part).model_fields)), None)
+
+
+def test_a_files_fault_is_said_with_its_place(analysis, tmp_path):
+    """No such file, no JSON, another version's keys: one line for the user."""
+    file = tmp_path / "analysis.json"
+    with pytest.raises(UserError, match=r"analysis.json: no such file; run `dvc repro`"):
+        results.read_analysis(file)
+    file.write_text("{")
+    with pytest.raises(UserError, match=r"analysis.json: the file: Invalid JSON"):
+        results.read_analysis(file)
+    content = analysis.model_dump(mode="json")
+    content["conditions"][0]["strict"] = content["conditions"][0].pop("exact_match")
+    file.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"conditions.0.exact_match: Field required; run `dvc"):
+        results.read_analysis(file)
+    with pytest.raises(ValidationError, match="finite number"):
+        results.McNemar(only_lora=1, only_baseline=0, p_value=float("nan"))
+
+
+def test_rows_are_found_by_name(analysis):
+    assert analysis.lora.name == "lora" and analysis.condition("gpt").shots == 5
+    assert analysis.comparison("gpt").label == "GPT"
+    assert analysis.break_even("gpt") is analysis.economics.break_even[0]
+    assert analysis.lora.outcomes.total == 8
+
+
+def test_each_type_of_field_has_its_own_measures(analysis):
+    """In the order in which the report lists them; what a field cannot show is not listed."""
+    measured = {name: list(d.measures()) for name, d in analysis.lora.diagnosis.fields.items()}
+    assert measured == {
+        "kind": ["missing", "unexpected", "out_of_vocabulary"],
+        "nights": ["missing", "mean_distance", "within_one"],
+        "items": ["missing", "spurious", "missed"],
+        "note": ["missing", "normalised", "token_f1"],
+        "price": ["missing", "mean_distance"],
+        "paid": ["missing"],
+        "address": ["missing", "slot_f1"],
+    }
+    assert analysis.lora.diagnosis.fields["kind"].measures()["unexpected"] == 0.25
+
+
+def test_the_verdict_follows_its_rules(analysis):
+    """Accuracy by the interval that holds for another training, break-even by its volume."""
+    accuracy, pays = analysis.verdict.clauses
+    judged, row = analysis.comparison("gpt"), analysis.break_even("gpt")
+    assert accuracy.holds == (judged.random_effects.low > 0)
+    assert f"[{judged.random_effects.low:+.3f}, " in accuracy.reason
+    assert not pays.holds and f"{row.volume:,.0f} inferences" in pays.reason
+    never = verdict(HYPOTHESIS, judged, row.model_copy(update={"volume": None}), 0.5, 0.95)
+    assert not never.clauses[1].holds and never.clauses[1].reason.startswith("never: a LoRA answer")
+    soon = verdict(HYPOTHESIS, judged, row.model_copy(update={"volume": 9e4}), 0.5, 0.95)
+    assert soon.clauses[1].holds
+
+
+@pytest.mark.parametrize(
+    ("content", "field"),
+    [
+        ({"field": None}, None),
+        (
+            {"field": "kind", "texts": 20, "accuracy": 0.05, "chance": 0.2, "above_chance": -0.15,
+             "threshold": 0.5, "unreadable_answers": 18, "flagged": False},
+            "kind",
+        ),
+    ],
+)  # fmt: skip
+def test_a_contamination_check_may_not_have_been_made(content, field, tmp_path):
+    file = tmp_path / "contamination.json"
+    file.write_text(json.dumps(content))
+    found = metrics.read_contamination(file)
+    assert (found and found.field) == field
+
+
+def test_a_corpus_counts_labels_whatever_they_are_called(tmp_path):
+    """The generator's counts by its two names, a file's by field."""
+    made = metrics.Corpus(
+        source="generator", texts=2, words_mean=9.5, categories={"a": 2}, sentiments={"b": 2}
+    )
+    assert made.label_counts() == {"categories": {"a": 2}, "sentiments": {"b": 2}}
+    own = metrics.Corpus(
+        source="file", path="x.csv", texts=2, words_mean=9.5, labels={"kind": {"a": 2}}
+    )
+    assert own.label_counts() == {"kind": {"a": 2}}
