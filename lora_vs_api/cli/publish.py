@@ -55,7 +55,7 @@ def main() -> None:
     analysis = read_analysis()
     seed = params.seeds[0] if options.seed is None else options.seed
     if seed not in analysis.seeds:
-        raise UserError(f"--seed: expected one of {analysis['seeds']}, which are measured")
+        raise UserError(f"--seed: expected one of {list(analysis.seeds)}, which are measured")
     source = Path(f"models/train/seed-{seed}")
     if not (source / ADAPTER).is_file():
         raise UserError(f"{source}: no adapter here; run `dvc repro` or `dvc pull` first")

@@ -60,8 +60,9 @@ def break_even_curves(
             ends = intervals[name]
             local = economics.local_per_1k / 1000
             at = economics.training.total_usd + crossing * local
+            left = crossing if ends.low is None else ends.low
             right = table["volume"].max() if ends.high is None else ends.high
-            ax.hlines(at, ends.low, right, color=INK, linewidth=2, zorder=4)
+            ax.hlines(at, left, right, color=INK, linewidth=2, zorder=4)
             ax.plot(
                 crossing,
                 at,

@@ -44,7 +44,8 @@ def cost_accuracy(analysis: Analysis, look: Mapping[str, Look]) -> Figure:
             costs.append(cost.batched_usd)
             ax.hlines(
                 f1.estimate,
-                *sorted((cost.batched_usd, cost.usd)),
+                min(cost.batched_usd, cost.usd),
+                max(cost.batched_usd, cost.usd),
                 color=style.color,
                 linewidth=1,
                 linestyle=":",

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import seaborn as sns
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex, to_rgb
+from matplotlib.colors import to_hex, to_rgb, to_rgba_array
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
@@ -190,7 +190,7 @@ def wrap(label: str, width: int = 30) -> str:
 
 def contrast(ax: Axes) -> None:
     """Write a heatmap's numbers in black or white, whichever stands out more from its cell."""
-    for number, fill in zip(ax.texts, ax.collections[0].get_facecolor()):
+    for number, fill in zip(ax.texts, to_rgba_array(ax.collections[0].get_facecolor())):
         # the point where black and white have the same contrast (WCAG)
         number.set_color("black" if luminance(fill[:3]) > 0.179 else "white")
 
