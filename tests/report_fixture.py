@@ -21,17 +21,13 @@ Model = TypeVar("Model", bound=results.Result)
 
 
 def changed(model: Model, **changes: Any) -> Model:
-    """A copy with other values under dotted names, such as ``field_f1__low``; ``conditions__2`` is
-    the third of a tuple. Checked like what is read from a file."""
-    content = model.model_dump()
+    """A copy with other values at places such as ``conditions__2__label``, checked as when read."""
+    content: Any = model.model_dump(mode="json")
     for path, value in changes.items():
-        *places, last = path.split("__")
-        part: Any = content
-        for place in places:
-            part = part[int(place) if isinstance(part, list | tuple) else place]
-        if isinstance(part, dict) and last not in part:
-            raise KeyError(path)
-        part[int(last) if isinstance(part, list) else last] = value
+        part, places = content, [int(p) if p.isdigit() else p for p in path.split("__")]
+        for place in places[:-1]:
+            part = part[place]
+        part[places[-1]] = value
     return type(model).model_validate(content)
 
 
