@@ -89,6 +89,17 @@ def _inert(write: Callable[..., str], none: str | None = DASH) -> Callable[..., 
     return filtered
 
 
+def _named(write: Callable[..., str]) -> Callable[..., str]:
+    """The filter, with a misspelt name told as such before anything is done with it."""
+
+    def filtered(value: Any, *arguments: Any) -> str:
+        if isinstance(value, Undefined):
+            str(value)  # raises, and names it
+        return write(value, *arguments)
+
+    return filtered
+
+
 def _written(value: object) -> Markdown | int:
     """What ``{{ value }}`` writes."""
     if isinstance(value, Undefined):
@@ -108,14 +119,7 @@ def _source(name: str) -> str:
     return re.sub(r"^({%(?:(?!%}).)*%})\n", r"\1", text, flags=re.MULTILINE)
 
 
-# other text is made inert by what writes it, so the escaping that Jinja has for HTML stays off
-ENVIRONMENT = Environment(
-    loader=FunctionLoader(_source),
-    undefined=StrictUndefined,
-    finalize=_written,
-    autoescape=False,
-)
-ENVIRONMENT.filters |= {
+FILTERS: dict[str, Callable[..., str]] = {
     "bracketed": _inert(numbers.bracketed),
     "between": _inert(numbers.between),
     "code": code,
@@ -143,3 +147,12 @@ ENVIRONMENT.filters |= {
     "volume_between": _inert(numbers.volume_between, None),
     "words": words,
 }
+
+# other text is made inert by what writes it, so the escaping that Jinja has for HTML stays off
+ENVIRONMENT = Environment(
+    loader=FunctionLoader(_source),
+    undefined=StrictUndefined,
+    finalize=_written,
+    autoescape=False,
+)
+ENVIRONMENT.filters |= {name: _named(write) for name, write in FILTERS.items()}
