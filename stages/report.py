@@ -25,9 +25,9 @@ from lora_vs_api.analysis.results import (
 from lora_vs_api.config.sections import Params
 from lora_vs_api.digests import file_sha256
 from lora_vs_api.entry import run_stage
+from lora_vs_api.figures.report import write_report_figures
 from lora_vs_api.files import iterate_jsonl, new_directory, write_json, write_text
 from lora_vs_api.paths import TEST
-from lora_vs_api.report.figures.report import write_report_figures
 from lora_vs_api.report.inputs import LoraSettings, ReportInputs, Settings
 from lora_vs_api.report.markdown import report_markdown
 from lora_vs_api.report.page.data import TestText, page_data

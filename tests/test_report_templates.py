@@ -177,7 +177,9 @@ def prose(text: str) -> str:
 def test_a_report_is_whole(case):
     """Whatever a result holds: no bare None, no gap, every row of a table as wide as its header."""
     text = prose(report_markdown(CASES[case]()))
-    assert not re.search(r"\{\{|\{%|%\}|\bNone\b(?! of this changes)|\bnan\b|\bTrue\b|\bFalse\b|\binf\b", text)
+    assert not re.search(
+        r"\{\{|\{%|%\}|\bNone\b(?! of this changes)|\bnan\b|\bTrue\b|\bFalse\b|\binf\b", text
+    )
     assert "\n\n\n" not in text and text.endswith("\n") and not text.endswith("\n\n")
     for line in text.splitlines():
         assert not re.search(r"^\s|\s$|(?<!\|)  | [.,;:)]|\( ", line), line

@@ -53,7 +53,7 @@ def run(given: argparse.Namespace) -> None:
         if frame[SCORE].isna().all():
             raise UserError("--figure: none of the experiments ran the sweep, so none has a score")
 
-        from lora_vs_api.report.figures.drawing import save, theme
+        from lora_vs_api.figures.drawing import save, theme
         from lora_vs_api.search.figure import parallel_coordinates
 
         given.figure.parent.mkdir(parents=True, exist_ok=True)

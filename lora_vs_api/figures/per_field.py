@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from lora_vs_api.report.figures.drawing import contrast, new_figure, seeds_note, titles, wrap
+from lora_vs_api.figures.drawing import contrast, new_figure, seeds_note, titles, wrap
 from lora_vs_api.report.numbers import count
 
 if TYPE_CHECKING:

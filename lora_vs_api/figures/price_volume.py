@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from lora_vs_api.report.figures.drawing import (
+from lora_vs_api.figures.drawing import (
     INK,
     MUTED,
     Look,

@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lora_vs_api.report.figures.break_even import break_even_curves
-from lora_vs_api.report.figures.confusion import confusion_matrices
-from lora_vs_api.report.figures.cost_accuracy import cost_accuracy
-from lora_vs_api.report.figures.drawing import looks, save, theme
-from lora_vs_api.report.figures.headline import headline
-from lora_vs_api.report.figures.latency import latency_ecdf
-from lora_vs_api.report.figures.loss import loss_curves
-from lora_vs_api.report.figures.paired import paired_differences
-from lora_vs_api.report.figures.per_field import per_field
-from lora_vs_api.report.figures.price_volume import price_volume
-from lora_vs_api.report.figures.robustness import robustness_drops
-from lora_vs_api.report.figures.tornado import tornado
+from lora_vs_api.figures.break_even import break_even_curves
+from lora_vs_api.figures.confusion import confusion_matrices
+from lora_vs_api.figures.cost_accuracy import cost_accuracy
+from lora_vs_api.figures.drawing import looks, save, theme
+from lora_vs_api.figures.headline import headline
+from lora_vs_api.figures.latency import latency_ecdf
+from lora_vs_api.figures.loss import loss_curves
+from lora_vs_api.figures.paired import paired_differences
+from lora_vs_api.figures.per_field import per_field
+from lora_vs_api.figures.price_volume import price_volume
+from lora_vs_api.figures.robustness import robustness_drops
+from lora_vs_api.figures.tornado import tornado
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,7 +10,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lora_vs_api.report.figures.drawing import WIDTH, contrast, titles, wrap
+from lora_vs_api.figures.drawing import WIDTH, contrast, titles, wrap
 
 if TYPE_CHECKING:
     from lora_vs_api.analysis.results import Analysis

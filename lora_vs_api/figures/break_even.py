@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from lora_vs_api.report.figures.drawing import (
+from lora_vs_api.figures.drawing import (
     INK,
     MUTED,
     Look,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from lora_vs_api.report.figures.drawing import INK, MUTED, Look, legend, new_figure, titles, wrap
+from lora_vs_api.figures.drawing import INK, MUTED, Look, legend, new_figure, titles, wrap
 from lora_vs_api.report.numbers import count
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from lora_vs_api.report.figures.drawing import (
+from lora_vs_api.figures.drawing import (
     INK,
     Look,
     draw_interval,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from lora_vs_api.report.figures.drawing import INK, legend, new_figure, plain_log, short, titles
+from lora_vs_api.figures.drawing import INK, legend, new_figure, plain_log, short, titles
 from lora_vs_api.report.numbers import volume
 
 if TYPE_CHECKING:
