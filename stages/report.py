@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import cast
+
 import pandas as pd
 
+from lora_vs_api.analysis.metrics import (
+    Corpus,
+    DataCheck,
+    Hypothesis,
+    Review,
+    Sanity,
+    Split,
+    read_contamination,
+)
+from lora_vs_api.analysis.results import (
+    AnswerRow,
+    read_analysis,
+    read_result,
+    read_robustness,
+)
 from lora_vs_api.config.sections import Params
 from lora_vs_api.digests import file_sha256
 from lora_vs_api.entry import run_stage
-from lora_vs_api.files import iterate_jsonl, new_directory, read_json, write_json, write_text
+from lora_vs_api.figures.report import write_report_figures
+from lora_vs_api.files import iterate_jsonl, new_directory, write_json, write_text
 from lora_vs_api.paths import TEST
-from lora_vs_api.report.figures.overview import write_report_figures
+from lora_vs_api.report.inputs import ReportInputs, Settings
 from lora_vs_api.report.markdown import report_markdown
-from lora_vs_api.report.page.data import page_data
+from lora_vs_api.report.page.data import TestText, page_data
 from lora_vs_api.report.page.html import report_html
-from lora_vs_api.report.provenance import environment, provenance
-from lora_vs_api.report.sections.facts import ReportInputs
+from lora_vs_api.report.provenance import installation, provenance
 
-METRICS = [
+METRICS = (
     "analysis",
     "robustness",
     "corpus",
@@ -26,53 +44,64 @@ METRICS = [
     "contamination",
     "hypothesis",
     "sanity",
-]
+)
 
 
 def main(params: Params) -> None:
-    metrics = {name: read_json(f"metrics/{name}.json") for name in METRICS}
-    inputs = ReportInputs(
-        **metrics,
-        settings={
-            "instruction": params.task.instruction,
-            "fields": params.task.field_specs,
-            "device": params.runtime.device,
-            "train": params.train.model_dump(),
-            "lora": params.lora.adapter.model_dump(),
-            "max_new_tokens": params.decoding.max_new_tokens,
-            "constrained": params.decoding.constrained,
-            "model": params.model.model_dump(exclude={"weights"})
-            | params.model.weights.model_dump(),
-            "watts": params.economics.watts,
-        },
-        environment=environment(),
-        digests={
-            **{f"data/split/{name}.jsonl": d for name, d in metrics["split"]["sha256"].items()},
-            **{f"metrics/{name}.json": file_sha256(f"metrics/{name}.json") for name in METRICS},
-        },
-    )
+    inputs = report_inputs(params)
+    analysis = inputs.analysis
     # only the seeds of this run: a seed taken out of the config may have left its file behind
-    losses = {s: pd.read_csv(f"plots/train/seed-{s}.csv") for s in metrics["analysis"]["seeds"]}
-    limit = metrics["hypothesis"]["clauses"]["break_even"]["max_inferences"]
-    curves, latency = pd.read_csv("plots/break_even.csv"), pd.read_csv("plots/latency.csv")
+    losses = {seed: pd.read_csv(f"plots/train/seed-{seed}.csv") for seed in analysis.seeds}
     with new_directory("report/figures") as folder:
         write_report_figures(
             folder,
-            metrics["analysis"],
-            metrics["robustness"],
-            curves,
-            latency,
+            analysis,
+            inputs.robustness,
+            pd.read_csv("plots/break_even.csv"),
+            pd.read_csv("plots/latency.csv"),
             losses,
-            limit,
+            inputs.hypothesis.clauses.break_even.max_inferences,
             params.plots,
         )
     text = report_markdown(inputs)
     write_text("report/report.md", text)
-    data = page_data(
-        metrics["analysis"], iterate_jsonl("metrics/answers.jsonl"), iterate_jsonl(TEST)
-    )
+    answers = cast("Iterator[AnswerRow]", iterate_jsonl("metrics/answers.jsonl"))
+    texts = cast("Iterator[TestText]", iterate_jsonl(TEST))
+    data = page_data(analysis, answers, texts)
     write_text("report/report.html", report_html(text, "report", data))
     write_json("report/provenance.json", provenance())
+
+
+def report_inputs(params: Params) -> ReportInputs:
+    """The metrics of the nodes before, with the configuration that made them."""
+    split = read_result("metrics/split.json", Split)
+    return ReportInputs(
+        analysis=read_analysis(),
+        robustness=read_robustness(),
+        corpus=read_result("metrics/corpus.json", Corpus),
+        split=split,
+        data_check=read_result("metrics/data_check.json", DataCheck),
+        review=read_result("metrics/review.json", Review),
+        contamination=read_contamination(),
+        hypothesis=read_result("metrics/hypothesis.json", Hypothesis),
+        sanity=read_result("metrics/sanity.json", Sanity),
+        settings=Settings(
+            instruction=params.task.instruction,
+            fields=params.task.record_fields,
+            device=params.runtime.device,
+            train=params.train.model_dump(),
+            lora=params.lora.adapter,
+            max_new_tokens=params.decoding.max_new_tokens,
+            constrained=params.decoding.constrained,
+            model=params.model.model_dump(exclude={"weights"}) | params.model.weights.model_dump(),
+            watts=params.economics.watts,
+        ),
+        installation=installation(),
+        digests={
+            **{f"data/split/{name}.jsonl": digest for name, digest in split.sha256.items()},
+            **{f"metrics/{name}.json": file_sha256(f"metrics/{name}.json") for name in METRICS},
+        },
+    )
 
 
 if __name__ == "__main__":

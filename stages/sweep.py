@@ -9,8 +9,8 @@ import pandas as pd
 
 from lora_vs_api.config.sections import Params
 from lora_vs_api.entry import run_stage
+from lora_vs_api.figures.sweep import write_sweep_figure
 from lora_vs_api.files import new_directory, write_text
-from lora_vs_api.report.figures.sweep import write_sweep_figure
 from lora_vs_api.report.sections.sweep import sweep_markdown
 from lora_vs_api.selection.trials import best_trial, read_trials, write_trials
 

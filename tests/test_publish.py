@@ -30,15 +30,14 @@ def card_parts(text: str) -> tuple[dict, str]:
 def test_the_card_says_what_was_measured():
     """Scores of this seed in the metadata and of every condition in the table, none invented."""
     content = analysis()
-    content["api_kind"] = "embedded"
-    own = content["lora"]["per_seed"][1]
+    own = content.lora_statistics.per_seed[1]
     front, body = card_parts(model_card(content, WHAT))
     assert front["base_model"] == "owner/Tiny-7M" and front["library_name"] == "peft"
     results = front["model-index"][0]["results"][0]["metrics"]
-    assert {r["name"]: r["value"] for r in results}["mean field F1"] == own["field_f1"]
-    assert f"| this adapter (seed 1) | {own['field_f1']:.3f} |" in body
-    for row in content["conditions"][1:]:
-        assert f"{row['field_f1']['low']:.3f} to {row['field_f1']['high']:.3f}" in body
+    assert {r["name"]: r["value"] for r in results}["mean field F1"] == own.field_f1
+    assert f"| this adapter (seed 1) | {own.field_f1:.3f} |" in body
+    for row in content.conditions[1:]:
+        assert f"{row.field_f1.low:.3f} to {row.field_f1.high:.3f}" in body
     for said in ("not a hosted model", "Trained on Tiny-7M of some wheel", "c0ffee", "abab"):
         assert said in body
 
@@ -69,8 +68,8 @@ def project(tmp_path):
     """Params, metrics and an adapter's files, as a run leaves them."""
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     for name, content in (
-        ("metrics/analysis.json", analysis()),
-        ("metrics/corpus.json", {"source": "generator"}),
+        ("metrics/analysis.json", analysis().model_dump(mode="json")),
+        ("metrics/corpus.json", {"source": "generator", "texts": 200, "words_mean": 48.4}),
         ("report/provenance.json", {"git": {"commit": "c0ffee"}}),
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -14,23 +14,56 @@ from typing import get_args
 import pytest
 import yaml
 
+from lora_vs_api import figures as figures_package
+from lora_vs_api.analysis.results import NoiseFloor, OtherTuning
 from lora_vs_api.config.sections import Adapter, Plots
 from lora_vs_api.errors import UserError
+from lora_vs_api.figures.drawing import looks
+from lora_vs_api.figures.report import write_report_figures
+from lora_vs_api.figures.sweep import write_sweep_figure
 from lora_vs_api.report import markdown, numbers
-from lora_vs_api.report.figures.drawing import looks
-from lora_vs_api.report.figures.overview import write_report_figures
-from lora_vs_api.report.figures.sweep import write_sweep_figure
 from lora_vs_api.report.page.html import report_html
-from lora_vs_api.report.provenance import environment, provenance
-from lora_vs_api.report.sections import answer, background, facts, published, sweep
-from lora_vs_api.report.sections.background import VARIANTS
+from lora_vs_api.report.provenance import installation, provenance
+from lora_vs_api.report.published import published_experiment
+from lora_vs_api.report.sections import answer, facts, limitations, sweep
+from lora_vs_api.report.sections.method import VARIANTS
 from lora_vs_api.selection.trials import Trial
-from tests.report_fixture import PLOTS, analysis, condition, inputs, robustness, tables
+from tests.report_fixture import (
+    PLOTS,
+    REVIEW,
+    analysis,
+    changed,
+    condition,
+    inputs,
+    robustness,
+    tables,
+)
 
 FIGURES = (
     "headline", "cost_accuracy", "break_even", "per_field", "paired", "loss", "latency", "confusion",
     "tornado", "price_volume", "robustness",
 )  # fmt: skip
+
+
+NOISE_FLOOR = NoiseFloor(
+    texts=20, replicates=3, same_answer=0.85, same_score=0.9, field_f1_low=0.5512,
+    field_f1_high=0.5634, sd=0.0061,
+)  # fmt: skip
+TUNINGS = {
+    "full": OtherTuning(
+        label="full fine-tuning", method="full", learning_rate="2e-4", r=None,
+        virtual_tokens=None, seed=0,
+    ),
+    "prompt": OtherTuning(
+        label="prompt tuning", method="prompt", learning_rate="2e-2", r=None, virtual_tokens=16,
+        seed=0,
+    ),
+}  # fmt: skip
+# whatever was expected, the answer is a|b
+ONE_LABEL = {
+    expected: {"a|b": answers, "c": 0, "(another label)": 0, "(none)": 0}
+    for expected, answers in (("a|b", 36), ("c", 28))
+}
 
 
 def report(result=None, **changes) -> str:
@@ -64,22 +97,25 @@ def figures(tmp_path_factory) -> Path:
 
 def test_results_table_holds_the_numbers_of_the_analysis():
     """A wrong column or a swapped rate would mislead without anything else failing."""
-    result = analysis()
     # distinct values everywhere, so that no two columns can be confused
-    for i, row in enumerate(result["conditions"]):
-        for j, key in enumerate(("valid_json", "schema_valid", "strict", "truncated")):
-            row[key] = 0.011 * (4 * i + j + 1)
-        row["latency"].update(p50=1.1 + i, p95=6.6 + i)
+    shares = ("valid_json", "schema_valid", "exact_match", "truncated")
+    values = {}
+    for i in range(4):
+        for j, key in enumerate(shares):
+            values[f"conditions__{i}__{key}"] = 0.011 * (4 * i + j + 1)
+        values[f"conditions__{i}__latency__p50"] = 1.1 + i
+        values[f"conditions__{i}__latency__p95"] = 6.6 + i
+    result = changed(analysis(), **values)
     expected = {
-        row["label"]: [
-            f"{row['field_f1']['estimate']:.3f}",
-            f"{row['field_f1']['low']:.3f} to {row['field_f1']['high']:.3f}",
-            *(f"{row[key]:.1%}" for key in ("valid_json", "schema_valid", "strict", "truncated")),
-            f"{row['latency']['p50']:.2f}",
-            f"{row['latency']['p95']:.2f}",
-            numbers.usd(row["cost_per_1k"]["usd"]),
+        row.label: [
+            f"{row.field_f1.estimate:.3f}",
+            f"{row.field_f1.low:.3f} to {row.field_f1.high:.3f}",
+            *(f"{getattr(row, key):.1%}" for key in shares),
+            f"{row.latency.p50:.2f}",
+            f"{row.latency.p95:.2f}",
+            numbers.usd(row.cost_per_1k.usd),
         ]
-        for row in result["conditions"]
+        for row in result.conditions
     }
     found = rows(section(report(result), "Results"), "condition")
     assert {row[0]: row[1:] for row in found} == expected
@@ -92,22 +128,31 @@ def test_every_number_of_the_comparison_tables_is_from_the_analysis():
     result = analysis()
     text = report(result)
     for row, found in zip(
-        result["comparisons"], rows(section(text, "The fine-tune against"), "baseline"), strict=True
+        result.comparisons, rows(section(text, "The fine-tune against"), "baseline"), strict=True
     ):
         assert found == [
-            row["label"],
-            f"{row['difference']:+.3f}",
-            f"{row['low']:+.3f} to {row['high']:+.3f}",
-            f"{row['another_training']['low']:+.3f} to {row['another_training']['high']:+.3f}",
+            row.label,
+            f"{row.difference:+.3f}",
+            f"{row.low:+.3f} to {row.high:+.3f}",
+            f"{row.random_effects.low:+.3f} to {row.random_effects.high:+.3f}",
             "0.0001",
             "0.0003",
-            f"{row['wins']} / {row['ties']} / {row['losses']}",
+            f"{row.wins} / {row.ties} / {row.losses}",
         ]
-    intervals = rows(section(text, "What the intervals"), "what is drawn anew")
-    assert [row[0] for row in intervals] == [row["name"] for row in result["lora"]["intervals"]]
-    assert intervals[2][2:] == ["0.614 to 0.654", "0.040", "percentile bootstrap", "10,000, seed 0"]
+    intervals = rows(section(text, "What the intervals"), "resampled")
+    assert [row[0] for row in intervals] == [
+        "texts as clusters (used here)",
+        "texts as clusters, BCa",
+        "texts and seeds",
+        "random effects over seeds and texts",
+        "published protocol (n = 192)",
+    ]
+    widths = ["0.080", "0.082", "0.100", "0.120", "0.040"]
+    assert [row[3] for row in intervals] == widths
+    assert intervals[3][-1] == "in closed form"
+    assert intervals[4][2:] == ["0.614 to 0.654", "0.040", "percentile bootstrap", "10,000, seed 0"]
     needed = rows(section(text, "The fine-tune against").split("So many")[1], "baseline")
-    assert needed[0] == [result["comparisons"][0]["label"], "3,249", "130"]
+    assert needed[0] == [result.comparisons[0].label, "3,249", "130"]
 
 
 def test_break_even_and_days():
@@ -143,13 +188,13 @@ def test_never_breaking_even_is_said_everywhere(tmp_path):
 def test_the_recommendation_follows_its_rule(low, high, reached):
     """All nine cases; only a gain that the interval confirms speaks for fine-tuning."""
     result = analysis(api_kind="openai")
-    rival = facts.strongest_api(result)["name"]
-    for row in result["comparisons"]:
-        if row["baseline"] == rival:
-            row.update(low=low, high=high)
-    for row in result["economics"]["break_even"]:
-        if row["baseline"] == rival:
-            row["volume"] = reached
+    assert facts.strongest_api(result) is result.conditions[3]
+    result = changed(
+        result,
+        comparisons__2__low=low,
+        comparisons__2__high=high,
+        economics__break_even__1__volume=reached,
+    )
     advice = answer.recommendation(inputs(result))
     for_tuning = low > 0 or (high > 0 and reached == 50_000)
     assert advice.startswith("Fine-tune") == for_tuning
@@ -160,11 +205,15 @@ def test_the_recommendation_follows_its_rule(low, high, reached):
 
 def test_a_stronger_api_condition_decides():
     """Beating the zero-shot baseline is no reason to tune when five shots beat the fine-tune."""
-    result = analysis(api_kind="openai")
-    few = result["conditions"][3]
-    few["field_f1"]["estimate"] = 0.9
-    result["comparisons"][2].update(difference=-0.27, low=-0.3, high=-0.2)
-    assert answer.recommendation(inputs(result)).startswith(f"Call {few['label']}")
+    result = changed(
+        analysis(api_kind="openai"),
+        conditions__3__field_f1__estimate=0.9,
+        comparisons__2__difference=-0.27,
+        comparisons__2__low=-0.3,
+        comparisons__2__high=-0.2,
+    )
+    few = result.conditions[3].label
+    assert answer.recommendation(inputs(result)).startswith(f"Call {few}")
     assert "less accurate of the two" in section(report(result), "The question")
 
 
@@ -185,9 +234,7 @@ def test_failing_at_format_is_told_from_failing_at_the_task():
     result = analysis()
     assert "measured on its format" not in report(result)
     assert "no condition scores above 0.1 on `vendor`" in section(report(result), "Limitations")
-    result["conditions"][1]["valid_json"] = 0.0
-    result["conditions"][2].update(valid_json=0.1)
-    text = report(result)
+    text = report(changed(result, conditions__1__valid_json=0.0, conditions__2__valid_json=0.1))
     assert (
         "over HTTP, zero-shot wrote valid JSON for 10.0%, and on those texts scores 0.713" in text
     )
@@ -197,7 +244,7 @@ def test_failing_at_format_is_told_from_failing_at_the_task():
 
 def test_conventions_of_the_corpus_are_a_limitation():
     """What a generator says only its examples teach is passed on, and nothing is made up."""
-    corpus = {**inputs(analysis()).corpus, "conventions": ["The scale of `x` | is ours."]}
+    corpus = changed(inputs(analysis()).corpus, conventions=["The scale of `x` | is ours."])
     part = section(report(corpus=corpus), "Limitations")
     assert r"only examples teach.** The scale of \`x\` \| is ours." in part
     assert "only examples teach" not in report()
@@ -213,25 +260,18 @@ def test_hosted_models_get_their_own_words():
 def test_limitations_name_only_what_was_not_tried():
     """A run that compared full fine-tuning, or asked twice, must not be told that it did not."""
     result = analysis(api_kind="openai")
-    part = background.limitations_section(inputs(result))
+    part = limitations.limitations_section(inputs(result))
     assert "full fine-tuning and prompt tuning were not compared" in part
     assert "the next time was not measured" in part
-    result["tunings"] = {
-        "full": {
-            "label": "full fine-tuning", "method": "full", "learning_rate": "2e-4", "r": None,
-            "plus_ratio": None, "virtual_tokens": None, "seed": 0,
-        }
-    }  # fmt: skip
-    result["conditions"][-1]["noise_floor"] = {"texts": 20, "askings": 3}
-    part = background.limitations_section(inputs(result))
+    result = changed(result, tunings=TUNINGS, conditions__3__noise_floor=NOISE_FLOOR)
+    part = limitations.limitations_section(inputs(result))
     assert "were not compared" not in part and "one training each" in part
     assert "measured on some texts alone" in part
 
 
 def test_unreviewed_counts_as_unreviewed():
     """A sample nobody has read must not look accepted."""
-    review = {"sample": 100, "accepted": 0, "rejected": 0, "fixed": 0, "unreviewed": 100}
-    part = section(report(review=review), "Data")
+    part = section(report(review=changed(REVIEW, accepted=0, unreviewed=100)), "Data")
     assert "Nobody has reviewed" in part and "accepted" not in part
     assert "97 are unreviewed" in section(report(), "Data")
 
@@ -250,7 +290,7 @@ def test_seeds_that_differ_are_a_limitation():
     result = analysis()
     assert "Trainings differ" not in report(result)
     assert "76% comes from which texts were drawn, 19% from the seeds" in report(result)
-    result["lora"]["variance_shares"]["seeds"] = 0.7
+    result = changed(result, lora_statistics__variance_shares__seeds=0.7)
     part = section(report(result), "Limitations")
     assert "score from 0.630 to 0.650" in part and "70% of the variance" in part
 
@@ -263,20 +303,23 @@ def test_other_fields_need_no_change_of_code():
     task = yaml.safe_load(Path("conf/task/support_emails.yaml").read_text())
     names = list(task.get("task", task)["fields"])
     assert len(names) == 6
-    for file in Path(markdown.__file__).parent.rglob("*"):
-        if file.is_file() and file.suffix != ".pyc":
+    folders = [Path(module.__file__).parent for module in (markdown, figures_package)]
+    files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
+    assert len(files) > 40
+    for file in files:
+        if file.suffix != ".pyc":
             assert not [name for name in names if re.search(rf"\b{name}\b", file.read_text())], file
 
 
 def test_failures_are_taken_apart():
-    """What was recoverable, invented or far off stands in the report with its own numbers."""
+    """What was recoverable, out of vocabulary or far off stands in the report with its own numbers."""
     part = section(report(), "What the failures are")
     recovered = rows(part, "condition")
     assert recovered[0][1:] == [
         "64", "6", "2", "code fence 1, trailing comma 1", "0.634", "0.644",
     ]  # fmt: skip
     measured = {(row[0], row[1]): row[2] for row in rows(part, "field")}
-    assert measured["`line_items`", "invented label"] == "37.5%"
+    assert measured["`line_items`", "out-of-vocabulary label"] == "37.5%"
     assert measured["`vendor`", "token F1"] == "0.612"
     assert measured["`total_amount`", "mean distance"] == "–"
     assert "does not read" not in part
@@ -284,11 +327,12 @@ def test_failures_are_taken_apart():
 
 def test_without_one_readable_answer_no_matrix_is_shown(tmp_path):
     """Nothing valid anywhere: the report still comes out, without a figure that is not there."""
-    result = analysis()
-    for row in result["conditions"]:
-        row["valid_json"] = 0.0
-        for matrix in row["diagnosis"]["confusion"]["line_items"].values():
-            matrix.update({"a|b": 0, "c": 0, "(another label)": 0, "(none)": 9})
+    unread = {"a|b": 0, "c": 0, "(another label)": 0, "(none)": 9}
+    values = {}
+    for i in range(4):
+        values[f"conditions__{i}__valid_json"] = 0.0
+        values[f"conditions__{i}__diagnosis__confusion__line_items"] = {"a|b": unread, "c": unread}
+    result = changed(analysis(), **values)
     write_report_figures(tmp_path, result, robustness(), *tables(result), 100_000, PLOTS)
     assert not (tmp_path / "confusion.svg").exists()
     assert "confusion.svg" not in report(result) and "does not read" not in report(result)
@@ -296,11 +340,7 @@ def test_without_one_readable_answer_no_matrix_is_shown(tmp_path):
 
 def test_a_field_that_is_always_answered_alike_is_named():
     """A model that gives one label to everything must not pass for one that reads the field."""
-    result = analysis()
-    matrix = result["conditions"][0]["diagnosis"]["confusion"]["line_items"]
-    for row in matrix.values():
-        row.update({"a|b": sum(row.values()), "c": 0, "(another label)": 0, "(none)": 0})
-    text = report(result)
+    text = report(changed(analysis(), conditions__0__diagnosis__confusion__line_items=ONE_LABEL))
     assert "**The fine-tune does not read `line_items`**" in text
     assert "`line_items` is always a\\|b" in section(text, "Limitations")
 
@@ -309,7 +349,9 @@ def test_a_score_without_spread_is_not_called_certain():
     """64 zeros give a bootstrap interval of no width; the bound on the unseen stands beside it."""
     result = analysis()
     assert "without width" not in report(result)
-    result["conditions"][1]["field_f1"].update(estimate=0.0, low=0.0, high=0.0)
+    zeros = dict.fromkeys(("estimate", "low", "high"), 0.0)
+    values = {f"conditions__1__field_f1__{name}": value for name, value in zeros.items()}
+    result = changed(result, **values)
     assert "up to 4.6% of texts may still score otherwise" in section(report(result), "Results")
 
 
@@ -317,8 +359,7 @@ def test_configured_energy_is_not_called_measured():
     """Watts from the config and watts from a GPU's counter each say which they are."""
     result = analysis()
     assert "Energy is configured, not measured" in report(result)
-    result["conditions"][0]["cost_per_1k"]["energy"] = "GPU, measured by NVML"
-    text = report(result)
+    text = report(changed(result, conditions__0__cost_per_1k__energy="measured"))
     assert "Energy is the GPU's own" in text and "configured, not measured" not in text
 
 
@@ -400,9 +441,7 @@ HOSTILE = [
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_labels_read_as_themselves(hostile, figures):
     """A label from the config stands in one cell, neither Markdown nor HTML nor a new column."""
-    result = analysis()
-    result["conditions"][2]["label"] = hostile
-    text = report(result)
+    text = report(changed(analysis(), conditions__2__label=hostile))
     for row in rows(section(text, "Results"), "condition"):
         assert len(row) == 10
     page = Page(report_html(text, figures))
@@ -414,8 +453,8 @@ def test_labels_read_as_themselves(hostile, figures):
 def test_nothing_in_an_email_ends_its_block(hostile, figures):
     """An email that holds fences of its own stays inside one code block."""
     result = analysis()
-    shown = result["examples"]["api_few_shot_5"]
-    shown["losses"] = [{**shown["wins"][0], "text": hostile}]
+    shown = changed(result.examples["api_few_shot_5"].wins[0], text=hostile)
+    result = changed(result, examples__api_few_shot_5__losses=[shown])
     text = report_html(report(result), figures)
     plain = report_html(report(), figures)
     headings = re.compile(r"<h\d")
@@ -450,23 +489,21 @@ def test_figures_are_whole_and_not_blank(figures):
 def test_colours_tell_conditions_apart_and_keep():
     """No condition comes near the tuned model's colour, and adding one recolours none."""
     result = analysis()
-    first = looks(result["conditions"], PLOTS)
-    result["conditions"].append(condition("late", "Late", "api", 0.5, 0.1))
-    second = looks(result["conditions"], PLOTS)
+    first = looks(result.conditions, PLOTS)
+    conditions = (*result.conditions, condition("late", "Late", "api", 0.5, 0.1))
+    second = looks(conditions, PLOTS)
     assert {name: second[name] for name in first} == first
     assert len({(look.color, look.marker) for look in second.values()}) == 5
     assert len({look.marker for look in second.values()}) == 5
     for color in ("#0072B2", "#D55E00", "#000000"):
         plots = Plots(palette="colorblind", lora_color=color, dpi=60)
-        assert [look.color for look in looks(result["conditions"], plots).values()].count(
-            color
-        ) == 1
+        assert [look.color for look in looks(conditions, plots).values()].count(color) == 1
 
 
 def test_unknown_palette_is_one_clear_line():
     """A misspelt palette names its key."""
     with pytest.raises(UserError, match=r"^plots\.palette: expected .* found 'colorblnd'$"):
-        looks(analysis()["conditions"], Plots(palette="colorblnd", lora_color="#0072B2", dpi=60))
+        looks(analysis().conditions, Plots(palette="colorblnd", lora_color="#0072B2", dpi=60))
 
 
 def test_the_noise_floor_is_shown_where_it_was_measured():
@@ -474,10 +511,7 @@ def test_the_noise_floor_is_shown_where_it_was_measured():
     content = analysis()
     heading = "### How far a repeated question gives another answer"
     assert heading not in report(content)
-    content["conditions"][-1]["noise_floor"] = {
-        "texts": 20, "askings": 3, "same_text": 0.85, "same_score": 0.9,
-        "field_f1_low": 0.5512, "field_f1_high": 0.5634, "sd": 0.0061,
-    }  # fmt: skip
+    content = changed(content, conditions__3__noise_floor=NOISE_FLOOR)
     text = report(content).split(heading)[1]
     assert "| 20 | 3 | 85% | 90% | 0.551 to 0.563 | 0.0061 |" in text
 
@@ -503,7 +537,7 @@ def test_sweep_page(tmp_path):
     # a trial that did not see the whole training is not shown as if it had
     short = [*rates, replace(rates[0], learning_rate=0.1, stopped_at_step=12)]
     cells = [row[-1] for row in rows(sweep.sweep_markdown(ranks, short, rates[0]), "sweep")]
-    assert cells == ["0.200"] * 3 + ["0.200 (given up at step 12)"]
+    assert cells == ["0.200"] * 3 + ["0.200 (stopped early at step 12)"]
     for folder in (tmp_path / "a", tmp_path / "b"):
         folder.mkdir()
         write_sweep_figure(folder, ranks, rates, PLOTS)
@@ -515,18 +549,21 @@ def test_sweep_page(tmp_path):
 
 def test_published_figures_are_those_of_the_publication():
     """The published break-even volumes follow from the published costs."""
-    told = published.published_experiment()
-    local = told["conditions"][0]["usd_per_1k"]
-    for row in told["conditions"][1:]:
-        saved = row["usd_per_1k"] - local
-        volume = 1000 * told["training_usd"] / saved
+    told = published_experiment()
+    local = told.conditions[0].usd_per_1k
+    for row in told.conditions[1:]:
+        saved = row.usd_per_1k - local
+        volume = 1000 * told.training_usd / saved
         # its costs are printed to three digits: to within what rounding them can do
         slack = 0.0006 / saved
-        assert row["break_even"] == pytest.approx(volume, rel=slack)
+        assert row.break_even == pytest.approx(volume, rel=slack)
     part = section(report(), "The published experiment")
     assert "were not reproduced here" in part
     found = {row[0]: row[1:] for row in rows(part, "figure")}
-    assert found["field F1, fine-tuned"] == ["0.766 [0.753, 0.779]", "0.634 [0.594, 0.674]"]
+    assert found["field F1, fine-tuned"] == [
+        r"0.766 \[0.753, 0.779\]",
+        r"0.634 \[0.594, 0.674\]",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -592,11 +629,11 @@ def test_provenance_without_git(tmp_path, monkeypatch):
     json.dumps(found, allow_nan=False)
 
 
-def test_environment_is_in_the_report():
+def test_the_installation_is_in_the_report():
     """Package versions stand in the report itself."""
-    found = environment()
-    part = section(report(environment=found), "Reproducibility")
-    assert ["transformers", found["packages"]["transformers"]] in rows(part, "what")
+    found = installation()
+    part = section(report(installation=found), "Reproducibility")
+    assert ["transformers", found.packages["transformers"]] in rows(part, "what")
 
 
 def test_every_variant_of_lora_has_a_name():

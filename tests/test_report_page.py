@@ -13,13 +13,15 @@ from typing import Any
 
 import pytest
 
+from lora_vs_api.analysis.results import Analysis
 from lora_vs_api.report import numbers
 from lora_vs_api.report.markdown import report_markdown
 from lora_vs_api.report.page import html
 from lora_vs_api.report.page.data import page_data
 from lora_vs_api.report.page.html import data_block, report_html, script_hash
 from lora_vs_api.stats.economics import break_even, days_to_break_even
-from tests.report_fixture import FIELDS, analysis, inputs
+from lora_vs_api.stats.rounding import rounded
+from tests.report_fixture import FIELDS, analysis, changed, inputs
 
 HOSTILE = (
     "</script><script>alert(1)</script><img src=x onerror=alert(2)> & <!-- \u2028 @BODY@ \ud83d"
@@ -55,7 +57,7 @@ def emails() -> list[dict[str, Any]]:
 
 
 def answers() -> list[dict[str, Any]]:
-    """Seed 0 is right but for every third total; the API writes prose, cut short on odd emails."""
+    """Seed 0 is right but for every third total; the API writes prose, truncated on odd emails."""
     rows = []
     for i, email in enumerate(emails()[:EMAILS]):
         gold, wrong = email["record"], ["total_amount"] if i % 3 == 0 else []
@@ -81,7 +83,7 @@ def row(email: str, condition: str, output: str, truncated: bool, wrong, differs
     }
 
 
-def whole_page(result: dict[str, Any] | None = None, markdown: str = SORTABLE) -> str:
+def whole_page(result: Analysis | None = None, markdown: str = SORTABLE) -> str:
     return report_html(markdown, ".", page_data(result or analysis(), answers(), emails()))
 
 
@@ -110,13 +112,13 @@ def test_an_answer_without_its_email_is_refused():
 
 def test_of_many_texts_some_are_on_the_page_and_it_says_so(monkeypatch):
     """The page stays one that a browser opens: the first texts' answers, with how many there are."""
-    monkeypatch.setattr("lora_vs_api.report.page.data.MOST_TEXTS", FEW)
-    result = {**analysis(), "texts": EMAILS}
+    monkeypatch.setattr("lora_vs_api.report.page.data.MAX_TEXTS", FEW)
+    result = changed(analysis(), texts=EMAILS)
     data = page_data(result, iter(answers()), iter(emails()))
     assert [example["id"] for example in data["examples"]] == [e["id"] for e in emails()[:FEW]]
     page = report_html("# T\n", ".", data)
     assert f"Here are those to {FEW} of the {EMAILS} texts" in page and "@SHOWN@" not in page
-    monkeypatch.setattr("lora_vs_api.report.page.data.MOST_TEXTS", EMAILS)
+    monkeypatch.setattr("lora_vs_api.report.page.data.MAX_TEXTS", EMAILS)
     page = report_html("# T\n", ".", page_data(result, answers(), emails()))
     assert "Here are those to" not in page and "@SHOWN@" not in page
 
@@ -126,19 +128,23 @@ def test_of_many_texts_some_are_on_the_page_and_it_says_so(monkeypatch):
 def test_calculator_starts_at_the_measured_cost(api_usd, batched):
     """Cached input and batches make the bill differ from mean tokens times price; it must not show."""
     result = analysis(api_usd=api_usd)
-    for condition in result["conditions"]:
-        cost = condition["cost_per_1k"]
-        cost["batched_usd"] = batched and cost["usd"] * batched
+    result = changed(
+        result,
+        **{
+            f"conditions__{i}__cost_per_1k__batched_usd": batched and row.cost_per_1k.usd * batched
+            for i, row in enumerate(result.conditions)
+        },
+    )
     start = page_data(result, [], [])["calculator"]
     assert [entry["label"] for entry in start["baselines"]] == [
-        entry["label"] for entry in result["economics"]["break_even"]
+        row.label for row in result.economics.break_even
     ]
-    for entry, measured in zip(start["baselines"], result["economics"]["break_even"], strict=True):
+    for entry, measured in zip(start["baselines"], result.economics.break_even, strict=True):
         cost = (
             entry["input_price"] * entry["input_millions"]
             + entry["output_price"] * entry["output_millions"]
         )
-        assert cost == pytest.approx(measured["api_per_1k"], rel=1e-12)
+        assert cost == pytest.approx(measured.api_per_1k, rel=1e-12)
         assert min(entry["input_millions"], entry["output_millions"]) >= 0
     assert (start["upfront"], start["local"]) == (1200.02, 0.0057)
     assert start["per_day"] == (10_000 if api_usd > 0.0057 else 1000)
@@ -146,8 +152,7 @@ def test_calculator_starts_at_the_measured_cost(api_usd, batched):
 
 def test_without_an_api_price_there_is_no_calculator():
     """A run without a priced API still gets its page."""
-    result = analysis()
-    result["economics"]["break_even"] = []
+    result = changed(analysis(), economics__break_even=[])
     assert page_data(result, [], [])["calculator"] is None
 
 
@@ -302,8 +307,8 @@ def test_answers_are_filtered_and_counted(opened):
     expected = {
         "with a wrong field": "32 of 48 answers, to 24 texts",
         "not a JSON object": "24 of 48 answers, to 24 texts",
-        "cut short": "12 of 48 answers, to 12 texts",
-        "all correct": "16 of 48 answers, to 16 texts",
+        "truncated": "12 of 48 answers, to 12 texts",
+        "exact match": "16 of 48 answers, to 16 texts",
         "all": "48 of 48 answers, to 24 texts",
     }
     for kind, count in expected.items():
@@ -359,8 +364,8 @@ def as_reported(api: float, upfront: float, local: float, per_day: float) -> dic
     reached = days_to_break_even(volume, per_day)
     return {
         "api": numbers.usd(api),
-        "volume": numbers.volume(None if volume is None else numbers.rounded(volume)),
-        "days": "never" if reached is None else numbers.days(numbers.rounded(reached)),
+        "volume": numbers.volume(None if volume is None else rounded(volume)),
+        "days": "never" if reached is None else numbers.days(rounded(reached)),
         "year-api": numbers.usd(365 * per_day * api / 1000),
         "year-local": numbers.usd(upfront + 365 * per_day * local / 1000),
     }
@@ -374,8 +379,8 @@ def test_calculator_starts_at_the_report_and_follows_the_formula(opened, api_usd
     per_day = 10_000 if api_usd > 0.0057 else 1000
     start = as_reported(api_usd, 1200.02, 0.0057, per_day)
     assert results(page) == start
-    measured = result["economics"]["break_even"][0]["volume"]
-    assert start["volume"] == numbers.volume(measured and numbers.rounded(measured))
+    measured = result.economics.break_even[0].volume
+    assert start["volume"] == numbers.volume(measured and rounded(measured))
     page.get_by_label("upfront, USD, once", exact=True).fill("600")
     page.get_by_label("fine-tune, USD per 1,000 answers", exact=True).fill("0.001")
     page.get_by_label("volume, answers a day", exact=True).fill("5000")
@@ -390,7 +395,7 @@ def test_a_price_moves_the_break_even(opened):
     entry = page_data(analysis(), [], [])["calculator"]["baselines"][0]
     page.get_by_label("API input, USD per million tokens", exact=True).fill("0.3")
     api = 0.3 * entry["input_millions"] + 0.6 * entry["output_millions"]
-    assert results(page) == as_reported(numbers.rounded(api), 1200.02, 0.0057, 10_000)
+    assert results(page) == as_reported(rounded(api), 1200.02, 0.0057, 10_000)
     slider = page.get_by_label("API input, USD per million tokens, slider")
     assert 0 < int(slider.input_value()) < 100
     slider.fill("0")
@@ -412,7 +417,7 @@ def test_calculator_says_never_and_refuses_nonsense(opened):
     assert set(results(page).values()) == {"–"}
     page.get_by_label("against").select_option("Tiny-7M over HTTP, 5-shot")
     assert output.get_attribute("aria-invalid") == "false"
-    assert results(page) == as_reported(numbers.rounded(0.0711 * 1.9), 1200.02, 0.0057, 10_000)
+    assert results(page) == as_reported(rounded(0.0711 * 1.9), 1200.02, 0.0057, 10_000)
 
 
 def test_the_whole_report_opens_without_a_network(opened, tmp_path):

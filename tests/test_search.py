@@ -16,7 +16,7 @@ import yaml
 
 from lora_vs_api.config.load import load_params
 from lora_vs_api.errors import UserError
-from lora_vs_api.report.figures.drawing import save, theme
+from lora_vs_api.figures.drawing import save, theme
 from lora_vs_api.search import study
 from lora_vs_api.search.experiments import FILES, Experiment, experiment_of, table
 from lora_vs_api.search.figure import lay_out, parallel_coordinates

@@ -46,7 +46,7 @@ def show_experiments(
         if frame[SCORE].isna().all():
             raise UserError("--figure: none of the experiments ran the sweep, so none has a score")
 
-        from lora_vs_api.report.figures.drawing import save, theme
+        from lora_vs_api.figures.drawing import save, theme
         from lora_vs_api.search.figure import parallel_coordinates
 
         figure.parent.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from lora_vs_api.analysis.metrics import Corpus
+from lora_vs_api.analysis.results import read_analysis, read_result
 from lora_vs_api.config.load import load_params
 from lora_vs_api.config.sections import Params
 from lora_vs_api.digests import file_sha256
@@ -60,10 +62,10 @@ def publish_adapter(options: PublishOptions) -> None:
     params = load_params()
     if not options.dry_run and not options.repo:
         raise UserError("--repo: expected owner/name of a Hub repository, or --dry-run")
-    analysis = read_json("metrics/analysis.json")
+    analysis = read_analysis()
     seed = params.seeds[0] if options.seed is None else options.seed
-    if seed not in analysis["seeds"]:
-        raise UserError(f"--seed: expected one of {analysis['seeds']}, which are measured")
+    if seed not in analysis.seeds:
+        raise UserError(f"--seed: expected one of {list(analysis.seeds)}, which are measured")
     source = Path(f"models/train/seed-{seed}")
     if not (source / ADAPTER).is_file():
         raise UserError(f"{source}: no adapter here; run `dvc repro` or `dvc pull` first")
@@ -92,7 +94,7 @@ def publish_adapter(options: PublishOptions) -> None:
             max_new_tokens=params.decoding.max_new_tokens,
             adapter_sha256=file_sha256(source / ADAPTER),
             commit=git and git["commit"],
-            synthetic=read_json("metrics/corpus.json")["source"] == "generator",
+            synthetic=read_result("metrics/corpus.json", Corpus).source == "generator",
         ),
     )
     with new_directory(options.to) as folder:

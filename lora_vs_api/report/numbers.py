@@ -3,6 +3,27 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Protocol
+
+
+class Ends(Protocol):
+    """Anything with the two ends of an interval."""
+
+    @property
+    def low(self) -> float: ...
+
+    @property
+    def high(self) -> float: ...
+
+
+class VolumeEnds(Protocol):
+    """The ends of a break-even volume's interval; None is never."""
+
+    @property
+    def low(self) -> float | None: ...
+
+    @property
+    def high(self) -> float | None: ...
 
 
 def significant(value: float, digits: int = 3) -> str:
@@ -37,3 +58,60 @@ def days(value: float) -> str:
     if value >= 60:
         return f"{significant(value / 30.44)} months"
     return "less than a day" if value < 1 else f"{significant(value)} days"
+
+
+def score(value: float) -> str:
+    """A score in 0..1, or a distance between scores."""
+    return f"{value:.3f}"
+
+
+def signed(value: float) -> str:
+    """A difference of scores."""
+    return f"{value:+.3f}"
+
+
+def points(value: float) -> str:
+    """A difference of shares, in percentage points."""
+    return f"{100 * value:+.0f}"
+
+
+def decimals(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}"
+
+
+def percent(value: float, digits: int = 1) -> str:
+    return f"{value:.{digits}%}"
+
+
+def seconds(value: float) -> str:
+    return f"{value:.2f}"
+
+
+def p_value(value: float) -> str:
+    return "<0.0001" if value < 0.00005 else significant(value, 2)
+
+
+def signed_usd(value: float) -> str:
+    return ("−" if value < 0 else "+") + usd(abs(value))
+
+
+def between(ends: Ends) -> str:
+    """The interval of a score."""
+    return f"{score(ends.low)} to {score(ends.high)}"
+
+
+def signed_between(ends: Ends) -> str:
+    """The interval of a difference."""
+    return f"{signed(ends.low)} to {signed(ends.high)}"
+
+
+def bracketed(ends: Ends) -> str:
+    return f"[{score(ends.low)}, {score(ends.high)}]"
+
+
+def signed_bracketed(ends: Ends) -> str:
+    return f"[{signed(ends.low)}, {signed(ends.high)}]"
+
+
+def volume_between(ends: VolumeEnds) -> str:
+    return f"{volume(ends.low)} to {volume(ends.high)}"

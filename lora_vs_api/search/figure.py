@@ -17,7 +17,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from lora_vs_api.report.figures.drawing import INK, MUTED, WIDTH, theme, titles, wrap
+from lora_vs_api.figures.drawing import INK, MUTED, WIDTH, theme, titles, wrap
 from lora_vs_api.report.numbers import count, significant
 from lora_vs_api.search.experiments import SCORE
 

@@ -4,24 +4,86 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import NotRequired, TypedDict
 
+from pydantic import JsonValue
+
+from lora_vs_api.analysis.results import Analysis, AnswerRow, Condition
+from lora_vs_api.config.sections import Price
 from lora_vs_api.record.parsing import parse_record
 
 # where the report names no volume a day, because nothing is ever saved
 VOLUME_PER_DAY = 1000
 # texts whose answers are on the page: with six conditions about 10 MB, which browsers open at once
-MOST_TEXTS = 3_000
+MAX_TEXTS = 3_000
+
+
+class TestText(TypedDict):
+    """A row of the test split."""
+
+    id: str
+    text: str
+    record: dict[str, JsonValue]
+
+
+class PageAnswer(TypedDict):
+    """``condition`` is its place in the page's list; the found values are JSON text, by field."""
+
+    condition: int
+    output: str
+    valid: bool
+    truncated: bool
+    f1: str
+    wrong: list[str]
+    found: dict[str, str]
+
+
+class PageExample(TypedDict):
+    id: str
+    text: str
+    expected: dict[str, str]
+    answers: list[PageAnswer]
+
+
+class BilledTokens(TypedDict):
+    """USD per million tokens, and how many million tokens 1,000 requests are billed."""
+
+    input_price: float
+    output_price: float
+    input_millions: float
+    output_millions: float
+
+
+class PageBaseline(BilledTokens):
+    label: str
+
+
+class Calculator(TypedDict):
+    """``baseline`` is the place of the one shown first."""
+
+    baselines: list[PageBaseline]
+    baseline: int
+    upfront: float
+    local: float
+    per_day: int
+
+
+class PageData(TypedDict):
+    """``shown``: how many of how many texts, where not all of them are on the page."""
+
+    shown: NotRequired[tuple[int, int]]
+    fields: list[str]
+    conditions: list[str]
+    examples: list[PageExample]
+    calculator: Calculator | None
 
 
 def page_data(
-    analysis: Mapping[str, Any],
-    answers: Iterable[Mapping[str, Any]],
-    examples: Iterable[Mapping[str, Any]],
-) -> dict[str, Any]:
+    analysis: Analysis, answers: Iterable[AnswerRow], examples: Iterable[TestText]
+) -> PageData:
     """The page's data, ready for JSON.
 
-    Of more than ``MOST_TEXTS`` texts with answers the first are taken, which of the test slice
+    Of more than ``MAX_TEXTS`` texts with answers the first are taken, which of the test slice
     are a random sample with its mix; ``shown`` then tells how many of how many.
 
     Args:
@@ -33,10 +95,10 @@ def page_data(
         ValueError: an answer belongs to none of the examples.
     """
     labels = _labels(analysis)
-    rows_of: dict[str, list[Mapping[str, Any]]] = {}
+    rows_of: dict[str, list[AnswerRow]] = {}
     more = False
     for row in answers:
-        more = row["id"] not in rows_of and len(rows_of) == MOST_TEXTS
+        more = row["id"] not in rows_of and len(rows_of) == MAX_TEXTS
         if more:
             break
         rows_of.setdefault(row["id"], []).append(row)
@@ -45,35 +107,35 @@ def page_data(
     if unknown is not None:
         raise ValueError(f"an answer belongs to {unknown}, which is none of the texts")
     names = list(dict.fromkeys(row["condition"] for rows in rows_of.values() for row in rows))
-    given = {key: [_answer(row, names) for row in rows] for key, rows in rows_of.items()}
-    return {
-        **({"shown": [MOST_TEXTS, analysis["texts"]]} if more else {}),
-        "fields": list(analysis["fields"]),
+    data: PageData = {
+        "fields": list(analysis.fields),
         "conditions": [labels.get(name, name) for name in names],
         "examples": [
             {
                 "id": key,
                 "text": known[key]["text"],
                 "expected": _as_json(known[key]["record"]),
-                "answers": rows,
+                "answers": [_answer(row, names) for row in rows],
             }
-            for key, rows in given.items()
+            for key, rows in rows_of.items()
         ],
         "calculator": _calculator(analysis),
     }
+    if more:
+        data["shown"] = (MAX_TEXTS, analysis.texts)
+    return data
 
 
-def _labels(analysis: Mapping[str, Any]) -> dict[str, str]:
+def _labels(analysis: Analysis) -> dict[str, str]:
     """Condition → its name in the report; there the seeds of the fine-tune share one."""
-    labels = {row["name"]: row["label"] for row in analysis["conditions"]}
-    for row in analysis["conditions"]:
-        if row["kind"] == "lora":
-            for seed in analysis["seeds"]:
-                labels[f"{row['name']}-seed-{seed}"] = f"LoRA {row['model']}, seed {seed}"
-    return labels
+    labels = {row.name: row.label for row in analysis.conditions}
+    lora = analysis.lora
+    return labels | {
+        f"{lora.name}-seed-{seed}": f"LoRA {lora.model}, seed {seed}" for seed in analysis.seeds
+    }
 
 
-def _answer(row: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+def _answer(row: AnswerRow, names: Sequence[str]) -> PageAnswer:
     found = {name: pair["found"] for name, pair in row["differs"].items() if "found" in pair}
     return {
         "condition": names.index(row["condition"]),
@@ -86,57 +148,58 @@ def _answer(row: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _as_json(record: Mapping[str, Any]) -> dict[str, str]:
+def _as_json(record: Mapping[str, JsonValue]) -> dict[str, str]:
     """Values as JSON text: it tells 2 from "2", and a browser would round a long integer."""
     return {name: json.dumps(value, ensure_ascii=False) for name, value in record.items()}
 
 
-def _calculator(analysis: Mapping[str, Any]) -> dict[str, Any] | None:
+def _calculator(analysis: Analysis) -> Calculator | None:
     """Start values of the break-even, None where no condition is an API's."""
-    economics = analysis["economics"]
-    rows = {row["name"]: row for row in analysis["conditions"]}
-    prices = economics["prices"]["conditions"]
-    baselines = [
-        {"label": entry["label"]}
-        | _api_cost(rows[entry["baseline"]], prices[entry["baseline"]], entry["api_per_1k"])
-        for entry in economics["break_even"]
-        if entry["baseline"] in prices
-    ]
-    if not baselines:
+    economics, prices = analysis.economics, analysis.economics.prices
+    entries = [row for row in economics.break_even if row.baseline in prices.conditions]
+    if not entries:
         return None
-    chosen = [entry["baseline"] for entry in economics["break_even"] if entry["baseline"] in prices]
-    rates = [int(n) for entry in economics["break_even"] for n in (entry["days"] or ())]
+    chosen = [row.baseline for row in entries]
+    rates = sorted({rate for row in economics.break_even for rate in row.days or ()})
     return {
-        "baselines": baselines,
-        "baseline": chosen.index(analysis["baseline"]) if analysis["baseline"] in chosen else 0,
-        "upfront": economics["training"]["total_usd"],
-        "local": economics["local_per_1k"],
-        "per_day": sorted(set(rates))[len(set(rates)) // 2] if rates else VOLUME_PER_DAY,
+        "baselines": [
+            {
+                "label": row.label,
+                **_billed(
+                    analysis.condition(row.baseline),
+                    prices.conditions[row.baseline],
+                    prices.batch_discount,
+                    row.api_per_1k,
+                ),
+            }
+            for row in entries
+        ],
+        "baseline": chosen.index(analysis.baseline) if analysis.baseline in chosen else 0,
+        "upfront": economics.training.total_usd,
+        "local": economics.local_per_1k,
+        "per_day": rates[len(rates) // 2] if rates else VOLUME_PER_DAY,
     }
 
 
-def _api_cost(
-    row: Mapping[str, Any], price: Mapping[str, Any], api_per_1k: float
-) -> dict[str, float]:
+def _billed(row: Condition, price: Price, batch_discount: float, api_per_1k: float) -> BilledTokens:
     """Prices of a condition, and how many million tokens of each kind 1,000 requests are billed.
 
     The measured cost holds discounts that the mean token counts do not: a batch's, which takes
     the same share off all tokens, and that of cached input. Whatever output does not explain is
     therefore input, so the calculator starts at the measured cost to the last digit.
     """
-    cost = row["cost_per_1k"]
-    batch = price["batch_discount"] > 0 and cost["usd"] == cost["batched_usd"]
-    factor = (1 - price["batch_discount"] if batch else 1) / 1000
-    inputs, outputs = row["input_tokens_mean"] * factor, row["output_tokens_mean"] * factor
-    input_price, output_price = price["input_per_million"], price["output_per_million"]
-    if input_price > 0:
-        outputs = min(outputs, api_per_1k / output_price) if output_price > 0 else outputs
-        inputs = (api_per_1k - outputs * output_price) / input_price
-    elif output_price > 0:
-        outputs = api_per_1k / output_price
+    cost = row.cost_per_1k
+    batch = batch_discount > 0 and cost.usd == cost.batched_usd
+    factor = (1 - batch_discount if batch else 1) / 1000
+    inputs, outputs = row.input_tokens_mean * factor, row.output_tokens_mean * factor
+    if price.input > 0:
+        outputs = min(outputs, api_per_1k / price.output) if price.output > 0 else outputs
+        inputs = (api_per_1k - outputs * price.output) / price.input
+    elif price.output > 0:
+        outputs = api_per_1k / price.output
     return {
-        "input_price": input_price,
-        "output_price": output_price,
+        "input_price": price.input,
+        "output_price": price.output,
         "input_millions": max(inputs, 0.0),
         "output_millions": outputs,
     }

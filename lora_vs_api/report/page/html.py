@@ -7,21 +7,20 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from lora_vs_api.errors import UserError
+from lora_vs_api.report.page.data import PageData
 
 PAGE = Path(__file__).with_name("page.html")
 TOOLS = Path(__file__).with_name("page_tools.html")
 SCRIPT = Path(__file__).with_name("page.js")
 
 
-def report_html(markdown: str, figures: str | Path, data: Mapping[str, Any] | None = None) -> str:
+def report_html(markdown: str, figures: str | Path, data: PageData | None = None) -> str:
     """Render a report.
 
     Args:
@@ -65,7 +64,7 @@ def report_html(markdown: str, figures: str | Path, data: Mapping[str, Any] | No
     )
 
 
-def _tools(data: Mapping[str, Any]) -> str:
+def _tools(data: PageData) -> str:
     sentence = ""
     if "shown" in data:
         shown, texts = data["shown"]
@@ -82,7 +81,7 @@ def script_hash(script: str) -> str:
     return "sha256-" + base64.b64encode(digest).decode("ascii")
 
 
-def data_block(data: Mapping[str, Any]) -> str:
+def data_block(data: object) -> str:
     """``data`` in a script element that is never run and that nothing inside it can end."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     # ASCII alone is left by json.dumps; inside JSON these three only ever stand in strings

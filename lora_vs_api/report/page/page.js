@@ -236,8 +236,8 @@
     ["all", () => true],
     ["with a wrong field", (answer) => answer.wrong.length > 0],
     ["not a JSON object", (answer) => !answer.valid],
-    ["cut short", (answer) => answer.truncated],
-    ["all correct", (answer) => answer.wrong.length === 0],
+    ["truncated", (answer) => answer.truncated],
+    ["exact match", (answer) => answer.wrong.length === 0],
   ];
 
   /** Examples that have an answer to show, each with those answers. */
@@ -265,9 +265,9 @@
   function answerBlock(example, answer, label) {
     const facts = [
       `field F1 ${answer.f1}`,
-      ...(answer.wrong.length === 0 ? ["all correct"] : []),
+      ...(answer.wrong.length === 0 ? ["exact match"] : []),
       ...(answer.valid ? [] : ["not a JSON object"]),
-      ...(answer.truncated ? ["cut short"] : []),
+      ...(answer.truncated ? ["truncated"] : []),
     ];
     const block = element("div", { class: "answer" },
       element("h4", {}, label, element("small", {}, facts.join(" · "))),

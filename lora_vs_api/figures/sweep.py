@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from lora_vs_api.report.figures.drawing import INK, WIDTH, save, theme, titles
+from lora_vs_api.figures.drawing import INK, WIDTH, save, theme, titles
 
 if TYPE_CHECKING:
     from lora_vs_api.config.sections import Plots

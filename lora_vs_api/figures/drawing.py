@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,21 +18,24 @@ from typing import TYPE_CHECKING, Any
 import seaborn as sns
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex, to_rgb
+from matplotlib.colors import to_hex, to_rgb, to_rgba_array
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from lora_vs_api.errors import UserError
-from lora_vs_api.report.numbers import significant
+from lora_vs_api.report.numbers import Ends, significant
 
 if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
+
+    from lora_vs_api.analysis.results import Analysis, Condition
     from lora_vs_api.config.sections import Plots
 
 MARKERS = "oDs^vPX<>p"
 DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (2, 1.5)), (0, (6, 1.5, 1.5, 1.5)), (0, (1, 1)))
 INK, MUTED = "#222222", "#555555"
 WIDTH = 9.0  # inches
-THEME = {
+THEME: dict[RcKeyType, object] = {
     "axes.edgecolor": "#bbbbbb",
     "axes.labelcolor": INK,
     "axes.labelsize": 10,
@@ -61,7 +64,7 @@ class Look:
     dash: Any
 
 
-def looks(conditions: Sequence[Mapping[str, Any]], plots: Plots) -> dict[str, Look]:
+def looks(conditions: Sequence[Condition], plots: Plots) -> dict[str, Look]:
     """Condition name → its look. The tuned model has ``plots.lora_color``, no other comes near it.
 
     Raises:
@@ -80,10 +83,10 @@ def looks(conditions: Sequence[Mapping[str, Any]], plots: Plots) -> dict[str, Lo
     ]
     chosen, index = {}, 0
     for row in conditions:
-        if row["kind"] == "lora":
-            chosen[row["name"]] = Look(plots.lora_color, MARKERS[0], DASHES[0])
+        if row.kind == "lora":
+            chosen[row.name] = Look(plots.lora_color, MARKERS[0], DASHES[0])
             continue
-        chosen[row["name"]] = Look(
+        chosen[row.name] = Look(
             others[index % len(others)],
             MARKERS[1:][index % (len(MARKERS) - 1)],
             DASHES[1:][index % (len(DASHES) - 1)],
@@ -123,7 +126,8 @@ def save(figure: Figure, folder: Path, name: str, dpi: int) -> None:
 
 def titles(ax: Axes, title: str, subtitle: str, width: int = 138) -> None:
     """A bold title and, under it, how to read the figure, both at the left edge of the figure."""
-    figure = ax.figure
+    figure = ax.get_figure(root=True)
+    assert figure is not None
     lines = textwrap.wrap(subtitle, width, break_on_hyphens=False)
     figure.suptitle(
         title + "\n" * len(lines),
@@ -159,15 +163,13 @@ def legend(figure: Figure, ax: Axes) -> None:
     )
 
 
-def draw_interval(
-    ax: Axes, row: Mapping[str, Any], place: float, color: str, width: float = 1.6
-) -> None:
-    ax.hlines(place, row["low"], row["high"], color=color, linewidth=width)
-    ax.vlines([row["low"], row["high"]], place - 0.1, place + 0.1, color=color, linewidth=width)
+def draw_interval(ax: Axes, ends: Ends, place: float, color: str, width: float = 1.6) -> None:
+    ax.hlines(place, ends.low, ends.high, color=color, linewidth=width)
+    ax.vlines([ends.low, ends.high], place - 0.1, place + 0.1, color=color, linewidth=width)
 
 
-def seeds_note(analysis: Mapping[str, Any]) -> str:
-    seeds = len(analysis["seeds"])
+def seeds_note(analysis: Analysis) -> str:
+    seeds = len(analysis.seeds)
     return "LoRA: one seed" if seeds == 1 else f"LoRA: mean of {seeds} seeds"
 
 
@@ -188,7 +190,7 @@ def wrap(label: str, width: int = 30) -> str:
 
 def contrast(ax: Axes) -> None:
     """Write a heatmap's numbers in black or white, whichever stands out more from its cell."""
-    for number, fill in zip(ax.texts, ax.collections[0].get_facecolors()):
+    for number, fill in zip(ax.texts, to_rgba_array(ax.collections[0].get_facecolor())):
         # the point where black and white have the same contrast (WCAG)
         number.set_color("black" if luminance(fill[:3]) > 0.179 else "white")
 

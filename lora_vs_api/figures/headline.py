@@ -1,0 +1,63 @@
+"""Field F1 of every condition with its interval, best on top."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure
+
+from lora_vs_api.figures.drawing import (
+    INK,
+    Look,
+    draw_interval,
+    new_figure,
+    seeds_note,
+    titles,
+    wrap,
+)
+from lora_vs_api.report.numbers import count
+
+if TYPE_CHECKING:
+    from lora_vs_api.analysis.results import Analysis
+
+
+def headline(analysis: Analysis, look: Mapping[str, Look]) -> Figure:
+    """Field F1 of every condition with its interval, best on top."""
+    rows = sorted(analysis.conditions, key=lambda row: row.field_f1.estimate)
+    figure, ax = new_figure(1.5 + 0.62 * len(rows))
+    for place, row in enumerate(rows):
+        f1 = row.field_f1
+        ax.barh(
+            place,
+            f1.estimate,
+            height=0.62,
+            color=look[row.name].color,
+            edgecolor=INK,
+            linewidth=0.8,
+            hatch="" if row.kind == "lora" else "///",
+        )
+        draw_interval(ax, f1, place, INK)
+        ax.text(
+            max(f1.high, f1.estimate) + 0.015,
+            place,
+            f"{f1.estimate:.3f}",
+            va="center",
+            fontweight="bold" if row.kind == "lora" else "normal",
+        )
+    ax.set_yticks(range(len(rows)), [wrap(row.label) for row in rows])
+    # room for the number beside a bar that ends at 1
+    ax.set_xlim(0, 1.09)
+    ax.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1])
+    ax.set_xlabel("mean field F1 (0 to 1, higher is better)")
+    ax.grid(axis="y", visible=False)
+    statistics = analysis.statistics
+    titles(
+        ax,
+        f"Field F1 on {count(analysis.texts, 'test text')}",
+        f"Lines: {statistics.confidence:.0%} bootstrap intervals over texts, "
+        f"{statistics.resamples:,} resamples; "
+        + seeds_note(analysis)
+        + ". Solid bar: fine-tuned; hatched: not fine-tuned.",
+    )
+    return figure

@@ -1,0 +1,66 @@
+"""Share of each condition's requests that were answered within a time; None if none was timed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure
+
+from lora_vs_api.figures.drawing import INK, MUTED, Look, legend, new_figure, titles, wrap
+from lora_vs_api.report.numbers import count
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lora_vs_api.analysis.results import Analysis
+
+
+def latency_ecdf(
+    analysis: Analysis, table: pd.DataFrame, look: Mapping[str, Look]
+) -> Figure | None:
+    """Share of each condition's requests that were answered within a time; None if none was timed."""
+    rows = [row for row in analysis.conditions if row.latency.p50 is not None]
+    if not rows:
+        return None
+    figure, ax = new_figure(4.4 + 0.16 * len(rows))
+    for row in rows:
+        style, latency = look[row.name], row.latency
+        assert latency.p50 is not None and latency.p95 is not None
+        curve = table[table["condition"] == row.name]
+        ax.step(
+            [curve["latency_seconds"].iloc[0], *curve["latency_seconds"]],
+            [0, *curve["share"]],
+            where="post",
+            color=style.color,
+            linestyle=style.dash,
+            linewidth=2,
+            label=f"{wrap(row.label, 46)}\np50 {latency.p50:.2f} s, p95 {latency.p95:.2f} s, "
+            f"{count(latency.requests, 'request')}",
+        )
+        for quantile, share in ((latency.p50, 0.5), (latency.p95, 0.95)):
+            ax.plot(quantile, share, style.marker, color=style.color, mec=INK, ms=8, zorder=5)
+    for share, name in ((0.5, "p50"), (0.95, "p95")):
+        ax.axhline(share, color=MUTED, linewidth=0.8, linestyle=":")
+        ax.annotate(
+            name,
+            (1, share),
+            (4, 0),
+            xycoords=ax.get_yaxis_transform(),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+            color=MUTED,
+        )
+    ax.set_xlim(0, None)
+    ax.set_ylim(0, 1.02)
+    ax.set_xlabel("seconds from request to whole answer")
+    ax.set_ylabel("share of requests answered (0 to 1)")
+    legend(figure, ax)
+    titles(
+        ax,
+        "How long an answer takes",
+        "Empirical distribution of the measured requests; markers at the median (p50) and at the "
+        "time that 95% of requests stay below (p95). How each was timed is in the report.",
+    )
+    return figure

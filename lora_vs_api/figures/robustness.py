@@ -1,0 +1,50 @@
+"""What each way of perturbing the texts costs each condition; None where none was tried."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure
+
+from lora_vs_api.figures.drawing import INK, Look, draw_interval, legend, new_figure, titles
+from lora_vs_api.report.numbers import count
+
+if TYPE_CHECKING:
+    from lora_vs_api.analysis.results import Robustness
+
+
+def robustness_drops(found: Robustness | None, look: Mapping[str, Look]) -> Figure | None:
+    """What each way of perturbing the texts costs each condition; None where none was tried."""
+    if found is None:
+        return None
+    names, conditions = list(found.changed), found.conditions
+    figure, ax = new_figure(1.9 + 0.34 * len(names) * max(2, len(conditions)))
+    for index, row in enumerate(conditions):
+        shown = look[row.name]
+        for place, cell in enumerate(row.by_perturbation):
+            y = len(names) - 1 - place + (len(conditions) - 1) * 0.13 - 0.26 * index
+            draw_interval(ax, cell.drop, y, shown.color)
+            ax.plot(
+                cell.drop.estimate,
+                y,
+                marker=shown.marker,
+                color=shown.color,
+                markeredgecolor=INK,
+                linestyle="none",
+                markersize=8,
+                label=row.label if place == 0 else None,
+            )
+    ax.axvline(0, color=INK, linewidth=1)
+    ax.set_yticks(range(len(names)), [name.replace("_", " ") for name in reversed(names)])
+    ax.set_xlabel("drop in mean field F1 (0: none, right is worse)")
+    ax.grid(axis="y", visible=False)
+    legend(figure, ax)
+    statistics = found.statistics
+    titles(
+        ax,
+        f"What perturbing the texts costs, on {count(found.texts, 'test text')}",
+        f"Lines: {statistics.confidence:.0%} paired bootstrap intervals over texts, "
+        f"{statistics.resamples:,} resamples. LoRA: mean over seeds.",
+    )
+    return figure

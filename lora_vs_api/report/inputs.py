@@ -1,0 +1,62 @@
+"""What the report is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lora_vs_api.analysis.metrics import (
+    Contamination,
+    Corpus,
+    DataCheck,
+    Hypothesis,
+    Review,
+    Sanity,
+    Split,
+)
+from lora_vs_api.analysis.results import Analysis, Robustness
+from lora_vs_api.config.sections import Adapter
+from lora_vs_api.record.fields import Field
+from lora_vs_api.report.provenance import Installation
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The configuration as far as the report prints it.
+
+    ``train`` and ``model`` are the sections of that name, key by key: what stands in them is
+    printed as it is. ``watts`` is the configured power of a local answer.
+    """
+
+    instruction: str
+    fields: tuple[Field, ...]
+    device: str
+    train: Mapping[str, object]
+    lora: Adapter
+    max_new_tokens: int
+    constrained: bool
+    model: Mapping[str, object]
+    watts: float
+
+
+@dataclass(frozen=True)
+class ReportInputs:
+    """The results of a run, its configuration and where it ran.
+
+    The first nine are the metrics files of the same name; ``robustness`` is None where nothing was
+    perturbed and ``contamination`` where that check was not made. ``digests`` maps files to their
+    SHA-256.
+    """
+
+    analysis: Analysis
+    robustness: Robustness | None
+    corpus: Corpus
+    split: Split
+    data_check: DataCheck
+    review: Review
+    contamination: Contamination | None
+    hypothesis: Hypothesis
+    sanity: Sanity
+    settings: Settings
+    installation: Installation
+    digests: Mapping[str, str]

@@ -1,0 +1,38 @@
+"""What the results do not show."""
+
+from __future__ import annotations
+
+from lora_vs_api.report.inputs import ReportInputs
+from lora_vs_api.report.rendering import Markdown, render
+from lora_vs_api.report.sections.facts import (
+    api_conditions,
+    constant_fields,
+    is_embedded,
+    served_models,
+    unguessed_fields,
+)
+
+
+def limitations_section(inputs: ReportInputs) -> Markdown:
+    analysis = inputs.analysis
+    statistics = analysis.lora_statistics
+    return render(
+        "limitations",
+        analysis=analysis,
+        judged=analysis.comparison(analysis.baseline),
+        embedded=is_embedded(analysis),
+        models=served_models(analysis),
+        priced=sorted({str(row.cost_per_1k.priced_as) for row in api_conditions(analysis)}),
+        replicated=any(row.noise_floor for row in analysis.conditions),
+        generated=inputs.corpus.source == "generator",
+        perturbed=inputs.robustness is not None,
+        overlap=inputs.split.masked_sentence_overlap,
+        conventions=inputs.corpus.conventions,
+        unguessed=unguessed_fields(analysis),
+        seed_share=statistics.variance_shares.seeds,
+        seed_scores=[row.field_f1 for row in statistics.per_seed],
+        review=inputs.review,
+        watts=inputs.settings.watts,
+        constant=constant_fields(analysis),
+        max_steps=inputs.settings.train.get("max_steps"),
+    )

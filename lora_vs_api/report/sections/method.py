@@ -1,0 +1,97 @@
+"""How the conditions were made and scored, and what it takes to make them again."""
+
+from __future__ import annotations
+
+from lora_vs_api.config.sections import Adapter
+from lora_vs_api.record.fields import Field
+from lora_vs_api.report.inputs import ReportInputs
+from lora_vs_api.report.rendering import Markdown, render
+from lora_vs_api.report.sections.facts import is_embedded, served_models
+
+VARIANTS = {
+    "lora": "LoRA",
+    "rslora": "rsLoRA",
+    "dora": "DoRA",
+    "pissa": "LoRA from PiSSA's start",
+    "qlora": "QLoRA (on the base's weights in 4 bits)",
+}
+# shown on lines of their own
+COUNTED = ("batch_size", "gradient_accumulation")
+
+
+def method_section(inputs: ReportInputs) -> Markdown:
+    settings = inputs.settings
+    batch = 1
+    for key in COUNTED:
+        batch *= int(str(settings.train.get(key, 1)))
+    return render(
+        "method",
+        analysis=inputs.analysis,
+        settings=settings,
+        sanity=inputs.sanity,
+        source=named(inputs, "source", "package", "version", "repo", "revision", "path", "license"),
+        variant=variant(settings.lora),
+        modules=modules(settings.lora),
+        fields=[(field.name, type_words(field), score_words(field)) for field in settings.fields],
+        batch=batch,
+        train={
+            key: str(value)
+            for key, value in settings.train.items()
+            if value is not None and key not in COUNTED
+        },
+        embedded=is_embedded(inputs.analysis),
+        models=served_models(inputs.analysis),
+    )
+
+
+def reproducibility_section(inputs: ReportInputs) -> Markdown:
+    return render(
+        "reproducibility",
+        analysis=inputs.analysis,
+        model=named(inputs, "name", "package", "version", "repo", "revision"),
+        sha256=named(inputs, "sha256").get("sha256"),
+        installation=inputs.installation,
+        digests=inputs.digests,
+    )
+
+
+def named(inputs: ReportInputs, *keys: str) -> dict[str, str]:
+    """Those of the base model's keys that are set."""
+    model = inputs.settings.model
+    return {key: str(model[key]) for key in keys if model.get(key)}
+
+
+def variant(lora: Adapter) -> str:
+    ratio = lora.plus_ratio
+    plus = "" if ratio is None else f" (LoRA+: B learns at {ratio:g} times A's rate)"
+    return VARIANTS[lora.variant] + plus
+
+
+def modules(lora: Adapter) -> str:
+    if isinstance(lora.target_modules, str):
+        return "all linear layers but the output's"
+    return ", ".join(lora.target_modules)
+
+
+def type_words(field: Field) -> str:
+    words = field.type
+    if field.values:
+        words = f"{words}: {', '.join(field.values)}"
+    elif field.minimum is not None and field.maximum is not None:
+        words = f"{words} {field.minimum} to {field.maximum}"
+    elif field.fields:
+        words = f"{words} with {', '.join(inner.name for inner in field.fields)}"
+    elif field.items is not None:
+        words = f"{words}, each {type_words(field.items)}"
+    return words + (", or null" if field.optional else "")
+
+
+def score_words(field: Field) -> str:
+    return {
+        "exact": "exact match",
+        "normalised": "match but for case, punctuation and articles",
+        "token_f1": "F1 of the words",
+        "tolerance": f"match within {field.tolerance}",
+        "set_f1": "F1 of the set",
+        "slot_f1": "F1 of the slots",
+    }[field.score]

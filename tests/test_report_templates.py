@@ -1,0 +1,318 @@
+"""The report's templates: whole on every kind of result, strict with names, inert with text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from jinja2 import UndefinedError, meta
+
+from lora_vs_api.analysis import metrics
+from lora_vs_api.analysis.results import NoiseFloor, OtherTuning
+from lora_vs_api.record.fields import Field
+from lora_vs_api.report import rendering
+from lora_vs_api.report.inputs import ReportInputs
+from lora_vs_api.report.markdown import report_markdown
+from lora_vs_api.report.model_card import Published, model_card
+from lora_vs_api.report.rendering import ENVIRONMENT, TEMPLATES, Markdown, escape
+from lora_vs_api.report.sections.sweep import sweep_markdown
+from lora_vs_api.selection.trials import Trial
+from tests.report_fixture import REVIEW, SETTINGS, analysis, changed, inputs, robustness
+
+NAMES = sorted(file.name.removesuffix(".md.j2") for file in TEMPLATES.iterdir())
+TRIAL = Trial("rank_trial", "8", 8, 0.001, 0, 32, 0.5, 1.0, 0.0, 0.2)
+CARD = Published(
+    name="tiny", seed=0, base_model="owner/Tiny", weights="Tiny of a wheel", license=None,
+    instruction="Say it.", max_new_tokens=40, adapter_sha256="ab" * 32, commit=None, synthetic=True,
+)  # fmt: skip
+
+
+def all_rows(**values: Any) -> dict[str, Any]:
+    """The same change to each of the fixture's four conditions."""
+    return {f"conditions__{i}__{key}": value for i in range(4) for key, value in values.items()}
+
+
+def from_a_file() -> ReportInputs:
+    """Somebody's own texts, labelled by people, with hosted models."""
+    noise = NoiseFloor(
+        texts=20, replicates=3, same_answer=0.85, same_score=0.9, field_f1_low=0.55,
+        field_f1_high=0.56, sd=0.006,
+    )  # fmt: skip
+    tuning = OtherTuning(
+        label="prompt tuning", method="prompt", learning_rate="2e-2", seed=0, r=None,
+        virtual_tokens=16,
+    )  # fmt: skip
+    rank = OtherTuning(
+        label="DoRA", method="dora", learning_rate="2e-3", seed=0, r=8, virtual_tokens=None
+    )
+    fields = (
+        Field("kind", "enum", "exact", values=("a", "b"), optional=True),
+        Field("nights", "integer", "exact", minimum=1, maximum=5),
+        Field("price", "number", "tolerance", tolerance=0.5),
+        Field("address", "object", "slot_f1", fields=(Field("city", "string", "exact"),)),
+        Field("rooms", "list", "set_f1", items=Field("item", "string", "exact")),
+    )
+    result = changed(
+        analysis(api_kind="openai"),
+        tunings={"prompt": tuning, "dora": rank},
+        conditions__3__noise_floor=noise,
+        conditions__0__cost_per_1k__energy="measured",
+        economics__rented_usd_per_hour=None,
+    )
+    made = inputs(result)
+    return replace(
+        made,
+        corpus=metrics.Corpus(source="file", path="a b.csv", texts=9, words_mean=8.125),
+        split=changed(made.split, masked_sentence_overlap=None, repeated_texts_left_out=1),
+        data_check=changed(made.data_check, warnings=[], conflicts=[["a", "b"]]),
+        review=changed(REVIEW, accepted=99, unreviewed=1),
+        contamination=changed(made.contamination, flagged=True, unreadable_answers=0),
+        sanity=changed(made.sanity, passed=False),
+        settings=replace(
+            SETTINGS,
+            fields=fields,
+            constrained=True,
+            lora=replace(SETTINGS.lora, target_modules="all-linear", plus_ratio=16.0),
+            train={"epochs": 1, "max_steps": None, "batch_size": 2, "gradient_accumulation": 4},
+            model={"name": "M", "sha256": "ef" * 32, "repo": "owner/M"},
+        ),
+    )
+
+
+def nothing_found() -> ReportInputs:
+    """One seed, no robustness, no check of contamination, no break-even, nothing timed or valid."""
+    none = {"a|b": 0, "c": 0, "(another label)": 0, "(none)": 9}
+    result = changed(
+        analysis(seeds=(4,), api_usd=0.002),
+        **all_rows(
+            latency__p50=None,
+            latency__p95=None,
+            latency__requests=0,
+            valid_json=0.0,
+            field_f1__estimate=0.0,
+            field_f1__low=0.0,
+            field_f1__high=0.0,
+            diagnosis__forgiven={},
+            diagnosis__confusion={"line_items": {"a|b": none, "c": none}},
+        ),
+    )
+    made = inputs(result, robustness=None, contamination=None)
+    return replace(
+        made,
+        corpus=changed(made.corpus, categories=None, repeated_after_masking=None),
+        split=changed(made.split, masked_sentence_overlap=0.25),
+        review=changed(REVIEW, accepted=0, unreviewed=100),
+    )
+
+
+def everything_said() -> ReportInputs:
+    """Each sentence that only some results need, on the embedded API."""
+    one = {"a|b": 9, "c": 0, "(another label)": 0, "(none)": 0}
+    result = changed(
+        analysis(),
+        conditions__0__diagnosis__confusion__line_items={"a|b": one, "c": one},
+        conditions__1__latency__requests=6,
+        conditions__2__valid_json=0.1,
+        lora_statistics__variance_shares__seeds=0.7,
+        economics__break_even__0__ways=[],
+    )
+    perturbed = changed(
+        robustness(),
+        conditions__0__by_perturbation__0__p_holm=0.001,
+        leads__0__drop__low=0.001,
+        conditions__0__drop__high=-0.001,
+        conditions__0__drop__low=-0.1,
+    )
+    made = inputs(result, robustness=perturbed)
+    return replace(made, corpus=changed(made.corpus, conventions=["The scale is ours.", "So."]))
+
+
+def same_everywhere() -> ReportInputs:
+    """Several seeds among which nothing varies, and a fine-tune that loses to all."""
+    shares = dict.fromkeys(("seeds", "texts", "interaction"))
+    worse = {f"comparisons__{i}__{end}": -0.2 for i in range(3) for end in ("low", "high")}
+    result = changed(analysis(), lora_statistics__variance_shares=shares, **worse)
+    return inputs(result, robustness=changed(robustness(), leads__0__drop__high=-0.001,
+                                             leads__0__drop__low=-0.1))  # fmt: skip
+
+
+CASES = {
+    "the fixture": lambda: inputs(analysis()),
+    "hosted, from a file": from_a_file,
+    "nothing found": nothing_found,
+    "everything said": everything_said,
+    "same everywhere": same_everywhere,
+}
+
+
+@pytest.fixture
+def rendered(monkeypatch) -> Iterator[dict[str, set[str]]]:
+    """Template → the facts that it was given."""
+    found: dict[str, set[str]] = {}
+    get_template = ENVIRONMENT.get_template
+
+    def noted(name: str) -> Any:
+        template = get_template(name)
+        render = template.render
+        monkeypatch.setattr(
+            template,
+            "render",
+            lambda facts: (found.setdefault(name, set()).update(facts), render(facts))[1],
+        )
+        return template
+
+    monkeypatch.setattr(ENVIRONMENT, "get_template", noted)
+    yield found
+
+
+def prose(text: str) -> str:
+    """The text without its code blocks, in which anything may stand."""
+    return re.sub(r"^(`{3,}).*?^\1$", "CODE", text, flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_report_is_whole(case):
+    """Whatever a result holds: no bare None, no gap, every row of a table as wide as its header."""
+    text = prose(report_markdown(CASES[case]()))
+    assert not re.search(
+        r"\{\{|\{%|%\}|\bNone\b(?! of this changes)|\bnan\b|\bTrue\b|\bFalse\b|\binf\b", text
+    )
+    assert "\n\n\n" not in text and text.endswith("\n") and not text.endswith("\n\n")
+    for line in text.splitlines():
+        assert not re.search(r"^\s|\s$|(?<!\|)  | [.,;:)]|\( ", line), line
+    for table in re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE):
+        widths = {len(re.split(r"(?<!\\)\|", line)) for line in table.splitlines()}
+        assert len(widths) == 1 and table.count("\n") >= 3, table
+    # a paragraph, a list, a table or a heading is one block, with a blank line around it
+    for block in text.split("\n\n"):
+        kinds = {line[0] if line[0] in "|-#>" else "" for line in block.strip().splitlines()}
+        assert len(kinds) == 1, block
+        assert kinds & set("|-") or "\n" not in block.strip(), block
+
+
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [
+        ("nothing found", "Not made: `contamination.field` names no field."),
+        ("nothing found", "Fine-tune only if the accuracy is worth its price"),
+        ("nothing found", "| never | never to never |"),
+        ("nothing found", "| – | – |"),
+        ("nothing found", "the USD 1,200 that training costs never come back"),
+        ("nothing found", "scores 0, so a condition that rarely writes JSON"),
+        ("nothing found", "25% of the test texts' sentences also occur in training. Real texts"),
+        ("hosted, from a file", "9 texts from a b.csv, 8.12 words on average; split into"),
+        ("hosted, from a file", "; 1 repeated text left out."),
+        ("hosted, from a file", "1 is unreviewed and count as nothing else."),
+        ("hosted, from a file", "Flagged from +50 points on: **flagged**."),
+        ("hosted, from a file", "(r 8, learning rate 2e-3, seed 0)."),
+        ("hosted, from a file", "prompt tuning (16 virtual tokens, learning rate 2e-2, seed 0); "),
+        ("hosted, from a file", "M (repo owner/M) is fine-tuned with LoRA (LoRA+: B learns at 16"),
+        ("hosted, from a file", "| `kind` | enum: a, b, or null | exact match |"),
+        ("hosted, from a file", "| `nights` | integer 1 to 5 | exact match |"),
+        ("hosted, from a file", "| `price` | number | match within 0.5 |"),
+        ("hosted, from a file", "| `address` | object with city | F1 of the slots |"),
+        ("hosted, from a file", "| `rooms` | list, each string | F1 of the set |"),
+        ("hosted, from a file", "computed once; only what the fields' schema allows |"),
+        ("hosted, from a file", "were valid JSON; **not passed**."),
+        ("hosted, from a file", "| effective batch | 8 |"),
+        ("hosted, from a file", "**One source.** Train and test come from the same file. Texts of"),
+        ("everything said", "(`line_items`: a\\|b), so its score there"),
+        ("everything said", "Corrected for 6 tests (Holm), the drops clear of zero: `typos` for"),
+        ("everything said", "perturbed: it shrinks (drop"),
+        ("everything said", "clear of zero on the better side. Its lead"),
+        ("everything said", "| in batches, own electricity | – | 34 million"),
+        ("everything said", "only examples teach.** The scale is ours. So.\n"),
+        ("everything said", "A p95 from fewer than 20 requests"),
+        ("same everywhere", "Nothing varies, so there is no variance to divide."),
+        ("same everywhere", "perturbed: it grows (drop"),
+        ("same everywhere", "the fine-tune is the less accurate of the two"),
+    ],
+)
+def test_what_only_some_results_need_is_said(case, said):
+    """Each sentence that stands behind a condition, once where its condition holds."""
+    assert said in report_markdown(CASES[case]())
+
+
+def test_every_template_gets_what_it_reads_and_no_more(rendered):
+    """A fact that no template reads is dead code; one that is missing would be an error."""
+    for case in CASES.values():
+        report_markdown(case())
+    for trials in ([TRIAL], [TRIAL, replace(TRIAL, r=16, stopped_at_step=3)]):
+        sweep_markdown(trials, trials, TRIAL)
+    for card in (CARD, replace(CARD, synthetic=False, commit="c0ffee", license="mit")):
+        model_card(analysis(), card)
+        model_card(analysis(api_kind="openai"), card)
+    reads = {
+        name: meta.find_undeclared_variables(ENVIRONMENT.parse(rendering._source(name)))
+        for name in NAMES
+    }
+    assert rendered == reads
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["{{ misspelt }}", "{{ facts.misspelt }}", "{% if misspelt %}x{% endif %}",
+     "{% for x in misspelt %}x{% endfor %}", "{{ misspelt|score }}", "{{ misspelt|code }}"],
+)  # fmt: skip
+def test_a_misspelt_name_is_an_error(template):
+    """Jinja would write nothing, and a sentence without its number would go unnoticed."""
+    with pytest.raises(UndefinedError, match="misspelt"):
+        ENVIRONMENT.from_string(template).render(facts=TRIAL)
+
+
+@pytest.mark.parametrize("value", [0.1, None, True, float("nan"), ["a"], {"a": 1}])
+def test_only_text_and_whole_numbers_need_no_filter(value):
+    """A share would be written with all its digits, and a missing value as a word of Python."""
+    with pytest.raises(TypeError, match="without a filter"):
+        ENVIRONMENT.from_string("{{ value }}").render(value=value)
+
+
+HOSTILE = "a | <b>*c*</b> `d` [e](f) $g$\n# h"
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ text }}", "{{ [text]|listed }}", "{{ text|code }}", "{{ [text]|codes }}",
+        "{{ text ~ '' }}", "{{ text|words }}", "{{ {'a': text}|json }}", "{{ 2|count(text) }}",
+        "{{ [text]|join }}", "{{ text|string }}", "{{ text if true }}",
+    ],
+)  # fmt: skip
+def test_text_of_others_stays_text(template):
+    """Without any filter, and through every filter that takes a text."""
+    written = ENVIRONMENT.from_string(template).render(text=HOSTILE)
+    assert "\n" not in written
+    assert not re.search(r"(?<!\\)[|<>*`\[\]$]", written), written
+
+
+def test_markdown_is_escaped_once():
+    """What a filter wrote, and a part made by another template, stay as they are."""
+    made = Markdown("**a** | `b`")
+    assert (
+        ENVIRONMENT.from_string("{{ made }}{{ 0.5|percent }}").render(made=made) == made + "50.0%"
+    )
+    assert escape(escape("a|b")) == r"a\|b"
+
+
+def test_an_indented_line_goes_on(tmp_path, monkeypatch):
+    """In a template, and never in a text that it writes."""
+    (tmp_path / "case.md.j2").write_text(
+        "{% if yes %}\nOne\n  two\n  {% if yes %}, three\n  {% endif %}.\n{% endif %}\n\n"
+        "{{ text|fence }}\n"
+    )
+    monkeypatch.setattr(rendering, "TEMPLATES", tmp_path)
+    text = rendering.render("case", yes=True, text="a\n  b\n  {% if c %}\n")
+    assert text == "One two, three.\n\n```\na\n  b\n  {% if c %}\n```"
+
+
+def test_templates_are_installed_with_the_package():
+    """A wheel without them would make no report."""
+    import tomllib
+
+    from tests.imports import ROOT
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert "*.j2" in project["tool"]["setuptools"]["package-data"]["*"]
