@@ -35,9 +35,11 @@ KINDS = {
 ROLES = {
     "inference": {"weights", "model", "inference", "api"},
     "training": {"training"},
-    "statistics": {"scoring", "stats", "analysis"},
-    "figures": {"report"},
+    "statistics": {"stats", "analysis"},
+    "figures": {"figures"},
 }
+# its precision is a quantile of scipy's
+ALONE = {"statistics": {"data_check"}}
 NONE = "none"
 
 
@@ -48,7 +50,8 @@ def nodes_of(dep: str) -> set[str]:
 
 def nodes_of_role(role: str) -> set[str]:
     """The nodes that have to depend on requirements/``role``.txt."""
-    return set().union(*(nodes_of(f"lora_vs_api/{folder}") for folder in ROLES[role]))
+    of_packages = (nodes_of(f"lora_vs_api/{folder}") for folder in ROLES[role])
+    return set().union(ALONE.get(role, set()), *of_packages)
 
 
 def packages() -> list[str]:

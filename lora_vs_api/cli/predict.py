@@ -46,7 +46,7 @@ def predict_records(
     params = load_params()
     adapter = adapter_folder(params, seed)
     if input is not None:
-        rows = _rows(input, column or getattr(params.data, "text", "text"))
+        rows = _rows(input, column or str(getattr(params.data, "text", "text")))
     else:
         rows = [{"text": one_text(text or "", sys.stdin)}]
     answers = ask(

@@ -22,8 +22,9 @@ from lora_vs_api.data.review import (
     text_sha256,
 )
 from lora_vs_api.errors import UserError
-from lora_vs_api.files import read_jsonl
+from lora_vs_api.files import read_rows
 from lora_vs_api.record.fields import Field, fields_from_config
+from lora_vs_api.record.rows import Row
 from lora_vs_api.validation.records import violations
 
 QUESTION = "[a]ccept  [r]eject  [f]ix  [s]kip  [q]uit > "
@@ -51,7 +52,7 @@ def review_sample(
     if not reviewer:
         raise UserError("--reviewer: expected your name, since git config user.name is not set")
     fields = _read_fields(params_file)
-    sample = read_jsonl(sample_file)
+    sample = read_rows(sample_file)
     reviewed = current_verdicts(sample, read_verdicts(verdicts_file))
     print(f"{len(sample)} texts, {len(reviewed)} of them reviewed. Reviewer: {reviewer}")
     try:
@@ -93,7 +94,7 @@ def _read_fields(path: str) -> tuple[Field, ...]:
         raise UserError(f"{path}: expected a record schema under task.fields") from None
 
 
-def _show(row: dict[str, Any], place: str) -> None:
+def _show(row: Row, place: str) -> None:
     print(f"\n---- {place}  {row['id']} ----\n{row['text']}\n")
     width = max(map(len, row["record"]), default=0)
     for name, value in row["record"].items():
@@ -113,7 +114,7 @@ def _read(question: str) -> str:
 
 
 def _ask_verdict(
-    row: dict[str, Any], fields: tuple[Field, ...]
+    row: Row, fields: tuple[Field, ...]
 ) -> tuple[str, str, dict[str, Any] | None] | None:
     """Verdict, note and corrected record; ``None`` if the email is skipped."""
     while True:

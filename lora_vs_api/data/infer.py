@@ -150,10 +150,9 @@ def text_column(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def record_column(rows: Sequence[Mapping[str, Any]], text: str) -> str | None:
     """The one column that holds an object, or an object as JSON, in every row; else None."""
-    found = []
-    for name in rows[0]:
-        if name != text and all(_is_object(row.get(name)) for row in rows):
-            found.append(name)
+    found = [
+        name for name in rows[0] if name != text and all(_is_object(row.get(name)) for row in rows)
+    ]
     return found[0] if len(found) == 1 else None
 
 

@@ -99,8 +99,8 @@ def experiment_of(name: str, files: Mapping[str, str | None]) -> Experiment:
         costs = pd.read_csv(
             io.StringIO(files["plots/conditions.csv"] or "condition,cost_per_1k_usd\n")
         )
-        costs = costs.loc[costs["condition"] == "lora", "cost_per_1k_usd"]
-        cost = float(costs.iloc[0]) if len(costs) else None
+        tuned = costs.loc[costs["condition"] == "lora", "cost_per_1k_usd"].tolist()
+        cost = float(tuned[0]) if tuned else None
     return Experiment(name, settings, val_f1, test_f1, cost)
 
 

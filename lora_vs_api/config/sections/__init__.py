@@ -11,6 +11,7 @@ from typing import Annotated
 from pydantic import Field
 
 from lora_vs_api.config.sections.analysis import (
+    Clauses,
     Economics,
     Hypothesis,
     NodeResources,
@@ -61,12 +62,14 @@ from lora_vs_api.config.sections.training import (
 
 __all__ = [
     "Adapter",
+    "Clauses",
     "Economics",
     "EmbeddedServer",
     "FileData",
     "FullTuning",
     "GeneratedData",
     "HubWeights",
+    "Hypothesis",
     "LoraTuning",
     "OpenAIServer",
     "Params",
