@@ -1,5 +1,5 @@
 # make run   — set up .venv and answer the question (dvc repro)
-# make test  — set up .venv and run every test
+# make test  — set up .venv, check style and types, and run every test
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 VENV := .venv
@@ -7,46 +7,64 @@ BIN := $(VENV)/bin
 # the stages call `python`: it has to be the one that was set up
 export PATH := $(abspath $(BIN)):$(PATH)
 
+# Every file is checked against its hash. All that is needed is listed, so pip looks for nothing
+# else (--no-deps), not even to build a source package (--no-build-isolation).
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+INSTALL := $(PIP) install --no-deps --no-build-isolation
+PINNED := $(INSTALL) --require-hashes
+RUN_LISTS := $(patsubst %,requirements/%.txt,inference training statistics figures run)
+
 # files stay whole: what a file's first test sets up serves the others
 PYTEST := pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup run test quick lint params lock page clean
+.PHONY: help setup setup-test run test quick lint params lock page clean
 
 help:  ## this list
-	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
-setup: $(BIN)/.installed  ## create .venv and install what requirements.lock pins
+setup: $(VENV)/.run  ## create .venv and install what a run needs
+setup-test: $(VENV)/.test  ## and what the tests need
 
-$(BIN)/.installed: requirements.lock pyproject.toml
+$(VENV)/.run: requirements/build.txt requirements/cpu.txt requirements/cuda.txt $(RUN_LISTS) pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "error: $(PYTHON) is $$($(PYTHON) -V); Python 3.11 or newer is needed: make PYTHON=python3.11 …" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(PINNED) -r requirements/build.txt
+	@# torch's CPU build where pip is told of an index or folder that has it; else PyPI's, below
+	@$(PINNED) -r requirements/cpu.txt 2>/dev/null || true
+	$(PINNED) $(RUN_LISTS:%=-r %)
+	@# PyPI's torch for Linux loads only with the CUDA packages that it names; others name none
+	@$(BIN)/python -c 'import importlib.metadata as m; exit(any(r.startswith(("nvidia-", "cuda-")) for r in m.requires("torch")))' \
+	  || { set -x; $(PINNED) -r requirements/cuda.txt; }
+	$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.run requirements/test.txt
+	$(PINNED) -r requirements/test.txt
 	@touch $@
 
 run: setup  ## everything from corpus to report, only what changed; JOBS=4 runs nodes side by side
 	$(if $(JOBS),python -m lora_vs_api run -j $(JOBS),dvc repro)
 
-test: setup  ## every test
+test: lint  ## style, types and every test
 	$(PYTEST)
 
-quick: setup  ## the tests that take seconds
+quick: setup-test  ## the tests that take seconds
 	$(PYTEST) -m "not slow"
 
-lint: setup  ## style
+lint: setup-test  ## style and types
 	ruff check .
 	ruff format --check .
+	mypy
 
 params: setup  ## compose conf/ into params.yaml; SET="profile=smol-gpu lora.r=32" overrides
 	python -m lora_vs_api params $(SET)
 
-lock: setup  ## pin what .venv holds
-	{ echo '# What `make run` installs: pip freeze of a tested environment (make lock).'; \
-	  python -m pip freeze --exclude-editable --exclude lora-vs-api | sed 's/+cpu$$//'; } > requirements.lock
+lock: setup-test  ## write requirements/ again; UPGRADE="torch trl" lets these move
+	python requirements/lock.py $(if $(UPGRADE),--upgrade $(UPGRADE)) $(if $(WHEELS),--wheels $(WHEELS))
 
 page: setup  ## write the page of `dvc plots` again, with Vega in it (needs the network)
-	python -m lora_vs_api.cli.plots_page
+	python -m lora_vs_api plots-page
 
 clean:  ## remove .venv
 	rm -rf $(VENV)

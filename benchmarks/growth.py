@@ -22,7 +22,7 @@ import yaml
 
 from benchmarks.timing import Row
 from lora_vs_api.config.load import check_params
-from lora_vs_api.config.sections import Params
+from lora_vs_api.config.sections import GeneratedData, Params
 from lora_vs_api.data.generator import generate
 from lora_vs_api.files import write_json, write_jsonl
 
@@ -84,7 +84,9 @@ def _with_corpus_of(work: Path, size: int) -> None:
 def _with_answers_to(work: Path, size: int) -> None:
     """Everything that analyze and report read beside what git holds, for ``size`` test texts."""
     params = _set(work, "evaluate", test_rows=size)
-    rows = generate(size, 1, params.data.categories, params.data.sentiments)
+    data = params.data
+    assert isinstance(data, GeneratedData), "of the task support_emails"
+    rows = generate(size, 1, data.categories, data.sentiments)
     write_jsonl(work / "data/split/test.jsonl", rows)
     local = [f"lora-seed-{seed}" for seed in params.seeds] + ["base_zero_shot", *params.tunings]
     for place, name in enumerate([*local, *params.conditions]):

@@ -29,15 +29,15 @@ def run(given: argparse.Namespace) -> list[Row]:
     from lora_vs_api.model.runtime import resolve_runtime
 
     params = composed("laptop" if given.device == "cpu" else "smol-gpu")
-    fields, batch = params.task.record_fields, params.evaluate.batch_size
+    fields, batch = params.task.record_fields, params.decoding.batch_size
     rows = read_jsonl(TEST)[: EMAILS[given.device]]
     prompts = [messages(params.task.instruction, row["text"], fields) for row in rows]
-    limit = params.evaluate.max_new_tokens
+    limit = params.decoding.max_new_tokens
     result = []
     for dtype in ("bfloat16", "float32"):
         runtime = resolve_runtime(given.device, dtype)
         model = load_tuned(given.model, ADAPTER, runtime)
-        tokenizer = load_tokenizer(given.model, params.model.pad_token)
+        tokenizer = load_tokenizer(given.model, params.runtime.pad_token)
 
         asked = {"max_new_tokens": limit, "batch_size": batch, "description": "ours"}
         ways = {

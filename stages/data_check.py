@@ -7,6 +7,7 @@ from tokenizers import Tokenizer
 
 from lora_vs_api.config.sections import Params
 from lora_vs_api.data.checks import (
+    DataCheck,
     check_fields,
     check_lengths,
     check_likeness,
@@ -15,26 +16,26 @@ from lora_vs_api.data.checks import (
     field_warnings,
 )
 from lora_vs_api.entry import run_stage
-from lora_vs_api.files import read_json, read_jsonl, write_json
+from lora_vs_api.files import read_json, read_rows, write_json
 from lora_vs_api.log import say
 from lora_vs_api.paths import BASE, TEST, TRAIN, VAL
 
 
 def main(params: Params) -> None:
-    splits = {name: read_jsonl(path) for name, path in
+    splits = {name: read_rows(path) for name, path in
               (("train", TRAIN), ("val", VAL), ("test", TEST))}  # fmt: skip
     fields = params.task.record_fields
     tokenizer = Tokenizer.from_file(f"{BASE}/tokenizer.json")
-    found = {
+    found: DataCheck = {
         "fields": check_fields(splits, fields),
-        "conflicts": conflicts(read_jsonl("data/corpus.jsonl")),
+        "conflicts": conflicts(read_rows("data/corpus.jsonl")),
         "likeness": check_likeness(splits),
         "lengths": check_lengths(
             splits,
             fields,
             params.task.instruction,
             lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids),
-            max_new_tokens=params.evaluate.max_new_tokens,
+            max_new_tokens=params.decoding.max_new_tokens,
             context=read_json(f"{BASE}/config.json")["max_position_embeddings"],
             shots=max(condition.shots for condition in params.conditions.values()),
         ),
@@ -43,6 +44,7 @@ def main(params: Params) -> None:
             len(splits["test"]),
             float(ndtri((1 + params.stats.confidence) / 2)),
         ),
+        "warnings": [],
     }
     found["warnings"] = _warnings(found)
     for warning in found["warnings"]:
@@ -50,7 +52,7 @@ def main(params: Params) -> None:
     write_json("metrics/data_check.json", found)
 
 
-def _warnings(found: dict) -> list[str]:
+def _warnings(found: DataCheck) -> list[str]:
     said = field_warnings(found["fields"])
     if found["conflicts"]:
         first = " and ".join(found["conflicts"][0])

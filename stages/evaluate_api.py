@@ -12,7 +12,7 @@ from lora_vs_api.paths import TEST, TRAIN
 
 def main(params: Params) -> None:
     name = argument("a condition", "a key of conditions")
-    asked = ask_condition(
+    run = ask_condition(
         params,
         name,
         read_jsonl(TEST, params.evaluate.test_rows),
@@ -21,9 +21,9 @@ def main(params: Params) -> None:
         replicates=params.api.replicates,
     )
     write_answers(
-        asked,
-        mode=params.api.mode,
-        concurrency=params.api.concurrency,
+        run,
+        mode=params.api.server.mode,
+        concurrency=params.api.ask.concurrency,
         predictions=f"predictions/evaluate/{name}",
         timings=f"timings/evaluate/{name}.json",
     )

@@ -11,7 +11,7 @@ from lora_vs_api.paths import BASE
 
 
 def main(params: Params) -> None:
-    runtime = resolve_runtime(params.device, params.model.dtype)
+    runtime = resolve_runtime(params.runtime.device, params.runtime.dtype)
     evaluate_condition(params, "base_zero_shot", load_base(BASE, runtime), runtime)
 
 

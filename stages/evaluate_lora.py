@@ -12,7 +12,7 @@ from lora_vs_api.paths import BASE
 
 def main(params: Params) -> None:
     seed = int(argument("a seed", "one of seeds"))
-    runtime = resolve_runtime(params.device, params.model.dtype)
+    runtime = resolve_runtime(params.runtime.device, params.runtime.dtype)
     model = load_tuned(BASE, f"models/train/seed-{seed}", runtime)
     evaluate_condition(params, f"lora-seed-{seed}", model, runtime)
 

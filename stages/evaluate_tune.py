@@ -12,7 +12,7 @@ from lora_vs_api.paths import BASE
 
 def main(params: Params) -> None:
     name = argument("a tuning", "a key of tunings")
-    runtime = resolve_runtime(params.device, params.model.dtype)
+    runtime = resolve_runtime(params.runtime.device, params.runtime.dtype)
     evaluate_condition(params, name, load_tuned(BASE, f"models/tune/{name}", runtime), runtime)
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from lora_vs_api.config.sections import Params
 from lora_vs_api.entry import argument, run_stage
 from lora_vs_api.files import read_json
-from lora_vs_api.training.early_stopping import Reference
-from lora_vs_api.training.train import loss_curve
+from lora_vs_api.training.artifacts import loss_curve
+from lora_vs_api.training.early_stopping import EarlyStopping
 from lora_vs_api.training.trial import run_trial
 
 
 def main(params: Params) -> None:
     rate, ratio = (
         argument("a learning rate", "one of sweep.learning_rates"),
-        params.sweep.stop_ratio,
+        params.sweep.early_stopping_ratio,
     )
     # the rate that the rank sweep ran at was trained there
     best_rank = "models/select_rank"
@@ -24,7 +24,9 @@ def main(params: Params) -> None:
         r=read_json("metrics/select_rank.json")["r"],
         learning_rate=float(rate),
         finished=best_rank,
-        reference=None if ratio is None else Reference(tuple(loss_curve(best_rank)), ratio),
+        early_stopping=None
+        if ratio is None
+        else EarlyStopping(tuple(loss_curve(best_rank)), ratio),
     )
 
 

@@ -12,7 +12,7 @@ from lora_vs_api.paths import PERTURBED, TRAIN
 
 def main(params: Params) -> None:
     name = argument("a condition", "one of robustness.conditions")
-    asked = ask_condition(
+    run = ask_condition(
         params,
         name,
         read_jsonl(PERTURBED),
@@ -20,9 +20,9 @@ def main(params: Params) -> None:
         read_jsonl(TRAIN),
     )
     write_answers(
-        asked,
-        mode=params.api.mode,
-        concurrency=params.api.concurrency,
+        run,
+        mode=params.api.server.mode,
+        concurrency=params.api.ask.concurrency,
         predictions=f"predictions/perturbed/{name}",
         timings=f"timings/perturbed/{name}.json",
     )

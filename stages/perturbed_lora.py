@@ -14,10 +14,10 @@ from lora_vs_api.paths import BASE, PERTURBED
 
 def main(params: Params) -> None:
     seed = int(argument("a seed", "one of seeds"))
-    runtime = resolve_runtime(params.device, params.model.dtype)
+    runtime = resolve_runtime(params.runtime.device, params.runtime.dtype)
     model = load_tuned(BASE, f"models/train/seed-{seed}", runtime)
     answer_texts(
-        extractor_of(params, model, constrained=params.evaluate.constrained),
+        extractor_of(params, model, constrained=params.decoding.constrained),
         read_jsonl(PERTURBED),
         description=f"lora-seed-{seed}: perturbed texts",
         predictions=f"predictions/perturbed/lora-seed-{seed}",

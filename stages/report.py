@@ -28,7 +28,7 @@ from lora_vs_api.entry import run_stage
 from lora_vs_api.figures.report import write_report_figures
 from lora_vs_api.files import iterate_jsonl, new_directory, write_json, write_text
 from lora_vs_api.paths import TEST
-from lora_vs_api.report.inputs import LoraSettings, ReportInputs, Settings
+from lora_vs_api.report.inputs import ReportInputs, Settings
 from lora_vs_api.report.markdown import report_markdown
 from lora_vs_api.report.page.data import TestText, page_data
 from lora_vs_api.report.page.html import report_html
@@ -88,18 +88,12 @@ def report_inputs(params: Params) -> ReportInputs:
         settings=Settings(
             instruction=params.task.instruction,
             fields=params.task.record_fields,
-            device=params.device,
+            device=params.runtime.device,
             train=params.train.model_dump(),
-            lora=LoraSettings(
-                alpha_per_r=params.lora.alpha_per_r,
-                dropout=params.lora.dropout,
-                target_modules=params.lora.target_modules,
-                variant=params.lora.variant,
-                plus_ratio=params.lora.plus_ratio,
-            ),
-            max_new_tokens=params.evaluate.max_new_tokens,
-            constrained=params.evaluate.constrained,
-            model=params.model.model_dump(),
+            lora=params.lora.adapter,
+            max_new_tokens=params.decoding.max_new_tokens,
+            constrained=params.decoding.constrained,
+            model=params.model.model_dump(exclude={"weights"}) | params.model.weights.model_dump(),
             watts=params.economics.watts,
         ),
         installation=installation(),

@@ -8,11 +8,11 @@ from __future__ import annotations
 from lora_vs_api.config.sections import Params
 from lora_vs_api.data.review import join_verdicts, review_sample
 from lora_vs_api.entry import run_stage
-from lora_vs_api.files import read_jsonl, write_json, write_jsonl
+from lora_vs_api.files import read_rows, write_json, write_jsonl
 
 
 def main(params: Params) -> None:
-    rows = read_jsonl("data/corpus.jsonl")
+    rows = read_rows("data/corpus.jsonl")
     sample = review_sample(rows, min(params.review.sample, len(rows)), params.review.seed)
     counts = join_verdicts(sample, "data/review/verdicts.csv")
     write_jsonl("data/review/sample.jsonl", sample)

@@ -30,7 +30,7 @@ def main(params: Params) -> None:
         read_jsonl(PERTURBED),
         params.task.record_fields,
     )
-    changed = {name: 0 for name in params.robustness.perturbations}
+    changed = {name: 0 for name in params.robustness.texts.perturbations}
     for row in perturbed:
         changed[row["perturbation"]] += row["changed"]
 
@@ -50,7 +50,7 @@ def main(params: Params) -> None:
             [
                 answers("lora", lora, "lora", [f"lora-seed-{seed}" for seed in params.seeds]),
                 *(
-                    answers(name, params.conditions[name].label, "api", [name])
+                    answers(name, params.labels.get(name, name), "api", [name])
                     for name in params.robustness.conditions
                 ),
             ],

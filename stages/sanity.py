@@ -20,7 +20,7 @@ from lora_vs_api.training.spec import training_spec
 
 def main(params: Params) -> None:
     settings = params.sanity
-    runtime = resolve_runtime(params.device, params.model.dtype)
+    runtime = resolve_runtime(params.runtime.device, params.runtime.dtype)
     spec = training_spec(
         params,
         r=settings.r,

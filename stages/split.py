@@ -9,18 +9,17 @@ from lora_vs_api.config.sections import Params
 from lora_vs_api.data.split import (
     assert_disjoint,
     first_of_each_text,
-    masked_overlap,
     masked_sentence_overlap,
     stratified_split,
 )
 from lora_vs_api.digests import file_sha256
 from lora_vs_api.entry import run_stage
-from lora_vs_api.files import read_jsonl, write_json, write_jsonl
+from lora_vs_api.files import read_rows, write_json, write_jsonl
 
 
 def main(params: Params) -> None:
-    by = params.task.stratify_by
-    corpus = read_jsonl("data/corpus.jsonl")
+    by = params.split.stratify_by
+    corpus = read_rows("data/corpus.jsonl")
     rows = first_of_each_text(corpus)
     splits = stratified_split(rows, params.split.shares.model_dump(), by, params.split.seed)
     assert_disjoint(splits)
@@ -33,7 +32,6 @@ def main(params: Params) -> None:
         }
     if params.data.source == "generator":
         # what is masked are the generator's own names and products
-        metrics["masked_overlap"] = round(masked_overlap(splits), 4)
         metrics["masked_sentence_overlap"] = round(masked_sentence_overlap(splits), 4)
     for name, split in splits.items():
         write_jsonl(f"data/split/{name}.jsonl", split)

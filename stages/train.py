@@ -6,15 +6,15 @@ from lora_vs_api.config.sections import Params
 from lora_vs_api.entry import argument, run_stage
 from lora_vs_api.files import read_json, write_json, write_text
 from lora_vs_api.model.runtime import resolve_runtime
+from lora_vs_api.training.artifacts import loss_curve
 from lora_vs_api.training.run import train_unless_done
 from lora_vs_api.training.spec import training_spec
-from lora_vs_api.training.train import loss_curve
 
 
 def main(params: Params) -> None:
     seed = int(argument("a seed", "one of seeds"))
     selected = read_json("metrics/select.json")
-    runtime = resolve_runtime(params.device, params.model.dtype)
+    runtime = resolve_runtime(params.runtime.device, params.runtime.dtype)
     spec = training_spec(
         params, r=selected["r"], learning_rate=selected["learning_rate"], seed=seed, runtime=runtime
     )
@@ -23,7 +23,7 @@ def main(params: Params) -> None:
     timing = train_unless_done(params, spec, runtime, adapter, f"seed {seed}", "models/select")
     curve = "".join(f"{step},{loss}\n" for step, loss in enumerate(loss_curve(adapter), start=1))
     write_text(f"plots/train/seed-{seed}.csv", "step,loss\n" + curve)
-    write_json(f"timings/train/seed-{seed}.json", timing)
+    write_json(f"timings/train/seed-{seed}.json", timing.as_json())
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from tests.fault_server import Seen, _chat, _response
+from tests.fault_server import Seen, chat_body, response_body
 
 
 class BatchServer:
@@ -86,7 +86,7 @@ class BatchServer:
             if kind == "missing":
                 continue
             seen = Seen(entry["url"], {}, entry["body"], 0.0)
-            body = (_chat if "messages" in entry["body"] else _response)(seen, kind)
+            body = (chat_body if "messages" in entry["body"] else response_body)(seen, kind)
             status = 200
             if kind == "status":
                 status, body = 400, {"error": {"message": "this one is too long"}}

@@ -17,18 +17,18 @@ TINY = """# @package _global_
 defaults:
   - override /model: local
 model:
-  path: {model}
-  pad_token: <|endoftext|>
-  dtype: float32
   disk_gb: 0.01
+  weights: {{path: "{model}"}}
+runtime: {{dtype: float32, pad_token: <|endoftext|>}}
 data: {{n: 100}}
 review: {{sample: 5}}
 contamination: {{rows: 2}}
 sanity: {{steps: 2, rows: 2, max_loss_ratio: 10, min_valid_json: 0, r: 2}}
 train: {{max_steps: 2, batch_size: 2}}
-sweep: {{ranks: [2, 4], val_rows: 2}}
-evaluate: {{test_rows: 3, latency_rows: 1, max_new_tokens: 400}}
-robustness: {{rows: 2, perturbations: [typos, signature]}}
+sweep: {{ranks: [2, 4], trial: {{val_rows: 2}}}}
+decoding: {{max_new_tokens: 400}}
+evaluate: {{test_rows: 3, latency_rows: 1}}
+robustness: {{texts: {{rows: 2, perturbations: [typos, signature]}}}}
 stats: {{resamples: 200}}
 seeds: [0, 1]
 """
@@ -102,7 +102,7 @@ def new_clone(path: Path, settings: str = TINY) -> Clone:
 
     clone = Clone(path)
     model = build_tiny_model(path.parent / "tiny")
-    (path / "conf" / "mine.yaml").write_text(settings.format(model=model))
+    (path / "conf" / "local.yaml").write_text(settings.format(model=model))
     clone.run(sys.executable, "-m", "lora_vs_api", "params")
     for command in (
         ["init", "-q", "-b", "main"],

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,10 +15,19 @@ from tests.clones import Clone, baseline
 # two test processes, each with as many threads as there are cores: those that wait must not spin on
 # the cores that the others compute on. Read when torch is imported, and by what the tests start.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# every dvc command would start two more processes, which report its use and look for a new version
+os.environ.setdefault("DVC_NO_ANALYTICS", "1")
+os.environ.setdefault("DVC_TEST", "1")
 
 # of two workers, neither is left alone with the longest at the end; between the first and the
 # second that begin with the pipeline's first run there is something else to do meanwhile
 FIRST = ("test_pipeline.py", "test_search.py", "test_pipeline_faults.py", "test_own_task.py")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # the quick run computes with tiny models alone: a second thread has nothing to do but to wait
+    if config.option.markexpr == "not slow":
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_collection_modifyitems(items):
@@ -26,6 +38,22 @@ def pytest_collection_modifyitems(items):
         return FIRST.index(name) if name in FIRST else len(FIRST), item.path not in slow
 
     items.sort(key=place)
+
+
+@pytest.fixture(scope="session")
+def empty_repository(tmp_path_factory) -> Path:
+    """A folder after `git init` and `dvc init`, to be copied."""
+    folder = tmp_path_factory.mktemp("empty") / "repository"
+    folder.mkdir()
+    for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
+        subprocess.run(command, cwd=folder, check=True)
+    return folder
+
+
+@pytest.fixture
+def repository(empty_repository, tmp_path) -> Path:
+    """A git and DVC repository of the test's own, with nothing in it."""
+    return Path(shutil.copytree(empty_repository, tmp_path / "repository"))
 
 
 @pytest.fixture(scope="session")

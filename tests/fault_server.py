@@ -66,7 +66,7 @@ class FaultServer:
         self.on_arrival = on_arrival
         self.faults = {text: list(scripted) for text, scripted in (faults or {}).items()}
         self.seen: list[Seen] = []
-        self.most_in_flight = 0
+        self.max_in_flight = 0
         self._in_flight = 0
         self._lock = threading.Lock()
         outer = self
@@ -94,7 +94,7 @@ class FaultServer:
         with self._lock:
             self.seen.append(request)
             self._in_flight += 1
-            self.most_in_flight = max(self.most_in_flight, self._in_flight)
+            self.max_in_flight = max(self.max_in_flight, self._in_flight)
             if self.on_arrival:
                 self.on_arrival(len(self.seen))
             scripted = self.faults.get(request.text)
@@ -138,7 +138,7 @@ class _Handler(BaseHTTPRequestHandler):
         if kind == "slow":
             time.sleep(fault.seconds)
         chat = request.path.endswith("/chat/completions")
-        content = json.dumps((_chat if chat else _response)(request, kind)).encode()
+        content = json.dumps((chat_body if chat else response_body)(request, kind)).encode()
         if kind == "truncated_json":
             self._send(200, content[: len(content) // 2])
         elif kind == "reset_mid_body":
@@ -175,7 +175,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.close()
 
 
-def _response(request: Seen, kind: str) -> dict[str, Any]:
+def response_body(request: Seen, kind: str) -> dict[str, Any]:
     """The body of POST /v1/responses."""
     part: dict[str, Any] = {
         "type": "output_text",
@@ -217,7 +217,7 @@ def _response(request: Seen, kind: str) -> dict[str, Any]:
     }
 
 
-def _chat(request: Seen, kind: str) -> dict[str, Any]:
+def chat_body(request: Seen, kind: str) -> dict[str, Any]:
     """The body of POST /v1/chat/completions."""
     finish = {"incomplete": "length", "filtered": "content_filter"}.get(kind, "stop")
     message = {"role": "assistant", "content": _output(request, kind), "refusal": None}
@@ -229,7 +229,9 @@ def _chat(request: Seen, kind: str) -> dict[str, Any]:
         "created": 0,
         "model": request.body["model"],
         "choices": [{"index": 0, "finish_reason": finish, "message": message}],
-        "usage": {
+        "usage": None
+        if kind == "no_usage"
+        else {
             "prompt_tokens": 10 * len(request.body["messages"]),
             "prompt_tokens_details": {"cached_tokens": 3},
             "completion_tokens": 7,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,6 +27,7 @@ def module_file(name: str) -> str | None:
     return path if (ROOT / path).is_file() else None
 
 
+@cache
 def imported(path: str) -> set[str]:
     """Project modules that one file imports, those for type checkers alone left out."""
     tree = ast.parse((ROOT / path).read_text())

@@ -12,7 +12,10 @@ from itertools import pairwise
 
 import pytest
 
-from lora_vs_api.api.client import ApiCondition, Request, ask_all
+from lora_vs_api.api.client import ask_all
+from lora_vs_api.api.policy import AskPolicy
+from lora_vs_api.api.provider import Provider
+from lora_vs_api.api.types import ApiCondition, Request
 from lora_vs_api.errors import UserError
 from tests.fault_server import Fault, FaultServer
 
@@ -31,16 +34,18 @@ def requests(count: int) -> list[Request]:
     ]
 
 
-def ask(server, count=3, condition=MINI, **options):
-    options = {
-        "api_key": KEY,
-        "concurrency": 2,
-        "timeout_seconds": 5,
-        "max_attempts": 3,
-        "first_wait": 0.01,
-        **options,
-    }
-    return ask_all(requests(count), condition, base_url=server.url, **options)
+def ask(server, count=3, condition=MINI, api_key=KEY, on_answer=None, **options):
+    policy = AskPolicy(
+        **{
+            "concurrency": 2,
+            "timeout_seconds": 5,
+            "max_attempts": 3,
+            "first_wait_seconds": 0.01,
+            **options,
+        }
+    )
+    provider = Provider(server.url, api_key)
+    return ask_all(requests(count), condition, provider, policy, on_answer=on_answer)
 
 
 @pytest.mark.parametrize("condition", [MINI, CHAT], ids=["responses", "chat"])
@@ -49,15 +54,15 @@ def test_answers_come_in_order_with_their_usage(condition):
     with FaultServer({"mail 0": [Fault("slow", seconds=0.2)]}) as server:
         answers = ask(server, 6, condition, concurrency=3)
     assert [answer.id for answer in answers] == [f"email-{i}" for i in range(6)]
-    assert [json.loads(answer.output)["echo"] for answer in answers] == [
+    assert [json.loads(answer.reply.output)["echo"] for answer in answers] == [
         f"mail {i}" for i in range(6)
     ]
     for answer in answers:
-        assert (answer.outcome, answer.attempts) == ("answered", 1)
-        assert (answer.input_tokens, answer.output_tokens) == (20, 7)
-        assert answer.cached_input_tokens == 3
+        assert (answer.reply.outcome, answer.attempts) == ("answered", 1)
+        assert (answer.reply.input_tokens, answer.reply.output_tokens) == (20, 7)
+        assert answer.reply.cached_input_tokens == 3
     assert len(server.seen) == 6
-    assert server.most_in_flight <= 3
+    assert server.max_in_flight <= 3
 
 
 def test_only_what_is_set_is_sent():
@@ -101,7 +106,7 @@ def test_a_fault_that_passes_is_retried(fault):
     with FaultServer({"mail 1": [fault]}) as server:
         answers = ask(server, timeout_seconds=0.4)
     assert [answer.attempts for answer in answers] == [1, 2, 1]
-    assert json.loads(answers[1].output) == {"echo": "mail 1"}
+    assert json.loads(answers[1].reply.output) == {"echo": "mail 1"}
     assert [server.attempts(f"mail {i}") for i in range(3)] == [1, 2, 1]
 
 
@@ -109,7 +114,7 @@ def test_latency_is_that_of_the_successful_attempt():
     """Failed attempts and waiting are no part of how fast a model answers."""
     faults = {"mail 0": [Fault("slow", seconds=1.0), Fault("slow", seconds=0.15)]}
     with FaultServer(faults) as server:
-        answer = ask(server, 1, timeout_seconds=0.4, first_wait=0.3)[0]
+        answer = ask(server, 1, timeout_seconds=0.4, first_wait_seconds=0.3)[0]
     assert answer.attempts == 2
     assert 0.15 <= answer.latency_seconds < 0.4
 
@@ -161,8 +166,10 @@ def test_the_total_time_is_bounded():
     faults = {"mail 0": [Fault("status", 503)] * 50}
     with FaultServer(faults) as server:
         started = time.monotonic()
-        with pytest.raises(UserError, match=r"email-0: the 0.5 s of api.max_minutes are over"):
-            ask(server, 1, max_attempts=50, first_wait=0.1, total_seconds=0.5)
+        with pytest.raises(
+            UserError, match=r"email-0: the 0.5 s of api.limits.max_minutes are over"
+        ):
+            ask(server, 1, max_attempts=50, first_wait_seconds=0.1, total_seconds=0.5)
     assert time.monotonic() - started < 5
 
 
@@ -188,7 +195,7 @@ def test_back_off_grows():
     """A server in trouble is asked less and less often."""
     faults = {"mail 0": [Fault("status", 500)] * 4}
     with FaultServer(faults) as server:
-        ask(server, 1, max_attempts=5, first_wait=0.05)
+        ask(server, 1, max_attempts=5, first_wait_seconds=0.05)
     times = [seen.at for seen in server.seen]
     gaps = [later - earlier for earlier, later in pairwise(times)]
     # 0.05, 0.1, 0.2, 0.4 s, each times 0.5 to 1.5
@@ -245,7 +252,7 @@ def test_an_answer_cut_by_the_limit_is_truncated(condition):
     """It is scored as it is, under its own name."""
     with FaultServer({"mail 1": [Fault("incomplete")]}) as server:
         answers = ask(server, 2, condition)
-    assert [answer.outcome for answer in answers] == ["answered", "truncated"]
+    assert [answer.reply.outcome for answer in answers] == ["answered", "truncated"]
     assert [answer.attempts for answer in answers] == [1, 1]
 
 
@@ -253,7 +260,7 @@ def test_a_server_that_never_says_incomplete():
     """Some servers call an answer that ran into the limit completed; its length tells."""
     with FaultServer() as server:
         answer = ask(server, 1, replace(MINI, max_output_tokens=7))[0]
-    assert answer.outcome == "truncated"
+    assert answer.reply.outcome == "truncated"
 
 
 @pytest.mark.parametrize(
@@ -266,17 +273,17 @@ def test_a_server_that_never_says_incomplete():
         (Fault("status", 400, {"message": "no such effort", "param": "reasoning.effort"}),
          r"^conditions\.mini\.reasoning_effort: "),
         (Fault("status", 400, {"message": "too many", "param": "max_output_tokens"}),
-         r"^evaluate\.max_new_tokens: "),
+         r"^decoding\.max_new_tokens: "),
         (Fault("status", 400, {"message": "Server is pinned to 'x'; requested 'gpt-mini'."}),
          r"^conditions\.mini\.model: "),
         (Fault("status", 400, {"message": "context length exceeded", "param": "input"}),
          r"^conditions\.mini: .*email-0.*context length exceeded"),
         (Fault("status", 404, {"message": "The model does not exist", "code": "model_not_found"}),
          r"^conditions\.mini\.model: .*'gpt-mini'"),
-        (Fault("status", 404, {"message": "Not Found"}), r"^api\.base_url: .*endpoint"),
+        (Fault("status", 404, {"message": "Not Found"}), r"^api\.server\.base_url: .*endpoint"),
         (Fault("status", 401, {"message": f"Incorrect API key provided: {KEY}"}),
-         r"^api\.key_env: .*401"),
-        (Fault("status", 403, {"message": "project has no access"}), r"^api\.key_env: .*403"),
+         r"^api\.limits\.key_env: .*401"),
+        (Fault("status", 403, {"message": "project has no access"}), r"^api\.limits\.key_env: .*403"),
         (Fault("status", 429, {"message": "billing", "code": "insufficient_quota"}), r"quota"),
     ],
 )  # fmt: skip
@@ -300,10 +307,8 @@ def test_the_key_is_sent_and_never_shown(capfd):
         for text in ("mail 0", "mail 1"):
             request = Request("email-0", [{"role": "user", "content": text}])
             try:
-                ask_all(
-                    [request], MINI, base_url=server.url, api_key=KEY, concurrency=1,
-                    timeout_seconds=5, max_attempts=2, first_wait=0.01,
-                )  # fmt: skip
+                policy = AskPolicy(timeout_seconds=5, max_attempts=2, first_wait_seconds=0.01)
+                ask_all([request], MINI, Provider(server.url, KEY), policy)
             except UserError:
                 shown.append(traceback.format_exc())
         # and a key that cannot be sent at all is not quoted by the HTTP library
@@ -343,7 +348,7 @@ def test_requests_overlap_up_to_the_concurrency():
         started = time.monotonic()
         ask(server, 8, concurrency=4)
         assert time.monotonic() - started < 1.2
-    assert server.most_in_flight == 4
+    assert server.max_in_flight == 4
 
 
 def test_nobody_listens():

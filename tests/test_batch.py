@@ -5,41 +5,38 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
+from multiprocessing.process import BaseProcess
 
 import pytest
 
-from lora_vs_api.api.budget import TokenPrice
-from lora_vs_api.api.client import ApiCondition
-from lora_vs_api.api.paid import Terms, ask_paid
+from lora_vs_api.api.budget import CostLimits
+from lora_vs_api.api.policy import AskPolicy
+from lora_vs_api.api.provider import Provider
 from lora_vs_api.api.store import ResponseStore
+from lora_vs_api.api.stored_run import ask_stored
+from lora_vs_api.api.types import ApiCondition
+from lora_vs_api.config.sections import Price
 from lora_vs_api.errors import UserError
 from tests.batch_server import BatchServer, Drop
-from tests.imports import ROOT
-from tests.test_paid import requests
+from tests.processes import exit_code, start
+from tests.test_stored_run import requests
 
 KEY = "sk-planted-0123456789abcdef"
 MINI = ApiCondition("mini", "gpt-mini", 0.0, None, 50)
 CHAT = replace(MINI, endpoint="chat")
 
 
-@pytest.fixture(autouse=True)
-def fast_polls(monkeypatch):
-    """Seconds between two looks at a batch, instead of a quarter of a minute."""
-    from lora_vs_api.api import batch
-
-    monkeypatch.setitem(batch.ask_batch.__kwdefaults__, "poll_seconds", 0.02)
-
-
 def ask(url, store, asked, condition=MINI, budget_usd=None, **options):
-    terms = Terms(TokenPrice("gpt-mini", 0.5, 5.0), budget_usd, 7, lambda text: 6)
+    price = Price(input=0.5, cached_input=None, output=5.0)
+    limits = CostLimits(price, "gpt-mini", budget_usd, 7, lambda text: 6)
     options = {
-        "api_key": KEY, "timeout_seconds": 5, "max_attempts": 3, "total_seconds": 30, **options,
+        "timeout_seconds": 5, "max_attempts": 3, "total_seconds": 30, "poll_seconds": 0.02,
+        **options,
     }  # fmt: skip
-    return ask_paid(asked, condition, store, terms, base_url=url, mode="batch", **options)
+    provider, policy = Provider(url, KEY), AskPolicy(**options)
+    return ask_stored(asked, condition, store, limits, provider, policy, "batch")
 
 
 @pytest.mark.parametrize("condition", [MINI, CHAT], ids=["responses", "chat"])
@@ -48,10 +45,12 @@ def test_answers_come_in_order_and_are_stored(tmp_path, condition):
     with BatchServer(polls=3) as server, ResponseStore(tmp_path / "s") as store:
         answers, stored = ask(server.url, store, requests(5), condition)
         assert [a.id for a in answers] == [f"email-{i}" for i in range(5)]
-        assert [json.loads(a.output)["echo"] for a in answers] == [f"mail {i}" for i in range(5)]
-        assert {(a.latency_seconds, a.input_tokens, a.output_tokens) for a in answers} == {
-            (None, 20, 7)
-        }
+        assert [json.loads(a.reply.output)["echo"] for a in answers] == [
+            f"mail {i}" for i in range(5)
+        ]
+        assert {
+            (a.latency_seconds, a.reply.input_tokens, a.reply.output_tokens) for a in answers
+        } == {(None, 20, 7)}
         assert stored == [False] * 5
         again, stored = ask(server.url, store, requests(5), condition)
         assert again == answers and stored == [True] * 5
@@ -62,10 +61,13 @@ def test_batch_and_live_answers_are_kept_apart(tmp_path):
     """A live answer has a latency and the full price; a batch's has neither."""
     with BatchServer() as server, ResponseStore(tmp_path / "s") as store:
         ask(server.url, store, requests(1))
-        live = Terms(TokenPrice("gpt-mini", 1.0, 10.0), None, 7, lambda text: 6)
-        with pytest.raises(UserError, match="api.base_url"):  # this server has no live endpoint
-            ask_paid(requests(1), MINI, store, live, base_url=server.url, api_key=KEY,
-                     concurrency=1, timeout_seconds=5, max_attempts=1)  # fmt: skip
+        price = Price(input=1.0, cached_input=None, output=10.0)
+        live = CostLimits(price, "gpt-mini", None, 7, lambda text: 6)
+        policy = AskPolicy(timeout_seconds=5, max_attempts=1)
+        with pytest.raises(
+            UserError, match="api.server.base_url"
+        ):  # this server has no live endpoint
+            ask_stored(requests(1), MINI, store, live, Provider(server.url, KEY), policy)
 
 
 def test_every_kind_of_no_answer_is_listed_and_asked_again(tmp_path):
@@ -86,7 +88,7 @@ def test_every_kind_of_no_answer_is_listed_and_asked_again(tmp_path):
             assert part in message
         server.kinds = {}
         answers, stored = ask(server.url, store, requests(8))
-        assert sum(stored) == 3 and answers[6].outcome == "truncated"
+        assert sum(stored) == 3 and answers[6].reply.outcome == "truncated"
         assert sorted(server.asked[8:]) == [f"mail {i}" for i in range(1, 6)]
 
 
@@ -109,7 +111,7 @@ def test_time_over_leaves_the_batch_at_the_provider(tmp_path):
     """The next run waits on for the same batch."""
     with BatchServer(polls=10) as server, ResponseStore(tmp_path / "s") as store:
         with pytest.raises(
-            UserError, match=r"api\.max_minutes: over while batch batch_1 is in_prog"
+            UserError, match=r"api\.limits\.max_minutes: over while batch batch_1 is in_prog"
         ):
             ask(server.url, store, requests(3), total_seconds=0.01)
         answers, _ = ask(server.url, store, requests(3))
@@ -132,9 +134,6 @@ def test_a_lost_reply_to_the_submission_does_not_pay_twice(tmp_path):
 
 def resume(url: str, path: str) -> None:
     """What the killed process runs."""
-    from lora_vs_api.api import batch
-
-    batch.ask_batch.__kwdefaults__["poll_seconds"] = 0.02
     with ResponseStore(path) as store:
         ask(url, store, requests(4), budget_usd=1.0)
 
@@ -150,22 +149,17 @@ def resume(url: str, path: str) -> None:
 )
 def test_killed_and_resumed(tmp_path, kill_at):
     """kill -9 at every step of a batch: the next process pays for each request once in all."""
-    running: list[subprocess.Popen] = []
+    running: list[BaseProcess] = []
 
     def on_event(event):
         if event == kill_at and len(running) == 1:
             os.kill(running[0].pid, signal.SIGKILL)
             time.sleep(0.05)
 
-    command = "import sys; from tests.test_batch import resume; resume(*sys.argv[1:])"
     with BatchServer(polls=2, on_event=on_event) as server:
         for expected in (-signal.SIGKILL, 0):
-            process = subprocess.Popen(
-                [sys.executable, "-c", command, server.url, str(tmp_path / "s")],
-                cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            )  # fmt: skip
-            running.append(process)
-            assert process.wait(60) == expected
+            running.append(start(resume, server.url, str(tmp_path / "s")))
+            assert exit_code(running[-1]) == expected
         assert sorted(server.asked) == [f"mail {i}" for i in range(4)]
     with ResponseStore(tmp_path / "s") as store:
         assert len(store) == 4
@@ -191,7 +185,7 @@ def test_a_server_without_batches_names_the_key_to_change(tmp_path):
     with (
         BatchServer() as server,
         ResponseStore(tmp_path / "s") as store,
-        pytest.raises(UserError, match=r"^api\.mode: .* has no Batch API \(404\)"),
+        pytest.raises(UserError, match=r"^api\.server\.mode: .* has no Batch API \(404\)"),
     ):
         ask(server.url.replace("/v1", "/other"), store, requests(1))
     with (

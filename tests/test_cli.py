@@ -16,12 +16,13 @@ import openai
 import pytest
 import yaml
 
-from lora_vs_api.__main__ import COMMANDS, main
 from lora_vs_api.files import read_jsonl
 from lora_vs_api.model.runtime import resolve_runtime
 from lora_vs_api.record.fields import fields_from_config
-from lora_vs_api.training.train import train_adapter
+from lora_vs_api.training.examples import chat_examples
+from lora_vs_api.training.train import TrainingPolicy, train_adapter
 from lora_vs_api.validation.records import violations
+from tests.commands import exit_code, lora_vs_api
 from tests.imports import ROOT
 from tests.test_model import SPEC
 from tests.tiny_model import build_tiny_model
@@ -39,15 +40,16 @@ def finished(tmp_path_factory):
     root = tmp_path_factory.mktemp("project")
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["seeds"] = [1, 2]
-    params["task"] |= {"fields": FIELDS, "stratify_by": None, "instruction": "Extract."}
+    params["task"] = {"fields": FIELDS, "instruction": "Extract."}
+    params["split"]["stratify_by"] = None
     params["contamination"]["field"] = None
-    params["model"]["dtype"] = "float32"
-    params["evaluate"]["max_new_tokens"] = 40
+    params["runtime"]["dtype"] = "float32"
+    params["decoding"]["max_new_tokens"] = 40
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     build_tiny_model(root / "models/base_model")
     train_adapter(
-        root / "models/base_model", ROWS, "Extract.", fields_from_config(FIELDS), SPEC,
-        resolve_runtime("cpu", "float32"), root / "models/train/seed-1", description="t",
+        root / "models/base_model", chat_examples(ROWS, "Extract.", fields_from_config(FIELDS)), SPEC,
+        resolve_runtime("cpu", "float32"), root / "models/train/seed-1", TrainingPolicy("t"),
     )  # fmt: skip
     return root
 
@@ -59,9 +61,7 @@ def project(finished, monkeypatch):
 
 
 def failing(capsys, *arguments):
-    with pytest.raises(SystemExit) as caught:
-        main(arguments)
-    assert caught.value.code == 1
+    assert exit_code(*arguments) == 1
     error = capsys.readouterr().err.strip()
     assert error.startswith("error: ") and "Traceback" not in error
     return error
@@ -69,11 +69,11 @@ def failing(capsys, *arguments):
 
 def test_one_text_gives_one_record(project, capsys, monkeypatch):
     """What a shell script reads: one line of JSON on stdout, of the schema, nothing else."""
-    main(["predict", "Ann wants 3"])
+    lora_vs_api("predict", "Ann wants 3")
     first = capsys.readouterr().out
     assert violations(json.loads(first), fields_from_config(FIELDS)) == [] and "\n" in first
     monkeypatch.setattr("sys.stdin", io.StringIO("Ann wants\n2\n"))
-    main(["predict", "-"])
+    lora_vs_api("predict", "-")
     assert violations(json.loads(capsys.readouterr().out), fields_from_config(FIELDS)) == []
 
 
@@ -82,8 +82,8 @@ def test_a_file_of_texts_gives_a_file_of_records(project, capsys):
     rows = [{"id": f"x{n}", "mail": f"Ann wants {n}"} for n in range(5)]
     (project / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     for size in ("1", "4"):
-        main(["predict", "--input", "in.jsonl", "--column", "mail", "--output", f"{size}.jsonl",
-              "--batch-size", size])  # fmt: skip
+        lora_vs_api("predict", "--input", "in.jsonl", "--column", "mail", "--output", f"{size}.jsonl",
+              "--batch-size", size)  # fmt: skip
     assert "5 records written to 4.jsonl" in capsys.readouterr().err
     found = read_jsonl(project / "4.jsonl")
     assert [row["id"] for row in found] == [row["id"] for row in rows]
@@ -92,7 +92,7 @@ def test_a_file_of_texts_gives_a_file_of_records(project, capsys):
 
 def test_an_answer_that_is_no_json_is_shown_and_counted(project, capsys):
     """Unconstrained, a bad answer must not pass for an empty record."""
-    main(["predict", "Ann wants 3", "--no-constrained"])
+    lora_vs_api("predict", "Ann wants 3", "--no-constrained")
     said = capsys.readouterr()
     answer = json.loads(said.out)
     assert answer["record"] is None and answer["output"]
@@ -130,7 +130,7 @@ def test_a_mistake_is_one_line(project, capsys, arguments, message):
 
 def test_compare_marks_where_the_answers_differ(project, capsys):
     """The question behind the command is what the training changed."""
-    main(["compare", "Ann wants 3", "--constrained"])
+    lora_vs_api("compare", "Ann wants 3", "--constrained")
     said = capsys.readouterr()
     lines = said.out.splitlines()
     assert lines[0].split() == ["field", "LoRA", "seed-1", "untuned"]
@@ -151,7 +151,7 @@ def test_the_exported_model_answers_as_the_evaluated_one(project, capsys, tmp_pa
     from lora_vs_api.model.loading import load_tokenizer, load_tuned
     from lora_vs_api.record.prompt import messages
 
-    main(["export", str(tmp_path / "merged")])
+    lora_vs_api("export", str(tmp_path / "merged"))
     printed = capsys.readouterr().out
     assert "vllm serve" in printed
     prompts = [messages("Extract.", row["text"], fields_from_config(FIELDS)) for row in ROWS]
@@ -179,7 +179,7 @@ def test_the_printed_command_serves_the_exported_model(project, capsys, tmp_path
     from lora_vs_api.model.loading import load_tokenizer, load_tuned
     from lora_vs_api.record.prompt import messages
 
-    main(["export", str(tmp_path / "merged")])
+    lora_vs_api("export", str(tmp_path / "merged"))
     printed = capsys.readouterr().out
     command = next(line for line in printed.splitlines() if "transformers serve" in line).split()
     prompt = messages("Extract.", ROWS[0]["text"], fields_from_config(FIELDS))
@@ -218,16 +218,3 @@ def test_the_printed_command_serves_the_exported_model(project, capsys, tmp_path
     finally:
         server.terminate()
         server.wait(30)
-
-
-def test_help_is_quick_and_names_every_command():
-    """Help that loads torch for seconds is not asked for twice."""
-    script = (
-        "import sys\nfrom lora_vs_api.__main__ import COMMANDS, main\n"
-        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
-        "assert 'torch' not in sys.modules and 'transformers' not in sys.modules"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
-    )
-    assert all(name in done.stdout for name in COMMANDS)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 
+from lora_vs_api.__main__ import main
 from lora_vs_api.config.compose import compose
 from lora_vs_api.config.load import check_params, load_params
+from lora_vs_api.config.renamed import RENAMED
 from lora_vs_api.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -46,29 +49,31 @@ def test_every_profile_and_price_list_composes(profile, prices):
 def test_paper_profile_is_the_published_protocol():
     """The published settings, read off the publication, are what `profile=paper` composes."""
     params = yaml.safe_load(compose(["profile=paper"], conf=ROOT / "conf"))
-    assert params["model"]["revision"] == "989aa7980e4cf806f80c7fef2b1adb7bc71aa306"
+    assert params["model"]["weights"]["revision"] == "989aa7980e4cf806f80c7fef2b1adb7bc71aa306"
     assert params["data"]["n"] == 2000 and params["seeds"] == [0, 1, 2]
     assert params["sweep"]["ranks"] == [8, 16, 32]
     assert params["sweep"]["learning_rates"] == ["1e-4", "2e-4", "5e-4"]
-    assert params["sweep"]["val_rows"] == params["evaluate"]["test_rows"] == 100
+    assert params["sweep"]["trial"]["val_rows"] == params["evaluate"]["test_rows"] == 100
     train = params["train"]
     assert (train["epochs"], train["max_steps"]) == (3, None)
     assert (train["batch_size"], train["gradient_accumulation"]) == (4, 4)
     assert (train["scheduler"], train["warmup_ratio"]) == ("cosine", 0.05)
-    assert (params["lora"]["alpha_per_r"], params["lora"]["dropout"]) == (2, 0.05)
-    assert params["lora"]["target_modules"] == "all-linear"
-    assert (params["lora"]["variant"], params["lora"]["plus_ratio"]) == ("lora", None)
-    assert params["sanity"]["steps"] == 100 and params["device"] == "cuda"
+    adapter = params["lora"]["adapter"]
+    assert (adapter["alpha_per_r"], adapter["dropout"]) == (2, 0.05)
+    assert adapter["target_modules"] == "all-linear"
+    assert (adapter["variant"], adapter["plus_ratio"]) == ("lora", None)
+    assert params["sanity"]["steps"] == 100
+    assert params["runtime"] == {
+        "device": "cuda", "dtype": "bfloat16", "pad_token": "<|endoftext|>",
+    }  # fmt: skip
     assert params["stats"] == {"resamples": 10000, "confidence": 0.95, "seed": 0}
     assert set(params["conditions"]) == {
         "mini_zero_shot", "mini_zero_shot_schema", "mini_few_shot_5", "nano_zero_shot"
     }  # fmt: skip
 
 
-TUNING = {
-    "label": "DoRA", "method": "dora", "learning_rate": "2e-3", "r": 4, "plus_ratio": None,
-    "virtual_tokens": None, "seed": 0,
-}  # fmt: skip
+TUNING = {"method": "dora", "learning_rate": "2e-3", "r": 4, "seed": 0}
+HUB = {"source": "hub", "repo": "o/M", "revision": "main"}
 
 
 @pytest.mark.parametrize(
@@ -77,22 +82,63 @@ TUNING = {
         ("lora/r", 0, "lora.r: expected an integer ≥ 1, or best for the sweep's winner, found 0"),
         ("lora/r", "many", "lora.r: expected an integer ≥ 1, or best"),
         ("lora/rr", 3, "lora.rr: unknown key (did you mean r?)"),
-        ("lora/variant", "loha", "lora.variant: expected one of lora, rslora, dora, pissa, qlora"),
-        ("lora/plus_ratio", 0.5, "lora.plus_ratio: expected a number ≥ 1, or null, found 0.5"),
-        ("lora/target_modules", "linear", "lora.target_modules: expected all-linear or a list"),
-        ("robustness/rows", 900, "robustness.rows: expected no more than evaluate.test_rows"),
-        ("robustness/perturbations", ["noise"], "robustness.perturbations: expected some of typos"),
+        (
+            "lora/adapter/variant",
+            "loha",
+            "lora.adapter.variant: expected one of lora, rslora, dora, pissa, qlora",
+        ),
+        (
+            "lora/adapter/plus_ratio",
+            0.5,
+            "lora.adapter.plus_ratio: expected a number ≥ 1, or null, found 0.5",
+        ),
+        (
+            "lora/adapter/target_modules",
+            "linear",
+            "lora.adapter.target_modules: expected all-linear or a list",
+        ),
+        (
+            "robustness/texts/rows",
+            900,
+            "robustness.texts.rows: expected no more than evaluate.test_rows",
+        ),
+        (
+            "robustness/texts/perturbations",
+            ["noise"],
+            "robustness.texts.perturbations: expected some of typos",
+        ),
         ("robustness/conditions", ["gpt"], "robustness.conditions: expected some of embedded_"),
         ("tunings", {"lora": TUNING}, "tunings.lora: expected a name of its own"),
-        ("tunings", {"x": {**TUNING, "r": None}}, "tunings.x.r: needed with method=dora"),
-        ("tunings", {"x": {**TUNING, "method": "prefix"}}, "tunings.x.virtual_tokens: needed with"),
+        (
+            "tunings",
+            {"x": {**TUNING, "r": None}},
+            "tunings.x.r: expected an integer ≥ 1, found None",
+        ),
+        (
+            "tunings",
+            {"x": {**TUNING, "method": "prefix"}},
+            "tunings.x.virtual_tokens: missing; needed with tunings.x.method=prefix",
+        ),
+        (
+            "tunings",
+            {"x": {**TUNING, "method": "loha"}},
+            "tunings.x.method: expected one of lora, rslora, dora, pissa, qlora, full, prompt, prefix, "
+            "found 'loha'",
+        ),
+        ("tunings", {"x": {"r": 4}}, "tunings.x.method: missing; expected one of lora, rslora"),
         ("tunings", {"x": {**TUNING, "rate": 1}}, "tunings.x.rate: unknown key"),
+        (
+            "tunings",
+            {"x": {**TUNING, "virtual_tokens": 8}},
+            "tunings.x.virtual_tokens: unknown key with method: dora, belongs to method: prompt or "
+            "prefix; expected one of method, learning_rate, r, plus_ratio, seed",
+        ),
         ("checkpoints/minutes", 0, "checkpoints.minutes: expected minutes above 0, or null"),
         ("checkpoints/folder", "", "checkpoints.folder: expected a folder's path, found ''"),
         ("seeds", [], "seeds: expected a list of integers ≥ 0, at least one"),
         ("seeds", [0, "a"], "seeds[1]: expected integer ≥ 0, found 'a'"),
         ("seeds", [1, 1], "seeds: expected no value twice"),
-        ("device", "gpu", "device: expected one of cuda, cpu, found 'gpu'"),
+        ("runtime/device", "gpu", "runtime.device: expected one of cuda, cpu, found 'gpu'"),
         ("train/max_steps", 0, "train.max_steps: expected an integer ≥ 1, or null, found 0"),
         ("train/batch_size", True, "train.batch_size: expected an integer ≥ 1, found True"),
         ("train/batch_size", "8", "train.batch_size: expected an integer ≥ 1, found '8'"),
@@ -102,14 +148,59 @@ TUNING = {
         ("contamination/field", "urgency", "contamination.field: expected an enum field"),
         ("baseline", "nobody", "baseline: expected one of embedded_zero_shot"),
         ("priced_as/embedded_zero_shot", "x", "priced_as.embedded_zero_shot: expected one of gpt"),
-        ("api/mode", "batch", "api.mode: expected live with api.kind=embedded"),
-        ("api/kind", "openai", "api.base_url: needed with api.kind=openai, found null"),
-        ("api/budget_usd", -1, "api.budget_usd: expected USD ≥ 0, or null for no limit, found -1"),
-        ("api/port", 99999, "api.port: expected a port 1..65535, or null"),
-        ("model/sha256", "zz", "model.sha256: expected 64 hexadecimal digits, or null"),
-        ("model/path", "???", "model.path: has no value yet; give one with -S model.path="),
-        ("model/source", "path", "model.path: needed with model.source=path, found null"),
-        ("lora", 3, "lora: expected a section with r, learning_rate"),
+        (
+            "api/server/mode",
+            "batch",
+            "api.server.mode: unknown key with kind: embedded, belongs to kind: openai",
+        ),
+        (
+            "api/server/kind",
+            "openai",
+            "api.server.base_url: missing; needed with api.server.kind=openai",
+        ),
+        ("api/server/kind", "azure", "api.server.kind: expected one of embedded, openai, found"),
+        (
+            "api/limits/budget_usd",
+            -1,
+            "api.limits.budget_usd: expected USD ≥ 0, or null for no limit, found -1",
+        ),
+        ("api/limits/port", 99999, "api.limits.port: expected a port 1..65535, or null"),
+        ("api/replicates", 3, "api.replicates: expected a section with number, rows, found 3"),
+        ("model/weights/sha256", "zz", "model.weights.sha256: expected 64 hexadecimal digits"),
+        (
+            "model/weights/path",
+            "???",
+            "model.weights.path: has no value yet; give one with -S model.weights.path=",
+        ),
+        (
+            "model/weights/source",
+            "path",
+            "model.weights.path: missing; needed with model.weights.source=path",
+        ),
+        (
+            "model/weights/source",
+            "disk",
+            "model.weights.source: expected one of wheel, hub, path, found 'disk'",
+        ),
+        (
+            "model/weights",
+            {"source": "path", "path": "m", "pth": "m"},
+            "model.weights.pth: unknown key (did you mean path?); expected one of source, path",
+        ),
+        (
+            "model/weights/pth",
+            "m",
+            "model.weights.pth: unknown key with source: wheel (did you mean path of source: path?)",
+        ),
+        (
+            "model/weights",
+            {**HUB, "gguf": "f"},
+            "model.weights.gguf: unknown key with source: hub, belongs to source: wheel",
+        ),
+        ("model/weights", {"source": "path", "path": 3}, "model.weights.path: expected a text"),
+        ("model/weights", 3, "model.weights: expected a section with source, one of wheel, hub, "),
+        ("data/text", "mail", "data.text: unknown key with source: generator, belongs to source: "),
+        ("lora", 3, "lora: expected a section with r, learning_rate, adapter"),
         ("surprise", 1, "surprise: unknown key; expected one of"),
         ("plots/lora_color", "red", 'plots.lora_color: expected a colour such as "#0072B2"'),
         ("task/fields/urgency/type", "int", "task.fields.urgency.type: expected one of string"),
@@ -127,8 +218,8 @@ def test_a_wrong_value_is_named_with_its_expected_form(raw, key, value, message)
 def test_a_missing_key_says_how_to_compose_a_full_file(raw):
     """A params.yaml of an older version is told apart from a wrong value."""
     copied = copy.deepcopy(raw)
-    del copied["lora"]["dropout"]
-    with pytest.raises(UserError, match=r"lora\.dropout: missing; `make params`"):
+    del copied["lora"]["adapter"]["dropout"]
+    with pytest.raises(UserError, match=r"lora\.adapter\.dropout: missing; `make params`"):
         check_params(copied)
 
 
@@ -160,7 +251,124 @@ def test_an_override_hydra_refuses_is_one_line():
 def test_an_address_that_is_none_or_holds_a_secret(raw, url, complaint):
     """params.yaml is committed: a password in the address is refused, and not repeated."""
     asked = copy.deepcopy(raw)
-    asked["api"].update(kind="openai", store="responses/store.sqlite", base_url=url)
-    with pytest.raises(UserError, match=f"api.base_url: .*{complaint}") as caught:
+    asked["api"]["limits"]["store"] = "responses/store.sqlite"
+    asked["api"]["server"] = {
+        "kind": "openai", "base_url": url, "endpoint": "chat", "mode": "live", "weights": "t.json",
+    }  # fmt: skip
+    with pytest.raises(UserError, match=f"api.server.base_url: .*{complaint}") as caught:
         check_params(asked)
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_paid_answer_needs_a_store(raw):
+    """Without one, a second run would pay for every answer again."""
+    asked = copy.deepcopy(raw)
+    asked["api"]["server"] = {
+        "kind": "openai", "base_url": "http://h/v1", "endpoint": "chat", "mode": "live",
+        "weights": "t.json",
+    }  # fmt: skip
+    with pytest.raises(
+        UserError, match=r"api\.limits\.store: needed with api\.server\.kind=openai"
+    ):
+        check_params(asked)
+
+
+def test_virtual_tokens_and_constrained_decoding_exclude_each_other(raw):
+    """Found out before a training, not when its model is first asked."""
+    asked = changed(raw, "decoding/constrained", True)
+    asked["tunings"] = {
+        "soft": {"method": "prompt", "learning_rate": "2e-3", "virtual_tokens": 4, "seed": 0}
+    }
+    with pytest.raises(UserError, match=r"tunings\.soft: virtual tokens \(method: prompt\) cannot"):
+        check_params(asked)
+
+
+def test_what_an_arm_may_go_without_may_be_left_out(raw):
+    """No key has to be there only to say null."""
+    asked = changed(raw, "data", {"source": "file", "path": "f.csv", "text": "mail"})
+    assert check_params(asked).data.record is None
+    asked["tunings"] = {"x": TUNING}
+    assert check_params(asked).tunings["x"].plus_ratio is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("device", "runtime.device"),
+        ("model.dtype", "runtime.dtype"),
+        ("model.pad_token", "runtime.pad_token"),
+        ("model.path", "model.weights.path"),
+        ("evaluate.max_new_tokens", "decoding.max_new_tokens"),
+        ("evaluate.shots_seed", "api.ask.shots_seed"),
+        ("lora.alpha_per_r", "lora.adapter.alpha_per_r"),
+        ("lora.variant", "lora.adapter.variant"),
+        ("sweep.stop_ratio", "sweep.early_stopping_ratio"),
+        ("sweep.val_rows", "sweep.trial.val_rows"),
+        ("robustness.rows", "robustness.texts.rows"),
+        ("api.kind", "api.server.kind"),
+        ("api.budget_usd", "api.limits.budget_usd"),
+        ("api.replicate_rows", "api.replicates.rows"),
+        ("task.title", "task_title"),
+        ("conditions.embedded_zero_shot.label", "labels.embedded_zero_shot"),
+        ("tunings.dora.label", "labels.dora"),
+    ],
+)
+def test_a_key_of_an_earlier_version_is_told_its_new_name(raw, old, new):
+    """In a file and on the command line: nobody has to look up what a key is called now."""
+    copied = copy.deepcopy(raw)
+    node = copied
+    *parents, last = old.split(".")
+    for parent in parents:
+        node = node.setdefault(parent, {})
+    node[last] = "x"
+    with pytest.raises(UserError) as error:
+        check_params(copied)
+    assert str(error.value) == f"params.yaml: {old}: is called {new} now"
+    with pytest.raises(UserError) as error:
+        compose([f"+{old}=x"], conf=ROOT / "conf")
+    assert str(error.value) == f"conf/ with +{old}=x: {old}: is called {new} now"
+
+
+def test_every_new_name_is_a_key(raw):
+    """A hint at a key that does not exist would send people in circles."""
+    arms = {"model.weights": {"repo", "revision", "path"}, "api.server": {"base_url", "mode"}}
+    for new in RENAMED.values():
+        *parents, last = new.replace("*", "embedded_zero_shot").split(".")
+        node = raw
+        for parent in parents:
+            node = node[parent]
+        assert last in node or last in arms[".".join(parents)], new
+
+
+def test_own_settings_under_the_old_file_name_are_not_passed_over(tmp_path, monkeypatch, capsys):
+    """conf/mine.yaml is no longer composed: who still has one is told, and nothing is written."""
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    monkeypatch.chdir(tmp_path)
+    Path("conf/local.yaml").rename("conf/mine.yaml")
+    with pytest.raises(UserError, match=r"^conf/mine\.yaml: is called local\.yaml now"):
+        compose()
+    with pytest.raises(SystemExit):
+        main(["params"])
+    assert capsys.readouterr().err == (
+        "error: conf/mine.yaml: is called local.yaml now and is no longer read; move its settings "
+        "to conf/local.yaml\n"
+    )
+    assert not Path("params.yaml").exists()
+
+
+def test_own_settings_are_lines_appended_to_the_file_that_is_there(tmp_path):
+    """The shipped conf/local.yaml composes as it is, and with lines below its comments."""
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    with (tmp_path / "conf/local.yaml").open("a") as file:
+        file.write("lora:\n  r: 32\n")
+    assert yaml.safe_load(compose(conf=tmp_path / "conf"))["lora"]["r"] == 32
+
+
+def test_an_embedded_server_runs_on_what_local_models_run_on():
+    """Its device and precision are the run's own, and part of what its answers depend on."""
+    server = yaml.safe_load(
+        compose(["runtime.device=cuda", "runtime.dtype=bfloat16"], conf=ROOT / "conf")
+    )["api"]["server"]
+    assert (server["device"], server["dtype"]) == ("cuda", "bfloat16")
+    hosted = yaml.safe_load(compose(["api=openai"], conf=ROOT / "conf"))["api"]["server"]
+    assert not {"device", "dtype"} & set(hosted)

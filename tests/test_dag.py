@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 
 import pytest
 import yaml
@@ -14,16 +15,15 @@ STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 # pydantic's own methods at the end of a chain of params, and what a property reads
 ALIASES = {"task.field_specs": "task.fields", "task.record_fields": "task.fields"}
 # They decide whether and how patiently an API is asked, never what it answers: a new price,
-# budget or time limit must not ask again. api.weights names a dep, so its content counts.
-HOW_TO_ASK = {
-    "api.port", "api.key_env", "api.timeout_seconds", "api.max_attempts", "api.max_minutes",
-    "api.budget_usd", "api.store", "api.weights", "prices.models",
-    "prices.batch_discount", "priced_as",
-}  # fmt: skip
+# budget or time limit must not ask again.
+HOW_TO_ASK = {"api.limits", "prices", "priced_as"}
 # How often a training writes a checkpoint: resumed or not, it ends in the same bytes.
-HOW_TO_TRAIN = {"checkpoints.folder", "checkpoints.minutes"}
+HOW_TO_TRAIN = {"checkpoints"}
+# What a base model is called and how much room it takes fetches nothing again.
+HOW_TO_FETCH = {"model.name", "model.disk_gb"}
 # by node: what it reads and must not depend on
 NO_DEPS = {
+    "base_model": HOW_TO_FETCH,
     **dict.fromkeys(("evaluate_api", "perturbed_api"), HOW_TO_ASK),
     **dict.fromkeys(("sanity", "rank_trial", "lr_trial", "train", "tune"), HOW_TO_TRAIN),
 }
@@ -33,10 +33,16 @@ def body(name: str) -> dict:
     return STAGES[name].get("do", STAGES[name])
 
 
+@cache
+def tree_of(path: str) -> ast.Module:
+    return ast.parse((ROOT / path).read_text())
+
+
+@cache
 def functions(path: str) -> dict[str, ast.FunctionDef]:
     """The functions of a module that are handed the params."""
     found = {}
-    for node in ast.parse((ROOT / path).read_text()).body:
+    for node in tree_of(path).body:
         if isinstance(node, ast.FunctionDef):
             names = {argument.arg for argument in (*node.args.args, *node.args.kwonlyargs)}
             if "params" in names:
@@ -55,7 +61,7 @@ def stage_sources(name: str) -> list[ast.AST]:
         tree = trees[path, function] = functions(path)[function]
         used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
         todo += [(path, other) for other in functions(path) if other in used]
-        for node in ast.walk(ast.parse((ROOT / path).read_text())):
+        for node in ast.walk(tree_of(path)):
             file = module_file(node.module or "") if isinstance(node, ast.ImportFrom) else None
             if file and package(file) not in PLUMBING:
                 names = {alias.name for alias in node.names} & used
@@ -95,10 +101,25 @@ def test_code_deps_are_the_packages_the_stage_reaches(name):
 def test_params_deps_are_the_keys_the_stage_reads(name):
     """A key that is read but not declared would leave a stale result; the reverse reruns for nothing."""
     declared, read = set(body(name).get("params", [])), params_read(name)
-    read -= NO_DEPS.get(name, set())
+    ignored = tuple(f"{key}." for key in NO_DEPS.get(name, ()))
+    read = {key for key in read if not f"{key}.".startswith(ignored)}
     undeclared = {key for key in read if not any(related(key, d) for d in declared)}
     unread = {d for d in declared if not any(related(key, d) for key in read)}
     assert not undeclared and not unread
+
+
+def test_labels_are_read_where_results_are_written_alone():
+    """What is only printed trains nothing and asks nothing again."""
+    assert {name for name in STAGES if "labels" in body(name).get("params", [])} == {
+        "analyze", "robustness",
+    }  # fmt: skip
+
+
+def test_a_node_lists_few_params():
+    """Sections are grouped by their readers: a list that grows says that one is not."""
+    counts = {name: len(body(name).get("params", [])) for name in STAGES}
+    assert sum(counts.values()) <= 120
+    assert all(count <= 8 for name, count in counts.items() if name != "analyze"), counts
 
 
 def test_analysis_starts_without_torch():
@@ -133,3 +154,22 @@ def test_imports_point_one_way():
             assert not file.startswith("stages/"), relative
             ours, theirs = places[package(relative)], places[package(file)]
             assert theirs <= ours, f"{relative} imports {file}"
+
+
+def test_dvc_yaml_stands_as_dvc_writes_it(tmp_path):
+    """`dvc freeze` of a node then changes one line, and a pull request shows what was meant."""
+    from dvc.utils.serialize._yaml import modify_yaml
+
+    text = (ROOT / "dvc.yaml").read_text()
+    copy = tmp_path / "dvc.yaml"
+    copy.write_text(text)
+    with modify_yaml(copy):
+        pass
+    assert copy.read_text() == text
+    for name in STAGES:
+        for key in ("params", "deps", "outs"):
+            listed = [
+                item if isinstance(item, str) else next(iter(item))
+                for item in body(name).get(key, [])
+            ]
+            assert listed == sorted(listed), f"{name}.{key}"

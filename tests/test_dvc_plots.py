@@ -34,6 +34,7 @@ from lora_vs_api.cli.plots_page import (
     unpack,
 )
 from lora_vs_api.errors import UserError
+from tests.commands import exit_code
 from tests.imports import ROOT
 
 PAGE = ROOT / ".dvc/plots/page.html"
@@ -317,10 +318,7 @@ def test_without_a_network_the_command_says_so_in_one_line(monkeypatch, tmp_path
     out = tmp_path / "page.html"
     out.write_text("the old one")
     monkeypatch.setattr(plots_page.urllib.request, "urlopen", refuse)
-    monkeypatch.setattr(sys, "argv", ["plots_page", "--out", str(out)])
-    with pytest.raises(SystemExit) as stop:
-        plots_page.main()
-    assert stop.value.code == 1
+    assert exit_code("plots-page", "--out", str(out)) == 1
     message = capsys.readouterr().err
     assert message.count("\n") == 1
     assert re.match(r"error: https://\S+: no route to host; this command needs the net", message)

@@ -15,14 +15,14 @@ from lora_vs_api.model import attention
 from lora_vs_api.model.attention import grouped_attention, has_plain_attention
 from lora_vs_api.training import fused_loss as losses
 from lora_vs_api.training.fused_loss import completion_loss
-from lora_vs_api.training.train import shared_prefix
+from lora_vs_api.training.trainer import shared_prefix
 
 
-@pytest.mark.parametrize("limit", [attention.MOST_SCORES, 0], ids=["full", "long text"])
+@pytest.mark.parametrize("limit", [attention.MAX_SCORES, 0], ids=["full", "long text"])
 @pytest.mark.parametrize("cached", [0, 7])
 def test_attention_is_the_eager_one(cached, limit, monkeypatch):
     """Grouped heads, a mask, and keys from a shared prefix: outputs and gradients agree."""
-    monkeypatch.setattr(attention, "MOST_SCORES", limit)
+    monkeypatch.setattr(attention, "MAX_SCORES", limit)
     generator = torch.Generator().manual_seed(0)
 
     def draw(heads, tokens):

@@ -22,8 +22,7 @@ from lora_vs_api.data.generator import (
     load_templates,
     masked,
     mentioned_products,
-    near_duplicate_mask,
-    near_duplicates,
+    repeated_after_masking,
     summarise,
 )
 from lora_vs_api.data.shares import largest_remainder, spread
@@ -227,7 +226,7 @@ def test_too_many_emails_say_so():
 
 
 def test_masking_hides_what_varies():
-    """Two fillings of one template are near-duplicates; another greeting is not."""
+    """Two fillings of one template are the same once masked; with another greeting they are not."""
     first = (
         "Hi,\n\nI paid $49.99 for the Lumora Lamp on 3 March, order #48213, and again 12 days "
         "later with code E-217.\n\nBest,\nAiko O'Brien"
@@ -240,8 +239,8 @@ def test_masking_hides_what_varies():
         "Hi,\n\nI paid <amount> for the <product> on <date>, order <id>, and again <number> days "
         "later with code <id>.\n\nBest,\n<name>"
     )
-    assert near_duplicate_mask([first, second, "Hello" + first[2:]]) == [False, True, False]
-    assert near_duplicates([first, first, second]) == 2
+    assert repeated_after_masking([first, second, "Hello" + first[2:]]) == [False, True, False]
+    assert sum(repeated_after_masking([first, first, second])) == 2
 
 
 @given(st.dictionaries(st.text(min_size=1), st.integers(0, 40), min_size=1, max_size=6))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import shutil
@@ -10,12 +9,13 @@ import shutil
 import pytest
 import yaml
 
-from lora_vs_api.cli import init
+from lora_vs_api.cli import app
 from lora_vs_api.config.compose import compose
 from lora_vs_api.data.infer import fields_from_json_schema, infer_field, text_column
 from lora_vs_api.data.source import read_table
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.fields import fields_from_config
+from tests.commands import lora_vs_api
 from tests.imports import ROOT
 
 
@@ -147,6 +147,8 @@ def test_a_schema_that_a_record_cannot_have_is_refused_with_its_path(schema, mes
 def project(tmp_path, monkeypatch):
     shutil.copytree(ROOT / "conf", tmp_path / "conf")
     monkeypatch.chdir(tmp_path)
+    # errors as they are raised, and not as the line and the exit code they end in
+    monkeypatch.setattr(app, "run_command", lambda command: command())
     return tmp_path
 
 
@@ -165,9 +167,7 @@ def bookings(n=60):
 
 
 def run_init(*arguments):
-    parser = argparse.ArgumentParser()
-    init.add_arguments(parser)
-    init.run(parser.parse_args(list(arguments)))
+    lora_vs_api("init", *arguments)
 
 
 def write(path, rows):
@@ -184,17 +184,16 @@ def test_the_written_config_composes_and_says_what_it_inferred(project, capsys):
     text = (project / "conf/task/my_bookings.yaml").read_text()
     assert 'make params SET="task=my_bookings" && dvc repro' in capsys.readouterr().out
     params = yaml.safe_load(compose(["task=my_bookings"], project / "conf"))
-    assert params["data"] | {"n": 0, "seed": 0} == {
+    assert params["data"] == {
         "source": "file", "path": str(project / "My bookings.csv"), "text": "message",
-        "record": None, "id": "booking_id", "n": 0, "seed": 0,
-        "categories": None, "sentiments": None,
+        "record": None, "id": "booking_id",
     }  # fmt: skip
     assert params["task"]["fields"] == {
         "room": {"type": "enum", "values": ["double", "single", "suite"], "score": "exact"},
         "nights": {"type": "integer", "score": "exact", "minimum": 1, "maximum": 4},
         "rate": {"type": "number", "score": "exact", "optional": True},
     }
-    assert params["task"]["stratify_by"] == params["contamination"]["field"] == "room"
+    assert params["split"]["stratify_by"] == params["contamination"]["field"] == "room"
     assert "# 3 labels in 60 rows, rarest" in text and "empty in 12 of 60 rows" in text
     for name in ("room (one of double, single, suite)", "rate (number, or null)"):
         assert name in params["task"]["instruction"]
@@ -239,7 +238,7 @@ def test_a_record_column_and_a_template_are_taken(project):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     run_init(str(path), "--text", "{{ subject }}\n{{ body }}")
     params = yaml.safe_load(compose(["task=rows"], project / "conf"))
-    assert params["data"]["record"] == "gold" and params["task"]["stratify_by"] is None
+    assert params["data"]["record"] == "gold" and params["split"]["stratify_by"] is None
     assert params["data"]["text"] == "{{ subject }}\n{{ body }}"
     assert list(params["task"]["fields"]) == ["who", "n"]
 
@@ -307,6 +306,7 @@ def test_a_dataset_that_is_not_there_is_one_line_and_leaves_nothing(
         (["b.csv", "--fields", "room,size"], "--fields: no column 'size'"),
         (["b.csv", "--text", "mail"], "data.text: .* has no column 'mail'"),
         (["b.csv", "--schema", "none.json"], "--schema: none.json: no such file"),
+        (["b.csv", "--schema", "latin1.json"], "--schema: latin1.json: not valid UTF-8"),
         (["b.csv", "--schema", "nomodule:Class"], "expected a pydantic model"),
         (["b.csv", "--schema", "room"], "expected a .json file or module:Class"),
     ],
@@ -315,6 +315,7 @@ def test_a_mistake_is_one_line_and_writes_nothing(project, arguments, message):
     """The first minutes decide whether someone goes on."""
     write(project / "few.csv", bookings(3))
     write(project / "b.csv", bookings())
+    (project / "latin1.json").write_bytes(b'{"title": "\xe9"}')
     before = sorted(path.name for path in (project / "conf/task").iterdir())
     with pytest.raises(UserError, match=message):
         run_init(*arguments)

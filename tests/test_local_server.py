@@ -15,11 +15,15 @@ from pathlib import Path
 
 import pytest
 
-from lora_vs_api.api.budget import TokenPrice
-from lora_vs_api.api.client import ApiCondition, Request, ask_all
+from lora_vs_api.api.budget import CostLimits
+from lora_vs_api.api.client import ask_all
 from lora_vs_api.api.local_server import serve
-from lora_vs_api.api.paid import Terms, ask_paid
+from lora_vs_api.api.policy import AskPolicy
+from lora_vs_api.api.provider import Provider
 from lora_vs_api.api.store import ResponseStore
+from lora_vs_api.api.stored_run import ask_stored
+from lora_vs_api.api.types import ApiCondition, Request
+from lora_vs_api.config.sections import Price
 from lora_vs_api.errors import UserError
 from tests.tiny_model import build_tiny_model
 
@@ -36,6 +40,7 @@ PROMPTS = [
     ],
 ]
 LIMIT = 12
+POLICY = AskPolicy(timeout_seconds=60, max_attempts=1)
 
 
 @pytest.fixture(scope="module")
@@ -63,11 +68,8 @@ def ask(url, endpoint="responses", model=NAME):
     return ask_all(
         [Request(f"email-{i}", prompt) for i, prompt in enumerate(PROMPTS)],
         ApiCondition("tiny", model, 0.0, None, LIMIT, endpoint),
-        base_url=url,
-        api_key=None,
-        concurrency=1,
-        timeout_seconds=60,
-        max_attempts=1,
+        Provider(url),
+        POLICY,
     )
 
 
@@ -97,17 +99,17 @@ def test_the_served_model_gets_the_prompt_of_the_local_one(server, tiny, endpoin
     tokenizer = AutoTokenizer.from_pretrained(tiny, local_files_only=True)
     model = AutoModelForCausalLM.from_pretrained(tiny, local_files_only=True)
     answers = ask(server[0], endpoint)
-    assert answers[0].output != answers[1].output
+    assert answers[0].reply.output != answers[1].reply.output
     for prompt, answer in zip(PROMPTS, answers, strict=True):
         ids = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=False)
         new = model.generate(torch.tensor([ids]), max_new_tokens=LIMIT, do_sample=False)[
             0, len(ids) :
         ]
-        assert answer.input_tokens == len(ids)
-        assert answer.output_tokens == len(new)
-        assert answer.output == tokenizer.decode(new, skip_special_tokens=True)
+        assert answer.reply.input_tokens == len(ids)
+        assert answer.reply.output_tokens == len(new)
+        assert answer.reply.output == tokenizer.decode(new, skip_special_tokens=True)
         # the server says completed, though the limit cut the answer
-        assert answer.outcome == "truncated"
+        assert answer.reply.outcome == "truncated"
 
 
 def test_another_models_name_is_refused(server):
@@ -121,20 +123,18 @@ def test_its_answers_are_stored_and_not_asked_for_again(server, tmp_path):
     url, _ = server
     asked = [Request(f"email-{i}", prompt) for i, prompt in enumerate(PROMPTS)]
     condition = ApiCondition("tiny", NAME, 0.0, None, LIMIT, "responses")
-    terms = Terms(TokenPrice(NAME, 1.0, 1.0), 1.0, LIMIT, len)
-    asking = {
-        "base_url": url, "api_key": None, "concurrency": 1, "timeout_seconds": 60,
-        "max_attempts": 1,
-    }  # fmt: skip
+    limits = CostLimits(Price(input=1.0, cached_input=None, output=1.0), NAME, 1.0, LIMIT, len)
+    provider = Provider(url)
     with ResponseStore(tmp_path / "s") as store:
-        first, _ = ask_paid(asked, condition, store, terms, **asking)
-        assert [answer.output for answer in first] == [answer.output for answer in ask(url)]
-        again, stored = ask_paid(asked, condition, store, terms, **asking)
+        first, _ = ask_stored(asked, condition, store, limits, provider, POLICY)
+        assert [answer.reply.output for answer in first] == [
+            answer.reply.output for answer in ask(url)
+        ]
+        again, stored = ask_stored(asked, condition, store, limits, provider, POLICY)
         assert again == first and stored == [True, True]
         # that server has no Batch API, which is said with the key to change
-        asking.pop("concurrency")
-        with pytest.raises(UserError, match=r"^api\.mode: .* has no Batch API"):
-            ask_paid(asked, condition, store, terms, mode="batch", total_seconds=None, **asking)
+        with pytest.raises(UserError, match=r"^api\.server\.mode: .* has no Batch API"):
+            ask_stored(asked, condition, store, limits, provider, POLICY, "batch")
 
 
 def test_the_server_has_no_key_and_no_hub(server):
@@ -159,7 +159,8 @@ def _is_server(entry: Path) -> bool:
 
 
 @pytest.mark.parametrize(
-    "ending", ["normal", "interrupt", pytest.param("error", marks=pytest.mark.slow)]
+    "ending",
+    ["normal", *(pytest.param(e, marks=pytest.mark.slow) for e in ("interrupt", "error"))],
 )
 def test_the_server_ends_with_the_block(tiny, tmp_path, ending):
     """No way out of the block leaves a process behind; meanwhile it is on the configured port."""
@@ -226,7 +227,7 @@ def test_a_port_that_is_taken_is_named(tiny, tmp_path):
         taken.listen()
         port = taken.getsockname()[1]
         with (
-            pytest.raises(UserError, match=rf"^api\.port: .*{port}"),
+            pytest.raises(UserError, match=rf"^api\.limits\.port: .*{port}"),
             serve(tiny, NAME, device="cpu", dtype="float32", port=port, log=tmp_path / "log"),
         ):
             raise AssertionError("served on a port that is taken")
@@ -287,6 +288,6 @@ def test_requests_batched_together_answer_alike(tiny, tmp_path):
             log=tmp_path / "log",
         ) as url:  # fmt: skip
             answers[batching] = ask(url)
-    assert [json.dumps(a.output) for a in answers[False]] == [
-        json.dumps(a.output) for a in answers[True]
+    assert [json.dumps(a.reply.output) for a in answers[False]] == [
+        json.dumps(a.reply.output) for a in answers[True]
     ]

@@ -15,8 +15,8 @@ from transformers import AutoModelForCausalLM
 from lora_vs_api.digests import file_sha256
 from lora_vs_api.errors import UserError
 from lora_vs_api.inference.constrained import record_grammar
+from lora_vs_api.inference.decoding import Prefix
 from lora_vs_api.inference.generate import (
-    Prefix,
     check_room,
     compute_prefix,
     encode_prompt,
@@ -30,7 +30,11 @@ from lora_vs_api.model.runtime import Runtime, resolve_runtime
 from lora_vs_api.record.fields import Field, fields_from_config
 from lora_vs_api.record.prompt import completion, messages
 from lora_vs_api.training import train as training
-from lora_vs_api.training.train import TrainingSpec, reuse_adapter, train_adapter
+from lora_vs_api.training import trainer
+from lora_vs_api.training.artifacts import reuse_adapter
+from lora_vs_api.training.examples import chat_examples
+from lora_vs_api.training.spec import TrainingSpec
+from lora_vs_api.training.train import TrainingPolicy, train_adapter
 from lora_vs_api.validation.records import violations
 from tests.tiny_model import build_tiny_model
 
@@ -40,6 +44,7 @@ ROWS = [
     {"id": str(i), "text": f"Mail number {i} " + "word " * (i % 4), "record": {"who": f"N{i}", "level": 1 + i % 5}}
     for i in range(12)
 ]  # fmt: skip
+EXAMPLES = chat_examples(ROWS, "Extract.", FIELDS)
 SPEC = TrainingSpec(
     base_sha256="b",
     examples_sha256="e",
@@ -70,16 +75,16 @@ def base(tmp_path_factory):
 
 
 def train(base, out, spec=SPEC):
-    return train_adapter(base, ROWS, "Extract.", FIELDS, spec, CPU, out, description="test")
+    return train_adapter(base, EXAMPLES, spec, CPU, out, TrainingPolicy("test"))
 
 
 def test_the_loss_is_that_of_plain_trl(base, tmp_path, monkeypatch):
     """All that is left out, shared or rewritten changes the speed and not the training."""
     spec = replace(SPEC, gradient_accumulation=2, batch_size=6, learning_rate=1e-2, max_steps=4)
     shared, layers = [], []
-    count_shared, speed_up = training.shared_prefix, training.speed_up_lora
+    count_shared, speed_up = trainer.shared_prefix, training.speed_up_lora
     monkeypatch.setattr(
-        training, "shared_prefix", lambda *batch: shared.append(count_shared(*batch)) or shared[-1]
+        trainer, "shared_prefix", lambda *batch: shared.append(count_shared(*batch)) or shared[-1]
     )
     monkeypatch.setattr(
         training, "speed_up_lora", lambda model: layers.append(speed_up(model)) or layers[-1]
@@ -87,9 +92,7 @@ def test_the_loss_is_that_of_plain_trl(base, tmp_path, monkeypatch):
     ours = train(base, tmp_path / "ours", spec)
     # it is no comparison of the plain way with itself
     assert min(shared) > 5 and layers == [4]
-    monkeypatch.setattr(
-        training.CompletionTrainer, "compute_loss", training.SFTTrainer.compute_loss
-    )
+    monkeypatch.setattr(trainer.CompletionTrainer, "compute_loss", trainer.SFTTrainer.compute_loss)
     monkeypatch.setattr(training, "speed_up_lora", lambda model: 0)
     monkeypatch.setattr(loading, "GROUPED", "eager")
     plain = train(base, tmp_path / "plain", spec)
@@ -151,7 +154,7 @@ def test_an_adapter_is_taken_over_only_for_an_equal_specification(base, tmp_path
 def test_a_module_the_model_lacks_is_named(base, tmp_path):
     """A target module of another architecture is a line before training starts."""
     with pytest.raises(
-        UserError, match=r"lora\.target_modules: the base model has no module c_attn"
+        UserError, match=r"lora\.adapter\.target_modules: the base model has no module c_attn"
     ):
         train(base, tmp_path / "x", replace(SPEC, target_modules=("q_proj", "c_attn")))
     assert not (tmp_path / "x").exists()
@@ -330,16 +333,16 @@ def test_latency_is_one_figure_for_each_prompt(base):
 def test_a_token_limit_below_the_longest_record_is_refused(base):
     """A limit that would cut a perfect answer must not score as the model's mistake."""
     tokenizer = load_tokenizer(base, "<|endoftext|>")
-    with pytest.raises(UserError, match=r"evaluate\.max_new_tokens: 3 is too few, the longest"):
+    with pytest.raises(UserError, match=r"decoding\.max_new_tokens: 3 is too few, the longest"):
         check_room(tokenizer, ['{"who": "somebody with a long name"}'], 3)
     check_room(tokenizer, ["short"], 30)
 
 
 def test_a_pad_token_that_ends_turns_is_refused(base):
     """It would be masked out of the loss, and the model would never learn to stop."""
-    with pytest.raises(UserError, match=r"model\.pad_token: expected a token other than"):
+    with pytest.raises(UserError, match=r"runtime\.pad_token: expected a token other than"):
         load_tokenizer(base, "<|im_end|>")
-    with pytest.raises(UserError, match=r"model\.pad_token: 'nope' is not a token"):
+    with pytest.raises(UserError, match=r"runtime\.pad_token: 'nope' is not a token"):
         load_tokenizer(base, "nope")
 
 
@@ -449,7 +452,10 @@ def test_forced_tokens_are_not_sampled(base, grammar, monkeypatch):
     monkeypatch.setattr(model, "forward", tired)
     prompt = encode_prompt(tokenizer, messages("Extract.", "Mail", FIELDS))
     (answer,) = grammar.decode(model, [prompt], Prefix(), 80)
-    assert answer.whole and violations(json.loads(tokenizer.decode(answer.tokens)), FIELDS) == []
+    assert (
+        not answer.truncated
+        and violations(json.loads(tokenizer.decode(answer.tokens)), FIELDS) == []
+    )
     assert len(steps) < answer.written / 3
 
 
@@ -458,4 +464,4 @@ def test_a_limit_below_every_record_cuts(base, grammar):
     tokenizer = load_tokenizer(base, "<|endoftext|>")
     prompt = encode_prompt(tokenizer, messages("Extract.", "Mail", FIELDS))
     (answer,) = grammar.decode(load_base(base, CPU), [prompt], Prefix(), 4)
-    assert not answer.whole and len(answer.tokens) == answer.written == 4
+    assert answer.truncated and len(answer.tokens) == answer.written == 4

@@ -27,8 +27,8 @@ from lora_vs_api.orchestrate.scheduler import Node, needed_by, run_nodes, touche
 from tests.imports import ROOT
 
 
-def node(address: str, *needs: str, alone: bool = False) -> Node:
-    return Node(address, frozenset(needs), alone)
+def node(address: str, *needs: str, exclusive: bool = False) -> Node:
+    return Node(address, frozenset(needs), exclusive)
 
 
 class Slow:
@@ -45,8 +45,8 @@ class Slow:
         one = self.known[address]
         # everything that has to hold whenever a node starts
         assert one.needs <= set(self.ended)
-        assert not one.alone or not self.running
-        assert not any(self.known[other].alone for other in self.running)
+        assert not one.exclusive or not self.running
+        assert not any(self.known[other].exclusive for other in self.running)
         assert slot not in {taken for _, taken in self.running.values()} and 0 <= slot < self.jobs
         self.running[address] = (Future(), slot)
         self.most = max(self.most, len(self.running))
@@ -66,14 +66,14 @@ def dags(draw):
     nodes = []
     for index in range(count):
         needs = draw(st.sets(st.integers(0, index - 1), max_size=3)) if index else set()
-        nodes.append(node(f"n{index}", *(f"n{i}" for i in needs), alone=draw(st.booleans())))
+        nodes.append(node(f"n{index}", *(f"n{i}" for i in needs), exclusive=draw(st.booleans())))
     bad = draw(st.sets(st.sampled_from([n.address for n in nodes]), max_size=2))
     return nodes, bad
 
 
 @given(dags(), st.integers(1, 4), st.randoms(use_true_random=False))
 def test_every_node_ends_once_after_what_it_needs(dag, jobs, random):
-    """Whatever ends first: needs before nodes, timed nodes alone, no more than asked for at a
+    """Whatever ends first: needs before nodes, nothing beside timed nodes, no more than asked for at a
     time, and a failure takes along exactly what needs it."""
     nodes, bad = dag
     slow = Slow(nodes, jobs, bad, random.choice)
@@ -142,7 +142,7 @@ def test_the_dag_is_dvcs():
     assert all(places[need] < places[n.address] for n in nodes for need in n.needs)
     assert {"train@0", "base_model", "split"} <= known["evaluate_lora@0"].needs
     # what is timed has nothing beside it
-    timed = {n.address.split("@")[0] for n in nodes if n.alone}
+    timed = {n.address.split("@")[0] for n in nodes if n.exclusive}
     assert timed == {"evaluate_lora", "evaluate_base", "evaluate_api"}
 
 
@@ -190,11 +190,9 @@ stages:
 
 
 @pytest.fixture()
-def project(tmp_path) -> Path:
-    for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
-        subprocess.run(command, cwd=tmp_path, check=True)
-    (tmp_path / "dvc.yaml").write_text(PIPELINE)
-    return tmp_path
+def project(repository) -> Path:
+    (repository / "dvc.yaml").write_text(PIPELINE)
+    return repository
 
 
 def command(project: Path, *arguments: str) -> subprocess.Popen[str]:

@@ -108,5 +108,7 @@ def test_formatting_changes_no_word_but_its_case():
 
 
 def test_an_unknown_name_is_refused():
-    with pytest.raises(UserError, match=r"^robustness\.perturbations: expected some of typos, "):
+    with pytest.raises(
+        UserError, match=r"^robustness\.texts\.perturbations: expected some of typos, "
+    ):
         perturb([ROW], ["noise"], 0)

@@ -16,10 +16,9 @@ pytestmark = pytest.mark.slow
 
 TUNINGS = """# @package _global_
 tunings:
-  dora: {label: DoRA, method: dora, learning_rate: "2e-3", r: 2, plus_ratio: null,
-    virtual_tokens: null, seed: 0}
-  soft: {label: prompt tuning, method: prompt, learning_rate: "2e-3", r: null, plus_ratio: null,
-    virtual_tokens: 2, seed: 0}
+  dora: {method: dora, learning_rate: "2e-3", r: 2, seed: 0}
+  soft: {method: prompt, learning_rate: "2e-3", virtual_tokens: 2, seed: 0}
+labels: {dora: DoRA}
 """
 
 
@@ -113,11 +112,16 @@ def test_other_perturbed_texts_ask_about_them_and_touch_nothing_else(clone):
     """Another seed of the perturbations: no training, no evaluation, no analysis."""
     asked = {"perturbed_lora@0", "perturbed_lora@1", "perturbed_api@embedded_few_shot_5"}
     # where the tiny model's scores come out the same, DVC's early cut-off spares the report
-    assert clone.experiment("robustness.seed=1") - {"report"} == {"perturb", "robustness"} | asked
+    assert (
+        clone.experiment("robustness.texts.seed=1") - {"report"}
+        == {"perturb", "robustness"} | asked
+    )
     # and without any there is nothing to ask or tell
     assert not {
         stage
-        for stage in clone.experiment("robustness.perturbations=[]", "robustness.conditions=[]")
+        for stage in clone.experiment(
+            "robustness.texts.perturbations=[]", "robustness.conditions=[]"
+        )
         if stage.startswith("perturbed_api")
     }
     assert "## Less tidy texts" not in (clone.path / "report/report.md").read_text()
@@ -166,7 +170,7 @@ def test_giving_up_hopeless_rates_is_a_matter_of_the_rate_trials(clone):
     """None of these trainings is hopeless: their adapters stay what they were, and nothing is
     trained or asked after them."""
     before = clone.digests()
-    stages = clone.experiment("sweep.stop_ratio=1.5")
+    stages = clone.experiment("sweep.early_stopping_ratio=1.5")
     # what adds up the seconds of all trainings
     assert stages - ANALYSIS == {"lr_trial@1e-3", "lr_trial@2e-3", "lr_trial@4e-3"}
     assert {path for path, md5 in clone.digests().items() if md5 != before[path]} <= COSTS

@@ -56,9 +56,9 @@ def test_a_bad_param_stops_the_node_with_one_line(clone):
 
 def test_no_gpu_and_no_key_are_said_in_one_line(clone):
     """What the other profiles need and this machine lacks is named, with what to do."""
-    overrides = ["-S", "device=cuda"]
+    overrides = ["-S", "runtime.device=cuda"]
     output = clone.run("dvc", "exp", "run", *overrides, "contamination", check=False)
-    assert "error: device: cuda asked for, but torch finds no CUDA GPU here" in output
+    assert "error: runtime.device: cuda asked for, but torch finds no CUDA GPU here" in output
     output = clone.run(
         "dvc", "exp", "run", "-S", "api=openai", "evaluate_api@mini_zero_shot", check=False
     )
@@ -97,10 +97,10 @@ def test_a_hosted_api_is_paid_once(clone):
             flag
             for override in (
                 "api=server",
-                f"api.base_url={server.url}",
-                "api.key_env=PLANTED_KEY",
-                "api.replicates=2",
-                "api.replicate_rows=2",
+                f"api.server.base_url={server.url}",
+                "api.limits.key_env=PLANTED_KEY",
+                "api.replicates.number=2",
+                "api.replicates.rows=2",
                 "conditions.server_zero_shot.model=gpt-x",
                 "conditions.server_few_shot_5.model=gpt-x",
             )
@@ -114,7 +114,7 @@ def test_a_hosted_api_is_paid_once(clone):
             server.faults[first] = [Fault("status", 401, {"message": f"bad key {key}"})]
             stage = "evaluate_api@server_zero_shot"
             output = clone.run("dvc", "exp", "run", *overrides, stage, check=False)
-            assert "error: api.key_env: " in output and key not in output
+            assert "error: api.limits.key_env: " in output and key not in output
             assert "Traceback" not in output
             assert not (clone.path / "predictions/evaluate/server_zero_shot").exists()
 

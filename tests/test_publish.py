@@ -56,7 +56,7 @@ def publish(root: Path, *arguments: str) -> subprocess.CompletedProcess:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_ENDPOINT": "http://127.0.0.1:9"}
     environment.pop("HF_TOKEN", None)
     done = subprocess.run(
-        [sys.executable, "-m", "lora_vs_api.cli.publish", *arguments],
+        [sys.executable, "-m", "lora_vs_api", "publish", *arguments],
         cwd=root, env=environment, capture_output=True, text=True,
     )  # fmt: skip
     assert "Traceback" not in done.stderr

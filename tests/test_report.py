@@ -16,7 +16,7 @@ import yaml
 
 from lora_vs_api import figures as figures_package
 from lora_vs_api.analysis.results import NoiseFloor, OtherTuning
-from lora_vs_api.config.sections import Lora, Plots
+from lora_vs_api.config.sections import Adapter, Plots
 from lora_vs_api.errors import UserError
 from lora_vs_api.figures.drawing import looks
 from lora_vs_api.figures.report import write_report_figures
@@ -638,4 +638,4 @@ def test_the_installation_is_in_the_report():
 
 def test_every_variant_of_lora_has_a_name():
     """A variant that the config takes can be told of in the report."""
-    assert set(get_args(Lora.model_fields["variant"].annotation)) == set(VARIANTS)
+    assert set(get_args(Adapter.model_fields["variant"].annotation)) == set(VARIANTS)

@@ -102,7 +102,7 @@ def nothing_found() -> ReportInputs:
     made = inputs(result, robustness=None, contamination=None)
     return replace(
         made,
-        corpus=changed(made.corpus, categories=None, near_duplicates=None),
+        corpus=changed(made.corpus, categories=None, repeated_after_masking=None),
         split=changed(made.split, masked_sentence_overlap=0.25),
         review=changed(REVIEW, accepted=0, unreviewed=100),
     )

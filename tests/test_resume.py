@@ -15,10 +15,10 @@ from filelock import FileLock
 
 from lora_vs_api.digests import file_sha256
 from lora_vs_api.errors import UserError
-from lora_vs_api.training import checkpoints
-from lora_vs_api.training import train as training
+from lora_vs_api.training import checkpoints, resources, trainer
 from lora_vs_api.training.checkpoints import Checkpoints, CheckpointSettings
-from lora_vs_api.training.train import train_adapter
+from lora_vs_api.training.examples import chat_examples
+from lora_vs_api.training.train import TrainingPolicy, train_adapter
 from tests.test_model import CPU, FIELDS, METHODS, ROWS, SPEC
 from tests.tiny_model import build_tiny_model
 
@@ -41,9 +41,9 @@ def base(tmp_path_factory):
 def train(base, tmp_path):
     def train(out, spec=LONG, minutes=EVERY_STEP, instruction="Extract."):
         settings = CheckpointSettings(str(tmp_path / "checkpoints"), minutes)
-        return train_adapter(
-            base, ROWS, instruction, FIELDS, spec, CPU, tmp_path / out, "test", settings
-        )
+        examples = chat_examples(ROWS, instruction, FIELDS)
+        policy = TrainingPolicy("test", settings)
+        return train_adapter(base, examples, spec, CPU, tmp_path / out, policy)
 
     return train
 
@@ -53,15 +53,15 @@ def kill_at(monkeypatch):
     """Ends the next training right after a step's checkpoint, as a signal would."""
 
     def kill_at(step):
-        on_step_end = training.Progress.on_step_end
+        on_step_end = trainer.Progress.on_step_end
 
         def killed(self, args, state, control, **kwargs):
             if state.global_step > step:
-                monkeypatch.setattr(training.Progress, "on_step_end", on_step_end)
+                monkeypatch.setattr(trainer.Progress, "on_step_end", on_step_end)
                 raise Killed
             on_step_end(self, args, state, control, **kwargs)
 
-        monkeypatch.setattr(training.Progress, "on_step_end", killed)
+        monkeypatch.setattr(trainer.Progress, "on_step_end", killed)
 
     return kill_at
 
@@ -78,8 +78,8 @@ KILLED = """
 import os, signal, sys
 import torch
 from lora_vs_api.training.checkpoints import CheckpointSettings
-from lora_vs_api.training.train import train_adapter
-from tests.test_model import CPU, FIELDS, ROWS
+from lora_vs_api.training.train import TrainingPolicy, train_adapter
+from tests.test_model import CPU, EXAMPLES
 from tests.test_resume import EVERY_STEP, LONG
 
 base, out, folder = sys.argv[1:]
@@ -93,7 +93,7 @@ def save_or_die(value, file, *arguments, **options):
 
 torch.save = save_or_die
 settings = CheckpointSettings(folder, EVERY_STEP)
-train_adapter(base, ROWS, "Extract.", FIELDS, LONG, CPU, out, "test", settings)
+train_adapter(base, EXAMPLES, LONG, CPU, out, TrainingPolicy("test", settings))
 """
 
 
@@ -114,7 +114,7 @@ def test_killed_while_it_writes_a_checkpoint(base, tmp_path, train, capsys):
     whole = train("whole", minutes=9999)
     assert files(tmp_path / "out") == files(tmp_path / "whole")
     assert resumed.losses == whole.losses and resumed.tokens == whole.tokens
-    assert (resumed.resumed_at, whole.resumed_at) == ((4,), ())
+    assert (resumed.used.resumed_at, whole.used.resumed_at) == ((4,), ())
     assert folders(tmp_path) == []
 
 
@@ -136,7 +136,7 @@ def test_every_way_of_tuning_is_resumed_to_the_same_bytes(tmp_path, train, kill_
             train("resumed", spec)
     resumed = train("resumed", spec)
     train("whole", spec, minutes=9999)
-    assert resumed.resumed_at == (2, 6)
+    assert resumed.used.resumed_at == (2, 6)
     assert files(tmp_path / "resumed") == files(tmp_path / "whole")
 
 
@@ -145,18 +145,18 @@ def test_seconds_and_joules_are_the_sum_without_what_was_lost(
 ):
     """A resumed training costs what its steps took, whichever process they were in."""
     # a GPU that draws 10 J from one reading of its counter to the next
-    monkeypatch.setattr(training, "energy_meter", lambda device: count(step=10).__next__)
+    monkeypatch.setattr(resources, "energy_meter", lambda device: count(step=10).__next__)
     kill_at(4)
     with pytest.raises(Killed):
         train("out")
     (path,) = (tmp_path / "checkpoints").rglob("checkpoint.json")
     record = json.loads(path.read_text())
-    assert 0 < record["spent"]["seconds"] < 60 and record["spent"]["joules"] == 40
-    record["spent"] |= {"seconds": 3600.0, "resumed_at": [1]}
+    assert 0 < record["used"]["seconds"] < 60 and record["used"]["joules"] == 40
+    record["used"] |= {"seconds": 3600.0, "resumed_at": [1]}
     path.write_text(json.dumps(record))
     run = train("out")
     # read at four more checkpoints and at the end
-    assert 3600 < run.wall_seconds < 3660 and run.joules == 40 + 50
+    assert 3600 < run.used.seconds < 3660 and run.used.joules == 40 + 50
     assert run.timing()["resumed_at_steps"] == [1, 4]
 
 
@@ -184,7 +184,7 @@ def test_a_broken_checkpoint_is_set_aside(tmp_path, train, kill_at, capsys, harm
     else:
         (path / "checkpoint.json").write_text("{")
     capsys.readouterr()
-    assert train("out").resumed_at == ()
+    assert train("out").used.resumed_at == ()
     told = capsys.readouterr().err
     assert f"{path}: cannot be read, set aside as checkpoint-4.unreadable" in told
     assert "resumed" not in told and folders(tmp_path) == []
@@ -195,18 +195,18 @@ def test_only_the_same_training_is_resumed(tmp_path, train, kill_at, monkeypatch
     kill_at(4)
     with pytest.raises(Killed):
         train("out")
-    assert train("a", instruction="Extract it.").resumed_at == ()
-    assert train("b", replace(LONG, seed=1)).resumed_at == ()
+    assert train("a", instruction="Extract it.").used.resumed_at == ()
+    assert train("b", replace(LONG, seed=1)).used.resumed_at == ()
     with monkeypatch.context() as changed:
         changed.setattr(checkpoints, "directory_sha256", lambda folder: "of other code")
-        assert train("c").resumed_at == ()
-    assert train("d").resumed_at == (4,)
+        assert train("c").used.resumed_at == ()
+    assert train("d").used.resumed_at == (4,)
 
 
 def test_a_short_training_writes_no_checkpoint(tmp_path, train, monkeypatch):
     """Checkpoints cost nothing where there is nothing to lose, and none is the last step's."""
     written = []
-    monkeypatch.setattr(Checkpoints, "finish", lambda self, step, spent: written.append(step))
+    monkeypatch.setattr(Checkpoints, "finish", lambda self, step, used: written.append(step))
     train("out", minutes=10)
     assert written == [] and folders(tmp_path) == []
     train("out")
@@ -222,15 +222,15 @@ def test_two_at_the_same_training_do_not_meet(tmp_path, train, kill_at, capsys):
     with FileLock(folder / "lock", is_singleton=False):
         second = train("second")
         assert "another process is at it too" in capsys.readouterr().err
-        assert second.resumed_at == () and (folder / "checkpoint-4").is_dir()
-    assert train("first").resumed_at == (4,)
+        assert second.used.resumed_at == () and (folder / "checkpoint-4").is_dir()
+    assert train("first").used.resumed_at == (4,)
     assert files(tmp_path / "first") == files(tmp_path / "second")
 
 
 def test_a_full_disk_costs_a_checkpoint_and_not_the_training(tmp_path, train, monkeypatch, capsys):
     """A line for each; the training goes on to its end."""
 
-    def full(self, step, spent):
+    def full(self, step, used):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Checkpoints, "finish", full)

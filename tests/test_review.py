@@ -144,7 +144,7 @@ def desk(tmp_path):
 def _review(desk, answers, *options):
     return subprocess.run(
         [
-            sys.executable, "-m", "lora_vs_api.cli.review", "--reviewer", "Ann Lee",
+            sys.executable, "-m", "lora_vs_api", "review", "--reviewer", "Ann Lee",
             "--sample", desk / "sample.jsonl", "--verdicts", desk / "verdicts.csv",
             "--params", desk / "params.yaml", *options,
         ],

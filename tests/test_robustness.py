@@ -100,6 +100,6 @@ def test_the_report_says_what_the_numbers_say():
 
 
 def test_without_perturbations_there_is_no_section():
-    """`robustness.perturbations=[]` leaves it out, and the limitations say so."""
+    """`robustness.texts.perturbations=[]` leaves it out, and the limitations say so."""
     text = report_markdown(inputs(analysis(), robustness=None))
     assert "## Perturbed texts" not in text and "none was tried" in text

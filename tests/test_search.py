@@ -14,7 +14,6 @@ import pandas as pd
 import pytest
 import yaml
 
-from lora_vs_api.__main__ import main
 from lora_vs_api.config.load import load_params
 from lora_vs_api.errors import UserError
 from lora_vs_api.figures.drawing import save, theme
@@ -23,6 +22,7 @@ from lora_vs_api.search.experiments import FILES, Experiment, experiment_of, tab
 from lora_vs_api.search.figure import lay_out, parallel_coordinates
 from lora_vs_api.search.space import clean_point, overrides_of, rate_text, read_space
 from tests.clones import TINY, Clone, new_clone, ran
+from tests.commands import exit_code
 from tests.imports import ROOT
 
 HEADER = """# @package _global_
@@ -57,7 +57,7 @@ def conf(tmp_path):
 
 
 def test_the_space_that_comes_with_the_project_is_one():
-    """`python -m lora_vs_api search` has to work as it is."""
+    """`lora-vs-api search` has to work as it is."""
     space = read_space("default", [], conf=ROOT / "conf")
     assert {"lora.r", "lora.learning_rate"} <= set(space.axes) and space.trials > 1
     assert space.axes["lora.learning_rate"] is None, "an interval has no list of values"
@@ -70,8 +70,11 @@ def test_the_space_that_comes_with_the_project_is_one():
     [
         ("lora.r: choice(8, x)", "lora.r: expected an integer ≥ 1, or best for the sweep's winner"),
         ("lora.rank: choice(8, 16)", "lora.rank: unknown key"),
-        ("lora.dropout: interval(0, 2)", "lora.dropout: expected a number from 0 to below 1"),
-        ("lora.dropout: interval(0.2, 0.1)", "expected interval(low, high)"),
+        (
+            "lora.adapter.dropout: interval(0, 2)",
+            "lora.adapter.dropout: expected a number from 0 to below 1",
+        ),
+        ("lora.adapter.dropout: interval(0.2, 0.1)", "expected interval(low, high)"),
         ("lora.r: 8", "expected choice(…), range(…) or interval(…) of Hydra, found 8"),
         ("lora.r: choice(8", "mine.yaml: lora.r: "),
         ("lora.learning_rate: choice(2, 3)", "expected a learning rate above 0 and below 1"),
@@ -120,15 +123,15 @@ def test_a_trial_trains_one_adapter_and_pins_its_point():
     """One rank and one rate; pinned, so that an applied experiment runs the pipeline at its point."""
     params = load_params(ROOT / "params.yaml").model_dump()
     point = clean_point(
-        {"lora.r": "8", "lora.learning_rate": "0.00200001", "lora.dropout": "0.12345"}
+        {"lora.r": "8", "lora.learning_rate": "0.00200001", "lora.adapter.dropout": "0.12345"}
     )
-    assert point == {"lora.r": "8", "lora.learning_rate": "2e-3", "lora.dropout": "0.123"}
+    assert point == {"lora.r": "8", "lora.learning_rate": "2e-3", "lora.adapter.dropout": "0.123"}
     assert overrides_of(point, params) == [
         "sweep.ranks=[8]", "sweep.rank_sweep_learning_rate='2e-3'", "sweep.learning_rates=['2e-3']",
-        "lora.r=8", "lora.learning_rate='2e-3'", "lora.dropout=0.123",
+        "lora.r=8", "lora.learning_rate='2e-3'", "lora.adapter.dropout=0.123",
     ]  # fmt: skip
     # what a point leaves open is the sanity run's
-    assert overrides_of({"lora.dropout": "0.1"}, params)[:2] == [
+    assert overrides_of({"lora.adapter.dropout": "0.1"}, params)[:2] == [
         "sweep.ranks=[16]", "sweep.rank_sweep_learning_rate='2e-3'",
     ]  # fmt: skip
 
@@ -159,7 +162,7 @@ def searching(conf, monkeypatch):
 def test_a_point_is_tried_once_with_every_seed(searching):
     """Six trials of two points: each is run once, the score is the mean over seeds, and the numbers
     of new experiments go on where earlier ones ended."""
-    asked, told = searching(lambda s: 0.5 if "sweep.seed=0" in s else 0.7, seeds=(0, 1))
+    asked, told = searching(lambda s: 0.5 if "sweep.trial.seed=0" in s else 0.7, seeds=(0, 1))
     assert [name for name, _ in asked] == ["s-5-seed-0", "s-5-seed-1", "s-6-seed-0", "s-6-seed-1"]
     assert all(settings[0] == "stats.seed=1" for _, settings in asked)
     assert len(told) == 6 and {trial.score for trial in told} == {0.6}
@@ -212,10 +215,8 @@ def test_a_search_in_which_nothing_succeeds_ends_with_the_reason(searching):
 def test_a_mistake_in_a_command_is_one_line(monkeypatch, capsys, arguments, message):
     """No traceback, and nothing was run."""
     monkeypatch.chdir(ROOT)
-    with pytest.raises(SystemExit) as caught:
-        main(arguments)
-    error = capsys.readouterr().err
-    assert caught.value.code == 1 and message in error and "Traceback" not in error
+    code, error = exit_code(*arguments), capsys.readouterr().err
+    assert code == 1 and message in error and "Traceback" not in error
 
 
 def test_a_missing_sweeper_is_one_line(searching, monkeypatch):
@@ -264,14 +265,16 @@ def test_a_score_that_the_experiment_did_not_make_is_not_shown():
 def test_the_table_holds_what_differs_best_first():
     """Settings that all share say nothing; experiments without a score come last."""
     rows = [
-        Experiment("s-10", {"r": 8, "lora.dropout": 0.1, "device": "cpu"}, 0.5),
-        Experiment("s-2", {"r": 8, "lora.dropout": 0.0, "device": "cpu"}, 0.5),
-        Experiment("s-1", {"lora.dropout": 0.0, "device": "cpu"}),
-        Experiment("s-3", {"r": 16, "lora.dropout": 0.0, "device": "cpu"}, 0.6, 0.55, 0.006),
+        Experiment("s-10", {"r": 8, "lora.adapter.dropout": 0.1, "device": "cpu"}, 0.5),
+        Experiment("s-2", {"r": 8, "lora.adapter.dropout": 0.0, "device": "cpu"}, 0.5),
+        Experiment("s-1", {"lora.adapter.dropout": 0.0, "device": "cpu"}),
+        Experiment(
+            "s-3", {"r": 16, "lora.adapter.dropout": 0.0, "device": "cpu"}, 0.6, 0.55, 0.006
+        ),
     ]
     frame = table(rows)
     assert list(frame.columns) == [
-        "experiment", "r", "lora.dropout", "val F1", "test F1", "USD per 1K",
+        "experiment", "r", "lora.adapter.dropout", "val F1", "test F1", "USD per 1K",
     ]  # fmt: skip
     assert list(frame["experiment"]) == ["s-3", "s-2", "s-10", "s-1"]
     assert frame["r"].tolist() == [16, 8, 8, None]
@@ -287,9 +290,9 @@ def test_axes_are_laid_out_by_what_they_hold():
     assert rates.places[5] == pytest.approx(0.5) and {"0.001", "0.01"} <= {
         t for _, t in rates.ticks
     }
-    dropout = lay_out("lora.dropout", [0.0, 0.05, 0.1])
+    dropout = lay_out("lora.adapter.dropout", [0.0, 0.05, 0.1])
     assert dropout.places == pytest.approx([0, 0.5, 1]) and "log" not in dropout.label
-    names = lay_out("lora.variant", ["dora", "lora", None])
+    names = lay_out("lora.adapter.variant", ["dora", "lora", None])
     assert names.places == [0, 0.5, 1] and names.texts[2] == "none"
     assert lay_out("val F1", [0.3, 0.3]).places == [0.5, 0.5]
 
@@ -298,8 +301,8 @@ def test_the_figure_is_the_same_bytes_for_the_same_table(tmp_path):
     """It can be committed and compared; and it draws what has a score, whatever the number."""
     plots = load_params(ROOT / "params.yaml").plots
     rows = [
-        {"experiment": f"s-{i}", "r": 2**i, "lora.variant": "dora" if i % 2 else "lora",
-         "lora.plus_ratio": None if i else 16.0, "val F1": None if i == 3 else 0.1 * i}
+        {"experiment": f"s-{i}", "r": 2**i, "lora.adapter.variant": "dora" if i % 2 else "lora",
+         "lora.adapter.plus_ratio": None if i else 16.0, "val F1": None if i == 3 else 0.1 * i}
         for i in range(1, 6)
     ]  # fmt: skip
     frame = pd.DataFrame(rows, dtype=object)
@@ -321,33 +324,35 @@ def test_a_copy_of_dvc_uses_the_projects_model_and_store(tmp_path, monkeypatch):
     """`--temp` and `--queue` work in copies: paid answers must not vanish with one, and a model
     folder that git ignores is not in it."""
     raw = yaml.safe_load((ROOT / "params.yaml").read_text())
-    raw["model"] |= {"source": "path", "path": "weights"}
-    raw["api"]["store"] = "responses/store.sqlite"
+    raw["model"]["weights"] = {"source": "path", "path": "weights"}
+    raw["api"]["limits"]["store"] = "responses/store.sqlite"
     copy = tmp_path / ".dvc/tmp/exps/standalone/tmpabc"
     copy.mkdir(parents=True)
     for folder in (tmp_path, copy):
         (folder / "params.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
     monkeypatch.chdir(copy)
     params = load_params()
-    assert params.api.store == str(tmp_path / "responses/store.sqlite")
-    assert params.model.path == str(tmp_path / "weights")
+    assert params.api.limits.store == str(tmp_path / "responses/store.sqlite")
+    assert params.model.weights.path == str(tmp_path / "weights")
     (copy / "weights").mkdir()
-    assert load_params().model.path == "weights", "what the copy has is the experiment's own"
+    assert load_params().model.weights.path == "weights", (
+        "what the copy has is the experiment's own"
+    )
     monkeypatch.chdir(tmp_path)
-    assert load_params().api.store == "responses/store.sqlite"
+    assert load_params().api.limits.store == "responses/store.sqlite"
 
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory) -> Clone:
     """A clone that is ready for its first trial, its model a folder that git ignores."""
-    settings = TINY.replace("path: {model}", "path: tiny")
+    settings = TINY.replace('path: "{model}"', "path: tiny")
     clone = new_clone(tmp_path_factory.mktemp("search") / "project", settings)
     shutil.copytree(clone.path.parent / "tiny", clone.path / "tiny")
     with (clone.path / ".gitignore").open("a") as ignored:
         ignored.write("/tiny/\n")
     space_file(
         clone.path / "conf",
-        "lora.learning_rate: choice(2e-3, 1e-3)\nlora.target_modules: choice(all-linear, [nope])\n"
+        "lora.learning_rate: choice(2e-3, 1e-3)\nlora.adapter.target_modules: choice(all-linear, [nope])\n"
         "lora.r: choice(2)",
     )
     assert "sanity" in ran(clone.run("dvc", "repro", "sanity"))
@@ -357,7 +362,7 @@ def clone(tmp_path_factory) -> Clone:
 
 
 def state(clone: Clone) -> dict[str, bytes | str]:
-    files = ("params.yaml", "dvc.lock", "conf/mine.yaml")
+    files = ("params.yaml", "dvc.lock", "conf/local.yaml")
     return {name: (clone.path / name).read_bytes() for name in files} | {
         "git": clone.run("git", "status", "--porcelain"),
         "trials": str(sorted((clone.path / "models").rglob("*"))),
@@ -368,7 +373,7 @@ def state(clone: Clone) -> dict[str, bytes | str]:
 def test_a_search_leaves_the_workspace_alone_and_trains_no_point_twice(clone):
     """Through Hydra, Optuna and DVC: a trial that fails is told, what was trained before comes from
     the run cache, and the table and the figure hold the trials."""
-    (clone.path / "conf/mine.yaml").open("a").write("# an edit that is not committed\n")
+    (clone.path / "conf/local.yaml").open("a").write("# an edit that is not committed\n")
     before = state(clone)
     # a seed whose three trials are a good point, a bad one, and the good one again
     search = (sys.executable, "-m", "lora_vs_api", "search", "--space", "mine", "--trials")
@@ -409,7 +414,7 @@ def test_dvcs_own_queue_runs_a_grid_in_copies(clone):
     try:
         clone.run(
             "dvc", "exp", "run", "--queue", "--name", "grid", "-S", "sanity.r=2,4",
-            "-S", "model.path=./tiny", "sanity",
+            "-S", "model.weights.path=./tiny", "sanity",
         )  # fmt: skip
         clone.run("dvc", "queue", "start", "-j", "2")
         # follows each until it ends

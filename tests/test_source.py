@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from lora_vs_api.data.source import MOST_SHOWN, read_source, read_table
+from lora_vs_api.data.source import MAX_SHOWN, read_source, read_table
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.fields import fields_from_config
 
@@ -125,12 +125,12 @@ def test_all_bad_rows_are_named_with_line_and_field(tmp_path):
 
 def test_the_list_of_bad_rows_is_capped(tmp_path):
     """A wrong column would otherwise fill the screen."""
-    rows = [{**cells(ROWS[0]), "key": str(i), "room": "x"} for i in range(MOST_SHOWN + 7)]
+    rows = [{**cells(ROWS[0]), "key": str(i), "room": "x"} for i in range(MAX_SHOWN + 7)]
     path = write_csv(tmp_path / "a.csv", rows)
     with pytest.raises(UserError) as caught:
         read_source(path, FIELDS, "body", None, None)
     lines = str(caught.value).splitlines()
-    assert len(lines) == MOST_SHOWN + 2 and lines[-1] == "… and 7 more"
+    assert len(lines) == MAX_SHOWN + 2 and lines[-1] == "… and 7 more"
 
 
 @pytest.mark.parametrize(

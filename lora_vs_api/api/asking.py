@@ -8,15 +8,19 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from lora_vs_api.api.budget import TokenPrice
-from lora_vs_api.api.client import Answer, ApiCondition, Request, ask_all
+from lora_vs_api.api import keys
+from lora_vs_api.api.budget import CostLimits, discounted
+from lora_vs_api.api.client import ask_all
 from lora_vs_api.api.local_server import serve
-from lora_vs_api.api.paid import Terms, ask_paid
+from lora_vs_api.api.policy import AskPolicy
+from lora_vs_api.api.provider import Provider
 from lora_vs_api.api.store import ResponseStore
-from lora_vs_api.config.sections import Params
+from lora_vs_api.api.stored_run import ask_stored
+from lora_vs_api.api.types import ApiCondition, ConditionRun, Request
+from lora_vs_api.config.sections import EmbeddedServer, Params, Replicates
 from lora_vs_api.errors import UserError
 from lora_vs_api.log import say
 from lora_vs_api.record.fields import Field
@@ -24,60 +28,52 @@ from lora_vs_api.record.json_schema import json_schema
 from lora_vs_api.record.prompt import messages
 
 
-@dataclass(frozen=True)
-class Asked:
-    """The answers to some texts, in their order, and which of them an earlier call had paid for.
-
-    ``again`` are the replicates of some requests with their answers.
-    """
-
-    answers: list[Answer]
-    stored: list[bool]
-    again: list[tuple[Request, Answer]]
-    wall_seconds: float
-
-
 @contextmanager
 def embedded_server(params: Params, name: str) -> Iterator[str]:
     """Base URL of a server that lives as long as this."""
     say(f"{name}: starting transformers serve on loopback")
     model = params.conditions[name].model
+    server = params.api.server
+    assert isinstance(server, EmbeddedServer)
     with serve(
-        params.api.weights,
+        server.weights,
         model,
-        device=params.device,
-        dtype=params.model.dtype,
-        port=params.api.port,
+        device=server.device,
+        dtype=server.dtype,
+        port=params.api.limits.port,
     ) as url:
         yield url
 
 
 def key_of(params: Params) -> str | None:
     """The API key, from the environment alone; None for a server that wants none."""
-    name = params.api.key_env
+    name = params.api.limits.key_env
     if name is None:
         return None
     if not os.environ.get(name):
-        raise UserError(f"{name}: not set in the environment; api.kind={params.api.kind} needs it")
+        raise UserError(f"{name}: not set in the environment; {keys.KEY_ENV} names it")
     return os.environ[name]
 
 
-def terms_of(params: Params, name: str, train: list[dict[str, Any]]) -> Terms:
+def limits_of(params: Params, name: str, train: list[dict[str, Any]]) -> CostLimits:
     """Price and budget of the condition; answers are expected to be as long as train's records."""
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(params.api.weights)
+    tokenizer = Tokenizer.from_file(params.api.server.weights)
 
     def count_tokens(text: str) -> int:
         return len(tokenizer.encode(text, add_special_tokens=False).ids)
 
     records = [count_tokens(json.dumps(row["record"])) for row in train[:100]]
     priced_as = params.priced_as[name]
-    listed = params.prices.models[priced_as]
-    price = TokenPrice(priced_as, listed.input, listed.output)
-    return Terms(
-        price=price.less(params.prices.batch_discount) if params.api.mode == "batch" else price,
-        budget_usd=params.api.budget_usd,
+    price = params.prices.models[priced_as]
+    if params.api.server.mode == "batch":
+        discount = params.prices.batch_discount
+        price, priced_as = discounted(price, discount), f"{priced_as} less {discount:.0%}"
+    return CostLimits(
+        price=price,
+        price_name=priced_as,
+        budget_usd=params.api.limits.budget_usd,
         expected_output_tokens=sum(records) / len(records),
         count_tokens=count_tokens,
     )
@@ -90,9 +86,9 @@ def ask_condition(
     fields: tuple[Field, ...],
     train: list[dict[str, Any]],
     *,
-    replicates: int = 1,
-) -> Asked:
-    """Ask condition ``name`` about ``rows``, and the first of them ``replicates`` times.
+    replicates: Replicates | None = None,
+) -> ConditionRun:
+    """Ask condition ``name`` about ``rows``, and the first of them as often as ``replicates`` says.
 
     Args:
         rows: each with an id and a text.
@@ -103,60 +99,59 @@ def ask_condition(
         UserError: no key, a budget too small, or an answer that cannot be had; what was answered
             by then is stored.
     """
-    api, settings = params.api, params.conditions[name]
+    server, patience, settings = params.api.server, params.api.limits, params.conditions[name]
     # examples come from train alone, the same ones for every text
-    shots = random.Random(params.evaluate.shots_seed).sample(train, settings.shots)
+    shots = random.Random(params.api.ask.shots_seed).sample(train, settings.shots)
     requests = [
         Request(row["id"], messages(params.task.instruction, row["text"], fields, shots))
         for row in rows
     ]
     # hosted models answer the same question differently, also at temperature 0: ask some again
-    again = [
+    repeated = [
         replace(request, id=f"{request.id}#{number}", replicate=number)
-        for number in range(1, replicates)
-        for request in requests[: api.replicate_rows]
+        for number in range(1, replicates.number if replicates else 1)
+        for request in requests[: replicates.rows if replicates else 0]
     ]
     condition = ApiCondition(
         name=name,
         model=settings.model,
         temperature=settings.temperature,
         reasoning_effort=settings.reasoning_effort,
-        max_output_tokens=params.evaluate.max_new_tokens,
-        endpoint=api.endpoint,
+        max_output_tokens=params.decoding.max_new_tokens,
+        endpoint=server.endpoint,
         schema=json_schema(fields) if settings.output == "json_schema" else None,
     )
-    asking = {
-        "timeout_seconds": api.timeout_seconds,
-        "max_attempts": api.max_attempts,
-        "total_seconds": None if api.max_minutes is None else api.max_minutes * 60,
-    }
-    if api.mode == "live":
-        asking["concurrency"] = api.concurrency
+    policy = AskPolicy(
+        timeout_seconds=patience.timeout_seconds,
+        max_attempts=patience.max_attempts,
+        concurrency=params.api.ask.concurrency,
+        total_seconds=None if patience.max_minutes is None else patience.max_minutes * 60,
+    )
     started = time.perf_counter()
     if not requests:
         answers, stored = [], []
-    elif api.kind == "embedded":
+    elif server.kind == "embedded":
         with embedded_server(params, name) as url:
             started = time.perf_counter()
-            answers = ask_all(requests + again, condition, base_url=url, api_key=None, **asking)
+            answers = ask_all(requests + repeated, condition, Provider(url), policy)
             stored = [False] * len(answers)
     else:
-        key, terms = key_of(params), terms_of(params, name, train)
+        provider = Provider(server.base_url, key_of(params))
+        limits = limits_of(params, name, train)
         started = time.perf_counter()
-        with ResponseStore(api.store) as store:
-            answers, stored = ask_paid(
-                requests + again,
-                condition,
-                store,
-                terms,
-                base_url=api.base_url,
-                api_key=key,
-                mode=api.mode,
-                **asking,
+        with ResponseStore(_given(patience.store, keys.STORE)) as store:
+            answers, stored = ask_stored(
+                requests + repeated, condition, store, limits, provider, policy, server.mode
             )
-    return Asked(
+    return ConditionRun(
         answers[: len(requests)],
         stored[: len(requests)],
-        list(zip(again, answers[len(requests) :])),
+        list(zip(repeated, answers[len(requests) :])),
         time.perf_counter() - started,
     )
+
+
+def _given(value: str | None, key: str) -> str:
+    if value is None:
+        raise UserError(f"{key}: needed for a hosted API, found null")
+    return value

@@ -6,40 +6,55 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from lora_vs_api.api import keys
+from lora_vs_api.config.sections import Price
 from lora_vs_api.errors import UserError
 
 # chat formats put a few tokens around every message
 TOKENS_PER_MESSAGE = 4
 
 
+def discounted(price: Price, discount: float) -> Price:
+    """The price with a share of it (0 to 1) taken off, as in a batch."""
+    cached = price.cached_input
+    return Price(
+        input=price.input * (1 - discount),
+        cached_input=None if cached is None else cached * (1 - discount),
+        output=price.output * (1 - discount),
+    )
+
+
+def usd(price: Price, input_tokens: float, output_tokens: float) -> float:
+    """US dollars for so many tokens, all input at the full price: at most what is billed."""
+    return (input_tokens * price.input + output_tokens * price.output) / 1e6
+
+
 @dataclass(frozen=True)
-class TokenPrice:
-    """USD per million tokens, and whose price it is."""
+class CostLimits:
+    """What an answer costs, what may be spent, and how long an answer is expected to be.
 
-    name: str
-    input: float
-    output: float
+    Attributes:
+        price_name: whose price it is, for messages.
+        budget_usd: None sets no limit.
+        expected_output_tokens: mean, for the estimate.
+        count_tokens: the tokenizer that the estimate counts input with.
+    """
 
-    def less(self, discount: float) -> TokenPrice:
-        """The price with a share of it taken off, as in a batch."""
-        return TokenPrice(
-            f"{self.name} less {discount:.0%}",
-            self.input * (1 - discount),
-            self.output * (1 - discount),
-        )
-
-    def usd(self, input_tokens: float, output_tokens: float) -> float:
-        return (input_tokens * self.input + output_tokens * self.output) / 1e6
+    price: Price
+    price_name: str
+    budget_usd: float | None
+    expected_output_tokens: float
+    count_tokens: Callable[[str], int]
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Of some requests: how many, their tokens, and USD expected and at most."""
+    """Of some requests: how many, their tokens, and US dollars expected and at most."""
 
     requests: int
     input_tokens: int
     expected_usd: float
-    most_usd: float
+    max_usd: float
 
 
 def count_input_tokens(
@@ -53,15 +68,24 @@ def estimate(
     input_tokens: Mapping[str, int],
     expected_output_tokens: float,
     max_output_tokens: int,
-    price: TokenPrice,
+    price: Price,
 ) -> Estimate:
     """The cost of asking requests of so many ``input_tokens`` (by id) once each."""
     total, n = sum(input_tokens.values()), len(input_tokens)
     return Estimate(
         requests=n,
         input_tokens=total,
-        expected_usd=price.usd(total, n * min(expected_output_tokens, max_output_tokens)),
-        most_usd=price.usd(total, n * max_output_tokens),
+        expected_usd=usd(price, total, n * min(expected_output_tokens, max_output_tokens)),
+        max_usd=usd(price, total, n * max_output_tokens),
+    )
+
+
+def describe(cost: Estimate, price_name: str) -> str:
+    """The estimate in one line."""
+    return (
+        f"{cost.requests} requests with about {cost.input_tokens:,} input tokens: about USD "
+        f"{cost.expected_usd:.4f}, at most USD {cost.max_usd:.4f} before retries, at the price "
+        f"of {price_name}"
     )
 
 
@@ -74,7 +98,7 @@ class Budget:
     """
 
     limit_usd: float
-    price: TokenPrice
+    price: Price
     input_tokens: Mapping[str, int]
     max_output_tokens: int
     spent_usd: float = 0.0
@@ -86,11 +110,11 @@ class Budget:
         Raises:
             UserError: even with nothing in flight there is too little left.
         """
-        most = self.price.usd(self.input_tokens[identity], self.max_output_tokens)
+        most = usd(self.price, self.input_tokens[identity], self.max_output_tokens)
         while self.spent_usd + sum(self._reserved.values()) + most > self.limit_usd:
             if not self._reserved or stop.is_set():
                 raise UserError(
-                    f"api.budget_usd: USD {self.spent_usd:.4f} of {self.limit_usd:g} are spent and "
+                    f"{keys.BUDGET}: USD {self.spent_usd:.4f} of {self.limit_usd:g} are spent and "
                     f"the next request may cost USD {most:.4f}; raise it to go on"
                 )
             await asyncio.sleep(0.02)
@@ -99,7 +123,7 @@ class Budget:
     def answered(self, identity: str, input_tokens: int, output_tokens: int) -> None:
         """The attempt brought an answer of so many tokens."""
         del self._reserved[identity]
-        self.spent_usd += self.price.usd(input_tokens, output_tokens)
+        self.spent_usd += usd(self.price, input_tokens, output_tokens)
 
     def failed(self, identity: str, billed: bool) -> None:
         """The attempt brought none; ``billed`` when the provider may count it all the same."""

@@ -21,6 +21,7 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
+from lora_vs_api.api import keys
 from lora_vs_api.api.serve_child import PORT_FILE
 from lora_vs_api.errors import UserError
 
@@ -120,12 +121,12 @@ def _check_port(port: int) -> None:
         try:
             probe.bind((HOST, port))
         except OSError as error:
-            raise UserError(_port_message(port, error.strerror)) from None
+            raise UserError(_port_message(port, error.strerror or str(error))) from None
 
 
 def _port_message(port: int, reason: str) -> str:
     return (
-        f"api.port: cannot listen on port {port} of {HOST} ({reason}); "
+        f"{keys.PORT}: cannot listen on port {port} of {HOST} ({reason}); "
         "expected a free port, or null for any free one"
     )
 
@@ -185,7 +186,7 @@ def _wait_until_healthy(
 def _healthy(url: str) -> bool:
     try:
         with _direct.open(url + "/health", timeout=5) as response:
-            return response.status == 200
+            return bool(response.status == 200)
     except (urllib.error.URLError, OSError):
         return False
 
@@ -198,6 +199,7 @@ def _tail(log: str, lines: int = 3) -> str:
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """End of file tells the process to end; one that does not notice is killed."""
+    assert process.stdin is not None  # a pipe, as it was started
     process.stdin.close()
     try:
         process.wait(timeout=10)

@@ -3,45 +3,46 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from lora_vs_api.api.types import ConditionRun
 from lora_vs_api.files import new_directory, write_json, write_jsonl
-
-if TYPE_CHECKING:
-    from lora_vs_api.api.asking import Asked
 
 
 def write_answers(
-    asked: Asked, *, mode: str, concurrency: int, predictions: str | Path, timings: str | Path
+    run: ConditionRun, *, mode: str, concurrency: int, predictions: str | Path, timings: str | Path
 ) -> None:
     """Write predictions.jsonl and usage.jsonl into ``predictions``, everything timed to ``timings``.
 
     Where an earlier call paid for some answers their latency is that call's, and no throughput
     is known. Replicates are for replicates.jsonl; nothing is scored from them but the noise.
     """
-    answers = asked.answers
+    answers = run.answers
     with new_directory(predictions) as folder:
         write_jsonl(
             folder / "predictions.jsonl",
-            ({"id": a.id, "output": a.output, "outcome": a.outcome} for a in answers),
+            ({"id": a.id, "output": a.reply.output, "outcome": a.reply.outcome} for a in answers),
         )
         write_jsonl(
             folder / "usage.jsonl",
             (
-                {"id": a.id, "input_tokens": a.input_tokens, "output_tokens": a.output_tokens}
+                {
+                    "id": a.id,
+                    "input_tokens": a.reply.input_tokens,
+                    "output_tokens": a.reply.output_tokens,
+                }
                 for a in answers
             ),
         )
-        if asked.again:
+        if run.replicates:
             write_jsonl(
                 folder / "replicates.jsonl",
                 (
                     {
                         "id": request.id.removesuffix(f"#{request.replicate}"),
                         "replicate": request.replicate,
-                        "output": answer.output,
+                        "output": answer.reply.output,
                     }
-                    for request, answer in asked.again
+                    for request, answer in run.replicates
                 ),
             )
     write_json(
@@ -52,16 +53,16 @@ def write_answers(
                 round(a.latency_seconds, 4) for a in answers if a.latency_seconds is not None
             ],
             "throughput_texts_per_second": None
-            if mode == "batch" or any(asked.stored)
-            else round((len(answers) + len(asked.again)) / asked.wall_seconds, 4),
+            if mode == "batch" or any(run.stored)
+            else round((len(answers) + len(run.replicates)) / run.wall_seconds, 4),
             "mode": mode,
             "concurrency": concurrency,
             # the provider's prompt cache comes and goes with time, so it is no part of usage
-            "cached_input_tokens": [a.cached_input_tokens for a in answers],
+            "cached_input_tokens": [a.reply.cached_input_tokens for a in answers],
             "attempts": [a.attempts for a in answers],
-            "stored": asked.stored,
-            "response_ids": [a.response_id for a in answers],
-            "served_models": sorted({a.served_model for a in answers}),
-            "wall_seconds": round(asked.wall_seconds, 3),
+            "stored": run.stored,
+            "response_ids": [a.reply.response_id for a in answers],
+            "served_models": sorted({a.reply.served_model for a in answers}),
+            "wall_seconds": round(run.wall_seconds, 3),
         },
     )

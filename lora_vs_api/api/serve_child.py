@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import socket
 import sys
 import threading
 from pathlib import Path
@@ -75,13 +76,13 @@ def _announce_port() -> None:
     import uvicorn
 
     class AnnouncingServer(uvicorn.Server):
-        async def startup(self, sockets: list | None = None) -> None:
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             port = self.servers[0].sockets[0].getsockname()[1]
             Path(PORT_FILE + ".new").write_text(str(port))
             os.replace(PORT_FILE + ".new", PORT_FILE)
 
-    uvicorn.Server = AnnouncingServer
+    uvicorn.Server = AnnouncingServer  # type: ignore[misc]
 
 
 if __name__ == "__main__":

@@ -13,13 +13,15 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from lora_vs_api.api.client import Answer, ApiCondition, Request, request_body
+from lora_vs_api.api import keys
+from lora_vs_api.api.provider import host_of
+from lora_vs_api.api.types import Answer, ApiCondition, Mode, Reply, Request
+from lora_vs_api.api.wire import request_body
 from lora_vs_api.errors import UserError
 
 VERSION = 1
@@ -45,7 +47,7 @@ create table if not exists answers (
 
 
 def request_text(
-    request: Request, condition: ApiCondition, base_url: str, mode: str = "live"
+    request: Request, condition: ApiCondition, base_url: str, mode: Mode = "live"
 ) -> str:
     """Everything that determines an answer, as canonical JSON: host, endpoint, body, replicate.
 
@@ -65,12 +67,6 @@ def request_text(
 def request_key(text: str) -> str:
     """SHA-256 of :func:`request_text`, in hexadecimal."""
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def host_of(base_url: str) -> str:
-    """Host and port, for an address may carry a password."""
-    address = urlsplit(base_url)
-    return f"{address.hostname}:{address.port}" if address.port else str(address.hostname)
 
 
 @dataclass(frozen=True)
@@ -99,7 +95,7 @@ class ResponseStore:
             tables = self._db.execute("select count(*) from sqlite_master").fetchone()[0]
             if found != VERSION and (found or tables):
                 raise UserError(
-                    f"api.store: {self.path} is a database of something else, or of another "
+                    f"{keys.STORE}: {self.path} is a database of something else, or of another "
                     f"version (found {found}, expected {VERSION}); name another file"
                 )
             self._db.execute("pragma journal_mode = wal")
@@ -115,7 +111,7 @@ class ResponseStore:
 
     def __len__(self) -> int:
         with self._explained("read"):
-            return self._db.execute("select count(*) from answers").fetchone()[0]
+            return int(self._db.execute("select count(*) from answers").fetchone()[0])
 
     def get(self, key: str, identity: str) -> Answer | None:
         """The answer kept under ``key``, given the request's ``identity``; None when there is none."""
@@ -123,13 +119,18 @@ class ResponseStore:
             row = self._db.execute("select * from answers where key = ?", (key,)).fetchone()
         if row is None:
             return None
-        kept = {name: row[name] for name in COLUMNS if name not in ("request", "asked_at")}
-        return Answer(id=identity, **kept)
+        reply = Reply(**{reply_field.name: row[reply_field.name] for reply_field in fields(Reply)})
+        return Answer(identity, reply, row["latency_seconds"], row["attempts"])
 
     def put(self, text: str, answer: Answer) -> None:
         """Keep ``answer`` to the request of ``text``; what is kept already stays."""
-        row = {name: getattr(answer, name, None) for name in COLUMNS}
-        row.update(request=text, asked_at=_now())
+        row = {
+            **asdict(answer.reply),
+            "latency_seconds": answer.latency_seconds,
+            "attempts": answer.attempts,
+            "request": text,
+            "asked_at": _now(),
+        }
         self._insert([(request_key(text), *(row[name] for name in COLUMNS))])
 
     def rows(self) -> Iterator[dict[str, Any]]:
@@ -205,7 +206,7 @@ class ResponseStore:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            raise UserError(f"api.store: {self.path} cannot be {doing}: {error}") from None
+            raise UserError(f"{keys.STORE}: {self.path} cannot be {doing}: {error}") from None
 
 
 def _now() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 
@@ -14,33 +13,24 @@ from lora_vs_api.files import read_jsonl
 from lora_vs_api.log import say
 from lora_vs_api.record.parsing import parse_record
 
-HELP = "the answers of the fine-tune, the untuned base and API conditions to one text"
-WIDEST = 46
+MAX_WIDTH = 46  # characters of a cell
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("text", help="one text; - reads it from standard input")
-    parser.add_argument("--seed", type=int, help="which final training (default: the first seed)")
-    parser.add_argument(
-        "--constrained", action="store_true", help="let both write only records of the schema"
-    )
-    parser.add_argument(
-        "--apis",
-        action="store_true",
-        help="ask every API condition too: a hosted one is paid for, within api.budget_usd",
-    )
+def compare_answers(text: str, *, seed: int | None, constrained: bool, apis: bool) -> None:
+    """Print each condition's record of ``text`` (``-``: standard input), a column each.
 
-
-def run(given: argparse.Namespace) -> None:
+    Raises:
+        UserError: no text, no adapter, or ``apis`` with an API that is asked in batches.
+    """
     params = load_params()
-    adapter = adapter_folder(params, given.seed)
-    text = one_text(given.text, sys.stdin)
+    adapter = adapter_folder(params, seed)
+    text = one_text(text, sys.stdin)
     outputs = {
-        f"LoRA {adapter.name}": ask(params, adapter, [text], constrained=given.constrained),
-        "untuned": ask(params, None, [text], constrained=given.constrained),
+        f"LoRA {adapter.name}": ask(params, adapter, [text], constrained=constrained),
+        "untuned": ask(params, None, [text], constrained=constrained),
     }
     words = {name: answers[0].output for name, answers in outputs.items()}
-    if given.apis:
+    if apis:
         words |= _asked(params, text)
     records = {name: parse_record(output) for name, output in words.items()}
     lines = [["", "field", *records]]
@@ -58,7 +48,7 @@ def run(given: argparse.Namespace) -> None:
     for name, record in records.items():
         if record is None:
             print(f"\n{name} wrote no JSON object:\n{words[name]}")
-    if not given.apis:
+    if not apis:
         say(
             f"Not asked: {', '.join(params.conditions)}; --apis asks them too, which may cost money."
         )
@@ -68,15 +58,15 @@ def _asked(params: Params, text: str) -> dict[str, str]:
     """Each API condition's answer. What was asked before comes from the store."""
     from lora_vs_api.api.asking import ask_condition
 
-    if params.api.mode == "batch":
-        raise UserError("--apis: a batch may take a day; expected api.mode: live")
+    if params.api.server.mode == "batch":
+        raise UserError("--apis: a batch may take a day; expected api.server.mode: live")
     fields, train = params.task.record_fields, read_jsonl("data/split/train.jsonl")
     rows = [{"id": "text", "text": text}]
     return {
-        name: ask_condition(params, name, rows, fields, train).answers[0].output
+        name: ask_condition(params, name, rows, fields, train).answers[0].reply.output
         for name in params.conditions
     }
 
 
 def _short(cell: str) -> str:
-    return cell if len(cell) <= WIDEST else cell[: WIDEST - 1] + "…"
+    return cell if len(cell) <= MAX_WIDTH else cell[: MAX_WIDTH - 1] + "…"

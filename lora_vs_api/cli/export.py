@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import shlex
 from pathlib import Path
 
@@ -12,30 +11,28 @@ from lora_vs_api.errors import UserError
 from lora_vs_api.files import new_directory
 from lora_vs_api.log import say
 
-HELP = "write the tuned model, merged, for vLLM, transformers serve or llama.cpp"
 
+def export_merged(target: Path, seed: int | None) -> None:
+    """Write base and adapter as one model to ``target``, and say how to serve it.
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", type=Path, help="new or empty")
-    parser.add_argument("--seed", type=int, help="which final training (default: the first seed)")
-
-
-def run(given: argparse.Namespace) -> None:
+    Raises:
+        UserError: ``target`` is not empty, or the adapter is not here.
+    """
     params = load_params()
-    adapter = adapter_folder(params, given.seed)
-    if given.folder.is_file() or (given.folder.is_dir() and any(given.folder.iterdir())):
-        raise UserError(f"{given.folder}: is not empty; name a new folder")
+    adapter = adapter_folder(params, seed)
+    if target.is_file() or (target.is_dir() and any(target.iterdir())):
+        raise UserError(f"{target}: is not empty; name a new folder")
 
     from lora_vs_api.model.loading import load_tokenizer, load_tuned
     from lora_vs_api.model.runtime import resolve_runtime
 
     # the precision that was evaluated, so that a server's answers are those of the report
-    model = load_tuned(BASE, adapter, resolve_runtime(params.device, params.model.dtype))
-    with new_directory(given.folder) as folder:
-        model.to("cpu").save_pretrained(folder)
-        load_tokenizer(BASE, params.model.pad_token).save_pretrained(folder)
-    where = shlex.quote(str(given.folder))
-    say(f"{given.folder}: {adapter.name} merged into {params.model.name}. To serve it:")
+    model = load_tuned(BASE, adapter, resolve_runtime(params.runtime.device, params.runtime.dtype))
+    with new_directory(target) as folder:
+        model.cpu().save_pretrained(folder)
+        load_tokenizer(BASE, params.runtime.pad_token).save_pretrained(folder)
+    where = shlex.quote(str(target))
+    say(f"{target}: {adapter.name} merged into {params.model.name}. To serve it:")
     print(f"  transformers serve {where}")
     print(f"  vllm serve {where}")
     print(f"  python convert_hf_to_gguf.py {where}   # of llama.cpp; then Ollama's FROM model.gguf")

@@ -1,14 +1,14 @@
-"""``python -m lora_vs_api init``: a task config from a sample of the user's own file."""
+"""``lora-vs-api init``: a task config from a sample of the user's own file."""
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import json
 import math
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,34 +33,41 @@ from lora_vs_api.record.fields import Field
 from lora_vs_api.record.prompt import completion
 from lora_vs_api.validation.records import expected
 
-HELP = "write a task config from your labelled file"
-FEWEST_ROWS = 20
+MIN_ROWS = 20
 # a record's JSON is names and punctuation: tokens are shorter than in prose
 CHARACTERS_A_TOKEN = 2.5
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "file",
-        help="labelled rows: .csv, .tsv, .jsonl or .parquet; or a dataset, hub:owner/name or a "
-        "folder of `save_to_disk`, which becomes data/NAME.parquet",
-    )
-    parser.add_argument("--split", help="of a dataset that has several")
-    parser.add_argument("--revision", help="of a dataset of the Hub (default: its newest)")
-    parser.add_argument("--name", help="of the task (default: the file's name)")
-    parser.add_argument("--noun", default="text", help="what a row is, such as invoice")
-    parser.add_argument("--text", help="column with the text, or a Jinja template over columns")
-    parser.add_argument("--record", help="column with the record as JSON, if there is one")
-    parser.add_argument("--id", help="column with a unique id")
-    parser.add_argument("--fields", help="columns of the record, with commas (default: all others)")
-    parser.add_argument(
-        "--schema", help="the record as a JSON Schema file, or as module:Class of a pydantic model"
-    )
-    parser.add_argument("--conf", default="conf", help=argparse.SUPPRESS)
-    parser.add_argument("--force", action="store_true", help="write over a task of that name")
+@dataclass(frozen=True)
+class TaskSource:
+    """What the user says of their file; what is None is inferred.
+
+    ``file``: labelled rows, or a dataset, of which ``split`` and ``revision`` are taken. ``text``,
+    ``record`` and ``id`` are columns, ``fields`` several with commas. ``force`` writes over a task
+    of that ``name`` in ``conf``.
+    """
+
+    file: str
+    split: str | None
+    revision: str | None
+    name: str | None
+    noun: str
+    text: str | None
+    record: str | None
+    id: str | None
+    fields: str | None
+    schema: str | None
+    conf: str
+    force: bool
 
 
-def run(given: argparse.Namespace) -> None:
+def write_task(given: TaskSource) -> None:
+    """Infer a task's config from labelled rows and write it, a dataset's rows beside it.
+
+    Raises:
+        UserError: a file that cannot be read, rows that are too few or do not fit, or a task that
+            is there already.
+    """
     stem = Path(given.file.removeprefix(HUB).removesuffix("/")).stem
     name = given.name or re.sub(r"\W+", "_", stem).strip("_").lower()
     if not re.fullmatch(r"[A-Za-z]\w*", name):
@@ -86,11 +93,11 @@ def run(given: argparse.Namespace) -> None:
         raise
 
 
-def _write_task(given: argparse.Namespace, name: str, path: str, origin: str, target: Path) -> None:
+def _write_task(given: TaskSource, name: str, path: str, origin: str, target: Path) -> None:
     """Infer the task from the rows of ``path``, which came from ``origin``, into ``target``."""
     rows = [columns for _, columns in read_table(path)]
-    if len(rows) < FEWEST_ROWS:
-        raise UserError(f"{path}: expected at least {FEWEST_ROWS} rows, found {len(rows)}")
+    if len(rows) < MIN_ROWS:
+        raise UserError(f"{path}: expected at least {MIN_ROWS} rows, found {len(rows)}")
     text = given.text or text_column(rows)
     record = given.record or record_column(rows, text)
     row_id = given.id or id_column(rows)
@@ -121,7 +128,7 @@ def _write_task(given: argparse.Namespace, name: str, path: str, origin: str, ta
 
 
 def _fields(
-    given: argparse.Namespace,
+    given: TaskSource,
     path: str,
     rows: Sequence[Mapping[str, Any]],
     text: str,
@@ -170,6 +177,8 @@ def _schema(given: str) -> Mapping[str, Any]:
             raise UserError(f"--schema: {path}: no such file") from None
         except json.JSONDecodeError as error:
             raise UserError(f"--schema: {path}:{error.lineno}: not valid JSON") from None
+        except UnicodeDecodeError as error:
+            raise UserError(f"--schema: {path}: not valid UTF-8 ({error.reason})") from None
         if not isinstance(found, Mapping):
             raise UserError(f"--schema: {path}: expected a JSON Schema, an object")
         return found
@@ -200,20 +209,16 @@ def _config(
     title = f"{noun.capitalize()} to a {len(fields)}-field record"
     lines = [
         "# @package _global_",
-        f"# Written by `python -m lora_vs_api init` from {rows:,} rows of {_one_line(origin)}; yours to edit.",
+        f"# Written by `lora-vs-api init` from {rows:,} rows of {_one_line(origin)}; yours to edit.",
         "data:",
         "  source: file",
         f"  path: {_flow(source['path'])}",
         f"  text: {_flow(source['text'])}   # a column, or a Jinja template over columns",
         f"  record: {_flow(source['record'])}   # column with the record; null: one column a field",
         f"  id: {_flow(source['id'])}   # column; null: by position",
-        "  n: null",
-        "  seed: 0",
-        "  categories: null",
-        "  sentiments: null",
+        f"task_name: {_flow(name)}",
+        f"task_title: {_flow(title)}",
         "task:",
-        f"  name: {_flow(name)}",
-        f"  title: {_flow(title)}",
         "  # type: string, enum, integer, number, boolean, list (items: …) or object (fields: …);",
         "  # optional: true where the value may be null. score: exact, normalised or token_f1 for",
         "  # strings; exact or tolerance (tolerance: 0.5) for numbers; set_f1 for lists; slot_f1",
@@ -228,17 +233,19 @@ def _config(
         f"nothing else. Keys: {'; '.join(_told(field) for field in fields)}."
     )
     lines += [
-        f"  stratify_by: {_flow(stratify)}   # a field, so that every split has its mix; or null",
         "  # The same words for every condition, local or API. Say what a stranger would not know.",
         f"  instruction: {_flow(instruction)}",
+        "split:",
+        f"  stratify_by: {_flow(stratify)}   # a field, so that every split has its mix; or null",
         "contamination:",
         f"  field: {_flow(stratify)}   # an enum field the untuned base is asked for; or null",
-        "evaluate:",
+        "decoding:",
         f"  # the longest record has {longest:,} characters; too few tokens stop the run",
         f"  max_new_tokens: {tokens}",
         "robustness:",
-        "  # the test texts once more, less tidy: leave out what would change what a text says",
-        f"  perturbations: {_flow(list(PERTURBATIONS))}",
+        "  texts:",
+        "    # the test texts once more, less tidy: leave out what would change what a text says",
+        f"    perturbations: {_flow(list(PERTURBATIONS))}",
     ]
     return "\n".join(lines) + "\n"
 

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, TextIO
 
 from lora_vs_api.config.sections import Params
 from lora_vs_api.errors import UserError
-from lora_vs_api.record.fields import Field, fields_from_config
+
+if TYPE_CHECKING:
+    from lora_vs_api.inference.generate import Generation
 
 BASE = "models/base_model"
-
-
-class Answer(NamedTuple):
-    """A model's words, and whether the token limit cut them."""
-
-    output: str
-    truncated: bool
 
 
 def adapter_folder(params: Params, seed: int | None) -> Path:
@@ -43,16 +38,15 @@ def ask(
     *,
     constrained: bool,
     batch_size: int | None = None,
-    description: str = "answers",
-) -> list[Answer]:
+) -> list[Generation]:
     """The answers of the base, tuned where an ``adapter`` is given, with the task's own prompt."""
     from lora_vs_api.inference.constrained import record_grammar
     from lora_vs_api.inference.extractor import Extractor
     from lora_vs_api.model.loading import load_base, load_tokenizer, load_tuned
     from lora_vs_api.model.runtime import resolve_runtime
 
-    runtime = resolve_runtime(params.device, params.model.dtype)
-    tokenizer = load_tokenizer(BASE, params.model.pad_token)
+    runtime = resolve_runtime(params.runtime.device, params.runtime.dtype)
+    tokenizer = load_tokenizer(BASE, params.runtime.pad_token)
     model = load_base(BASE, runtime) if adapter is None else load_tuned(BASE, adapter, runtime)
     fields = params.task.record_fields
     extractor = Extractor(
@@ -60,19 +54,14 @@ def ask(
         tokenizer,
         params.task.instruction,
         fields,
-        max_new_tokens=params.evaluate.max_new_tokens,
-        batch_size=batch_size or params.evaluate.batch_size,
+        max_new_tokens=params.decoding.max_new_tokens,
+        batch_size=batch_size or params.decoding.batch_size,
         grammar=record_grammar(model, tokenizer, fields) if constrained else None,
     )
-    answers = extractor.answers(texts, description)
-    return [Answer(answer.output, answer.truncated) for answer in answers]
+    return extractor.answers(texts, "answers")
 
 
-def record_fields(params: Params) -> tuple[Field, ...]:
-    return fields_from_config(params.task.field_specs)
-
-
-def one_text(given: str, stream: Any) -> str:
+def one_text(given: str, stream: TextIO) -> str:
     """The text of an argument, or of standard input where it is ``-``."""
     text = stream.read() if given == "-" else given
     if not text.strip():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from lora_vs_api.config.compose import compose
@@ -11,20 +11,15 @@ from lora_vs_api.errors import UserError
 from lora_vs_api.files import write_text
 from lora_vs_api.log import say
 
-HELP = "compose conf/ into params.yaml without running anything"
 
+def compose_params(overrides: Sequence[str], *, check: bool) -> None:
+    """Write params.yaml for Hydra ``overrides``, or ``check`` that it is what they compose to.
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = "example: python -m lora_vs_api params profile=smol-gpu lora.r=32"
-    parser.add_argument("override", nargs="*", help="a Hydra override, key=value")
-    parser.add_argument(
-        "--check", action="store_true", help="write nothing; fail when params.yaml differs"
-    )
-
-
-def run(given: argparse.Namespace) -> None:
-    text = compose(given.override)
-    if not given.check:
+    Raises:
+        UserError: an override that Hydra refuses, or a params.yaml that differs.
+    """
+    text = compose(overrides)
+    if not check:
         write_text(PARAMS, text)
         say(f"{PARAMS} composed; `dvc repro` runs what it changes")
     elif not Path(PARAMS).is_file() or Path(PARAMS).read_text(encoding="utf-8") != text:

@@ -1,16 +1,13 @@
 """The page that `dvc plots show` and `dvc plots diff` fill, with Vega in it, for reading offline.
 
-    python -m lora_vs_api.cli.plots_page
-
 DVC's own page loads Vega from a CDN. The page written here holds Vega, Vega-Lite and Vega-Embed,
 and its content security policy lets nothing else be loaded. .dvc/config names it
-(plots.html_template) and it is committed, so a clone draws its plots without a network; this
-command is for changing a version or the page's look.
+(plots.html_template) and it is committed, so a clone draws its plots without a network;
+`lora-vs-api plots-page` is for changing a version or the page's look.
 """
 
 from __future__ import annotations
 
-import argparse
 import base64
 import hashlib
 import io
@@ -20,13 +17,11 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from lora_vs_api.entry import run_command
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import write_text
 from lora_vs_api.log import say
 
 REGISTRY = "https://registry.npmjs.org"
-PAGE = Path(".dvc/plots/page.html")
 
 
 @dataclass(frozen=True)
@@ -228,7 +223,7 @@ TEMPLATE = """<!DOCTYPE html>
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src 'self' file: data: blob:; connect-src 'none'; base-uri 'none'; form-action 'none'">
 {refresh_tag}
 <title>DVC plots</title>
-<!-- Written by python -m lora_vs_api.cli.plots_page: change it there.
+<!-- Written by lora-vs-api plots-page: change it there.
 
 @LICENSES@
 -->
@@ -388,22 +383,12 @@ def unpack(package: Package, tarball: bytes) -> tuple[str | None, str | None]:
         return text(package.script), text(license_file)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m lora_vs_api.cli.plots_page",
-        description="Write the page that DVC's plots are drawn in, with Vega in it.",
-        epilog="fetches the packages pinned in this module from registry.npmjs.org",
-    )
-    parser.add_argument("--out", type=Path, default=PAGE, help="where to write it (%(default)s)")
-    arguments = parser.parse_args()
+def write_page(out: Path) -> None:
+    """Fetch the pinned packages and write the page with them in it.
 
-    def run() -> None:
-        files = {package.name: fetch(package) for package in LIBRARIES + BUNDLED}
-        write_text(arguments.out, page(files))
-        say(f"{arguments.out}: " + ", ".join(f"{p.name} {p.version}" for p in LIBRARIES))
-
-    run_command(run)
-
-
-if __name__ == "__main__":
-    main()
+    Raises:
+        UserError: no network, or a package that is not the pinned one.
+    """
+    files = {package.name: fetch(package) for package in LIBRARIES + BUNDLED}
+    write_text(out, page(files))
+    say(f"{out}: " + ", ".join(f"{p.name} {p.version}" for p in LIBRARIES))

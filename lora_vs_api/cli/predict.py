@@ -2,63 +2,66 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lora_vs_api.cli.local_model import adapter_folder, ask, one_text
 from lora_vs_api.config.load import load_params
-from lora_vs_api.data.source import MOST_SHOWN, read_table, text_reader
+from lora_vs_api.data.source import MAX_SHOWN, read_table, text_reader
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import write_jsonl
 from lora_vs_api.log import say
 from lora_vs_api.record.parsing import parse_record
 
-HELP = "records for new texts, from the trained model"
+if TYPE_CHECKING:
+    from lora_vs_api.inference.generate import Generation
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("text", nargs="?", help="one text; - reads it from standard input")
-    parser.add_argument("--input", metavar="FILE", help=".csv, .tsv, .jsonl or .parquet of texts")
-    parser.add_argument(
-        "--column", help="its column, or a Jinja template (default: data.text, or text)"
-    )
-    parser.add_argument("--output", metavar="FILE", help=".jsonl to write (default: print)")
-    parser.add_argument("--seed", type=int, help="which final training (default: the first seed)")
-    parser.add_argument("--batch-size", type=int, help="texts at once (default: as evaluated)")
-    parser.add_argument(
-        "--constrained",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="write only records of the schema (default); --no-constrained answers as evaluated",
-    )
+def predict_records(
+    text: str | None,
+    input: str | None,
+    column: str | None,
+    output: str | None,
+    *,
+    seed: int | None,
+    batch_size: int | None,
+    constrained: bool,
+) -> None:
+    """Print the record of ``text``, or those of the texts in the file ``input``.
 
+    Args:
+        text: one text, ``-`` for standard input; or None.
+        column: of ``input``, or a Jinja template over its columns; None takes the task's.
+        output: a file to write instead of printing.
+        batch_size: texts at once; None takes the evaluation's.
 
-def run(given: argparse.Namespace) -> None:
-    if (given.text is None) == (given.input is None):
+    Raises:
+        UserError: neither or both of text and input, a row without a text, no adapter.
+    """
+    if (text is None) == (input is None):
         raise UserError("expected either a text or --input FILE")
-    if given.batch_size is not None and given.batch_size < 1:
-        raise UserError(f"--batch-size: expected an integer ≥ 1, found {given.batch_size}")
+    if batch_size is not None and batch_size < 1:
+        raise UserError(f"--batch-size: expected an integer ≥ 1, found {batch_size}")
     params = load_params()
-    adapter = adapter_folder(params, given.seed)
-    if given.input is None:
-        rows: list[dict[str, Any]] = [{"text": one_text(given.text, sys.stdin)}]
+    adapter = adapter_folder(params, seed)
+    if input is not None:
+        rows = _rows(input, column or getattr(params.data, "text", "text"))
     else:
-        rows = _rows(given.input, given.column or params.data.text or "text")
+        rows = [{"text": one_text(text or "", sys.stdin)}]
     answers = ask(
         params,
         adapter,
         [row.pop("text") for row in rows],
-        constrained=given.constrained,
-        batch_size=given.batch_size,
+        constrained=constrained,
+        batch_size=batch_size,
     )
     found = [_result(row, answer) for row, answer in zip(rows, answers, strict=True)]
     unread = sum(row["record"] is None for row in found)
-    if given.output:
-        write_jsonl(given.output, found)
-        say(f"{len(found):,} records written to {given.output}")
-    elif given.input is None and not unread:
+    if output:
+        write_jsonl(output, found)
+        say(f"{len(found):,} records written to {output}")
+    elif input is None and not unread:
         print(json.dumps(found[0]["record"], ensure_ascii=False))
     else:
         for row in found:
@@ -85,12 +88,12 @@ def _rows(path: str, column: str) -> list[dict[str, Any]]:
             bad.append(f"{place}: {problem}")
         rows.append({**({"id": columns["id"]} if "id" in columns else {}), "text": text})
     if bad:
-        more = f"\n… and {len(bad) - MOST_SHOWN} more" if len(bad) > MOST_SHOWN else ""
-        raise UserError(f"{path}: nothing was asked:\n" + "\n".join(bad[:MOST_SHOWN]) + more)
+        more = f"\n… and {len(bad) - MAX_SHOWN} more" if len(bad) > MAX_SHOWN else ""
+        raise UserError(f"{path}: nothing was asked:\n" + "\n".join(bad[:MAX_SHOWN]) + more)
     return rows
 
 
-def _result(row: dict[str, Any], answer: Any) -> dict[str, Any]:
+def _result(row: dict[str, Any], answer: Generation) -> dict[str, Any]:
     record = parse_record(answer.output)
     result = {**row, "record": record}
     if record is None:

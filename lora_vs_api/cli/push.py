@@ -7,7 +7,6 @@ It also takes a file that arrived by half for the file; here such a one is sent 
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,19 +21,21 @@ if TYPE_CHECKING:
     from dvc_data.hashfile.db import HashFileDB
     from dvc_data.hashfile.hash_info import HashInfo
 
-HELP = "dvc push, with the results of every setting that was run here"
 
+def push_results(name: str | None) -> None:
+    """Push what the runs of the run cache gave, then what `dvc push --run-cache` pushes.
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-r", "--remote", help="name of the DVC remote (default: core.remote)")
+    Args:
+        name: the DVC remote's; None takes core.remote.
 
-
-def run(given: argparse.Namespace) -> None:
+    Raises:
+        UserError: no such remote, a file that could not be sent, or a damaged one.
+    """
     from dvc.repo import Repo, lock_repo
 
     try:
         with Repo() as repo, lock_repo(repo):
-            remote = repo.cloud.get_remote_odb(given.remote, "push")
+            remote = repo.cloud.get_remote_odb(name, "push")
             runs = _runs_with_results(repo)
             sent = failed = 0
             # results before the entries that name them: an entry alone is of no use
@@ -44,7 +45,7 @@ def run(given: argparse.Namespace) -> None:
                 sent, failed = sent + len(result.transferred), failed + len(result.failed)
             if failed:
                 raise UserError(f"{failed} of {sent + failed} files were not sent; run this again")
-            sent += repo.push(remote=given.remote, run_cache=True)
+            sent += repo.push(remote=name, run_cache=True)
     except UserError:
         raise
     except Exception as error:  # DVC's own, and that of whatever library speaks to the remote
@@ -68,13 +69,14 @@ def _runs_with_results(repo: Repo) -> list[tuple[str, str]]:
 def _remove_halves(cache: HashFileDB, remote: HashFileDB, objects: Iterable[HashInfo]) -> None:
     """Remove from the remote what is not as long as it is here, for the push to send it.
 
-    DVC takes a directory whose listing is there for complete: with a file of it missing or cut
-    short, the listing goes too.
+    DVC takes a directory whose listing is there for complete: with a file of it missing or
+    truncated, the listing goes too.
     """
     from dvc_data.hashfile.tree import Tree
 
-    objects = sorted(objects, key=lambda one: one.value)
-    paths = {one.value: remote.oid_to_path(one.value) for one in objects}
+    # an object without a digest is one that was never saved
+    by_digest = {one.value: one for one in objects if one.value}
+    paths = {digest: remote.oid_to_path(digest) for digest in sorted(by_digest)}
     found = remote.fs.info(list(paths.values()), return_exceptions=True)
     there = {}
     for digest, entry in zip(paths, found):
@@ -86,9 +88,9 @@ def _remove_halves(cache: HashFileDB, remote: HashFileDB, objects: Iterable[Hash
     wrong = there.keys() - whole
     for digest in sorted(wrong):
         _check_here(cache, digest)
-    for one in objects:
+    for digest, one in by_digest.items():
         if one.isdir and any(file.value not in whole for _, _, file in Tree.load(cache, one)):
-            wrong |= {one.value} & there.keys()
+            wrong |= {digest} & there.keys()
     if wrong:
         remote.fs.remove([paths[digest] for digest in sorted(wrong)])
 

@@ -1,15 +1,12 @@
-"""Review the sampled emails one by one: ``python -m lora_vs_api.cli.review``."""
+"""``lora-vs-api review``: the sampled texts, one by one, get a verdict from a person."""
 
 from __future__ import annotations
 
-import argparse
 import csv
 import io
 import json
 import os
 import subprocess
-import sys
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,69 +27,32 @@ from lora_vs_api.record.fields import Field, fields_from_config
 from lora_vs_api.validation.records import violations
 
 QUESTION = "[a]ccept  [r]eject  [f]ix  [s]kip  [q]uit > "
-DESCRIPTION = """\
-Shows each text of the review sample that has no verdict yet, with its record, and asks:
-
-  a  accept   the record is what the text says
-  r  reject   the text or its record is unusable; asks why
-  f  fix      asks for corrections such as urgency=4 or mentioned_products=Nimbo Notes, Lumora Lamp
-  s  skip     leave this one for later
-  q  quit     stop; run the command again to go on where you stopped
-
-Each verdict is written at once. Afterwards run `dvc repro` to count it.
-"""
 
 
 class Quit(Exception):
     """The reviewer has had enough, or input has ended."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit code."""
-    options = _parser().parse_args(arguments)
-    try:
-        _review(options)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
-        return 1
-    return 0
+def review_sample(
+    reviewer: str | None, sample_file: str, verdicts_file: str, params_file: str
+) -> None:
+    """Ask for a verdict on each text that has none, and append it at once.
 
+    Args:
+        reviewer: None takes git's user.name.
+        sample_file: JSONL of texts with their records, as the node `review` writes it.
+        verdicts_file: CSV to append to.
+        params_file: YAML whose task.fields a correction is checked against.
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m lora_vs_api.cli.review",
-        description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--reviewer", help="your name (default: git config user.name)")
-    parser.add_argument(
-        "--sample",
-        default="data/review/sample.jsonl",
-        help="texts to review, made by `dvc repro review` (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--verdicts",
-        default="data/review/verdicts.csv",
-        help="file to append verdicts to (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--params",
-        default="params.yaml",
-        help="file whose task.fields a fix is checked against (default: %(default)s)",
-    )
-    return parser
-
-
-def _review(options: argparse.Namespace) -> None:
-    reviewer = (options.reviewer or _git_user()).strip()
+    Raises:
+        UserError: a file that is missing or broken, or no name.
+    """
+    reviewer = (reviewer or _git_user()).strip()
     if not reviewer:
         raise UserError("--reviewer: expected your name, since git config user.name is not set")
-    fields = _read_fields(options.params)
-    sample = read_jsonl(options.sample)
-    reviewed = current_verdicts(sample, read_verdicts(options.verdicts))
+    fields = _read_fields(params_file)
+    sample = read_jsonl(sample_file)
+    reviewed = current_verdicts(sample, read_verdicts(verdicts_file))
     print(f"{len(sample)} texts, {len(reviewed)} of them reviewed. Reviewer: {reviewer}")
     try:
         for place, row in enumerate(sample, start=1):
@@ -106,11 +66,11 @@ def _review(options: argparse.Namespace) -> None:
             now = datetime.now(UTC).isoformat(timespec="seconds")
             digest = text_sha256(row["text"])
             append_verdict(
-                options.verdicts, Verdict(row["id"], digest, verdict, reviewer, now, note, fixed)
+                verdicts_file, Verdict(row["id"], digest, verdict, reviewer, now, note, fixed)
             )
     except (Quit, KeyboardInterrupt):
         print()
-    counts = join_verdicts(sample, options.verdicts)
+    counts = join_verdicts(sample, verdicts_file)
     shown = ("accepted", "rejected", "fixed", "unreviewed")
     print(", ".join(f"{counts[name]} {name}" for name in shown))
 
@@ -129,7 +89,7 @@ def _read_fields(path: str) -> tuple[Field, ...]:
         return fields_from_config(params["task"]["fields"])
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run from the repository or pass --params") from None
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError):
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
         raise UserError(f"{path}: expected a record schema under task.fields") from None
 
 
@@ -236,7 +196,3 @@ def append_verdict(path: str | Path, verdict: Verdict) -> None:
         stream.write(line.getvalue().encode("utf-8"))
         stream.flush()
         os.fsync(stream.fileno())
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,17 +1,16 @@
-"""Bring the pipeline up to date, independent nodes side by side: here, on Ray or on Slurm.
+"""Bring the pipeline up to date, independent nodes side by side: on this machine, on Ray or on Slurm.
 
 What `dvc repro` does, with the same dvc.lock: each node is run by DVC, as soon as what it needs is
-there. Nodes that measure time (evaluate_*) run alone, so that nothing disturbs what they measure.
+there. Nodes that measure time (evaluate_*) are exclusive: nothing runs beside them.
 A node that fails leaves the others' results in place; those that need it are skipped.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,38 +19,33 @@ from lora_vs_api.errors import UserError
 from lora_vs_api.log import say
 
 if TYPE_CHECKING:
-    from lora_vs_api.orchestrate.executors import Engine
+    from lora_vs_api.orchestrate.executors import Executor
     from lora_vs_api.orchestrate.scheduler import Node
 
-HELP = "dvc repro, independent nodes side by side"
 LOGS = Path("logs/run")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("targets", nargs="*", help="nodes to bring up to date (default: all)")
-    parser.add_argument("-j", "--jobs", type=int, default=2, help="nodes at a time (default: 2)")
-    parser.add_argument(
-        "--gpus",
-        type=int,
-        help="give each of so many GPUs a node of its own (default: all there are)",
-    )
-    parser.add_argument(
-        "--on",
-        choices=("here", "ray", "slurm"),
-        default="here",
-        help="ray: the cluster of RAY_ADDRESS, or one for this run alone; slurm: through submitit; "
-        "both need this folder on every machine",
-    )
-    parser.add_argument(
-        "--slurm",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="what Slurm is told beyond `nodes` in conf/config.yaml, such as partition=gpu",
-    )
+@dataclass(frozen=True)
+class RunOptions:
+    """What to run and where.
+
+    ``targets``: nodes, by address or by their name before the @; none means all. ``gpus``: None
+    takes all that there are. ``on``: local, ray or slurm. ``slurm``: KEY=VALUE for it.
+    """
+
+    targets: Sequence[str]
+    jobs: int
+    gpus: int | None
+    on: str
+    slurm: Sequence[str]
 
 
-def run(given: argparse.Namespace) -> None:
+def run_pipeline(given: RunOptions) -> None:
+    """Bring the targets, and what they need, up to date; tell each node that ends.
+
+    Raises:
+        UserError: a wrong option, an executor that is not there, or nodes that failed.
+    """
     from lora_vs_api.orchestrate.pipeline import locked_nodes, order_lock, read_nodes
     from lora_vs_api.orchestrate.scheduler import Outcome, needed_by, run_nodes, touched_by
 
@@ -70,7 +64,8 @@ def run(given: argparse.Namespace) -> None:
     if not nodes:
         say("Data and pipelines are up to date.")
         return
-    before, started, since = locked_nodes(root), time.monotonic(), {}
+    before, started = locked_nodes(root), time.monotonic()
+    since: dict[str, float] = {}
 
     def tell(event: str, address: str, outcome: Outcome, running: Sequence[str]) -> None:
         if event == "start":
@@ -86,15 +81,15 @@ def run(given: argparse.Namespace) -> None:
     say(f"{len(nodes)} nodes to look at, {given.jobs} at a time; what they say is in {LOGS}/")
     if given.on == "slurm":
         # each has a machine, or its share of one, to itself
-        nodes = [replace(node, alone=False) for node in nodes]
-    engine = _engine(given, root, everything)
+        nodes = [replace(node, exclusive=False) for node in nodes]
+    executor = _executor(given, root, everything)
     try:
-        outcome = run_nodes(nodes, engine.start, given.jobs, tell)
+        outcome = run_nodes(nodes, executor.start, given.jobs, tell)
     except BaseException:
-        engine.stop()
+        executor.stop()
         raise
     finally:
-        engine.close()
+        executor.close()
         order_lock(everything, before, root)
     say(f"{len(outcome.done)} of {len(nodes)} done in {time.monotonic() - started:.0f} s")
     if outcome.failed:
@@ -104,25 +99,25 @@ def run(given: argparse.Namespace) -> None:
         raise UserError(f"{len(outcome.failed)} of {len(nodes)} nodes failed{skipped}")
 
 
-def _engine(given: argparse.Namespace, root: Path, nodes: Sequence[Node]) -> Engine:
-    from lora_vs_api.orchestrate import executors as engines
+def _executor(given: RunOptions, root: Path, nodes: Sequence[Node]) -> Executor:
+    from lora_vs_api.orchestrate import executors
 
-    timed = frozenset(node.address for node in nodes if node.alone)
-    sharing = frozenset(node.address for node in nodes if given.jobs > 1 and not node.alone)
-    if given.on == "here":
+    timed = frozenset(node.address for node in nodes if node.exclusive)
+    sharing = frozenset(node.address for node in nodes if given.jobs > 1 and not node.exclusive)
+    if given.on == "local":
         gpus = _gpus() if given.gpus is None else given.gpus
-        return engines.Here(root, LOGS, given.jobs, gpus, sharing)
+        return executors.LocalExecutor(root, LOGS, given.jobs, gpus, sharing)
     params = load_params()
     needs = {}
     for node in nodes:
         name = node.address.split("@")[0]
         asked = params.nodes.get(name, params.nodes["default"])
-        needs[node.address] = engines.Resources(
-            asked.cpus, asked.gpus if params.device == "cuda" else 0, asked.memory_gb, asked.minutes
+        needs[node.address] = executors.Resources(
+            asked.cpus, asked.gpus if params.runtime.device == "cuda" else 0, asked.memory_gb, asked.minutes
         )
     if given.on == "ray":
-        return engines.OnRay(root, LOGS, given.jobs, needs, sharing)
-    return engines.OnSlurm(root, LOGS, given.jobs, needs, timed, _options(given.slurm))
+        return executors.RayExecutor(root, LOGS, given.jobs, needs, sharing)
+    return executors.SlurmExecutor(root, LOGS, given.jobs, needs, timed, _options(given.slurm))
 
 
 def _options(given: Sequence[str]) -> dict[str, str]:
@@ -135,7 +130,7 @@ def _options(given: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _matching(nodes: Sequence, target: str) -> list[str]:
+def _matching(nodes: Sequence[Node], target: str) -> list[str]:
     """A node by its address, or all of a matrix by the name before the @."""
     return [node.address for node in nodes if target in (node.address, node.address.split("@")[0])]
 
@@ -146,6 +141,6 @@ def _gpus() -> int:
 
     try:
         pynvml.nvmlInit()
-        return pynvml.nvmlDeviceGetCount()
+        return int(pynvml.nvmlDeviceGetCount())
     except pynvml.NVMLError:
         return 0

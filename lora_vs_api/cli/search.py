@@ -6,54 +6,49 @@ texts, in a copy of the project: the workspace stays as it is, and no trial sees
 
 from __future__ import annotations
 
-import argparse
 import re
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from lora_vs_api.errors import UserError
 from lora_vs_api.log import say
 
-HELP = "search settings of the fine-tune with Optuna, each trial a DVC experiment"
 LOGS = Path("logs/search")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "overrides", nargs="*", help="what holds for every trial, as for dvc exp run -S"
-    )
-    parser.add_argument(
-        "--space", default="default", help="a file of conf/search/ (default: default)"
-    )
-    parser.add_argument("--trials", type=int, help="how many (default: n_trials of that file)")
-    parser.add_argument(
-        "--seeds",
-        help="trainings of each point, such as 0,1,2: the score is their mean (default: sweep.seed)",
-    )
-    parser.add_argument(
-        "--name", default="search", help="experiments are called NAME-1, NAME-2 and so on"
-    )
+def search_settings(
+    overrides: Sequence[str], space_name: str, number: int | None, seeds_text: str | None, name: str
+) -> None:
+    """Search conf/search/``space_name``.yaml, tell each trial, and print how to run the best point.
 
+    Args:
+        overrides: what holds for every trial, in Hydra's grammar.
+        number: trials; None takes the file's ``n_trials``.
+        seeds_text: trainings of each point, such as ``0,1,2``; None takes sweep.trial.seed.
+        name: experiments are called name-1, name-2 and so on.
 
-def run(given: argparse.Namespace) -> None:
+    Raises:
+        UserError: a wrong argument or space, no sweeper installed, or no trial that succeeded.
+    """
     import yaml
 
     from lora_vs_api.config.compose import compose
     from lora_vs_api.search.space import pins, point_text, read_space
     from lora_vs_api.search.study import Trial, best_of, run_search
 
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", given.name):
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):
         raise UserError(
-            f"--name: expected letters, digits, - and _, a letter first, found {given.name!r}"
+            f"--name: expected letters, digits, - and _, a letter first, found {name!r}"
         )
-    space = read_space(given.space, given.overrides, given.trials)
-    params = yaml.safe_load(compose(given.overrides))
-    seeds = [params["sweep"]["seed"]] if given.seeds is None else _seeds(given.seeds)
+    space = read_space(space_name, overrides, number)
+    params = yaml.safe_load(compose(overrides))
+    seeds = [params["sweep"]["trial"]["seed"]] if seeds_text is None else _seeds(seeds_text)
     each = "one training" if len(seeds) == 1 else f"{len(seeds)} trainings"
-    logs = LOGS / given.name
+    logs = LOGS / name
     say(
         f"{space.trials} trials of {each} each over {', '.join(space.axes)}; "
-        f"scored on {params['sweep']['val_rows']} validation texts; what DVC says is in {logs}/"
+        f"scored on {params['sweep']['trial']['val_rows']} validation texts; what DVC says is in {logs}/"
     )
     so_far: list[Trial] = []
 
@@ -68,7 +63,7 @@ def run(given: argparse.Namespace) -> None:
             what += f"val F1 {trial.score:.4f} ({took}); best {best.score:.4f}, trial {best.number}"
         say(what)
 
-    trials = run_search(space, given.overrides, seeds, given.name, logs, tell)
+    trials = run_search(space, overrides, seeds, name, logs, tell)
     best = best_of(trials)
     failed = sum(trial.score is None for trial in trials)
     say(
@@ -80,9 +75,9 @@ def run(given: argparse.Namespace) -> None:
         "The best of many scores on few texts is a flattering one; the test split has not been used."
     )
     say("The whole pipeline at it, test texts and all:")
-    settings = [*given.overrides, *pins(best.point)]
+    settings = [*overrides, *pins(best.point)]
     print("dvc exp run " + " ".join(f"-S {_quoted(setting)}" for setting in settings))
-    say(f"All trials: python -m lora_vs_api experiments --figure {LOGS}/{given.name}.svg")
+    say(f"All trials: lora-vs-api experiments --figure {LOGS}/{name}.svg")
 
 
 def _seeds(text: str) -> list[int]:

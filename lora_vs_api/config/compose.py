@@ -12,6 +12,7 @@ from pathlib import Path
 import yaml
 
 from lora_vs_api.config.load import PARAMS, check_params
+from lora_vs_api.config.renamed import renamed_file, renamed_override
 from lora_vs_api.errors import UserError
 
 
@@ -19,15 +20,22 @@ def compose(overrides: Sequence[str] = (), conf: str | Path = "conf") -> str:
     """The text of params.yaml for ``conf`` and Hydra ``overrides`` such as ``lora.r=32``.
 
     Raises:
-        UserError: an override that Hydra refuses, or a composition that is not a valid config.
+        UserError: an override that Hydra refuses, a key or file under an earlier version's name, or
+            a composition that is not a valid config.
     """
     from dvc.utils.hydra import compose_and_dump
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
+    old_file = renamed_file(Path(conf))
+    if old_file:
+        raise UserError(old_file)
     conf = Path(conf).resolve()
     if not (conf / "config.yaml").is_file():
         raise UserError(f"{conf}: no config.yaml there; run this in the project's folder")
+    old_key = renamed_override(overrides)
+    if old_key:
+        raise UserError(f"conf/ with {' '.join(overrides)}: {old_key}")
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder, PARAMS)
         try:

@@ -1,65 +1,93 @@
-"""What no single key of params.yaml can get wrong alone."""
+"""What no single key of params.yaml can get wrong alone: one small check for each."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from lora_vs_api.config.fields import checked_fields
-from lora_vs_api.config.sections import Params
+from lora_vs_api.config.sections import GeneratedData, OpenAIServer, Params, PromptTuning
 from lora_vs_api.data.perturbation import PERTURBATIONS
 from lora_vs_api.errors import UserError
 
 
 def inconsistency(params: Params) -> str | None:
-    """What no single key can get wrong alone; None when all is well."""
-    for key, values in (
-        ("seeds", params.seeds),
-        ("sweep.ranks", params.sweep.ranks),
-        ("sweep.learning_rates", params.sweep.learning_rates),
-        ("robustness.perturbations", params.robustness.perturbations),
-        ("robustness.conditions", params.robustness.conditions),
-    ):
+    """The first thing that does not go together, as key, expected form and found value."""
+    return next((problem for check in CHECKS if (problem := check(params))), None)
+
+
+def _no_value_twice(params: Params) -> str | None:
+    lists: dict[str, Sequence[int | str]] = {
+        "seeds": params.seeds,
+        "sweep.ranks": params.sweep.ranks,
+        "sweep.learning_rates": params.sweep.learning_rates,
+        "robustness.texts.perturbations": params.robustness.texts.perturbations,
+        "robustness.conditions": params.robustness.conditions,
+    }
+    for key, values in lists.items():
         if len(set(values)) != len(values):
             return f"{key}: expected no value twice, found {values}"
-    for key, rate in [
+    return None
+
+
+def _learning_rates_between_0_and_1(params: Params) -> str | None:
+    rates: list[tuple[str, str | float]] = [
         ("sanity.learning_rate", params.sanity.learning_rate),
         ("sweep.rank_sweep_learning_rate", params.sweep.rank_sweep_learning_rate),
         ("lora.learning_rate", params.lora.learning_rate),
         *((f"tunings.{name}.learning_rate", t.learning_rate) for name, t in params.tunings.items()),
         *(("sweep.learning_rates", rate) for rate in params.sweep.learning_rates),
-    ]:
+    ]
+    for key, rate in rates:
         if rate != "best" and not 0 < float(rate) < 1:
             return f"{key}: expected a learning rate above 0 and below 1, found {rate!r}"
-    needed_data = {
-        "generator": ("n", "categories", "sentiments"),
-        "file": ("text",),
-    }
-    for key in needed_data[params.data.source]:
-        if getattr(params.data, key) is None:
-            return f"data.{key}: needed with data.source={params.data.source}, found null"
-    for key, mapping in (
-        ("data.categories", params.data.categories),
-        ("data.sentiments", params.data.sentiments),
-        ("split.shares", params.split.shares.model_dump()),
-    ):
-        if mapping is not None and abs(sum(mapping.values()) - 1) > 1e-9:
+    return None
+
+
+def _shares_sum_to_1(params: Params) -> str | None:
+    shares: dict[str, Mapping[str, float]] = {"split.shares": params.split.shares.model_dump()}
+    if isinstance(params.data, GeneratedData):
+        shares = {
+            "data.categories": params.data.categories,
+            "data.sentiments": params.data.sentiments,
+            **shares,
+        }
+    for key, mapping in shares.items():
+        if abs(sum(mapping.values()) - 1) > 1e-9:
             return f"{key}: expected shares that sum to 1, found a sum of {sum(mapping.values()):g}"
+    return None
+
+
+def _fields_have_the_keys_of_their_type(params: Params) -> str | None:
     try:
         checked_fields(params.task.field_specs)
     except UserError as error:
         return str(error)
-    name = params.contamination.field
-    if name is not None and (
-        name not in params.task.fields or params.task.fields[name].type != "enum"
-    ):
-        return f"contamination.field: expected an enum field of the task or null, found {params.contamination.field!r}"
-    if params.task.stratify_by is not None and params.task.stratify_by not in params.task.fields:
-        return f"task.stratify_by: expected a field of the task or null, found {params.task.stratify_by!r}"
-    if params.baseline not in params.conditions:
-        return (
-            f"baseline: expected one of {', '.join(params.conditions)}, found {params.baseline!r}"
-        )
+    return None
+
+
+def _contamination_asks_for_an_enum_field(params: Params) -> str | None:
+    name, fields = params.contamination.field, params.task.fields
+    if name is None or (name in fields and fields[name].type == "enum"):
+        return None
+    return f"contamination.field: expected an enum field of the task or null, found {name!r}"
+
+
+def _split_is_stratified_by_a_field(params: Params) -> str | None:
+    name = params.split.stratify_by
+    if name is None or name in params.task.fields:
+        return None
+    return f"split.stratify_by: expected a field of the task or null, found {name!r}"
+
+
+def _baseline_is_a_condition(params: Params) -> str | None:
+    if params.baseline in params.conditions:
+        return None
+    return f"baseline: expected one of {', '.join(params.conditions)}, found {params.baseline!r}"
+
+
+def _conditions_have_a_price(params: Params) -> str | None:
     for name in params.conditions:
         price = params.priced_as.get(name)
         if price not in params.prices.models:
@@ -67,57 +95,99 @@ def inconsistency(params: Params) -> str | None:
                 f"priced_as.{name}: expected one of {', '.join(params.prices.models)} "
                 f"(keys of prices.models), found {price!r}"
             )
-    if params.evaluate.latency_rows > params.evaluate.test_rows:
-        return "evaluate.latency_rows: expected no more than evaluate.test_rows"
-    if "default" not in params.nodes:
-        return "nodes.default: missing; it counts for every node that is not named"
-    for name, tuning in params.tunings.items():
-        if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in (
-            "lora",
-            "base_zero_shot",
-            *params.conditions,
-        ):
+    return None
+
+
+def _slices_fit_into_the_test_slice(params: Params) -> str | None:
+    for key, rows in (
+        ("evaluate.latency_rows", params.evaluate.latency_rows),
+        ("robustness.texts.rows", params.robustness.texts.rows),
+    ):
+        if rows > params.evaluate.test_rows:
+            return (
+                f"{key}: expected no more than evaluate.test_rows ({params.evaluate.test_rows}), "
+                f"found {rows}"
+            )
+    return None
+
+
+def _nodes_have_a_default(params: Params) -> str | None:
+    if "default" in params.nodes:
+        return None
+    return "nodes.default: missing; it counts for every node that is not named"
+
+
+def _tunings_have_names_of_their_own(params: Params) -> str | None:
+    taken = {"lora", "base_zero_shot", *params.conditions}
+    for name in params.tunings:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in taken:
             return (
                 f"tunings.{name}: expected a name of its own in lower case, digits and underscores"
             )
-        key = "virtual_tokens" if tuning.method in ("prompt", "prefix") else "r"
-        if tuning.method != "full" and getattr(tuning, key) is None:
-            return f"tunings.{name}.{key}: needed with method={tuning.method}, found null"
-        if key == "virtual_tokens" and params.evaluate.constrained:
+    return None
+
+
+def _virtual_tokens_are_decoded_freely(params: Params) -> str | None:
+    for name, tuning in params.tunings.items():
+        if isinstance(tuning, PromptTuning) and params.decoding.constrained:
             return (
-                f"tunings.{name}: learnt tokens ({tuning.method}) cannot be decoded with "
-                "evaluate.constrained=true"
+                f"tunings.{name}: virtual tokens (method: {tuning.method}) cannot be decoded with "
+                "decoding.constrained=true"
             )
-    if params.robustness.rows > params.evaluate.test_rows:
-        return "robustness.rows: expected no more than evaluate.test_rows"
-    for key, values, allowed in (
-        ("robustness.perturbations", params.robustness.perturbations, PERTURBATIONS),
+    return None
+
+
+def _perturbed_are_known_kinds_and_conditions(params: Params) -> str | None:
+    lists: tuple[tuple[str, list[str], Collection[str]], ...] = (
+        ("robustness.texts.perturbations", params.robustness.texts.perturbations, PERTURBATIONS),
         ("robustness.conditions", params.robustness.conditions, params.conditions),
-    ):
+    )
+    for key, values, allowed in lists:
         unknown = [value for value in values if value not in allowed]
         if unknown:
             return f"{key}: expected some of {', '.join(allowed)}, found {unknown[0]!r}"
-    needed = {
-        "wheel": ("package", "version", "sha256", "gguf"),
-        "hub": ("repo", "revision"),
-        "path": ("path",),
-    }
-    for key in needed[params.model.source]:
-        if getattr(params.model, key) is None:
-            return f"model.{key}: needed with model.source={params.model.source}, found null"
-    if params.api.kind == "embedded" and params.api.mode == "batch":
-        return "api.mode: expected live with api.kind=embedded, which has no Batch API"
-    if params.api.kind == "openai":
-        for key in ("base_url", "store"):
-            if getattr(params.api, key) is None:
-                return f"api.{key}: needed with api.kind=openai, found null"
-        address = urlsplit(params.api.base_url)
-        if address.username or address.password or address.query:
-            # not shown: what stands there may be a secret, and params.yaml is committed
-            return "api.base_url: expected no user, password or query; a key goes into api.key_env"
-        if address.scheme not in ("http", "https") or address.hostname is None:
-            return (
-                "api.base_url: expected an address such as http://127.0.0.1:8000/v1, "
-                f"found {params.api.base_url!r}"
-            )
     return None
+
+
+def _paid_answers_have_a_store(params: Params) -> str | None:
+    if isinstance(params.api.server, OpenAIServer) and params.api.limits.store is None:
+        return "api.limits.store: needed with api.server.kind=openai, found null"
+    return None
+
+
+def _address_is_one_without_secrets(params: Params) -> str | None:
+    if not isinstance(params.api.server, OpenAIServer):
+        return None
+    base_url = params.api.server.base_url
+    address = urlsplit(base_url)
+    if address.username or address.password or address.query:
+        # not shown: what stands there may be a secret, and params.yaml is committed
+        return (
+            "api.server.base_url: expected no user, password or query; a key goes into the "
+            "variable that api.limits.key_env names"
+        )
+    if address.scheme not in ("http", "https") or address.hostname is None:
+        return (
+            "api.server.base_url: expected an address such as http://127.0.0.1:8000/v1, "
+            f"found {base_url!r}"
+        )
+    return None
+
+
+CHECKS: tuple[Callable[[Params], str | None], ...] = (
+    _no_value_twice,
+    _learning_rates_between_0_and_1,
+    _shares_sum_to_1,
+    _fields_have_the_keys_of_their_type,
+    _contamination_asks_for_an_enum_field,
+    _split_is_stratified_by_a_field,
+    _baseline_is_a_condition,
+    _conditions_have_a_price,
+    _slices_fit_into_the_test_slice,
+    _nodes_have_a_default,
+    _tunings_have_names_of_their_own,
+    _virtual_tokens_are_decoded_freely,
+    _perturbed_are_known_kinds_and_conditions,
+    _paid_answers_have_a_store,
+    _address_is_one_without_secrets,
+)

@@ -6,26 +6,90 @@ import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.fields import Field
 from lora_vs_api.record.prompt import completion
 
-Row = Mapping[str, Any]
+if TYPE_CHECKING:
+    from lora_vs_api.record.rows import Row
 
 ALIKE = 0.8  # Jaccard similarity of word triples from which two texts are near duplicates
 RARE, DOMINANT = 0.02, 0.8  # shares of a label that are worth a warning
-SHOWN = 10
+MAX_SHOWN = 10
 CHAT_TOKENS = 32  # of a chat template around a prompt, roughly
 # standard deviations of one text's score: a typical one, and the largest that 0..1 allows
 SPREADS = {"typical": 0.3, "largest": 0.5}
 HALF_WIDTHS = (0.05, 0.02)
 
 
-def check_fields(splits: Mapping[str, Sequence[Row]], fields: Sequence[Field]) -> dict[str, Any]:
+class FieldCheck(TypedDict):
+    """A field's values in all splits: the share that is null (0..1), and how many differ."""
+
+    null: float
+    different: int
+    # label → split → rows, of enums and booleans alone
+    labels: NotRequired[dict[str, dict[str, int]]]
+
+
+class Likeness(TypedDict):
+    """Near duplicates at a Jaccard similarity (0..1); examples are ids (train row, test row)."""
+
+    similarity: float
+    train_rows_like_an_earlier_one: int
+    test_rows_like_a_train_row: int
+    examples: list[list[str]]
+
+
+class Spread(TypedDict):
+    """Tokens: mean, 95th percentile and maximum."""
+
+    mean: float
+    p95: int
+    max: int
+
+
+class Lengths(TypedDict):
+    """Tokens of prompts and answers, and what the model holds (``context``)."""
+
+    prompt_tokens: Spread
+    answer_tokens: Spread
+    few_shot_prompt_tokens: int
+    shots: int
+    context: int
+    max_new_tokens: int
+
+
+class Precision(TypedDict):
+    """What a number of test rows allows; scores are in 0..1."""
+
+    rows: int
+    available: int
+    # of a mean score's interval, by kind of spread
+    half_width: dict[str, float]
+    # by half width
+    rows_needed: dict[str, int]
+
+
+class DataCheck(TypedDict):
+    """metrics/data_check.json"""
+
+    fields: dict[str, FieldCheck]
+    # groups of ids whose texts are the same and whose records differ
+    conflicts: list[list[str]]
+    likeness: Likeness
+    lengths: Lengths
+    precision: Precision
+    # one sentence each
+    warnings: list[str]
+
+
+def check_fields(
+    splits: Mapping[str, Sequence[Row]], fields: Sequence[Field]
+) -> dict[str, FieldCheck]:
     """By field: the share that is null, how many different values, and labels' counts by split."""
-    found = {}
+    found: dict[str, FieldCheck] = {}
     rows = [row for split in splits.values() for row in split]
     for field in fields:
         values = [json.dumps(row["record"][field.name], sort_keys=True) for row in rows]
@@ -48,7 +112,7 @@ def check_fields(splits: Mapping[str, Sequence[Row]], fields: Sequence[Field]) -
     return found
 
 
-def field_warnings(found: Mapping[str, Any]) -> list[str]:
+def field_warnings(found: Mapping[str, FieldCheck]) -> list[str]:
     """What of :func:`check_fields` a user should know, one sentence each."""
     said = []
     for name, facts in found.items():
@@ -111,7 +175,7 @@ def _triples(text: str) -> frozenset[tuple[str, ...]]:
     return frozenset(tuple(words[i : i + 3]) for i in range(max(1, len(words) - 2)))
 
 
-def check_likeness(splits: Mapping[str, Sequence[Row]]) -> dict[str, Any]:
+def check_likeness(splits: Mapping[str, Sequence[Row]]) -> Likeness:
     """Near duplicates among the training rows, and test rows that have one among them."""
     train, test = splits["train"], splits["test"]
     pairs = near_duplicates([row["text"] for row in (*train, *test)])
@@ -121,7 +185,7 @@ def check_likeness(splits: Mapping[str, Sequence[Row]]) -> dict[str, Any]:
         "similarity": ALIKE,
         "train_rows_like_an_earlier_one": len({j for _, j in within}),
         "test_rows_like_a_train_row": len({j for _, j in across}),
-        "examples": [[train[i]["id"], test[j]["id"]] for i, j in across[:SHOWN]],
+        "examples": [[train[i]["id"], test[j]["id"]] for i, j in across[:MAX_SHOWN]],
     }
 
 
@@ -134,7 +198,7 @@ def check_lengths(
     max_new_tokens: int,
     context: int,
     shots: int,
-) -> dict[str, Any]:
+) -> Lengths:
     """Tokens of prompts and answers against what the model may read and write.
 
     Args:
@@ -156,7 +220,7 @@ def check_lengths(
     if answers[longest] > max_new_tokens:
         too_long = sum(answer > max_new_tokens for answer in answers)
         raise UserError(
-            f"evaluate.max_new_tokens: {max_new_tokens} is too few for {too_long:,} of "
+            f"decoding.max_new_tokens: {max_new_tokens} is too few for {too_long:,} of "
             f"{len(rows):,} records; the longest, of {rows[longest]['id']}, takes "
             f"{answers[longest]} tokens"
         )
@@ -165,7 +229,7 @@ def check_lengths(
         too_long = sum(prompt + max_new_tokens > context for prompt in prompts)
         raise UserError(
             f"{too_long:,} of {len(rows):,} texts do not fit into the model's {context:,} tokens "
-            f"with evaluate.max_new_tokens={max_new_tokens}; the longest, {rows[widest]['id']}, "
+            f"with decoding.max_new_tokens={max_new_tokens}; the longest, {rows[widest]['id']}, "
             f"takes about {prompts[widest]:,}: leave such rows out, or use a model that holds more"
         )
     per_shot = sum(answers) / len(rows) + sum(prompts) / len(rows) - count(instruction)
@@ -179,7 +243,7 @@ def check_lengths(
     }
 
 
-def _spread(values: Sequence[int]) -> dict[str, float]:
+def _spread(values: Sequence[int]) -> Spread:
     ordered = sorted(values)
     return {
         "mean": round(sum(values) / len(values), 1),
@@ -188,7 +252,7 @@ def _spread(values: Sequence[int]) -> dict[str, float]:
     }
 
 
-def check_precision(rows: int, available: int, z: float) -> dict[str, Any]:
+def check_precision(rows: int, available: int, z: float) -> Precision:
     """How exact a mean score over ``rows`` test rows can be, in the normal approximation.
 
     Args:

@@ -14,12 +14,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from lora_vs_api.data.shares import check_shares, largest_remainder, spread
 from lora_vs_api.errors import UserError
+
+if TYPE_CHECKING:
+    from lora_vs_api.record.rows import Row
 
 SENTIMENTS = ("positive", "neutral", "negative")
 MONTHS = (
@@ -33,8 +36,8 @@ CONVENTIONS = (
     "The wording of primary_request is one fixed phrase for each request; a paraphrase counts as "
     "wrong.",
 )
-# tries at a text not seen yet before the templates count as used up
-TRIES = 1000
+# at a text not seen yet, before the templates count as used up
+MAX_TRIES = 1000
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,7 @@ def generate(
     categories: Mapping[str, float],
     sentiments: Mapping[str, float],
     templates: Templates | None = None,
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """Write ``n`` different emails with their records.
 
     Category and sentiment counts follow the shares exactly (largest remainder); sentiments are
@@ -148,9 +151,9 @@ def generate(
     check_shares(sentiments, "data.sentiments", SENTIMENTS)
     rng = random.Random(seed)
     seen: set[str] = set()
-    rows = []
+    rows: list[Row] = []
     for situation, sentiment in _plan(n, categories, sentiments, templates, rng):
-        for _ in range(TRIES):
+        for _ in range(MAX_TRIES):
             text, record = _write(situation, sentiment, templates, rng)
             if text not in seen:
                 break
@@ -177,7 +180,7 @@ def _plan(
 ) -> list[tuple[Situation, str]]:
     """The situation and sentiment of each email, in random order."""
     sentiment_sequence = spread(largest_remainder(n, sentiments))
-    plan = []
+    plan: list[tuple[Situation, str]] = []
     for category, count in largest_remainder(n, categories).items():
         situations = [entry for entry in templates.situations if entry.category == category]
         # the slice of an even sequence has the right mix; shuffled, it is independent of the
@@ -329,23 +332,27 @@ def masked(text: str) -> str:
     return _NAMES.sub("<name>", text)
 
 
-def near_duplicate_mask(texts: Iterable[str]) -> list[bool]:
-    """For each text, whether an earlier one is the same after `masked`."""
+def repeated_after_masking(texts: Iterable[str]) -> list[bool]:
+    """For each text, whether an earlier one is the same after `masked`; linear time.
+
+    All their sentences have to be the same: emails that share a body but differ in greeting, tone
+    or closing do not count.
+    """
     seen: set[str] = set()
-    mask = []
+    repeated = []
     for text in texts:
         key = masked(text)
-        mask.append(key in seen)
+        repeated.append(key in seen)
         seen.add(key)
-    return mask
+    return repeated
 
 
-def summarise(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def summarise(rows: Sequence[Row]) -> dict[str, Any]:
     """Counts that describe a generated corpus.
 
     Returns:
         ``texts``, ``categories`` and ``sentiments`` (counts by name, in the templates' order),
-        ``near_duplicates`` (see `near_duplicates`) and ``words_mean`` (whitespace-separated words
+        ``repeated_after_masking`` (how many are; see that function), ``words_mean`` (whitespace-separated words
         per email, subject and signature included, to one decimal), and ``conventions``, what no
         reader of one email could know.
     """
@@ -356,16 +363,7 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "texts": len(rows),
         "categories": {name: categories[name] for name in load_templates().categories},
         "sentiments": {name: sentiments[name] for name in SENTIMENTS},
-        "near_duplicates": near_duplicates(texts),
+        "repeated_after_masking": sum(repeated_after_masking(texts)),
         "words_mean": round(sum(len(text.split()) for text in texts) / len(texts), 1),
         "conventions": list(CONVENTIONS),
     }
-
-
-def near_duplicates(texts: Iterable[str]) -> int:
-    """Count the texts that equal an earlier one after `masked`; linear time.
-
-    Two emails count as near-duplicates only if all their sentences are the same: emails that
-    share a body but differ in greeting, tone or closing do not.
-    """
-    return sum(near_duplicate_mask(texts))

@@ -18,10 +18,10 @@ from lora_vs_api.record.fields import Field
 
 Spec = dict[str, Any]
 
-MOST_LABELS = 20  # of a text column that is read as an enum
-ROWS_A_LABEL = 5  # at least so many rows to a label, on average
-MOST_STEPS = 12  # of an integer whose bounds are taken from the data
-MOST_DEEP = 20  # a schema nested deeper refers to itself
+MAX_LABELS = 20  # of a text column that is read as an enum
+MIN_ROWS_PER_LABEL = 5  # on average
+MAX_RANGE = 12  # an integer's lowest and highest value become its bounds where they are closer
+MAX_DEPTH = 20  # a schema nested deeper refers to itself
 FREE_TEXT_WORDS = 4  # from so many words on average a paraphrase deserves part of the credit
 
 
@@ -86,7 +86,7 @@ def _infer_number(values: Sequence[Any], kind: str) -> Inferred:
     low, high = min(values), max(values)
     why = f"from {low:g} to {high:g} in the data"
     spec: Spec = {"type": kind, "score": "exact"}
-    if kind == "integer" and 0 < high - low < MOST_STEPS and len(set(values)) > 1:
+    if kind == "integer" and 0 < high - low < MAX_RANGE and len(set(values)) > 1:
         spec |= {"minimum": int(low), "maximum": int(high)}
         why += ", taken as the bounds"
     return Inferred(spec, why)
@@ -120,7 +120,7 @@ def _infer_list(values: Sequence[Sequence[Any]]) -> Inferred:
 
 def _infer_text(values: Sequence[str]) -> Inferred:
     counts = Counter(values)
-    if 1 < len(counts) <= MOST_LABELS and len(counts) * ROWS_A_LABEL <= len(values):
+    if 1 < len(counts) <= MAX_LABELS and len(counts) * MIN_ROWS_PER_LABEL <= len(values):
         rarest, n = counts.most_common()[-1]
         why = f"{len(counts)} labels in {len(values):,} rows, rarest {rarest!r} with {n:,}"
         return Inferred({"type": "enum", "values": sorted(counts), "score": "exact"}, why)
@@ -194,7 +194,7 @@ def fields_from_json_schema(schema: Mapping[str, Any]) -> dict[str, Spec]:
 def _properties(
     node: Mapping[str, Any], root: Mapping[str, Any], path: str, depth: int = 0
 ) -> dict[str, Spec]:
-    if depth > MOST_DEEP:
+    if depth > MAX_DEPTH:
         raise UserError(f"the JSON Schema: {path}: refers to itself, which a record cannot")
     required = set(node.get("required", ()))
     return {
@@ -221,7 +221,7 @@ def _resolved(node: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, 
 
 
 def _spec(node: Mapping[str, Any], root: Mapping[str, Any], path: str, depth: int = 0) -> Spec:
-    if depth > MOST_DEEP:
+    if depth > MAX_DEPTH:
         raise UserError(f"the JSON Schema: {path}: refers to itself, which a record cannot")
     node = _resolved(node, root)
     arms = [_resolved(arm, root) for arm in node.get("anyOf") or node.get("oneOf") or ()]

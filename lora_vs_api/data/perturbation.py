@@ -1,4 +1,4 @@
-"""Texts made less tidy, their records left as they are: how a model takes what it was not trained on.
+"""Perturbed texts, their records left as they are: how a model takes what it was not trained on.
 
 Behavioural testing by perturbation, after Ribeiro et al., Beyond Accuracy: Behavioral Testing of
 NLP Models with CheckList (2020): the record of a perturbed text is that of the text itself (an
@@ -10,9 +10,12 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lora_vs_api.errors import UserError
+
+if TYPE_CHECKING:
+    from lora_vs_api.record.rows import PerturbedRow, Row
 
 WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 # neighbours on a US keyboard
@@ -58,7 +61,7 @@ SIGNATURES = (
 )
 
 
-def typos(text: str, kept: frozenset[str], draw: random.Random) -> str:
+def typos(text: str, kept: frozenset[str], rng: random.Random) -> str:
     """About one word in eight misspelt: letters swapped, left out, doubled or hit beside."""
 
     able = [
@@ -67,34 +70,34 @@ def typos(text: str, kept: frozenset[str], draw: random.Random) -> str:
         if len(found[0]) > 3 and found[0].isalpha() and found[0].casefold() not in kept
     ]
     # at least one, or a short text would often stay as it is
-    chosen = draw.sample(able, min(len(able), max(1, round(MISSPELT * len(able)))))
+    chosen = rng.sample(able, min(len(able), max(1, round(MISSPELT * len(able)))))
     for found in sorted(chosen, key=lambda found: -found.start()):
-        text = text[: found.start()] + _misspelt(found[0], draw) + text[found.end() :]
+        text = text[: found.start()] + _misspelt(found[0], rng) + text[found.end() :]
     return text
 
 
-def _misspelt(word: str, draw: random.Random) -> str:
-    at = draw.randrange(1, len(word) - 1)
+def _misspelt(word: str, rng: random.Random) -> str:
+    at = rng.randrange(1, len(word) - 1)
     near = NEAR.get(word[at].lower())
     choices = [word[:at] + word[at + 1 :], word[:at] + word[at] + word[at:]]
     if near is not None:
-        choices.append(word[:at] + draw.choice(near) + word[at + 1 :])
+        choices.append(word[:at] + rng.choice(near) + word[at + 1 :])
     if word[at] != word[at + 1]:
         choices.append(word[:at] + word[at + 1] + word[at] + word[at + 2 :])
-    return draw.choice(choices)
+    return rng.choice(choices)
 
 
-def formatting(text: str, kept: frozenset[str], draw: random.Random) -> str:
+def formatting(text: str, kept: frozenset[str], rng: random.Random) -> str:
     """As it arrives from a web form or a phone: case, line breaks, spaces and full stops adrift."""
-    text = _each_word(text, kept, draw.choice((str.lower, str.lower, str.upper)))
-    breaks = draw.choice((" ", "<br>", "\n\n\n", "\r\n", " | "))
+    text = _each_word(text, kept, rng.choice((str.lower, str.lower, str.upper)))
+    breaks = rng.choice((" ", "<br>", "\n\n\n", "\r\n", " | "))
     text = re.sub(r"\s*\n\s*", breaks.replace("\\", r"\\"), text)
-    if draw.random() < 0.5:
+    if rng.random() < 0.5:
         text = re.sub(r"(?<=[^\W\d])[.,](?=\s|$)", "", text)
-    return re.sub(r"(?<=\S) (?=\S)", lambda _: draw.choice((" ", " ", " ", "  ", "\u00a0")), text)
+    return re.sub(r"(?<=\S) (?=\S)", lambda _: rng.choice((" ", " ", " ", "  ", "\u00a0")), text)
 
 
-def jargon(text: str, kept: frozenset[str], draw: random.Random) -> str:
+def jargon(text: str, kept: frozenset[str], rng: random.Random) -> str:
     """Abbreviations where there are some."""
     phrases = "|".join(sorted(map(re.escape, JARGON), key=len, reverse=True))
 
@@ -105,20 +108,20 @@ def jargon(text: str, kept: frozenset[str], draw: random.Random) -> str:
     return re.sub(rf"(?<![\w'’])(?:{phrases})(?![\w'’])", shorten, text, flags=re.IGNORECASE)
 
 
-def quoted_thread(text: str, kept: frozenset[str], draw: random.Random) -> str:
+def quoted_thread(text: str, kept: frozenset[str], rng: random.Random) -> str:
     """An automatic answer to an earlier message, quoted below."""
-    thread = draw.choice(THREADS).format(
-        day=draw.choice(DAYS), hour=f"{draw.randrange(24):02}", minute=f"{draw.randrange(60):02}"
+    thread = rng.choice(THREADS).format(
+        day=rng.choice(DAYS), hour=f"{rng.randrange(24):02}", minute=f"{rng.randrange(60):02}"
     )
     return f"{text}\n\n{thread}"
 
 
-def signature(text: str, kept: frozenset[str], draw: random.Random) -> str:
+def signature(text: str, kept: frozenset[str], rng: random.Random) -> str:
     """What a mail program or a company adds below."""
-    return f"{text}\n\n{draw.choice(SIGNATURES)}"
+    return f"{text}\n\n{rng.choice(SIGNATURES)}"
 
 
-def reordered(text: str, kept: frozenset[str], draw: random.Random) -> str:
+def reordered(text: str, kept: frozenset[str], rng: random.Random) -> str:
     """The sentences of every paragraph of two or more in another order."""
 
     def shuffle(paragraph: str) -> str:
@@ -126,7 +129,7 @@ def reordered(text: str, kept: frozenset[str], draw: random.Random) -> str:
         if len(set(sentences)) < 2:
             return paragraph
         while True:
-            other = draw.sample(sentences, len(sentences))
+            other = rng.sample(sentences, len(sentences))
             if other != sentences:
                 return " ".join(other)
 
@@ -143,7 +146,7 @@ PERTURBATIONS: dict[str, Callable[[str, frozenset[str], random.Random], str]] = 
 }
 
 
-def perturb(rows: Sequence[Mapping[str, Any]], names: Sequence[str], seed: int) -> list[dict]:
+def perturb(rows: Sequence[Row], names: Sequence[str], seed: int) -> list[PerturbedRow]:
     """Every row under every perturbation of ``names``, rows in order within each.
 
     Returns rows ``{"id": "ID~NAME", "of": ID, "perturbation": NAME, "changed": whether the text
@@ -156,7 +159,7 @@ def perturb(rows: Sequence[Mapping[str, Any]], names: Sequence[str], seed: int) 
     for name in names:
         if name not in PERTURBATIONS:
             raise UserError(
-                f"robustness.perturbations: expected some of {', '.join(PERTURBATIONS)}, found {name!r}"
+                f"robustness.texts.perturbations: expected some of {', '.join(PERTURBATIONS)}, found {name!r}"
             )
     return [
         {

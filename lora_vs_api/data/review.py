@@ -15,9 +15,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lora_vs_api.errors import UserError
+
+if TYPE_CHECKING:
+    from lora_vs_api.record.rows import Row
 
 VERDICTS = ("accept", "reject", "fix")
 COLUMNS = ("id", "text_sha256", "verdict", "reviewer", "reviewed_at", "note", "fixed_record")
@@ -42,7 +45,7 @@ def text_sha256(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
-def review_sample(rows: Sequence[dict[str, Any]], n: int, seed: int) -> list[dict[str, Any]]:
+def review_sample(rows: Sequence[Row], n: int, seed: int) -> list[Row]:
     """Draw ``n`` rows at random without replacement, in random order.
 
     Raises:
@@ -108,7 +111,7 @@ def _parse(cells: list[str], where: str) -> Verdict:
             f"{where}: reviewed_at: expected an ISO 8601 time such as 2026-11-23T14:00:00+00:00, "
             f"found {row['reviewed_at']!r}"
         ) from None
-    fixed = None
+    fixed: dict[str, Any] | None = None
     if row["verdict"] == "fix":
         try:
             fixed = json.loads(row["fixed_record"])
@@ -118,12 +121,18 @@ def _parse(cells: list[str], where: str) -> Verdict:
             raise UserError(f"{where}: fixed_record: a fix needs the corrected record as JSON")
     elif row["fixed_record"]:
         raise UserError(f"{where}: fixed_record: only a fix has one, not {row['verdict']}")
-    return Verdict(**{**row, "fixed_record": fixed})
+    return Verdict(
+        id=row["id"],
+        text_sha256=row["text_sha256"],
+        verdict=row["verdict"],
+        reviewer=row["reviewer"],
+        reviewed_at=row["reviewed_at"],
+        note=row["note"],
+        fixed_record=fixed,
+    )
 
 
-def current_verdicts(
-    sample: Sequence[dict[str, Any]], verdicts: Sequence[Verdict]
-) -> dict[str, Verdict]:
+def current_verdicts(sample: Sequence[Row], verdicts: Sequence[Verdict]) -> dict[str, Verdict]:
     """The verdict in force for each reviewed email of the sample, by email id.
 
     A verdict belongs to an email only if id and text digest are both the email's; of several
@@ -133,9 +142,7 @@ def current_verdicts(
     return {entry.id: entry for entry in verdicts if digests.get(entry.id) == entry.text_sha256}
 
 
-def join_verdicts(
-    sample: Sequence[dict[str, Any]], verdicts_csv_path: str | Path
-) -> dict[str, int]:
+def join_verdicts(sample: Sequence[Row], verdicts_csv_path: str | Path) -> dict[str, int]:
     """Count the sample's emails by verdict.
 
     Returns:

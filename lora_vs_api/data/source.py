@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.fields import Field, completed
 from lora_vs_api.validation.records import expected, violations
 
-MOST_SHOWN = 20
+if TYPE_CHECKING:
+    from lora_vs_api.record.rows import Row
+
+MAX_SHOWN = 20
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -29,7 +32,7 @@ def read_source(
     text: str,
     record: str | None,
     row_id: str | None,
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """The corpus rows ``{"id", "text", "record"}`` of a labelled file, in its order.
 
     Args:
@@ -44,12 +47,12 @@ def read_source(
 
     Raises:
         UserError: the file or a column is missing, or rows are malformed: each of them with its
-            place and field, up to :data:`MOST_SHOWN`.
+            place and field, up to :data:`MAX_SHOWN`.
     """
     table = read_table(path)
     _check_columns(path, table, fields, text, record, row_id)
     render = text_reader(text)
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     bad: list[str] = []
     seen: dict[str, str] = {}
     for number, (place, columns) in enumerate(table, start=1):
@@ -72,9 +75,9 @@ def read_source(
             rows.append({"id": key, "text": words, "record": values})
         bad += [f"{place}: {problem}" for problem in problems]
     if bad:
-        more = f"\n… and {len(bad) - MOST_SHOWN} more" if len(bad) > MOST_SHOWN else ""
+        more = f"\n… and {len(bad) - MAX_SHOWN} more" if len(bad) > MAX_SHOWN else ""
         rows_word = f"{len(bad)} problem{'s' * (len(bad) > 1)}"
-        raise UserError(f"{path}: {rows_word}:\n" + "\n".join(bad[:MOST_SHOWN]) + more)
+        raise UserError(f"{path}: {rows_word}:\n" + "\n".join(bad[:MAX_SHOWN]) + more)
     if not rows:
         raise UserError(f"{path}: no rows in it; expected labelled examples")
     return rows
@@ -154,7 +157,7 @@ def _parquet(path: Path) -> Table:
     return [(f"{path}: row {number}", row) for number, row in enumerate(found, start=1)]
 
 
-def text_reader(text: str) -> Any:
+def text_reader(text: str) -> Callable[[Mapping[str, Any]], str]:
     """A function from a row's columns to its text; ``text`` as in :func:`read_source`."""
     if "{{" not in text and "{%" not in text:
         return lambda columns: _as_text(columns.get(text), text)
@@ -218,16 +221,17 @@ def _record(
 ) -> tuple[dict[str, Any], list[str]]:
     """The record of a row, and what is wrong with it."""
     if record is None:
-        given, problems = {}, []
+        cells: dict[str, Any] = {}
+        problems = []
         for field in fields:
             try:
-                given[field.name] = value_of(columns.get(field.name), field)
+                cells[field.name] = value_of(columns.get(field.name), field)
             except ValueError:
                 problems.append(
                     f"{field.name}: expected {expected(field)}, found {columns[field.name]!r:.80}"
                 )
         named = {problem.split(":")[0] for problem in problems}
-        whole = completed(given, fields)
+        whole = completed(cells, fields)
         return whole, problems + [
             problem for problem in violations(whole, fields) if problem.split(":")[0] not in named
         ]
@@ -269,9 +273,7 @@ def value_of(cell: Any, field: Field) -> Any:
     return json.loads(cell)
 
 
-def describe(
-    rows: Sequence[Mapping[str, Any]], path: str, fields: Sequence[Field]
-) -> dict[str, Any]:
+def describe(rows: Sequence[Row], path: str, fields: Sequence[Field]) -> dict[str, Any]:
     """Counts that describe a corpus from a file: ``texts``, mean words, labels by enum field."""
     words = sum(len(row["text"].split()) for row in rows)
     labels = {

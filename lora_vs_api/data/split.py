@@ -6,13 +6,15 @@ import json
 import random
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from lora_vs_api.data.generator import masked
 from lora_vs_api.data.shares import check_shares, largest_remainder, spread
 from lora_vs_api.errors import UserError
 
-Row = dict[str, Any]
+if TYPE_CHECKING:
+    from lora_vs_api.record.rows import Row
+
 _SENTENCE_END = re.compile(r"(?<=[.?!])\s+|\n+")
 
 
@@ -41,7 +43,9 @@ def stratified_split(
     """
     check_shares(shares, "split.shares")
     if by is not None and not any(by in row["record"] for row in rows):
-        raise UserError(f"task.stratify_by: no record has a field {by!r}; expected a field or null")
+        raise UserError(
+            f"split.stratify_by: no record has a field {by!r}; expected a field or null"
+        )
     sizes = largest_remainder(len(rows), shares)
     for name, size in sizes.items():
         if size == 0:
@@ -52,12 +56,12 @@ def stratified_split(
     rng = random.Random(seed)
     # position by position, an even sequence of split names gives every stratum its share
     names = iter(spread(sizes))
-    drawn: dict[str, dict[str, list[Row]]] = {name: {} for name in sizes}
+    divided: dict[str, dict[str, list[Row]]] = {name: {} for name in sizes}
     for stratum, members in _strata(rows, by).items():
         rng.shuffle(members)
         for row in members:
-            drawn[next(names)].setdefault(stratum, []).append(row)
-    return {name: _mixed(strata, rng) for name, strata in drawn.items()}
+            divided[next(names)].setdefault(stratum, []).append(row)
+    return {name: _mixed(strata, rng) for name, strata in divided.items()}
 
 
 def _strata(rows: Sequence[Row], by: str | None) -> dict[str, list[Row]]:
@@ -110,25 +114,14 @@ def assert_disjoint(splits: Mapping[str, Sequence[Row]]) -> None:
         raise UserError(f"splits overlap: {shared[0]}{more}; expected each text in one split")
 
 
-def masked_overlap(
-    splits: Mapping[str, Sequence[Row]], train: str = "train", test: str = "test"
-) -> float:
-    """Share of test emails (0..1) whose text after `masked` also occurs in train.
-
-    It counts whole emails: in a template corpus 0 means different combinations of sentences,
-    not independent wording. `masked_sentence_overlap` tells how much wording is shared.
-    """
-    known = {masked(row["text"]) for row in splits[train]}
-    return sum(masked(row["text"]) in known for row in splits[test]) / len(splits[test])
-
-
 def masked_sentence_overlap(
     splits: Mapping[str, Sequence[Row]], train: str = "train", test: str = "test"
 ) -> float:
     """Share of the test emails' sentences (0..1) that after `masked` also occur in train.
 
-    A sentence ends at ``.``, ``?`` or ``!`` before a space, or at a line end; repeated sentences
-    count each time.
+    In a template corpus it is near 1 although no whole text is repeated: how much of the wording
+    train and test share. A sentence ends at ``.``, ``?`` or ``!`` before a space, or at a line
+    end; repeated sentences count each time.
     """
     known = {sentence for row in splits[train] for sentence in _sentences(row["text"])}
     tested = [sentence for row in splits[test] for sentence in _sentences(row["text"])]

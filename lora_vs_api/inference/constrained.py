@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -19,22 +19,27 @@ from llguidance.hf import from_tokenizer
 from transformers import DynamicCache
 
 from lora_vs_api.errors import UserError
-from lora_vs_api.inference.generate import Decoded, Prefix, end_tokens, padded
+from lora_vs_api.inference.decoding import Decoded, Prefix, end_tokens, padded
 from lora_vs_api.record.fields import Field
 from lora_vs_api.record.json_schema import json_schema
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from llguidance._lib import JsonCompileOptions
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 # as lora_vs_api.record.prompt.completion writes a record: what the model was taught
-LAYOUT = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+LAYOUT: JsonCompileOptions = {
+    "whitespace_flexible": False,
+    "item_separator": ", ",
+    "key_separator": ": ",
+}
 
 # tokens kept back beside the closing ones: one sampled token may open a string or a list more
 SLACK = 6
 
 
 @dataclass(frozen=True)
-class Grammar:
+class RecordGrammar:
     """The records of a schema as a grammar over one tokenizer's tokens."""
 
     tokenizer: LLTokenizer
@@ -55,13 +60,13 @@ class Grammar:
         """The most likely allowed token at each step, for a batch of prompts.
 
         An answer ends with its closing brace. One that would not come to it within the limit is
-        closed in the shortest way there is: a record of the schema too, but not whole. Forced
+        closed in the shortest way there is: a record of the schema too, but truncated. Forced
         tokens count against the limit like sampled ones.
         """
         matchers = [LLMatcher(self.tokenizer, self.source, log_level=0) for _ in encoded]
         answers = [_forced(matcher) for matcher in matchers]
         shortest = len(self._closing(LLMatcher(self.tokenizer, self.source, log_level=0)))
-        whole: set[int] = set()
+        finished: set[int] = set()
         # what the model has not seen yet, row by row
         unseen = [ids[len(prefix.ids) :] + forced for ids, forced in zip(encoded, answers)]
         rows = list(range(len(encoded)))
@@ -87,14 +92,14 @@ class Grammar:
             for index, (row, token) in enumerate(zip(rows, best.tolist())):
                 matcher = matchers[row]
                 if token in self.ends:
-                    whole.add(row)
+                    finished.add(row)
                     continue
                 matcher.consume_token(token)
                 unseen[row] = [token, *_forced(matcher)]
                 answers[row] += unseen[row]
                 left = max_new_tokens - len(answers[row])
                 if left >= 0 and matcher.is_stopped():
-                    whole.add(row)
+                    finished.add(row)
                     continue
                 if left < shortest + SLACK:
                     closing = self._closing(matcher)
@@ -108,7 +113,7 @@ class Grammar:
                 if rows:
                     cache.batch_select_indices(kept.to(model.device))
         return [
-            Decoded(tokens[:max_new_tokens], row in whole, len(tokens[:max_new_tokens]))
+            Decoded(tokens[:max_new_tokens], row not in finished, len(tokens[:max_new_tokens]))
             for row, tokens in enumerate(answers)
         ]
 
@@ -130,7 +135,7 @@ class Grammar:
 
 def record_grammar(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, fields: tuple[Field, ...]
-) -> Grammar:
+) -> RecordGrammar:
     """The grammar of records with ``fields``.
 
     Raises:
@@ -139,21 +144,24 @@ def record_grammar(
     ends = end_tokens(model, tokenizer)
     try:
         wrapped = from_tokenizer(
-            tokenizer, n_vocab=model.get_output_embeddings().weight.shape[0], eos_token=sorted(ends)
+            # it looks itself, and says so of another kind
+            cast("PreTrainedTokenizerFast", tokenizer),
+            n_vocab=model.get_output_embeddings().weight.shape[0],
+            eos_token=sorted(ends),
         )
         source = LLMatcher.grammar_from_json_schema(json_schema(fields), overrides=LAYOUT)
     except ValueError as error:
-        raise UserError(f"evaluate.constrained: {error}; set it to false") from None
+        raise UserError(f"decoding.constrained: {error}; set it to false") from None
     problem = LLMatcher(wrapped, source, log_level=0).get_error()
     if problem:
-        raise UserError(f"evaluate.constrained: task.fields make no grammar: {problem}")
+        raise UserError(f"decoding.constrained: task.fields make no grammar: {problem}")
     rank = np.array([_closing_rank(wrapped.decode_str([i])) for i in range(wrapped.vocab_size)])
     rank[sorted(ends)] = 0
-    return Grammar(wrapped, source, frozenset(ends), tokenizer.pad_token_id, rank)
+    return RecordGrammar(wrapped, source, frozenset(ends), tokenizer.pad_token_id, rank)
 
 
 def _closing_rank(text: str) -> float:
-    """The order in which :meth:`Grammar._closing` prefers tokens, the shorter of two alike.
+    """The order in which :meth:`RecordGrammar._closing` prefers tokens, the shorter of two alike.
 
     A quote ends a string wherever one is open, so brackets, which are text inside one, come after
     it. A comma goes on with a list, and comes only where nothing else ends what is there.
@@ -183,5 +191,5 @@ def _allowed(matcher: LLMatcher, vocabulary: int) -> np.ndarray:
     """(vocabulary,) booleans: the tokens that may come next."""
     bits = np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8)
     if matcher.is_error():
-        raise UserError(f"constrained decoding: {matcher.get_error()}; evaluate.constrained: false")
+        raise UserError(f"constrained decoding: {matcher.get_error()}; decoding.constrained: false")
     return np.unpackbits(bits, bitorder="little")[:vocabulary].astype(bool)

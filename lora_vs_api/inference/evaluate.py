@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +12,32 @@ from lora_vs_api.files import new_directory, read_jsonl, write_json, write_jsonl
 from lora_vs_api.inference.extractor import Extractor, extractor_of
 from lora_vs_api.inference.generate import Generation
 from lora_vs_api.model.energy import energy_meter, joules_between
-from lora_vs_api.model.runtime import Runtime, machine
+from lora_vs_api.model.runtime import Machine, Runtime, machine
 from lora_vs_api.paths import TEST
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from lora_vs_api.config.sections import Params
+
+
+@dataclass(frozen=True)
+class LocalTimings:
+    """What a local model took, as ``timings/`` holds it.
+
+    ``latency_seconds`` are those of the texts ``latency_ids``, each asked on its own;
+    ``wall_seconds`` those of all texts in batches of ``batch_size``. Joules are the GPU's, by NVML;
+    None where nothing measures them.
+    """
+
+    latency_ids: list[str]
+    latency_seconds: list[float]
+    throughput_texts_per_second: float
+    batch_size: int
+    wall_seconds: float
+    batch_joules: float | None
+    latency_joules: float | None
+    machine: Machine
 
 
 def answer_texts(
@@ -59,20 +79,17 @@ def evaluate_local(
         texts[:latency_rows], f"{condition}: latency", meter
     )
     _write_answers(predictions, rows, answers)
-    write_json(
-        timings,
-        {
-            "latency_ids": [row["id"] for row in rows[:latency_rows]],
-            "latency_seconds": [round(seconds, 4) for seconds in latencies],
-            "throughput_texts_per_second": round(len(rows) / wall, 4),
-            "batch_size": extractor.batch_size,
-            "wall_seconds": round(wall, 3),
-            # of the GPU, by NVML; null where nothing measures them
-            "batch_joules": batch_joules,
-            "latency_joules": latency_joules,
-            "machine": machine(runtime),
-        },
+    took = LocalTimings(
+        latency_ids=[row["id"] for row in rows[:latency_rows]],
+        latency_seconds=[round(seconds, 4) for seconds in latencies],
+        throughput_texts_per_second=round(len(rows) / wall, 4),
+        batch_size=extractor.batch_size,
+        wall_seconds=round(wall, 3),
+        batch_joules=batch_joules,
+        latency_joules=latency_joules,
+        machine=machine(runtime),
     )
+    write_json(timings, asdict(took))
 
 
 def _answers(
@@ -115,7 +132,7 @@ def evaluate_condition(
 ) -> None:
     """Answers and timings of ``model``, under the name ``condition``."""
     evaluate_local(
-        extractor_of(params, model, constrained=params.evaluate.constrained),
+        extractor_of(params, model, constrained=params.decoding.constrained),
         read_jsonl(TEST, params.evaluate.test_rows),
         runtime,
         condition=condition,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from lora_vs_api.config.sections import Params
-    from lora_vs_api.inference.constrained import Grammar
+    from lora_vs_api.inference.decoding import Grammar
     from lora_vs_api.model.energy import Meter
     from lora_vs_api.record.prompt import Message
 
@@ -42,7 +42,7 @@ class Extractor:
         """Make sure that the record of every row fits into the token limit.
 
         Raises:
-            UserError: a model that answers perfectly would be cut off.
+            UserError: a perfect answer would be truncated.
         """
         completions = [completion(row["record"], self.fields) for row in rows]
         check_room(self.tokenizer, completions, self.max_new_tokens)
@@ -79,13 +79,13 @@ class Extractor:
 
 def extractor_of(params: Params, model: PreTrainedModel, *, constrained: bool) -> Extractor:
     """``model`` set up to answer texts; ``constrained`` to records that fit the schema."""
-    tokenizer, fields = load_tokenizer(BASE, params.model.pad_token), params.task.record_fields
+    tokenizer, fields = load_tokenizer(BASE, params.runtime.pad_token), params.task.record_fields
     return Extractor(
         model,
         tokenizer,
         params.task.instruction,
         fields,
-        max_new_tokens=params.evaluate.max_new_tokens,
-        batch_size=params.evaluate.batch_size,
+        max_new_tokens=params.decoding.max_new_tokens,
+        batch_size=params.decoding.batch_size,
         grammar=record_grammar(model, tokenizer, fields) if constrained else None,
     )

@@ -2,68 +2,35 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, takewhile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from tqdm import tqdm
 from transformers import DynamicCache
 
 from lora_vs_api.errors import UserError
+from lora_vs_api.inference.decoding import Decoded, Grammar, Prefix, end_tokens, padded
 from lora_vs_api.model.attention import has_plain_attention
 from lora_vs_api.model.energy import Meter, joules_between
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from lora_vs_api.inference.constrained import Grammar
     from lora_vs_api.record.prompt import Message
 
 
 @dataclass(frozen=True)
 class Generation:
-    """One answer: its text, whether the token limit cut it, and its token counts."""
+    """One answer: its text, whether the token limit truncated it, and its token counts."""
 
     output: str
     truncated: bool
     input_tokens: int
     output_tokens: int
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """What decoding gave for one prompt: its tokens without an end, and how many were written.
-
-    ``whole`` says that the answer came to its end and was not cut by the limit.
-    """
-
-    tokens: list[int]
-    whole: bool
-    written: int
-
-
-@dataclass(frozen=True)
-class Prefix:
-    """The tokens that all prompts begin with, and their keys and values for a batch of one.
-
-    The instruction is most of a short prompt: computed once, it is not computed for every email.
-    ``cache`` is None where nothing is shared.
-    """
-
-    ids: tuple[int, ...] = ()
-    cache: DynamicCache | None = None
-
-    def for_batch(self, size: int) -> DynamicCache | None:
-        """A copy for ``size`` prompts, which generating may extend."""
-        if self.cache is None:
-            return None
-        cache = copy.deepcopy(self.cache)
-        cache.batch_repeat_interleave(size)
-        return cache
 
 
 def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Message]) -> list[int]:
@@ -77,12 +44,12 @@ def check_room(tokenizer: PreTrainedTokenizerBase, completions: Sequence[str], l
     """Make sure that every gold answer fits into the token limit.
 
     Raises:
-        UserError: a model that answers perfectly would be cut off.
+        UserError: a perfect answer would be truncated.
     """
     longest = max((len(tokenizer(text)["input_ids"]) + 1 for text in completions), default=0)
     if longest > limit:
         raise UserError(
-            f"evaluate.max_new_tokens: {limit} is too few, the longest record takes {longest} tokens"
+            f"decoding.max_new_tokens: {limit} is too few, the longest record takes {longest} tokens"
         )
 
 
@@ -91,11 +58,11 @@ def compute_prefix(model: PreTrainedModel, encoded: Sequence[Sequence[int]]) -> 
     """What the prompts ``encoded`` have in common at their beginning, computed.
 
     Nothing for a single prompt, and nothing for a model whose layers do not all attend to all
-    earlier tokens or that puts learnt tokens before the prompt: its cache may not be one that can
+    earlier tokens or that puts virtual tokens before the prompt: its cache may not be one that can
     be continued.
     """
-    learnt = hasattr(model, "peft_config")
-    if len(encoded) < 2 or learnt or not has_plain_attention(model.config):
+    virtual_tokens = hasattr(model, "peft_config")
+    if len(encoded) < 2 or virtual_tokens or not has_plain_attention(model.config):
         return Prefix()
     # without the last token: one of each prompt has to be left to predict from
     columns = zip(*(ids[:-1] for ids in encoded), strict=False)
@@ -142,7 +109,7 @@ def generate(
 def _batches(
     order: Sequence[int], lengths: Sequence[int], size: int, model: PreTrainedModel
 ) -> Iterator[list[int]]:
-    # learnt tokens stand before the padding: only prompts of one length keep them beside the text,
+    # virtual tokens stand before the padding: only prompts of one length keep them beside the text,
     # as they stood in training
     runs = (
         (list(run) for _, run in groupby(order, key=lambda index: lengths[index]))
@@ -201,8 +168,8 @@ def _answer(
         decoded = grammar.decode(model, encoded, prefix, max_new_tokens)
     return [
         Generation(
-            output=tokenizer.decode(found.tokens, skip_special_tokens=True),
-            truncated=not found.whole,
+            output=cast(str, tokenizer.decode(found.tokens, skip_special_tokens=True)),
+            truncated=found.truncated,
             input_tokens=len(ids),
             output_tokens=found.written,
         )
@@ -223,46 +190,34 @@ def _decode(
     own, seen = padded([ids[len(prefix.ids) :] for ids in encoded], pad)
     common = torch.tensor(prefix.ids, dtype=torch.long).expand(len(encoded), -1)
     input_ids = torch.cat([common, own], dim=1)
-    produced = model.generate(
-        input_ids=input_ids.to(model.device),
-        attention_mask=torch.cat([torch.ones_like(common), seen], dim=1).to(model.device),
-        past_key_values=prefix.for_batch(len(encoded)),
-        max_new_tokens=max_new_tokens,
-        do_sample=False,
-        # a base model's own generation config may ask for sampling at some temperature
-        temperature=None,
-        top_p=None,
-        top_k=None,
-        eos_token_id=sorted(ends),
-        pad_token_id=pad,
-    )[:, input_ids.shape[1] :].tolist()
+    # typed as a method of a mixin that not every model has; those that are loaded here do
+    produced = (
+        cast(Any, model)
+        .generate(
+            input_ids=input_ids.to(model.device),
+            attention_mask=torch.cat([torch.ones_like(common), seen], dim=1).to(model.device),
+            past_key_values=prefix.for_batch(len(encoded)),
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
+            # a base model's own generation config may ask for sampling at some temperature
+            temperature=None,
+            top_p=None,
+            top_k=None,
+            eos_token_id=sorted(ends),
+            pad_token_id=pad,
+        )[:, input_ids.shape[1] :]
+        .tolist()
+    )
     answers = []
     for tokens in produced:
         stop = next((i for i, token in enumerate(tokens) if token in ends), None)
         # the end-of-turn token is generated and billed too
         answers.append(
-            Decoded(tokens, False, len(tokens))
+            Decoded(tokens, truncated=True, written=len(tokens))
             if stop is None
-            else Decoded(tokens[:stop], True, stop + 1)
+            else Decoded(tokens[:stop], truncated=False, written=stop + 1)
         )
     return answers
-
-
-def padded(rows: Sequence[list[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Token ids (rows, longest) with padding on the left, and a mask of the same shape."""
-    width = max(len(row) for row in rows)
-    return (
-        torch.tensor([[pad] * (width - len(row)) + row for row in rows]),
-        torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows]),
-    )
-
-
-def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> set[int]:
-    """Tokens that end an answer: the chat's end of turn and what the model itself declares."""
-    declared = model.generation_config.eos_token_id
-    if not isinstance(declared, list):
-        declared = [declared]
-    return {tokenizer.eos_token_id, *(token for token in declared if token is not None)}
 
 
 def _synchronise(model: PreTrainedModel) -> None:

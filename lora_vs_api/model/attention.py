@@ -22,7 +22,7 @@ NAME = "grouped_products"
 PLAIN = ("llama", "mistral", "qwen2", "qwen3", "smollm3")
 
 # scores of one layer that are still written out in full; a GB in float32
-MOST_SCORES = 2**28
+MAX_SCORES = 2**28
 
 
 def has_plain_attention(config: PretrainedConfig) -> bool:
@@ -53,7 +53,7 @@ def grouped_attention(
     """
     batch, heads, queries, width = query.shape
     groups, keys = key.shape[1], key.shape[2]
-    if batch * heads * queries * keys > MOST_SCORES:
+    if batch * heads * queries * keys > MAX_SCORES:
         # a long text: now the memory counts
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling

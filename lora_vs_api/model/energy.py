@@ -1,4 +1,4 @@
-"""Energy that a GPU draws, read from its own counter through NVML."""
+"""Energy that a GPU consumes, read from its own counter through NVML."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Meter = Callable[[], float | None]
 
 
 def energy_meter(device: str) -> Meter:
-    """A function that reads how many joules the GPU has drawn since its driver was loaded.
+    """A function that reads how many joules the GPU has consumed since its driver was loaded.
 
     Two readings bracket a piece of work; :func:`joules_between` takes their difference. Counted
     is the GPU board alone (nvmlDeviceGetTotalEnergyConsumption, Volta and newer), whatever

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
@@ -34,11 +34,11 @@ def load_tokenizer(base: str | Path, pad_token: str | None) -> PreTrainedTokeniz
         raise UserError(f"{base}: the tokenizer has no chat template; expected a chat model")
     if pad_token is not None:
         if pad_token not in tokenizer.get_vocab():
-            raise UserError(f"model.pad_token: {pad_token!r} is not a token of {base}")
+            raise UserError(f"runtime.pad_token: {pad_token!r} is not a token of {base}")
         tokenizer.pad_token = pad_token
     if tokenizer.pad_token is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
         raise UserError(
-            "model.pad_token: expected a token other than the one that ends a turn "
+            "runtime.pad_token: expected a token other than the one that ends a turn "
             f"({tokenizer.eos_token!r}), which training would otherwise never see"
         )
     return tokenizer
@@ -68,7 +68,10 @@ def load_base(
         # of a batch's last states, a strided view, torch makes one product with a copy of the
         # whole output matrix for each row
         model.get_output_embeddings().register_forward_pre_hook(_contiguous)
-    return model.to(runtime.device).eval()
+    # `to` of any module moves this one, but transformers' wrapper of it hides its arguments
+    module: torch.nn.Module = model
+    module.to(runtime.device)
+    return model.eval()
 
 
 def _contiguous(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[Any, ...]:
@@ -87,7 +90,7 @@ def four_bit_config(runtime: Runtime) -> BitsAndBytesConfig:
         import bitsandbytes  # noqa: F401
     except ImportError:
         raise UserError(
-            "lora.variant: qlora needs bitsandbytes; pip install 'lora-vs-api[qlora]'"
+            "lora.adapter.variant: qlora needs bitsandbytes; pip install 'lora-vs-api[qlora]'"
         ) from None
     return BitsAndBytesConfig(
         load_in_4bit=True,
@@ -103,24 +106,25 @@ def load_tuned(base: str | Path, tuned: str | Path, runtime: Runtime) -> PreTrai
     A LoRA adapter is merged into the base's weights, in float32 and rounded once: no adapter
     arithmetic is left at inference time. QLoRA's (Dettmers et al., 2023) was learnt on weights that
     went through 4 bits, so it is merged into those: quantised and dequantised as in training. To
-    the untouched weights it would add a correction of errors that they do not have. Learnt prompts
-    and prefixes cannot be merged and come as a ``PeftModel``; of a full fine-tuning the folder is
-    the model.
+    the untouched weights it would add a correction of errors that they do not have. The virtual
+    tokens of a prompt or prefix cannot be merged: they come as a ``PeftModel``, which answers to
+    all that a ``PreTrainedModel`` does. Of a full fine-tuning the folder is the model.
     """
     if Path(tuned, "config.json").is_file():
         return load_base(tuned, runtime)
     from peft import PeftConfig, PeftModel
 
     if PeftConfig.from_pretrained(str(tuned)).is_prompt_learning:
-        model = PeftModel.from_pretrained(
+        wrapped = PeftModel.from_pretrained(
             load_base(base, runtime), str(tuned), local_files_only=True
         )
-        return model.eval()
+        return cast("PreTrainedModel", wrapped.eval())
     model = load_base(base, Runtime(runtime.device, torch.float32))
     if _method(tuned) == "qlora":
         _through_four_bits(model, load_base(base, runtime, four_bit=four_bit_config(runtime)))
-    merged = PeftModel.from_pretrained(model, str(tuned), local_files_only=True).merge_and_unload()
-    return merged.to(runtime.dtype).eval()
+    tuned_model = PeftModel.from_pretrained(model, str(tuned), local_files_only=True)
+    merged = cast(Any, tuned_model).merge_and_unload()
+    return cast("PreTrainedModel", merged.to(runtime.dtype).eval())
 
 
 def _method(tuned: str | Path) -> str | None:
@@ -132,9 +136,11 @@ def _method(tuned: str | Path) -> str | None:
 def _through_four_bits(model: torch.nn.Module, quantised: torch.nn.Module) -> None:
     """Give ``model`` the weights that the layers of ``quantised`` compute with."""
     from bitsandbytes.functional import dequantize_4bit
-    from bitsandbytes.nn import Linear4bit
+    from bitsandbytes.nn import Linear4bit, Params4bit
 
     for name, layer in quantised.named_modules():
         if isinstance(layer, Linear4bit):
-            weight = dequantize_4bit(layer.weight.data, layer.weight.quant_state)
-            model.get_submodule(name).weight.data = weight.to(torch.float32)
+            packed = cast(Params4bit, layer.weight)
+            weight = dequantize_4bit(packed.data, packed.quant_state)
+            dense = cast(torch.nn.Linear, model.get_submodule(name))
+            dense.weight.data = weight.to(torch.float32)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -29,8 +28,8 @@ def resolve_runtime(device: str, dtype: str) -> Runtime:
     if device == "cuda":
         if not torch.cuda.is_available():
             raise UserError(
-                "device: cuda asked for, but torch finds no CUDA GPU here; "
-                "run on one, or use -S profile=laptop (device: cpu)"
+                "runtime.device: cuda asked for, but torch finds no CUDA GPU here; "
+                "run on one, or use -S profile=laptop (runtime.device: cpu)"
             )
         supported = torch.cuda.is_bf16_supported()
     else:
@@ -41,16 +40,26 @@ def resolve_runtime(device: str, dtype: str) -> Runtime:
     return Runtime(device, getattr(torch, dtype))
 
 
-def machine(runtime: Runtime) -> dict[str, Any]:
-    """What a timing was taken on."""
-    name = torch.cuda.get_device_name() if runtime.device == "cuda" else cpu_name()
-    return {
-        "device": runtime.device,
-        "name": name,
-        "threads": torch.get_num_threads(),
-        "dtype": str(runtime.dtype).removeprefix("torch."),
-        "torch": torch.__version__,
-    }
+@dataclass(frozen=True)
+class Machine:
+    """What a timing was taken on: ``name`` is the GPU's or the processor's own name for itself."""
+
+    device: str
+    name: str
+    threads: int
+    dtype: str
+    torch: str
+
+
+def machine(runtime: Runtime) -> Machine:
+    """This machine, as ``runtime`` uses it."""
+    return Machine(
+        device=runtime.device,
+        name=torch.cuda.get_device_name() if runtime.device == "cuda" else cpu_name(),
+        threads=torch.get_num_threads(),
+        dtype=str(runtime.dtype).removeprefix("torch."),
+        torch=torch.__version__,
+    )
 
 
 def cpu_name() -> str:

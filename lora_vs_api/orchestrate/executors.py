@@ -1,23 +1,25 @@
-"""Where nodes run: here, on Ray, or on Slurm. Each engine turns an address into a future.
+"""Where nodes run: on this machine, on Ray, or on Slurm. An executor turns an address into a future.
 
 On Ray and Slurm the project's folder has to be the same on every machine (a shared file system):
-DVC works in it there as it does here.
+DVC works in it there as it does on this one.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lora_vs_api.errors import UserError
 from lora_vs_api.orchestrate.pipeline import Runner, environment_of
 
-ENGINES = ("here", "ray", "slurm")
+if TYPE_CHECKING:
+    import submitit
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Resources:
     minutes: int
 
 
-class Engine(Protocol):
+class Executor(Protocol):
     """``start`` gives a future that is None for a node that went well, else what went wrong."""
 
     def start(self, address: str, slot: int) -> Future[str | None]: ...
@@ -39,10 +41,10 @@ class Engine(Protocol):
         """End what runs and start nothing more."""
 
     def close(self) -> None:
-        """Give back what the engine holds."""
+        """Give back what the executor holds."""
 
 
-class Here:
+class LocalExecutor:
     """Processes of this machine; each slot has a GPU of its own where there are several.
 
     ``sharing`` are the nodes that others may run beside.
@@ -65,7 +67,7 @@ class Here:
         self._pool.shutdown()
 
 
-class OnRay:
+class RayExecutor:
     """Tasks of a Ray cluster: that of RAY_ADDRESS, else one that lives as long as this run.
 
     A task whose worker or machine dies is started again by Ray, elsewhere if need be. ``sharing``
@@ -100,10 +102,11 @@ class OnRay:
         if address is None:
             options["address"] = "local"
         try:
-            ray.init(**options, logging_level="error")
+            ray.init(**options, logging_level=logging.ERROR)
         except ConnectionError as error:
             raise UserError(f"RAY_ADDRESS: {address}: {error}") from None
-        self._ray, self._needs, self._refs = ray, needs, {}
+        self._ray, self._needs = ray, needs
+        self._refs: dict[str, Any] = {}
         self._share = 1 / jobs if address is None else None
         self._run = ray.remote(max_retries=self.RETRIES)(_node_of_ray)
         self._root, self._logs = str(root), str(logs)
@@ -114,7 +117,7 @@ class OnRay:
         needs = self._needs[address]
         total = self._ray.cluster_resources()
         options: dict[str, Any] = {"name": address, "num_gpus": needs.gpus}
-        # on one machine a node's own threads use all cores: jobs share them as they do here
+        # on one machine a node's own threads use all cores: jobs share them as they do without Ray
         options["num_cpus"] = needs.cpus if self._share is None else total["CPU"] * self._share
         if needs.gpus > total.get("GPU", 0):
             raise UserError(
@@ -137,7 +140,7 @@ class OnRay:
         self._ray.shutdown()
 
 
-class OnSlurm:
+class SlurmExecutor:
     """Jobs of Slurm, through submitit; what it is told beyond resources comes from ``options``.
 
     A job that Slurm preempts is queued again.
@@ -160,17 +163,18 @@ class OnSlurm:
                 "--on slurm: submitit is not installed; pip install 'lora-vs-api[slurm]'"
             ) from None
         try:
-            self._executor = submitit.AutoExecutor(root / logs / "submitit", cluster=cluster)
+            self._submitit = submitit.AutoExecutor(root / logs / "submitit", cluster=cluster)
         except RuntimeError as error:
             raise UserError(f"--on slurm: {error}") from None
         self._root, self._logs, self._needs, self._timed = root, logs, needs, timed
-        self._options, self._jobs = dict(options), []
+        self._options = dict(options)
+        self._jobs: list[submitit.Job[str | None]] = []
         # each of its threads waits for one job
         self._pool = ThreadPoolExecutor(jobs)
 
     def start(self, address: str, slot: int) -> Future[str | None]:
         needs = self._needs[address]
-        self._executor.update_parameters(
+        self._submitit.update_parameters(
             name=address.replace("@", "-"),
             timeout_min=needs.minutes,
             mem_gb=needs.memory_gb,
@@ -180,7 +184,7 @@ class OnSlurm:
             **({"slurm_exclusive": True} if address in self._timed else {}),
             **{f"slurm_{key}": value for key, value in self._options.items()},
         )
-        job = self._executor.submit(_Node(address, str(self._root), str(self._logs)))
+        job = self._submitit.submit(_Job(address, str(self._root), str(self._logs)))
         self._jobs.append(job)
 
         def result() -> str | None:
@@ -200,7 +204,7 @@ class OnSlurm:
         self._pool.shutdown()
 
 
-class _Node:
+class _Job:
     """One node as a job; after a preemption it is submitted again as it is."""
 
     def __init__(self, address: str, root: str, logs: str) -> None:

@@ -29,7 +29,7 @@ UNSAVED = ("[Errno 13]", "[Errno 27]", "[Errno 28]", "[Errno 30]", "[Errno 122]"
 def read_nodes(root: str | Path = ".") -> tuple[list[Node], set[str]]:
     """Every node in the order in which `dvc repro` goes through them, and those that changed.
 
-    A node that carries ``meta: {timed: true}`` in dvc.yaml measures time and runs alone.
+    A node that carries ``meta: {timed: true}`` in dvc.yaml measures time and is exclusive: nothing runs beside it.
 
     Raises:
         UserError: what DVC finds wrong with dvc.yaml, or who is at work here, in its words.
@@ -126,7 +126,7 @@ def environment_of(slot: int = 0, gpus: int = 0, *, shares_cores: bool = False) 
         gpus: how many GPUs there are to give away.
         shares_cores: other nodes run beside it. Threads that wait for each other then sleep instead
             of spinning on a core that another node could use: two trainings on two cores take 32
-            seconds each so, and 92 otherwise. Alone it costs 7 %. Results are the same.
+            seconds each so, and 92 otherwise. With nothing beside it, it costs 7 %. Results are the same.
     """
     environment = dict(os.environ, DVC_NO_ANALYTICS="1")
     if shares_cores:

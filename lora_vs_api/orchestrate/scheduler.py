@@ -17,12 +17,12 @@ from lora_vs_api.errors import UserError
 class Node:
     """One node of the DAG, by its address; ``needs`` are the addresses that come before it.
 
-    ``alone``: nothing runs beside it, because it measures time.
+    ``exclusive``: nothing runs beside it, because it measures time.
     """
 
     address: str
     needs: frozenset[str] = frozenset()
-    alone: bool = False
+    exclusive: bool = False
 
 
 @dataclass
@@ -32,6 +32,69 @@ class Outcome:
     done: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
+
+
+class _Schedule:
+    """What waits, what runs and what has ended."""
+
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        start: Callable[[str, int], Future[str | None]],
+        jobs: int,
+        tell: Callable[[str, str, Outcome, Sequence[str]], None],
+    ) -> None:
+        self.known = {node.address: node for node in nodes}
+        self.waiting = {a: set(node.needs & self.known.keys()) for a, node in self.known.items()}
+        self.running: dict[Future[str | None], tuple[str, int]] = {}
+        self.outcome = Outcome()
+        self._start, self._jobs, self._tell = start, jobs, tell
+
+    def start_ready(self) -> None:
+        """Start what may start now; an exclusive node only where nothing else runs."""
+        ready = [address for address, needs in self.waiting.items() if not needs]
+        for address in ready:
+            exclusive = any(self.known[a].exclusive for a in (address, *self._addresses()))
+            if len(self.running) < self._jobs and not exclusive:
+                self._launch(address)
+        if ready and not self.running:
+            self._launch(ready[0])
+
+    def end_one(self) -> None:
+        """Wait until at least one node has ended, and note how."""
+        for future in wait(self.running, return_when=FIRST_COMPLETED).done:
+            address, _ = self.running.pop(future)
+            problem = future.result()
+            if problem is None:
+                self.outcome.done.append(address)
+                for needs in self.waiting.values():
+                    needs.discard(address)
+                self._say("done", address)
+            else:
+                self.outcome.failed[address] = problem
+                self._say("failed", address)
+                self._skip_after(address)
+
+    def _launch(self, address: str) -> None:
+        del self.waiting[address]
+        taken = {slot for _, slot in self.running.values()}
+        slot = next(slot for slot in range(self._jobs) if slot not in taken)
+        self.running[self._start(address, slot)] = (address, slot)
+        self._say("start", address)
+
+    def _skip_after(self, failed: str) -> None:
+        for address in [a for a, needs in self.waiting.items() if failed in needs]:
+            # it may need the failed one along two ways
+            if self.waiting.pop(address, None) is not None:
+                self.outcome.skipped.append(address)
+                self._say("skipped", address)
+                self._skip_after(address)
+
+    def _addresses(self) -> list[str]:
+        return [address for address, _ in self.running.values()]
+
+    def _say(self, event: str, address: str) -> None:
+        self._tell(event, address, self.outcome, self._addresses())
 
 
 def run_nodes(
@@ -52,55 +115,13 @@ def run_nodes(
     Raises:
         UserError: nodes that need each other in a circle.
     """
-    known = {node.address: node for node in nodes}
-    waiting = {a: {need for need in node.needs if need in known} for a, node in known.items()}
-    outcome = Outcome()
-    running: dict[Future[str | None], tuple[str, int]] = {}
-
-    def now() -> list[str]:
-        return [address for address, _ in running.values()]
-
-    def launch(address: str) -> None:
-        del waiting[address]
-        taken = {slot for _, slot in running.values()}
-        slot = next(slot for slot in range(jobs) if slot not in taken)
-        running[start(address, slot)] = (address, slot)
-        tell("start", address, outcome, now())
-
-    def start_what_may() -> None:
-        for address in [a for a, needs in waiting.items() if not needs and not known[a].alone]:
-            if len(running) < jobs and not any(known[a].alone for a in now()):
-                launch(address)
-        if not running:
-            ready = [address for address, needs in waiting.items() if not needs]
-            if ready:
-                launch(ready[0])
-
-    def skip_after(failed: str) -> None:
-        for address in [a for a, needs in waiting.items() if failed in needs]:
-            if address in waiting:
-                del waiting[address]
-                outcome.skipped.append(address)
-                tell("skipped", address, outcome, now())
-                skip_after(address)
-
-    while waiting or running:
-        start_what_may()
-        if not running:
-            raise UserError(f"dvc.yaml: nodes need each other: {', '.join(waiting)}")
-        for future in wait(running, return_when=FIRST_COMPLETED).done:
-            address, _ = running.pop(future)
-            problem = future.result()
-            if problem is None:
-                outcome.done.append(address)
-                for needs in waiting.values():
-                    needs.discard(address)
-                tell("done", address, outcome, now())
-            else:
-                outcome.failed[address] = problem
-                tell("failed", address, outcome, now())
-                skip_after(address)
-    return outcome
+    schedule = _Schedule(nodes, start, jobs, tell)
+    while schedule.waiting or schedule.running:
+        schedule.start_ready()
+        if not schedule.running:
+            raise UserError(f"dvc.yaml: nodes need each other: {', '.join(schedule.waiting)}")
+        schedule.end_one()
+    return schedule.outcome
 
 
 def needed_by(nodes: Sequence[Node], targets: Sequence[str]) -> list[Node]:

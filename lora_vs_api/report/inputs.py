@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lora_vs_api.analysis.metrics import (
@@ -15,34 +15,24 @@ from lora_vs_api.analysis.metrics import (
     Split,
 )
 from lora_vs_api.analysis.results import Analysis, Robustness
+from lora_vs_api.config.sections import Adapter
 from lora_vs_api.record.fields import Field
 from lora_vs_api.report.provenance import Installation
-
-
-@dataclass(frozen=True)
-class LoraSettings:
-    """The adapter's form; ``alpha`` is ``alpha_per_r`` times the selected rank."""
-
-    alpha_per_r: float
-    dropout: float
-    target_modules: str | Sequence[str]
-    variant: str
-    plus_ratio: float | None
 
 
 @dataclass(frozen=True)
 class Settings:
     """The configuration as far as the report prints it.
 
-    ``train`` and ``model`` are the sections of that name, key by key: what stands in them is
-    printed as it is. ``watts`` is the configured power of a local answer.
+    ``train`` and ``model`` are the sections of that name, key by key, the model's weights among
+    them: what stands in them is printed as it is. ``watts`` is the configured power of a local answer.
     """
 
     instruction: str
     fields: tuple[Field, ...]
     device: str
     train: Mapping[str, object]
-    lora: LoraSettings
+    lora: Adapter
     max_new_tokens: int
     constrained: bool
     model: Mapping[str, object]

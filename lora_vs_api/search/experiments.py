@@ -13,7 +13,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -25,6 +25,8 @@ from lora_vs_api.search.study import git
 # what a validation score says about its own point: shown instead of the settings it came from
 DERIVED = ("sweep.ranks", "sweep.rank_sweep_learning_rate", "sweep.learning_rates",
            "lora.r", "lora.learning_rate")  # fmt: skip
+# what conf/ fills in from another setting that is shown
+COPIED = ("api.server.device", "api.server.dtype")
 SCORE = "val F1"
 FILES = ("dvc.yaml", "dvc.lock", "params.yaml", "metrics/sweep.json", "metrics/summary.json",
          "plots/conditions.csv")  # fmt: skip
@@ -39,7 +41,6 @@ class Experiment:
     val_f1: float | None = None
     test_f1: float | None = None
     usd_per_1k: float | None = None
-    differing: dict[str, Any] = field(default_factory=dict)
 
 
 def read_experiments(prefix: str = "", *, all_commits: bool = False) -> list[Experiment]:
@@ -83,7 +84,7 @@ def experiment_of(name: str, files: Mapping[str, str | None]) -> Experiment:
     params = flat(raw)
     lock = (yaml.safe_load(files["dvc.lock"] or "{}") or {}).get("stages", {})
     names = expanded(yaml.safe_load(files["dvc.yaml"] or "{}").get("stages", {}), params)
-    settings = {key: value for key, value in params.items() if key not in DERIVED}
+    settings = {key: value for key, value in params.items() if key not in (*DERIVED, *COPIED)}
     val_f1 = test_f1 = cost = None
     trials = json.loads(files["metrics/sweep.json"] or "[]")
     if trials and is_current("sweep", names, lock, params):

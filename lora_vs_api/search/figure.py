@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 LABELS = {
     "r": "LoRA rank r",
     "learning_rate": "learning rate",
-    "lora.alpha_per_r": "alpha / r",
-    "lora.dropout": "dropout (share)",
-    "lora.variant": "variant",
-    "lora.plus_ratio": "LoRA+ ratio B : A",
-    "lora.target_modules": "tuned layers",
+    "lora.adapter.alpha_per_r": "alpha / r",
+    "lora.adapter.dropout": "dropout (share)",
+    "lora.adapter.variant": "variant",
+    "lora.adapter.plus_ratio": "LoRA+ ratio B : A",
+    "lora.adapter.target_modules": "tuned layers",
     "train.epochs": "epochs",
     "train.max_steps": "steps at most",
     "train.batch_size": "batch (texts)",
@@ -39,12 +39,12 @@ LABELS = {
     "train.warmup_ratio": "warm-up (share)",
     "train.max_grad_norm": "gradient norm at most",
     "train.scheduler": "schedule",
-    "sweep.seed": "training seed",
-    "sweep.val_rows": "validation texts",
+    "sweep.trial.seed": "training seed",
+    "sweep.trial.val_rows": "validation texts",
     "model.name": "model",
     SCORE: "mean field F1 on validation texts (0 to 1)",
 }
-MOST_AXES = 9
+MAX_AXES = 9
 FEW = 6  # so many distinct numbers are each a tick
 
 
@@ -61,23 +61,31 @@ class Axis:
 def lay_out(name: str, values: Sequence[Any]) -> Axis:
     """Numbers on a scale, logarithmic where they span a factor of 4 or more; else categories."""
     label = LABELS.get(name, name.replace("_", " "))
-    numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
-    distinct = sorted(set(values)) if numeric else sorted({_text(v) for v in values})
-    if not numeric:
-        spots = _spread(len(distinct))
-        at = dict(zip(distinct, spots))
-        texts = [_text(v) for v in values]
-        return Axis(label, [at[t] for t in texts], [(at[t], t) for t in distinct], texts)
+    if all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
+        return _scale(label, values, is_score=name == SCORE)
+    texts = [_text(v) for v in values]
+    distinct = sorted(set(texts))
+    place = dict(zip(distinct, _spread(len(distinct))))
+    return Axis(label, [place[t] for t in texts], [(place[t], t) for t in distinct], texts)
+
+
+def _scale(label: str, values: Sequence[float], *, is_score: bool) -> Axis:
+    """An axis of numbers; a score's is never logarithmic, and its ticks are round numbers."""
+    distinct = sorted(set(values))
     low, high = distinct[0], distinct[-1]
-    log = name != SCORE and low > 0 and high / low >= 4
-    scale = math.log10 if log else float
+    log = not is_score and low > 0 and high / low >= 4
+
+    def scale(value: float) -> float:
+        return math.log10(value) if log else float(value)
+
     span = scale(high) - scale(low)
 
     def place(value: float) -> float:
         return (scale(value) - scale(low)) / span if span else 0.5
 
     gaps = [place(b) - place(a) for a, b in pairwise(distinct)]
-    if name != SCORE and len(distinct) <= FEW and min(gaps, default=1) > 0.05:
+    marks: list[float]
+    if not is_score and len(distinct) <= FEW and min(gaps, default=1) > 0.05:
         marks = distinct
     elif log:
         powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
@@ -86,13 +94,11 @@ def lay_out(name: str, values: Sequence[Any]) -> Axis:
     else:
         ticker = matplotlib.ticker.MaxNLocator(5, steps=[1, 2, 5, 10])
         marks = [t for t in ticker.tick_values(low, high) if low <= t <= high]
-    if log:
-        label += " (log scale)"
     return Axis(
-        label,
+        label + (" (log scale)" if log else ""),
         [place(v) for v in values],
         [(place(m), _text(m)) for m in marks],
-        [_text(v, 3 if name == SCORE else None) for v in values],
+        [_text(v, 3 if is_score else None) for v in values],
     )
 
 
@@ -117,7 +123,7 @@ def _draw(frame: pd.DataFrame, plots: Plots) -> Figure:
         and (not key.startswith("model.") or key == "model.name")
         and len({_text(v) for v in scored[key]}) > 1
     ]
-    dropped, keys = keys[MOST_AXES:], keys[:MOST_AXES]
+    dropped, keys = keys[MAX_AXES:], keys[:MAX_AXES]
     axes = [lay_out(key, list(scored[key])) for key in (*keys, SCORE)]
     scores = [float(score) for score in scored[SCORE]]
     best = scores.index(max(scores))

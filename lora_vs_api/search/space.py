@@ -22,7 +22,7 @@ from lora_vs_api.errors import UserError
 
 R, RATE = "lora.r", "lora.learning_rate"
 # other settings decide on which texts a score is measured, and scores could not be compared
-SEARCHED = re.compile(r"(lora|train)\.\w+|model")
+SEARCHED = re.compile(r"(lora|lora\.adapter|train)\.\w+|model")
 
 
 @dataclass(frozen=True)
@@ -92,10 +92,15 @@ def read_space(
 
 
 def _axis(
-    key: str, text: str, base: Mapping[str, Any], overrides: Sequence[str], conf: Any, file: Path
+    key: str,
+    text: str,
+    base: Mapping[str, Any],
+    overrides: Sequence[str],
+    conf: str | Path,
+    file: Path,
 ) -> tuple[str, ...] | None:
     from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.core.override_parser.types import Transformer
+    from hydra.core.override_parser.types import IntervalSweep, Transformer
     from hydra.errors import HydraException
 
     where = f"{file}: {key}"
@@ -104,16 +109,15 @@ def _axis(
     try:
         override = OverridesParser.create().parse_override(f"{key}={text}")
         finite = override.is_choice_sweep() or override.is_range_sweep()
-        if override.is_interval_sweep():
-            interval = override.value()
-            ends = (interval.start, interval.end)
-            if not ends[0] < ends[1]:
+        values: tuple[str, ...] = ()
+        interval = override.value()
+        if isinstance(interval, IntervalSweep):
+            low, high = interval.start, interval.end
+            if low is None or high is None or not low < high:
                 raise UserError(f"{where}: expected interval(low, high), found {text}")
-            values = tuple(map(str, ends))
+            values = (str(low), str(high))
         elif finite:
             values = tuple(str(v) for v in override.sweep_iterator(transformer=Transformer.encode))
-        else:
-            values = ()
     except HydraException as error:
         raise UserError(f"{where}: {' '.join(str(error).split())}") from None
     if not values:
@@ -125,10 +129,11 @@ def _axis(
             compose([*overrides, f"model={value}"], conf)
             continue
         raw = copy.deepcopy(dict(base))
-        section, name = key.split(".")
-        raw[section][name] = (
-            value.strip("'\"") if key == RATE else yaml.safe_load(_plain(key, value))
-        )
+        *sections, name = key.split(".")
+        section = raw
+        for part in sections:
+            section = section[part]
+        section[name] = value.strip("'\"") if key == RATE else yaml.safe_load(_plain(key, value))
         check_params(raw, str(file))
     return values if finite else None
 

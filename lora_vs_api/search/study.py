@@ -32,7 +32,7 @@ from lora_vs_api.orchestrate.pipeline import environment_of, problem_line
 from lora_vs_api.search.space import Space, clean_point, overrides_of
 
 TARGET = "sweep"  # the node that holds the validation scores; nothing after it is run
-HOPELESS = 3  # failures without a single success that end a search: something is wrong with all
+MAX_FAILURES = 3  # failures without a single success that end a search: something is wrong with all
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def run_search(
         trials.append(trial)
         tell(trial)
         if not any(trial.score is not None for trial in trials) and (
-            len(known) >= HOPELESS or len(trials) == space.trials
+            len(known) >= MAX_FAILURES or len(trials) == space.trials
         ):
             raise _Stopped
         return trial.score
@@ -113,7 +113,7 @@ def run_search(
         started, scores, names = time.monotonic(), [], []
         for seed in seeds:
             names.append(experiment if len(seeds) == 1 else f"{experiment}-seed-{seed}")
-            settings = [*overrides, *overrides_of(point, params), f"sweep.seed={seed}"]
+            settings = [*overrides, *overrides_of(point, params), f"sweep.trial.seed={seed}"]
             try:
                 scores.append(run_experiment(names[-1], settings, logs / f"{names[-1]}.log"))
             except UserError as error:

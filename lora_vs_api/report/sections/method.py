@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from lora_vs_api.config.sections import Adapter
 from lora_vs_api.record.fields import Field
-from lora_vs_api.report.inputs import LoraSettings, ReportInputs
+from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import Markdown, render
 from lora_vs_api.report.sections.facts import is_embedded, served_models
 
@@ -60,13 +61,13 @@ def named(inputs: ReportInputs, *keys: str) -> dict[str, str]:
     return {key: str(model[key]) for key in keys if model.get(key)}
 
 
-def variant(lora: LoraSettings) -> str:
+def variant(lora: Adapter) -> str:
     ratio = lora.plus_ratio
     plus = "" if ratio is None else f" (LoRA+: B learns at {ratio:g} times A's rate)"
     return VARIANTS[lora.variant] + plus
 
 
-def modules(lora: LoraSettings) -> str:
+def modules(lora: Adapter) -> str:
     if isinstance(lora.target_modules, str):
         return "all linear layers but the output's"
     return ", ".join(lora.target_modules)

@@ -1,4 +1,4 @@
-"""Ray and Slurm as engines: the same results, lost workers made good, nothing left behind."""
+"""Ray and Slurm as executors: the same results, lost workers made good, nothing left behind."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from lora_vs_api.errors import UserError
-from lora_vs_api.orchestrate.executors import OnSlurm, Resources
+from lora_vs_api.orchestrate.executors import Resources, SlurmExecutor
 from lora_vs_api.orchestrate.pipeline import locked_nodes
 from lora_vs_api.orchestrate.scheduler import Node, run_nodes
 from tests.imports import ROOT
@@ -41,14 +41,10 @@ SMALL = Resources(cpus=1, gpus=0, memory_gb=1, minutes=5)
 
 
 @pytest.fixture()
-def project(tmp_path) -> Path:
-    root = tmp_path / "project"
-    root.mkdir()
-    for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
-        subprocess.run(command, cwd=root, check=True)
-    (root / "dvc.yaml").write_text(PIPELINE)
-    shutil.copy(ROOT / "params.yaml", root)
-    return root
+def project(repository) -> Path:
+    (repository / "dvc.yaml").write_text(PIPELINE)
+    shutil.copy(ROOT / "params.yaml", repository)
+    return repository
 
 
 def started(project: Path, *arguments: str, **more: str) -> subprocess.Popen[str]:
@@ -150,13 +146,13 @@ def test_submitit_runs_the_dag(project, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.chdir(project)
     nodes = [Node("one"), Node("two"), Node("both", frozenset({"one", "two"})), Node("lost")]
-    engine = OnSlurm(
+    executor = SlurmExecutor(
         project, Path("logs"), 2, {n.address: SMALL for n in nodes}, frozenset(), {}, "local"
     )
     try:
-        outcome = run_nodes(nodes, engine.start, 2)
+        outcome = run_nodes(nodes, executor.start, 2)
     finally:
-        engine.close()
+        executor.close()
     assert sorted(outcome.done) == ["both", "one", "two"]
     # a node that DVC does not know fails with DVC's words
     assert "lost" in outcome.failed["lost"]
@@ -167,7 +163,7 @@ def test_without_slurm_there_is_one_line(project, monkeypatch):
     """On a machine without srun."""
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(UserError, match="^--on slurm: "):
-        OnSlurm(project, Path("logs"), 1, {}, frozenset(), {})
+        SlurmExecutor(project, Path("logs"), 1, {}, frozenset(), {})
 
 
 def test_slurm_is_told_what_the_config_says(project, monkeypatch):
@@ -193,13 +189,13 @@ def test_slurm_is_told_what_the_config_says(project, monkeypatch):
         "train@0": Resources(cpus=2, gpus=1, memory_gb=16, minutes=240),
         "evaluate_lora@0": SMALL,
     }
-    engine = OnSlurm(
+    executor = SlurmExecutor(
         project, Path("logs"), 2, needs, frozenset({"evaluate_lora@0"}), {"partition": "gpu"}
     )
     nodes = [Node("train@0"), Node("evaluate_lora@0", frozenset({"train@0"}))]
-    assert run_nodes(nodes, engine.start, 1).done == ["train@0", "evaluate_lora@0"]
-    engine.stop()
-    engine.close()
+    assert run_nodes(nodes, executor.start, 1).done == ["train@0", "evaluate_lora@0"]
+    executor.stop()
+    executor.close()
     assert told[0] == {
         "name": "train-0", "timeout_min": 240, "mem_gb": 16, "cpus_per_task": 2,
         "gpus_per_node": 1, "slurm_partition": "gpu",

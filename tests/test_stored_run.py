@@ -1,4 +1,4 @@
-"""Paid answers: none is paid for twice, none above the budget, none lost to a crash."""
+"""Stored runs: no answer is paid for twice, none above the budget, none lost to a crash."""
 
 from __future__ import annotations
 
@@ -6,27 +6,29 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
+from multiprocessing.process import BaseProcess
 
 import pytest
 
-from lora_vs_api.api.budget import TokenPrice, estimate
-from lora_vs_api.api.client import ApiCondition, Request
-from lora_vs_api.api.paid import Terms, ask_paid
+from lora_vs_api.api.budget import CostLimits, discounted, estimate, usd
+from lora_vs_api.api.policy import AskPolicy
+from lora_vs_api.api.provider import Provider
 from lora_vs_api.api.store import ResponseStore
+from lora_vs_api.api.stored_run import ask_stored
+from lora_vs_api.api.types import ApiCondition, Request
+from lora_vs_api.config.sections import Price
 from lora_vs_api.errors import UserError
 from tests.fault_server import Fault, FaultServer
-from tests.imports import ROOT
+from tests.processes import exit_code, start
 
 KEY = "sk-planted-0123456789abcdef"
 MINI = ApiCondition("mini", "gpt-mini", None, None, 50)
 # the server counts 20 input and 7 output tokens an answer
-PRICE = TokenPrice("gpt-mini", 1.0, 10.0)
+PRICE = Price(input=1.0, cached_input=None, output=10.0)
 ANSWER_USD = (20 * 1.0 + 7 * 10.0) / 1e6
-MOST_USD = (20 * 1.0 + 50 * 10.0) / 1e6
+MAX_USD = (20 * 1.0 + 50 * 10.0) / 1e6
 
 
 def requests(count: int) -> list[Request]:
@@ -41,12 +43,12 @@ def requests(count: int) -> list[Request]:
 
 def ask(url, store, asked, condition=MINI, budget_usd=None, **options):
     # 2 messages of 6 tokens and 4 around each: the 20 that the server counts
-    terms = Terms(PRICE, budget_usd, 7, lambda text: 6)
+    limits = CostLimits(PRICE, "gpt-mini", budget_usd, 7, lambda text: 6)
     options = {
-        "api_key": KEY, "concurrency": 4, "timeout_seconds": 5, "max_attempts": 3,
-        "first_wait": 0.01, **options,
+        "concurrency": 4, "timeout_seconds": 5, "max_attempts": 3, "first_wait_seconds": 0.01,
+        **options,
     }  # fmt: skip
-    return ask_paid(asked, condition, store, terms, base_url=url, **options)
+    return ask_stored(asked, condition, store, limits, Provider(url, KEY), AskPolicy(**options))
 
 
 def test_a_second_run_pays_nothing(tmp_path):
@@ -66,7 +68,7 @@ def test_equal_questions_are_asked_once(tmp_path):
     with FaultServer() as server, ResponseStore(tmp_path / "s") as store:
         answers, _ = ask(server.url, store, twice)
         assert [a.id for a in answers] == ["email-0", "email-1", "email-again"]
-        assert answers[2].output == answers[0].output and len(server.seen) == 2
+        assert answers[2].reply == answers[0].reply and len(server.seen) == 2
         # a replicate is a question of its own
         ask(server.url, store, [replace(requests(1)[0], replicate=1)])
         assert len(server.seen) == 3
@@ -110,9 +112,11 @@ def test_a_thousand_requests_through_a_fifth_of_faults(tmp_path):
             faults.setdefault(f"mail {i}", []).append(draw.choice(kinds))
     injected = {text: len(scripted) for text, scripted in faults.items()}
     with FaultServer(faults) as server, ResponseStore(tmp_path / "s") as store:
-        options = {"concurrency": 16, "max_attempts": 10, "first_wait": 0.005}
+        options = {"concurrency": 16, "max_attempts": 10, "first_wait_seconds": 0.005}
         answers, _ = ask(server.url, store, requests(1000), **options)
-        assert [json.loads(a.output)["echo"] for a in answers] == [f"mail {i}" for i in range(1000)]
+        assert [json.loads(a.reply.output)["echo"] for a in answers] == [
+            f"mail {i}" for i in range(1000)
+        ]
         seen = [request.text for request in server.seen]
         assert len(seen) == 1000 + sum(injected.values())
         assert sum(injected.values()) > 200
@@ -130,11 +134,10 @@ def resume(url: str, path: str) -> None:
 @pytest.mark.parametrize("seed", [0, 1])
 def test_killed_and_resumed(tmp_path, seed):
     """kill -9 at random requests: what was answered before is never asked again."""
-    command = "import sys; from tests.test_paid import resume; resume(*sys.argv[1:])"
     kill_at = sorted(random.Random(seed).sample(range(1, 20), 3))
     # every kill leaves one request without an answer, which is asked once more
     kill_at = [number + done for done, number in enumerate(kill_at)]
-    running: list[subprocess.Popen] = []
+    running: list[BaseProcess] = []
 
     def on_arrival(number: int) -> None:
         if number in kill_at:
@@ -144,12 +147,8 @@ def test_killed_and_resumed(tmp_path, seed):
     with FaultServer(on_arrival=on_arrival) as server:
         codes = []
         for _ in range(4):
-            process = subprocess.Popen(
-                [sys.executable, "-c", command, server.url, str(tmp_path / "s")],
-                cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            )  # fmt: skip
-            running.append(process)
-            codes.append(process.wait(60))
+            running.append(start(resume, server.url, str(tmp_path / "s")))
+            codes.append(exit_code(running[-1]))
         assert codes == [-signal.SIGKILL] * 3 + [0]
         killed = [server.seen[number - 1].text for number in kill_at]
         for i in range(20):
@@ -162,7 +161,9 @@ def test_killed_and_resumed(tmp_path, seed):
 def test_over_budget_nothing_is_asked(tmp_path):
     """The estimate stops the run before the first request, and names the key."""
     with FaultServer() as server, ResponseStore(tmp_path / "s") as store:
-        with pytest.raises(UserError, match=r"^api\.budget_usd: .* nothing was asked or paid"):
+        with pytest.raises(
+            UserError, match=r"^api\.limits\.budget_usd: .* nothing was asked or paid"
+        ):
             ask(server.url, store, requests(10), budget_usd=9 * ANSWER_USD)
         assert server.seen == []
 
@@ -172,21 +173,21 @@ def test_the_estimate_is_printed_before_the_first_request(tmp_path, capsys):
     with FaultServer() as server, ResponseStore(tmp_path / "s") as store:
         ask(server.url, store, requests(10))
     said = capsys.readouterr().err
-    assert f"about USD {10 * ANSWER_USD:.4f}, at most USD {10 * MOST_USD:.4f}" in said
+    assert f"about USD {10 * ANSWER_USD:.4f}, at most USD {10 * MAX_USD:.4f}" in said
     assert "200 input tokens" in said and "gpt-mini" in said
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])
 def test_at_the_budget_it_stops_and_keeps_what_was_paid(tmp_path, concurrency):
     """Lost answers count in full, so the limit holds even where the estimate was too low."""
-    limit = 10 * ANSWER_USD + 2 * MOST_USD
+    limit = 10 * ANSWER_USD + 2 * MAX_USD
     faults = {f"mail {i}": [Fault("truncated_json")] * 2 for i in range(0, 20, 2)}
     with FaultServer(faults) as server, ResponseStore(tmp_path / "s") as store:
-        with pytest.raises(UserError, match=r"api\.budget_usd: USD .* are spent.*are kept"):
+        with pytest.raises(UserError, match=r"api\.limits\.budget_usd: USD .* are spent.*are kept"):
             ask(server.url, store, requests(20)[:10], budget_usd=limit, concurrency=concurrency)
         lost = sum(request.text in faults for request in server.seen)
         assert 0 < len(store) < 10
-        assert len(store) * ANSWER_USD + (lost - 1) * MOST_USD <= limit
+        assert len(store) * ANSWER_USD + (lost - 1) * MAX_USD <= limit
         # with more money it goes on where it stopped
         before = len(store)
         _, stored = ask(server.url, store, requests(10), budget_usd=1.0)
@@ -197,7 +198,7 @@ def test_refused_attempts_cost_nothing_of_the_budget(tmp_path):
     """A rate limit is not billed, so it may not eat the money."""
     faults = {f"mail {i}": [Fault("status", 429)] * 2 for i in range(5)}
     with FaultServer(faults) as server, ResponseStore(tmp_path / "s") as store:
-        budget = 4 * ANSWER_USD + MOST_USD
+        budget = 4 * ANSWER_USD + MAX_USD
         answers, _ = ask(server.url, store, requests(5), budget_usd=budget, concurrency=1)
         assert len(answers) == 5
 
@@ -210,7 +211,7 @@ def test_a_store_that_cannot_be_written_stops_the_spending(tmp_path, monkeypatch
         def full(text, answer):
             calls.append(text)
             if len(calls) == 3:
-                raise UserError("api.store: s cannot be written: database or disk is full")
+                raise UserError("api.limits.store: s cannot be written: database or disk is full")
             put(text, answer)
 
         monkeypatch.setattr(store, "put", full)
@@ -221,9 +222,17 @@ def test_a_store_that_cannot_be_written_stops_the_spending(tmp_path, monkeypatch
 
 def test_estimate_counts_requests_tokens_and_limits():
     """Expected answers are never longer than the limit allows."""
-    cost = estimate({"a": 100, "b": 300}, 80.0, 50, TokenPrice("x", 2.0, 4.0))
+    cost = estimate({"a": 100, "b": 300}, 80.0, 50, Price(input=2.0, cached_input=None, output=4.0))
     assert (cost.requests, cost.input_tokens) == (2, 400)
-    assert cost.expected_usd == cost.most_usd == pytest.approx((400 * 2 + 100 * 4) / 1e6)
+    assert cost.expected_usd == cost.max_usd == pytest.approx((400 * 2 + 100 * 4) / 1e6)
+
+
+def test_a_batch_costs_less():
+    """The discount is taken off every price; without a price of its own, cached input has none."""
+    half = discounted(Price(input=2.0, cached_input=0.5, output=4.0), 0.5)
+    assert half == Price(input=1.0, cached_input=0.25, output=2.0)
+    assert discounted(PRICE, 0.25).cached_input is None
+    assert usd(half, 1_000_000, 500_000) == 2.0
 
 
 def test_the_key_is_nowhere_in_the_store(tmp_path):

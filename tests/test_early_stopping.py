@@ -1,4 +1,4 @@
-"""Trials that are given up: only hopeless ones, at one step, and never taken for whole trainings."""
+"""Early stopping: only of trials far behind, at one step, and never taken for whole trainings."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from lora_vs_api.digests import file_sha256
 from lora_vs_api.files import read_json
-from lora_vs_api.training import train as training
+from lora_vs_api.training import trainer
+from lora_vs_api.training.artifacts import reuse_adapter, stopped_at_step
 from lora_vs_api.training.checkpoints import CheckpointSettings
-from lora_vs_api.training.early_stopping import Reference
-from lora_vs_api.training.train import reuse_adapter, stopped_at_step, train_adapter
-from tests.test_model import CPU, FIELDS, ROWS, SPEC
+from lora_vs_api.training.early_stopping import EarlyStopping
+from lora_vs_api.training.train import TrainingPolicy, train_adapter
+from tests.test_model import CPU, EXAMPLES, SPEC
 from tests.tiny_model import build_tiny_model
 
 LOSSES = st.lists(st.floats(0.01, 10), min_size=1, max_size=80)
@@ -22,34 +23,34 @@ SIXTEEN = replace(SPEC, max_steps=16)
 
 
 @given(LOSSES, st.floats(1.01, 5))
-def test_as_good_as_the_reference_is_never_hopeless(losses, ratio):
+def test_as_good_as_the_reference_is_never_stopped(losses, ratio):
     """The reference itself, and whatever is below it."""
-    reference = Reference(tuple(losses), ratio)
+    rule = EarlyStopping(tuple(losses), ratio)
     for steps in range(1, len(losses) + 1):
-        assert not reference.hopeless(losses[:steps])
-        assert not reference.hopeless([loss / 2 for loss in losses[:steps]])
+        assert not rule.should_stop(losses[:steps])
+        assert not rule.should_stop([loss / 2 for loss in losses[:steps]])
 
 
 @given(LOSSES, st.floats(1.01, 5))
-def test_far_behind_is_hopeless_after_the_second_window(losses, ratio):
+def test_far_behind_is_stopped_after_the_second_window(losses, ratio):
     """Not in the first steps, where one batch decides; from then on at every step."""
-    reference = Reference(tuple(losses), ratio)
+    rule = EarlyStopping(tuple(losses), ratio)
     far = [loss * ratio * 1.01 for loss in losses]
-    found = [reference.hopeless(far[:steps]) for steps in range(1, len(far) + 1)]
-    assert found == [steps >= 2 * reference.window for steps in range(1, len(far) + 1)]
+    found = [rule.should_stop(far[:steps]) for steps in range(1, len(far) + 1)]
+    assert found == [steps >= 2 * rule.window for steps in range(1, len(far) + 1)]
 
 
 def test_a_single_bad_batch_is_no_reason():
     """The mean of a window is compared."""
-    reference = Reference((1.0,) * 20, 1.5)
+    rule = EarlyStopping((1.0,) * 20, 1.5)
     losses = [1.0] * 20
     losses[12] = 3.0
-    assert not any(reference.hopeless(losses[:steps]) for steps in range(1, 21))
+    assert not any(rule.should_stop(losses[:steps]) for steps in range(1, 21))
 
 
 def test_a_loss_that_is_not_finite_is_left_to_the_training():
     """It ends with a message of its own; it is not written down as a slow trial."""
-    assert not Reference((1.0,) * 20, 1.5).hopeless([1.0] * 12 + [float("nan")] * 2)
+    assert not EarlyStopping((1.0,) * 20, 1.5).should_stop([1.0] * 12 + [float("nan")] * 2)
 
 
 @pytest.fixture(scope="module")
@@ -58,37 +59,35 @@ def base(tmp_path_factory):
 
 
 def train(base, out, losses, checkpoints=None):
-    reference = Reference(losses, 1.5)
-    return train_adapter(
-        base, ROWS, "Extract.", FIELDS, SIXTEEN, CPU, out, "trial", checkpoints, reference
-    )
+    policy = TrainingPolicy("trial", checkpoints, EarlyStopping(losses, 1.5))
+    return train_adapter(base, EXAMPLES, SIXTEEN, CPU, out, policy)
 
 
-def test_a_hopeless_training_ends_and_says_so(base, tmp_path, capsys):
+def test_a_training_far_behind_ends_and_says_so(base, tmp_path, capsys):
     """What it learnt is there and scored, but it is no training of its specification."""
-    run = train(base, tmp_path / "given-up", (1e-3,) * 16)
+    run = train(base, tmp_path / "stopped", (1e-3,) * 16)
     assert run.stopped_at == len(run.losses) == 10
-    assert "trial: given up at step 10 of 16" in capsys.readouterr().err
-    assert stopped_at_step(tmp_path / "given-up") == 10
-    assert (tmp_path / "given-up" / "adapter_model.safetensors").is_file()
-    assert not reuse_adapter(tmp_path / "given-up", SIXTEEN, tmp_path / "final")
+    assert "trial: stopped early at step 10 of 16" in capsys.readouterr().err
+    assert stopped_at_step(tmp_path / "stopped") == 10
+    assert (tmp_path / "stopped" / "adapter_model.safetensors").is_file()
+    assert not reuse_adapter(tmp_path / "stopped", SIXTEEN, tmp_path / "final")
     assert not (tmp_path / "final").exists()
 
 
-def test_one_with_hope_is_the_whole_training(base, tmp_path):
+def test_one_that_keeps_up_is_the_whole_training(base, tmp_path):
     """The option changes no byte of a trial that it does not stop, so the final one can be it."""
     train(base, tmp_path / "watched", (1e3,) * 16)
-    train_adapter(base, ROWS, "Extract.", FIELDS, SIXTEEN, CPU, tmp_path / "plain", "trial")
+    train_adapter(base, EXAMPLES, SIXTEEN, CPU, tmp_path / "plain", TrainingPolicy("trial"))
     for name in ("adapter_model.safetensors", "training.json"):
         assert file_sha256(tmp_path / "watched" / name) == file_sha256(tmp_path / "plain" / name)
     assert stopped_at_step(tmp_path / "watched") is None
     assert reuse_adapter(tmp_path / "watched", SIXTEEN, tmp_path / "final")
 
 
-def test_a_resumed_trial_is_given_up_at_the_same_step(base, tmp_path, monkeypatch):
+def test_a_resumed_trial_is_stopped_at_the_same_step(base, tmp_path, monkeypatch):
     """The losses before the kill count: the same bytes as without it."""
     settings = CheckpointSettings(str(tmp_path / "checkpoints"), 1e-9)
-    on_step_end = training.Progress.on_step_end
+    on_step_end = trainer.Progress.on_step_end
 
     class Killed(BaseException):
         pass
@@ -98,12 +97,12 @@ def test_a_resumed_trial_is_given_up_at_the_same_step(base, tmp_path, monkeypatc
             raise Killed
         on_step_end(self, args, state, control, **kwargs)
 
-    monkeypatch.setattr(training.Progress, "on_step_end", killed)
+    monkeypatch.setattr(trainer.Progress, "on_step_end", killed)
     with pytest.raises(Killed):
         train(base, tmp_path / "resumed", (1e-3,) * 16, settings)
-    monkeypatch.setattr(training.Progress, "on_step_end", on_step_end)
+    monkeypatch.setattr(trainer.Progress, "on_step_end", on_step_end)
     run = train(base, tmp_path / "resumed", (1e-3,) * 16, settings)
-    assert run.resumed_at and run.stopped_at == 10
+    assert run.used.resumed_at and run.stopped_at == 10
     train(base, tmp_path / "whole", (1e-3,) * 16)
     resumed, whole = (read_json(tmp_path / name / "training.json") for name in ("resumed", "whole"))
     assert resumed == whole

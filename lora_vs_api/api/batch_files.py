@@ -1,0 +1,74 @@
+"""The files of the Batch API: one request a line up, one result a line down.
+
+https://platform.openai.com/docs/guides/batch
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, Literal
+
+from lora_vs_api.api import keys
+from lora_vs_api.api.diagnosis import short
+from lora_vs_api.api.types import ApiCondition, Endpoint, NoAnswer, Reply, Request
+from lora_vs_api.api.wire import read_chat, read_response, request_body
+from lora_vs_api.errors import UserError
+
+PATHS: Final[dict[Endpoint, Literal["/v1/responses", "/v1/chat/completions"]]] = {
+    "responses": "/v1/responses",
+    "chat": "/v1/chat/completions",
+}
+
+
+def batch_file(requests: Iterable[tuple[str, Request]], condition: ApiCondition) -> bytes:
+    """What to upload for requests, each under the key by which its result is known."""
+    lines = []
+    for key, request in requests:
+        body = request_body(request, condition)
+        # streaming is not for batches, and not even its absence may be mentioned
+        body.pop("stream")
+        line = {"custom_id": key, "method": "POST", "url": PATHS[condition.endpoint], "body": body}
+        lines.append(json.dumps(line))
+    return "\n".join(lines).encode() + b"\n"
+
+
+def read_results(
+    text: str, file_id: str, condition: ApiCondition
+) -> Iterator[tuple[str, Reply | str]]:
+    """Of each line of a downloaded file: its key, and the reply or the reason why there is none.
+
+    Raises:
+        UserError: naming the first line that is no result.
+    """
+    # not splitlines: JSON strings may hold U+2028, which ends no line here
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            entry = json.loads(line)
+            key, response = entry["custom_id"], entry.get("response") or {}
+            body = response.get("body") or {}
+        except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
+            raise UserError(
+                f"{keys.condition_key(condition.name)}: line {number} of the batch's file "
+                f"{file_id} is not a result of the Batch API"
+            ) from None
+        if response.get("status_code") != 200:
+            error = entry.get("error") or body.get("error") or body or "no reason given"
+            reason = error.get("message", error) if isinstance(error, dict) else error
+            yield key, f"status {response.get('status_code')}: {short(str(reason))}"
+            continue
+        try:
+            yield key, _read_body(body, condition)
+        except NoAnswer as error:
+            yield key, error.reason
+
+
+def _read_body(body: dict[str, Any], condition: ApiCondition) -> Reply:
+    from openai.types.chat import ChatCompletion
+    from openai.types.responses import Response
+
+    if condition.endpoint == "chat":
+        return read_chat(ChatCompletion.construct(**body))
+    return read_response(Response.construct(**body), condition)

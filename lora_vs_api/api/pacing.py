@@ -1,0 +1,108 @@
+"""When the next attempt may start: back-off, what the server asks for, and the end of all time."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from lora_vs_api.api import keys
+from lora_vs_api.api.types import NoAnswer
+
+MAX_BACKOFF_SECONDS = 30.0
+# a server that wants more patience than this has run out of quota: say so instead of sleeping
+MAX_RETRY_AFTER_SECONDS = 120.0
+# nor is a used-up rate limit, as told by the headers of an answer, waited out for longer
+MAX_PAUSE_SECONDS = 60.0
+UNIT_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class Gate:
+    """Lets attempts through: not before a wait the server asked for, nor past the total time."""
+
+    def __init__(self, total_seconds: float | None) -> None:
+        self.total_seconds = total_seconds
+        self._end = None if total_seconds is None else time.monotonic() + total_seconds
+        self._open_at = 0.0
+
+    def close_for(self, seconds: float) -> None:
+        self._open_at = max(self._open_at, time.monotonic() + seconds)
+
+    async def passed(self, stop: asyncio.Event) -> bool:
+        """Wait to be let through; False when the call was stopped meanwhile.
+
+        Raises:
+            NoAnswer: there is no time left.
+        """
+        while (wait := self._open_at - time.monotonic()) > 0:
+            if await stopped_within(wait, stop):
+                return False
+        if self._end is not None and time.monotonic() > self._end:
+            raise NoAnswer(f"the {self.total_seconds:g} s of {keys.MAX_MINUTES} are over")
+        return not stop.is_set()
+
+
+async def stopped_within(seconds: float, stop: asyncio.Event) -> bool:
+    """Wait ``seconds``, or until ``stop`` is set; whether it was."""
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True
+
+
+def backoff_seconds(attempt: int, first_wait_seconds: float, spread: float) -> float:
+    """Wait after the failed ``attempt`` (from 1): doubled each time up to a limit, times ``spread``.
+
+    The spread is drawn around 1, so that requests that failed together do not return together.
+    """
+    # 2⁶⁰ s are beyond any limit; without one of its own the power would leave a float's range
+    return min(first_wait_seconds * 2.0 ** min(attempt - 1, 60), MAX_BACKOFF_SECONDS) * spread
+
+
+def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
+    """Seconds ≥ 0 that an error's headers ask to wait; None where they say nothing readable.
+
+    Read are ``retry-after-ms``, and ``retry-after`` as seconds or as a date (RFC 9110, 10.2.3).
+    """
+    for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        value = headers.get(name)
+        if value is None:
+            continue
+        try:
+            return max(0.0, float(value) / unit)
+        except ValueError:
+            pass
+        try:
+            moment = parsedate_to_datetime(value)
+        except (ValueError, OverflowError):
+            continue
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
+    return None
+
+
+def rate_limit_pause(headers: Mapping[str, str]) -> float | None:
+    """Seconds to leave the server alone, where ``x-ratelimit-remaining-*`` says 0; else None.
+
+    The longer of requests and tokens counts.
+    """
+    pauses = [
+        reset_seconds(headers.get(f"x-ratelimit-reset-{what}", ""))
+        for what in ("requests", "tokens")
+        if headers.get(f"x-ratelimit-remaining-{what}", "").strip() == "0"
+    ]
+    return max(pauses, default=None)
+
+
+def reset_seconds(reset: str) -> float:
+    """Seconds of a reset such as ``6m0s``, ``1.5s`` or ``20ms``; 0 for anything else.
+
+    https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers
+    """
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", reset)
+    return sum((float(number) * UNIT_SECONDS[unit] for number, unit in parts), 0.0)

@@ -1,0 +1,32 @@
+"""How hard and how long to try."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class AskPolicy:
+    """How a provider is asked; it never changes what is answered.
+
+    Attributes:
+        timeout_seconds: for one attempt, from the first byte sent to the last received.
+        max_attempts: for one request, the first included; in batch mode for each upload, poll
+            and download.
+        concurrency: requests in flight at most; latencies compare only at 1. Not for batches.
+        total_seconds: after which no attempt starts any more, None for no end. A batch is waited
+            for at most so long; it goes on at the provider.
+        first_wait_seconds: mean wait before the second attempt; it doubles with each further one.
+        poll_seconds: between two looks at a batch.
+    """
+
+    timeout_seconds: float
+    max_attempts: int
+    concurrency: int = 1
+    total_seconds: float | None = None
+    first_wait_seconds: float = 1.0
+    poll_seconds: float = 15.0
+
+    def __post_init__(self) -> None:
+        if self.max_attempts < 1:
+            raise ValueError(f"max_attempts: expected at least 1, found {self.max_attempts}")

@@ -1,0 +1,104 @@
+"""What is asked of an API, and what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Endpoint = Literal["responses", "chat"]
+Mode = Literal["live", "batch"]
+# truncated: the token limit cut the output; filtered: the provider's content filter stopped it
+Outcome = Literal["answered", "truncated", "refused", "filtered"]
+
+
+@dataclass(frozen=True)
+class ApiCondition:
+    """How one condition asks: everything of a request but its messages.
+
+    ``temperature`` and ``reasoning_effort`` are sent only when set, since some models reject
+    them; with a ``schema`` the answer is asked for in strict JSON Schema mode. ``name`` is the
+    condition's key in ``conditions``, for messages to the user.
+    """
+
+    name: str
+    model: str
+    temperature: float | None
+    reasoning_effort: str | None
+    max_output_tokens: int
+    endpoint: Endpoint = "responses"
+    schema: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """One question: chat messages (``role``, ``content``) under the id of its text.
+
+    ``replicate`` counts askings of the same question, which are answered independently.
+    """
+
+    id: str
+    messages: Sequence[Mapping[str, str]]
+    replicate: int = 0
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the server said to one request, and what it billed; all input tokens include cached."""
+
+    output: str
+    outcome: Outcome
+    input_tokens: int
+    output_tokens: int
+    cached_input_tokens: int
+    response_id: str = ""
+    served_model: str = ""
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether it is an answer, right or wrong; a refusal is none."""
+        return self.outcome in ("answered", "truncated")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The reply to the request ``id``.
+
+    ``latency_seconds`` is that of the successful attempt alone, None where none was measured (a
+    batch); ``attempts`` counts it and the failed ones before it.
+    """
+
+    id: str
+    reply: Reply
+    latency_seconds: float | None
+    attempts: int
+
+
+@dataclass(frozen=True)
+class ConditionRun:
+    """What one condition answered to some texts.
+
+    ``answers`` are in the order of the texts; ``stored`` says of each whether an earlier call
+    had paid for it. ``replicates`` are further askings of some of the texts with their answers.
+    """
+
+    answers: list[Answer]
+    stored: list[bool]
+    replicates: list[tuple[Request, Answer]]
+    wall_seconds: float
+
+
+class NoAnswer(Exception):
+    """An attempt, or all of them, gave no answer.
+
+    Args:
+        reason: in one line, for the user.
+        wait: seconds that the server asked to wait before the next attempt.
+        billed: whether the provider may charge for it, as for an answer lost on the way.
+    """
+
+    def __init__(self, reason: str, wait: float | None = None, billed: bool = True) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.wait = wait
+        self.billed = billed

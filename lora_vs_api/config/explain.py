@@ -1,0 +1,184 @@
+"""A complaint of pydantic in the project's words: one line with key, expected form and found value."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from lora_vs_api.config.sections import Params
+
+# a JSON Schema of pydantic
+Schema = dict[str, Any]
+Key = str | int
+
+
+@dataclass(frozen=True)
+class Place:
+    """A key as the user wrote it, what the file has there, and what may stand there.
+
+    ``section`` is what holds the key; ``union`` the discriminated union whose arm that is, if any.
+    """
+
+    path: tuple[Key, ...]
+    value: Any
+    schema: Schema
+    section: Schema
+    union: Schema | None
+
+    @property
+    def key(self) -> str:
+        return _dotted(self.path)
+
+
+def explain(error: ValidationError, raw: dict[str, Any]) -> str:
+    """The first complaint about ``raw``."""
+    first, root = error.errors(include_url=False)[0], Params.model_json_schema()
+    place = _find(first["loc"], raw, root)
+    if first["type"] == "missing":
+        if place.union is not None:
+            tag = place.union["discriminator"]["propertyName"]
+            given = _item(_at(raw, place.path[:-1]), tag)
+            return f"{place.key}: missing; needed with {_dotted((*place.path[:-1], tag))}={given}"
+        return f"{place.key}: missing; `make params` composes a complete file from conf/"
+    if first["type"] == "extra_forbidden":
+        return f"{place.key}: {_unknown(place, raw, root)}"
+    if first["type"] == "union_tag_not_found":
+        tag = place.schema["discriminator"]["propertyName"]
+        return f"{place.key}.{tag}: missing; expected one of {_tags(place.schema, root)}"
+    if first["type"] == "union_tag_invalid":
+        tag = place.schema["discriminator"]["propertyName"]
+        found = _item(place.value, tag)
+        return f"{place.key}.{tag}: expected one of {_tags(place.schema, root)}, found {found!r}"
+    return f"{place.key}: expected {_expected(place.schema, root)}, found {place.value!r}"
+
+
+def _find(loc: Sequence[Key], raw: Any, root: Schema) -> Place:
+    """Follow pydantic's path, in which arms of unions have names that stand in no file."""
+    path: list[Key] = []
+    node, union = root, None
+    section, section_union = root, None
+    for part in loc:
+        if "discriminator" in node:
+            union, node = node, _arms(node, root)[str(part)]
+            continue
+        inner = _inner(node, part, root)
+        if inner is None and not ("properties" in node and part == loc[-1]):
+            continue
+        section, section_union = node, union
+        node, union = inner or {}, None
+        path.append(part)
+    return Place(tuple(path), _at(raw, path), node, section, section_union)
+
+
+def _inner(node: Schema, part: Key, root: Schema) -> Schema | None:
+    """What may stand under ``part`` of ``node``; None where it has no such place."""
+    if isinstance(part, int):
+        inner = node.get("items")
+    else:
+        inner = node.get("properties", {}).get(part) or node.get("additionalProperties")
+    # additionalProperties is false in a section
+    return _resolved(inner, root) if inner else None
+
+
+def _resolved(node: Schema, root: Schema) -> Schema:
+    """``node`` itself, or the section that it names, null aside."""
+    arms = [arm for arm in node.get("anyOf", []) if arm.get("type") != "null"]
+    if len(arms) == 1 and ("$ref" in arms[0] or "additionalProperties" in arms[0]):
+        node = arms[0]
+    if "$ref" in node:
+        found: Schema = root["$defs"][node["$ref"].rsplit("/", 1)[-1]]
+        return found
+    return node
+
+
+def _arms(union: Schema, root: Schema) -> dict[str, Schema]:
+    """The arm of each value of the discriminator, in the order of the sections."""
+    tag: str = union["discriminator"]["propertyName"]
+    arms: dict[str, Schema] = {}
+    for arm in (_resolved(each, root) for each in union["oneOf"]):
+        form = arm["properties"][tag]
+        arms |= dict.fromkeys(form.get("enum") or [form["const"]], arm)
+    return arms
+
+
+def _unknown(place: Place, raw: Any, root: Schema) -> str:
+    """What an unknown key may have been meant to be: of its section, or of another kind of it."""
+    name, siblings = str(place.path[-1]), list(place.section["properties"])
+    near = difflib.get_close_matches(name, siblings, n=1)
+    if near:
+        hint = f"unknown key (did you mean {near[0]}?)"
+    elif place.union is None:
+        hint = "unknown key"
+    else:
+        hint = _of_another_arm(name, place, raw, root)
+    return f"{hint}; expected one of {', '.join(siblings)}"
+
+
+def _of_another_arm(name: str, place: Place, raw: Any, root: Schema) -> str:
+    assert place.union is not None
+    tag = place.union["discriminator"]["propertyName"]
+    given = f"{tag}: {_item(_at(raw, place.path[:-1]), tag)}"
+    owners: dict[str, list[str]] = {}
+    for value, arm in _arms(place.union, root).items():
+        for key in arm["properties"]:
+            owners.setdefault(key, []).append(value)
+    if name in owners:
+        return f"unknown key with {given}, belongs to {tag}: {' or '.join(owners[name])}"
+    near = difflib.get_close_matches(name, owners, n=1)
+    if near:
+        belongs = " or ".join(owners[near[0]])
+        return f"unknown key with {given} (did you mean {near[0]} of {tag}: {belongs}?)"
+    return f"unknown key with {given}"
+
+
+def _expected(node: Schema, root: Schema) -> str:
+    """The form of a value, in words."""
+    if "discriminator" in node:
+        return f"a section with {node['discriminator']['propertyName']}, one of {_tags(node, root)}"
+    if "properties" in node:
+        return "a section with " + ", ".join(node["properties"])
+    if "description" in node:
+        return str(node["description"])
+    if "const" in node:
+        return str(node["const"])
+    if "enum" in node:
+        return "one of " + ", ".join(node["enum"])
+    if "anyOf" in node:
+        choices = [str(arm.get("enum") or arm.get("type")) for arm in node["anyOf"]]
+        return " or ".join(choices)
+    if "minimum" in node:
+        return f"{node['type']} ≥ {node['minimum']}"
+    words = {
+        "integer": "an integer",
+        "number": "a number",
+        "string": "a text",
+        "array": "a list",
+        "object": "a mapping",
+    }
+    return words.get(node.get("type", ""), "another value")
+
+
+def _tags(union: Schema, root: Schema) -> str:
+    return ", ".join(_arms(union, root))
+
+
+def _at(raw: Any, path: Sequence[Key]) -> Any:
+    for part in path:
+        raw = _item(raw, part)
+    return raw
+
+
+def _item(value: Any, part: Key) -> Any:
+    if isinstance(value, dict):
+        return value.get(part)
+    if isinstance(value, list) and isinstance(part, int) and part < len(value):
+        return value[part]
+    return None
+
+
+def _dotted(path: Sequence[Key]) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)[1:]

@@ -1,0 +1,79 @@
+"""Keys and files that are called something else since an earlier version, and what they are now."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+
+def _moved(section: str, keys: str, to: str) -> dict[str, str]:
+    return {f"{section}.{key}": f"{to}.{key}" for key in keys.split()}
+
+
+# "*" stands for one name, and for the same one on both sides
+RENAMED = {
+    "device": "runtime.device",
+    **_moved("model", "dtype pad_token", "runtime"),
+    **_moved("model", "source package version sha256 gguf repo revision path", "model.weights"),
+    "task.name": "task_name",
+    "task.title": "task_title",
+    "task.stratify_by": "split.stratify_by",
+    **_moved("lora", "alpha_per_r dropout target_modules variant plus_ratio", "lora.adapter"),
+    "sweep.stop_ratio": "sweep.early_stopping_ratio",
+    **_moved("sweep", "seed val_rows", "sweep.trial"),
+    **_moved("evaluate", "max_new_tokens batch_size constrained", "decoding"),
+    "evaluate.shots_seed": "api.ask.shots_seed",
+    **_moved("robustness", "rows perturbations seed", "robustness.texts"),
+    **_moved("api", "kind base_url endpoint mode weights", "api.server"),
+    "api.concurrency": "api.ask.concurrency",
+    "api.replicate_rows": "api.replicates.rows",
+    **_moved(
+        "api",
+        "port key_env timeout_seconds max_attempts max_minutes budget_usd store",
+        "api.limits",
+    ),
+    "conditions.*.label": "labels.*",
+    "tunings.*.label": "labels.*",
+}
+
+
+def new_name(key: str) -> str | None:
+    """What the dotted ``key`` of an earlier version is called now; None for any other."""
+    for old, new in RENAMED.items():
+        found = re.fullmatch(re.escape(old).replace(r"\*", r"([^.]+)"), key)
+        if found:
+            return new.replace("*", found.group(1)) if "*" in new else new
+    return None
+
+
+def renamed_key(raw: Mapping[str, Any]) -> str | None:
+    """The first key of ``raw`` that has another name now, as a complaint in one line."""
+    return next((_complaint(key, new) for key in _keys(raw) if (new := new_name(key))), None)
+
+
+def renamed_override(overrides: Sequence[str]) -> str | None:
+    """The same for Hydra's overrides, such as ``device=cpu`` or ``+model.dtype=auto``."""
+    keys = [override.partition("=")[0].lstrip("+~") for override in overrides]
+    return next((_complaint(key, new) for key in keys if (new := new_name(key))), None)
+
+
+def renamed_file(conf: Path) -> str | None:
+    """A file of ``conf`` that is no longer read under its old name, as a complaint in one line."""
+    old, new = conf / "mine.yaml", conf / "local.yaml"
+    if not old.is_file():
+        return None
+    return f"{old}: is called {new.name} now and is no longer read; move its settings to {new}"
+
+
+def _complaint(key: str, new: str) -> str:
+    return f"{key}: is called {new} now"
+
+
+def _keys(value: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, inner in value.items():
+        key = f"{prefix}{name}"
+        yield key
+        if isinstance(inner, dict):
+            yield from _keys(inner, f"{key}.")

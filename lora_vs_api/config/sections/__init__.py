@@ -1,0 +1,121 @@
+"""The sections of params.yaml and the form of every key in them.
+
+A value is in params.yaml or the file is refused: checking can never change a number, and no node
+depends on this package. Only keys that an arm of a union may go without have a default, null.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from lora_vs_api.config.sections.analysis import (
+    Economics,
+    Hypothesis,
+    NodeResources,
+    Plots,
+    Stats,
+)
+from lora_vs_api.config.sections.api import (
+    Api,
+    Condition,
+    EmbeddedServer,
+    OpenAIServer,
+    Price,
+    Prices,
+    Replicates,
+)
+from lora_vs_api.config.sections.base import Section
+from lora_vs_api.config.sections.data import (
+    Contamination,
+    Data,
+    FileData,
+    GeneratedData,
+    Review,
+    Split,
+    Task,
+)
+from lora_vs_api.config.sections.model import (
+    Decoding,
+    Evaluate,
+    HubWeights,
+    Model,
+    PathWeights,
+    Robustness,
+    Runtime,
+    WheelWeights,
+)
+from lora_vs_api.config.sections.training import (
+    Adapter,
+    Checkpoints,
+    FullTuning,
+    Lora,
+    LoraTuning,
+    PromptTuning,
+    Sanity,
+    Sweep,
+    Train,
+    Tuning,
+)
+
+__all__ = [
+    "Adapter",
+    "Economics",
+    "EmbeddedServer",
+    "FileData",
+    "FullTuning",
+    "GeneratedData",
+    "HubWeights",
+    "LoraTuning",
+    "OpenAIServer",
+    "Params",
+    "PathWeights",
+    "Plots",
+    "Price",
+    "Prices",
+    "PromptTuning",
+    "Replicates",
+    "Tuning",
+    "WheelWeights",
+]
+
+
+class Params(Section):
+    """All of params.yaml."""
+
+    profile_name: str
+    task_name: str
+    task_title: str
+    data: Data
+    split: Split
+    review: Review
+    contamination: Contamination
+    sanity: Sanity
+    runtime: Runtime
+    lora: Lora
+    tunings: dict[str, Tuning]
+    train: Train
+    sweep: Sweep
+    seeds: Annotated[
+        list[Annotated[int, Field(ge=0)]],
+        Field(min_length=1, description="a list of integers ≥ 0, at least one, such as [0, 1, 2]"),
+    ]
+    decoding: Decoding
+    evaluate: Evaluate
+    robustness: Robustness
+    stats: Stats
+    economics: Economics
+    plots: Plots
+    checkpoints: Checkpoints
+    nodes: dict[str, NodeResources]
+    task: Task
+    model: Model
+    api: Api
+    conditions: Annotated[dict[str, Condition], Field(min_length=1)]
+    # what tables and figures call a condition or tuning; one without shows its own name
+    labels: dict[str, str]
+    baseline: str
+    priced_as: dict[str, str]
+    prices: Prices
+    hypothesis: Hypothesis

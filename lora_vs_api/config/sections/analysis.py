@@ -1,0 +1,66 @@
+"""Statistics, money, the claim and the look of the figures; and what a node takes of a machine."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from lora_vs_api.config.sections.base import Count, Natural, NonNegative, Positive, Section
+
+
+class Stats(Section):
+    resamples: Annotated[int, Field(ge=100, description="an integer ≥ 100")]
+    confidence: Annotated[float, Field(gt=0.5, lt=1, description="between 0.5 and 1")]
+    seed: Natural
+
+
+class Economics(Section):
+    engineer_days: NonNegative
+    hours_per_day: Positive
+    usd_per_hour: NonNegative
+    watts: Positive
+    usd_per_kwh: NonNegative
+    overhead: Annotated[float, Field(ge=1, description="a factor ≥ 1")]
+    rented_usd_per_hour: Annotated[
+        Annotated[float, Field(gt=0)] | None, Field(description="USD above 0, or null")
+    ]
+    sensitivity_factor: Annotated[float, Field(gt=1, description="a factor above 1")]
+    volumes_per_day: Annotated[
+        list[Annotated[int, Field(ge=1)]],
+        Field(min_length=1, description="a list of integers ≥ 1"),
+    ]
+
+
+class AccuracyClause(Section):
+    min_difference: float
+
+
+class BreakEvenClause(Section):
+    max_inferences: Count
+
+
+class Clauses(Section):
+    accuracy: AccuracyClause
+    break_even: BreakEvenClause
+
+
+class Hypothesis(Section):
+    id: str
+    statement: str
+    clauses: Clauses
+
+
+class Plots(Section):
+    palette: str
+    lora_color: Annotated[
+        str, Field(pattern=r"^#[0-9a-fA-F]{6}$", description='a colour such as "#0072B2"')
+    ]
+    dpi: Annotated[int, Field(ge=50, le=600, description="an integer 50..600")]
+
+
+class NodeResources(Section):
+    cpus: Count
+    gpus: Natural
+    memory_gb: Positive
+    minutes: Count

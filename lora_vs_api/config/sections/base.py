@@ -1,0 +1,37 @@
+"""What every section is, and the forms that many keys share."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Share = Annotated[float, Field(gt=0, le=1, description="a share, above 0 and up to 1")]
+Count = Annotated[int, Field(ge=1, description="an integer ≥ 1")]
+Natural = Annotated[int, Field(ge=0, description="an integer ≥ 0")]
+Positive = Annotated[float, Field(gt=0, description="a number above 0")]
+NonNegative = Annotated[float, Field(ge=0, description="a number ≥ 0")]
+OptionalCount = Annotated[
+    Annotated[int, Field(ge=1)] | None, Field(description="an integer ≥ 1, or null")
+]
+OptionalRatio = Annotated[
+    Annotated[float, Field(ge=1)] | None, Field(description="a number ≥ 1, or null")
+]
+OptionalMinutes = Annotated[
+    Annotated[float, Field(gt=0)] | None, Field(description="minutes above 0, or null")
+]
+RateText = Annotated[
+    str,
+    Field(
+        pattern=r"^\d+(\.\d+)?([eE]-?\d+)?$",
+        description='a learning rate as a quoted string, such as "2e-4"',
+    ),
+]
+Device = Literal["cuda", "cpu"]
+DType = Literal["auto", "bfloat16", "float32"]
+
+
+class Section(BaseModel):
+    """A mapping of params.yaml: no key more, no key less, no value of another type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, protected_namespaces=())

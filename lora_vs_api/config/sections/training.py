@@ -1,0 +1,121 @@
+"""How the base is tuned: the fine-tune, its sweep, and other ways to compare it with."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from lora_vs_api.config.sections.base import (
+    Count,
+    Natural,
+    OptionalCount,
+    OptionalMinutes,
+    OptionalRatio,
+    Positive,
+    RateText,
+    Section,
+)
+
+Variant = Literal["lora", "rslora", "dora", "pissa", "qlora"]
+
+
+class Sanity(Section):
+    steps: Count
+    r: Count
+    learning_rate: RateText
+    rows: Count
+    min_valid_json: Annotated[float, Field(ge=0, le=1, description="a share from 0 to 1")]
+    max_loss_ratio: Positive
+    seed: Natural
+
+
+class Adapter(Section):
+    """What rank and learning rate leave open of a LoRA adapter."""
+
+    variant: Variant
+    plus_ratio: OptionalRatio
+    alpha_per_r: Positive
+    dropout: Annotated[float, Field(ge=0, lt=1, description="a number from 0 to below 1")]
+    target_modules: Annotated[
+        Annotated[list[str], Field(min_length=1)] | Literal["all-linear"],
+        Field(description="all-linear or a list of module names"),
+    ]
+
+
+class Lora(Section):
+    r: Annotated[
+        Annotated[int, Field(ge=1)] | Literal["best"],
+        Field(description="an integer ≥ 1, or best for the sweep's winner"),
+    ]
+    learning_rate: Annotated[
+        Annotated[str, Field(pattern=r"^(best|\d+(\.\d+)?([eE]-?\d+)?)$")] | float,
+        Field(description="a number such as 2e-4, or best for the sweep's winner"),
+    ]
+    adapter: Adapter
+
+
+class LoraTuning(Section):
+    """The base tuned by another LoRA-like adapter; LoRA+ where there is a ``plus_ratio``."""
+
+    method: Variant
+    learning_rate: RateText
+    r: Count
+    plus_ratio: OptionalRatio = None
+    seed: Natural
+
+
+class FullTuning(Section):
+    """Every weight of the base tuned."""
+
+    method: Literal["full"]
+    learning_rate: RateText
+    seed: Natural
+
+
+class PromptTuning(Section):
+    """Virtual tokens learnt, before the prompt or before every layer."""
+
+    method: Literal["prompt", "prefix"]
+    learning_rate: RateText
+    virtual_tokens: Count
+    seed: Natural
+
+
+Tuning = Annotated[LoraTuning | FullTuning | PromptTuning, Field(discriminator="method")]
+
+
+class Train(Section):
+    epochs: Count
+    max_steps: OptionalCount
+    batch_size: Count
+    gradient_accumulation: Count
+    scheduler: Literal["cosine", "linear", "constant"]
+    warmup_ratio: Annotated[float, Field(ge=0, lt=1, description="a share from 0 to below 1")]
+    max_grad_norm: Positive
+
+
+class Trial(Section):
+    seed: Natural
+    val_rows: Count
+
+
+class Sweep(Section):
+    ranks: Annotated[
+        list[Annotated[int, Field(ge=1)]],
+        Field(min_length=1, description="a list of integers ≥ 1, such as [8, 16]"),
+    ]
+    rank_sweep_learning_rate: RateText
+    learning_rates: Annotated[
+        list[RateText],
+        Field(min_length=1, description='a list of quoted strings such as ["1e-4", "2e-4"]'),
+    ]
+    early_stopping_ratio: Annotated[
+        Annotated[float, Field(gt=1)] | None, Field(description="a number above 1, or null")
+    ]
+    trial: Trial
+
+
+class Checkpoints(Section):
+    folder: Annotated[str, Field(min_length=1, description="a folder's path")]
+    minutes: OptionalMinutes

@@ -1,0 +1,174 @@
+"""trl's SFTTrainer with a loss that computes each thing once, and a line of progress."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any, cast
+
+import torch
+from peft import PeftModel
+from peft.optimizers import create_loraplus_optimizer
+from safetensors import SafetensorError
+from torch import Tensor, nn
+from torch.nn import functional
+from tqdm import tqdm
+from transformers import (
+    DynamicCache,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+from trl import SFTTrainer
+
+from lora_vs_api.log import say
+from lora_vs_api.model.attention import has_plain_attention
+from lora_vs_api.training.fused_loss import completion_loss
+
+# trl still reads an attribute that transformers has renamed; nothing a user could act on
+warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
+
+
+class CompletionTrainer(SFTTrainer):
+    """SFTTrainer that computes each thing once, and logits for completion tokens alone.
+
+    TRL 1.16 projects every position to the vocabulary and then masks the prompt's away. With a
+    49K vocabulary and completions a quarter of the sequence, that is most of a CPU step. And it
+    computes the instruction that every prompt begins with once for each example: here a batch
+    shares its keys and values, whose gradient is the sum over the examples. The loss is the same
+    sum of cross-entropies over the same tokens.
+
+    ``plus_ratio`` is LoRA+'s (None for plain LoRA). ``checkpoint_written`` is called with the step
+    of each checkpoint that the Trainer has written.
+    """
+
+    plus_ratio: float | None = None
+    checkpoint_written: Callable[[int], None] | None = None
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        step = self.state.global_step
+        try:
+            super()._save_checkpoint(model, trial)
+            if self.checkpoint_written is not None:
+                self.checkpoint_written(step)
+        except (OSError, RuntimeError, SafetensorError) as error:
+            # a full disk must not cost the training that the checkpoint was to save
+            say(f"step {step}: no checkpoint written ({' '.join(str(error).split())})")
+
+    def create_model_card(self, *arguments: Any, **options: Any) -> None:
+        """Not for a checkpoint; `lora_vs_api.cli.publish` writes a real one."""
+
+    def create_optimizer(self, *arguments: Any, **options: Any) -> torch.optim.Optimizer:
+        if self.plus_ratio is not None and self.optimizer is None:
+            kind, settings = self.get_optimizer_cls_and_kwargs(self.args)
+            self.optimizer = create_loraplus_optimizer(
+                cast(PeftModel, self.model), kind, loraplus_lr_ratio=self.plus_ratio, **settings
+            )
+        return super().create_optimizer(*arguments, **options)
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Any:
+        language_model = self.accelerator.unwrap_model(model)
+        if hasattr(language_model, "active_peft_config"):
+            if language_model.active_peft_config.is_prompt_learning:
+                # peft puts the virtual tokens before the prompt in a forward pass of its own
+                return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+            language_model = language_model.get_base_model()
+        ids, mask, labels = (inputs[key] for key in ("input_ids", "attention_mask", "labels"))
+        shared = 0
+        if has_plain_attention(language_model.config) and not _has_dropout(language_model):
+            shared = shared_prefix(ids, mask, labels)
+        labels = labels[:, shared + 1 :]
+        scored = labels != -100
+        # calling the inner modules bypasses the autocast that accelerate wraps around model()
+        with self.accelerator.autocast():
+            hidden = _hidden_states(language_model, ids, mask, shared)
+            states, expected = hidden[:, :-1][scored], labels[scored]
+            total = completion_loss(states, expected, language_model.lm_head)
+            if total is None:
+                logits = language_model.lm_head(states)
+                total = functional.cross_entropy(logits.float(), expected, reduction="sum")
+        tokens = scored.sum() if num_items_in_batch is None else num_items_in_batch
+        return total / tokens
+
+
+def _hidden_states(language_model: Any, ids: Tensor, mask: Tensor, shared: int) -> Tensor:
+    """The last layer's states after the first ``shared`` tokens, (examples, tokens, width).
+
+    Those tokens go through the model once for the whole batch.
+    """
+    prefix = None
+    if shared:
+        prefix = DynamicCache(config=language_model.config)
+        language_model.model(input_ids=ids[:1, :shared], past_key_values=prefix, use_cache=True)
+        prefix.batch_repeat_interleave(len(ids))
+    states: Tensor = language_model.model(
+        input_ids=ids[:, shared:],
+        attention_mask=mask,
+        past_key_values=prefix,
+        use_cache=shared > 0,
+    ).last_hidden_state
+    return states
+
+
+def shared_prefix(ids: Tensor, mask: Tensor, labels: Tensor) -> int:
+    """How many first tokens the examples of a batch have in common and none is scored on.
+
+    Args:
+        ids, mask, labels: (examples, tokens); a label of -100 is not scored, a mask of 0 is padding.
+    """
+    if len(ids) < 2:
+        return 0
+    same = ((ids == ids[:1]) & (mask == 1) & (labels == -100)).all(dim=0)
+    common = int(same.long().cumprod(dim=0).sum())
+    # the last of them predicts the first token that differs, which may be scored
+    return max(common - 1, 0)
+
+
+def _has_dropout(model: nn.Module) -> bool:
+    """Whether anything is dropped in training: every example has to draw that for itself."""
+    return any(isinstance(module, nn.Dropout) and module.p > 0 for module in model.modules()) or (
+        bool(getattr(model.config, "attention_dropout", 0.0))
+    )
+
+
+class Progress(TrainerCallback):
+    """One line: optimiser steps done, rate, time left and the latest loss."""
+
+    def __init__(self, description: str) -> None:
+        self.description = description
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        done, total = state.global_step, state.max_steps
+        if done:
+            say(f"{self.description} resumed at step {done} of {total}")
+        self.bar = tqdm(total=total, initial=done, desc=self.description, unit="step")
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self.bar.update()
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if logs and "loss" in logs:
+            self.bar.set_postfix(loss=f"{float(logs['loss']):.3f}")
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self.bar.close()

@@ -1,0 +1,143 @@
+"""What is read off the wire, and what a rejection blames, without any server."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from lora_vs_api.api import keys
+from lora_vs_api.api.batch_files import batch_file, read_results
+from lora_vs_api.api.diagnosis import rejected_parameter, short
+from lora_vs_api.api.provider import Provider
+from lora_vs_api.api.types import ApiCondition, Reply, Request
+from lora_vs_api.api.wire import request_body
+from lora_vs_api.errors import UserError
+from tests.fault_server import Seen, chat_body, response_body
+
+MINI = ApiCondition("mini", "gpt-mini", 0.0, "low", 50, schema={"type": "object"})
+CHAT = replace(MINI, endpoint="chat")
+REQUEST = Request("email-1", [{"role": "user", "content": "mail 1"}])
+
+
+def result_line(condition, kind="ok", status=200) -> str:
+    body = request_body(REQUEST, condition)
+    answer = (chat_body if condition is CHAT else response_body)(Seen("", {}, body, 0.0), kind)
+    return json.dumps({"custom_id": "k", "response": {"status_code": status, "body": answer}})
+
+
+@pytest.mark.parametrize("condition", [MINI, CHAT], ids=["responses", "chat"])
+def test_a_batch_asks_what_a_live_call_asks(condition):
+    """One line a request, under its key, with the body of a live request but for streaming."""
+    lines = batch_file([("k1", REQUEST), ("k2", REQUEST)], condition).decode().splitlines()
+    first, second = map(json.loads, lines)
+    assert (first["custom_id"], second["custom_id"], first["method"]) == ("k1", "k2", "POST")
+    assert first["url"] == ("/v1/chat/completions" if condition is CHAT else "/v1/responses")
+    assert {**first["body"], "stream": False} == request_body(REQUEST, condition)
+    assert "stream" not in first["body"]
+
+
+@pytest.mark.parametrize("condition", [MINI, CHAT], ids=["responses", "chat"])
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("ok", "answered"), ("refusal", "refused"), ("filtered", "filtered"),
+        ("incomplete", "truncated"),
+    ],
+)  # fmt: skip
+def test_both_endpoints_name_an_outcome_alike(condition, kind, expected):
+    """Whichever form the server speaks, the reply is one type with one set of outcomes."""
+    [(key, reply)] = read_results(result_line(condition, kind), "file_1", condition)
+    assert key == "k" and isinstance(reply, Reply)
+    assert reply.outcome == expected
+    assert reply.is_scored == (expected in ("answered", "truncated"))
+    assert (reply.input_tokens, reply.output_tokens, reply.cached_input_tokens) == (10, 7, 3)
+
+
+@pytest.mark.parametrize("condition", [MINI, CHAT], ids=["responses", "chat"])
+@pytest.mark.parametrize(
+    ("kind", "reason"), [("empty", "empty output"), ("no_usage", "reports no token usage")]
+)
+def test_what_is_no_answer_has_a_reason(condition, kind, reason):
+    """A reason takes the place of the reply."""
+    [(_, found)] = read_results(result_line(condition, kind), "file_1", condition)
+    assert isinstance(found, str) and reason in found
+
+
+def test_a_body_of_the_other_endpoint_is_no_answer():
+    """A server that answers in the wrong form is not misread."""
+    [(_, found)] = read_results(result_line(CHAT), "file_1", MINI)
+    assert found == "the answer is not a response of the Responses API"
+    [(_, found)] = read_results(result_line(MINI), "file_1", CHAT)
+    assert found == "the answer is not a chat completion"
+
+
+def test_a_line_ends_at_a_line_feed_alone():
+    """Outputs may hold U+2028 or U+0085 unescaped, which are line ends to Python and not to JSON."""
+    entry = json.loads(result_line(CHAT))
+    entry["response"]["body"]["choices"][0]["message"]["content"] = "a\u2028b\x85c"
+    text = json.dumps(entry, ensure_ascii=False) + "\n"
+    [(_, reply)] = read_results(text, "file_1", CHAT)
+    assert reply.output == "a\u2028b\x85c"
+    assert len(list(read_results(text * 3, "file_1", CHAT))) == 3
+
+
+@pytest.mark.parametrize(
+    "line", ["not json", "{}", "[1]", '"text"', '{"custom_id": "k", "response": 5}']
+)
+def test_a_line_that_is_no_result_is_named(line):
+    """File and line are in the message, not a traceback."""
+    text = result_line(MINI) + "\n" + line
+    with pytest.raises(UserError, match="line 2 of the batch's file file_1 is not a result"):
+        list(read_results(text, "file_1", MINI))
+
+
+@pytest.mark.parametrize(
+    ("parameter", "text", "expected"),
+    [
+        ("reasoning.effort", "", "reasoning"),
+        ("max_completion_tokens", "", "max_completion_tokens"),
+        ("response_format.json_schema", "", "response_format"),
+        # a parameter that is named and is not ours: the text is not searched
+        ("input", "temperature", None),
+        ("", "Temperature must be 1", "temperature"),
+        ("", "this model cannot do that", None),
+        ("", "there is no 'gpt-mini'", "model"),
+        ("", "no", None),
+    ],
+)
+def test_what_a_server_rejects(parameter, text, expected):
+    """By the parameter it names, else by its words; a mention of some model blames nothing."""
+    assert rejected_parameter(parameter, text, "gpt-mini") == expected
+    if expected:
+        assert "{" not in keys.parameter_key(expected, "mini")
+
+
+def test_a_providers_key_is_in_no_repr():
+    """Reprs end up in logs."""
+    provider = Provider("https://me:secret@api.example.org:8443/v1", "sk-planted")
+    assert "sk-planted" not in repr(provider)
+    assert provider.redact("key sk-planted!") == "key [API key]!"
+    assert provider.host == "api.example.org:8443"
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://localhost:8000/v1", False),
+        ("http://127.0.0.2/v1", False),
+        ("http://[::1]:1/v1", False),
+        ("https://api.example.org/v1", True),
+        ("https://127.example.org/v1", True),
+    ],
+)
+def test_only_loopback_is_asked_past_a_proxy(url, expected):
+    """A name that merely starts like a loopback address is a host on the net."""
+    assert Provider(url).behind_proxy is expected
+
+
+def test_long_messages_are_cut_to_one_line():
+    """At most so many characters, spaces and line breaks counted once."""
+    assert short("a\n  b\tc") == "a b c"
+    assert short("x" * 301) == "x" * 299 + "…" and len(short("x" * 300)) == 300
