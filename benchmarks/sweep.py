@@ -37,6 +37,6 @@ def run(given: argparse.Namespace) -> list[Row]:
             (ours, theirs),
             "every one with SFTTrainer, TRL's defaults",
             1.5 if given.device == "cpu" else 4.0,
-            **{"how": "each side's single trainings, times how many it needs"},
+            how="each side's single trainings, times how many it needs",
         )
     ]

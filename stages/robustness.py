@@ -30,7 +30,7 @@ def main(params: Params) -> None:
         read_jsonl(PERTURBED),
         params.task.record_fields,
     )
-    changed = {name: 0 for name in params.robustness.texts.perturbations}
+    changed = dict.fromkeys(params.robustness.texts.perturbations, 0)
     for row in perturbed:
         changed[row["perturbation"]] += row["changed"]
 

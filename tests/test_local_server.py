@@ -187,7 +187,7 @@ def test_the_server_ends_with_the_block(tiny, tmp_path, ending):
     assert seen and not is_up(seen[0])
 
 
-@pytest.mark.parametrize("moment", ["starting", "serving"])
+@pytest.mark.parametrize("moment", ["starting", pytest.param("serving", marks=pytest.mark.slow)])
 def test_a_killed_node_takes_its_server_along(tiny, tmp_path, moment):
     """SIGKILL leaves the node no chance to clean up; the server notices all the same."""
     node = subprocess.Popen(

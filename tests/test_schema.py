@@ -70,9 +70,9 @@ VALUE = st.recursive(
     ),
     max_leaves=6,
 )
-RECORD = st.fixed_dictionaries({}, optional={name: VALUE for name in [*CONFIG, "unknown"]})
+RECORD = st.fixed_dictionaries({}, optional=dict.fromkeys([*CONFIG, "unknown"], VALUE))
 # records of the schema with one or two values replaced: both outcomes are common
-NEAR = st.fixed_dictionaries({}, optional={name: VALUE for name in CONFIG}).map(
+NEAR = st.fixed_dictionaries({}, optional=dict.fromkeys(CONFIG, VALUE)).map(
     lambda changed: {**GOLD, **dict(list(changed.items())[:2])}
 )
 

@@ -113,7 +113,10 @@ def _executor(given: RunOptions, root: Path, nodes: Sequence[Node]) -> Executor:
         name = node.address.split("@")[0]
         asked = params.nodes.get(name, params.nodes["default"])
         needs[node.address] = executors.Resources(
-            asked.cpus, asked.gpus if params.runtime.device == "cuda" else 0, asked.memory_gb, asked.minutes
+            asked.cpus,
+            asked.gpus if params.runtime.device == "cuda" else 0,
+            asked.memory_gb,
+            asked.minutes,
         )
     if given.on == "ray":
         return executors.RayExecutor(root, LOGS, given.jobs, needs, sharing)

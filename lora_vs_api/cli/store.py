@@ -47,7 +47,9 @@ def import_answers(file: Path, store: str | None) -> None:
 def _path(store: str | None) -> str:
     path = store or load_params().api.limits.store
     if path is None:
-        raise UserError("api.limits.store: null in params.yaml, so there is no store; give --store FILE")
+        raise UserError(
+            "api.limits.store: null in params.yaml, so there is no store; give --store FILE"
+        )
     return path
 
 

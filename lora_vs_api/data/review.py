@@ -155,7 +155,7 @@ def join_verdicts(sample: Sequence[Row], verdicts_csv_path: str | Path) -> dict[
     """
     verdicts = read_verdicts(verdicts_csv_path)
     current = current_verdicts(sample, verdicts)
-    counts = {name: 0 for name in VERDICTS}
+    counts = dict.fromkeys(VERDICTS, 0)
     for entry in current.values():
         counts[entry.verdict] += 1
     emails = {(row["id"], text_sha256(row["text"])) for row in sample}

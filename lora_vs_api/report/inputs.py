@@ -25,7 +25,8 @@ class Settings:
     """The configuration as far as the report prints it.
 
     ``train`` and ``model`` are the sections of that name, key by key, the model's weights among
-    them: what stands in them is printed as it is. ``watts`` is the configured power of a local answer.
+    them: what stands in them is printed as it is. ``watts`` is the configured power of a local
+    answer.
     """
 
     instruction: str
