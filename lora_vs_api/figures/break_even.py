@@ -38,7 +38,8 @@ def break_even_curves(
     crossings = {row.baseline: row.volume for row in economics.break_even}
     intervals = {row.baseline: row.interval for row in economics.break_even}
     figure, ax = new_figure(4.8 + 0.16 * len(crossings))
-    for name, curve in table.groupby("condition", sort=False):
+    for key, curve in table.groupby("condition", sort=False):
+        name = str(key)
         tuned = name not in crossings
         style = look[name]
         note = "training included" if tuned else f"break-even: {volume(crossings[name])}"
