@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lora_vs_api.analysis import metrics, results
-from lora_vs_api.config.sections import Adapter, Clauses, Plots, Price
+from lora_vs_api.config.sections import Adapter, Plots, Price
 from lora_vs_api.record.fields import Field
 from lora_vs_api.report.inputs import ReportInputs, Settings
 from lora_vs_api.report.provenance import Installation
@@ -425,13 +425,16 @@ def inputs(result: results.Analysis, **changes: Any) -> ReportInputs:
             unreadable_answers=18,
             flagged=False,
         ),
-        "hypothesis": metrics.Hypothesis(
-            id="H1",
-            statement="A small tuned model does at least as well and pays back.",
-            clauses=Clauses.model_validate(
-                {"accuracy": {"min_difference": 0.0}, "break_even": {"max_inferences": 100000}}
-            ),
-            sha256="ab" * 32,
+        "hypothesis": metrics.Hypothesis.model_validate(
+            {
+                "id": "H1",
+                "statement": "A small tuned model does at least as well and pays back.",
+                "clauses": {
+                    "accuracy": {"min_difference": 0.0},
+                    "break_even": {"max_inferences": 100000},
+                },
+                "sha256": "ab" * 32,
+            }
         ),
         "sanity": metrics.Sanity(
             steps=10, first_loss=1.1424, last_loss=0.4124, valid_json=1.0, passed=True

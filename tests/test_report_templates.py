@@ -75,7 +75,9 @@ def from_a_file() -> ReportInputs:
             SETTINGS,
             fields=fields,
             constrained=True,
-            lora=replace(SETTINGS.lora, target_modules="all-linear", plus_ratio=16.0),
+            lora=SETTINGS.lora.model_copy(
+                update={"target_modules": "all-linear", "plus_ratio": 16.0}
+            ),
             train={"epochs": 1, "max_steps": None, "batch_size": 2, "gradient_accumulation": 4},
             model={"name": "M", "sha256": "ef" * 32, "repo": "owner/M"},
         ),
@@ -205,7 +207,7 @@ def test_a_report_is_whole(case):
         ("nothing found", "25% of the test texts' sentences also occur in training. Real texts"),
         ("hosted, from a file", "9 texts from a b.csv, 8.12 words on average; split into"),
         ("hosted, from a file", "; 1 repeated text left out."),
-        ("hosted, from a file", "1 is unreviewed and count as nothing else."),
+        ("hosted, from a file", "1 is unreviewed and counts as nothing else."),
         ("hosted, from a file", "Flagged from +50 points on: **flagged**."),
         ("hosted, from a file", "(r 8, learning rate 2e-3, seed 0)."),
         ("hosted, from a file", "prompt tuning (16 virtual tokens, learning rate 2e-2, seed 0); "),

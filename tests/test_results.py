@@ -23,7 +23,8 @@ from lora_vs_api.analysis.robustness import CleanAndPerturbed, robustness
 from lora_vs_api.analysis.scored_run import ScoredRun, Timings
 from lora_vs_api.analysis.summary import summary
 from lora_vs_api.analysis.verdict import verdict
-from lora_vs_api.config.sections import Clauses, Economics, Price, Prices
+from lora_vs_api.config.sections import Economics, Price, Prices
+from lora_vs_api.config.sections.analysis import Clauses
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.fields import Field
 from lora_vs_api.scoring.scores import score_output

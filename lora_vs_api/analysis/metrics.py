@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from lora_vs_api.analysis.results import Result, read_result
-from lora_vs_api.config import sections
+from lora_vs_api.config.sections.analysis import Hypothesis as Claim
 
 
 class Corpus(Result):
@@ -132,7 +132,7 @@ class NotMade(Result):
     field: None
 
 
-class Hypothesis(sections.Hypothesis):
+class Hypothesis(Claim):
     """metrics/hypothesis.json: the registered claim with its digest."""
 
     sha256: str

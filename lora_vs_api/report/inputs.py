@@ -24,8 +24,9 @@ from lora_vs_api.report.provenance import Installation
 class Settings:
     """The configuration as far as the report prints it.
 
-    ``train`` and ``model`` are the sections of that name, key by key: what stands in them is
-    printed as it is. ``watts`` is the configured power of a local answer.
+    ``train`` and ``model`` are the sections of that name, key by key, the model's weights among
+    them: what stands in them is printed as it is. ``watts`` is the configured power of a local
+    answer.
     """
 
     instruction: str
