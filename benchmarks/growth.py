@@ -23,7 +23,7 @@ import yaml
 from benchmarks.timing import Row
 from lora_vs_api.config.load import check_params
 from lora_vs_api.config.sections import GeneratedData, Params
-from lora_vs_api.data.generator import generate
+from lora_vs_api.data.generator import generate_corpus
 from lora_vs_api.files import write_json, write_jsonl
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,7 +33,7 @@ LEFT_OUT = (
     ".git", ".venv", ".dvc", "models", "predictions", "timings", "*.egg-info",
     "responses", "logs",
 )  # fmt: skip
-# out of a hundred answers: all right, one field wrong, no record at all, cut short
+# out of a hundred answers: all right, one field wrong, no record at all, truncated
 RIGHT, NEARLY, PROSE = 40, 85, 95
 
 
@@ -86,7 +86,7 @@ def _with_answers_to(work: Path, size: int) -> None:
     params = _set(work, "evaluate", test_rows=size)
     data = params.data
     assert isinstance(data, GeneratedData), "of the task support_emails"
-    rows = generate(size, 1, data.categories, data.sentiments)
+    rows = generate_corpus(size, 1, data.categories, data.sentiments)
     write_jsonl(work / "data/split/test.jsonl", rows)
     local = [f"lora-seed-{seed}" for seed in params.seeds] + ["base_zero_shot", *params.tunings]
     for place, name in enumerate([*local, *params.conditions]):

@@ -19,7 +19,7 @@ from lora_vs_api.paths import TEST
 from lora_vs_api.record.prompt import messages
 
 EMAILS = {"cpu": 32, "cuda": 300}
-MOST_TIMED = 24  # one at a time
+MAX_TIMED = 24  # one at a time
 ADAPTER = "models/train/seed-0"
 
 
@@ -73,7 +73,7 @@ def run(given: argparse.Namespace) -> list[Row]:
                     },
                 )
             )
-        timed = prompts[: min(params.evaluate.latency_rows, MOST_TIMED)]
+        timed = prompts[: min(params.evaluate.latency_rows, MAX_TIMED)]
         result.append(latency(given, dtype, model, tokenizer, timed, limit))
         if dtype == "bfloat16":
             result.append(constrained(given, model, tokenizer, prompts, fields, asked))

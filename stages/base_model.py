@@ -5,14 +5,13 @@ from __future__ import annotations
 from lora_vs_api.config.sections import Params
 from lora_vs_api.entry import run_stage
 from lora_vs_api.log import say
-from lora_vs_api.weights.fetch import ModelSource, fetch_base
+from lora_vs_api.weights.fetch import fetch_base
 
 
 def main(params: Params) -> None:
     weights = params.model.weights
     say(f"base model: {params.model.name} from {weights.source}")
-    source = ModelSource(**weights.model_dump())
-    fetch_base(source, "models/base_model", params.model.disk_gb)
+    fetch_base(weights, "models/base_model", params.model.disk_gb)
 
 
 if __name__ == "__main__":

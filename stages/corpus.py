@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lora_vs_api.config.sections import Params
-from lora_vs_api.data.generator import generate, summarise
+from lora_vs_api.data.generator import generate_corpus, summarise
 from lora_vs_api.data.source import describe, read_source
 from lora_vs_api.entry import run_stage
 from lora_vs_api.files import write_json, write_jsonl
@@ -12,7 +12,7 @@ from lora_vs_api.files import write_json, write_jsonl
 def main(params: Params) -> None:
     data = params.data
     if data.source == "generator":
-        rows = generate(data.n, data.seed, data.categories, data.sentiments)
+        rows = generate_corpus(data.n, data.seed, data.categories, data.sentiments)
         summary = {"source": "generator", **summarise(rows)}
     else:
         fields = params.task.record_fields

