@@ -139,7 +139,7 @@ def test_analysis_starts_without_torch():
 LAYERS = (
     "errors.py", "log.py", "paths.py", "digests.py", "files.py", "record", "validation", "scoring",
     "stats", "weights", "data", "config", "entry.py", "model", "inference", "training", "selection",
-    "api", "analysis", "report", "figures", "orchestrate", "search", "cli", "__main__.py",
+    "api", "model_free", "analysis", "report", "figures", "orchestrate", "search", "cli", "__main__.py",
 )  # fmt: skip
 
 
