@@ -129,7 +129,7 @@ def test_analysis_starts_without_torch():
 
     code = (
         "import sys; import stages.analyze, stages.report, stages.sweep, stages.select; "
-        "print(sorted({'torch', 'transformers', 'openai', 'datasets'} & set(sys.modules)))"
+        "print(sorted({'torch', 'transformers', 'openai', 'datasets', 'sklearn'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr
