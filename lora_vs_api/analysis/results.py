@@ -19,7 +19,7 @@ from lora_vs_api.config.sections import Price
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import write_json
 
-Kind = Literal["lora", "base", "tuned", "api"]
+Kind = Literal["lora", "base", "tuned", "api", "model_free"]
 Record = dict[str, JsonValue]
 
 
