@@ -20,6 +20,8 @@ from lora_vs_api.errors import UserError
 from lora_vs_api.files import write_json
 
 Kind = Literal["lora", "base", "tuned", "api"]
+# what becomes of a claim about a number of which an interval is known
+Outcome = Literal["holds", "fails", "undecided"]
 Record = dict[str, JsonValue]
 
 
@@ -444,22 +446,85 @@ class Economics(Result):
     sensitivity: Sensitivity
 
 
+# --- what may be concluded -------------------------------------------------------------------
+
+
+class CostRatio(Result):
+    """Cost of an answer of the fine-tune over that of the baseline's.
+
+    None is infinite: the baseline costs nothing.
+    """
+
+    estimate: float | None
+    low: float | None
+    high: float | None
+    method: str
+
+
+class PayBack(Result):
+    """The volume from which on the fine-tune has cost less; None is never.
+
+    ``never`` is the share of resamples in which nothing is saved.
+    """
+
+    volume: float | None
+    low: float | None
+    high: float | None
+    never: float
+    method: str
+
+
+class Decision(Result):
+    """What may be said about the fine-tune against one baseline; nothing else is said anywhere.
+
+    ``interval`` is that of the difference in field F1, LoRA minus baseline, by which accuracy is
+    decided: over ``seeds`` trainings and the texts; of one seed over the texts alone. The claims:
+    ``non_inferior``, the difference is above -``margin``; ``superior``, it is above 0; ``cheaper``,
+    the cost ratio is below ``max_ratio``; ``pays_back``, the volume is below ``max_inferences``.
+    """
+
+    baseline: str
+    label: str
+    seeds: int
+    difference: float
+    interval: IntervalEnds
+    margin: float
+    non_inferior: Outcome
+    superior: Outcome
+    cost_ratio: CostRatio
+    max_ratio: float
+    cheaper: Outcome
+    pay_back: PayBack
+    max_inferences: int
+    pays_back: Outcome
+
+
 # --- the hypothesis --------------------------------------------------------------------------
 
 
 class Clause(Result):
-    name: Literal["accuracy", "break_even"]
-    holds: bool
+    name: Literal["accuracy", "cost", "break_even"]
+    outcome: Outcome
     reason: str
 
 
 class Verdict(Result):
-    """The registered hypothesis, its SHA-256 and what became of each of its clauses."""
+    """The registered hypothesis, its SHA-256 and what became of each of its clauses.
+
+    The statement claims all of them: it holds where each does and fails where any does.
+    """
 
     id: str
     statement: str
     sha256: str
     clauses: tuple[Clause, ...]
+
+    @property
+    def outcome(self) -> Outcome:
+        found = {clause.outcome for clause in self.clauses}
+        if "fails" in found:
+            return "fails"
+        return "undecided" if "undecided" in found else "holds"
 
 
 # --- metrics/analysis.json -------------------------------------------------------------------
@@ -507,6 +572,7 @@ class Analysis(Result):
     lora_statistics: LoraStatistics
     comparisons: tuple[Comparison, ...]
     economics: Economics
+    decisions: tuple[Decision, ...]
     verdict: Verdict
     examples: dict[str, Examples]
 
@@ -519,6 +585,9 @@ class Analysis(Result):
 
     def comparison(self, baseline: str) -> Comparison:
         return next(row for row in self.comparisons if row.baseline == baseline)
+
+    def decision(self, baseline: str) -> Decision:
+        return next(row for row in self.decisions if row.baseline == baseline)
 
     def break_even(self, baseline: str) -> BreakEven:
         return next(row for row in self.economics.break_even if row.baseline == baseline)

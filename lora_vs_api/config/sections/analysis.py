@@ -33,7 +33,11 @@ class Economics(Section):
 
 
 class AccuracyClause(Section):
-    min_difference: float
+    margin: NonNegative
+
+
+class CostClause(Section):
+    max_ratio: Positive
 
 
 class BreakEvenClause(Section):
@@ -42,6 +46,7 @@ class BreakEvenClause(Section):
 
 class Clauses(Section):
     accuracy: AccuracyClause
+    cost: CostClause
     break_even: BreakEvenClause
 
 
