@@ -9,6 +9,7 @@ import pandas as pd
 
 from lora_vs_api.analysis.compare import compare, examples, lora_statistics
 from lora_vs_api.analysis.condition import ConditionRuns, condition, noise_floor
+from lora_vs_api.analysis.configuration import config_sha256
 from lora_vs_api.analysis.costs import (
     BilledRun,
     api_cost,
@@ -76,6 +77,7 @@ def main(params: Params) -> None:
         profile=params.profile_name,
         task=params.task_title,
         model=params.model.name,
+        config_sha256=config_sha256(params),
         tunings=other_tunings(params),
         api_kind=params.api.server.kind,
         texts=len(rows),

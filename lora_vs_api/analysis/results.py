@@ -79,12 +79,22 @@ class Outcomes(Result):
 
 
 class Latency(Result):
-    """Seconds of one request; the quantiles are None where nothing was timed, as in a batch."""
+    """Seconds of one request; the quantiles are None where nothing was timed, as in a batch.
+
+    ``concurrency`` is the number of requests in flight while they were timed: latencies compare
+    only where it is the same. None where it is not known, as of answers of an earlier call.
+    """
 
     p50: float | None
     p95: float | None
     requests: int
+    concurrency: int | None
     how: str
+
+    def compares_with(self, other: Latency) -> bool:
+        """Whether both were timed, with as many requests in flight."""
+        timed = self.p50 is not None and other.p50 is not None
+        return timed and self.concurrency is not None and self.concurrency == other.concurrency
 
 
 class CostPer1K(Result):
@@ -296,7 +306,7 @@ class IntervalEnds(Result):
 
 
 class FieldDifference(Result):
-    """LoRA minus baseline on one field, with its paired interval."""
+    """LoRA minus baseline on one field, with the kind of interval by which the score is decided."""
 
     difference: float
     low: float
@@ -551,7 +561,7 @@ class OtherTuning(Result):
 class Analysis(Result):
     """metrics/analysis.json.
 
-    ``unseen_share`` bounds the share of texts that may score otherwise where all of them scored
+    ``config_sha256`` is the digest of the settings that the results come from. ``unseen_share`` bounds the share of texts that may score otherwise where all of them scored
     alike. ``baseline`` is the API condition that the hypothesis is judged against. ``examples``
     has the API conditions' names.
     """
@@ -559,6 +569,7 @@ class Analysis(Result):
     profile: str
     task: str
     model: str
+    config_sha256: str
     tunings: dict[str, OtherTuning]
     api_kind: str
     texts: int
@@ -580,6 +591,16 @@ class Analysis(Result):
     def lora(self) -> Condition:
         return next(row for row in self.conditions if row.kind == "lora")
 
+    @property
+    def strongest_api(self) -> Condition:
+        """The API condition of highest field F1; of equals, the cheapest."""
+        return _strongest([row for row in self.conditions if row.kind == "api"])
+
+    @property
+    def strongest_rival(self) -> Condition:
+        """The strongest of all that can be had without tuning."""
+        return _strongest([row for row in self.conditions if row.kind not in ("lora", "tuned")])
+
     def condition(self, name: str) -> Condition:
         return next(row for row in self.conditions if row.name == name)
 
@@ -591,6 +612,10 @@ class Analysis(Result):
 
     def break_even(self, baseline: str) -> BreakEven:
         return next(row for row in self.economics.break_even if row.baseline == baseline)
+
+
+def _strongest(rows: list[Condition]) -> Condition:
+    return max(rows, key=lambda row: (row.field_f1.estimate, -row.cost_per_1k.usd))
 
 
 # --- metrics/robustness.json -----------------------------------------------------------------
@@ -653,31 +678,46 @@ class Robustness(Result):
 # --- metrics/summary.json --------------------------------------------------------------------
 
 
-class LoraSummary(Result):
+class ConditionSummary(Result):
+    """``p50`` is in seconds, None where nothing was timed."""
+
     field_f1: float
-    valid_json: float
     exact_match: float
+    usd_per_1k: float
+    p50: float | None
 
 
-class BaselineSummary(Result):
+class LoraSummary(ConditionSummary):
+    valid_json: float
+
+
+class RivalSummary(Result):
+    """The strongest condition without tuning, and LoRA's gain over it with its decision interval."""
+
+    condition: str
     field_f1: float
     lora_gain: float
     lora_gain_low: float
-
-
-class ApiSummary(BaselineSummary):
-    p_holm: float
+    lora_gain_high: float
 
 
 class Summary(Result):
-    """metrics/summary.json: the few numbers that `dvc metrics diff` compares between branches."""
+    """metrics/summary.json: the few numbers that `dvc metrics diff` compares between branches.
 
+    ``config`` is the beginning of the settings' SHA-256. ``conditions`` holds all but LoRA.
+    ``break_even_inferences`` is by API condition.
+    """
+
+    task: str
+    model: str
+    config: str
     r: int
     learning_rate: float
     lora: LoraSummary
-    untuned_base: BaselineSummary
-    api_baseline: ApiSummary
-    break_even_inferences: float | Literal["never"]
+    strongest_rival: RivalSummary
+    conditions: dict[str, ConditionSummary]
+    break_even_inferences: dict[str, int | Literal["never"]]
+    verdict: dict[str, Outcome]
 
 
 # --- metrics/answers.jsonl -------------------------------------------------------------------

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
+from lora_vs_api.analysis.digits import digits_apart, significant
 from lora_vs_api.analysis.metrics import Hypothesis
-from lora_vs_api.analysis.results import Clause, CostRatio, Decision, PayBack, Verdict
+from lora_vs_api.analysis.results import Clause, Decision, Verdict
 
 
 def verdict(hypothesis: Hypothesis, decision: Decision, confidence: float) -> Verdict:
@@ -27,49 +30,48 @@ def verdict(hypothesis: Hypothesis, decision: Decision, confidence: float) -> Ve
 
 
 def _accuracy(decision: Decision, confidence: float) -> Clause:
-    ends = decision.interval
-    what = "this adapter" if decision.seeds == 1 else f"{decision.seeds} trainings"
+    ends, bounds = decision.interval, (0.0, -decision.margin)
+    digits = digits_apart((ends.low, ends.high), bounds, 3, round)
+    what = "this adapter" if decision.seeds == 1 else f"mean of {decision.seeds} seeds"
     return Clause(
         name="accuracy",
         outcome=decision.non_inferior,
-        reason=f"LoRA ({what}) minus {decision.label}: {decision.difference:+.3f} field F1, "
-        f"{confidence:.0%} {ends.method} [{ends.low:+.3f}, {ends.high:+.3f}]. The rule: above "
-        f"{-decision.margin:g} (not worse by the margin or more). Beside it, above 0 (more "
-        f"accurate): {decision.superior}.",
+        reason=f"LoRA ({what}) minus {decision.label}: {decision.difference:+.{digits}f} field F1, "
+        f"{confidence:.0%} {ends.method} [{ends.low:+.{digits}f}, {ends.high:+.{digits}f}]. The "
+        f"rule: above {-decision.margin:g}, not worse by {decision.margin:g} or more. Beside it, "
+        f"more accurate (above 0): {decision.superior}.",
     )
 
 
 def _cost(decision: Decision, confidence: float) -> Clause:
-    ratio = decision.cost_ratio
+    ratio, bound = decision.cost_ratio, decision.max_ratio
+    written = _written((ratio.estimate, ratio.low, ratio.high), bound, 3, "∞")
     return Clause(
         name="cost",
         outcome=decision.cheaper,
-        reason=f"a LoRA answer costs {_times(ratio.estimate)} what an answer of {decision.label} "
-        f"costs, {confidence:.0%} {ratio.method} {_ratios(ratio)}. The rule: below "
-        f"{decision.max_ratio:g}.",
+        reason=f"a LoRA answer costs {written[0]} times as much as one of {decision.label}, "
+        f"{confidence:.0%} {ratio.method} [{written[1]}, {written[2]}]. The rule: below {bound:g}.",
     )
 
 
 def _break_even(decision: Decision, confidence: float) -> Clause:
-    paid = decision.pay_back
-    volume = "never" if paid.volume is None else f"after {paid.volume:,.0f} inferences"
+    paid, bound = decision.pay_back, decision.max_inferences
+    volume, low, high = _written((paid.volume, paid.low, paid.high), bound, 4, "never")
+    after = "never" if paid.volume is None else f"after {volume} inferences"
     return Clause(
         name="break_even",
         outcome=decision.pays_back,
-        reason=f"training is paid back {volume}, {confidence:.0%} {paid.method} "
-        f"{_volumes(paid)}. The rule: below {decision.max_inferences:,}.",
+        reason=f"training is paid back {after}, {confidence:.0%} {paid.method} [{low}, {high}]. "
+        f"The rule: below {bound:,}.",
     )
 
 
-def _times(ratio: float | None) -> str:
-    return "infinitely many times" if ratio is None else f"{ratio:.3g} times"
-
-
-def _ratios(ratio: CostRatio) -> str:
-    low, high = ("∞" if end is None else f"{end:.3g}" for end in (ratio.low, ratio.high))
-    return f"[{low}, {high}]"
-
-
-def _volumes(paid: PayBack) -> str:
-    low, high = ("never" if end is None else f"{end:,.0f}" for end in (paid.low, paid.high))
-    return f"[{low}, {high}]"
+def _written(
+    values: tuple[float | None, ...], bound: float, digits: int, infinite: str
+) -> list[str]:
+    """The values to as many significant digits as keep them on their side of ``bound``."""
+    known = [value for value in values if value is not None]
+    digits = digits_apart(known, [bound], digits, significant)
+    return [
+        infinite if value is None else f"{Decimal(f'{value:.{digits}g}'):,f}" for value in values
+    ]
