@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -24,7 +24,6 @@ from lora_vs_api.analysis.results import (
     Comparison,
     CostRatio,
     Decision,
-    IntervalEnds,
     Outcome,
     PayBack,
 )
@@ -34,6 +33,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lora_vs_api.config.sections import Clauses
+
+
+class Ends(Protocol):
+    """Anything with the two ends of an interval."""
+
+    @property
+    def low(self) -> float: ...
+
+    @property
+    def high(self) -> float: ...
+
 
 OVER_REQUESTS = "percentile bootstrap over requests"
 
@@ -187,6 +197,6 @@ def decisions(
     )
 
 
-def side(ends: IntervalEnds) -> int:
+def side(ends: Ends) -> int:
     """1 where the whole interval lies above 0, -1 where it lies below, 0 where it holds 0."""
     return (ends.low > 0) - (ends.high < 0)

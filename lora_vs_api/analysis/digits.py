@@ -8,7 +8,10 @@ MAX_DIGITS = 12
 
 
 def digits_apart(
-    values: Iterable[float], bounds: Iterable[float], fewest: int, cut: Callable[[float, int], float]
+    values: Iterable[float],
+    bounds: Iterable[float],
+    fewest: int,
+    cut: Callable[[float, int], float],
 ) -> int:
     """The fewest digits with which every value, as written, stays on its side of every bound.
 

@@ -57,11 +57,11 @@ def _cost(decision: Decision, confidence: float) -> Clause:
 def _break_even(decision: Decision, confidence: float) -> Clause:
     paid, bound = decision.pay_back, decision.max_inferences
     volume, low, high = _written((paid.volume, paid.low, paid.high), bound, 4, "never")
-    after = "never" if paid.volume is None else f"after {volume} inferences"
+    found = "never paid back" if paid.volume is None else f"paid back after {volume} inferences"
     return Clause(
         name="break_even",
         outcome=decision.pays_back,
-        reason=f"training is paid back {after}, {confidence:.0%} {paid.method} [{low}, {high}]. "
+        reason=f"training is {found}, {confidence:.0%} {paid.method} [{low}, {high}]. "
         f"The rule: below {bound:,}.",
     )
 

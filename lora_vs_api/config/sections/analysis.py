@@ -33,7 +33,8 @@ class Economics(Section):
 
 
 class AccuracyClause(Section):
-    margin: NonNegative
+    # a margin of 0 would call equal scores inferior
+    margin: Positive
 
 
 class CostClause(Section):
