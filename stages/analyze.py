@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -14,14 +14,18 @@ from lora_vs_api.analysis.condition import (
     condition,
     noise_floor,
 )
+from lora_vs_api.analysis.configuration import config_sha256
 from lora_vs_api.analysis.costs import (
+    BilledRun,
     api_cost,
     billed,
     economics_of,
     local_cost,
+    local_request_costs,
     price_list,
     training_time,
 )
+from lora_vs_api.analysis.decision import decisions
 from lora_vs_api.analysis.metrics import Hypothesis
 from lora_vs_api.analysis.results import (
     Analysis,
@@ -34,7 +38,7 @@ from lora_vs_api.analysis.results import (
     read_result,
     write_result,
 )
-from lora_vs_api.analysis.scored_run import read_run
+from lora_vs_api.analysis.scored_run import Floats, read_run
 from lora_vs_api.analysis.summary import summary
 from lora_vs_api.analysis.tables import answer_table, plot_tables
 from lora_vs_api.analysis.verdict import verdict
@@ -57,13 +61,28 @@ def main(params: Params) -> None:
         condition(item, rows, fields, noise_floor(item.name, rows, fields), draws) for item in runs
     ]
     comparisons = compare(lora, baselines, names, draws)
-    economics = costs_and_break_even(params, conditions, runs, draws)
-    judged = {row.baseline: row for row in comparisons}[params.baseline]
-    paid_back = {row.baseline: row for row in economics.break_even}[params.baseline]
+    bills = {
+        item.name: billed(item.runs[0], params.priced_as[item.name], params.prices)
+        for item in runs
+        if item.kind == "api"
+    }
+    economics = costs_and_break_even(params, conditions, lora, bills, draws)
+    hypothesis = read_result("metrics/hypothesis.json", Hypothesis)
+    decided = decisions(
+        comparisons,
+        local_request_costs(lora.runs, lora.cost),
+        {item.name: request_costs(item, bills) for item in baselines},
+        economics.training.total_usd,
+        hypothesis.clauses,
+        len(params.seeds),
+        draws,
+    )
+    judged = {row.baseline: row for row in decided}[params.baseline]
     analysis = Analysis(
         profile=params.profile_name,
         task=params.task_title,
         model=params.model.name,
+        config_sha256=config_sha256(params),
         tunings=other_tunings(params),
         api_kind=params.api.server.kind,
         texts=len(rows),
@@ -77,13 +96,8 @@ def main(params: Params) -> None:
         lora_statistics=lora_statistics(params.seeds, lora.runs, draws),
         comparisons=comparisons,
         economics=economics,
-        verdict=verdict(
-            read_result("metrics/hypothesis.json", Hypothesis),
-            judged,
-            paid_back,
-            economics.local_per_1k,
-            draws.confidence,
-        ),
+        decisions=decided,
+        verdict=verdict(hypothesis, judged, draws.confidence),
         examples={
             item.name: examples(rows, lora.runs[0], item.runs[0])
             for item in baselines
@@ -136,24 +150,27 @@ def read_runs(params: Params, rows: Sequence[dict[str, Any]]) -> list[ConditionR
 def costs_and_break_even(
     params: Params,
     conditions: Sequence[Condition],
-    runs: Sequence[ConditionRuns],
+    lora: ConditionRuns,
+    bills: Mapping[str, BilledRun],
     draws: Draws,
 ) -> Economics:
-    used = {name: params.priced_as[name] for name in params.conditions}
     return economics_of(
         conditions,
-        runs[0].runs,
-        {
-            item.name: billed(item.runs[0], used[item.name], params.prices)
-            for item in runs
-            if item.kind == "api"
-        },
-        price_list(used, params.prices),
+        lora.runs,
+        bills,
+        price_list({name: params.priced_as[name] for name in bills}, params.prices),
         params.baseline,
         training_time(params.sweep.ranks, params.sweep.learning_rates, params.seeds),
         params.economics,
         draws,
     )
+
+
+def request_costs(item: ConditionRuns, bills: Mapping[str, BilledRun]) -> Floats:
+    """US dollars of each measured answer: billed where it was an API's, else by its time."""
+    if item.name in bills:
+        return bills[item.name].request_costs()
+    return local_request_costs(item.runs, item.cost)
 
 
 def other_tunings(params: Params) -> dict[str, OtherTuning]:

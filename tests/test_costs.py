@@ -61,8 +61,8 @@ LOCAL = {
 def test_without_a_counter_the_configured_watts_count():
     """2 s each at 320 W: 0.64 kJ, $0.04 per 1,000; batches at half a second a quarter of that."""
     cost = local_cost([scored(LOCAL)], ECONOMICS)
-    assert (cost.usd, cost.batched_usd) == (0.04, 0.01)
-    assert (cost.rented_usd, cost.rented_batched_usd) == (0.2, 0.05)
+    assert (cost.usd, cost.batched_usd) == pytest.approx((0.04, 0.01))
+    assert (cost.rented_usd, cost.rented_batched_usd) == pytest.approx((0.2, 0.05))
     assert cost.energy == "configured" and "320 W (configured)" in cost.how
 
 
@@ -70,7 +70,7 @@ def test_a_gpus_counter_comes_first():
     """Measured joules replace the watts, one at a time and in batches each with its own."""
     measured = scored({**LOCAL, "latency_joules": 400.0, "batch_joules": 500.0})
     cost = local_cost([measured], ECONOMICS)
-    assert (cost.usd, cost.batched_usd) == (0.0125, 0.01562)
+    assert (cost.usd, cost.batched_usd) == pytest.approx((0.0125, 0.015625))
     assert cost.energy == "measured" and "100 W (GPU, measured by NVML)" in cost.how
     # half a measurement is none
     mixed = local_cost([measured, scored(LOCAL)], ECONOMICS)
@@ -85,14 +85,14 @@ def test_nothing_to_rent_is_left_out():
 def test_cached_input_is_billed_as_the_provider_billed_it():
     """512 of 1,000 tokens from the provider's cache at a tenth; the share is said."""
     plain = api_cost(scored({"latency_seconds": [1.0]}), "gpt", PRICES)
-    assert (plain.usd, plain.batched_usd) == (2.0, 1.0)
+    assert (plain.usd, plain.batched_usd) == pytest.approx((2.0, 1.0))
     cached = api_cost(
         scored({"latency_seconds": [], "cached_input_tokens": [512, 512]}), "gpt", PRICES
     )
     assert cached.usd == pytest.approx(2.0 - 0.512 * 0.9, abs=1e-3)
     assert "51% of the input billed as cached" in cached.how
     batch = api_cost(scored({"mode": "batch", "latency_seconds": []}), "gpt", PRICES)
-    assert (batch.usd, batch.batched_usd) == (1.0, 1.0) and "less 50%" in batch.how
+    assert (batch.usd, batch.batched_usd) == pytest.approx((1.0, 1.0)) and "less 50%" in batch.how
 
 
 def test_every_training_is_paid_once(tmp_path):
@@ -151,9 +151,9 @@ def test_break_even_of_every_way():
     """Own or rented, singly or in batches: each volume follows from the costs beside it."""
     found = economics()
     training = found.training
-    assert (training.engineer_usd, training.machine_usd, training.rented_usd) == (
-        1200.0, 0.144, 0.72,
-    )  # fmt: skip
+    found_usd = (training.engineer_usd, training.machine_usd, training.rented_usd)
+    assert found_usd == pytest.approx((1200.0, 0.144, 0.72))
+    assert training.total_usd == pytest.approx(1200.144)
     (against,) = found.break_even
     assert [(way.batched, way.rented) for way in against.ways] == [
         (False, False), (True, False), (False, True), (True, True),

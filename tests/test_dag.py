@@ -118,8 +118,42 @@ def test_labels_are_read_where_results_are_written_alone():
 def test_a_node_lists_few_params():
     """Sections are grouped by their readers: a list that grows says that one is not."""
     counts = {name: len(body(name).get("params", [])) for name in STAGES}
-    assert sum(counts.values()) <= 120
-    assert all(count <= 8 for name, count in counts.items() if name != "analyze"), counts
+    # analyze lists all that its results come from, for the digest that stands beside them
+    del counts["analyze"]
+    assert sum(counts.values()) <= 105
+    assert all(count <= 8 for count in counts.values()), counts
+
+
+def upstream(name: str, found: set[str]) -> set[str]:
+    """``name`` and every node that its inputs come from."""
+
+    def start(path: str) -> str:
+        return path.split("$")[0].rstrip("/") + "/"
+
+    if name not in found:
+        found.add(name)
+        for maker in STAGES:
+            for kind in ("outs", "metrics", "plots"):
+                for out in body(maker).get(kind, []):
+                    made = start(out if isinstance(out, str) else next(iter(out)))
+                    needed = map(start, body(name)["deps"])
+                    if any(dep.startswith(made) or made.startswith(dep) for dep in needed):
+                        upstream(maker, found)
+    return found
+
+
+def test_the_digest_beside_the_results_is_of_all_settings_they_come_from():
+    """A report of other settings must never stand there under this configuration's digest."""
+    known = set(body("analyze")["params"])
+    needed = {key for name in upstream("analyze", set()) for key in body(name).get("params", [])}
+    printed = {"labels", "profile_name", "task_title", "model.name"}
+    path = "lora_vs_api/analysis/configuration.py"
+    told = re.findall(r"params\.([\w.]+)", ast.unparse(functions(path)["config_sha256"]))
+    told += ["model.weights"]
+    assert len(needed) > 30
+    assert not {key for key in needed if not any(related(key, k) for k in known)}
+    missing = {key for key in needed - printed if not any(related(key, k) for k in told)}
+    assert not missing
 
 
 def test_analysis_starts_without_torch():

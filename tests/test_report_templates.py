@@ -20,7 +20,7 @@ from lora_vs_api.report.model_card import Published, model_card
 from lora_vs_api.report.rendering import ENVIRONMENT, TEMPLATES, Markdown, escape
 from lora_vs_api.report.sections.sweep import sweep_markdown
 from lora_vs_api.selection.trials import Trial
-from tests.report_fixture import REVIEW, SETTINGS, analysis, changed, inputs, robustness
+from tests.report_fixture import REVIEW, SETTINGS, analysis, changed, inputs, redecided, robustness
 
 NAMES = sorted(file.name.removesuffix(".md.j2") for file in TEMPLATES.iterdir())
 TRIAL = Trial("rank_trial", "8", 8, 0.001, 0, 32, 0.5, 1.0, 0.0, 0.2)
@@ -135,8 +135,9 @@ def everything_said() -> ReportInputs:
 def same_everywhere() -> ReportInputs:
     """Several seeds among which nothing varies, and a fine-tune that loses to all."""
     shares = dict.fromkeys(("seeds", "texts", "interaction"))
-    worse = {f"comparisons__{i}__{end}": -0.2 for i in range(3) for end in ("low", "high")}
-    result = changed(analysis(), lora_statistics__variance_shares=shares, **worse)
+    result = changed(analysis(), lora_statistics__variance_shares=shares)
+    for baseline in [row.baseline for row in result.comparisons]:
+        result = redecided(result, baseline, difference=(-0.2, -0.2))
     return inputs(result, robustness=changed(robustness(), leads__0__drop__high=-0.001,
                                              leads__0__drop__low=-0.1))  # fmt: skip
 
@@ -199,10 +200,13 @@ def test_a_report_is_whole(case):
     ("case", "said"),
     [
         ("nothing found", "Not made: `contamination.field` names no field."),
-        ("nothing found", "Fine-tune only if the accuracy is worth its price"),
+        (
+            "nothing found",
+            "answers of the fine-tune do not cost less, and training is never paid back",
+        ),
         ("nothing found", "| never | never to never |"),
         ("nothing found", "| – | – |"),
-        ("nothing found", "the USD 1,200 that training costs never come back"),
+        ("nothing found", "one seed shows nothing about another training"),
         ("nothing found", "scores 0, so a condition that rarely writes JSON"),
         ("nothing found", "25% of the test texts' sentences also occur in training. Real texts"),
         ("hosted, from a file", "9 texts from a b.csv, 8.12 words on average; split into"),
@@ -230,7 +234,7 @@ def test_a_report_is_whole(case):
         ("everything said", "A p95 from fewer than 20 requests"),
         ("same everywhere", "Nothing varies, so there is no variance to divide."),
         ("same everywhere", "perturbed: it grows (drop"),
-        ("same everywhere", "the fine-tune is the less accurate of the two"),
+        ("same everywhere", "the fine-tune is less accurate than it by 0.02 or more"),
     ],
 )
 def test_what_only_some_results_need_is_said(case, said):

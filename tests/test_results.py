@@ -17,8 +17,10 @@ from lora_vs_api.analysis.costs import (
     billed,
     economics_of,
     local_cost,
+    local_request_costs,
     price_list,
 )
+from lora_vs_api.analysis.decision import decisions
 from lora_vs_api.analysis.robustness import CleanAndPerturbed, robustness
 from lora_vs_api.analysis.scored_run import ScoredRun, Timings
 from lora_vs_api.analysis.summary import summary
@@ -70,7 +72,11 @@ HYPOTHESIS = metrics.Hypothesis(
     id="H1",
     statement="It pays.",
     clauses=Clauses.model_validate(
-        {"accuracy": {"min_difference": 0.0}, "break_even": {"max_inferences": 100_000}}
+        {
+            "accuracy": {"margin": 0.02},
+            "cost": {"max_ratio": 1.0},
+            "break_even": {"max_inferences": 100_000},
+        }
     ),
     sha256="ab" * 32,
 )
@@ -117,10 +123,23 @@ def analysis() -> results.Analysis:
         conditions, lora.runs, {"gpt": billed(api, "gpt", PRICES)},
         price_list({"gpt": "gpt"}, PRICES), "gpt", MachineTime(4, 7200, None), ECONOMICS, DRAWS,
     )  # fmt: skip
+    decided = decisions(
+        comparisons,
+        local_request_costs(lora.runs, lora.cost),
+        {
+            "base_zero_shot": local_request_costs(base.runs, base.cost),
+            "gpt": billed(api, "gpt", PRICES).request_costs(),
+        },
+        economics.training.total_usd,
+        HYPOTHESIS.clauses,
+        2,
+        DRAWS,
+    )
     return results.Analysis(
         profile="laptop",
         task="Bookings",
         model="Tiny",
+        config_sha256="cd" * 32,
         tunings={
             "soft": results.OtherTuning(
                 label="prompt tuning", method="prompt", learning_rate="2e-3", seed=0, r=None,
@@ -139,9 +158,8 @@ def analysis() -> results.Analysis:
         lora_statistics=lora_statistics((0, 1), lora.runs, DRAWS),
         comparisons=comparisons,
         economics=economics,
-        verdict=verdict(
-            HYPOTHESIS, comparisons[1], economics.break_even[0], economics.local_per_1k, 0.95
-        ),
+        decisions=decided,
+        verdict=verdict(HYPOTHESIS, decided[1], 0.95),
         examples={"gpt": examples(ROWS, lora.runs[0], api)},
     )  # fmt: skip
 
@@ -241,17 +259,37 @@ def test_each_type_of_field_has_its_own_measures(analysis):
     assert analysis.lora.diagnosis.fields["kind"].measures()["unexpected"] == 0.25
 
 
-def test_the_verdict_follows_its_rules(analysis):
-    """Accuracy by the interval that holds for another training, break-even by its volume."""
-    accuracy, pays = analysis.verdict.clauses
-    judged, row = analysis.comparison("gpt"), analysis.break_even("gpt")
-    assert accuracy.holds == (judged.random_effects.low > 0)
-    assert f"[{judged.random_effects.low:+.3f}, " in accuracy.reason
-    assert not pays.holds and f"{row.volume:,.0f} inferences" in pays.reason
-    never = verdict(HYPOTHESIS, judged, row.model_copy(update={"volume": None}), 0.5, 0.95)
-    assert not never.clauses[1].holds and never.clauses[1].reason.startswith("never: a LoRA answer")
-    soon = verdict(HYPOTHESIS, judged, row.model_copy(update={"volume": 9e4}), 0.5, 0.95)
-    assert soon.clauses[1].holds
+def test_a_decision_is_that_of_the_comparison_and_the_costs_beside_it(analysis):
+    """Every table prints the same intervals, and the verdict those against its baseline."""
+    for made in analysis.comparisons:
+        found = analysis.decision(made.baseline)
+        assert (found.difference, found.interval) == (made.difference, made.random_effects)
+        assert found.seeds == len(analysis.seeds)
+    row, paid = analysis.break_even("gpt"), analysis.decision("gpt").pay_back
+    assert paid.volume == pytest.approx(row.volume)
+    assert (paid.low, paid.high) == (row.interval.low, row.interval.high)
+    costs = [analysis.condition(name).cost_per_1k.usd for name in ("lora", "gpt")]
+    assert analysis.decision("gpt").cost_ratio.estimate == pytest.approx(costs[0] / costs[1])
+    judged = analysis.decision("gpt")
+    assert [clause.outcome for clause in analysis.verdict.clauses] == [
+        judged.non_inferior, judged.cheaper, judged.pays_back,
+    ]  # fmt: skip
+
+
+def test_the_summary_is_of_the_analysis(analysis):
+    """What `dvc metrics diff` shows: whose it is, every condition, break-evens to the inference."""
+    told = summary(analysis)
+    assert (told.task, told.model, told.config) == ("Bookings", "Tiny", "cd" * 6)
+    assert (told.r, told.learning_rate) == (8, 2e-3)
+    assert set(told.conditions) == {"base_zero_shot", "gpt"}
+    assert told.lora.field_f1 == round(analysis.lora.field_f1.estimate, 3)
+    assert told.conditions["gpt"].p50 == 1.0 and told.lora.p50 == 2.0
+    assert told.strongest_rival.condition == analysis.strongest_rival.name
+    gain = analysis.decision(told.strongest_rival.condition)
+    assert told.strongest_rival.lora_gain == round(gain.difference, 3)
+    assert told.strongest_rival.lora_gain_low == round(gain.interval.low, 3)
+    assert told.break_even_inferences == {"gpt": round(analysis.break_even("gpt").volume)}
+    assert told.verdict["break_even"] == "fails"
 
 
 @pytest.mark.parametrize(

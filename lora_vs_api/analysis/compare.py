@@ -157,15 +157,16 @@ def _sample_sizes(sd: float) -> dict[float, int]:
 def _per_field(
     lora: Sequence[ScoredRun], baseline: ScoredRun, names: Sequence[str], draws: Draws
 ) -> dict[str, FieldDifference]:
-    """Paired difference of every field with its own interval."""
-    mean: Floats = np.mean([run.fields for run in lora], axis=0)
+    """Paired difference of every field, with the kind of interval that decides the score too."""
+    # shape (n_seeds, n_texts, n_fields)
+    differences = np.stack([run.fields for run in lora]) - baseline.fields
     found = {}
     for column, name in enumerate(names):
-        paired = paired_bootstrap(mean[:, column], baseline.fields[:, column], *draws)
+        interval = random_effects_interval(differences[:, :, column], draws.confidence)
         found[name] = FieldDifference(
-            difference=round(paired.difference, 6),
-            low=round(paired.interval.low, 6),
-            high=round(paired.interval.high, 6),
+            difference=round(interval.estimate, 6),
+            low=round(interval.low, 6),
+            high=round(interval.high, 6),
         )
     return found
 

@@ -146,6 +146,7 @@ def _latency(runs: Sequence[ScoredRun]) -> Latency:
         p50=_quantile(seconds, 0.5),
         p95=_quantile(seconds, 0.95),
         requests=len(seconds),
+        concurrency=_in_flight(runs[0]),
         how=_how_timed(runs[0]),
     )
 
@@ -159,14 +160,25 @@ def _quantile(values: Floats, share: float) -> float | None:
     return round(found, 4) if found >= 0.01 else rounded(found, 3)
 
 
+def _in_flight(run: ScoredRun) -> int | None:
+    """Requests in flight while the run was timed; None where that is not known for all of them."""
+    timings = run.timings
+    # an answer of an earlier call was timed under that call's setting, which is not kept
+    return None if timings.batch or timings.stored else timings.concurrency
+
+
 def _how_timed(run: ScoredRun) -> str:
     timings = run.timings
     if timings.batch:
         return "asked as a batch, which has no latency"
-    at_once = timings.concurrency
     place = timings.machine or "over HTTP"
-    earlier = f", {timings.stored} of {len(run.outputs)} in earlier calls" if timings.stored else ""
-    return f"{'one at a time' if at_once == 1 else f'{at_once} in flight'}, {place}{earlier}"
+    if timings.stored:
+        return (
+            f"{place}; {timings.stored} of {len(run.outputs)} in earlier calls, with an unknown "
+            "number in flight"
+        )
+    at_once = timings.concurrency
+    return f"{'one at a time' if at_once == 1 else f'{at_once} in flight'}, {place}"
 
 
 def diagnose(

@@ -40,7 +40,6 @@ from lora_vs_api.stats.economics import (
     rented_cost_per_1k,
     sensitivity,
 )
-from lora_vs_api.stats.rounding import rounded
 
 if TYPE_CHECKING:
     from lora_vs_api.config import sections
@@ -123,8 +122,8 @@ def local_cost(runs: Sequence[ScoredRun], economics: sections.Economics) -> Cost
     """Cost per 1,000 texts on one's own or a rented machine, one at a time and in batches."""
     one = np.concatenate([run.timings.latency_seconds for run in runs])
     wall = sum(run.timings.wall_seconds for run in runs)
-    rates = np.array([run.timings.throughput_texts_per_second for run in runs], dtype=np.float64)
-    each, batched = float(one.mean()), 1 / float(rates.mean())
+    # time over texts: the mean of several rates would count the fastest run most
+    each, batched = float(one.mean()), wall / sum(len(run.outputs) for run in runs)
     rent = economics.rented_usd_per_hour
     joules = _joules([run.timings.latency_joules for run in runs])
     watts, energy = _power(joules, float(one.sum()), economics.watts)
@@ -133,10 +132,10 @@ def local_cost(runs: Sequence[ScoredRun], economics: sections.Economics) -> Cost
     price = (economics.usd_per_kwh, economics.overhead)
     how = MEASURED_BY if energy == "measured" else "configured"
     return CostPer1K(
-        usd=rounded(local_cost_per_1k(each, watts, *price)),
-        batched_usd=rounded(local_cost_per_1k(batched, batch_watts, *price)),
-        rented_usd=None if rent is None else rounded(rented_cost_per_1k(each, rent)),
-        rented_batched_usd=None if rent is None else rounded(rented_cost_per_1k(batched, rent)),
+        usd=local_cost_per_1k(each, watts, *price),
+        batched_usd=local_cost_per_1k(batched, batch_watts, *price),
+        rented_usd=None if rent is None else rented_cost_per_1k(each, rent),
+        rented_batched_usd=None if rent is None else rented_cost_per_1k(batched, rent),
         how=f"electricity: mean seconds × {watts:.4g} W ({how}) × "
         f"${economics.usd_per_kwh:g}/kWh × {economics.overhead:g}",
         energy=energy,
@@ -158,6 +157,18 @@ def _power(
     return joules / seconds, "measured"
 
 
+def local_request_costs(runs: Sequence[ScoredRun], cost: CostPer1K) -> Floats:
+    """US dollars of each measured local answer, shape (k,).
+
+    A text under several seeds is one measurement, as everywhere. The mean is what the condition's
+    answers ``cost``, shared out by the time that each took.
+    """
+    seconds: Floats = np.mean([run.timings.latency_seconds for run in runs], axis=0)
+    mean = seconds.mean()
+    shares = seconds / mean if mean > 0 else np.ones_like(seconds)
+    return cost.usd / 1000 * shares
+
+
 def api_cost(run: ScoredRun, priced_as: str, prices: sections.Prices) -> CostPer1K:
     """Token price per 1,000 texts as they were asked, and through the provider's Batch API."""
     bill = billed(run, priced_as, prices)
@@ -169,8 +180,8 @@ def api_cost(run: ScoredRun, priced_as: str, prices: sections.Prices) -> CostPer
     if run.timings.batch:
         said.append(f"less {bill.batch_discount:.0%} in a batch")
     return CostPer1K(
-        usd=rounded(bill.usd_per_1k(bill.discount)),
-        batched_usd=rounded(bill.usd_per_1k(bill.batch_discount)) if bill.batch_discount else None,
+        usd=bill.usd_per_1k(bill.discount),
+        batched_usd=bill.usd_per_1k(bill.batch_discount) if bill.batch_discount else None,
         how=", ".join(said),
         priced_as=priced_as,
     )
@@ -211,9 +222,7 @@ def economics_of(
     rows = {row.name: row for row in conditions}
     local = next(row for row in conditions if row.kind == "lora").cost_per_1k
     training = _training(trained, configured)
-    seconds: Floats = np.mean([run.timings.latency_seconds for run in lora], axis=0)
-    # a text under several seeds is one measurement, as everywhere
-    local_requests = local.usd / 1000 * seconds / seconds.mean()
+    local_requests = local_request_costs(lora, local)
     return Economics(
         prices=prices,
         training=training,
@@ -246,10 +255,10 @@ def _break_even(
         baseline=row.name,
         label=row.label,
         api_per_1k=api.usd,
-        volume=_rounded(volume),
+        volume=volume,
         interval=BreakEvenInterval(
-            low=_rounded(interval.low),
-            high=_rounded(interval.high),
+            low=interval.low,
+            high=interval.high,
             never=interval.never,
             confidence=interval.confidence,
             method=interval.method,
@@ -262,7 +271,7 @@ def _break_even(
 
 
 def _days(volume: float | None, volumes_per_day: Sequence[int]) -> dict[int, float] | None:
-    found = {rate: _rounded(days_to_break_even(volume, rate)) for rate in volumes_per_day}
+    found = {rate: days_to_break_even(volume, rate) for rate in volumes_per_day}
     return None if volume is None else {rate: d for rate, d in found.items() if d is not None}
 
 
@@ -275,10 +284,10 @@ def _training(trained: MachineTime, economics: sections.Economics) -> TrainingCo
     machine = electricity_usd(trained.seconds, watts, economics.usd_per_kwh, economics.overhead)
     rent = economics.rented_usd_per_hour
     return TrainingCost(
-        engineer_usd=round(engineer, 2),
-        machine_usd=rounded(machine),
-        rented_usd=None if rent is None else rounded(trained.seconds / 3600 * rent),
-        total_usd=round(engineer + machine, 2),
+        engineer_usd=engineer,
+        machine_usd=machine,
+        rented_usd=None if rent is None else trained.seconds / 3600 * rent,
+        total_usd=engineer + machine,
         trainings=trained.trainings,
         how=f"{economics.engineer_days:g} engineer-days × {economics.hours_per_day:g} h × "
         f"${economics.usd_per_hour:g}/h, plus the electricity of {trained.trainings} trainings "
@@ -307,7 +316,7 @@ def _ways(training: TrainingCost, local: CostPer1K, api: CostPer1K) -> tuple[Way
                 rented=is_rented,
                 local_per_1k=ours,
                 api_per_1k=theirs,
-                volume=_rounded(volume),
+                volume=volume,
             )
         )
     return tuple(found)
@@ -339,13 +348,9 @@ def _sensitivity(
         baseline=row.name,
         label=row.label,
         factor=factor,
-        volume=_rounded(volume(**settings)),
+        volume=volume(**settings),
         rows=tuple(
-            SensitivityRow(setting=setting, low_volume=_rounded(low), high_volume=_rounded(high))
+            SensitivityRow(setting=setting, low_volume=low, high_volume=high)
             for setting, (low, high) in changed.items()
         ),
     )
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else rounded(value)

@@ -20,6 +20,8 @@ from lora_vs_api.errors import UserError
 from lora_vs_api.files import write_json
 
 Kind = Literal["lora", "base", "tuned", "api", "model_free"]
+# what becomes of a claim about a number of which an interval is known
+Outcome = Literal["holds", "fails", "undecided"]
 Record = dict[str, JsonValue]
 
 
@@ -77,12 +79,22 @@ class Outcomes(Result):
 
 
 class Latency(Result):
-    """Seconds of one request; the quantiles are None where nothing was timed, as in a batch."""
+    """Seconds of one request; the quantiles are None where nothing was timed, as in a batch.
+
+    ``concurrency`` is the number of requests in flight while they were timed: latencies compare
+    only where it is the same. None where it is not known, as of answers of an earlier call.
+    """
 
     p50: float | None
     p95: float | None
     requests: int
+    concurrency: int | None
     how: str
+
+    def compares_with(self, other: Latency) -> bool:
+        """Whether both were timed, with as many requests in flight."""
+        timed = self.p50 is not None and other.p50 is not None
+        return timed and self.concurrency is not None and self.concurrency == other.concurrency
 
 
 class CostPer1K(Result):
@@ -294,7 +306,7 @@ class IntervalEnds(Result):
 
 
 class FieldDifference(Result):
-    """LoRA minus baseline on one field, with its paired interval."""
+    """LoRA minus baseline on one field, with the kind of interval by which the score is decided."""
 
     difference: float
     low: float
@@ -444,22 +456,85 @@ class Economics(Result):
     sensitivity: Sensitivity
 
 
+# --- what may be concluded -------------------------------------------------------------------
+
+
+class CostRatio(Result):
+    """Cost of an answer of the fine-tune over that of the baseline's.
+
+    None is infinite: the baseline costs nothing.
+    """
+
+    estimate: float | None
+    low: float | None
+    high: float | None
+    method: str
+
+
+class PayBack(Result):
+    """The volume from which on the fine-tune has cost less; None is never.
+
+    ``never`` is the share of resamples in which nothing is saved.
+    """
+
+    volume: float | None
+    low: float | None
+    high: float | None
+    never: float
+    method: str
+
+
+class Decision(Result):
+    """What may be said about the fine-tune against one baseline; nothing else is said anywhere.
+
+    ``interval`` is that of the difference in field F1, LoRA minus baseline, by which accuracy is
+    decided: over ``seeds`` trainings and the texts; of one seed over the texts alone. The claims:
+    ``non_inferior``, the difference is above -``margin``; ``superior``, it is above 0; ``cheaper``,
+    the cost ratio is below ``max_ratio``; ``pays_back``, the volume is below ``max_inferences``.
+    """
+
+    baseline: str
+    label: str
+    seeds: int
+    difference: float
+    interval: IntervalEnds
+    margin: float
+    non_inferior: Outcome
+    superior: Outcome
+    cost_ratio: CostRatio
+    max_ratio: float
+    cheaper: Outcome
+    pay_back: PayBack
+    max_inferences: int
+    pays_back: Outcome
+
+
 # --- the hypothesis --------------------------------------------------------------------------
 
 
 class Clause(Result):
-    name: Literal["accuracy", "break_even"]
-    holds: bool
+    name: Literal["accuracy", "cost", "break_even"]
+    outcome: Outcome
     reason: str
 
 
 class Verdict(Result):
-    """The registered hypothesis, its SHA-256 and what became of each of its clauses."""
+    """The registered hypothesis, its SHA-256 and what became of each of its clauses.
+
+    The statement claims all of them: it holds where each does and fails where any does.
+    """
 
     id: str
     statement: str
     sha256: str
     clauses: tuple[Clause, ...]
+
+    @property
+    def outcome(self) -> Outcome:
+        found = {clause.outcome for clause in self.clauses}
+        if "fails" in found:
+            return "fails"
+        return "undecided" if "undecided" in found else "holds"
 
 
 # --- metrics/analysis.json -------------------------------------------------------------------
@@ -486,7 +561,7 @@ class OtherTuning(Result):
 class Analysis(Result):
     """metrics/analysis.json.
 
-    ``unseen_share`` bounds the share of texts that may score otherwise where all of them scored
+    ``config_sha256`` is the digest of the settings that the results come from. ``unseen_share`` bounds the share of texts that may score otherwise where all of them scored
     alike. ``baseline`` is the API condition that the hypothesis is judged against. ``examples``
     has the API conditions' names.
     """
@@ -494,6 +569,7 @@ class Analysis(Result):
     profile: str
     task: str
     model: str
+    config_sha256: str
     tunings: dict[str, OtherTuning]
     api_kind: str
     texts: int
@@ -507,6 +583,7 @@ class Analysis(Result):
     lora_statistics: LoraStatistics
     comparisons: tuple[Comparison, ...]
     economics: Economics
+    decisions: tuple[Decision, ...]
     verdict: Verdict
     examples: dict[str, Examples]
 
@@ -514,14 +591,31 @@ class Analysis(Result):
     def lora(self) -> Condition:
         return next(row for row in self.conditions if row.kind == "lora")
 
+    @property
+    def strongest_api(self) -> Condition:
+        """The API condition of highest field F1; of equals, the cheapest."""
+        return _strongest([row for row in self.conditions if row.kind == "api"])
+
+    @property
+    def strongest_rival(self) -> Condition:
+        """The strongest of all that can be had without tuning."""
+        return _strongest([row for row in self.conditions if row.kind not in ("lora", "tuned")])
+
     def condition(self, name: str) -> Condition:
         return next(row for row in self.conditions if row.name == name)
 
     def comparison(self, baseline: str) -> Comparison:
         return next(row for row in self.comparisons if row.baseline == baseline)
 
+    def decision(self, baseline: str) -> Decision:
+        return next(row for row in self.decisions if row.baseline == baseline)
+
     def break_even(self, baseline: str) -> BreakEven:
         return next(row for row in self.economics.break_even if row.baseline == baseline)
+
+
+def _strongest(rows: list[Condition]) -> Condition:
+    return max(rows, key=lambda row: (row.field_f1.estimate, -row.cost_per_1k.usd))
 
 
 # --- metrics/robustness.json -----------------------------------------------------------------
@@ -584,31 +678,46 @@ class Robustness(Result):
 # --- metrics/summary.json --------------------------------------------------------------------
 
 
-class LoraSummary(Result):
+class ConditionSummary(Result):
+    """``p50`` is in seconds, None where nothing was timed."""
+
     field_f1: float
-    valid_json: float
     exact_match: float
+    usd_per_1k: float
+    p50: float | None
 
 
-class BaselineSummary(Result):
+class LoraSummary(ConditionSummary):
+    valid_json: float
+
+
+class RivalSummary(Result):
+    """The strongest condition without tuning, and LoRA's gain over it with its decision interval."""
+
+    condition: str
     field_f1: float
     lora_gain: float
     lora_gain_low: float
-
-
-class ApiSummary(BaselineSummary):
-    p_holm: float
+    lora_gain_high: float
 
 
 class Summary(Result):
-    """metrics/summary.json: the few numbers that `dvc metrics diff` compares between branches."""
+    """metrics/summary.json: the few numbers that `dvc metrics diff` compares between branches.
 
+    ``config`` is the beginning of the settings' SHA-256. ``conditions`` holds all but LoRA.
+    ``break_even_inferences`` is by API condition.
+    """
+
+    task: str
+    model: str
+    config: str
     r: int
     learning_rate: float
     lora: LoraSummary
-    untuned_base: BaselineSummary
-    api_baseline: ApiSummary
-    break_even_inferences: float | Literal["never"]
+    strongest_rival: RivalSummary
+    conditions: dict[str, ConditionSummary]
+    break_even_inferences: dict[str, int | Literal["never"]]
+    verdict: dict[str, Outcome]
 
 
 # --- metrics/answers.jsonl -------------------------------------------------------------------

@@ -2,43 +2,58 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+from lora_vs_api.analysis.configuration import shown_digest
 from lora_vs_api.analysis.results import (
     Analysis,
-    ApiSummary,
-    BaselineSummary,
+    Condition,
+    ConditionSummary,
     LoraSummary,
+    RivalSummary,
     Summary,
 )
 from lora_vs_api.stats.rounding import rounded
 
 
 def summary(analysis: Analysis) -> Summary:
-    """Headline figures, rounded so that what differs is readable and noise is not shown."""
-    lora = analysis.lora
-    base, untuned = analysis.condition("base_zero_shot"), analysis.comparison("base_zero_shot")
-    api, judged = (
-        analysis.condition(analysis.baseline),
-        analysis.comparison(analysis.baseline),
-    )
-    volume = analysis.break_even(analysis.baseline).volume
+    """Headline figures, rounded so that what differs is readable; break-evens to the inference."""
+    lora, rival = analysis.lora, analysis.strongest_rival
+    decision = analysis.decision(rival.name)
     return Summary(
+        task=analysis.task,
+        model=analysis.model,
+        config=shown_digest(analysis.config_sha256),
         r=analysis.selected.r,
         learning_rate=analysis.selected.learning_rate,
         lora=LoraSummary(
-            field_f1=round(lora.field_f1.estimate, 3),
+            **_figures(lora).model_dump(),
             valid_json=round(lora.valid_json, 3),
-            exact_match=round(lora.exact_match, 3),
         ),
-        untuned_base=BaselineSummary(
-            field_f1=round(base.field_f1.estimate, 3),
-            lora_gain=round(untuned.difference, 3),
-            lora_gain_low=round(untuned.low, 3),
+        strongest_rival=RivalSummary(
+            condition=rival.name,
+            field_f1=round(rival.field_f1.estimate, 3),
+            lora_gain=round(decision.difference, 3),
+            lora_gain_low=round(decision.interval.low, 3),
+            lora_gain_high=round(decision.interval.high, 3),
         ),
-        api_baseline=ApiSummary(
-            field_f1=round(api.field_f1.estimate, 3),
-            lora_gain=round(judged.difference, 3),
-            lora_gain_low=round(judged.low, 3),
-            p_holm=rounded(judged.p_holm, 2),
-        ),
-        break_even_inferences="never" if volume is None else rounded(volume, 2),
+        conditions={row.name: _figures(row) for row in analysis.conditions if row.kind != "lora"},
+        break_even_inferences={
+            row.baseline: _inferences(row.volume) for row in analysis.economics.break_even
+        },
+        verdict={clause.name: clause.outcome for clause in analysis.verdict.clauses},
     )
+
+
+def _figures(row: Condition) -> ConditionSummary:
+    p50 = row.latency.p50
+    return ConditionSummary(
+        field_f1=round(row.field_f1.estimate, 3),
+        exact_match=round(row.exact_match, 3),
+        usd_per_1k=rounded(row.cost_per_1k.usd),
+        p50=None if p50 is None else rounded(p50, 3),
+    )
+
+
+def _inferences(volume: float | None) -> int | Literal["never"]:
+    return "never" if volume is None else round(volume)

@@ -9,7 +9,7 @@ import numpy as np
 
 from lora_vs_api.analysis.condition import ConditionRuns
 from lora_vs_api.analysis.diagnosis import differing_fields
-from lora_vs_api.analysis.results import Analysis, AnswerRow, Economics
+from lora_vs_api.analysis.results import Analysis, AnswerRow, Condition, Economics
 from lora_vs_api.analysis.scored_run import Floats, ScoredRun
 from lora_vs_api.record.parsing import parse_record
 from lora_vs_api.stats.economics import break_even_curve
@@ -86,14 +86,19 @@ def _curve(condition: str, volumes: Floats, totals: Floats) -> list[TotalCost]:
     ]
 
 
-def latency_table(conditions: Sequence[ConditionRuns]) -> list[LatencyStep]:
+def latency_table(
+    conditions: Sequence[Condition], runs: Sequence[ConditionRuns]
+) -> list[LatencyStep]:
     """Rows of plots/latency.csv: the share of a condition's requests at or below each latency.
 
-    Of more than ``MAX_STEPS`` requests, so many stand for all, evenly spaced from the fastest to
+    Only of conditions whose latencies compare with the first's, which were timed with as many
+    requests in flight. Of more than ``MAX_STEPS`` requests, so many stand for all, evenly spaced from the fastest to
     the slowest.
     """
     rows: list[LatencyStep] = []
-    for condition in conditions:
+    for row, condition in zip(conditions, runs, strict=True):
+        if not row.latency.compares_with(conditions[0].latency):
+            continue
         seconds = np.sort(np.concatenate([r.timings.latency_seconds for r in condition.runs]))
         steps = min(len(seconds), MAX_STEPS)
         places = np.linspace(0, len(seconds) - 1, steps).round().astype(int)
@@ -130,16 +135,16 @@ def plot_tables(analysis: Analysis, runs: Sequence[ConditionRuns]) -> dict[str, 
             for row in conditions
             for field, value in row.per_field.items()
         ],
-        "latency": latency_table(runs),
+        "latency": latency_table(conditions, runs),
         "break_even": break_even_table(analysis.economics),
         "paired": [
             {
                 "baseline": row.baseline,
                 "difference": row.difference,
-                "low": row.low,
-                "high": row.high,
+                "low": row.interval.low,
+                "high": row.interval.high,
             }
-            for row in analysis.comparisons
+            for row in analysis.decisions
         ],
         "confusion": [
             {

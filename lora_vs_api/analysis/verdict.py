@@ -1,71 +1,77 @@
-"""What became of the registered hypothesis, clause by clause."""
+"""What became of the registered hypothesis, clause by clause, told from the one decision."""
 
 from __future__ import annotations
 
+from decimal import Decimal
+
+from lora_vs_api.analysis.digits import digits_apart, significant
 from lora_vs_api.analysis.metrics import Hypothesis
-from lora_vs_api.analysis.results import BreakEven, Clause, Comparison, Verdict
+from lora_vs_api.analysis.results import Clause, Decision, Verdict
 
 
-def verdict(
-    hypothesis: Hypothesis,
-    comparison: Comparison,
-    break_even: BreakEven,
-    local_per_1k: float,
-    confidence: float,
-) -> Verdict:
-    """Decide each clause by its rule, against the baseline that the hypothesis is about.
+def verdict(hypothesis: Hypothesis, decision: Decision, confidence: float) -> Verdict:
+    """Each clause with its outcome, its interval and its rule.
 
     Args:
         hypothesis: as it was registered.
-        comparison: the fine-tune against that baseline.
-        break_even: against the same one.
-        local_per_1k: what 1,000 answers of the fine-tune cost, in US dollars.
-        confidence: of both intervals.
+        decision: against the baseline that it is about.
+        confidence: of the decision's intervals.
     """
-    clauses = hypothesis.clauses
     return Verdict(
         id=hypothesis.id,
         statement=hypothesis.statement.strip(),
         sha256=hypothesis.sha256,
         clauses=(
-            _accuracy(clauses.accuracy.min_difference, comparison, confidence),
-            _break_even(clauses.break_even.max_inferences, break_even, local_per_1k, confidence),
+            _accuracy(decision, confidence),
+            _cost(decision, confidence),
+            _break_even(decision, confidence),
         ),
     )
 
 
-def _accuracy(min_difference: float, comparison: Comparison, confidence: float) -> Clause:
-    # the claim is about fine-tuning, not about these adapters: another training would have
-    # another seed, and of the intervals only this one keeps its coverage then
-    ends = comparison.random_effects
-    interval = (
-        f"{comparison.difference:+.3f} field F1, {confidence:.0%} {ends.method} "
-        f"[{ends.low:+.3f}, {ends.high:+.3f}]"
-    )
+def _accuracy(decision: Decision, confidence: float) -> Clause:
+    ends, bounds = decision.interval, (0.0, -decision.margin)
+    digits = digits_apart((ends.low, ends.high), bounds, 3, round)
+    what = "this adapter" if decision.seeds == 1 else f"mean of {decision.seeds} seeds"
     return Clause(
         name="accuracy",
-        holds=ends.low > min_difference,
-        reason=f"LoRA minus {comparison.label}: {interval}; the rule asks that the "
-        f"whole interval lies above {min_difference:g}.",
+        outcome=decision.non_inferior,
+        reason=f"LoRA ({what}) minus {decision.label}: {decision.difference:+.{digits}f} field F1, "
+        f"{confidence:.0%} {ends.method} [{ends.low:+.{digits}f}, {ends.high:+.{digits}f}]. The "
+        f"rule: above {-decision.margin:g}, not worse by {decision.margin:g} or more. Beside it, "
+        f"more accurate (above 0): {decision.superior}.",
     )
 
 
-def _break_even(
-    max_inferences: int, row: BreakEven, local_per_1k: float, confidence: float
-) -> Clause:
-    volume = row.volume
-    low, high = (
-        "never" if end is None else f"{end:,.0f}" for end in (row.interval.low, row.interval.high)
+def _cost(decision: Decision, confidence: float) -> Clause:
+    ratio, bound = decision.cost_ratio, decision.max_ratio
+    written = _written((ratio.estimate, ratio.low, ratio.high), bound, 3, "∞")
+    return Clause(
+        name="cost",
+        outcome=decision.cheaper,
+        reason=f"a LoRA answer costs {written[0]} times as much as one of {decision.label}, "
+        f"{confidence:.0%} {ratio.method} [{written[1]}, {written[2]}]. The rule: below {bound:g}.",
     )
-    if volume is None:
-        found = (
-            f"never: a LoRA answer costs ${local_per_1k:g} per 1K and an "
-            f"API answer ${row.api_per_1k:g}, so nothing is saved"
-        )
-    else:
-        found = f"{volume:,.0f} inferences, {confidence:.0%} interval over requests [{low}, {high}]"
+
+
+def _break_even(decision: Decision, confidence: float) -> Clause:
+    paid, bound = decision.pay_back, decision.max_inferences
+    volume, low, high = _written((paid.volume, paid.low, paid.high), bound, 4, "never")
+    found = "never paid back" if paid.volume is None else f"paid back after {volume} inferences"
     return Clause(
         name="break_even",
-        holds=volume is not None and volume < max_inferences,
-        reason=f"{found}; the rule asks for fewer than {max_inferences:,}.",
+        outcome=decision.pays_back,
+        reason=f"training is {found}, {confidence:.0%} {paid.method} [{low}, {high}]. "
+        f"The rule: below {bound:,}.",
     )
+
+
+def _written(
+    values: tuple[float | None, ...], bound: float, digits: int, infinite: str
+) -> list[str]:
+    """The values to as many significant digits as keep them on their side of ``bound``."""
+    known = [value for value in values if value is not None]
+    digits = digits_apart(known, [bound], digits, significant)
+    return [
+        infinite if value is None else f"{Decimal(f'{value:.{digits}g}'):,f}" for value in values
+    ]

@@ -1,4 +1,7 @@
-"""Share of each condition's requests that were answered within a time; None if none was timed."""
+"""Share of each condition's requests that were answered within a time; None if none was timed.
+
+Only conditions timed with as many requests in flight as the fine-tune are drawn: no others compare.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +23,11 @@ def latency_ecdf(
     analysis: Analysis, table: pd.DataFrame, look: Mapping[str, Look]
 ) -> Figure | None:
     """Share of each condition's requests that were answered within a time; None if none was timed."""
-    rows = [row for row in analysis.conditions if row.latency.p50 is not None]
+    timed = [row for row in analysis.conditions if row.latency.p50 is not None]
+    rows = [row for row in timed if row.latency.compares_with(analysis.lora.latency)]
     if not rows:
         return None
+    left_out = [row.label for row in timed if row not in rows]
     figure, ax = new_figure(4.4 + 0.16 * len(rows))
     for row in rows:
         style, latency = look[row.name], row.latency
@@ -61,6 +66,8 @@ def latency_ecdf(
         ax,
         "How long an answer takes",
         "Empirical distribution of the measured requests; markers at the median (p50) and at the "
-        "time that 95% of requests stay below (p95). How each was timed is in the report.",
+        "time that 95% of requests stay below (p95). All with as many requests in flight "
+        f"({rows[0].latency.concurrency})"
+        + (f"; timed otherwise and not drawn: {'; '.join(left_out)}." if left_out else "."),
     )
     return figure

@@ -16,7 +16,7 @@ from lora_vs_api.figures.drawing import (
     titles,
     wrap,
 )
-from lora_vs_api.report.numbers import count
+from lora_vs_api.report.numbers import count, signed_bracketed
 
 if TYPE_CHECKING:
     from lora_vs_api.analysis.results import Analysis
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 def paired_differences(analysis: Analysis, look: Mapping[str, Look]) -> Figure:
     """LoRA minus each baseline on the same texts, with intervals."""
-    rows = list(reversed(analysis.comparisons))
+    rows = list(reversed(analysis.decisions))
     figure, ax = new_figure(1.7 + 0.62 * len(rows))
     ax.axvline(0, color=INK, linewidth=1)
     for place, row in enumerate(rows):
         style = look[row.baseline]
-        draw_interval(ax, row, place, style.color, width=2.4)
+        draw_interval(ax, row.interval, place, style.color, width=2.4)
         ax.plot(
             row.difference,
             place,
@@ -41,24 +41,22 @@ def paired_differences(analysis: Analysis, look: Mapping[str, Look]) -> Figure:
         ax.text(
             1.02,
             place,
-            f"{row.difference:+.3f}  [{row.low:+.3f}, {row.high:+.3f}]",
+            f"{row.difference:+.3f}  {signed_bracketed(row.interval)}",
             transform=ax.get_yaxis_transform(),
             va="center",
             fontsize=9.5,
         )
-    ends = [0.0, *(row.low for row in rows), *(row.high for row in rows)]
+    ends = [0.0, *(row.interval.low for row in rows), *(row.interval.high for row in rows)]
     pad = max(0.06 * (max(ends) - min(ends)), 0.01)
     ax.set_xlim(min(ends) - pad, max(ends) + pad)
     ax.set_ylim(-0.6, len(rows) - 0.4)
     ax.set_yticks(range(len(rows)), [wrap(row.label) for row in rows])
     ax.set_xlabel("difference in mean field F1 (right of 0: the fine-tune is better)")
     ax.grid(axis="y", visible=False)
-    statistics = analysis.statistics
     titles(
         ax,
         "Fine-tuned minus each baseline, on the same texts",
-        f"{statistics.confidence:.0%} paired bootstrap intervals over "
-        f"{count(analysis.texts, 'text')}, {statistics.resamples:,} resamples; "
-        f"{seeds_note(analysis)}.",
+        f"{analysis.statistics.confidence:.0%} {rows[0].interval.method}, by which everything is "
+        f"decided; {count(analysis.texts, 'text')}. {seeds_note(analysis)}.",
     )
     return figure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lora_vs_api.analysis.configuration import shown_digest
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import render
 from lora_vs_api.report.sections.answer import answer_section, verdict_section
@@ -41,7 +42,12 @@ SECTIONS = (
 def report_markdown(inputs: ReportInputs) -> str:
     """The whole report. Figures are linked as figures/NAME.svg, beside the report."""
     sections = [
-        render("title", task=inputs.analysis.task),
+        render(
+            "title",
+            task=inputs.analysis.task,
+            model=inputs.analysis.model,
+            config=shown_digest(inputs.analysis.config_sha256),
+        ),
         *(section(inputs) for section in SECTIONS),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"

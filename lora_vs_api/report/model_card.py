@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from lora_vs_api.analysis.results import Analysis, SeedScore
 from lora_vs_api.report.rendering import Markdown, render
+from lora_vs_api.report.sections.advice import accuracy_words, difference_between
 from lora_vs_api.report.sections.facts import is_embedded
 
 
@@ -43,6 +44,10 @@ def model_card(analysis: Analysis, what: Published) -> str:
         lora=analysis.lora,
         others=[row for row in analysis.conditions if row.kind != "lora"],
         fields=sorted(analysis.lora.per_field.items(), key=lambda item: -item[1]),
+        decided=[
+            (decision, difference_between(decision), accuracy_words(decision))
+            for decision in analysis.decisions
+        ],
         embedded=is_embedded(analysis),
         # a literal of Python, inside a code block
         instruction=Markdown(repr(what.instruction)),

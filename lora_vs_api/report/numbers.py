@@ -42,14 +42,14 @@ def usd(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else significant(value)
 
 
-def volume(value: float | None) -> str:
+def volume(value: float | None, digits: int = 3) -> str:
     """A break-even volume in words; None is never."""
     if value is None:
         return "never"
     for size, word in ((1e9, "billion"), (1e6, "million")):
         if value >= size * 0.9995:
-            return f"{significant(value / size)} {word}"
-    return significant(value)
+            return f"{significant(value / size, digits)} {word}"
+    return significant(value, digits)
 
 
 def count(number: int, noun: str) -> str:
@@ -107,9 +107,9 @@ def between(ends: Ends) -> str:
     return f"{score(ends.low)} to {score(ends.high)}"
 
 
-def signed_between(ends: Ends) -> str:
+def signed_between(ends: Ends, digits: int = 3) -> str:
     """The interval of a difference."""
-    return f"{signed(ends.low)} to {signed(ends.high)}"
+    return f"{ends.low:+.{digits}f} to {ends.high:+.{digits}f}"
 
 
 def bracketed(ends: Ends) -> str:
@@ -120,5 +120,5 @@ def signed_bracketed(ends: Ends) -> str:
     return f"[{signed(ends.low)}, {signed(ends.high)}]"
 
 
-def volume_between(ends: VolumeEnds) -> str:
-    return f"{volume(ends.low)} to {volume(ends.high)}"
+def volume_between(ends: VolumeEnds, digits: int = 3) -> str:
+    return f"{volume(ends.low, digits)} to {volume(ends.high, digits)}"

@@ -33,7 +33,12 @@ class Economics(Section):
 
 
 class AccuracyClause(Section):
-    min_difference: float
+    # a margin of 0 would call equal scores inferior
+    margin: Positive
+
+
+class CostClause(Section):
+    max_ratio: Positive
 
 
 class BreakEvenClause(Section):
@@ -42,6 +47,7 @@ class BreakEvenClause(Section):
 
 class Clauses(Section):
     accuracy: AccuracyClause
+    cost: CostClause
     break_even: BreakEvenClause
 
 

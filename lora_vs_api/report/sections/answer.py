@@ -2,53 +2,91 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from lora_vs_api.analysis.results import Analysis, Condition, Decision
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import Markdown, render
-from lora_vs_api.report.sections.facts import (
-    is_embedded,
-    rival,
-    served_models,
-    strongest_api,
-)
+from lora_vs_api.report.sections import advice
+from lora_vs_api.report.sections.facts import is_embedded, served_models
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A condition beside the fine-tune, with what is decided and how it is said.
+
+    ``per_day`` is the volume a day that ``days`` is told for, None where neither is told.
+    """
+
+    condition: Condition
+    decision: Decision
+    accuracy: Markdown
+    difference_between: str
+    money: Markdown
+    pay_back_between: str
+    per_day: int | None
+    days: float | None
+
+
+def rival(analysis: Analysis, name: str) -> Rival:
+    decision = analysis.decision(name)
+    entries = [row for row in analysis.economics.break_even if row.baseline == name]
+    days = (entries[0].days or {}) if entries else {}
+    per_day = list(days)[len(days) // 2] if days else None
+    return Rival(
+        condition=analysis.condition(name),
+        decision=decision,
+        accuracy=advice.accuracy_words(decision, "it"),
+        difference_between=advice.difference_between(decision),
+        money=advice.money_words(decision),
+        pay_back_between=advice.pay_back_between(decision),
+        per_day=per_day,
+        days=None if per_day is None else days[per_day],
+    )
+
+
+def rivals(analysis: Analysis) -> list[Rival]:
+    """The one that the claim names, the strongest API condition and the strongest of all."""
+    names = (analysis.baseline, analysis.strongest_api.name, analysis.strongest_rival.name)
+    return [rival(analysis, name) for name in dict.fromkeys(names)]
 
 
 def answer_section(inputs: ReportInputs) -> Markdown:
     analysis = inputs.analysis
-    # the claim names one baseline; the decision is against the best alternative
-    names = dict.fromkeys([analysis.baseline, strongest_api(analysis).name])
-    timed = [row for row in (analysis.lora, strongest_api(analysis)) if row.latency.p50 is not None]
+    beside = (analysis.strongest_api, analysis.strongest_rival)
+    # by name: the two may be one
+    timed = {row.name: row for row in (analysis.lora, *beside) if row.latency.p50 is not None}
+    compare = all(row.latency.compares_with(analysis.lora.latency) for row in timed.values())
     return render(
         "answer",
         analysis=analysis,
         advice=recommendation(inputs),
-        rivals=[rival(analysis, name) for name in names],
-        timed=timed,
+        rivals=rivals(analysis),
+        seeds=len(analysis.seeds),
+        timed=list(timed.values()),
+        compare=compare,
         # how much longer the slow answers of each take
-        tails=[(row.latency.p95 or 0) - (row.latency.p50 or 0) for row in timed],
+        tails=[(row.latency.p95 or 0) - (row.latency.p50 or 0) for row in timed.values()],
         embedded=is_embedded(analysis),
         models=served_models(analysis),
     )
 
 
 def recommendation(inputs: ReportInputs) -> Markdown:
-    """What to do, by a fixed rule, against the strongest API condition.
+    """What to do, against the strongest condition without tuning; nothing where that stands in.
 
-    Its paired interval decides accuracy (better, worse, unclear), its break-even volume money
-    (before the limit that the hypothesis names, after it, never). Each of the nine cases has one
-    sentence.
+    Which sentence it is follows from the four outcomes of the decision alone, see
+    :mod:`lora_vs_api.report.sections.advice`.
     """
     analysis = inputs.analysis
-    strongest = rival(analysis, strongest_api(analysis).name)
-    volume, limit = strongest.break_even.volume, inputs.hypothesis.clauses.break_even.max_inferences
-    return render(
-        "recommendation",
-        rival=strongest.condition,
-        accuracy=strongest.accuracy,
-        money="never" if volume is None else "soon" if volume < limit else "late",
-        volume=volume,
-        embedded=is_embedded(analysis),
-        models=served_models(analysis),
-    )
+    if is_embedded(analysis):
+        return render(
+            "open_question",
+            models=served_models(analysis),
+            priced=analysis.strongest_api.cost_per_1k.priced_as,
+        )
+    strongest = analysis.strongest_rival
+    return advice.recommend(analysis.decision(strongest.name), strongest)
 
 
 def verdict_section(inputs: ReportInputs) -> Markdown:
@@ -57,5 +95,6 @@ def verdict_section(inputs: ReportInputs) -> Markdown:
         "verdict",
         verdict=analysis.verdict,
         baseline=analysis.condition(analysis.baseline),
+        seeds=len(analysis.seeds),
         embedded=is_embedded(analysis),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from lora_vs_api.analysis.results import Analysis, Interval
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import Markdown, render
+from lora_vs_api.report.sections.advice import difference_between
 from lora_vs_api.report.sections.facts import method_names, seeds_words
 
 # a p95 from fewer is close to the slowest of them
@@ -23,7 +24,13 @@ def results_section(inputs: ReportInputs) -> Markdown:
         few=[row.label for row in rows if 0 < row.latency.requests < MIN_TIMED],
         min_timed=MIN_TIMED,
         flat=[row.label for row in rows if row.field_f1.low == row.field_f1.high],
-        timed=any(row.latency.p50 is not None for row in rows),
+        incomparable=[
+            row.label
+            for row in rows
+            if row.latency.p50 is not None and not row.latency.compares_with(analysis.lora.latency)
+        ],
+        # as the figure itself: it draws what compares with the fine-tune
+        timed=analysis.lora.latency.compares_with(analysis.lora.latency),
         replicated=[row for row in rows if row.noise_floor],
     )
 
@@ -33,8 +40,14 @@ def paired_section(inputs: ReportInputs) -> Markdown:
     return render(
         "paired",
         comparisons=analysis.comparisons,
+        decided=[
+            (row, decision, difference_between(decision))
+            for row in analysis.comparisons
+            for decision in [analysis.decision(row.baseline)]
+        ],
         statistics=analysis.statistics,
         seeds=seeds_words(analysis),
+        trainings=len(analysis.seeds),
         methods=method_names(analysis.comparisons),
         wanted=list(analysis.comparisons[0].required_sample_size),
     )

@@ -7,6 +7,7 @@ from lora_vs_api.report.rendering import Markdown, render
 
 
 def data_section(inputs: ReportInputs) -> Markdown:
+    f1 = inputs.analysis.lora.field_f1
     return render(
         "data",
         corpus=inputs.corpus,
@@ -14,6 +15,7 @@ def data_section(inputs: ReportInputs) -> Markdown:
         check=inputs.data_check,
         review=inputs.review,
         evaluated=inputs.analysis.texts,
+        half_width=(f1.high - f1.low) / 2,
         generated=inputs.corpus.source == "generator",
     )
 

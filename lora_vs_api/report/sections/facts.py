@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
-from lora_vs_api.analysis.results import Analysis, BreakEven, Comparison, Condition
-
-Accuracy = Literal["better", "worse", "unclear"]
+from lora_vs_api.analysis.results import Analysis, Condition
 
 
 class WithMethod(Protocol):
@@ -18,46 +15,8 @@ class WithMethod(Protocol):
     def method(self) -> str: ...
 
 
-@dataclass(frozen=True)
-class Rival:
-    """An API condition beside the fine-tune. ``per_day``: the volume a day that ``days`` is told for."""
-
-    condition: Condition
-    comparison: Comparison
-    break_even: BreakEven
-    accuracy: Accuracy
-    per_day: int | None
-
-
-def rival(analysis: Analysis, name: str) -> Rival:
-    comparison, break_even = analysis.comparison(name), analysis.break_even(name)
-    rates = list(break_even.days or ())
-    return Rival(
-        condition=analysis.condition(name),
-        comparison=comparison,
-        break_even=break_even,
-        accuracy=accuracy_of(comparison),
-        per_day=rates[len(rates) // 2] if rates else None,
-    )
-
-
-def accuracy_of(comparison: Comparison) -> Accuracy:
-    """The side of 0 on which the whole paired interval lies; unclear where it holds 0."""
-    if comparison.low > 0:
-        return "better"
-    return "worse" if comparison.high < 0 else "unclear"
-
-
 def api_conditions(analysis: Analysis) -> list[Condition]:
     return [row for row in analysis.conditions if row.kind == "api"]
-
-
-def strongest_api(analysis: Analysis) -> Condition:
-    """The API condition of highest field F1; of equals, the cheaper."""
-    return max(
-        api_conditions(analysis),
-        key=lambda row: (row.field_f1.estimate, -row.cost_per_1k.usd),
-    )
 
 
 def is_embedded(analysis: Analysis) -> bool:

@@ -19,9 +19,7 @@ def published_section(inputs: ReportInputs) -> Markdown:
         analysis=analysis,
         ours=analysis.lora,
         our_base=analysis.condition(analysis.baseline),
-        judged=analysis.comparison(analysis.baseline),
+        judged=analysis.decision(analysis.baseline),
         break_even=analysis.break_even(analysis.baseline),
-        verdict={
-            clause.name: "holds" if clause.holds else "fails" for clause in analysis.verdict.clauses
-        },
+        verdict={clause.name: clause.outcome for clause in analysis.verdict.clauses},
     )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lora_vs_api.analysis.decision import side
 from lora_vs_api.analysis.results import Analysis, Condition, Example, FieldDifference
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import Markdown, compact_json, render
-from lora_vs_api.report.sections.facts import strongest_api
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,12 @@ class FieldByField:
 
 def win_loss_section(inputs: ReportInputs) -> Markdown:
     analysis = inputs.analysis
-    names = list(dict.fromkeys([strongest_api(analysis).name, analysis.baseline]))
+    names = list(dict.fromkeys([analysis.strongest_api.name, analysis.baseline]))
     return render(
         "wins",
         analysis=analysis,
+        method=analysis.decisions[0].interval.method,
+        seeds=len(analysis.seeds),
         lora=analysis.lora,
         rivals=[field_by_field(analysis, name) for name in names],
         texts=[
@@ -47,9 +49,9 @@ def field_by_field(analysis: Analysis, name: str) -> FieldByField:
     return FieldByField(
         baseline=analysis.condition(name),
         gains=gains,
-        won=[field for field, gain in gains if gain.low > 0],
-        lost=[field for field, gain in gains if gain.high < 0],
-        neither=[field for field, gain in gains if gain.low <= 0 <= gain.high],
+        won=[field for field, gain in gains if side(gain) > 0],
+        lost=[field for field, gain in gains if side(gain) < 0],
+        neither=[field for field, gain in gains if side(gain) == 0],
     )
 
 

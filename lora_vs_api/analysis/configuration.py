@@ -1,0 +1,54 @@
+"""Which settings a result comes from, as one digest that stands beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+from pydantic_core import to_jsonable_python
+
+if TYPE_CHECKING:
+    from lora_vs_api.config.sections import Params
+
+SHOWN = 12  # digits of a digest that are printed
+
+
+def config_sha256(params: Params) -> str:
+    """SHA-256 of every setting that the scores, costs and verdict depend on.
+
+    What is only printed, how patiently an API is asked and what a node takes of a machine are left
+    out: a result stays current when they change. Of a model in a folder of this machine it is the
+    name that counts, since its path is another one elsewhere.
+    """
+    weights = params.model.weights
+    settings = {
+        "api": [params.api.ask, params.api.replicates, params.api.server],
+        "baseline": params.baseline,
+        "conditions": params.conditions,
+        "data": params.data,
+        "decoding": params.decoding,
+        "economics": params.economics,
+        "evaluate": params.evaluate,
+        "hypothesis": params.hypothesis,
+        "lora": params.lora,
+        "model": [params.model.name, "path" if weights.source == "path" else weights],
+        "model_free": params.model_free,
+        "priced_as": params.priced_as,
+        "prices": params.prices,
+        "runtime": params.runtime,
+        "sanity": params.sanity,
+        "seeds": params.seeds,
+        "split": params.split,
+        "stats": params.stats,
+        "sweep": params.sweep,
+        "task": params.task,
+        "train": params.train,
+        "tunings": params.tunings,
+    }
+    canonical = json.dumps(to_jsonable_python(settings), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def shown_digest(sha256: str) -> str:
+    return sha256[:SHOWN]

@@ -1,0 +1,175 @@
+"""The one function from intervals to conclusions: every claim, at every bound and at equality."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lora_vs_api.analysis.decision import Costs, above, below, cost_intervals, decide, side
+from lora_vs_api.analysis.results import (
+    Comparison,
+    CostRatio,
+    Decision,
+    IntervalEnds,
+    McNemar,
+    PayBack,
+)
+from lora_vs_api.config.sections import Clauses
+from lora_vs_api.stats.bootstrap import Draws
+from lora_vs_api.stats.economics import break_even_interval
+
+CLAUSES = Clauses.model_validate(
+    {"accuracy": {"margin": 0.02}, "cost": {"max_ratio": 1.0}, "break_even": {"max_inferences": 1000}}
+)  # fmt: skip
+DRAWS = Draws(resamples=400, seed=0, confidence=0.95)
+
+
+def comparison(low: float, high: float, texts: tuple[float, float] = (0.5, 0.6)) -> Comparison:
+    """With an interval over texts that says something else than the one that decides."""
+    return Comparison(
+        baseline="api", label="API", difference=(low + high) / 2, low=texts[0], high=texts[1],
+        method="over texts", p_value=0.0001, p_holm=0.0001,
+        random_effects=IntervalEnds(low=low, high=high, method="over seeds and texts"),
+        wins=1, ties=0, losses=0, mcnemar=McNemar(only_lora=0, only_baseline=0, p_value=1.0),
+        minimum_detectable_effect=0.1, required_sample_size={}, per_field={},
+    )  # fmt: skip
+
+
+def decided(
+    difference: tuple[float, float] = (0.0, 0.0),
+    ratio: tuple[float | None, float | None] = (0.1, 0.2),
+    volume: tuple[float | None, float | None] = (10.0, 20.0),
+) -> Decision:
+    return decide(
+        comparison(*difference),
+        CostRatio(estimate=ratio[0], low=ratio[0], high=ratio[1], method="m"),
+        PayBack(volume=volume[0], low=volume[0], high=volume[1], never=0.0, method="m"),
+        CLAUSES,
+        seeds=3,
+    )
+
+
+@pytest.mark.parametrize(
+    ("difference", "non_inferior", "superior"),
+    [
+        ((0.01, 0.03), "holds", "holds"),
+        ((-0.01, 0.03), "holds", "undecided"),
+        ((-0.019, -0.001), "holds", "fails"),
+        # everything scores alike
+        ((0.0, 0.0), "holds", "fails"),
+        ((-0.03, 0.01), "undecided", "undecided"),
+        ((-0.03, -0.01), "undecided", "fails"),
+        ((-0.04, -0.03), "fails", "fails"),
+        # an end at the bound does not meet a claim of more
+        ((-0.02, 0.1), "undecided", "undecided"),
+        ((-0.03, -0.02), "fails", "fails"),
+        ((0.0, 0.1), "holds", "undecided"),
+        ((-0.01, 0.0), "holds", "fails"),
+    ],
+)
+def test_accuracy_goes_by_the_whole_decision_interval(difference, non_inferior, superior):
+    """And never by the interval over texts, which here says that LoRA is far better."""
+    found = decided(difference)
+    assert (found.non_inferior, found.superior) == (non_inferior, superior)
+    assert (found.interval.low, found.interval.high) == difference
+    assert found.interval.method == "over seeds and texts"
+
+
+@pytest.mark.parametrize(
+    ("ratio", "outcome"),
+    [
+        ((0.1, 0.99), "holds"),
+        ((0.1, 1.0), "undecided"),
+        ((0.9, None), "undecided"),
+        ((1.0, 1.0), "fails"),
+        ((1.1, None), "fails"),
+        ((None, None), "fails"),
+        ((0.0, 0.0), "holds"),
+    ],
+)
+def test_cheaper_is_below_the_registered_ratio(ratio, outcome):
+    assert decided(ratio=ratio).cheaper == outcome
+
+
+@pytest.mark.parametrize(
+    ("volume", "outcome"),
+    [
+        ((10.0, 999.0), "holds"),
+        # the point lies below the limit and the interval does not
+        ((900.0, 1000.0), "undecided"),
+        ((900.0, None), "undecided"),
+        ((1000.0, 2000.0), "fails"),
+        ((2000.0, None), "fails"),
+        ((None, None), "fails"),
+        ((0.0, 0.0), "holds"),
+    ],
+)
+def test_paying_back_is_below_the_registered_volume(volume, outcome):
+    assert decided(volume=volume).pays_back == outcome
+
+
+def test_a_claim_holds_fails_or_is_undecided():
+    """Each is the case for some interval, and for none two of them."""
+    ends = np.linspace(-1, 1, 9)
+    for low in ends:
+        for high in ends[ends >= low]:
+            every = {value > 0.25 for value in np.linspace(low, high, 33)}
+            found = {(True,): "holds", (False,): "fails"}.get(tuple(every), "undecided")
+            assert above(low, high, 0.25) == found
+            # less is not more the other way round, but at the bound
+            if 0.25 not in (low, high):
+                opposite = {"holds": "fails", "fails": "holds"}.get(found, found)
+                assert below(low, high, 0.25) == opposite
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"), [(0.1, 0.2, 1), (-0.2, -0.1, -1), (-0.1, 0.1, 0), (0.0, 0.0, 0)]
+)
+def test_side_of_zero(low, high, expected):
+    assert side(IntervalEnds(low=low, high=high, method="m")) == expected
+
+
+def test_ratio_and_volume_never_contradict_each_other():
+    """They are from the same resamples: never is where the ratio is at least 1."""
+    costs = Costs(2.0, np.array([1.0, 3.0, 2.0]), np.array([1.0, 2.0, 3.0, 2.5]))
+    ratio, volume = cost_intervals(costs, DRAWS)
+    assert ratio.low < 1 < ratio.high and volume.high is None and 0 < volume.never < 1
+    assert ratio.estimate == pytest.approx(2 / 2.125)
+    assert volume.volume == pytest.approx(2.0 / 0.125)
+
+
+def test_the_volume_is_that_of_the_money_section():
+    """Both sections print it, so both must have drawn it alike."""
+    local, other = np.array([1.0, 1.2, 1.1]), np.array([2.0, 2.5, 2.25, 3.0])
+    _, volume = cost_intervals(Costs(100.0, local, other), DRAWS)
+    expected = break_even_interval(100.0, local, other, *DRAWS)
+    assert (volume.low, volume.high, volume.never) == (expected.low, expected.high, expected.never)
+
+
+def test_each_side_varies_by_itself():
+    """Two sides with the same costs, drawn from one stream, would have a ratio of exactly 1."""
+    same = np.arange(1.0, 9.0)
+    ratio, volume = cost_intervals(Costs(1.0, same, same.copy()), DRAWS)
+    assert ratio.estimate == 1.0 and ratio.low < 0.8 and ratio.high > 1.2
+    assert 0.3 < volume.never < 0.7
+
+
+def test_both_sides_vary():
+    """A side held at its mean would leave the interval without its share of the width."""
+    wide, flat = np.array([1.0, 5.0] * 4), np.full(8, 9.0)
+    for costs in (Costs(1.0, wide, flat), Costs(1.0, np.full(8, 0.5), wide)):
+        ratio, volume = cost_intervals(costs, DRAWS)
+        assert ratio.high > 1.5 * ratio.low and volume.high > 1.05 * volume.low
+    ratio, volume = cost_intervals(Costs(1.0, np.full(8, 0.5), flat), DRAWS)
+    assert ratio.low == ratio.high and volume.low == volume.high
+
+
+@pytest.mark.parametrize(
+    ("local", "other", "ratio"), [(1.0, 0.0, None), (0.0, 0.0, 1.0), (0.0, 1.0, 0.0)]
+)
+def test_a_side_may_cost_nothing(local, other, ratio):
+    """A free baseline is never undercut, and a free fine-tune undercuts all but a free one."""
+    found, volume = cost_intervals(Costs(5.0, np.full(3, local), np.full(4, other)), DRAWS)
+    assert (found.estimate, found.low, found.high) == (ratio, ratio, ratio)
+    assert volume.volume == (5.0 if ratio == 0.0 else None)
+    assert volume.never == (0.0 if ratio == 0.0 else 1.0)
