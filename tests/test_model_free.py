@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lora_vs_api.model_free.predictors import commonest, learn
-from lora_vs_api.model_free.spans import Span, Tokens, span_finder
+from lora_vs_api.model_free.spans import Span, Tokens, count_texts, span_finder
 from lora_vs_api.record.fields import Field
 from lora_vs_api.record.prompt import completion
 from lora_vs_api.validation.records import violations
@@ -150,7 +150,8 @@ def test_a_value_stands_in_a_text_as_whole_words_alone():
 def test_a_value_is_known_from_other_texts_and_not_from_its_own():
     """Else every value would have been known in training, and a new one never be found."""
     texts = [Tokens(f"call {name} now") for name in ("Ann", "Bob", "Cid", "Dee")]
-    finder = span_finder(texts, [["Ann"], ["Bob"], ["Cid"], ["Dee"]], many=False)
+    values = [["Ann"], ["Bob"], ["Cid"], ["Dee"]]
+    finder = span_finder(texts, values, count_texts(values), many=False)
     assert finder.votes.seen["shape", "Aa", 0] == 4
     assert finder.find(Tokens("call Eve now")) == ["Eve"]
     assert finder.votes.ranked(Tokens("call Eve now"))[0][1] == Span(1, 2)

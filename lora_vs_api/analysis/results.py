@@ -597,6 +597,12 @@ class Analysis(Result):
         return _strongest([row for row in self.conditions if row.kind == "api"])
 
     @property
+    def strongest_model_free(self) -> Condition | None:
+        """The strongest predictor without a model; None where none was asked for."""
+        rows = [row for row in self.conditions if row.kind == "model_free"]
+        return _strongest(rows) if rows else None
+
+    @property
     def strongest_rival(self) -> Condition:
         """The strongest of all that can be had without tuning."""
         return _strongest([row for row in self.conditions if row.kind not in ("lora", "tuned")])

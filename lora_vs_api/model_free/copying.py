@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lora_vs_api.model_free.spans import SpanFinder, Tokens, span_finder
+from lora_vs_api.model_free.spans import SpanFinder, Tokens, count_texts, span_finder
 from lora_vs_api.record.fields import Field
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 Path = tuple[str, ...]
 # of a slot's values in training, how many have to stand in their text for it to be copied
 MIN_COPIED = 0.8
+# more say nothing new about where values stand; which values there are is counted in all
+MAX_TEXTS = 5_000
 
 
 class Copier:
@@ -27,12 +29,13 @@ class Copier:
     def __init__(self, rows: Sequence[Row], fields: Sequence[Field]) -> None:
         self.fields = fields
         self.finders: dict[Path, SpanFinder] = {}
-        texts = [Tokens(row["text"]) for row in rows]
+        texts = [Tokens(row["text"]) for row in rows[:MAX_TEXTS]]
         for path, many in _slots(fields):
-            values = [_values(row["record"], path) for row in rows]
+            every = [_values(row["record"], path) for row in rows]
+            values = every[:MAX_TEXTS]
             standing = [any(t.occurrences(v)) for t, own in zip(texts, values) for v in own]
             if standing and sum(standing) >= MIN_COPIED * len(standing):
-                self.finders[path] = span_finder(texts, values, many=many)
+                self.finders[path] = span_finder(texts, values, count_texts(every), many=many)
 
     def copied(self, text: str, record: Mapping[str, Any]) -> dict[str, Any]:
         """``record``, another text's, as far as it can be told for ``text``.
