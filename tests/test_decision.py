@@ -164,6 +164,18 @@ def test_both_sides_vary():
     assert ratio.low == ratio.high and volume.low == volume.high
 
 
+@pytest.mark.parametrize(("never", "high"), [(10, 1000.0), (11, None)])
+def test_there_is_nothing_between_a_volume_and_never(monkeypatch, never, high):
+    """Of 400 resamples the 390th ends the interval; a share of never would make it never."""
+    other = np.where(np.arange(400) < never, 1.0, 3.0)
+    monkeypatch.setattr(
+        "lora_vs_api.analysis.decision.resampled_means",
+        lambda values, *_: np.full(400, 2.0) if values.size == 1 else other,
+    )
+    _, volume = cost_intervals(Costs(1000.0, np.array([2.0]), np.array([1.0, 3.0])), DRAWS)
+    assert volume.high == high and volume.never == never / 400
+
+
 @pytest.mark.parametrize(
     ("local", "other", "ratio"), [(1.0, 0.0, None), (0.0, 0.0, 1.0), (0.0, 1.0, 0.0)]
 )
