@@ -12,6 +12,7 @@ from lora_vs_api.analysis.condition import (
     MODEL_FREE_LABELS,
     ConditionRuns,
     condition,
+    label_of,
     noise_floor,
 )
 from lora_vs_api.analysis.configuration import config_sha256
@@ -126,7 +127,7 @@ def read_runs(params: Params, rows: Sequence[dict[str, Any]]) -> list[ConditionR
     def api(name: str) -> ConditionRuns:
         settings, run = params.conditions[name], read_run(name, rows, fields)
         cost = api_cost(run, params.priced_as[name], params.prices)
-        label = params.labels.get(name, name)
+        label = label_of(name, settings.model, params.labels)
         return ConditionRuns(name, label, "api", settings.model, settings.shots, (run,), cost)
 
     seeds = [f"lora-seed-{seed}" for seed in params.seeds]
@@ -141,7 +142,9 @@ def read_runs(params: Params, rows: Sequence[dict[str, Any]]) -> list[ConditionR
         ),
         *(api(name) for name in params.conditions),
         *(
-            local(name, params.labels.get(name, MODEL_FREE_LABELS[name]), "model_free", [name])
+            local(
+                name, label_of(name, model, MODEL_FREE_LABELS | params.labels), "model_free", [name]
+            )
             for name in params.model_free
         ),
     ]

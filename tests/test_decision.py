@@ -5,22 +5,28 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lora_vs_api.analysis.decision import Costs, above, below, cost_intervals, decide, side
+from lora_vs_api.analysis.decision import Costs, above, below, cost_intervals, decide
+from lora_vs_api.analysis.digits import digits_apart
+from lora_vs_api.analysis.metrics import Hypothesis
 from lora_vs_api.analysis.results import (
     Comparison,
     CostRatio,
     Decision,
+    FieldDifference,
     IntervalEnds,
     McNemar,
     PayBack,
 )
+from lora_vs_api.analysis.verdict import verdict
 from lora_vs_api.config.sections import Clauses
+from lora_vs_api.report.sections.advice import difference_between, pay_back_between
 from lora_vs_api.stats.bootstrap import Draws
 from lora_vs_api.stats.economics import break_even_interval
 
 CLAUSES = Clauses.model_validate(
     {"accuracy": {"margin": 0.02}, "cost": {"max_ratio": 1.0}, "break_even": {"max_inferences": 1000}}
 )  # fmt: skip
+HYPOTHESIS = Hypothesis(id="H", statement="It pays.", clauses=CLAUSES, sha256="ab" * 32)
 DRAWS = Draws(resamples=400, seed=0, confidence=0.95)
 
 
@@ -126,7 +132,28 @@ def test_a_claim_holds_fails_or_is_undecided():
     ("low", "high", "expected"), [(0.1, 0.2, 1), (-0.2, -0.1, -1), (-0.1, 0.1, 0), (0.0, 0.0, 0)]
 )
 def test_side_of_zero(low, high, expected):
-    assert side(IntervalEnds(low=low, high=high, method="m")) == expected
+    assert FieldDifference(difference=0.0, low=low, high=high).side == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "bounds", "digits"),
+    [([0.5, 0.6], [0.0], 3), ([0.0004], [0.0], 4), ([-0.01996], [-0.02], 5), ([0.02], [0.02], 3)],
+)
+def test_digits_enough_to_see_the_side(values, bounds, digits):
+    assert digits_apart(values, bounds, 3, round) == digits
+
+
+def test_what_is_written_never_contradicts_the_outcome():
+    """Ends that would round to the bound get the digits that tell them from it."""
+    close = decided((0.0004, 0.3), ratio=(0.5, 0.99996), volume=(999.96, 1000.04))
+    accuracy, cost, pays = verdict(HYPOTHESIS, close, 0.95).clauses
+    assert "[+0.0004, +0.3000]" in accuracy.reason and accuracy.outcome == "holds"
+    assert "[0.5, 0.99996]" in cost.reason and cost.outcome == "holds"
+    assert "[999.96, 1,000.04]" in pays.reason and pays.outcome == "undecided"
+    assert difference_between(close) == "+0.0004 to +0.3000"
+    assert pay_back_between(close) == "999.96 to 1,000.04"
+    worse = decided((-0.3, -0.02004))
+    assert difference_between(worse) == "-0.30000 to -0.02004"
 
 
 def test_ratio_and_volume_never_contradict_each_other():
@@ -162,6 +189,18 @@ def test_both_sides_vary():
         assert ratio.high > 1.5 * ratio.low and volume.high > 1.05 * volume.low
     ratio, volume = cost_intervals(Costs(1.0, np.full(8, 0.5), flat), DRAWS)
     assert ratio.low == ratio.high and volume.low == volume.high
+
+
+@pytest.mark.parametrize(("never", "high"), [(10, 1000.0), (11, None)])
+def test_there_is_nothing_between_a_volume_and_never(monkeypatch, never, high):
+    """Of 400 resamples the 390th ends the interval; a share of never would make it never."""
+    other = np.where(np.arange(400) < never, 1.0, 3.0)
+    monkeypatch.setattr(
+        "lora_vs_api.analysis.decision.resampled_means",
+        lambda values, *_: np.full(400, 2.0) if values.size == 1 else other,
+    )
+    _, volume = cost_intervals(Costs(1000.0, np.array([2.0]), np.array([1.0, 3.0])), DRAWS)
+    assert volume.high == high and volume.never == never / 400
 
 
 @pytest.mark.parametrize(

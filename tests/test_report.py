@@ -273,7 +273,7 @@ def test_single_seed_has_no_share_of_variance(tmp_path):
     """With one seed the share is unknown, which is not 0%."""
     result = analysis(seeds=(4,))
     part = section(report(result), "What the intervals")
-    assert "cannot be told from one seed" in part and "which texts were drawn" not in part
+    assert "cannot be told from one seed" in part and "which texts were sampled" not in part
     assert "**One seed.**" in section(report(result), "Limitations")
     write_report_figures(tmp_path, result, robustness(), *tables(result), None, PLOTS)
 
@@ -282,7 +282,7 @@ def test_seeds_that_differ_are_a_limitation():
     """Where the seeds decide the score, the interval over texts alone is too narrow a promise."""
     result = analysis()
     assert "Trainings differ" not in report(result)
-    assert "76% comes from which texts were drawn, 19% from the seeds" in report(result)
+    assert "76% comes from which texts were sampled, 19% from the seeds" in report(result)
     result = changed(result, lora_statistics__variance_shares__seeds=0.7)
     part = section(report(result), "Limitations")
     assert "score from 0.630 to 0.650" in part and "70% of the variance" in part

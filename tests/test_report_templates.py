@@ -148,6 +148,10 @@ CASES = {
     "nothing found": nothing_found,
     "everything said": everything_said,
     "same everywhere": same_everywhere,
+    "without a model": lambda: inputs(
+        analysis(model_free={"majority": 0.8, "nearest": 0.5, "nearest_copy": 0.81})
+    ),
+    "one without a model": lambda: inputs(analysis(seeds=(4,), model_free={"nearest": 0.2})),
 }
 
 
@@ -235,6 +239,11 @@ def test_a_report_is_whole(case):
         ("same everywhere", "Nothing varies, so there is no variance to divide."),
         ("same everywhere", "perturbed: it grows (drop"),
         ("same everywhere", "the fine-tune is less accurate than it by 0.02 or more"),
+        ("without a model", "no win: `vendor` (0.634, majority value of each field 0.800).\n"),
+        ("without a model", "The strongest, nearest + values copied from the text, scores 0.810"),
+        ("without a model", "**On these texts the fine-tune buys no accuracy"),
+        ("one without a model", "1 rival without a model, learnt from the same 140 training"),
+        ("one without a model", "It scores 0.200 field F1"),
     ],
 )
 def test_what_only_some_results_need_is_said(case, said):

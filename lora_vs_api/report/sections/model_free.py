@@ -8,6 +8,7 @@ from lora_vs_api.report.sections.advice import (
     accuracy_words,
     cheaper_words,
     difference_between,
+    subject,
 )
 
 HOW = {
@@ -39,5 +40,6 @@ def model_free_section(inputs: ReportInputs) -> Markdown:
         between=difference_between(decision),
         accuracy=accuracy_words(decision, "it"),
         cheaper=cheaper_words(decision),
+        subject=subject(decision),
         compare=strongest.latency.compares_with(analysis.lora.latency),
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lora_vs_api.analysis.decision import side
 from lora_vs_api.analysis.results import Analysis, Condition, Example, FieldDifference
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import Markdown, compact_json, render
@@ -55,15 +54,15 @@ def win_loss_section(inputs: ReportInputs) -> Markdown:
 def field_by_field(analysis: Analysis, name: str) -> FieldByField:
     per_field = analysis.comparison(name).per_field
     gains = sorted(per_field.items(), key=lambda item: -item[1].difference)
-    ahead = [field for field, gain in gains if side(gain) > 0]
+    ahead = [field for field, gain in gains if gain.side > 0]
     unearned = [field for field in ahead if not beats_majority(analysis, field)]
     return FieldByField(
         baseline=analysis.condition(name),
         gains=gains,
         won=[field for field in ahead if field not in unearned],
         unearned=unearned,
-        lost=[field for field, gain in gains if side(gain) < 0],
-        neither=[field for field, gain in gains if side(gain) == 0],
+        lost=[field for field, gain in gains if gain.side < 0],
+        neither=[field for field, gain in gains if gain.side == 0],
     )
 
 
@@ -77,7 +76,7 @@ def majority(analysis: Analysis) -> Condition | None:
 def beats_majority(analysis: Analysis, field: str) -> bool:
     """Whether the fine-tune is clearly above the field's commonest value; true where it is unknown."""
     known = majority(analysis)
-    return known is None or side(analysis.comparison(known.name).per_field[field]) > 0
+    return known is None or analysis.comparison(known.name).per_field[field].side > 0
 
 
 def compared(example: Example) -> str:

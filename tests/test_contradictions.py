@@ -1,0 +1,513 @@
+"""Whatever a run finds, no sentence of the report claims what its own interval does not show.
+
+Results are made from score tables and costs by the functions that make real ones. Then the report
+is read as a reader would read it: every claim is held against the interval printed beside it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Literal
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from lora_vs_api.analysis.compare import compare
+from lora_vs_api.analysis.condition import ConditionRuns
+from lora_vs_api.analysis.costs import (
+    MachineTime,
+    api_cost,
+    billed,
+    economics_of,
+    local_cost,
+    local_request_costs,
+    price_list,
+)
+from lora_vs_api.analysis.decision import decisions
+from lora_vs_api.analysis.results import Analysis, Condition, Decision, Outcome
+from lora_vs_api.analysis.scored_run import Floats, ScoredRun, Timings
+from lora_vs_api.analysis.verdict import verdict
+from lora_vs_api.config.sections import Economics, Price, Prices
+from lora_vs_api.report.model_card import Published, model_card
+from lora_vs_api.report.rendering import escape
+from lora_vs_api.report.sections.advice import ACCURACY, ACTIONS, JOINED, SAID
+from lora_vs_api.report.sections.answer import answer_section, verdict_section
+from lora_vs_api.report.sections.comparison import paired_section
+from lora_vs_api.report.sections.model_free import model_free_section
+from lora_vs_api.report.sections.wins import win_loss_section
+from lora_vs_api.stats.bootstrap import Draws
+from tests.report_fixture import FIELDS, HYPOTHESIS, analysis, changed, inputs, interval, redecided
+
+DRAWS = Draws(resamples=200, seed=0, confidence=0.95)
+MARGIN = HYPOTHESIS.clauses.accuracy.margin
+LIMIT = HYPOTHESIS.clauses.break_even.max_inferences
+Scores = Literal["perfect", "zero", "scattered", "high", "apart", "one apart", "alike", "slips"]
+API_PRICE = {"free": 0.0, "cheap": 0.02, "close": 0.1, "dear": 50.0}
+CARD = Published(
+    name="tiny", seed=0, base_model="o/t", weights="Tiny", license=None, instruction="Say it.",
+    max_new_tokens=40, adapter_sha256="ab" * 32, commit=None, synthetic=True,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Case:
+    """A run: how each condition scores, what the API costs, and what training costs.
+
+    ``majority`` and ``nearest`` are rivals without a model, None where there is none.
+    ``training`` None is as much as makes the measured break-even exactly the registered limit.
+    """
+
+    seeds: int = 3
+    texts: int = 40
+    lora: Scores = "high"
+    base: Scores = "zero"
+    zero_shot: Scores = "scattered"
+    few_shot: Scores = "scattered"
+    majority: Scores | None = None
+    nearest: Scores | None = None
+    api: str = "dear"
+    training: float | None = 1200.0
+    api_kind: Literal["embedded", "openai"] = "openai"
+    random: int = 0
+
+
+def scores(how: Scores, runs: int, texts: int, random: np.random.Generator) -> Floats:
+    """Field scores of shape (runs, texts, fields), in 0..1."""
+    shape = (runs, texts, len(FIELDS))
+    if how in ("perfect", "zero"):
+        return np.full(shape, float(how == "perfect"))
+    if how == "alike":
+        return np.broadcast_to(random.choice([0.0, 1.0], size=shape[1:]), shape).copy()
+    # the chance of a right field in each run
+    level = {
+        "scattered": np.full(runs, 0.5),
+        "high": np.full(runs, 0.8),
+        "slips": np.full(runs, 0.99),
+        "apart": random.random(runs),
+        "one apart": np.where(np.arange(runs) == 0, 0.95, 0.5),
+    }[how]
+    return (random.random(shape) < level[:, None, None]).astype(float)
+
+
+def run(fields: Floats, timings: dict[str, object], random: np.random.Generator) -> ScoredRun:
+    texts = len(fields)
+    return ScoredRun(
+        outputs=("{}",) * texts,
+        fields=fields,
+        valid_json=np.ones(texts, bool),
+        schema_valid=np.ones(texts, bool),
+        outcomes=np.array(["answered"] * texts),
+        input_tokens=random.integers(50, 300, texts),
+        output_tokens=random.integers(10, 90, texts),
+        timings=Timings.from_json(timings),
+    )
+
+
+def made(case: Case) -> Analysis:
+    """What the analysis makes of it."""
+    random = np.random.default_rng(case.random)
+    cheap = {"majority": case.majority, "nearest": case.nearest}
+    base = analysis(
+        api_kind=case.api_kind,
+        seeds=tuple(range(case.seeds)),
+        model_free={name: 0.5 for name, how in cheap.items() if how is not None},
+    )
+    prices = Prices(
+        as_of="2026-05", source="a list", batch_discount=0.5,
+        models={"gpt-x": Price(input=API_PRICE[case.api], cached_input=None, output=0.0)},
+    )  # fmt: skip
+    configured = Economics(
+        engineer_days=1, hours_per_day=1, usd_per_hour=0, watts=65, usd_per_kwh=0.15, overhead=1.5,
+        volumes_per_day=[1000], rented_usd_per_hour=None, sensitivity_factor=2,
+    )  # fmt: skip
+    rows: list[tuple[Condition, ConditionRuns]] = []
+    tables = dict(zip(("lora", "base_zero_shot", "api_zero_shot", "api_few_shot_5"),
+                      (case.lora, case.base, case.zero_shot, case.few_shot)))  # fmt: skip
+    tables |= {name: how for name, how in cheap.items() if how is not None}
+    for row in base.conditions:
+        fields = scores(
+            tables[row.name], case.seeds if row.kind == "lora" else 1, case.texts, random
+        )
+        local = {
+            "latency_seconds": (1 + random.random(min(6, case.texts))).tolist(),
+            "wall_seconds": 3.0, "throughput_texts_per_second": 1.0,
+        }  # fmt: skip
+        asked = {"latency_seconds": [1.0] * case.texts}
+        runs = tuple(run(f, asked if row.kind == "api" else local, random) for f in fields)
+        cost = (
+            api_cost(runs[0], "gpt-x", prices)
+            if row.kind == "api"
+            else local_cost(runs, configured)
+        )
+        f1 = float(np.mean([one.field_f1.mean() for one in runs]))
+        shown = changed(
+            row, field_f1=interval(f1), cost_per_1k=cost, exact_match=round(f1 / 2, 6),
+            per_field=dict(zip(FIELDS, fields.mean(axis=(0, 1)).tolist())),
+        )  # fmt: skip
+        rows.append((shown, ConditionRuns(row.name, row.label, row.kind, "Tiny", 0, runs, cost)))
+    conditions, (lora, *others) = tuple(row for row, _ in rows), [item for _, item in rows]
+    bills = {
+        item.name: billed(item.runs[0], "gpt-x", prices) for item in others if item.kind == "api"
+    }
+    training = case.training
+    if training is None:
+        api_per_1k = conditions[2].cost_per_1k.usd
+        training = max(0.0, LIMIT / 1000 * (api_per_1k - lora.cost.usd))
+    economics = economics_of(
+        conditions, lora.runs, bills, price_list(dict.fromkeys(bills, "gpt-x"), prices),
+        base.baseline, MachineTime(1, 0.0, None),
+        configured.model_copy(update={"usd_per_hour": training}), DRAWS,
+    )  # fmt: skip
+    comparisons = compare(lora, others, FIELDS, DRAWS)
+    decided = decisions(
+        comparisons,
+        local_request_costs(lora.runs, lora.cost),
+        {
+            item.name: bills[item.name].request_costs()
+            if item.name in bills
+            else local_request_costs(item.runs, item.cost)
+            for item in others
+        },
+        economics.training.total_usd,
+        HYPOTHESIS.clauses,
+        case.seeds,
+        DRAWS,
+    )
+    judged = next(row for row in decided if row.baseline == base.baseline)
+    return base.model_copy(
+        update={
+            "texts": case.texts,
+            "conditions": conditions,
+            "comparisons": comparisons,
+            "economics": economics,
+            "decisions": decided,
+            "verdict": verdict(HYPOTHESIS, judged, DRAWS.confidence),
+        }
+    )
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+def number(text: str) -> float:
+    """A number as printed: +0.123, 16,510,000, 2.1 million, never."""
+    text = text.replace(",", "").strip()
+    for word, size in (("million", 1e6), ("billion", 1e9)):
+        if text.endswith(word):
+            return float(text.removesuffix(word)) * size
+    return np.inf if text in ("never", "∞") else float(text)
+
+
+def ends(text: str, separator: str) -> tuple[float, float]:
+    low, high = text.split(separator)
+    return number(low), number(high)
+
+
+def above(interval: tuple[float, float], bound: float) -> Outcome:
+    """Said here once more, from its definition: every value, none, or some."""
+    values = np.linspace(*interval, 5)
+    return "holds" if (values > bound).all() else "undecided" if (values > bound).any() else "fails"
+
+
+def below(interval: tuple[float, float], bound: float) -> Outcome:
+    low, high = interval
+    return "holds" if max(low, high) < bound else "undecided" if low < bound else "fails"
+
+
+def accuracy_claims(words: str) -> dict[str, Outcome]:
+    """What a clause about accuracy claims; what it does not mention, or calls open, it leaves."""
+    assert words.count("open") <= 1, words
+    claims: dict[str, Outcome] = {}
+    if re.search(
+        r"(?<!whether this adapter )(?<!whether the fine-tune )\bis more accurate than", words
+    ):
+        claims["superior"] = "holds"
+    if "not more accurate" in words:
+        claims["superior"] = "fails"
+    if "is not less accurate than" in words or "matches" in words:
+        claims["non_inferior"] = "holds"
+    if re.search(r"(?<!whether it )\bis less accurate than", words):
+        claims["non_inferior"] = "fails"
+    return claims
+
+
+def money_claims(words: str) -> dict[str, Outcome]:
+    cheaper, pays = words.split(", ", 1)
+    return {
+        "cheaper": "undecided"
+        if "open" in cheaper
+        else "fails"
+        if "do not" in cheaper
+        else "holds",
+        "pays_back": "undecided"
+        if "is open" in pays
+        else "fails"
+        if re.search(r"is (not|never) paid back", pays)
+        else "holds",
+    }
+
+
+def held(claims: dict[str, Outcome], decision: Decision) -> None:
+    for name, outcome in claims.items():
+        assert getattr(decision, name) == outcome, (claims, decision)
+
+
+def check_headline(result: Analysis, text: str) -> None:
+    """Bold, and the first thing that is said."""
+    headline = re.findall(r"^\*\*(.*)\*\*$", text, flags=re.MULTILINE)[0]
+    if result.api_kind == "embedded":
+        assert headline.startswith("Whether to fine-tune or to call a hosted model is open")
+        assert "nothing is recommended" in headline
+        assert not re.search(r"\b(Fine-tune|Call|Use)\b", headline)
+        assert "accurate" not in headline and "paid back" not in headline
+        return
+    decision = result.decision(result.strongest_rival.name)
+    action, why = headline.split(": ", 1)
+    accuracy, money = why.rstrip(".").split("; ")
+    assert str(escape(decision.label)) in accuracy
+    held(accuracy_claims(accuracy), decision)
+    held(money_claims(money), decision)
+    if action.startswith("Fine-tune"):
+        saves = decision.non_inferior == "holds" and decision.pays_back == "holds"
+        assert decision.superior == "holds" or saves
+        assert ("accuracy" not in action) or decision.superior == "holds"
+        assert action != "Fine-tune to save money" or saves
+    if decision.superior == "holds":
+        assert action.startswith("Fine-tune")
+    if decision.non_inferior == "fails":
+        assert action.startswith(("Call", "Use"))
+
+
+def check_answer(result: Analysis, text: str) -> None:
+    """Each baseline's sentences in the two bullets, with the numbers printed there."""
+    accuracy, cost = (
+        re.search(rf"^- \*\*{name}\.\*\* (.*)$", text, flags=re.MULTILINE)[1]
+        for name in ("Accuracy", "Cost")
+    )
+    names = {result.baseline, result.strongest_api.name, result.strongest_rival.name}
+    if result.strongest_model_free is not None:
+        names.add(result.strongest_model_free.name)
+    for decision in result.decisions:
+        label = re.escape(str(escape(decision.label)))
+        said = re.search(
+            rf"{label} scores [\d.]+: a difference of \S+ "
+            r"\((?:95% [^)]*? )?(\S+ to [^)]+)\), so (.*?)\.(?: |$)(?=[A-Z0-9])", accuracy,
+        )  # fmt: skip
+        assert bool(said) == (decision.baseline in names)
+        if not said:
+            continue
+        printed, words = ends(said[1], " to "), said[2]
+        assert above(printed, 0.0) == decision.superior, (said[0], decision)
+        assert above(printed, -MARGIN) == decision.non_inferior, (said[0], decision)
+        claims = accuracy_claims(words)
+        held(claims, decision)
+        assert claims.get("superior", "undecided") == decision.superior or claims == {
+            "non_inferior": "fails"
+        }
+        money = re.search(rf"With {label} they cost .*?\. So (.*?)\.(?: |$)", cost)[1]
+        held(money_claims(money), decision)
+        volumes = re.search(r"\(([^()]+ to [^()]+)\)", money)
+        if volumes:
+            assert below(ends(volumes[1], " to "), LIMIT) == decision.pays_back, money
+        else:
+            assert "never paid back" in money and decision.pay_back.low is None
+    assert ("without correction" in accuracy) == (len(names) > 1)
+
+
+def check_verdict(result: Analysis, text: str) -> None:
+    """Each outcome follows from the numbers printed beside it, and from them alone."""
+    found = dict(re.findall(r"^\| (accuracy|cost|break even) \| \*\*(\w+)\*\*", text, re.MULTILINE))
+    reasons = dict(
+        re.findall(r"^\| (accuracy|cost|break even) \|[^|]*\| (.*) \|$", text, re.MULTILINE)
+    )
+    printed = {
+        name: ends(re.search(r"\\\[(.*?)\\\]", why)[1], ", ") for name, why in reasons.items()
+    }
+    assert found["accuracy"] == above(printed["accuracy"], -MARGIN)
+    assert reasons["accuracy"].endswith(f"(above 0): {above(printed['accuracy'], 0)}.")
+    assert found["cost"] == below(printed["cost"], 1.0)
+    assert found["break even"] == below(printed["break even"], LIMIT)
+    judged = result.decision(result.baseline)
+    assert list(found.values()) == [judged.non_inferior, judged.cheaper, judged.pays_back]
+    together = re.search(r"All clauses together: \*\*(\w+)\*\*", text)[1]
+    outcomes = set(found.values())
+    assert together == (
+        "fails" if "fails" in outcomes else "holds" if outcomes == {"holds"} else "undecided"
+    )
+
+
+def cells(table: str) -> list[list[str]]:
+    lines = [line for line in table.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines[2:]]
+
+
+def check_tables(result: Analysis, paired: str, wins: str) -> None:
+    """The comparison table and the fields won: by the same intervals as the headline."""
+    for decision, row in zip(result.decisions, cells(paired.split("LoRA (")[0]), strict=True):
+        assert row[0] == str(escape(decision.label))
+        assert row[3] == above(ends(row[2], " to "), -MARGIN) == decision.non_inferior
+        assert row[4] == above(ends(row[2], " to "), 0.0) == decision.superior
+    for part in wins.split("### Against ")[1:]:
+        said = re.search(r"^Wins: (.*?)\. Loses: (.*?)\. Neither", part, re.MULTILINE)
+        won, lost = (set(re.findall(r"`(\w+)`", names)) for names in said.groups())
+        majority = {row.baseline: row for row in result.comparisons}.get("majority")
+        for row in cells(part.split("![")[0].split("###")[0]):
+            low, high = ends(row[4], " to ")
+            name = row[0].strip("`")
+            earned = majority is None or majority.per_field[name].low > 0
+            # printed to three digits
+            assert (name in won) <= (low >= 0 and earned) and (low > 0 and earned) <= (name in won)
+            assert (row[0].strip("`") in lost) <= (high <= 0) and (high < 0) <= (
+                row[0].strip("`") in lost
+            )
+
+
+def check_model_free(result: Analysis, text: str) -> None:
+    """The paragraph on the strongest rival without a model, whoever wins."""
+    strongest = result.strongest_model_free
+    assert bool(text) == (strongest is not None)
+    if strongest is None:
+        return
+    decision = result.decision(strongest.name)
+    said = re.search(r"a difference of \S+ \(95% .*? (\S+ to \S+)\), so (.*?)\. A thousand", text)
+    printed = ends(said[1], " to ")
+    assert above(printed, 0.0) == decision.superior
+    assert above(printed, -MARGIN) == decision.non_inferior
+    held(accuracy_claims(said[2]), decision)
+    assert ("buys no accuracy" in text) == (decision.superior == "fails")
+    cheaper = re.search(r"with the fine-tune: (.*?)\.(?: |$)", text)[1]
+    held({"cheaper": money_claims(f"{cheaper}, .")["cheaper"]}, decision)
+
+
+def check_scope(result: Analysis, text: str) -> None:
+    """One seed is one adapter, and two say little."""
+    one, two = len(result.seeds) == 1, len(result.seeds) == 2
+    assert ("the fine-tune is" not in text) or not one
+    assert bool(re.search(r"this adapter (is|matches)|whether this adapter", text)) == one
+    assert ("nothing about another training" in text) == one
+    assert ("say little about a third" in text) == two
+    if one:
+        assert "seeds and texts" not in text
+
+
+def check(case: Case) -> Analysis:
+    result = made(case)
+    told = inputs(result)
+    answer, judged, paired = answer_section(told), verdict_section(told), paired_section(told)
+    check_headline(result, answer)
+    check_answer(result, answer)
+    check_verdict(result, judged)
+    check_tables(result, paired, win_loss_section(told))
+    without_model = model_free_section(told)
+    check_model_free(result, without_model)
+    check_scope(result, answer + judged + without_model)
+    card = model_card(result, CARD)
+    for decision in result.decisions:
+        label = re.escape(str(escape(decision.label)))
+        (words,) = re.findall(rf"^- \S+ \(95%.*?\): (.*{label}.*)\.$", card, re.MULTILINE)
+        held(accuracy_claims(words), decision)
+    return result
+
+
+KINDS = st.sampled_from(
+    ["perfect", "zero", "scattered", "high", "apart", "one apart", "alike", "slips"]
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.builds(
+        Case,
+        seeds=st.integers(1, 4),
+        texts=st.integers(2, 40),
+        lora=KINDS,
+        base=KINDS,
+        zero_shot=KINDS,
+        few_shot=KINDS,
+        majority=st.none() | KINDS,
+        nearest=st.none() | KINDS,
+        api=st.sampled_from(list(API_PRICE)),
+        training=st.sampled_from([None, 0.0, 0.01, 1200.0]),
+        api_kind=st.sampled_from(["openai", "openai", "embedded"]),
+        random=st.integers(0, 2**16),
+    )
+)
+@example(Case(texts=2, lora="scattered"))
+@example(Case(api="free", training=0.0))
+@example(Case(nearest="perfect"))
+@example(Case(seeds=1, majority="perfect", nearest="high"))
+def test_no_sentence_claims_more_than_its_interval_shows(case):
+    check(case)
+
+
+@pytest.mark.parametrize(
+    ("case", "outcomes"),
+    [
+        # non-inferior, superior, cheaper, pays back
+        (Case(lora="perfect", zero_shot="perfect", few_shot="perfect"), "holds fails holds fails"),
+        (Case(lora="zero", zero_shot="zero", few_shot="zero"), "holds fails holds fails"),
+        (Case(lora="zero", zero_shot="perfect"), "fails fails holds fails"),
+        (Case(lora="perfect", zero_shot="zero", training=0.01), "holds holds holds holds"),
+        (Case(lora="perfect", zero_shot="slips"), "holds undecided holds fails"),
+        (Case(lora="one apart", texts=2), "undecided undecided holds fails"),
+        (Case(lora="one apart"), "undecided undecided holds fails"),
+        (Case(lora="high", training=None), "holds holds holds undecided"),
+        (Case(lora="high", api="free"), "holds holds fails fails"),
+        (Case(lora="high", seeds=1), "holds holds holds fails"),
+    ],
+)
+def test_extremes(case, outcomes):
+    """Perfect or nothing, two texts, seeds apart, a limit inside the interval, a free API."""
+    found = check(case).decision("api_zero_shot")
+    assert [found.non_inferior, found.superior, found.cheaper, found.pays_back] == outcomes.split()
+    check(replace(case, api_kind="embedded"))
+
+
+def test_two_of_three_seeds_no_better_than_the_baseline_decide_nothing():
+    """The texts alone would say 'more accurate' with p 0.0001."""
+    case = Case(lora="one apart", zero_shot="scattered", few_shot="scattered", random=7)
+    result = check(case)
+    made_of = result.comparison("api_zero_shot")
+    assert made_of.low > 0 and made_of.p_value < 0.05
+    assert result.decision("api_zero_shot").superior == "undecided"
+    assert "more accurate than" not in answer_section(inputs(result)).replace(
+        "whether the fine-tune is more or less accurate than", ""
+    )
+
+
+DIFFERENCES = [(0.0004, 0.3), (-0.01, 0.3), (-0.0196, -0.0004), (-0.1, 0.1), (-0.1, -0.01),
+               (-0.3, -0.0204)]  # fmt: skip
+RATIOS = [(0.5, 0.9996), (0.9, 1.1), (1.1, None)]
+VOLUMES = [(10.0, 99_999.7), (9.0, 1e6), (9.0, None), (2e5, 3e5), (2e5, None), (None, None)]
+
+
+@pytest.mark.parametrize("difference", DIFFERENCES)
+@pytest.mark.parametrize("ratio", RATIOS)
+@pytest.mark.parametrize("volume", VOLUMES)
+def test_every_combination_has_its_sentence(difference, ratio, volume):
+    """Those too that costs and volumes of one bootstrap never make together."""
+    result = analysis(api_kind="openai")
+    for row in result.decisions:
+        result = redecided(result, row.baseline, difference=difference, ratio=ratio, volume=volume)
+    answer = answer_section(inputs(result))
+    check_headline(result, answer)
+    check_answer(result, answer)
+    check_verdict(result, verdict_section(inputs(result)))
+
+
+def test_the_combinations_are_all_there_are():
+    """Every outcome of accuracy that a margin above 0 allows, and each of money."""
+    seen = set()
+    for difference in DIFFERENCES:
+        found = redecided(analysis(), "api_zero_shot", difference=difference)
+        row = found.decision("api_zero_shot")
+        seen.add((row.non_inferior, row.superior))
+    assert len(seen) == len(DIFFERENCES) == 6
+    outcomes: tuple[Outcome, ...] = ("holds", "fails", "undecided")
+    assert set(ACCURACY) == set(product(outcomes, outcomes)) == set(JOINED)
+    assert set(ACTIONS) == set(product(ACCURACY.values(), outcomes))
+    assert set(SAID) == set(ACCURACY.values())
