@@ -10,9 +10,11 @@ from lora_vs_api.analysis.results import (
     Comparison,
     CostRatio,
     Decision,
+    FieldDifference,
     IntervalEnds,
     McNemar,
     PayBack,
+    RateDifferences,
 )
 from lora_vs_api.config.sections import Clauses
 from lora_vs_api.stats.bootstrap import Draws
@@ -22,6 +24,7 @@ CLAUSES = Clauses.model_validate(
     {"accuracy": {"margin": 0.02}, "cost": {"max_ratio": 1.0}, "break_even": {"max_inferences": 1000}}
 )  # fmt: skip
 DRAWS = Draws(resamples=400, seed=0, confidence=0.95)
+NONE = FieldDifference(difference=0.0, low=0.0, high=0.0)
 
 
 def comparison(low: float, high: float, texts: tuple[float, float] = (0.5, 0.6)) -> Comparison:
@@ -31,7 +34,10 @@ def comparison(low: float, high: float, texts: tuple[float, float] = (0.5, 0.6))
         method="over texts", p_value=0.0001, p_holm=0.0001,
         random_effects=IntervalEnds(low=low, high=high, method="over seeds and texts"),
         wins=1, ties=0, losses=0, mcnemar=McNemar(only_lora=0, only_baseline=0, p_value=1.0),
-        minimum_detectable_effect=0.1, required_sample_size={}, per_field={},
+        clusters=9, rates=RateDifferences(
+            exact_match=NONE, valid_json=NONE, schema_valid=NONE, truncated=NONE
+        ),
+        planning=None, per_field={},
     )  # fmt: skip
 
 
