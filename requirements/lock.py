@@ -33,7 +33,7 @@ ROLES = {
     "inference": {"torch", "transformers", "tokenizers", "safetensors", "llguidance", "gguf",
                   "huggingface-hub", "jinja2", "markupsafe", "peft"},
     "training": {"trl", "accelerate", "datasets"},
-    "statistics": {"numpy", "scipy", "pandas"},
+    "statistics": {"numpy", "scipy", "pandas", "scikit-learn"},
     "figures": {"matplotlib", "seaborn", "pillow", "contourpy", "fonttools", "kiwisolver", "cycler"},
 }  # fmt: skip
 COMMENTS = {

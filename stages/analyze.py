@@ -8,7 +8,13 @@ from typing import Any
 import pandas as pd
 
 from lora_vs_api.analysis.compare import compare, examples, lora_statistics
-from lora_vs_api.analysis.condition import ConditionRuns, condition, label_of, noise_floor
+from lora_vs_api.analysis.condition import (
+    MODEL_FREE_LABELS,
+    ConditionRuns,
+    condition,
+    label_of,
+    noise_floor,
+)
 from lora_vs_api.analysis.configuration import config_sha256
 from lora_vs_api.analysis.costs import (
     BilledRun,
@@ -113,7 +119,8 @@ def read_runs(params: Params, rows: Sequence[dict[str, Any]]) -> list[ConditionR
     def local(name: str, label: str, kind: Kind, files: Sequence[str]) -> ConditionRuns:
         runs = tuple(read_run(file, rows, fields) for file in files)
         cost = local_cost(runs, params.economics)
-        return ConditionRuns(name, label, kind, model, shots=0, runs=runs, cost=cost)
+        used = "none" if kind == "model_free" else model
+        return ConditionRuns(name, label, kind, used, shots=0, runs=runs, cost=cost)
 
     def api(name: str) -> ConditionRuns:
         settings, run = params.conditions[name], read_run(name, rows, fields)
@@ -132,6 +139,10 @@ def read_runs(params: Params, rows: Sequence[dict[str, Any]]) -> list[ConditionR
             for name in params.tunings
         ),
         *(api(name) for name in params.conditions),
+        *(
+            local(name, params.labels.get(name, MODEL_FREE_LABELS[name]), "model_free", [name])
+            for name in params.model_free
+        ),
     ]
 
 

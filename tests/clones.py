@@ -28,6 +28,7 @@ train: {{max_steps: 2, batch_size: 2}}
 sweep: {{ranks: [2, 4], trial: {{val_rows: 2}}}}
 decoding: {{max_new_tokens: 400}}
 evaluate: {{test_rows: 3, latency_rows: 1}}
+model_free: [nearest_copy]
 robustness: {{texts: {{rows: 2, perturbations: [typos, signature]}}}}
 stats: {{resamples: 200}}
 seeds: [0, 1]

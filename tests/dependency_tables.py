@@ -26,7 +26,7 @@ KINDS = {
     "data": "base_model corpus split data_check review hypothesis contamination",
     "search": "sanity rank_trial select_rank lr_trial select sweep",
     "training": "train tune",
-    "answers": "evaluate_base evaluate_lora evaluate_tune evaluate_api",
+    "answers": "evaluate_base evaluate_lora evaluate_tune evaluate_api evaluate_model_free",
     "perturbed texts": "perturb perturbed_lora perturbed_api",
     "results": "robustness analyze report",
 }
@@ -35,7 +35,7 @@ KINDS = {
 ROLES = {
     "inference": {"weights", "model", "inference", "api"},
     "training": {"training"},
-    "statistics": {"stats", "analysis"},
+    "statistics": {"stats", "analysis", "model_free"},
     "figures": {"figures"},
 }
 # it counts tokens, and its precision is a quantile of scipy's; the sweep's table is written by pandas

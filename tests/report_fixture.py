@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 import pandas as pd
 
 from lora_vs_api.analysis import metrics, results
+from lora_vs_api.analysis.condition import MODEL_FREE_LABELS
 from lora_vs_api.analysis.decision import decide
 from lora_vs_api.analysis.verdict import verdict
 from lora_vs_api.config.sections import Adapter, Plots, Price
@@ -317,14 +319,22 @@ def analysis(
     api_kind: Literal["embedded", "openai"] = "embedded",
     seeds: tuple[int, ...] = (0, 1, 2),
     api_usd: float = 0.0711,
+    model_free: Mapping[str, float] | None = None,
 ) -> results.Analysis:
-    """``api_usd`` at or below 0.0057 makes an API answer cheaper than a local one."""
+    """``api_usd`` at or below 0.0057 makes an API answer cheaper than a local one.
+
+    ``model_free``: predictor without a model → its field F1.
+    """
     lora_f1, saving = 0.6342, api_usd > 0.0057
     conditions = (
         condition("lora", f"LoRA Tiny-7M ({len(seeds)} seeds)", "lora", lora_f1, 0.0057, 0.0012),
         condition("base_zero_shot", "Tiny-7M untuned, zero-shot", "base", 0.0711, 0.0061, 0.0015),
         condition("api_zero_shot", "Tiny-7M over HTTP, zero-shot", "api", 0.0713, api_usd),
         condition("api_few_shot_5", "Tiny-7M over HTTP, 5-shot", "api", 0.2151, api_usd * 1.9),
+        *(
+            condition(name, MODEL_FREE_LABELS[name], "model_free", f1, 2.5e-5)
+            for name, f1 in (model_free or {}).items()
+        ),
     )
     rows = tuple(
         results.BreakEven(

@@ -163,7 +163,7 @@ def test_analysis_starts_without_torch():
 
     code = (
         "import sys; import stages.analyze, stages.report, stages.sweep, stages.select; "
-        "print(sorted({'torch', 'transformers', 'openai', 'datasets'} & set(sys.modules)))"
+        "print(sorted({'torch', 'transformers', 'openai', 'datasets', 'sklearn'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr
@@ -173,7 +173,7 @@ def test_analysis_starts_without_torch():
 LAYERS = (
     "errors.py", "log.py", "paths.py", "digests.py", "files.py", "record", "validation", "scoring",
     "stats", "weights", "data", "config", "entry.py", "model", "inference", "training", "selection",
-    "api", "analysis", "report", "figures", "orchestrate", "search", "cli", "__main__.py",
+    "api", "model_free", "analysis", "report", "figures", "orchestrate", "search", "cli", "__main__.py",
 )  # fmt: skip
 
 

@@ -35,7 +35,15 @@ from lora_vs_api.record.fields import Field
 from lora_vs_api.scoring.scores import score_output
 from lora_vs_api.stats import bootstrap
 from lora_vs_api.stats.bootstrap import Draws
+from lora_vs_api.stats.rounding import rounded
 from lora_vs_api.stats.variance import random_effects_score
+
+# what tables and figures call a predictor of lora_vs_api.model_free, where ``labels`` does not say
+MODEL_FREE_LABELS: dict[str, str] = {
+    "majority": "majority value of each field",
+    "nearest": "nearest training text (TF-IDF)",
+    "nearest_copy": "nearest + values copied from the text",
+}
 
 
 @dataclass(frozen=True)
@@ -159,7 +167,11 @@ def _latency(runs: Sequence[ScoredRun]) -> Latency:
 
 def _quantile(values: Floats, share: float) -> float | None:
     """None where nothing was timed, as in a batch."""
-    return round(float(np.quantile(values, share)), 4) if len(values) else None
+    if not len(values):
+        return None
+    found = float(np.quantile(values, share))
+    # without a model an answer takes microseconds, which are not 0
+    return round(found, 4) if found >= 0.01 else rounded(found, 3)
 
 
 def _in_flight(run: ScoredRun) -> int | None:

@@ -33,6 +33,7 @@ def config_sha256(params: Params) -> str:
         "hypothesis": params.hypothesis,
         "lora": params.lora,
         "model": [params.model.name, "path" if weights.source == "path" else weights],
+        "model_free": params.model_free,
         "priced_as": params.priced_as,
         "prices": params.prices,
         "runtime": params.runtime,

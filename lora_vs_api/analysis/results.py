@@ -19,7 +19,7 @@ from lora_vs_api.config.sections import Price
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import write_json
 
-Kind = Literal["lora", "base", "tuned", "api"]
+Kind = Literal["lora", "base", "tuned", "api", "model_free"]
 # what becomes of a claim about a number of which an interval is known
 Outcome = Literal["holds", "fails", "undecided"]
 Record = dict[str, JsonValue]
@@ -673,6 +673,12 @@ class Analysis(Result):
     def strongest_api(self) -> Condition:
         """The API condition of highest field F1; of equals, the cheapest."""
         return _strongest([row for row in self.conditions if row.kind == "api"])
+
+    @property
+    def strongest_model_free(self) -> Condition | None:
+        """The strongest predictor without a model; None where none was asked for."""
+        rows = [row for row in self.conditions if row.kind == "model_free"]
+        return _strongest(rows) if rows else None
 
     @property
     def strongest_rival(self) -> Condition:

@@ -53,12 +53,18 @@ class Timings:
             batch_joules=found.get("batch_joules"),
             wall_seconds=found.get("wall_seconds", 0.0),
             throughput_texts_per_second=found.get("throughput_texts_per_second"),
-            machine=machine and f"{machine['device']} {machine['name']}, {machine['dtype']}",
+            machine=machine and _machine_words(machine),
             batch=found.get("mode") == "batch",
             concurrency=found.get("concurrency", 1),
             stored=sum(found.get("stored", ())),
             cached_input_tokens=None if cached is None else tuple(cached),
         )
+
+
+def _machine_words(machine: Mapping[str, Any]) -> str:
+    """Without a model there is no precision in which one ran."""
+    place = f"{machine['device']} {machine['name']}"
+    return f"{place}, {machine['dtype']}" if "dtype" in machine else place
 
 
 def _untimed() -> Timings:

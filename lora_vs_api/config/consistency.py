@@ -24,6 +24,7 @@ def _no_value_twice(params: Params) -> str | None:
         "sweep.learning_rates": params.sweep.learning_rates,
         "robustness.texts.perturbations": params.robustness.texts.perturbations,
         "robustness.conditions": params.robustness.conditions,
+        "model_free": params.model_free,
     }
     for key, values in lists.items():
         if len(set(values)) != len(values):
@@ -118,12 +119,19 @@ def _nodes_have_a_default(params: Params) -> str | None:
 
 
 def _tunings_have_names_of_their_own(params: Params) -> str | None:
-    taken = {"lora", "base_zero_shot", *params.conditions}
+    taken = {"lora", "base_zero_shot", *params.model_free, *params.conditions}
     for name in params.tunings:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in taken:
             return (
                 f"tunings.{name}: expected a name of its own in lower case, digits and underscores"
             )
+    return None
+
+
+def _conditions_have_names_of_their_own(params: Params) -> str | None:
+    for name in params.conditions:
+        if name in ("lora", "base_zero_shot", *params.model_free):
+            return f"conditions.{name}: expected a name that no other condition has"
     return None
 
 
@@ -186,6 +194,7 @@ CHECKS: tuple[Callable[[Params], str | None], ...] = (
     _slices_fit_into_the_test_slice,
     _nodes_have_a_default,
     _tunings_have_names_of_their_own,
+    _conditions_have_names_of_their_own,
     _virtual_tokens_are_decoded_freely,
     _perturbed_are_known_kinds_and_conditions,
     _paid_answers_have_a_store,

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 def confusion_matrices(analysis: Analysis, color: str, most: int = 4) -> Figure | None:
     """Expected against answered labels, a row for each field with few labels.
 
-    The fine-tune and the ``most - 1`` best of the others that gave any label; None where no field
-    has few labels.
+    The fine-tune and the ``most - 1`` best of the others that gave any label, models first; None
+    where no field has few labels.
     """
     rows = sorted(
         (row for row in analysis.conditions if row.valid_json > 0),
-        key=lambda row: (row.kind != "lora", -row.field_f1.estimate),
+        # what models make of labels, before rivals that read none
+        key=lambda row: (row.kind != "lora", row.kind == "model_free", -row.field_f1.estimate),
     )[:most]
     fields = list(analysis.conditions[0].diagnosis.confusion)
     if not fields or not rows:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 
 from lora_vs_api.figures.drawing import INK, MUTED, Look, legend, new_figure, titles, wrap
-from lora_vs_api.report.numbers import count
+from lora_vs_api.report.numbers import count, seconds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +40,7 @@ def latency_ecdf(
             color=style.color,
             linestyle=style.dash,
             linewidth=2,
-            label=f"{wrap(row.label, 46)}\np50 {latency.p50:.2f} s, p95 {latency.p95:.2f} s, "
+            label=f"{wrap(row.label, 46)}\np50 {seconds(latency.p50)} s, p95 {seconds(latency.p95)} s, "
             f"{count(latency.requests, 'request')}",
         )
         for quantile, share in ((latency.p50, 0.5), (latency.p95, 0.95)):

@@ -15,6 +15,7 @@ from lora_vs_api.report.sections.data import contamination_section, data_section
 from lora_vs_api.report.sections.diagnosis import diagnosis_section
 from lora_vs_api.report.sections.limitations import limitations_section
 from lora_vs_api.report.sections.method import method_section, reproducibility_section
+from lora_vs_api.report.sections.model_free import model_free_section
 from lora_vs_api.report.sections.money import money_section
 from lora_vs_api.report.sections.published import published_section
 from lora_vs_api.report.sections.robustness import robustness_section
@@ -28,6 +29,7 @@ SECTIONS = (
     method_section,
     results_section,
     paired_section,
+    model_free_section,
     statistics_section,
     money_section,
     diagnosis_section,

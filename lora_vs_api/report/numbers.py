@@ -31,8 +31,14 @@ def significant(value: float, digits: int = 3) -> str:
     return f"{Decimal(f'{value:.{digits}g}'):,f}"
 
 
+# in US dollars, per thousand answers: less is read by nobody
+MIN_USD = 1e-6
+
+
 def usd(value: float) -> str:
     """An amount of US dollars without its unit: whole from 100 on, else three digits that matter."""
+    if 0 < abs(value) < MIN_USD:
+        return f"<{MIN_USD:f}"
     return f"{value:,.0f}" if abs(value) >= 100 else significant(value)
 
 
@@ -84,7 +90,8 @@ def percent(value: float, digits: int = 1) -> str:
 
 
 def seconds(value: float) -> str:
-    return f"{value:.2f}"
+    """Hundredths, and of less than a tenth the two digits that matter."""
+    return f"{value:.2f}" if value >= 0.1 else significant(value, 2)
 
 
 def p_value(value: float) -> str:

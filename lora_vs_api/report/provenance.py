@@ -26,6 +26,7 @@ PACKAGES = [
     "hydra-core",
     "numpy",
     "scipy",
+    "scikit-learn",
     "pandas",
     "seaborn",
     "matplotlib",

@@ -42,6 +42,7 @@ from lora_vs_api.config.sections.model import (
     Evaluate,
     HubWeights,
     Model,
+    ModelFree,
     PathWeights,
     Robustness,
     Runtime,
@@ -106,6 +107,7 @@ class Params(Section):
     ]
     decoding: Decoding
     evaluate: Evaluate
+    model_free: list[ModelFree]
     robustness: Robustness
     stats: Stats
     economics: Economics

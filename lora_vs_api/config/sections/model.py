@@ -63,6 +63,10 @@ class Evaluate(Section):
     latency_rows: Count
 
 
+# predictors without a model; lora_vs_api/model_free/ makes them
+ModelFree = Literal["majority", "nearest", "nearest_copy"]
+
+
 class PerturbedTexts(Section):
     rows: Count
     perturbations: list[str]

@@ -46,8 +46,10 @@ def rival(analysis: Analysis, name: str) -> Rival:
 
 
 def rivals(analysis: Analysis) -> list[Rival]:
-    """The one that the claim names, the strongest API condition and the strongest of all."""
-    names = (analysis.baseline, analysis.strongest_api.name, analysis.strongest_rival.name)
+    """The one that the claim names, the strongest API condition, that of all, and without a model."""
+    names = [analysis.baseline, analysis.strongest_api.name, analysis.strongest_rival.name]
+    if analysis.strongest_model_free is not None:
+        names.append(analysis.strongest_model_free.name)
     return [rival(analysis, name) for name in dict.fromkeys(names)]
 
 

@@ -11,11 +11,15 @@ from lora_vs_api.report.rendering import Markdown, compact_json, render
 
 @dataclass(frozen=True)
 class FieldByField:
-    """Every field's difference to one baseline, the largest gain first, and which are clear of 0."""
+    """Every field's difference to one baseline, the largest gain first, and which are clear of 0.
+
+    ``unearned`` are clear of 0 and no win: there the fine-tune does not beat the commonest value.
+    """
 
     baseline: Condition
     gains: list[tuple[str, FieldDifference]]
     won: list[str]
+    unearned: list[str]
     lost: list[str]
     neither: list[str]
 
@@ -23,13 +27,18 @@ class FieldByField:
 def win_loss_section(inputs: ReportInputs) -> Markdown:
     analysis = inputs.analysis
     names = list(dict.fromkeys([analysis.strongest_api.name, analysis.baseline]))
+    cheap = analysis.strongest_model_free
     return render(
         "wins",
         analysis=analysis,
         method=analysis.decisions[0].interval.method,
         seeds=len(analysis.seeds),
         lora=analysis.lora,
-        rivals=[field_by_field(analysis, name) for name in names],
+        rivals=[
+            field_by_field(analysis, name)
+            for name in dict.fromkeys([*names, *([] if cheap is None else [cheap.name])])
+        ],
+        majority=majority(analysis),
         texts=[
             (analysis.condition(name).label, verb, found)
             for name in names
@@ -45,13 +54,29 @@ def win_loss_section(inputs: ReportInputs) -> Markdown:
 def field_by_field(analysis: Analysis, name: str) -> FieldByField:
     per_field = analysis.comparison(name).per_field
     gains = sorted(per_field.items(), key=lambda item: -item[1].difference)
+    ahead = [field for field, gain in gains if gain.side > 0]
+    unearned = [field for field in ahead if not beats_majority(analysis, field)]
     return FieldByField(
         baseline=analysis.condition(name),
         gains=gains,
-        won=[field for field, gain in gains if gain.side > 0],
+        won=[field for field in ahead if field not in unearned],
+        unearned=unearned,
         lost=[field for field, gain in gains if gain.side < 0],
         neither=[field for field, gain in gains if gain.side == 0],
     )
+
+
+def majority(analysis: Analysis) -> Condition | None:
+    """The condition that always answers each field's commonest value; None where it was left out."""
+    return next(
+        (r for r in analysis.conditions if r.kind == "model_free" and r.name == "majority"), None
+    )
+
+
+def beats_majority(analysis: Analysis, field: str) -> bool:
+    """Whether the fine-tune is clearly above the field's commonest value; true where it is unknown."""
+    known = majority(analysis)
+    return known is None or analysis.comparison(known.name).per_field[field].side > 0
 
 
 def compared(example: Example) -> str:

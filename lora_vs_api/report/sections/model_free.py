@@ -1,0 +1,43 @@
+"""How the fine-tune stands against what needs no model at all."""
+
+from __future__ import annotations
+
+from lora_vs_api.report.inputs import ReportInputs
+from lora_vs_api.report.rendering import Markdown, render
+from lora_vs_api.report.sections.advice import (
+    accuracy_words,
+    cheaper_words,
+    difference_between,
+)
+
+HOW = {
+    "majority": "each field's commonest value in training, whatever the text",
+    "nearest": "the record of the training text that is most like this one (cosine of TF-IDF over "
+    "words and pairs of words)",
+    "nearest_copy": "that record, with the strings that stand in the text taken from it; which do, "
+    "and what they stand between, is counted in the training texts",
+}
+
+
+def model_free_section(inputs: ReportInputs) -> Markdown:
+    """Empty where no such rival was asked for."""
+    analysis = inputs.analysis
+    strongest = analysis.strongest_model_free
+    if strongest is None:
+        return Markdown()
+    decision = analysis.decision(strongest.name)
+    return render(
+        "model_free",
+        rivals=[
+            (row.label, HOW[row.name]) for row in analysis.conditions if row.kind == "model_free"
+        ],
+        training_texts=inputs.split.train,
+        confidence=analysis.statistics.confidence,
+        lora=analysis.lora,
+        strongest=strongest,
+        decision=decision,
+        between=difference_between(decision),
+        accuracy=accuracy_words(decision, "it"),
+        cheaper=cheaper_words(decision),
+        compare=strongest.latency.compares_with(analysis.lora.latency),
+    )
