@@ -108,6 +108,15 @@ def test_one_more_seed_trains_and_evaluates_one_adapter(clone):
     assert clone.experiment("seeds=[0,1,2]") <= {"robustness"} | ANALYSIS
 
 
+def test_one_more_rival_without_a_model_asks_nobody(clone):
+    """`-S model_free=[…]` runs the new rival's node and what reads its answers."""
+    found = clone.experiment("model_free=[majority,nearest_copy]")
+    assert found == {"evaluate_model_free@majority", "robustness"} | ANALYSIS
+    table = json.loads((clone.path / "metrics/analysis.json").read_text())["conditions"]
+    kinds = {row["name"]: row["kind"] for row in table}
+    assert kinds["majority"] == kinds["nearest_copy"] == "model_free"
+
+
 def test_other_perturbed_texts_ask_about_them_and_touch_nothing_else(clone):
     """Another seed of the perturbations: no training, no evaluation, no analysis."""
     asked = {"perturbed_lora@0", "perturbed_lora@1", "perturbed_api@embedded_few_shot_5"}

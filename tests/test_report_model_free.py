@@ -71,9 +71,9 @@ def test_a_field_no_better_than_the_majority_is_no_win():
     """LoRA is ahead of the API on vendor, and far behind always answering the commonest one."""
     part = sections(analysis(model_free={"majority": 0.8}))["Where the fine-tune wins and loses"]
     assert "Wins: none." in part
-    assert "no win: `vendor` (0.634, majority value of each field 0.800)." in part
+    assert "no win: `vendor` (0.634, the commonest value 0.800)." in part
     without = sections(analysis())["Where the fine-tune wins and loses"]
-    assert "Wins: `vendor`." in without and "majority" not in without
+    assert "Wins: `vendor`." in without and "commonest" not in without
 
 
 def test_left_out_they_are_not_spoken_of():

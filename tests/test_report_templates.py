@@ -243,7 +243,7 @@ def test_a_report_is_whole(case):
         ("same everywhere", "Nothing varies, so there is no variance to divide."),
         ("same everywhere", "perturbed: it grows (drop"),
         ("same everywhere", "the fine-tune is less accurate than it by 0.02 or more"),
-        ("without a model", "no win: `vendor` (0.634, majority value of each field 0.800).\n"),
+        ("without a model", "no win: `vendor` (0.634, the commonest value 0.800).\n"),
         ("without a model", "The strongest, nearest + values copied from the text, scores 0.810"),
         ("without a model", "**On these texts the fine-tune buys no accuracy"),
         ("one without a model", "1 rival without a model, learnt from the same 140 training"),

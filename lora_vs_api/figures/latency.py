@@ -10,8 +10,20 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from lora_vs_api.figures.drawing import INK, MUTED, Look, legend, new_figure, titles, wrap
+from lora_vs_api.figures.drawing import (
+    INK,
+    MUTED,
+    Look,
+    legend,
+    new_figure,
+    plain_log,
+    titles,
+    wrap,
+)
 from lora_vs_api.report.numbers import count, seconds
+
+# so many times the shortest median, and it would be a line on the axis
+MAX_LINEAR = 50
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,9 +69,15 @@ def latency_ecdf(
             fontsize=9,
             color=MUTED,
         )
-    ax.set_xlim(0, None)
+    medians = [row.latency.p50 for row in rows if row.latency.p50]
+    if medians and max(medians) / min(medians) > MAX_LINEAR:
+        ax.set_xscale("log")
+        plain_log(ax.xaxis)
+    else:
+        ax.set_xlim(0, None)
     ax.set_ylim(0, 1.02)
-    ax.set_xlabel("seconds from request to whole answer")
+    scale = ", log scale" if ax.get_xscale() == "log" else ""
+    ax.set_xlabel(f"time from request to whole answer (s{scale})")
     ax.set_ylabel("share of requests answered (0 to 1)")
     legend(figure, ax)
     titles(
