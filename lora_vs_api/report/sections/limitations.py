@@ -15,12 +15,11 @@ from lora_vs_api.report.sections.facts import (
 
 def limitations_section(inputs: ReportInputs) -> Markdown:
     analysis = inputs.analysis
-    statistics, judged = analysis.lora_statistics, analysis.comparison(analysis.baseline)
+    statistics = analysis.lora_statistics
     return render(
         "limitations",
         analysis=analysis,
-        judged=judged,
-        detectable=judged.planning.here if judged.planning else None,
+        judged=analysis.comparison(analysis.baseline),
         embedded=is_embedded(analysis),
         models=served_models(analysis),
         priced=sorted({str(row.cost_per_1k.priced_as) for row in api_conditions(analysis)}),
