@@ -143,7 +143,7 @@ def test_the_dag_is_dvcs():
     assert {"train@0", "base_model", "split"} <= known["evaluate_lora@0"].needs
     # what is timed has nothing beside it
     timed = {n.address.split("@")[0] for n in nodes if n.exclusive}
-    assert timed == {"evaluate_lora", "evaluate_base", "evaluate_api"}
+    assert timed == {"evaluate_lora", "evaluate_base", "evaluate_api", "evaluate_model_free"}
 
 
 def test_slots_have_gpus_of_their_own(monkeypatch):
