@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lora_vs_api.figures.report import write_report_figures
 from lora_vs_api.report.markdown import report_markdown
-from tests.report_fixture import PLOTS, analysis, inputs, redecided, tables
+from tests.report_fixture import PLOTS, SETTINGS, analysis, inputs, redecided, tables
 
 RIVALS = {"majority": 0.31, "nearest": 0.55, "nearest_copy": 0.81}
 COPY = "nearest + values copied from the text"
@@ -85,3 +86,16 @@ def test_figures_hold_them(tmp_path: Path):
     result = analysis(model_free=RIVALS)
     write_report_figures(tmp_path, result, None, *tables(result), 100_000, PLOTS)
     assert (tmp_path / "cost_accuracy.svg").stat().st_size > 10_000
+
+
+def test_a_training_that_ends_before_it_saw_all_texts_is_not_said_to_learn_from_as_many():
+    """Rivals read every training text; forty steps may not."""
+    result = analysis(model_free=RIVALS)
+    short = {"max_steps": 4, "batch_size": 8, "gradient_accumulation": 2}
+    text = report_markdown(inputs(result, settings=replace(SETTINGS, train=short)))
+    assert (
+        "learnt from all 140 training texts, of which a training of the fine-tune sees 64:" in text
+    )
+    whole = replace(SETTINGS, train={**short, "max_steps": None})
+    text = report_markdown(inputs(result, settings=whole))
+    assert "learnt from all 140 training texts, as the fine-tune is:" in text

@@ -242,7 +242,10 @@ def test_a_report_is_whole(case):
         ("without a model", "no win: `vendor` (0.634, the commonest value 0.800).\n"),
         ("without a model", "The strongest, nearest + values copied from the text, scores 0.810"),
         ("without a model", "**On these texts the fine-tune buys no accuracy"),
-        ("one without a model", "1 rival without a model, learnt from the same 140 training"),
+        (
+            "one without a model",
+            "1 rival without a model, learnt from all 140 training texts, as the fine-tune is",
+        ),
         ("one without a model", "It scores 0.200 field F1"),
     ],
 )

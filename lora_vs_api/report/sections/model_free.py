@@ -33,6 +33,7 @@ def model_free_section(inputs: ReportInputs) -> Markdown:
             (row.label, HOW[row.name]) for row in analysis.conditions if row.kind == "model_free"
         ],
         training_texts=inputs.split.train,
+        seen=texts_seen(inputs),
         confidence=analysis.statistics.confidence,
         lora=analysis.lora,
         strongest=strongest,
@@ -43,3 +44,13 @@ def model_free_section(inputs: ReportInputs) -> Markdown:
         subject=subject(decision),
         compare=strongest.latency.compares_with(analysis.lora.latency),
     )
+
+
+def texts_seen(inputs: ReportInputs) -> int:
+    """How many of the training texts one training sees: all of them, unless its steps end before."""
+    train = inputs.settings.train
+    if train.get("max_steps") is None:
+        return inputs.split.train
+    keys = ("max_steps", "batch_size", "gradient_accumulation")
+    steps, batch, accumulation = (int(str(train.get(key, 1))) for key in keys)
+    return min(inputs.split.train, steps * batch * accumulation)
