@@ -98,4 +98,4 @@ def test_a_training_that_ends_before_it_saw_all_texts_is_not_said_to_learn_from_
     )
     whole = replace(SETTINGS, train={**short, "max_steps": None})
     text = report_markdown(inputs(result, settings=whole))
-    assert "learnt from all 140 training texts, as the fine-tune is:" in text
+    assert "learnt from all 140 training texts, which a training sees too:" in text

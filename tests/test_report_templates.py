@@ -244,7 +244,7 @@ def test_a_report_is_whole(case):
         ("without a model", "**On these texts the fine-tune buys no accuracy"),
         (
             "one without a model",
-            "1 rival without a model, learnt from all 140 training texts, as the fine-tune is",
+            "1 rival without a model, learnt from all 140 training texts, which a training sees too",
         ),
         ("one without a model", "It scores 0.200 field F1"),
     ],
