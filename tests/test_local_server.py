@@ -244,6 +244,7 @@ def test_a_path_without_a_model_is_named(tmp_path):
     assert not (tmp_path / "log").exists()
 
 
+@pytest.mark.slow
 def test_weights_that_cannot_be_loaded_end_in_the_log(tiny, tmp_path):
     """A broken file is one line with the end of the server's log, not a timeout."""
     broken = tmp_path / "broken"

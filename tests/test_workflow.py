@@ -205,6 +205,7 @@ def test_only_its_own_comment_is_rewritten(project, tmp_path, comments, method, 
     assert (tmp_path / "summary.md").read_text() == MARK
 
 
+@pytest.mark.slow
 def test_what_was_reproduced_is_pushed_and_fetched_again(project, tmp_path):
     """With a folder as the remote: the second run takes the node from the first one's run cache."""
     (project / "count.py").write_text("open('ran', 'a').write('x'); open('out', 'w').write('1')")
