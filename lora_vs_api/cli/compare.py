@@ -11,6 +11,7 @@ from lora_vs_api.config.sections import Params
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_jsonl
 from lora_vs_api.log import say
+from lora_vs_api.paths import TRAIN
 from lora_vs_api.record.parsing import parse_record
 
 MAX_WIDTH = 46  # characters of a cell
@@ -60,7 +61,7 @@ def _asked(params: Params, text: str) -> dict[str, str]:
 
     if params.api.server.mode == "batch":
         raise UserError("--apis: a batch may take a day; expected api.server.mode: live")
-    fields, train = params.task.record_fields, read_jsonl("data/split/train.jsonl")
+    fields, train = params.task.record_fields, read_jsonl(TRAIN)
     rows = [{"id": "text", "text": text}]
     return {
         name: ask_condition(params, name, rows, fields, train).answers[0].reply.output

@@ -5,11 +5,12 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from lora_vs_api.cli.local_model import BASE, adapter_folder
+from lora_vs_api.cli.local_model import adapter_folder
 from lora_vs_api.config.load import load_params
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import new_directory
 from lora_vs_api.log import say
+from lora_vs_api.paths import BASE
 
 
 def export_merged(target: Path, seed: int | None) -> None:

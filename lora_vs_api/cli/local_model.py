@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from lora_vs_api.config.sections import Params
 from lora_vs_api.errors import UserError
+from lora_vs_api.paths import BASE
 
 if TYPE_CHECKING:
     from lora_vs_api.inference.generate import Generation
-
-BASE = "models/base_model"
 
 
 def adapter_folder(params: Params, seed: int | None) -> Path:
@@ -40,24 +40,15 @@ def ask(
     batch_size: int | None = None,
 ) -> list[Generation]:
     """The answers of the base, tuned where an ``adapter`` is given, with the task's own prompt."""
-    from lora_vs_api.inference.constrained import record_grammar
-    from lora_vs_api.inference.extractor import Extractor
-    from lora_vs_api.model.loading import load_base, load_tokenizer, load_tuned
+    from lora_vs_api.inference.extractor import extractor_of
+    from lora_vs_api.model.loading import load_base, load_tuned
     from lora_vs_api.model.runtime import resolve_runtime
 
     runtime = resolve_runtime(params.runtime.device, params.runtime.dtype)
-    tokenizer = load_tokenizer(BASE, params.runtime.pad_token)
     model = load_base(BASE, runtime) if adapter is None else load_tuned(BASE, adapter, runtime)
-    fields = params.task.record_fields
-    extractor = Extractor(
-        model,
-        tokenizer,
-        params.task.instruction,
-        fields,
-        max_new_tokens=params.decoding.max_new_tokens,
-        batch_size=batch_size or params.decoding.batch_size,
-        grammar=record_grammar(model, tokenizer, fields) if constrained else None,
-    )
+    extractor = extractor_of(params, model, constrained=constrained)
+    if batch_size is not None:
+        extractor = replace(extractor, batch_size=batch_size)
     return extractor.answers(texts, "answers")
 
 
