@@ -31,8 +31,8 @@ ROLE = "What decides {what}: nodes of dvc.yaml depend on this file, so a new ver
 # what of a role's packages can change its bytes; the rest of what they need is in run.txt
 ROLES = {
     "inference": {"torch", "transformers", "tokenizers", "safetensors", "llguidance", "gguf",
-                  "huggingface-hub", "jinja2", "markupsafe"},
-    "training": {"trl", "peft", "accelerate", "datasets"},
+                  "huggingface-hub", "jinja2", "markupsafe", "peft"},
+    "training": {"trl", "accelerate", "datasets"},
     "statistics": {"numpy", "scipy", "pandas"},
     "figures": {"matplotlib", "seaborn", "pillow", "contourpy", "fonttools", "kiwisolver", "cycler"},
 }  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from lora_vs_api.analysis.compare import compare, examples, lora_statistics
-from lora_vs_api.analysis.condition import ConditionRuns, condition, noise_floor
+from lora_vs_api.analysis.condition import ConditionRuns, condition, label_of, noise_floor
 from lora_vs_api.analysis.configuration import config_sha256
 from lora_vs_api.analysis.costs import (
     BilledRun,
@@ -118,7 +118,7 @@ def read_runs(params: Params, rows: Sequence[dict[str, Any]]) -> list[ConditionR
     def api(name: str) -> ConditionRuns:
         settings, run = params.conditions[name], read_run(name, rows, fields)
         cost = api_cost(run, params.priced_as[name], params.prices)
-        label = params.labels.get(name, name)
+        label = label_of(name, settings.model, params.labels)
         return ConditionRuns(name, label, "api", settings.model, settings.shots, (run,), cost)
 
     seeds = [f"lora-seed-{seed}" for seed in params.seeds]

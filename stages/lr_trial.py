@@ -16,17 +16,15 @@ def main(params: Params) -> None:
         params.sweep.early_stopping_ratio,
     )
     # the rate that the rank sweep ran at was trained there
-    best_rank = "models/select_rank"
+    winner = "models/select_rank"
     run_trial(
         params,
         sweep="lr_trial",
         item=rate,
         r=read_json("metrics/select_rank.json")["r"],
         learning_rate=float(rate),
-        finished=best_rank,
-        early_stopping=None
-        if ratio is None
-        else EarlyStopping(tuple(loss_curve(best_rank)), ratio),
+        finished=winner,
+        early_stopping=None if ratio is None else EarlyStopping(tuple(loss_curve(winner)), ratio),
     )
 
 

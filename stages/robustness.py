@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from lora_vs_api.analysis.condition import label_of
 from lora_vs_api.analysis.results import Kind, write_result
 from lora_vs_api.analysis.robustness import (
     CleanAndPerturbed,
@@ -50,7 +51,12 @@ def main(params: Params) -> None:
             [
                 answers("lora", lora, "lora", [f"lora-seed-{seed}" for seed in params.seeds]),
                 *(
-                    answers(name, params.labels.get(name, name), "api", [name])
+                    answers(
+                        name,
+                        label_of(name, params.conditions[name].model, params.labels),
+                        "api",
+                        [name],
+                    )
                     for name in params.robustness.conditions
                 ),
             ],

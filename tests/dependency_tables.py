@@ -38,8 +38,8 @@ ROLES = {
     "statistics": {"stats", "analysis"},
     "figures": {"figures"},
 }
-# its precision is a quantile of scipy's
-ALONE = {"statistics": {"data_check"}}
+# it counts tokens, and its precision is a quantile of scipy's; the sweep's table is written by pandas
+ALONE = {"inference": {"data_check"}, "statistics": {"data_check", "sweep"}}
 NONE = "none"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import pytest
 import yaml
 
 from lora_vs_api.__main__ import main
+from lora_vs_api.analysis.condition import label_of
+from lora_vs_api.analysis.configuration import config_sha256
+from lora_vs_api.cli.params import whose_results
 from lora_vs_api.config.compose import compose
 from lora_vs_api.config.load import check_params, load_params
 from lora_vs_api.config.renamed import RENAMED
@@ -372,3 +376,59 @@ def test_an_embedded_server_runs_on_what_local_models_run_on():
     assert (server["device"], server["dtype"]) == ("cuda", "bfloat16")
     hosted = yaml.safe_load(compose(["api=openai"], conf=ROOT / "conf"))["api"]["server"]
     assert not {"device", "dtype"} & set(hosted)
+
+
+def test_a_model_in_a_folder_is_called_as_its_folder_is():
+    """Wherever it is named: the fine-tune, and the embedded conditions that ask the base."""
+    local = ["model=local", "model.weights.path=/models/my-model/"]
+    params = check_params(yaml.safe_load(compose(local, conf=ROOT / "conf")))
+    assert params.model.name == "my-model"
+    assert {item.model for item in params.conditions.values()} == {"my-model"}
+    own = yaml.safe_load(compose([*local, "model.name=mine"], conf=ROOT / "conf"))
+    assert check_params(own).conditions["embedded_zero_shot"].model == "mine"
+
+
+def test_a_label_names_the_model_that_is_asked():
+    """With another base model, or another hosted one, no table speaks of the one before."""
+    for overrides, name, shown in (
+        (["model=qwen2.5-1.5b"], "embedded_few_shot_5", "Qwen2.5-1.5B-Instruct over HTTP, 5-shot"),
+        (["api=openai", "conditions.mini_few_shot_5.model=other"], "mini_few_shot_5",
+         "other 5-shot"),
+    ):  # fmt: skip
+        params = check_params(yaml.safe_load(compose(overrides, conf=ROOT / "conf")))
+        assert label_of(name, params.conditions[name].model, params.labels) == shown
+    assert label_of("unlabelled", "m", {}) == "unlabelled"
+
+
+def test_the_digest_of_a_configuration(raw):
+    """Another where a result is, the same where only patience, looks or a folder's place is."""
+
+    def digest(*overrides: str) -> str:
+        return config_sha256(check_params(yaml.safe_load(compose(overrides, conf=ROOT / "conf"))))
+
+    first = config_sha256(check_params(raw))
+    assert re.fullmatch("[0-9a-f]{64}", first) and digest() == first
+    for same in ("api.limits.max_minutes=9", "plots.dpi=90", "labels.embedded_zero_shot=X",
+                 "checkpoints.minutes=3", "review.sample=7"):  # fmt: skip
+        assert digest(same) == first, same
+    others = {
+        digest(other)
+        for other in ("train.max_steps=3", "seeds=[5]", "data.n=900", "api.ask.concurrency=2",
+                      "hypothesis.clauses.accuracy.margin=0.01", "prices=listed-2026-11",
+                      "task=us_addresses", "model=qwen2.5-1.5b")
+    }  # fmt: skip
+    assert len(others | {first}) == 9
+    assert digest("model=local", "model.weights.path=/a/tiny") == digest(
+        "model=local", "model.weights.path=/b/c/tiny"
+    )
+
+
+def test_whose_results_lie_there(tmp_path):
+    """A run that failed leaves another's results: they are told by name, not taken for its own."""
+    summary = tmp_path / "summary.json"
+    assert whose_results("abc", summary) == "config abc: no results yet"
+    summary.write_text('{"task": "Emails", "config": "def"}')
+    assert whose_results("abc", summary).endswith("are of another one (Emails, config def)")
+    assert whose_results("def", summary).endswith("are of this configuration")
+    summary.write_text('{"task": "of an earlier version"}')
+    assert whose_results("abc", summary) == "config abc: no results yet"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Literal
 
 import numpy as np
@@ -33,16 +34,17 @@ from lora_vs_api.analysis.verdict import verdict
 from lora_vs_api.config.sections import Economics, Price, Prices
 from lora_vs_api.report.model_card import Published, model_card
 from lora_vs_api.report.rendering import escape
+from lora_vs_api.report.sections.advice import ACCURACY, ACTIONS, JOINED, SAID
 from lora_vs_api.report.sections.answer import answer_section, verdict_section
 from lora_vs_api.report.sections.comparison import paired_section
 from lora_vs_api.report.sections.wins import win_loss_section
 from lora_vs_api.stats.bootstrap import Draws
-from tests.report_fixture import FIELDS, HYPOTHESIS, analysis, changed, inputs, interval
+from tests.report_fixture import FIELDS, HYPOTHESIS, analysis, changed, inputs, interval, redecided
 
 DRAWS = Draws(resamples=200, seed=0, confidence=0.95)
 MARGIN = HYPOTHESIS.clauses.accuracy.margin
 LIMIT = HYPOTHESIS.clauses.break_even.max_inferences
-Scores = Literal["perfect", "zero", "scattered", "high", "apart", "one apart", "alike"]
+Scores = Literal["perfect", "zero", "scattered", "high", "apart", "one apart", "alike", "slips"]
 API_PRICE = {"free": 0.0, "cheap": 0.02, "close": 0.1, "dear": 50.0}
 CARD = Published(
     name="tiny", seed=0, base_model="o/t", weights="Tiny", license=None, instruction="Say it.",
@@ -80,6 +82,7 @@ def scores(how: Scores, runs: int, texts: int, random: np.random.Generator) -> F
     level = {
         "scattered": np.full(runs, 0.5),
         "high": np.full(runs, 0.8),
+        "slips": np.full(runs, 0.99),
         "apart": random.random(runs),
         "one apart": np.where(np.arange(runs) == 0, 0.95, 0.5),
     }[how]
@@ -378,7 +381,9 @@ def check(case: Case) -> Analysis:
     return result
 
 
-KINDS = st.sampled_from(["perfect", "zero", "scattered", "high", "apart", "one apart", "alike"])
+KINDS = st.sampled_from(
+    ["perfect", "zero", "scattered", "high", "apart", "one apart", "alike", "slips"]
+)
 
 
 @settings(max_examples=80, deadline=None)
@@ -413,6 +418,7 @@ def test_no_sentence_claims_more_than_its_interval_shows(case):
         (Case(lora="perfect", zero_shot="perfect"), "undecided undecided holds fails"),
         (Case(lora="zero", zero_shot="perfect"), "fails fails holds fails"),
         (Case(lora="perfect", zero_shot="zero", training=0.01), "holds holds holds holds"),
+        (Case(lora="perfect", zero_shot="slips"), "holds undecided holds fails"),
         (Case(lora="one apart", texts=2), "undecided undecided holds fails"),
         (Case(lora="one apart"), "undecided undecided holds fails"),
         (Case(lora="high", training=None), "holds holds holds undecided"),
@@ -437,3 +443,37 @@ def test_two_of_three_seeds_no_better_than_the_baseline_decide_nothing():
     assert "more accurate than" not in answer_section(inputs(result)).replace(
         "whether the fine-tune is more or less accurate than", ""
     )
+
+
+DIFFERENCES = [(0.0004, 0.3), (-0.01, 0.3), (-0.0196, -0.0004), (-0.1, 0.1), (-0.1, -0.01),
+               (-0.3, -0.0204)]  # fmt: skip
+RATIOS = [(0.5, 0.9996), (0.9, 1.1), (1.1, None)]
+VOLUMES = [(10.0, 99_999.7), (9.0, 1e6), (9.0, None), (2e5, 3e5), (2e5, None), (None, None)]
+
+
+@pytest.mark.parametrize("difference", DIFFERENCES)
+@pytest.mark.parametrize("ratio", RATIOS)
+@pytest.mark.parametrize("volume", VOLUMES)
+def test_every_combination_has_its_sentence(difference, ratio, volume):
+    """Those too that costs and volumes of one bootstrap never make together."""
+    result = analysis(api_kind="openai")
+    for row in result.decisions:
+        result = redecided(result, row.baseline, difference=difference, ratio=ratio, volume=volume)
+    answer = answer_section(inputs(result))
+    check_headline(result, answer)
+    check_answer(result, answer)
+    check_verdict(result, verdict_section(inputs(result)))
+
+
+def test_the_combinations_are_all_there_are():
+    """Every outcome of accuracy that a margin above 0 allows, and each of money."""
+    seen = set()
+    for difference in DIFFERENCES:
+        found = redecided(analysis(), "api_zero_shot", difference=difference)
+        row = found.decision("api_zero_shot")
+        seen.add((row.non_inferior, row.superior))
+    assert len(seen) == len(DIFFERENCES) == 6
+    outcomes: tuple[Outcome, ...] = ("holds", "fails", "undecided")
+    assert set(ACCURACY) == set(product(outcomes, outcomes)) == set(JOINED)
+    assert set(ACTIONS) == set(product(ACCURACY.values(), outcomes))
+    assert set(SAID) == set(ACCURACY.values())

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lora_vs_api.analysis.decision import Costs, above, below, cost_intervals, decide, side
+from lora_vs_api.analysis.decision import Costs, above, below, cost_intervals, decide
+from lora_vs_api.analysis.digits import digits_apart
+from lora_vs_api.analysis.metrics import Hypothesis
 from lora_vs_api.analysis.results import (
     Comparison,
     CostRatio,
@@ -16,13 +18,16 @@ from lora_vs_api.analysis.results import (
     PayBack,
     RateDifferences,
 )
+from lora_vs_api.analysis.verdict import verdict
 from lora_vs_api.config.sections import Clauses
+from lora_vs_api.report.sections.advice import difference_between, pay_back_between
 from lora_vs_api.stats.bootstrap import Draws
 from lora_vs_api.stats.economics import break_even_interval
 
 CLAUSES = Clauses.model_validate(
     {"accuracy": {"margin": 0.02}, "cost": {"max_ratio": 1.0}, "break_even": {"max_inferences": 1000}}
 )  # fmt: skip
+HYPOTHESIS = Hypothesis(id="H", statement="It pays.", clauses=CLAUSES, sha256="ab" * 32)
 DRAWS = Draws(resamples=400, seed=0, confidence=0.95)
 NONE = FieldDifference(difference=0.0, low=0.0, high=0.0)
 
@@ -132,7 +137,28 @@ def test_a_claim_holds_fails_or_is_undecided():
     ("low", "high", "expected"), [(0.1, 0.2, 1), (-0.2, -0.1, -1), (-0.1, 0.1, 0), (0.0, 0.0, 0)]
 )
 def test_side_of_zero(low, high, expected):
-    assert side(IntervalEnds(low=low, high=high, method="m")) == expected
+    assert FieldDifference(difference=0.0, low=low, high=high).side == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "bounds", "digits"),
+    [([0.5, 0.6], [0.0], 3), ([0.0004], [0.0], 4), ([-0.01996], [-0.02], 5), ([0.02], [0.02], 3)],
+)
+def test_digits_enough_to_see_the_side(values, bounds, digits):
+    assert digits_apart(values, bounds, 3, round) == digits
+
+
+def test_what_is_written_never_contradicts_the_outcome():
+    """Ends that would round to the bound get the digits that tell them from it."""
+    close = decided((0.0004, 0.3), ratio=(0.5, 0.99996), volume=(999.96, 1000.04))
+    accuracy, cost, pays = verdict(HYPOTHESIS, close, 0.95).clauses
+    assert "[+0.0004, +0.3000]" in accuracy.reason and accuracy.outcome == "holds"
+    assert "[0.5, 0.99996]" in cost.reason and cost.outcome == "holds"
+    assert "[999.96, 1,000.04]" in pays.reason and pays.outcome == "undecided"
+    assert difference_between(close) == "+0.0004 to +0.3000"
+    assert pay_back_between(close) == "999.96 to 1,000.04"
+    worse = decided((-0.3, -0.02004))
+    assert difference_between(worse) == "-0.30000 to -0.02004"
 
 
 def test_ratio_and_volume_never_contradict_each_other():

@@ -286,7 +286,7 @@ def test_seeds_that_differ_are_a_limitation():
     result = analysis()
     assert "Trainings differ" not in report(result)
     said = (
-        "76% (4% to 94%) comes from which texts were drawn, 19% (1% to 95%) from the seeds and 5%"
+        "76% (4% to 94%) comes from which texts were sampled, 19% (1% to 95%) from the seeds and 5%"
     )
     assert said in report(result)
     assert "So few seeds do not tell how much they matter." in report(result)

@@ -24,6 +24,7 @@ from lora_vs_api.analysis.decision import decisions
 from lora_vs_api.analysis.robustness import CleanAndPerturbed, robustness
 from lora_vs_api.analysis.scored_run import ScoredRun, Timings
 from lora_vs_api.analysis.summary import summary
+from lora_vs_api.analysis.tables import latency_table
 from lora_vs_api.analysis.verdict import verdict
 from lora_vs_api.config.sections import Economics, Price, Prices
 from lora_vs_api.config.sections.analysis import Clauses
@@ -274,6 +275,41 @@ def test_a_decision_is_that_of_the_comparison_and_the_costs_beside_it(analysis):
     assert [clause.outcome for clause in analysis.verdict.clauses] == [
         judged.non_inferior, judged.cheaper, judged.pays_back,
     ]  # fmt: skip
+
+
+def test_latencies_of_other_numbers_in_flight_are_not_drawn_together():
+    """Nor those of an earlier call, whose number in flight is not kept."""
+    local = run([GOLD] * 2)
+    asked = {"latency_seconds": [1.0, 1.5], "mode": "live"}
+    runs = {
+        "lora": local,
+        "one": run([GOLD] * 2, asked | {"concurrency": 1, "stored": [False, False]}),
+        "four": run([GOLD] * 2, asked | {"concurrency": 4, "stored": [False, False]}),
+        "stored": run([GOLD] * 2, asked | {"concurrency": 1, "stored": [False, True]}),
+        "batch": run([GOLD] * 2, {"latency_seconds": [], "mode": "batch", "concurrency": 1}),
+    }
+    cost = local_cost([local], ECONOMICS)
+    items = [
+        ConditionRuns(name, name, "lora" if name == "lora" else "api", "Tiny", 0, (one,), cost)
+        for name, one in runs.items()
+    ]
+    rows = [condition(item, ROWS[:2], FIELDS, None, DRAWS) for item in items]
+    assert [row.latency.concurrency for row in rows] == [1, 1, 4, None, None]
+    assert "one at a time" in rows[1].latency.how and "4 in flight" in rows[2].latency.how
+    assert "1 of 2 in earlier calls" in rows[3].latency.how
+    assert "one at a time" not in rows[3].latency.how
+    assert {step["condition"] for step in latency_table(rows, items)} == {"lora", "one"}
+
+
+def test_the_gain_is_over_the_strongest_rival(analysis):
+    """A baseline that scores 0 flatters; the strongest does not."""
+    rows = analysis.conditions
+    better = rows[1].model_copy(update={"field_f1": rows[0].field_f1})
+    told = summary(analysis.model_copy(update={"conditions": (rows[0], better, rows[2])}))
+    assert told.strongest_rival.condition == "base_zero_shot"
+    assert told.strongest_rival.lora_gain == round(
+        analysis.decision("base_zero_shot").difference, 3
+    )
 
 
 def test_the_summary_is_of_the_analysis(analysis):

@@ -249,7 +249,7 @@ def test_a_score_that_the_experiment_did_not_make_is_not_shown():
         return experiment_of("x", files | {"params.yaml": yaml.safe_dump(changed)})
 
     # another dropout trains every adapter anew, and nothing of it was run
-    changed = with_params(lambda p: p["lora"].update(dropout=0.1))
+    changed = with_params(lambda p: p["lora"]["adapter"].update(dropout=0.1))
     assert (changed.val_f1, changed.test_f1) == (None, None)
     # a pin concerns the final trainings alone, and the sweep's other points stay comparable
     pinned = with_params(lambda p: p["lora"].update(r=8, learning_rate="2e-3"))

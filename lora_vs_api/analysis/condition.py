@@ -96,6 +96,11 @@ def condition(
     )
 
 
+def label_of(name: str, model: str, labels: Mapping[str, str]) -> str:
+    """What a condition is called: its label, with the ``model`` that it asks for ``{model}``."""
+    return labels.get(name, name).replace("{model}", model)
+
+
 def rounded_interval(found: bootstrap.Interval) -> Interval:
     return Interval(
         estimate=round(found.estimate, 6),

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -33,17 +33,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lora_vs_api.config.sections import Clauses
-
-
-class Ends(Protocol):
-    """Anything with the two ends of an interval."""
-
-    @property
-    def low(self) -> float: ...
-
-    @property
-    def high(self) -> float: ...
-
 
 OVER_REQUESTS = "percentile bootstrap over requests"
 
@@ -195,8 +184,3 @@ def decisions(
         )
         for row in comparisons
     )
-
-
-def side(ends: Ends) -> int:
-    """1 where the whole interval lies above 0, -1 where it lies below, 0 where it holds 0."""
-    return (ends.low > 0) - (ends.high < 0)

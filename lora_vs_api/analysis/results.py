@@ -332,6 +332,11 @@ class FieldDifference(Result):
     low: float
     high: float
 
+    @property
+    def side(self) -> int:
+        """1 where the whole interval lies above 0, -1 where it lies below, 0 where it holds 0."""
+        return (self.low > 0) - (self.high < 0)
+
 
 class McNemar(Result):
     """Texts that only one of the two gets right in every field, and the exact test's p-value."""

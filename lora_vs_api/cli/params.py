@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import yaml
+
+from lora_vs_api.analysis.configuration import config_sha256, shown_digest
 from lora_vs_api.config.compose import compose
-from lora_vs_api.config.load import PARAMS
+from lora_vs_api.config.load import PARAMS, check_params
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import write_text
 from lora_vs_api.log import say
 
+SUMMARY = "metrics/summary.json"
+
 
 def compose_params(overrides: Sequence[str], *, check: bool) -> None:
     """Write params.yaml for Hydra ``overrides``, or ``check`` that it is what they compose to.
+
+    Either way, say whether the results are of this configuration.
 
     Raises:
         UserError: an override that Hydra refuses, or a params.yaml that differs.
@@ -24,3 +32,16 @@ def compose_params(overrides: Sequence[str], *, check: bool) -> None:
         say(f"{PARAMS} composed; `dvc repro` runs what it changes")
     elif not Path(PARAMS).is_file() or Path(PARAMS).read_text(encoding="utf-8") != text:
         raise UserError(f"{PARAMS}: not what conf/ composes to; `make params` makes it again")
+    say(whose_results(shown_digest(config_sha256(check_params(yaml.safe_load(text))))))
+
+
+def whose_results(config: str, summary: str | Path = SUMMARY) -> str:
+    """Whether ``summary`` is of the configuration with this digest, in a sentence."""
+    try:
+        found = json.loads(Path(summary).read_text(encoding="utf-8"))
+        other, task = found["config"], found["task"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"config {config}: no results yet"
+    if other == config:
+        return f"config {config}: report/ and metrics/ are of this configuration"
+    return f"config {config}: report/ and metrics/ are of another one ({task}, config {other})"

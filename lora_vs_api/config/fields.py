@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from lora_vs_api.errors import UserError
-from lora_vs_api.record.fields import SCORES, Field, fields_from_config
+from lora_vs_api.record.fields import Field, fields_from_config
+from lora_vs_api.scoring.kinds import SCORES
 
 
 def checked_fields(config: Mapping[str, Mapping[str, Any]]) -> tuple[Field, ...]:

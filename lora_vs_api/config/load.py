@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,7 @@ def check_params(raw: Any, where: str = PARAMS) -> Params:
     unset = _unset(raw)
     if unset:
         raise UserError(f"{where}: {unset}: has no value yet; give one with -S {unset}=…")
+    raw = _named_after_its_folder(raw)
     try:
         params = Params.model_validate(raw)
     except ValidationError as error:
@@ -82,6 +84,25 @@ def check_params(raw: Any, where: str = PARAMS) -> Params:
     if problem:
         raise UserError(f"{where}: {problem}")
     return params
+
+
+def _named_after_its_folder(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    """``raw``, a model without a name called as its folder is, in the conditions that ask it too."""
+    model, conditions = raw.get("model"), raw.get("conditions")
+    weights = model.get("weights") if isinstance(model, dict) else None
+    path = weights.get("path") if isinstance(weights, dict) else None
+    if not (isinstance(model, dict) and model.get("name", "") is None and isinstance(path, str)):
+        return raw
+    name = Path(path).name or "model"
+    named = {**raw, "model": {**model, "name": name}}
+    if isinstance(conditions, dict):
+        named["conditions"] = {
+            key: {**settings, "model": name}
+            if isinstance(settings, dict) and settings.get("model", "") is None
+            else settings
+            for key, settings in conditions.items()
+        }
+    return named
 
 
 def _unset(value: Any, key: str = "") -> str | None:

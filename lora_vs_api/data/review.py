@@ -1,7 +1,6 @@
 """A person's verdicts on a sample of the corpus.
 
-Verdicts are only ever written by the reviewer command (``python -m
-lora_vs_api.cli.review``) or by hand; an email without one counts as unreviewed.
+Verdicts are only ever written by the reviewer command (``lora-vs-api review``) or by hand; an email without one counts as unreviewed.
 """
 
 from __future__ import annotations

@@ -7,30 +7,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-# type → how its values may be scored; the first is what a config without a score gets
-SCORES: dict[str, tuple[str, ...]] = {
-    "string": ("exact", "normalised", "token_f1"),
-    "enum": ("exact",),
-    "integer": ("exact", "tolerance"),
-    "number": ("exact", "tolerance"),
-    "boolean": ("exact",),
-    "list": ("set_f1",),
-    "object": ("slot_f1",),
-}
-
 
 @dataclass(frozen=True)
 class Field:
-    """One field of the record: its type, its allowed values and how it is scored.
+    """One field of the record: its type, its allowed values and how it is to be scored.
 
     ``values`` belongs to enums, ``minimum`` and ``maximum`` to integers and numbers, ``items`` to
     lists and ``fields`` to objects. ``optional`` means that the value may be null; the key is
-    always there, as strict structured outputs want it. ``tolerance`` is in the value's own unit.
+    always there, as strict structured outputs want it. ``score`` is empty where the config names
+    none (:mod:`lora_vs_api.scoring.kinds`); ``tolerance`` is in the value's own unit.
     """
 
     name: str
     type: str
-    score: str
+    score: str = ""
     values: tuple[str, ...] = ()
     minimum: float | None = None
     maximum: float | None = None
@@ -76,7 +66,7 @@ def _field(name: str, spec: Mapping[str, Any]) -> Field:
     return Field(
         name=name,
         type=kind,
-        score=spec.get("score") or SCORES[kind][0],
+        score=spec.get("score") or "",
         values=tuple(spec.get("values") or ()),
         minimum=spec.get("minimum"),
         maximum=spec.get("maximum"),

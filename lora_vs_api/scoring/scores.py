@@ -18,6 +18,7 @@ from typing import Any
 
 from lora_vs_api.record.fields import TEXT, Field
 from lora_vs_api.record.parsing import parse_record
+from lora_vs_api.scoring.kinds import score_of
 from lora_vs_api.validation.records import violations
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
@@ -92,18 +93,19 @@ def score_value(predicted: Any, gold: Any, field: Field) -> float:
     """Score of one field's value, 0..1; a key that is missing counts as null."""
     if gold is None or predicted is None:
         return float(gold is predicted)
-    if field.score == "set_f1":
+    score = score_of(field)
+    if score == "set_f1":
         return set_f1(predicted, gold, field.items or TEXT)
-    if field.score == "slot_f1":
+    if score == "slot_f1":
         return slot_f1(predicted, gold, field.fields)
     # type too: JSON true equals 1 and 3.0 equals 3 in Python, not in the record
     if not field.has_type(predicted):
         return 0.0
-    if field.score == "normalised":
+    if score == "normalised":
         return float(normalised(predicted) == normalised(gold))
-    if field.score == "token_f1":
+    if score == "token_f1":
         return token_f1(predicted, gold)
-    if field.score == "tolerance":
+    if score == "tolerance":
         # a hair more, for what binary fractions cannot say: 0.3 is 0.1 from 0.2
         return float(abs(predicted - gold) <= (field.tolerance or 0) * (1 + 1e-9) + 1e-12)
     return float(predicted == gold)

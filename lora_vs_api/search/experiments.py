@@ -12,7 +12,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,8 @@ DERIVED = ("sweep.ranks", "sweep.rank_sweep_learning_rate", "sweep.learning_rate
            "lora.r", "lora.learning_rate")  # fmt: skip
 # what conf/ fills in from another setting that is shown
 COPIED = ("api.server.device", "api.server.dtype")
+# `select` reads them beside the trials' scores, which they do not touch
+PINS = ("lora.r", "lora.learning_rate")
 SCORE = "val F1"
 FILES = ("dvc.yaml", "dvc.lock", "params.yaml", "metrics/sweep.json", "metrics/summary.json",
          "plots/conditions.csv")  # fmt: skip
@@ -87,7 +89,7 @@ def experiment_of(name: str, files: Mapping[str, str | None]) -> Experiment:
     settings = {key: value for key, value in params.items() if key not in (*DERIVED, *COPIED)}
     val_f1 = test_f1 = cost = None
     trials = json.loads(files["metrics/sweep.json"] or "[]")
-    if trials and is_current("sweep", names, lock, params):
+    if trials and is_current("sweep", names, lock, params, PINS):
         trial = chosen(trials, params["lora.r"], params["lora.learning_rate"])
         if trial is not None:
             settings |= {"r": trial["r"], "learning_rate": trial["learning_rate"]}
@@ -147,9 +149,16 @@ def expanded(stages: Mapping[str, Any], params: Mapping[str, Any]) -> set[str]:
 
 
 def is_current(
-    target: str, names: set[str], lock: Mapping[str, Any], params: Mapping[str, Any]
+    target: str,
+    names: set[str],
+    lock: Mapping[str, Any],
+    params: Mapping[str, Any],
+    apart_from: Collection[str] = (),
 ) -> bool:
-    """Whether ``target`` and all it rests on were run with ``params``, says dvc.lock."""
+    """Whether ``target`` and all it rests on were run with ``params``, says dvc.lock.
+
+    Keys ``apart_from`` may differ: they have no part in what is asked about.
+    """
     outs = {
         out["path"]: (name, out.get("md5"))
         for name in names & set(lock)
@@ -166,7 +175,7 @@ def is_current(
         recorded = lock[name].get("params", {}).get("params.yaml", {})
         # a section is recorded under its own key, nested
         for key, value in flat(recorded).items():
-            if key not in params or params[key] != value:
+            if key not in apart_from and (key not in params or params[key] != value):
                 return False
         for dep in lock[name].get("deps", ()):
             path = dep["path"]

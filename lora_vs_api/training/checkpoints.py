@@ -31,6 +31,8 @@ from lora_vs_api.training.resources import ResourceUse
 
 RECORD = "checkpoint.json"
 # they compute, and draw the random numbers: another version may go on another way
+# what a training runs besides the libraries: the loop, and the model that it moves
+PACKAGES = ("model", "record", "training")
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate")
 
 
@@ -151,12 +153,13 @@ def checkpoints_of(
 def training_key(training: Mapping[str, Any]) -> str:
     """16 hexadecimal digits of all that determines a training's course.
 
-    Besides ``training`` these are this package's code and the libraries' versions: from a checkpoint
-    of other code a training would come to a result that neither code gives.
+    Besides ``training`` these are the code of the packages that train and the libraries' versions:
+    from a checkpoint of other code a training would come to a result that neither code gives.
     """
+    packages = Path(__file__).resolve().parents[1]
     everything = {
         "training": training,
-        "code": directory_sha256(Path(__file__).parent),
+        "code": [directory_sha256(packages / name) for name in PACKAGES],
         "libraries": {name: version(name) for name in LIBRARIES},
     }
     return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()[:16]

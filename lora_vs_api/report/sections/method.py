@@ -7,6 +7,7 @@ from lora_vs_api.record.fields import Field
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import Markdown, render
 from lora_vs_api.report.sections.facts import is_embedded, served_models
+from lora_vs_api.scoring.kinds import score_of
 
 VARIANTS = {
     "lora": "LoRA",
@@ -94,4 +95,4 @@ def score_words(field: Field) -> str:
         "tolerance": f"match within {field.tolerance}",
         "set_f1": "F1 of the set",
         "slot_f1": "F1 of the slots",
-    }[field.score]
+    }[score_of(field)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lora_vs_api.analysis.decision import side
 from lora_vs_api.analysis.results import Analysis, Condition, Example, FieldDifference
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import Markdown, compact_json, render
@@ -49,9 +48,9 @@ def field_by_field(analysis: Analysis, name: str) -> FieldByField:
     return FieldByField(
         baseline=analysis.condition(name),
         gains=gains,
-        won=[field for field, gain in gains if side(gain) > 0],
-        lost=[field for field, gain in gains if side(gain) < 0],
-        neither=[field for field, gain in gains if side(gain) == 0],
+        won=[field for field, gain in gains if gain.side > 0],
+        lost=[field for field, gain in gains if gain.side < 0],
+        neither=[field for field, gain in gains if gain.side == 0],
     )
 
 
