@@ -16,6 +16,7 @@ from benchmarks.coverage import (
     SIXTHS,
     SMOOTH,
     Case,
+    as_row,
     coverage_of_differences,
     coverage_of_scores,
     in_docs,
@@ -97,7 +98,7 @@ def test_tables_are_written_between_their_marks():
     rows = []
     for number, (table, head) in enumerate(coverage.HEADS.items()):
         what = " · ".join((table, *(["x"] * len(head))))
-        rows.append(Row("coverage", what, "%", 90.0, notes={"n 12": 92.9 + number, "n 64": 95.0}))
+        rows.append(as_row(what, {"n 12": 92.9 + number, "n 64": 95.0}))
     page = f"# Before\n{MARKS[0]}old\n{MARKS[1]}after\n"
     found = in_docs(page, rows)
     assert found.startswith(f"# Before\n{MARKS[0]}\n**Scores and rates, one run**, % of 2,000\n\n")

@@ -25,9 +25,9 @@ from lora_vs_api.stats.clusters import (
     intraclass_correlation,
     members,
 )
+from lora_vs_api.stats.mean_squares import agreement, mean_squares
 from lora_vs_api.stats.paired import difference_interval, paired_difference, sign_flip
 from lora_vs_api.stats.variance import (
-    mean_squares,
     random_effects_interval,
     random_effects_score,
     variance_shares,
@@ -108,7 +108,9 @@ def test_the_bootstrap_of_a_rate_is_jeffreys_interval():
     """Drawn, as for scores in between, it is the same up to the luck of the draw."""
     scores = np.arange(40) < 3
     member = members(None, 40)
-    drawn = bayesian.weighted_means(scores.astype(float), bayesian.sizes(member), 100_000, 1)
+    drawn = bayesian.weighted_means(
+        scores.astype(float), bayesian.sizes(member), 1.0, 0.5, Draws(100_000, 1, 0.95)
+    )
     assert np.quantile(drawn, [0.025, 0.975]) == pytest.approx(jeffreys(3, 40), abs=0.002)
 
 
@@ -253,9 +255,9 @@ def test_seeds_that_differ_widen_the_interval(both, texts):
     alike = both(np.tile(scores, (3, 1)))
     assert ends(alike) == pytest.approx(ends(texts(scores)))
     assert alike.method == f"{texts(scores).method}, with a t interval over seeds"
-    apart = both(scores + np.array([[-0.05], [0.0], [0.05]]))
+    moved = scores + np.array([[-0.05], [0.0], [0.05]])
+    apart, over_texts = both(moved), texts(moved)
     three = scipy.stats.ttest_1samp([-0.05, 0.0, 0.05], 0).confidence_interval(0.95)
-    over_texts = texts(scores)
     expected = math.hypot(over_texts.estimate - over_texts.low, three.high)
     assert apart.estimate - apart.low == pytest.approx(expected, rel=1e-6)
 
@@ -266,9 +268,21 @@ def test_only_half_of_the_interaction_is_taken_off_the_seeds():
     assert mean_squares(table) == pytest.approx((4.0, 0.25, 1.0))
     added = scipy.stats.t.ppf(0.975, 1) * math.sqrt((4.0 - 0.5) / 4)
     found = random_effects_interval(table / 50)
-    over_texts = difference_interval(table.mean(axis=0) / 50)
+    over_texts = difference_interval(table / 50)
     expected = math.hypot(over_texts.estimate - over_texts.low, added / 50)
     assert found.estimate - found.low == pytest.approx(expected)
+
+
+def test_the_pseudo_text_weighs_as_much_as_seeds_agree():
+    """Three seeds that fail on the same text are one failure, on three texts a third of one."""
+    same, apart = np.ones((3, 12)), np.ones((3, 12))
+    same[:, 0], apart[[0, 1, 2], [0, 1, 2]] = 0.0, 0.0
+    assert agreement(same) == agreement(same[:1]) == agreement(np.ones((3, 12))) == 1.0
+    assert agreement(apart) == 1 / 3
+    assert text_interval(same, DRAWS).low == jeffreys(11, 12)[0]
+    third = text_interval(apart, MANY)
+    # nearly Jeffreys' interval of 33 in 36
+    assert ends(third) == pytest.approx(jeffreys(33, 36), abs=0.02)
 
 
 def test_two_seeds_take_a_wide_interval():

@@ -18,7 +18,7 @@ from lora_vs_api.stats.power import (
 )
 
 # per text: as wide as the committed run's, with seeds that make about half of the variance
-FOUND = Components(seeds=0.0003, texts=0.01, interaction=0.01, reach=2.4)
+FOUND = Components(seeds=0.0003, texts=0.01, interaction=0.01, reach=3.9)
 
 
 def differences(n_seeds: int = 3, n_texts: int = 64, seed: int = 0) -> np.ndarray:
@@ -61,7 +61,7 @@ def test_texts_do_not_replace_seeds():
     assert required_texts(0.02, FOUND, 10) is not None
     assert minimum_detectable_effect(FOUND, 3, 10_000_000) > 0.02
     # seeds that do not differ leave it to the texts
-    assert required_texts(0.02, Components(0.0, 0.01, 0.01, 2.4), 3) is not None
+    assert required_texts(0.02, Components(0.0, 0.01, 0.01, 3.9), 3) is not None
 
 
 def test_more_of_anything_shows_less():
@@ -78,7 +78,7 @@ def test_more_of_anything_shows_less():
 
 def test_with_many_texts_the_effect_is_the_textbooks():
     """One seed: 2.80 standard errors, (z(0.975) + z(0.8)) sd / √n."""
-    found = Components(None, 0.09, 0.0, 3.0)
+    found = Components(None, 0.09, 0.0, 4.5)
     effect = minimum_detectable_effect(found, 1, 10_000)
     assert effect == pytest.approx(2.8016 * 0.3 / 100, rel=0.01)
     assert required_texts(0.02, found, 1) == pytest.approx((2.8016 * 0.3 / 0.02) ** 2, rel=0.02)

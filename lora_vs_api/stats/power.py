@@ -17,8 +17,9 @@ from scipy.special import chdtri, ndtr, ndtri, stdtrit
 
 from lora_vs_api.stats.bootstrap import ROUNDING, check_confidence, finite_array
 from lora_vs_api.stats.clusters import Groups, group_scores
-from lora_vs_api.stats.paired import PSEUDO_REACH
-from lora_vs_api.stats.variance import INTERACTION_TAKEN_OFF, mean_squares
+from lora_vs_api.stats.mean_squares import mean_squares
+from lora_vs_api.stats.paired import pseudo_reach
+from lora_vs_api.stats.variance import INTERACTION_TAKEN_OFF
 
 # quantiles of a χ² distribution that stand for all of it
 SEED_QUANTILES = 200
@@ -36,8 +37,8 @@ class Components:
     """Variances of one text's difference from one seed, in the scores' unit squared.
 
     ``seeds`` is None where a single seed was measured: nothing is known of another training.
-    ``interaction`` is then part of ``texts``. ``reach`` is how far the farthest text lies from the
-    mean, in standard deviations of the texts; the interval's pseudo-text depends on it.
+    ``interaction`` is then part of ``texts``. ``reach`` is how far the interval's pseudo-text lies from
+    the mean, in standard deviations of a text's mean.
     """
 
     seeds: float | None
@@ -64,7 +65,7 @@ def components(differences: ArrayLike, *, groups: Groups = None) -> Components:
     deviation = float(by_text.std(ddof=1))
     reach = 0.0
     if deviation > ROUNDING:
-        reach = float(np.abs(by_text - by_text.mean()).max()) / deviation
+        reach = pseudo_reach(table) / deviation
     if n_seeds < 2:
         return Components(None, deviation**2, 0.0, reach)
     squares = mean_squares(table)
@@ -165,7 +166,7 @@ def _error_and_half(
     by_text = found.texts + found.interaction / n_seeds
     text_error = by_text / n_texts
     # the pseudo-text's part, then the estimate's own spread
-    pseudo = (PSEUDO_REACH * found.reach) ** 2 * by_text
+    pseudo = found.reach**2 * by_text
     spread = by_text * _chi_square_shares(n_texts - 1, TEXT_QUANTILES) * (n_texts - 1)
     text_half = float(stdtrit(n_texts - 1, tail)) ** 2 * (
         (spread + pseudo) / ((n_texts + 1) * (n_texts + 2))

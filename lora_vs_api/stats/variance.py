@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,6 +26,7 @@ from lora_vs_api.stats.bootstrap import (
     finite_array,
 )
 from lora_vs_api.stats.clusters import Groups, group_scores
+from lora_vs_api.stats.mean_squares import MeanSquares, mean_squares
 from lora_vs_api.stats.paired import DIFFERENCES, difference_interval
 
 # So much of the interaction is taken off the seeds' mean square. All of it would leave an unbiased
@@ -36,12 +36,6 @@ INTERACTION_TAKEN_OFF = 0.5
 
 # draws of the mean squares' distribution for the intervals of the shares
 SHARE_DRAWS = 20_000
-
-
-class MeanSquares(NamedTuple):
-    seeds: float
-    texts: float
-    interaction: float
 
 
 @dataclass(frozen=True)
@@ -139,7 +133,7 @@ def random_effects_interval(
             between 0 and 1; not one label for each text.
     """
     table = finite_array(scores, "scores", 2)
-    over_texts = difference_interval(table.mean(axis=0), confidence, groups=groups, bounds=bounds)
+    over_texts = difference_interval(table, confidence, groups=groups, bounds=bounds)
     return _with_seeds(over_texts, table, groups, bounds)
 
 
@@ -164,7 +158,7 @@ def random_effects_score(
         ValueError: as there; scores not two-dimensional.
     """
     table = finite_array(scores, "scores", 2)
-    over_texts = text_interval(table.mean(axis=0), draws, groups=groups, bounds=bounds)
+    over_texts = text_interval(table, draws, groups=groups, bounds=bounds)
     return _with_seeds(over_texts, table, groups, bounds)
 
 
@@ -199,18 +193,6 @@ def seed_half_width(table: NDArray[np.float64], confidence: float) -> float:
     if error <= ROUNDING:
         return 0.0
     return float(stdtrit(n_seeds - 1, (1 + confidence) / 2)) * error
-
-
-def mean_squares(table: NDArray[np.float64]) -> MeanSquares:
-    """Mean squares of seeds, texts and their interaction, for at least two of each."""
-    n_seeds, n_texts = table.shape
-    by_seed, by_text = table.mean(axis=1), table.mean(axis=0)
-    residual = table - by_seed[:, None] - by_text + table.mean()
-    return MeanSquares(
-        n_texts * float(by_seed.var(ddof=1)),
-        n_seeds * float(by_text.var(ddof=1)),
-        float(np.sum(residual**2)) / ((n_seeds - 1) * (n_texts - 1)),
-    )
 
 
 def _parts(
