@@ -119,7 +119,7 @@ def test_the_statistics_of_the_fine_tune_alone():
         assert interval.estimate == pytest.approx(LORA.mean(), abs=1e-6), name
         assert interval.low < interval.estimate < interval.high
     width = {name: interval.high - interval.low for name, interval in intervals.items()}
-    assert width["published_protocol"] < width["texts"] < width["random_effects"]
+    assert max(width["published_protocol"], width["texts"]) < width["random_effects"]
     shares, expected = found.variance_shares, variance_shares(LORA.mean(axis=2), 0.9, 0)
     for name in ("seeds", "texts", "interaction"):
         ours, theirs = getattr(shares, name), getattr(expected, name)

@@ -27,6 +27,7 @@ from lora_vs_api.stats.clusters import (
 )
 from lora_vs_api.stats.mean_squares import agreement, mean_squares
 from lora_vs_api.stats.paired import difference_interval, paired_difference, sign_flip
+from lora_vs_api.stats.power import components
 from lora_vs_api.stats.variance import (
     random_effects_interval,
     random_effects_score,
@@ -283,6 +284,21 @@ def test_the_pseudo_text_weighs_as_much_as_seeds_agree():
     third = text_interval(apart, MANY)
     # nearly Jeffreys' interval of 33 in 36
     assert ends(third) == pytest.approx(jeffreys(33, 36), abs=0.02)
+
+
+def test_seeds_that_differ_less_than_by_chance_narrow_nothing():
+    """Two seeds that err on opposite texts: their mean square is 0 and less is taken off nothing."""
+    texts = np.random.default_rng(5).normal(size=30) / 20
+    noise = np.where(np.arange(30) % 2, 0.05, -0.05)
+    opposed = np.stack([texts + noise, texts - noise])
+    assert mean_squares(opposed).seeds < mean_squares(opposed).interaction
+    over_texts = difference_interval(opposed)
+    assert ends(random_effects_interval(opposed)) == pytest.approx(ends(over_texts))
+    assert components(opposed).seeds == 0.0
+    assert variance_shares(opposed).seeds.estimate == 0.0
+    scores = opposed + 0.5
+    over_texts = text_interval(scores, DRAWS)
+    assert ends(random_effects_score(scores, DRAWS)) == pytest.approx(ends(over_texts))
 
 
 def test_two_seeds_take_a_wide_interval():

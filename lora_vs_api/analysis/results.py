@@ -37,7 +37,7 @@ class Result(BaseModel):
 
 
 class Resampling(Result):
-    """How every bootstrap of a result was drawn."""
+    """How whatever is drawn for a result was drawn, and the confidence of all of its intervals."""
 
     resamples: int
     confidence: float
