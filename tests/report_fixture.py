@@ -231,7 +231,7 @@ def comparison(baseline: results.Condition, lora_f1: float, seeds: int = 3) -> r
         random_effects=results.IntervalEnds(
             low=round(difference - 0.07, 6),
             high=round(difference + 0.07, 6),
-            method="random-effects t interval over seeds and texts",
+            method="random-effects interval over seeds and texts",
         ),
         clusters=64,
         wins=50,

@@ -219,7 +219,7 @@ def test_rates_have_intervals_and_differences():
     )
     assert row.rate_intervals.truncated.low == 0.0 < row.rate_intervals.truncated.high
     lora = conditions_row(condition("lora", *runs), ROWS * 6, FIELDS, None, DRAWS)
-    assert lora.rate_intervals.valid_json.method.endswith("with a t interval over seeds")
+    assert lora.rate_intervals.valid_json.method == "random-effects interval over seeds and texts"
     assert lora.field_f1.estimate == pytest.approx(LORA.mean(), abs=1e-6)
 
 

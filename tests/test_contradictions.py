@@ -454,7 +454,7 @@ def test_no_sentence_claims_more_than_its_interval_shows(case):
         (Case(lora="perfect", zero_shot="perfect"), "undecided undecided holds fails"),
         (Case(lora="zero", zero_shot="perfect"), "fails fails holds fails"),
         (Case(lora="perfect", zero_shot="zero", training=0.01), "holds holds holds holds"),
-        (Case(lora="perfect", zero_shot="slips"), "holds undecided holds fails"),
+        (Case(texts=100, lora="perfect", zero_shot="slips"), "holds undecided holds fails"),
         (Case(lora="one apart", texts=2), "undecided undecided holds fails"),
         (Case(lora="one apart"), "undecided undecided holds fails"),
         (Case(lora="high", training=None), "holds holds holds undecided"),

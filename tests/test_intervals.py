@@ -255,7 +255,7 @@ def test_seeds_that_differ_widen_the_interval(both, texts):
     assert both(scores[None]) == texts(scores)
     alike = both(np.tile(scores, (3, 1)))
     assert ends(alike) == pytest.approx(ends(texts(scores)))
-    assert alike.method == f"{texts(scores).method}, with a t interval over seeds"
+    assert alike.method == "random-effects interval over seeds and texts"
     moved = scores + np.array([[-0.05], [0.0], [0.05]])
     apart, over_texts = both(moved), texts(moved)
     three = scipy.stats.ttest_1samp([-0.05, 0.0, 0.05], 0).confidence_interval(0.95)

@@ -369,14 +369,16 @@ def test_rates_stand_with_their_intervals():
 def test_plans_are_for_the_seeds_that_there_were(seeds, columns):
     """One seed: nothing about another training, and no column of seeds. Two: a warning."""
     text = section(report(analysis(seeds=seeds)), "What the intervals")
-    table = rows(text.split("### What more texts")[1], "texts")
+    part = text.split("### What more texts")[1]
+    table, needed = rows(part, "least effect with"), rows(part, "texts for an effect of")
     assert [len(row) for row in table] == [columns, columns]
-    assert table[0][:2] == ["64", "0.071"]
-    assert ("no number of texts is enough" in text) and ("3,249 texts" in text)
+    assert table[0][:2] == ["64 texts", "0.071"] and table[1][1] == "none"
+    assert needed[0][:2] == ["0.01", "none"] and needed[1][:2] == ["0.05", "3,249"]
     one, two = len(seeds) == 1, len(seeds) == 2
     assert ("nothing is said about another training" in text) == one
     assert ("Two seeds say little about a third" in text) == two
-    assert ("the fewest answers are 10 seeds on 130 texts" in text) != one
+    assert needed[1][-1] == ("1 seed on 3,249 texts" if one else "10 seeds on 130 texts")
+    assert (re.findall("2 seeds(?= \\|)", part)[:1] == ["2 seeds"]) == two
     assert ("from the seeds" in text) != one and ("texts and seeds (used here)" in text) != one
 
 

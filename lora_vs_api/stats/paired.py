@@ -132,7 +132,7 @@ def difference_interval(
         max(bounds[0], min(estimate, part.center - part.half)),
         min(bounds[1], max(estimate, part.center + part.half)),
         confidence,
-        f"t interval with a pseudo-text over {'texts' if groups is None else 'groups of texts'}",
+        f"t interval over {'texts' if groups is None else 'groups of texts'}, with a pseudo-text",
         0,
         None,
     )

@@ -176,7 +176,7 @@ def _with_seeds(
         max(bounds[0], estimate - math.hypot(estimate - over_texts.low, added)),
         min(bounds[1], estimate + math.hypot(over_texts.high - estimate, added)),
         over_texts.confidence,
-        f"{over_texts.method}, with a t interval over seeds",
+        f"random-effects interval over seeds and {'texts' if groups is None else 'groups of texts'}",
         over_texts.resamples,
         over_texts.seed,
     )

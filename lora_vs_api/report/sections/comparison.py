@@ -55,6 +55,7 @@ def paired_section(inputs: ReportInputs) -> Markdown:
 
 def statistics_section(inputs: ReportInputs) -> Markdown:
     analysis = inputs.analysis
+    planned = plans(analysis)
     return render(
         "statistics",
         analysis=analysis,
@@ -65,7 +66,8 @@ def statistics_section(inputs: ReportInputs) -> Markdown:
         intervals=what_varies(analysis),
         per_seed=analysis.lora_statistics.per_seed,
         shares=analysis.lora_statistics.variance_shares,
-        plans=plans(analysis),
+        plans=planned,
+        power=planned[0][1].power if planned else None,
     )
 
 
