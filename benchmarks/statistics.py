@@ -9,9 +9,12 @@ import sys
 import numpy as np
 
 from benchmarks.timing import Row, compared, seconds, side_by_side
-from lora_vs_api.stats.bootstrap import bca_interval, bootstrap_mean, paired_bootstrap
+from lora_vs_api.stats.bayesian import text_interval
+from lora_vs_api.stats.bootstrap import Draws, bca_interval, bootstrap_mean
+from lora_vs_api.stats.paired import paired_difference
 
 CONDITIONS, EMAILS, RESAMPLES = 10, 300, 10_000
+DRAWS = Draws(RESAMPLES, 0, 0.95)
 
 
 def run(given: argparse.Namespace) -> list[Row]:
@@ -30,16 +33,16 @@ def run(given: argparse.Namespace) -> list[Row]:
             )
 
     def everything() -> None:
-        ours()
         for row in scores:
+            text_interval(row, DRAWS)
             bca_interval(row, RESAMPLES)
         for row in scores[1:]:
-            paired_bootstrap(scores[0], row, RESAMPLES)
+            paired_difference(scores[0], row, DRAWS)
 
     times = side_by_side(ours, theirs, given.rounds, "percentile intervals")
     all_of_it = min(seconds(everything) for _ in range(given.rounds))
     script = (
-        "import sys, lora_vs_api.stats.bootstrap, lora_vs_api.stats.economics; "
+        "import sys, lora_vs_api.stats.power, lora_vs_api.stats.economics; "
         "print('torch' in sys.modules)"
     )
     loaded = subprocess.run(
@@ -57,7 +60,7 @@ def run(given: argparse.Namespace) -> list[Row]:
         ),
         Row(
             "statistics",
-            f"percentile and BCa intervals and {CONDITIONS - 1} paired tests, {what}",
+            f"Bayesian and BCa intervals and {CONDITIONS - 1} paired tests, {what}",
             "s",
             all_of_it,
             notes={"torch imported": loaded},

@@ -48,7 +48,6 @@ from lora_vs_api.entry import run_stage
 from lora_vs_api.files import read_jsonl, write_jsonl, write_text
 from lora_vs_api.paths import TEST
 from lora_vs_api.stats.bootstrap import Draws
-from lora_vs_api.stats.comparisons import unseen_share
 
 
 def main(params: Params) -> None:
@@ -87,7 +86,6 @@ def main(params: Params) -> None:
         tunings=other_tunings(params),
         api_kind=params.api.server.kind,
         texts=len(rows),
-        unseen_share=round(unseen_share(len(rows), draws.confidence), 4),
         seeds=tuple(params.seeds),
         selected=read_result("metrics/select.json", Selected),
         baseline=params.baseline,

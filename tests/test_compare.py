@@ -10,12 +10,16 @@ import pytest
 
 from lora_vs_api.analysis.compare import compare, lora_statistics
 from lora_vs_api.analysis.condition import ConditionRuns, diagnose
+from lora_vs_api.analysis.condition import condition as conditions_row
+from lora_vs_api.analysis.planning import planning
 from lora_vs_api.analysis.results import CostPer1K
 from lora_vs_api.analysis.scored_run import ScoredRun, read_answers
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import write_jsonl
 from lora_vs_api.record.fields import Field
-from lora_vs_api.stats.bootstrap import Draws, paired_bootstrap
+from lora_vs_api.stats.bayesian import jeffreys
+from lora_vs_api.stats.bootstrap import Draws
+from lora_vs_api.stats.paired import paired_difference
 from lora_vs_api.stats.variance import random_effects_interval, variance_shares
 
 DRAWS = Draws(resamples=200, seed=0, confidence=0.9)
@@ -55,8 +59,9 @@ def compared(lora: np.ndarray = LORA, base: np.ndarray = BASE):
 def test_every_interval_of_a_comparison_is_of_what_it_says():
     """Over texts of the mean over the seeds; over both of each seed's own difference."""
     found, f1 = compared(), LORA.mean(axis=2)
-    texts = paired_bootstrap(f1.mean(axis=0), BASE.mean(axis=1), *DRAWS)
-    assert (found.low, found.high) == pytest.approx((texts.interval.low, texts.interval.high))
+    texts = paired_difference(f1.mean(axis=0), BASE.mean(axis=1), DRAWS)
+    ends = (texts.interval.low, texts.interval.high)
+    assert (found.low, found.high) == pytest.approx(ends, abs=1e-6)
     assert found.p_value == pytest.approx(texts.p_value, rel=1e-3)
     assert (found.wins, found.ties, found.losses) == (texts.wins, texts.ties, texts.losses)
     both = random_effects_interval(f1 - BASE.mean(axis=1), 0.9)
@@ -99,7 +104,7 @@ def test_half_of_the_seeds_are_no_majority(right, counts):
 
 
 def test_the_statistics_of_the_fine_tune_alone():
-    """Each seed's own means, five intervals of one estimate, and shares that add up."""
+    """Each seed's own means, four intervals of one estimate, and shares that add up."""
     runs = [run(fields) for fields in LORA]
     found = lora_statistics((7, 8, 9), runs, DRAWS)
     assert [row.seed for row in found.per_seed] == [7, 8, 9]
@@ -114,16 +119,19 @@ def test_the_statistics_of_the_fine_tune_alone():
         assert interval.estimate == pytest.approx(LORA.mean(), abs=1e-6), name
         assert interval.low < interval.estimate < interval.high
     width = {name: interval.high - interval.low for name, interval in intervals.items()}
-    assert width["clustered"] < width["two_level"] < width["random_effects"]
-    shares, expected = found.variance_shares, variance_shares(LORA.mean(axis=2))
-    assert shares.seeds == pytest.approx(expected.seeds, abs=1e-4)
-    assert shares.seeds + shares.texts + shares.interaction == pytest.approx(1, abs=1e-3)
+    assert max(width["published_protocol"], width["texts"]) < width["random_effects"]
+    shares, expected = found.variance_shares, variance_shares(LORA.mean(axis=2), 0.9, 0)
+    for name in ("seeds", "texts", "interaction"):
+        ours, theirs = getattr(shares, name), getattr(expected, name)
+        assert (ours.estimate, ours.low, ours.high) == pytest.approx(
+            (theirs.estimate, theirs.low, theirs.high), abs=1e-4
+        )
 
 
 def test_one_seed_has_no_share_of_variance():
     found = lora_statistics((3,), [run(LORA[0])], DRAWS)
     assert found.variance_shares.seeds is None
-    assert found.intervals.random_effects.method == "t interval over texts"
+    assert found.intervals.random_effects.method == "Bayesian bootstrap over texts"
 
 
 FIELDS = (
@@ -190,3 +198,33 @@ def test_answers_are_scored_against_their_own_text(tmp_path: Path):
     )
     found = read_answers(tmp_path, ROWS, FIELDS)
     assert found.exact_match.all() and found.input_tokens.tolist() == [0, 1]
+
+
+def test_rates_have_intervals_and_differences():
+    """A condition's rates by Jeffreys, LoRA's minus a baseline's by the interval that decides."""
+    valid = [np.arange(12) < 11, np.arange(12) < 10, np.arange(12) < 12]
+    runs = [run(fields, valid_json=one) for fields, one in zip(LORA, valid)]
+    other = run(BASE, valid_json=np.arange(12) < 6)
+    (found,) = compare(condition("lora", *runs), [condition("api", other)], NAMES, DRAWS)
+    expected = random_effects_interval(np.stack(valid).astype(float) - other.valid_json, 0.9)
+    rate = found.rates.valid_json
+    assert (rate.difference, rate.low, rate.high) == pytest.approx(
+        (expected.estimate, expected.low, expected.high), abs=1e-6
+    )
+    exact = np.stack([one.exact_match for one in runs]).mean() - other.exact_match.mean()
+    assert found.rates.exact_match.difference == pytest.approx(exact, abs=1e-6)
+    row = conditions_row(condition("api", other), ROWS * 6, FIELDS, None, DRAWS)
+    assert (row.rate_intervals.valid_json.low, row.rate_intervals.valid_json.high) == (
+        pytest.approx(jeffreys(6, 12, 0.9), abs=1e-6)
+    )
+    assert row.rate_intervals.truncated.low == 0.0 < row.rate_intervals.truncated.high
+    lora = conditions_row(condition("lora", *runs), ROWS * 6, FIELDS, None, DRAWS)
+    assert lora.rate_intervals.valid_json.method == "random-effects interval over seeds and texts"
+    assert lora.field_f1.estimate == pytest.approx(LORA.mean(), abs=1e-6)
+
+
+def test_what_the_plan_is_made_from():
+    """The seeds' own differences, at the confidence of the interval that decides."""
+    found = compared()
+    assert found.planning == planning(LORA.mean(axis=2) - BASE.mean(axis=1), 0.9)
+    assert found.planning.seeds[0] == 3 and found.clusters == 12

@@ -448,11 +448,13 @@ def test_no_sentence_claims_more_than_its_interval_shows(case):
     ("case", "outcomes"),
     [
         # non-inferior, superior, cheaper, pays back
-        (Case(lora="perfect", zero_shot="perfect", few_shot="perfect"), "holds fails holds fails"),
-        (Case(lora="zero", zero_shot="zero", few_shot="zero"), "holds fails holds fails"),
+        # forty texts that agree do not show that fewer than one in fifty differs; 120 do
+        (Case(texts=120, lora="perfect", zero_shot="perfect"), "holds undecided holds fails"),
+        (Case(texts=120, lora="zero", zero_shot="zero"), "holds undecided holds fails"),
+        (Case(lora="perfect", zero_shot="perfect"), "undecided undecided holds fails"),
         (Case(lora="zero", zero_shot="perfect"), "fails fails holds fails"),
         (Case(lora="perfect", zero_shot="zero", training=0.01), "holds holds holds holds"),
-        (Case(lora="perfect", zero_shot="slips"), "holds undecided holds fails"),
+        (Case(texts=100, lora="perfect", zero_shot="slips"), "holds undecided holds fails"),
         (Case(lora="one apart", texts=2), "undecided undecided holds fails"),
         (Case(lora="one apart"), "undecided undecided holds fails"),
         (Case(lora="high", training=None), "holds holds holds undecided"),

@@ -16,6 +16,7 @@ from lora_vs_api.analysis.results import (
     IntervalEnds,
     McNemar,
     PayBack,
+    RateDifferences,
 )
 from lora_vs_api.analysis.verdict import verdict
 from lora_vs_api.config.sections import Clauses
@@ -28,6 +29,7 @@ CLAUSES = Clauses.model_validate(
 )  # fmt: skip
 HYPOTHESIS = Hypothesis(id="H", statement="It pays.", clauses=CLAUSES, sha256="ab" * 32)
 DRAWS = Draws(resamples=400, seed=0, confidence=0.95)
+NONE = FieldDifference(difference=0.0, low=0.0, high=0.0)
 
 
 def comparison(low: float, high: float, texts: tuple[float, float] = (0.5, 0.6)) -> Comparison:
@@ -37,7 +39,10 @@ def comparison(low: float, high: float, texts: tuple[float, float] = (0.5, 0.6))
         method="over texts", p_value=0.0001, p_holm=0.0001,
         random_effects=IntervalEnds(low=low, high=high, method="over seeds and texts"),
         wins=1, ties=0, losses=0, mcnemar=McNemar(only_lora=0, only_baseline=0, p_value=1.0),
-        minimum_detectable_effect=0.1, required_sample_size={}, per_field={},
+        clusters=9, rates=RateDifferences(
+            exact_match=NONE, valid_json=NONE, schema_valid=NONE, truncated=NONE
+        ),
+        planning=None, per_field={},
     )  # fmt: skip
 
 

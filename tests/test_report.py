@@ -146,20 +146,21 @@ def test_every_number_of_the_comparison_tables_is_from_the_analysis():
             f"{made.wins} / {made.ties} / {made.losses}",
         ]
         assert alone == [row.label, f"{made.low:+.3f} to {made.high:+.3f}", "0.0001", "0.0003"]
-    intervals = rows(section(text, "What the intervals"), "resampled")
+    intervals = rows(section(text, "What the intervals"), "what varies")
     assert [row[0] for row in intervals] == [
-        "texts as clusters (used here)",
-        "texts as clusters, BCa",
-        "texts and seeds",
-        "random effects over seeds and texts",
+        "texts and seeds (used here)",
+        "texts alone",
+        "texts alone, BCa, for comparison",
         "published protocol (n = 192)",
     ]
-    widths = ["0.080", "0.082", "0.100", "0.120", "0.040"]
-    assert [row[3] for row in intervals] == widths
-    assert intervals[3][-1] == "in closed form"
-    assert intervals[4][2:] == ["0.614 to 0.654", "0.040", "percentile bootstrap", "10,000, seed 0"]
-    needed = rows(section(text, "The fine-tune against").split("So many")[1], "baseline")
-    assert needed[0] == [result.comparisons[0].label, "3,249", "130"]
+    assert [row[3] for row in intervals] == ["0.120", "0.080", "0.082", "0.040"]
+    assert intervals[0][-1] == "in closed form"
+    assert intervals[3][2:] == ["0.614 to 0.654", "0.040", "percentile bootstrap", "10,000, seed 0"]
+    rates = rows(part.split("LoRA minus baseline in the share")[1], "baseline")
+    assert rates[0] == [
+        result.comparisons[0].label, "+9 (+4 to +15)", "+20 (+15 to +26)", "-10 (-15 to -4)",
+        "+0 (-5 to +6)",
+    ]  # fmt: skip
 
 
 def test_break_even_and_days():
@@ -273,7 +274,9 @@ def test_single_seed_has_no_share_of_variance(tmp_path):
     """With one seed the share is unknown, which is not 0%."""
     result = analysis(seeds=(4,))
     part = section(report(result), "What the intervals")
-    assert "cannot be told from one seed" in part and "which texts were sampled" not in part
+    assert (
+        "nothing is said about another training" in part and "of the variance" not in part.lower()
+    )
     assert "**One seed.**" in section(report(result), "Limitations")
     write_report_figures(tmp_path, result, robustness(), *tables(result), None, PLOTS)
 
@@ -282,10 +285,15 @@ def test_seeds_that_differ_are_a_limitation():
     """Where the seeds decide the score, the interval over texts alone is too narrow a promise."""
     result = analysis()
     assert "Trainings differ" not in report(result)
-    assert "76% comes from which texts were sampled, 19% from the seeds" in report(result)
-    result = changed(result, lora_statistics__variance_shares__seeds=0.7)
+    said = (
+        "76% (4% to 94%) comes from which texts were sampled, 19% (1% to 95%) from the seeds and 5%"
+    )
+    assert said in report(result)
+    assert "So few seeds do not tell how much they matter." in report(result)
+    share = {"estimate": 0.7, "low": 0.1, "high": 0.9}
+    result = changed(result, lora_statistics__variance_shares__seeds=share)
     part = section(report(result), "Limitations")
-    assert "score from 0.630 to 0.650" in part and "70% of the variance" in part
+    assert "score from 0.630 to 0.650" in part and "70% of the variance (10% to 90%)" in part
 
 
 def test_other_fields_need_no_change_of_code():
@@ -338,14 +346,49 @@ def test_a_field_that_is_always_answered_alike_is_named():
     assert "`line_items` is always a\\|b" in section(text, "Limitations")
 
 
-def test_a_score_without_spread_is_not_called_certain():
-    """64 zeros give a bootstrap interval of no width; the bound on the unseen stands beside it."""
+def test_rates_stand_with_their_intervals():
+    """Also a rate of 0 or 1 has one."""
     result = analysis()
-    assert "without width" not in report(result)
-    zeros = dict.fromkeys(("estimate", "low", "high"), 0.0)
-    values = {f"conditions__1__field_f1__{name}": value for name, value in zeros.items()}
-    result = changed(result, **values)
-    assert "up to 4.6% of texts may still score otherwise" in section(report(result), "Results")
+    found = rows(section(report(result), "Results"), "95% intervals of the rates")
+    row = result.lora
+    assert found[0] == [
+        row.label,
+        *(
+            f"{rate.low:.1%} to {rate.high:.1%}"
+            for rate in (
+                row.rate_intervals.valid_json,
+                row.rate_intervals.schema_valid,
+                row.rate_intervals.exact_match,
+                row.rate_intervals.truncated,
+            )
+        ),
+    ]
+
+
+@pytest.mark.parametrize(("seeds", "columns"), [((0,), 2), ((0, 1), 3), ((0, 1, 2), 3)])
+def test_plans_are_for_the_seeds_that_there_were(seeds, columns):
+    """One seed: nothing about another training, and no column of seeds. Two: a warning."""
+    text = section(report(analysis(seeds=seeds)), "What the intervals")
+    part = text.split("### What more texts")[1]
+    table, needed = rows(part, "least effect with"), rows(part, "texts for an effect of")
+    assert [len(row) for row in table] == [columns, columns]
+    assert table[0][:2] == ["64 texts", "0.071"] and table[1][1] == "none"
+    assert needed[0][:2] == ["0.01", "none"] and needed[1][:2] == ["0.05", "3,249"]
+    one, two = len(seeds) == 1, len(seeds) == 2
+    assert ("nothing is said about another training" in text) == one
+    assert ("Two seeds say little about a third" in text) == two
+    assert needed[1][-1] == ("1 seed on 3,249 texts" if one else "10 seeds on 130 texts")
+    assert (re.findall("2 seeds(?= \\|)", part)[:1] == ["2 seeds"]) == two
+    assert ("from the seeds" in text) != one and ("texts and seeds (used here)" in text) != one
+
+
+def test_few_texts_are_said_to_be_few():
+    result = analysis()
+    part = section(report(result), "The fine-tune against") + section(report(result), "What the")
+    assert "Fewer than 30 texts" not in part
+    few = changed(result, texts=12, comparisons__0__clusters=12)
+    assert "Fewer than 30 texts: the test keeps its level" in report(few)
+    assert "Fewer than 30 texts are few" in section(report(few), "What the intervals")
 
 
 def test_configured_energy_is_not_called_measured():

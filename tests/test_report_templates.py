@@ -118,7 +118,8 @@ def everything_said() -> ReportInputs:
         conditions__0__diagnosis__confusion__line_items={"a|b": one, "c": one},
         conditions__1__latency__requests=6,
         conditions__2__valid_json=0.1,
-        lora_statistics__variance_shares__seeds=0.7,
+        lora_statistics__variance_shares__seeds={"estimate": 0.7, "low": 0.4, "high": 0.8},
+        comparisons__0__clusters=12,
         economics__break_even__0__ways=[],
     )
     perturbed = changed(
@@ -230,7 +231,10 @@ def test_a_report_is_whole(case):
         ("hosted, from a file", "| effective batch | 8 |"),
         ("hosted, from a file", "**One source.** Train and test come from the same file. Texts of"),
         ("everything said", "(`line_items`: a\\|b), so its score there"),
-        ("everything said", "Corrected for 6 tests (Holm), the drops clear of zero: `typos` for"),
+        (
+            "everything said",
+            "By sign-flip tests, corrected for 6 of them (Holm), the drops clear of zero: `typos` for",
+        ),
         ("everything said", "perturbed: it shrinks (drop"),
         ("everything said", "clear of zero on the better side. Its lead"),
         ("everything said", "| in batches, own electricity | – | 34 million"),

@@ -149,7 +149,6 @@ def analysis() -> results.Analysis:
         },
         api_kind="openai",
         texts=4,
-        unseen_share=0.5,
         seeds=(0, 1),
         selected=results.Selected(r=8, learning_rate=2e-3),
         baseline="gpt",
@@ -189,7 +188,8 @@ def test_a_result_is_read_as_it_was_written(analysis, perturbed, tmp_path):
     assert results.read_analysis(tmp_path / "analysis.json") == analysis
     assert results.read_robustness(tmp_path / "robustness.json") == perturbed
     assert list(analysis.economics.break_even[0].days) == [1000]
-    assert list(analysis.comparisons[0].required_sample_size) == [0.01, 0.02, 0.05]
+    plan = analysis.comparisons[0].planning
+    assert plan.seeds[0] == 2 and [row.effect for row in plan.effects] == [0.01, 0.02, 0.05]
 
 
 def test_nothing_perturbed_is_written_as_null(tmp_path):

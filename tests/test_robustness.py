@@ -9,7 +9,8 @@ from lora_vs_api.analysis.robustness import CleanAndPerturbed, robustness, robus
 from lora_vs_api.analysis.scored_run import ScoredRun
 from lora_vs_api.report.markdown import report_markdown
 from lora_vs_api.stats.bootstrap import Draws
-from tests.report_fixture import analysis, inputs
+from lora_vs_api.stats.paired import difference_interval
+from tests.report_fixture import analysis, changed, inputs
 
 DRAWS = Draws(resamples=500, seed=0, confidence=0.95)
 
@@ -29,9 +30,10 @@ def scored(fields) -> ScoredRun:
 
 
 def found(lora_drop=0.25, api_drop=0.0):
-    """Four texts, two perturbations: the first costs every text ``lora_drop``, the second nothing."""
-    clean = np.array([[1, 1], [1, 0.5], [0.5, 0.5], [1, 1]])
-    more = np.array([[0, 0], [0, 0]])  # texts beyond the first four, which must not count
+    """Ten times four texts, two perturbations: the first costs every text ``lora_drop``, the second
+    nothing."""
+    clean = np.tile([[1, 1], [1, 0.5], [0.5, 0.5], [1, 1]], (10, 1))
+    more = np.array([[0, 0], [0, 0]])  # texts beyond the first forty, which must not count
     lora = CleanAndPerturbed(
         "lora",
         "LoRA Tiny",
@@ -47,7 +49,7 @@ def found(lora_drop=0.25, api_drop=0.0):
         [scored(clean)],
         [scored(np.vstack([clean - api_drop, clean]))],
     )
-    return robustness([lora, api], {"typos": 4, "signature": 3}, 4, DRAWS)
+    return robustness([lora, api], {"typos": 40, "signature": 30}, 40, DRAWS)
 
 
 def test_drops_are_those_worked_out_by_hand():
@@ -57,8 +59,12 @@ def test_drops_are_those_worked_out_by_hand():
     assert lora.field_f1_clean == pytest.approx(6.5 / 8)
     typos, signature = lora.by_perturbation
     assert typos.drop.estimate == pytest.approx(0.25)
-    # every text loses as much, so no resample differs
-    assert (typos.drop.low, typos.drop.high) == (0.25, 0.25)
+    # every text loses as much, which forty texts do not prove of the next
+    expected = difference_interval(np.full(40, 0.25))
+    assert (typos.drop.low, typos.drop.high) == pytest.approx(
+        (expected.low, expected.high), abs=1e-6
+    )
+    assert typos.p_value == pytest.approx(1 / 501, rel=1e-3)
     assert signature.drop.estimate == 0 and signature.p_value == 1
     assert lora.drop.estimate == pytest.approx(0.125)
     assert lora.field_f1_perturbed == pytest.approx(6.5 / 8 - 0.125)
@@ -95,7 +101,7 @@ def test_the_report_says_what_the_numbers_say():
     assert "it shrinks" in worse
     none = section(lora_drop=0.0)
     assert "not distinguishable from zero" in none and "no single drop is clear of zero" in none
-    better = section(lora_drop=-0.1)
+    better = section(lora_drop=-0.25)
     assert "clear of zero on the better side" in better and "it grows" in better
 
 
@@ -103,3 +109,11 @@ def test_without_perturbations_there_is_no_section():
     """`robustness.texts.perturbations=[]` leaves it out, and the limitations say so."""
     text = report_markdown(inputs(analysis(), robustness=None))
     assert "## Perturbed texts" not in text and "none was tried" in text
+
+
+def test_few_texts_are_said_to_be_few():
+    """Twelve of them, and not forty."""
+    few = changed(found(), texts=12)
+    text = report_markdown(inputs(analysis(), robustness=few))
+    assert "Fewer than 30 texts are few: the tests keep their level" in text
+    assert "Fewer than 30 texts" not in section()

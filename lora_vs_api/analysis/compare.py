@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from lora_vs_api.analysis import results
 from lora_vs_api.analysis.condition import ConditionRuns, rounded_interval
+from lora_vs_api.analysis.planning import planning
 from lora_vs_api.analysis.results import (
     Comparison,
     Example,
@@ -17,39 +19,32 @@ from lora_vs_api.analysis.results import (
     LoraIntervals,
     LoraStatistics,
     McNemar,
+    RateDifferences,
     SeedScore,
     VarianceShares,
 )
-from lora_vs_api.analysis.scored_run import Floats, ScoredRun
-from lora_vs_api.stats.bootstrap import (
-    Draws,
-    PairedDifference,
-    bca_interval,
-    cluster_bootstrap,
-    paired_bootstrap,
-    published_interval,
-    two_level_bootstrap,
-)
-from lora_vs_api.stats.comparisons import (
-    holm,
-    mcnemar_exact,
-    minimum_detectable_effect,
-    required_sample_size,
-)
+from lora_vs_api.analysis.scored_run import Bools, Floats, ScoredRun
+from lora_vs_api.stats.bayesian import text_interval
+from lora_vs_api.stats.bootstrap import Draws, bca_interval, published_interval
+from lora_vs_api.stats.comparisons import holm, mcnemar_exact
+from lora_vs_api.stats.paired import PairedDifference, paired_difference
 from lora_vs_api.stats.rounding import rounded
-from lora_vs_api.stats.variance import random_effects_interval, variance_shares
+from lora_vs_api.stats.variance import (
+    Share,
+    random_effects_interval,
+    random_effects_score,
+    variance_shares,
+)
 
-# differences in mean field F1 for which the report says how many texts would show them
-EFFECTS = (0.01, 0.02, 0.05)
 MAX_EXAMPLES = 2
 
 
 def lora_statistics(
     seeds: Sequence[int], runs: Sequence[ScoredRun], draws: Draws
 ) -> LoraStatistics:
-    """The fine-tune alone: each seed, its interval under five ways to count, its variance."""
+    """The fine-tune alone: each seed, its interval under four ways to count, its variance."""
     scores = np.stack([run.field_f1 for run in runs])
-    shares = variance_shares(scores)
+    shares = variance_shares(scores, draws.confidence, draws.seed)
     return LoraStatistics(
         per_seed=tuple(
             SeedScore(
@@ -61,10 +56,9 @@ def lora_statistics(
             for seed, run in zip(seeds, runs)
         ),
         intervals=LoraIntervals(
-            clustered=rounded_interval(cluster_bootstrap(scores, *draws)),
-            clustered_bca=rounded_interval(bca_interval(scores.mean(axis=0), *draws)),
-            two_level=rounded_interval(two_level_bootstrap(scores, *draws)),
-            random_effects=rounded_interval(random_effects_interval(scores, draws.confidence)),
+            random_effects=rounded_interval(random_effects_score(scores, draws)),
+            texts=rounded_interval(text_interval(scores.mean(axis=0), draws)),
+            texts_bca=rounded_interval(bca_interval(scores.mean(axis=0), *draws)),
             published_protocol=rounded_interval(published_interval(scores, *draws)),
         ),
         variance_shares=VarianceShares(
@@ -75,8 +69,12 @@ def lora_statistics(
     )
 
 
-def _share(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
+def _share(found: Share | None) -> results.Share | None:
+    if found is None:
+        return None
+    return results.Share(
+        estimate=round(found.estimate, 4), low=round(found.low, 4), high=round(found.high, 4)
+    )
 
 
 def compare(
@@ -88,7 +86,7 @@ def compare(
     """The fine-tune's mean over its seeds against each baseline's one run, paired by text."""
     mean_f1: Floats = np.stack([run.field_f1 for run in lora.runs]).mean(axis=0)
     paired = {
-        other.name: paired_bootstrap(mean_f1, _only_run(other).field_f1, *draws)
+        other.name: paired_difference(mean_f1, _only_run(other).field_f1, draws)
         for other in baselines
     }
     adjusted = holm({name: rounded(found.p_value) for name, found in paired.items()})
@@ -115,8 +113,8 @@ def _comparison(
 ) -> Comparison:
     baseline = _only_run(other)
     by_seed = np.stack([run.field_f1 for run in lora])
-    random_effects = random_effects_interval(by_seed - baseline.field_f1, draws.confidence)
-    differences: Floats = by_seed.mean(axis=0) - baseline.field_f1
+    differences: Floats = by_seed - baseline.field_f1
+    random_effects = random_effects_interval(differences, draws.confidence)
     return Comparison(
         baseline=other.name,
         label=other.label,
@@ -131,12 +129,13 @@ def _comparison(
             high=round(random_effects.high, 6),
             method=random_effects.method,
         ),
+        clusters=paired.n_clusters,
         wins=paired.wins,
         ties=paired.ties,
         losses=paired.losses,
         mcnemar=_mcnemar(lora, baseline),
-        minimum_detectable_effect=round(minimum_detectable_effect(differences), 6),
-        required_sample_size=_sample_sizes(float(differences.std(ddof=1))),
+        rates=_rates(lora, baseline, draws.confidence),
+        planning=planning(differences, draws.confidence),
         per_field=_per_field(lora, baseline, field_names, draws),
     )
 
@@ -148,10 +147,27 @@ def _mcnemar(lora: Sequence[ScoredRun], baseline: ScoredRun) -> McNemar:
     return McNemar(only_lora=found.only_a, only_baseline=found.only_b, p_value=rounded(found.p))
 
 
-def _sample_sizes(sd: float) -> dict[float, int]:
-    sizes = {effect: required_sample_size(effect, sd) for effect in EFFECTS}
-    # None is the answer for an effect of 0 alone
-    return {effect: size for effect, size in sizes.items() if size is not None}
+def _rates(lora: Sequence[ScoredRun], baseline: ScoredRun, confidence: float) -> RateDifferences:
+    def difference(of: Callable[[ScoredRun], Bools]) -> FieldDifference:
+        ours = np.stack([of(run).astype(float) for run in lora])
+        return _difference(ours - of(baseline).astype(float), confidence)
+
+    return RateDifferences(
+        exact_match=difference(lambda run: run.exact_match),
+        valid_json=difference(lambda run: run.valid_json),
+        schema_valid=difference(lambda run: run.schema_valid),
+        truncated=difference(lambda run: run.truncated),
+    )
+
+
+def _difference(differences: Floats, confidence: float) -> FieldDifference:
+    """With the interval that decides, of differences (n_seeds, n_texts)."""
+    interval = random_effects_interval(differences, confidence)
+    return FieldDifference(
+        difference=round(interval.estimate, 6),
+        low=round(interval.low, 6),
+        high=round(interval.high, 6),
+    )
 
 
 def _per_field(
@@ -160,15 +176,10 @@ def _per_field(
     """Paired difference of every field, with the kind of interval that decides the score too."""
     # shape (n_seeds, n_texts, n_fields)
     differences = np.stack([run.fields for run in lora]) - baseline.fields
-    found = {}
-    for column, name in enumerate(names):
-        interval = random_effects_interval(differences[:, :, column], draws.confidence)
-        found[name] = FieldDifference(
-            difference=round(interval.estimate, 6),
-            low=round(interval.low, 6),
-            high=round(interval.high, 6),
-        )
-    return found
+    return {
+        name: _difference(differences[:, :, column], draws.confidence)
+        for column, name in enumerate(names)
+    }
 
 
 def examples(

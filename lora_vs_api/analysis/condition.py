@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from lora_vs_api.analysis.results import (
     Latency,
     NoiseFloor,
     Outcomes,
+    RateIntervals,
 )
 from lora_vs_api.analysis.scored_run import Floats, ScoredRun
 from lora_vs_api.files import read_jsonl
@@ -35,6 +36,7 @@ from lora_vs_api.scoring.scores import score_output
 from lora_vs_api.stats import bootstrap
 from lora_vs_api.stats.bootstrap import Draws
 from lora_vs_api.stats.rounding import rounded
+from lora_vs_api.stats.variance import random_effects_score
 
 # what tables and figures call a predictor of lora_vs_api.model_free, where ``labels`` does not say
 MODEL_FREE_LABELS: dict[str, str] = {
@@ -80,11 +82,17 @@ def condition(
         kind=of.kind,
         model=of.model,
         shots=of.shots,
-        field_f1=_interval_of(of, draws),
+        field_f1=_interval(of.runs, lambda run: run.field_f1, draws),
         valid_json=_mean(run.valid_json for run in of.runs),
         schema_valid=_mean(run.schema_valid for run in of.runs),
         exact_match=_mean(run.exact_match for run in of.runs),
         truncated=_mean(run.truncated for run in of.runs),
+        rate_intervals=RateIntervals(
+            valid_json=_interval(of.runs, lambda run: run.valid_json, draws),
+            schema_valid=_interval(of.runs, lambda run: run.schema_valid, draws),
+            exact_match=_interval(of.runs, lambda run: run.exact_match, draws),
+            truncated=_interval(of.runs, lambda run: run.truncated, draws),
+        ),
         outcomes=count_outcomes(of.runs),
         per_field={field.name: round(float(v), 6) for field, v in zip(fields, per_field)},
         input_tokens_mean=round(_mean(run.input_tokens for run in of.runs), 2),
@@ -113,11 +121,12 @@ def rounded_interval(found: bootstrap.Interval) -> Interval:
     )
 
 
-def _interval_of(of: ConditionRuns, draws: Draws) -> Interval:
-    scores = np.stack([run.field_f1 for run in of.runs])
-    if of.kind == "lora":
-        return rounded_interval(bootstrap.cluster_bootstrap(scores, *draws))
-    return rounded_interval(bootstrap.bootstrap_mean(scores[0], *draws))
+def _interval(
+    runs: Sequence[ScoredRun], of: Callable[[ScoredRun], NDArray[Any]], draws: Draws
+) -> Interval:
+    """Of what each run scored on each text; of several seeds, for another training too."""
+    scores = np.stack([of(run).astype(np.float64) for run in runs])
+    return rounded_interval(random_effects_score(scores, draws))
 
 
 def _mean(of_runs: Iterable[NDArray[Any]]) -> float:

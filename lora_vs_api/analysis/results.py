@@ -24,6 +24,9 @@ Kind = Literal["lora", "base", "tuned", "api", "model_free"]
 Outcome = Literal["holds", "fails", "undecided"]
 Record = dict[str, JsonValue]
 
+# with fewer independent texts the report says that they are few
+MIN_CLUSTERS = 30
+
 
 class Result(BaseModel):
     """A part of a result: read-only, no unknown key, no NaN."""
@@ -34,7 +37,7 @@ class Result(BaseModel):
 
 
 class Resampling(Result):
-    """How every bootstrap of a result was drawn."""
+    """How whatever is drawn for a result was drawn, and the confidence of all of its intervals."""
 
     resamples: int
     confidence: float
@@ -227,6 +230,15 @@ class Diagnosis(Result):
     confusion: dict[str, dict[str, dict[str, int]]]
 
 
+class RateIntervals(Result):
+    """Intervals of a condition's rates; of several seeds, for another training too."""
+
+    valid_json: Interval
+    schema_valid: Interval
+    exact_match: Interval
+    truncated: Interval
+
+
 class Condition(Result):
     """One row of the comparison: means over the condition's texts, and over its seeds if it has some.
 
@@ -243,6 +255,7 @@ class Condition(Result):
     schema_valid: float
     exact_match: float
     truncated: float
+    rate_intervals: RateIntervals
     outcomes: Outcomes
     per_field: dict[str, float]
     input_tokens_mean: float
@@ -264,30 +277,37 @@ class SeedScore(Result):
 
 
 class LoraIntervals(Result):
-    """The fine-tune's mean field F1 under five ways to count what varies.
+    """The fine-tune's mean field F1 under four ways to count what varies.
 
-    ``clustered`` resamples texts, a text's seeds together; it is the one used everywhere else.
-    ``clustered_bca`` is its BCa form. ``two_level`` resamples seeds and texts, ``random_effects``
-    treats both as random effects, and so holds for another training too. ``published_protocol``
-    resamples seed×text rows as if independent.
+    ``random_effects`` is for new texts and another training; it is the one used everywhere else.
+    ``texts`` is for new texts and the adapters at hand; with one seed the two are the same.
+    ``texts_bca`` is a BCa bootstrap over texts, ``published_protocol`` one over seed×text rows as if
+    independent: both stand there for comparison.
     """
 
-    clustered: Interval
-    clustered_bca: Interval
-    two_level: Interval
     random_effects: Interval
+    texts: Interval
+    texts_bca: Interval
     published_protocol: Interval
 
 
+class Share(Result):
+    """A share of variance and its interval, in 0..1."""
+
+    estimate: float
+    low: float
+    high: float
+
+
 class VarianceShares(Result):
-    """Where the variance of the fine-tune's mean comes from; shares that sum to 1.
+    """Where the variance of the fine-tune's mean comes from; the estimates sum to 1.
 
     All None where they cannot be told: with one seed, or where nothing varies.
     """
 
-    seeds: float | None
-    texts: float | None
-    interaction: float | None
+    seeds: Share | None
+    texts: Share | None
+    interaction: Share | None
 
 
 class LoraStatistics(Result):
@@ -326,13 +346,66 @@ class McNemar(Result):
     p_value: float
 
 
+class RateDifferences(Result):
+    """LoRA minus baseline in the share of texts, with the kind of interval that decides the score."""
+
+    exact_match: FieldDifference
+    valid_json: FieldDifference
+    schema_valid: FieldDifference
+    truncated: FieldDifference
+
+
+class DetectableRow(Result):
+    """With so many texts, the least effect that is seen with the plan's power, for each of its
+    numbers of seeds; None where even 1 is not."""
+
+    texts: int
+    effects: tuple[float | None, ...]
+
+
+class SampleSize(Result):
+    seeds: int
+    texts: int
+
+    @property
+    def answers(self) -> int:
+        return self.seeds * self.texts
+
+
+class EffectPlan(Result):
+    """Texts that show ``effect``, for each of the plan's numbers of seeds; None where no number does.
+
+    ``cheapest`` takes the fewest answers; None where nothing listed shows it.
+    """
+
+    effect: float
+    texts: tuple[int | None, ...]
+    cheapest: SampleSize | None
+
+
+class Planning(Result):
+    """What other numbers of texts and seeds would show, by the interval that decides.
+
+    An effect is how far the true difference lies above the limit that the rule asks for; it is seen
+    with the chance ``power``. ``here`` is the least one that this run would see. With one seed
+    ``seeds`` is (1,), and all of it is about the adapter at hand.
+    """
+
+    power: float
+    confidence: float
+    seeds: tuple[int, ...]
+    detectable: tuple[DetectableRow, ...]
+    here: float | None
+    effects: tuple[EffectPlan, ...]
+
+
 class Comparison(Result):
     """The fine-tune minus one baseline in field F1, text by text.
 
-    ``low`` and ``high`` end the paired interval over texts, ``p_holm`` is adjusted over all
-    baselines. ``random_effects`` holds for another training too. ``wins``, ``ties`` and
-    ``losses`` count texts from LoRA's side. ``required_sample_size``: true difference → texts that
-    would show it, at the same level and power as ``minimum_detectable_effect``.
+    ``low``, ``high`` and ``p_value`` (sign-flip test) are for new texts and the adapters at hand;
+    ``p_holm`` is adjusted over all baselines. ``random_effects`` holds for another training too and
+    decides. ``clusters`` counts what is independent. ``wins``, ``ties`` and ``losses`` count texts
+    from LoRA's side. ``planning`` is None for a single text.
     """
 
     baseline: str
@@ -344,12 +417,13 @@ class Comparison(Result):
     p_value: float
     p_holm: float
     random_effects: IntervalEnds
+    clusters: int
     wins: int
     ties: int
     losses: int
     mcnemar: McNemar
-    minimum_detectable_effect: float
-    required_sample_size: dict[float, int]
+    rates: RateDifferences
+    planning: Planning | None
     per_field: dict[str, FieldDifference]
 
 
@@ -566,8 +640,8 @@ class OtherTuning(Result):
 class Analysis(Result):
     """metrics/analysis.json.
 
-    ``config_sha256`` is the digest of the settings that the results come from. ``unseen_share`` bounds the share of texts that may score otherwise where all of them scored
-    alike. ``baseline`` is the API condition that the hypothesis is judged against. ``examples``
+    ``config_sha256`` is the digest of the settings that the results come from.
+    ``baseline`` is the API condition that the hypothesis is judged against. ``examples``
     has the API conditions' names.
     """
 
@@ -578,7 +652,6 @@ class Analysis(Result):
     tunings: dict[str, OtherTuning]
     api_kind: str
     texts: int
-    unseen_share: float
     seeds: tuple[int, ...]
     selected: Selected
     baseline: str
@@ -642,7 +715,10 @@ class Drop(Result):
 
 
 class PerturbationDrop(Result):
-    """One perturbation of one condition; ``p_holm`` is adjusted over all of all conditions."""
+    """One perturbation of one condition; ``p_holm`` is adjusted over all of all conditions.
+
+    p-values are of the sign-flip test, paired by text.
+    """
 
     perturbation: str
     field_f1: float

@@ -1,7 +1,7 @@
 """How far scores fall on perturbed texts: from answers to drops with intervals.
 
 Everything is paired by text: a text's score as it is and its score when perturbed. The unit that
-is resampled is the text, with all its perturbations and all the seeds that answered it.
+is counted is the text, with all its perturbations and all the seeds that answered it.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from lora_vs_api.analysis.results import (
     RobustnessCondition,
 )
 from lora_vs_api.analysis.scored_run import Floats, ScoredRun
-from lora_vs_api.stats.bootstrap import Draws, PairedDifference, paired_bootstrap
+from lora_vs_api.stats.bootstrap import Draws, Interval
 from lora_vs_api.stats.comparisons import holm
+from lora_vs_api.stats.paired import PairedDifference, difference_interval, paired_difference
 from lora_vs_api.stats.rounding import rounded
 
 
@@ -80,8 +81,8 @@ def robustness(
     names = list(changed)
     scores = {item.name: _scores(item, texts, len(names)) for item in answers}
     drops = {
-        (item.name, name): paired_bootstrap(
-            scores[item.name].clean, scores[item.name].perturbed[index], *draws
+        (item.name, name): paired_difference(
+            scores[item.name].clean, scores[item.name].perturbed[index], draws
         )
         for item in answers
         for index, name in enumerate(names)
@@ -151,7 +152,7 @@ def _perturbation(
         perturbation=name,
         field_f1=round(float(field_f1.mean()), 6),
         valid_json=round(float(np.mean(valid_json)), 6),
-        drop=_drop(drop),
+        drop=_drop(drop.interval),
         p_value=rounded(drop.p_value),
         p_holm=rounded(p_holm),
     )
@@ -173,7 +174,9 @@ def _condition(
         field_f1_perturbed=round(float(scores.perturbed.mean()), 6),
         valid_json_clean=round(float(valid_json_clean), 6),
         valid_json_perturbed=round(float(np.mean([r.valid_json for r in item.perturbed])), 6),
-        drop=_drop(paired_bootstrap(scores.clean, scores.perturbed.mean(axis=0), *draws)),
+        drop=_drop(
+            difference_interval(scores.clean - scores.perturbed.mean(axis=0), draws.confidence)
+        ),
         by_perturbation=by_perturbation,
     )
 
@@ -186,14 +189,15 @@ def _lead(other: CleanAndPerturbed, lora: _Scores, theirs: _Scores, draws: Draws
         label=other.label,
         clean=round(float(clean.mean()), 6),
         perturbed=round(float(perturbed.mean()), 6),
-        drop=_drop(paired_bootstrap(clean, perturbed, *draws)),
+        # of two differences in -1..1
+        drop=_drop(difference_interval(clean - perturbed, draws.confidence, bounds=(-2.0, 2.0))),
     )
 
 
-def _drop(found: PairedDifference) -> Drop:
+def _drop(found: Interval) -> Drop:
     return Drop(
-        estimate=round(found.difference, 6),
-        low=round(found.interval.low, 6),
-        high=round(found.interval.high, 6),
-        method=found.interval.method,
+        estimate=round(found.estimate, 6),
+        low=round(found.low, 6),
+        high=round(found.high, 6),
+        method=found.method,
     )

@@ -51,12 +51,11 @@ def headline(analysis: Analysis, look: Mapping[str, Look]) -> Figure:
     ax.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1])
     ax.set_xlabel("mean field F1 (0 to 1, higher is better)")
     ax.grid(axis="y", visible=False)
-    statistics = analysis.statistics
     titles(
         ax,
         f"Field F1 on {count(analysis.texts, 'test text')}",
-        f"Lines: {statistics.confidence:.0%} bootstrap intervals over texts, "
-        f"{statistics.resamples:,} resamples; "
+        f"Lines: {analysis.statistics.confidence:.0%} intervals for new texts"
+        + (" and another training; " if len(analysis.seeds) > 1 else "; ")
         + seeds_note(analysis)
         + ". Solid bar: fine-tuned; hatched: not fine-tuned.",
     )

@@ -40,11 +40,9 @@ def robustness_drops(found: Robustness | None, look: Mapping[str, Look]) -> Figu
     ax.set_xlabel("drop in mean field F1 (0: none, right is worse)")
     ax.grid(axis="y", visible=False)
     legend(figure, ax)
-    statistics = found.statistics
     titles(
         ax,
         f"What perturbing the texts costs, on {count(found.texts, 'test text')}",
-        f"Lines: {statistics.confidence:.0%} paired bootstrap intervals over texts, "
-        f"{statistics.resamples:,} resamples. LoRA: mean over seeds.",
+        f"Lines: {found.statistics.confidence:.0%} paired intervals over texts. LoRA: mean over seeds.",
     )
     return figure

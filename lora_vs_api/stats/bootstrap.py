@@ -1,9 +1,10 @@
-"""Bootstrap intervals for mean scores and for their paired differences.
+"""Bootstrap intervals of means: of costs, and of scores for comparison.
 
-Scores are arrays of shape ``(n_texts,)`` for one pass over the texts, or
-``(n_seeds, n_texts)`` for several trained seeds on the same texts. The unit of inference is
-the text: the same text under three seeds is one draw from the population of texts, not
-three. :func:`published_interval` alone counts otherwise, to stand beside the others.
+Of scores they cover too little where the mean is near 0 or 1 or the texts are few (the table in
+docs/statistics.md). :mod:`lora_vs_api.stats.bayesian` has the intervals that are used;
+:func:`bca_interval` and :func:`published_interval` only stand beside them. The unit of inference is
+the text: the same text under three seeds is one draw from the population of texts, not three.
+:func:`published_interval` alone counts otherwise.
 
 Resamples are drawn in one vectorised step per chunk; the chunk size bounds memory and does not
 change the result. The same input and seed give the same output. Scores of thousands of texts take
@@ -61,24 +62,6 @@ class Interval:
     method: str
     resamples: int
     seed: int | None
-
-
-@dataclass(frozen=True)
-class PairedDifference:
-    """LoRA minus a baseline over the same texts.
-
-    ``difference`` and ``interval`` are in the unit of the scores and positive when LoRA is
-    better; ``wins``, ``ties`` and ``losses`` count texts from LoRA's side and sum to
-    ``n_texts``.
-    """
-
-    difference: float
-    interval: Interval
-    p_value: float
-    n_texts: int
-    wins: int
-    ties: int
-    losses: int
 
 
 def bootstrap_mean(
@@ -143,32 +126,6 @@ def bca_interval(
     )
 
 
-def cluster_bootstrap(
-    scores: ArrayLike, resamples: int = 10_000, seed: int = 0, confidence: float = 0.95
-) -> Interval:
-    """Percentile interval of the mean over these seeds, for new texts.
-
-    Texts are resampled and all the seeds of a text move together. As every text has every
-    seed, this is the bootstrap of the texts' means over seeds. It answers for the adapters
-    at hand; for adapters yet to be trained see :func:`two_level_bootstrap`. Cameron, Gelbach and
-    Miller, Bootstrap-Based Improvements for Inference with Clustered Errors (2008), call it
-    the pairs cluster bootstrap.
-
-    Args:
-        scores: shape (n_seeds, n_texts).
-
-    Raises:
-        ValueError: as :func:`bootstrap_mean`; scores not two-dimensional.
-    """
-    return _interval_of_mean(
-        finite_array(scores, "scores", 2).mean(axis=0),
-        resamples,
-        seed,
-        confidence,
-        "percentile bootstrap over texts",
-    )
-
-
 def published_interval(
     scores: ArrayLike, resamples: int = 10_000, seed: int = 0, confidence: float = 0.95
 ) -> Interval:
@@ -194,110 +151,6 @@ def published_interval(
     )
 
 
-def two_level_bootstrap(
-    scores: ArrayLike, resamples: int = 10_000, seed: int = 0, confidence: float = 0.95
-) -> Interval:
-    """Percentile interval of the mean for new seeds and new texts.
-
-    Seeds and texts are resampled independently and crossed: the pigeonhole bootstrap of Owen,
-    The pigeonhole bootstrap, Annals of Applied Statistics 1(2) (2007). No bootstrap is exact
-    for crossed factors (McCullagh, Resampling and exchangeable arrays, Bernoulli 6(2) (2000)):
-    the interaction counts about three times, which widens the interval, and a factor with k
-    levels shows only (k−1)/k of its variance, which narrows it; with three seeds a third of
-    the variance between seeds is missing. One seed gives :func:`cluster_bootstrap`'s interval.
-    :func:`lora_vs_api.stats.variance.random_effects_interval` has neither fault.
-
-    For a paired difference pass ``lora_scores - baseline`` (a baseline of shape (n_texts,)
-    is subtracted from each seed).
-
-    Args:
-        scores: shape (n_seeds, n_texts).
-
-    Raises:
-        ValueError: as :func:`bootstrap_mean`; scores not two-dimensional.
-    """
-    table = finite_array(scores, "scores", 2)
-    n_seeds, n_texts = table.shape
-    texts = np.random.default_rng(seed)
-    # a stream of its own, so that the texts drawn do not depend on the number of seeds
-    seeds = np.random.default_rng([seed, 1])
-    counted = _counted(table)
-    if counted is not None:
-        values, shares = counted
-        means = np.concatenate(
-            [
-                np.take_along_axis(
-                    texts.multinomial(n_texts, shares, size=size) @ values.T / n_texts,
-                    seeds.integers(n_seeds, size=(size, n_seeds)),
-                    axis=1,
-                ).mean(axis=1)
-                for size in _chunks(resamples, values.size)
-            ]
-        )
-    else:
-        means = np.concatenate(
-            [
-                table[
-                    seeds.integers(n_seeds, size=(size, n_seeds, 1)),
-                    texts.integers(n_texts, size=(size, 1, n_texts)),
-                ].mean(axis=(1, 2))
-                for size in _chunks(resamples, table.size)
-            ]
-        )
-    return _percentiles(
-        float(table.mean()),
-        means,
-        resamples,
-        seed,
-        confidence,
-        "percentile bootstrap over seeds and texts",
-    )
-
-
-def paired_bootstrap(
-    lora: ArrayLike,
-    baseline: ArrayLike,
-    resamples: int = 10_000,
-    seed: int = 0,
-    confidence: float = 0.95,
-) -> PairedDifference:
-    """Paired bootstrap of LoRA minus baseline over the same texts.
-
-    The p-value is two-sided, (k+1)/(n+1) with k the number of the n resampled differences that
-    lie at least as far from the observed difference as that lies from zero: the bootstrap
-    distribution moved to the null (Efron and Tibshirani 1993, chapter 16; the +1 after Davison
-    and Hinkley, Bootstrap Methods and their Application (1997), section 4.2). Its smallest
-    value is 1/(n+1).
-
-    Args:
-        lora: shape (n_texts,), the mean over the seeds.
-        baseline: shape (n_texts,), the same texts in the same order.
-
-    Raises:
-        ValueError: as :func:`bootstrap_mean`; the two differ in length.
-    """
-    lora, baseline = finite_array(lora, "lora", 1), finite_array(baseline, "baseline", 1)
-    if lora.shape != baseline.shape:
-        raise ValueError(f"expected one score per text, found {lora.size} and {baseline.size}")
-    differences = lora - baseline
-    difference = float(differences.mean())
-    means = resampled_means(differences, resamples, seed)
-    # a resample that ties with the observed distance counts, whichever way its sum was rounded
-    as_far = int(np.sum(np.abs(means - difference) >= abs(difference) - ROUNDING))
-    wins, losses = int(np.sum(differences > ROUNDING)), int(np.sum(differences < -ROUNDING))
-    return PairedDifference(
-        difference=difference,
-        interval=_percentiles(
-            difference, means, resamples, seed, confidence, "paired percentile bootstrap"
-        ),
-        p_value=(as_far + 1) / (resamples + 1),
-        n_texts=differences.size,
-        wins=wins,
-        ties=differences.size - wins - losses,
-        losses=losses,
-    )
-
-
 def _interval_of_mean(
     values: NDArray[np.float64], resamples: int, seed: int, confidence: float, method: str
 ) -> Interval:
@@ -310,9 +163,9 @@ def resampled_means(
 ) -> NDArray[np.float64]:
     """Means of ``resamples`` samples of ``values`` (n,) with replacement, shape (resamples,)."""
     generator = np.random.default_rng(seed)
-    counted = _counted(values[None])
+    counted = _counted(values)
     if counted is not None:
-        (distinct,), shares = counted
+        distinct, shares = counted
         return np.concatenate(
             [
                 generator.multinomial(values.size, shares, size=size) @ distinct / values.size
@@ -328,16 +181,16 @@ def resampled_means(
 
 
 def _counted(
-    table: NDArray[np.float64],
+    values: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """The distinct columns of ``table`` (k, n) and each one's share of all; None where drawing
-    texts is as well: there are few, or hardly two alike."""
-    if table.shape[1] < MANY:
+    """The distinct values and each one's share of all; None where drawing texts is as well: there
+    are few, or hardly two alike."""
+    if values.size < MANY:
         return None
-    columns, counts = np.unique(table, axis=1, return_counts=True)
-    if counts.size * COUNT_COST > table.shape[1]:
+    distinct, counts = np.unique(values, return_counts=True)
+    if counts.size * COUNT_COST > values.size:
         return None
-    return columns, counts / table.shape[1]
+    return distinct, counts / values.size
 
 
 def _percentiles(
@@ -350,8 +203,7 @@ def _percentiles(
     shifted: Callable[[float], float] | None = None,
 ) -> Interval:
     """``shifted``, where given, turns an end's normal quantile into the share of resamples below."""
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence: expected a number between 0 and 1, found {confidence}")
+    check_confidence(confidence)
     shares = [(1 - confidence) / 2, (1 + confidence) / 2]
     if shifted:
         shares = [shifted(float(ndtri(share))) for share in shares]
@@ -366,6 +218,16 @@ def _chunks(resamples: int, indices: int) -> Iterator[int]:
     size = max(1, CHUNK_INDICES // indices)
     for start in range(0, resamples, size):
         yield min(size, resamples - start)
+
+
+def check_confidence(confidence: float) -> None:
+    """Refuse what is no confidence.
+
+    Raises:
+        ValueError: it is not between 0 and 1.
+    """
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence: expected a number between 0 and 1, found {confidence}")
 
 
 def finite_array(values: ArrayLike, name: str, dimensions: int) -> NDArray[np.float64]:

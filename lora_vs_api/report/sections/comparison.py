@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lora_vs_api.analysis.results import Analysis, Interval
+from lora_vs_api.analysis.results import MIN_CLUSTERS, Analysis, Interval, Planning
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import Markdown, render
 from lora_vs_api.report.sections.advice import difference_between
@@ -23,7 +23,6 @@ def results_section(inputs: ReportInputs) -> Markdown:
         unreadable=[row for row in rows if row.valid_json < 0.5],
         few=[row.label for row in rows if 0 < row.latency.requests < MIN_TIMED],
         min_timed=MIN_TIMED,
-        flat=[row.label for row in rows if row.field_f1.low == row.field_f1.high],
         incomparable=[
             row.label
             for row in rows
@@ -49,32 +48,49 @@ def paired_section(inputs: ReportInputs) -> Markdown:
         seeds=seeds_words(analysis),
         trainings=len(analysis.seeds),
         methods=method_names(analysis.comparisons),
-        wanted=list(analysis.comparisons[0].required_sample_size),
+        few=analysis.comparisons[0].clusters < MIN_CLUSTERS,
+        min_clusters=MIN_CLUSTERS,
     )
 
 
 def statistics_section(inputs: ReportInputs) -> Markdown:
     analysis = inputs.analysis
+    planned = plans(analysis)
     return render(
         "statistics",
         analysis=analysis,
+        confidence=analysis.statistics.confidence,
         seeds=len(analysis.seeds),
-        intervals=resampled(analysis),
+        few=analysis.comparisons[0].clusters < MIN_CLUSTERS,
+        min_clusters=MIN_CLUSTERS,
+        intervals=what_varies(analysis),
         per_seed=analysis.lora_statistics.per_seed,
         shares=analysis.lora_statistics.variance_shares,
+        plans=planned,
+        power=planned[0][1].power if planned else None,
     )
 
 
-def resampled(analysis: Analysis) -> list[tuple[str, Interval]]:
-    """The intervals of the fine-tune's score, each with what is resampled in it."""
+def what_varies(analysis: Analysis) -> list[tuple[str, Interval]]:
+    """The intervals of the fine-tune's score, each with what varies in it."""
     intervals = analysis.lora_statistics.intervals
+    # with one seed there is nothing to be said about another training
+    seeds = len(analysis.seeds)
+    used = [("texts (used here)", intervals.texts)]
+    if seeds > 1:
+        used = [
+            ("texts and seeds (used here)", intervals.random_effects),
+            ("texts alone", intervals.texts),
+        ]
     return [
-        ("texts as clusters (used here)", intervals.clustered),
-        ("texts as clusters, BCa", intervals.clustered_bca),
-        ("texts and seeds", intervals.two_level),
-        ("random effects over seeds and texts", intervals.random_effects),
-        (
-            f"published protocol (n = {analysis.texts * len(analysis.seeds)})",
-            intervals.published_protocol,
-        ),
+        *used,
+        ("texts alone, BCa, for comparison", intervals.texts_bca),
+        (f"published protocol (n = {analysis.texts * seeds})", intervals.published_protocol),
     ]
+
+
+def plans(analysis: Analysis) -> list[tuple[str, Planning]]:
+    """Label and plan of the baseline that the hypothesis is about, and of the strongest rival."""
+    names = dict.fromkeys((analysis.baseline, analysis.strongest_rival.name))
+    rows = [analysis.comparison(name) for name in names]
+    return [(row.label, row.planning) for row in rows if row.planning]

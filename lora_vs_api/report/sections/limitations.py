@@ -15,11 +15,12 @@ from lora_vs_api.report.sections.facts import (
 
 def limitations_section(inputs: ReportInputs) -> Markdown:
     analysis = inputs.analysis
-    statistics = analysis.lora_statistics
+    statistics, judged = analysis.lora_statistics, analysis.comparison(analysis.baseline)
     return render(
         "limitations",
         analysis=analysis,
-        judged=analysis.comparison(analysis.baseline),
+        judged=judged,
+        detectable=judged.planning.here if judged.planning else None,
         embedded=is_embedded(analysis),
         models=served_models(analysis),
         priced=sorted({str(row.cost_per_1k.priced_as) for row in api_conditions(analysis)}),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lora_vs_api.analysis.results import Drop, PerturbationDrop, Robustness
+from lora_vs_api.analysis.results import MIN_CLUSTERS, Drop, PerturbationDrop, Robustness
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import Markdown, render
 
@@ -34,6 +34,8 @@ def robustness_section(inputs: ReportInputs) -> Markdown:
         ],
         tests=sum(len(row.by_perturbation) for row in found.conditions),
         clear=clear_drops(found),
+        few=found.texts < MIN_CLUSTERS,
+        min_clusters=MIN_CLUSTERS,
     )
 
 
