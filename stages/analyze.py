@@ -27,6 +27,7 @@ from lora_vs_api.analysis.costs import (
     training_time,
 )
 from lora_vs_api.analysis.decision import decisions
+from lora_vs_api.analysis.groups import read_labels, text_groups
 from lora_vs_api.analysis.metrics import Hypothesis
 from lora_vs_api.analysis.results import (
     Analysis,
@@ -53,14 +54,15 @@ from lora_vs_api.stats.bootstrap import Draws
 def main(params: Params) -> None:
     rows, fields = read_jsonl(TEST, params.evaluate.test_rows), params.task.record_fields
     names = [field.name for field in fields]
-    draws = Draws(**params.stats.model_dump())
+    draws, groups = Draws(**params.stats.model_dump()), read_labels(rows, params.task.group_by)
 
     runs = read_runs(params, rows)
     lora, baselines = runs[0], runs[1:]
     conditions = [
-        condition(item, rows, fields, noise_floor(item.name, rows, fields), draws) for item in runs
+        condition(item, rows, fields, noise_floor(item.name, rows, fields), draws, groups)
+        for item in runs
     ]
-    comparisons = compare(lora, baselines, names, draws)
+    comparisons = compare(lora, baselines, names, draws, groups)
     bills = {
         item.name: billed(item.runs[0], params.priced_as[item.name], params.prices)
         for item in runs
@@ -86,13 +88,14 @@ def main(params: Params) -> None:
         tunings=other_tunings(params),
         api_kind=params.api.server.kind,
         texts=len(rows),
+        groups=text_groups(groups, params.split.group_by),
         seeds=tuple(params.seeds),
         selected=read_result("metrics/select.json", Selected),
         baseline=params.baseline,
         statistics=Resampling(**draws._asdict()),
         fields=tuple(names),
         conditions=tuple(conditions),
-        lora_statistics=lora_statistics(params.seeds, lora.runs, draws),
+        lora_statistics=lora_statistics(params.seeds, lora.runs, draws, groups),
         comparisons=comparisons,
         economics=economics,
         decisions=decided,

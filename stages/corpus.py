@@ -16,7 +16,8 @@ def main(params: Params) -> None:
         summary = {"source": "generator", **summarise(rows)}
     else:
         fields = params.task.record_fields
-        rows = read_source(data.path, fields, data.text, data.record, data.id)
+        groups = {"task.group_by": params.task.group_by, "split.group_by": params.split.group_by}
+        rows = read_source(data.path, fields, data.text, data.record, data.id, groups)
         summary = describe(rows, data.path, fields)
     write_jsonl("data/corpus.jsonl", rows)
     write_json("metrics/corpus.json", summary)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from lora_vs_api.analysis.condition import label_of
+from lora_vs_api.analysis.groups import read_labels
 from lora_vs_api.analysis.results import Kind, write_result
 from lora_vs_api.analysis.robustness import (
     CleanAndPerturbed,
@@ -46,7 +47,7 @@ def main(params: Params) -> None:
 
     found = None
     if changed:
-        lora = f"LoRA {params.model.name}"
+        lora, texts = f"LoRA {params.model.name}", len(perturbed) // len(changed)
         found = robustness(
             [
                 answers("lora", lora, "lora", [f"lora-seed-{seed}" for seed in params.seeds]),
@@ -61,8 +62,9 @@ def main(params: Params) -> None:
                 ),
             ],
             changed,
-            len(perturbed) // len(changed),
+            texts,
             Draws(**params.stats.model_dump()),
+            read_labels(clean[:texts], params.task.group_by),
         )
     write_result("metrics/robustness.json", found)
     table = pd.DataFrame(robustness_table(found) if found else [], columns=COLUMNS)

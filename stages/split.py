@@ -1,4 +1,8 @@
-"""Divide the corpus: data/corpus.jsonl → data/split/*.jsonl, metrics/split.json."""
+"""Divide the corpus: data/corpus.jsonl → data/split/*.jsonl, metrics/split.json.
+
+What a text belongs to goes into a file of its own, data/split/groups.jsonl: what trains or answers
+reads the texts alone, and does not rerun when they are grouped otherwise.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +12,42 @@ from typing import Any
 from lora_vs_api.config.sections import Params
 from lora_vs_api.data.split import (
     assert_disjoint,
+    assert_groups_whole,
     first_of_each_text,
+    grouped_split,
+    labels_of,
     masked_sentence_overlap,
     stratified_split,
 )
 from lora_vs_api.digests import file_sha256
 from lora_vs_api.entry import run_stage
 from lora_vs_api.files import read_rows, write_json, write_jsonl
+from lora_vs_api.paths import GROUPS
 
 
 def main(params: Params) -> None:
-    by = params.split.stratify_by
+    by, shares, whole = params.split.stratify_by, params.split.shares.model_dump(), None
     corpus = read_rows("data/corpus.jsonl")
     rows = first_of_each_text(corpus)
-    splits = stratified_split(rows, params.split.shares.model_dump(), by, params.split.seed)
+    if params.split.group_by is None:
+        splits = stratified_split(rows, shares, by, params.split.seed)
+    else:
+        whole = labels_of(rows, params.split.group_by, "split.group_by")
+        splits = grouped_split(rows, whole, shares, by, params.split.seed)
+        assert_groups_whole(splits, {row["id"]: label for row, label in zip(rows, whole)})
     assert_disjoint(splits)
+    column = params.task.group_by
+    groups = None if column is None else labels_of(rows, column, "task.group_by")
+    group_of = {} if groups is None else {r["id"]: g for r, g in zip(rows, groups)}
+    write_jsonl(
+        GROUPS,
+        [
+            {"id": row["id"], "split": name, "group": group_of[row["id"]]}
+            for name, split in splits.items()
+            for row in split
+            if group_of
+        ],
+    )
     metrics: dict[str, Any] = {name: len(split) for name, split in splits.items()}
     metrics["repeated_texts_left_out"] = len(corpus) - len(rows)
     if by is not None:
@@ -34,7 +59,8 @@ def main(params: Params) -> None:
         # what is masked are the generator's own names and products
         metrics["masked_sentence_overlap"] = round(masked_sentence_overlap(splits), 4)
     for name, split in splits.items():
-        write_jsonl(f"data/split/{name}.jsonl", split)
+        texts = [{key: value for key, value in row.items() if key != "meta"} for row in split]
+        write_jsonl(f"data/split/{name}.jsonl", texts)
     metrics["sha256"] = {name: file_sha256(f"data/split/{name}.jsonl") for name in splits}
     write_json("metrics/split.json", metrics)
 

@@ -148,6 +148,7 @@ def robustness() -> results.Robustness:
     )
     return results.Robustness(
         texts=12,
+        clusters=12,
         changed={"typos": 12, "quoted_thread": 12, "reordered": 9},
         statistics=results.Resampling(resamples=10000, confidence=0.95, seed=0),
         conditions=tuple(

@@ -9,6 +9,7 @@ import numpy as np
 
 from lora_vs_api.analysis import results
 from lora_vs_api.analysis.condition import ConditionRuns, rounded_interval
+from lora_vs_api.analysis.groups import clustering
 from lora_vs_api.analysis.planning import planning
 from lora_vs_api.analysis.results import (
     Comparison,
@@ -26,8 +27,9 @@ from lora_vs_api.analysis.results import (
 from lora_vs_api.analysis.scored_run import Bools, Floats, ScoredRun
 from lora_vs_api.stats.bayesian import text_interval
 from lora_vs_api.stats.bootstrap import Draws, bca_interval, published_interval
+from lora_vs_api.stats.clusters import Groups
 from lora_vs_api.stats.comparisons import holm, mcnemar_exact
-from lora_vs_api.stats.paired import PairedDifference, paired_difference
+from lora_vs_api.stats.paired import PairedDifference, paired_difference, sign_flip
 from lora_vs_api.stats.rounding import rounded
 from lora_vs_api.stats.variance import (
     Share,
@@ -40,11 +42,14 @@ MAX_EXAMPLES = 2
 
 
 def lora_statistics(
-    seeds: Sequence[int], runs: Sequence[ScoredRun], draws: Draws
+    seeds: Sequence[int], runs: Sequence[ScoredRun], draws: Draws, groups: Groups = None
 ) -> LoraStatistics:
-    """The fine-tune alone: each seed, its interval under four ways to count, its variance."""
+    """The fine-tune alone: each seed, its interval under four ways to count, its variance.
+
+    The two that only stand for comparison, BCa and the published protocol, count no ``groups``.
+    """
     scores = np.stack([run.field_f1 for run in runs])
-    shares = variance_shares(scores, draws.confidence, draws.seed)
+    shares = variance_shares(scores, draws.confidence, draws.seed, groups=groups)
     return LoraStatistics(
         per_seed=tuple(
             SeedScore(
@@ -56,8 +61,8 @@ def lora_statistics(
             for seed, run in zip(seeds, runs)
         ),
         intervals=LoraIntervals(
-            random_effects=rounded_interval(random_effects_score(scores, draws)),
-            texts=rounded_interval(text_interval(scores.mean(axis=0), draws)),
+            random_effects=rounded_interval(random_effects_score(scores, draws, groups=groups)),
+            texts=rounded_interval(text_interval(scores.mean(axis=0), draws, groups=groups)),
             texts_bca=rounded_interval(bca_interval(scores.mean(axis=0), *draws)),
             published_protocol=rounded_interval(published_interval(scores, *draws)),
         ),
@@ -66,6 +71,7 @@ def lora_statistics(
             texts=_share(shares.texts),
             interaction=_share(shares.interaction),
         ),
+        clustering=clustering(scores, groups),
     )
 
 
@@ -82,17 +88,27 @@ def compare(
     baselines: Sequence[ConditionRuns],
     field_names: Sequence[str],
     draws: Draws,
+    groups: Groups = None,
 ) -> tuple[Comparison, ...]:
-    """The fine-tune's mean over its seeds against each baseline's one run, paired by text."""
+    """The fine-tune's mean over its seeds against each baseline's one run, paired by text.
+
+    ``groups``: label of each text; texts of one group are counted together.
+    """
     mean_f1: Floats = np.stack([run.field_f1 for run in lora.runs]).mean(axis=0)
     paired = {
-        other.name: paired_difference(mean_f1, _only_run(other).field_f1, draws)
+        other.name: paired_difference(mean_f1, _only_run(other).field_f1, draws, groups=groups)
         for other in baselines
     }
     adjusted = holm({name: rounded(found.p_value) for name, found in paired.items()})
     return tuple(
         _comparison(
-            lora.runs, other, paired[other.name], rounded(adjusted[other.name]), field_names, draws
+            lora.runs,
+            other,
+            paired[other.name],
+            rounded(adjusted[other.name]),
+            field_names,
+            draws,
+            groups,
         )
         for other in baselines
     )
@@ -110,11 +126,12 @@ def _comparison(
     p_holm: float,
     field_names: Sequence[str],
     draws: Draws,
+    groups: Groups,
 ) -> Comparison:
     baseline = _only_run(other)
     by_seed = np.stack([run.field_f1 for run in lora])
     differences: Floats = by_seed - baseline.field_f1
-    random_effects = random_effects_interval(differences, draws.confidence)
+    random_effects = random_effects_interval(differences, draws.confidence, groups=groups)
     return Comparison(
         baseline=other.name,
         label=other.label,
@@ -130,27 +147,40 @@ def _comparison(
             method=random_effects.method,
         ),
         clusters=paired.n_clusters,
+        clustering=clustering(differences, groups),
         wins=paired.wins,
         ties=paired.ties,
         losses=paired.losses,
-        mcnemar=_mcnemar(lora, baseline),
-        rates=_rates(lora, baseline, draws.confidence),
-        planning=planning(differences, draws.confidence),
-        per_field=_per_field(lora, baseline, field_names, draws),
+        mcnemar=_mcnemar(lora, baseline, draws, groups),
+        rates=_rates(lora, baseline, draws.confidence, groups),
+        planning=planning(differences, draws.confidence, groups=groups),
+        per_field=_per_field(lora, baseline, field_names, draws, groups),
     )
 
 
-def _mcnemar(lora: Sequence[ScoredRun], baseline: ScoredRun) -> McNemar:
+def _mcnemar(
+    lora: Sequence[ScoredRun], baseline: ScoredRun, draws: Draws, groups: Groups
+) -> McNemar:
     # a text counts as right when more than half of the seeds get every field of it right
     majority = np.mean([run.exact_match for run in lora], axis=0) > 0.5
-    found = mcnemar_exact(majority, baseline.exact_match)
-    return McNemar(only_lora=found.only_a, only_baseline=found.only_b, p_value=rounded(found.p))
+    found, p = mcnemar_exact(majority, baseline.exact_match), None
+    if groups is not None:
+        # the same test, where every group is one text
+        signs = majority.astype(float) - baseline.exact_match
+        p = sign_flip(signs, draws.resamples, draws.seed, groups=groups)
+    return McNemar(
+        only_lora=found.only_a,
+        only_baseline=found.only_b,
+        p_value=rounded(found.p if p is None else p),
+    )
 
 
-def _rates(lora: Sequence[ScoredRun], baseline: ScoredRun, confidence: float) -> RateDifferences:
+def _rates(
+    lora: Sequence[ScoredRun], baseline: ScoredRun, confidence: float, groups: Groups
+) -> RateDifferences:
     def difference(of: Callable[[ScoredRun], Bools]) -> FieldDifference:
         ours = np.stack([of(run).astype(float) for run in lora])
-        return _difference(ours - of(baseline).astype(float), confidence)
+        return _difference(ours - of(baseline).astype(float), confidence, groups)
 
     return RateDifferences(
         exact_match=difference(lambda run: run.exact_match),
@@ -160,9 +190,9 @@ def _rates(lora: Sequence[ScoredRun], baseline: ScoredRun, confidence: float) ->
     )
 
 
-def _difference(differences: Floats, confidence: float) -> FieldDifference:
+def _difference(differences: Floats, confidence: float, groups: Groups) -> FieldDifference:
     """With the interval that decides, of differences (n_seeds, n_texts)."""
-    interval = random_effects_interval(differences, confidence)
+    interval = random_effects_interval(differences, confidence, groups=groups)
     return FieldDifference(
         difference=round(interval.estimate, 6),
         low=round(interval.low, 6),
@@ -171,13 +201,17 @@ def _difference(differences: Floats, confidence: float) -> FieldDifference:
 
 
 def _per_field(
-    lora: Sequence[ScoredRun], baseline: ScoredRun, names: Sequence[str], draws: Draws
+    lora: Sequence[ScoredRun],
+    baseline: ScoredRun,
+    names: Sequence[str],
+    draws: Draws,
+    groups: Groups,
 ) -> dict[str, FieldDifference]:
     """Paired difference of every field, with the kind of interval that decides the score too."""
     # shape (n_seeds, n_texts, n_fields)
     differences = np.stack([run.fields for run in lora]) - baseline.fields
     return {
-        name: _difference(differences[:, :, column], draws.confidence)
+        name: _difference(differences[:, :, column], draws.confidence, groups)
         for column, name in enumerate(names)
     }
 

@@ -35,6 +35,7 @@ from lora_vs_api.record.fields import Field
 from lora_vs_api.scoring.scores import score_output
 from lora_vs_api.stats import bootstrap
 from lora_vs_api.stats.bootstrap import Draws
+from lora_vs_api.stats.clusters import Groups
 from lora_vs_api.stats.rounding import rounded
 from lora_vs_api.stats.variance import random_effects_score
 
@@ -65,6 +66,7 @@ def condition(
     fields: tuple[Field, ...],
     noise: NoiseFloor | None,
     draws: Draws,
+    groups: Groups = None,
 ) -> Condition:
     """The condition's row of the comparison: rates and means over its runs.
 
@@ -74,6 +76,7 @@ def condition(
         fields: of the record.
         noise: of :func:`noise_floor`.
         draws: of the interval.
+        groups: label of each text; texts of one group are counted together.
     """
     per_field = np.mean([run.fields.mean(axis=0) for run in of.runs], axis=0)
     return Condition(
@@ -82,16 +85,16 @@ def condition(
         kind=of.kind,
         model=of.model,
         shots=of.shots,
-        field_f1=_interval(of.runs, lambda run: run.field_f1, draws),
+        field_f1=_interval(of.runs, lambda run: run.field_f1, draws, groups),
         valid_json=_mean(run.valid_json for run in of.runs),
         schema_valid=_mean(run.schema_valid for run in of.runs),
         exact_match=_mean(run.exact_match for run in of.runs),
         truncated=_mean(run.truncated for run in of.runs),
         rate_intervals=RateIntervals(
-            valid_json=_interval(of.runs, lambda run: run.valid_json, draws),
-            schema_valid=_interval(of.runs, lambda run: run.schema_valid, draws),
-            exact_match=_interval(of.runs, lambda run: run.exact_match, draws),
-            truncated=_interval(of.runs, lambda run: run.truncated, draws),
+            valid_json=_interval(of.runs, lambda run: run.valid_json, draws, groups),
+            schema_valid=_interval(of.runs, lambda run: run.schema_valid, draws, groups),
+            exact_match=_interval(of.runs, lambda run: run.exact_match, draws, groups),
+            truncated=_interval(of.runs, lambda run: run.truncated, draws, groups),
         ),
         outcomes=count_outcomes(of.runs),
         per_field={field.name: round(float(v), 6) for field, v in zip(fields, per_field)},
@@ -122,11 +125,14 @@ def rounded_interval(found: bootstrap.Interval) -> Interval:
 
 
 def _interval(
-    runs: Sequence[ScoredRun], of: Callable[[ScoredRun], NDArray[Any]], draws: Draws
+    runs: Sequence[ScoredRun],
+    of: Callable[[ScoredRun], NDArray[Any]],
+    draws: Draws,
+    groups: Groups,
 ) -> Interval:
     """Of what each run scored on each text; of several seeds, for another training too."""
     scores = np.stack([of(run).astype(np.float64) for run in runs])
-    return rounded_interval(random_effects_score(scores, draws))
+    return rounded_interval(random_effects_score(scores, draws, groups=groups))
 
 
 def _mean(of_runs: Iterable[NDArray[Any]]) -> float:

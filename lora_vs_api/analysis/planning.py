@@ -37,14 +37,16 @@ def planning(differences: Floats, confidence: float, *, groups: Groups = None) -
     Args:
         differences: LoRA minus baseline, shape (n_seeds, n_texts).
         confidence: of the interval that decides.
-        groups: label of each text; what is called texts is then groups.
+        groups: label of each text; what is called texts is then groups, of as many texts as these.
 
     Returns:
         None for a single text, which shows nothing of how texts differ. Of one seed, a plan for
         the adapter at hand alone.
     """
     n_seeds, n_texts = differences.shape
-    if n_texts < 2 or (groups is not None and len(set(groups)) < 2):
+    if groups is not None:
+        n_texts = len(set(groups))
+    if n_texts < 2:
         return None
     found = components(differences, groups=groups)
     seeds = [1] if n_seeds == 1 else sorted({n_seeds, *SEEDS})

@@ -266,6 +266,34 @@ class Condition(Result):
     noise_floor: NoiseFloor | None = None
 
 
+# --- texts that belong together --------------------------------------------------------------
+
+
+class TextGroups(Result):
+    """The groups (customers, threads) that the test texts are counted by.
+
+    ``by`` is the column, ``number`` how many groups the evaluated texts come from, ``in_training``
+    how many of those have training texts too. ``apart_by`` is the column whose groups the split kept
+    whole, None where it looked at none.
+    """
+
+    by: str
+    number: int
+    in_training: int
+    apart_by: str | None
+
+
+class Clustering(Result):
+    """How alike the texts of a group score; None where it cannot be told.
+
+    ``intraclass_correlation`` is 0 for strangers and 1 where they score the same. The variance of
+    the mean is ``design_effect`` times that of independent texts.
+    """
+
+    intraclass_correlation: float | None
+    design_effect: float | None
+
+
 # --- the fine-tune alone ---------------------------------------------------------------------
 
 
@@ -311,9 +339,12 @@ class VarianceShares(Result):
 
 
 class LoraStatistics(Result):
+    """``clustering`` is None where texts are counted as independent."""
+
     per_seed: tuple[SeedScore, ...]
     intervals: LoraIntervals
     variance_shares: VarianceShares
+    clustering: Clustering | None = None
 
 
 # --- the fine-tune against a baseline --------------------------------------------------------
@@ -339,7 +370,10 @@ class FieldDifference(Result):
 
 
 class McNemar(Result):
-    """Texts that only one of the two gets right in every field, and the exact test's p-value."""
+    """Texts that only one of the two gets right in every field, and the exact test's p-value.
+
+    Where texts are counted by groups, p is of the sign-flip test that turns whole groups.
+    """
 
     only_lora: int
     only_baseline: int
@@ -387,7 +421,8 @@ class Planning(Result):
     """What other numbers of texts and seeds would show, by the interval that decides.
 
     An effect is how far the true difference lies above the limit that the rule asks for; it is seen
-    with the chance ``power``. ``here`` is the least one that this run would see. With one seed
+    with the chance ``power``. Where texts are counted by groups, ``texts`` is a number of groups, each of
+    as many texts as these have. ``here`` is the least one that this run would see. With one seed
     ``seeds`` is (1,), and all of it is about the adapter at hand.
     """
 
@@ -404,8 +439,8 @@ class Comparison(Result):
 
     ``low``, ``high`` and ``p_value`` (sign-flip test) are for new texts and the adapters at hand;
     ``p_holm`` is adjusted over all baselines. ``random_effects`` holds for another training too and
-    decides. ``clusters`` counts what is independent. ``wins``, ``ties`` and ``losses`` count texts
-    from LoRA's side. ``planning`` is None for a single text.
+    decides. ``clusters`` counts what is independent: groups of texts, or else texts, and ``clustering``
+    is then None. ``wins``, ``ties`` and ``losses`` count texts from LoRA's side. ``planning`` is None for a single text.
     """
 
     baseline: str
@@ -418,6 +453,7 @@ class Comparison(Result):
     p_holm: float
     random_effects: IntervalEnds
     clusters: int
+    clustering: Clustering | None = None
     wins: int
     ties: int
     losses: int
@@ -641,6 +677,7 @@ class Analysis(Result):
     """metrics/analysis.json.
 
     ``config_sha256`` is the digest of the settings that the results come from.
+    ``groups`` is None where every text is counted as independent.
     ``baseline`` is the API condition that the hypothesis is judged against. ``examples``
     has the API conditions' names.
     """
@@ -652,6 +689,7 @@ class Analysis(Result):
     tunings: dict[str, OtherTuning]
     api_kind: str
     texts: int
+    groups: TextGroups | None = None
     seeds: tuple[int, ...]
     selected: Selected
     baseline: str
@@ -753,9 +791,14 @@ class Lead(Result):
 
 
 class Robustness(Result):
-    """metrics/robustness.json. ``changed``: perturbation → texts that it changed at all."""
+    """metrics/robustness.json.
+
+    ``changed``: perturbation → texts that it changed at all. ``clusters`` counts what is independent
+    among the texts.
+    """
 
     texts: int
+    clusters: int
     changed: dict[str, int]
     statistics: Resampling
     conditions: tuple[RobustnessCondition, ...]

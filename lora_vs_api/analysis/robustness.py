@@ -1,7 +1,8 @@
 """How far scores fall on perturbed texts: from answers to drops with intervals.
 
 Everything is paired by text: a text's score as it is and its score when perturbed. The unit that
-is counted is the text, with all its perturbations and all the seeds that answered it.
+is counted is the text, with all its perturbations and all the seeds that answered it; or the group
+of texts, where there are groups.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from lora_vs_api.analysis.results import (
 )
 from lora_vs_api.analysis.scored_run import Floats, ScoredRun
 from lora_vs_api.stats.bootstrap import Draws, Interval
+from lora_vs_api.stats.clusters import Groups
 from lora_vs_api.stats.comparisons import holm
 from lora_vs_api.stats.paired import PairedDifference, difference_interval, paired_difference
 from lora_vs_api.stats.rounding import rounded
@@ -67,6 +69,7 @@ def robustness(
     changed: Mapping[str, int],
     texts: int,
     draws: Draws,
+    groups: Groups = None,
 ) -> Robustness:
     """Drops of every condition, and how much of its lead over each other one the first keeps.
 
@@ -77,12 +80,13 @@ def robustness(
         changed: perturbation → how many of the texts it changed at all.
         texts: n.
         draws: of the intervals.
+        groups: label of each text; texts of one group are counted together.
     """
     names = list(changed)
     scores = {item.name: _scores(item, texts, len(names)) for item in answers}
     drops = {
         (item.name, name): paired_difference(
-            scores[item.name].clean, scores[item.name].perturbed[index], draws
+            scores[item.name].clean, scores[item.name].perturbed[index], draws, groups=groups
         )
         for item in answers
         for index, name in enumerate(names)
@@ -104,17 +108,20 @@ def robustness(
             ),
             texts,
             draws,
+            groups,
         )
         for item in answers
     )
     first = answers[0]
     return Robustness(
         texts=texts,
+        clusters=texts if groups is None else len(set(groups)),
         changed=dict(changed),
         statistics=Resampling(**draws._asdict()),
         conditions=conditions,
         leads=tuple(
-            _lead(other, scores[first.name], scores[other.name], draws) for other in answers[1:]
+            _lead(other, scores[first.name], scores[other.name], draws, groups)
+            for other in answers[1:]
         ),
     )
 
@@ -164,6 +171,7 @@ def _condition(
     by_perturbation: tuple[PerturbationDrop, ...],
     texts: int,
     draws: Draws,
+    groups: Groups,
 ) -> RobustnessCondition:
     valid_json_clean = np.mean([run.valid_json[:texts] for run in item.clean])
     return RobustnessCondition(
@@ -175,13 +183,17 @@ def _condition(
         valid_json_clean=round(float(valid_json_clean), 6),
         valid_json_perturbed=round(float(np.mean([r.valid_json for r in item.perturbed])), 6),
         drop=_drop(
-            difference_interval(scores.clean - scores.perturbed.mean(axis=0), draws.confidence)
+            difference_interval(
+                scores.clean - scores.perturbed.mean(axis=0), draws.confidence, groups=groups
+            )
         ),
         by_perturbation=by_perturbation,
     )
 
 
-def _lead(other: CleanAndPerturbed, lora: _Scores, theirs: _Scores, draws: Draws) -> Lead:
+def _lead(
+    other: CleanAndPerturbed, lora: _Scores, theirs: _Scores, draws: Draws, groups: Groups
+) -> Lead:
     clean = lora.clean - theirs.clean
     perturbed: Floats = (lora.perturbed - theirs.perturbed).mean(axis=0)
     return Lead(
@@ -190,7 +202,11 @@ def _lead(other: CleanAndPerturbed, lora: _Scores, theirs: _Scores, draws: Draws
         clean=round(float(clean.mean()), 6),
         perturbed=round(float(perturbed.mean()), 6),
         # of two differences in -1..1
-        drop=_drop(difference_interval(clean - perturbed, draws.confidence, bounds=(-2.0, 2.0))),
+        drop=_drop(
+            difference_interval(
+                clean - perturbed, draws.confidence, groups=groups, bounds=(-2.0, 2.0)
+            )
+        ),
     )
 
 

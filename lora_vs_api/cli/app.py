@@ -151,6 +151,10 @@ def init(
             help="the record as a JSON Schema file, or as module:Class of a pydantic model"
         ),
     ] = None,
+    group_by: Annotated[
+        str | None,
+        typer.Option(help="column whose texts are alike, such as customer; not of the record"),
+    ] = None,
     conf: Annotated[str, typer.Option(hidden=True)] = "conf",
     force: Annotated[bool, typer.Option("--force", help="write over a task of that name")] = False,
 ) -> None:
@@ -158,7 +162,21 @@ def init(
     from lora_vs_api.cli.init import TaskSource, write_task
 
     write_task(
-        TaskSource(file, split, revision, name, noun, text, record, id, fields, schema, conf, force)
+        TaskSource(
+            file,
+            split,
+            revision,
+            name,
+            noun,
+            text,
+            record,
+            id,
+            fields,
+            schema,
+            group_by,
+            conf,
+            force,
+        )
     )
 
 

@@ -43,7 +43,7 @@ class TaskSource:
     """What the user says of their file; what is None is inferred.
 
     ``file``: labelled rows, or a dataset, of which ``split`` and ``revision`` are taken. ``text``,
-    ``record`` and ``id`` are columns, ``fields`` several with commas. ``force`` writes over a task
+    ``record``, ``id`` and ``group_by`` are columns, ``fields`` several with commas. ``force`` writes over a task
     of that ``name`` in ``conf``.
     """
 
@@ -57,6 +57,7 @@ class TaskSource:
     id: str | None
     fields: str | None
     schema: str | None
+    group_by: str | None
     conf: str
     force: bool
 
@@ -101,11 +102,11 @@ def _write_task(given: TaskSource, name: str, path: str, origin: str, target: Pa
     text = given.text or text_column(rows)
     record = given.record or record_column(rows, text)
     row_id = given.id or id_column(rows)
-    inferred = _fields(given, path, rows, text, record, row_id)
+    inferred = _fields(given, path, rows, text, record, {row_id, given.group_by})
     specs = {field: found.spec for field, found in inferred.items()}
     fields = checked_fields(specs)
     # before anything is written: every row that does not fit is named with its line
-    corpus = read_source(path, fields, text, record, row_id)
+    corpus = read_source(path, fields, text, record, row_id, {"--group-by": given.group_by})
 
     longest = max(len(completion(row["record"], fields)) for row in corpus)
     tokens = 16 * math.ceil(longest / CHARACTERS_A_TOKEN / 16) + 16
@@ -114,7 +115,17 @@ def _write_task(given: TaskSource, name: str, path: str, origin: str, target: Pa
     write_text(
         target,
         _config(
-            name, given.noun, source, origin, inferred, fields, stratify, tokens, longest, len(rows)
+            name,
+            given.noun,
+            source,
+            origin,
+            inferred,
+            fields,
+            stratify,
+            given.group_by,
+            tokens,
+            longest,
+            len(rows),
         ),
     )
     say(f"{len(corpus):,} rows read from {path}; {target} written:")
@@ -133,8 +144,9 @@ def _fields(
     rows: Sequence[Mapping[str, Any]],
     text: str,
     record: str | None,
-    row_id: str | None,
+    others: set[str | None],
 ) -> dict[str, Inferred]:
+    """The record's fields; of columns, all but the text's and ``others``."""
     if given.schema:
         specs = fields_from_json_schema(_schema(given.schema))
         return {name: Inferred(spec, f"from {given.schema}") for name, spec in specs.items()}
@@ -151,7 +163,7 @@ def _fields(
     else:
         # in a template a column is a name between braces or in a filter
         used = set(re.findall(r"\w+", text)) if "{" in text else {text}
-        names = [name for name in columns if name not in used | {row_id}]
+        names = [name for name in columns if name not in used | others]
     if not names:
         raise UserError(f"{path}: no column beside the text; name the record's with --fields")
     return {name: infer_field(name, [row.get(name) for row in rows]) for name in names}
@@ -202,6 +214,7 @@ def _config(
     inferred: Mapping[str, Inferred],
     fields: Sequence[Field],
     stratify: str | None,
+    group_by: str | None,
     tokens: int,
     longest: int,
     rows: int,
@@ -235,6 +248,7 @@ def _config(
     lines += [
         "  # The same words for every condition, local or API. Say what a stranger would not know.",
         f"  instruction: {_flow(instruction)}",
+        f"  group_by: {_flow(group_by)}   # a column (customer, thread) whose texts are alike; or null",
         "split:",
         f"  stratify_by: {_flow(stratify)}   # a field, so that every split has its mix; or null",
         "contamination:",

@@ -11,6 +11,9 @@ from lora_vs_api.config.sections import GeneratedData, OpenAIServer, Params, Pro
 from lora_vs_api.data.perturbation import PERTURBATIONS
 from lora_vs_api.errors import UserError
 
+# what the generator says of each text
+SITUATION = "situation"
+
 
 def inconsistency(params: Params) -> str | None:
     """The first thing that does not go together, as key, expected form and found value."""
@@ -80,6 +83,21 @@ def _split_is_stratified_by_a_field(params: Params) -> str | None:
     if name is None or name in params.task.fields:
         return None
     return f"split.stratify_by: expected a field of the task or null, found {name!r}"
+
+
+def _groups_are_named_where_they_are_kept_whole(params: Params) -> str | None:
+    """Texts that belong together for the split, and not for the intervals, would be a slip."""
+    column, whole = params.task.group_by, params.split.group_by
+    if whole is not None and column is None:
+        return (
+            f"task.group_by: expected a column, such as {whole}, where split.group_by keeps its "
+            "texts together; found null"
+        )
+    if isinstance(params.data, GeneratedData):
+        for key, name in (("task.group_by", column), ("split.group_by", whole)):
+            if name not in (None, SITUATION):
+                return f"{key}: expected {SITUATION} or null for generated texts, found {name!r}"
+    return None
 
 
 def _baseline_is_a_condition(params: Params) -> str | None:
@@ -189,6 +207,7 @@ CHECKS: tuple[Callable[[Params], str | None], ...] = (
     _fields_have_the_keys_of_their_type,
     _contamination_asks_for_an_enum_field,
     _split_is_stratified_by_a_field,
+    _groups_are_named_where_they_are_kept_whole,
     _baseline_is_a_condition,
     _conditions_have_a_price,
     _slices_fit_into_the_test_slice,

@@ -32,8 +32,11 @@ def read_source(
     text: str,
     record: str | None,
     row_id: str | None,
+    groups: Mapping[str, str | None] | None = None,
 ) -> list[Row]:
     """The corpus rows ``{"id", "text", "record"}`` of a labelled file, in its order.
+
+    Rows have a ``meta`` too where columns of ``groups`` are kept.
 
     Args:
         path: a .csv, .tsv, .jsonl, .ndjson or .parquet file.
@@ -44,13 +47,18 @@ def read_source(
             In such columns an empty cell is null, lists and objects are JSON, and a list of
             strings may also be separated by semicolons.
         row_id: the column with a unique id; None: ids are given by position.
+        groups: config key, such as ``task.group_by`` → the column that it names, or None. Every row
+            needs a value there.
 
     Raises:
         UserError: the file or a column is missing, or rows are malformed: each of them with its
             place and field, up to :data:`MAX_SHOWN`.
     """
     table = read_table(path)
-    _check_columns(path, table, fields, text, record, row_id)
+    kept = {key: column for key, column in (groups or {}).items() if column is not None}
+    _check_columns(
+        path, table, fields, text, {"data.id": row_id, "data.record": record, **kept}, record
+    )
     render = text_reader(text)
     rows: list[Row] = []
     bad: list[str] = []
@@ -71,8 +79,11 @@ def read_source(
         seen.setdefault(key, place)
         values, wrong = _record(columns, fields, record)
         problems += wrong
+        meta, wrong = _groups(columns, list(dict.fromkeys(kept.values())))
+        problems += wrong
         if not problems:
-            rows.append({"id": key, "text": words, "record": values})
+            row: Row = {"id": key, "text": words, "record": values}
+            rows.append({**row, "meta": meta} if kept else row)
         bad += [f"{place}: {problem}" for problem in problems]
     if bad:
         more = f"\n… and {len(bad) - MAX_SHOWN} more" if len(bad) > MAX_SHOWN else ""
@@ -193,13 +204,13 @@ def _check_columns(
     table: Table,
     fields: Sequence[Field],
     text: str,
+    wanted: dict[str, str | None],
     record: str | None,
-    row_id: str | None,
 ) -> None:
+    """``wanted``: config key → the column that it names, or None."""
     if not table:
         raise UserError(f"{path}: no rows in it; expected labelled examples")
     columns = {name for _, row in table for name in row}
-    wanted = {"data.id": row_id, "data.record": record}
     if "{{" not in text and "{%" not in text:
         wanted["data.text"] = text
     for key, name in wanted.items():
@@ -214,6 +225,22 @@ def _check_columns(
                     f"task.fields.{field.name}: {path} has no such column; it has "
                     f"{', '.join(sorted(columns))}"
                 )
+
+
+def _groups(columns: Mapping[str, Any], kept: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """A row's labels by column, and what is wrong with them."""
+    found: dict[str, str] = {}
+    problems = []
+    for column in kept:
+        value = columns.get(column)
+        # Parquet has NaN where a number is missing
+        missing = value is None or value != value or (isinstance(value, str) and not value.strip())
+        if isinstance(value, (str, int, float)) and not missing:
+            found[column] = str(value).strip()
+        else:
+            said = "none" if missing else f"{value!r:.80}"
+            problems.append(f"{column}: expected a text or a number to group by, found {said}")
+    return found, problems
 
 
 def _record(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,9 @@ from lora_vs_api.errors import UserError
 
 if TYPE_CHECKING:
     from lora_vs_api.record.rows import Row
+
+# random orders of the groups that are tried, and how many groups are placed in all of them together
+MAX_ORDERS, MAX_PLACED = 200, 50_000
 
 _SENTENCE_END = re.compile(r"(?<=[.?!])\s+|\n+")
 
@@ -64,6 +68,112 @@ def stratified_split(
     return {name: _mixed(strata, rng) for name, strata in divided.items()}
 
 
+def grouped_split(
+    rows: Sequence[Row],
+    groups: Sequence[str],
+    shares: Mapping[str, float],
+    by: str | None,
+    seed: int,
+) -> dict[str, list[Row]]:
+    """Divide rows as :func:`stratified_split` does, with every group whole in one split.
+
+    Sizes and mix are then only as near to what is wanted as whole groups can come. Groups are taken
+    in a random order; each goes to the split that misses its rows most: where it brings the counts of
+    rows and of rows in each stratum nearest to their quotas, in squares and as shares of the quota.
+    Of up to :data:`MAX_ORDERS` orders the one with the least squares left is kept. (scikit-learn's
+    GroupShuffleSplit counts groups instead of rows, its StratifiedGroupKFold has equal folds only.)
+    Within a split, groups and strata are mixed: its first rows have as many of each as can be.
+
+    Args:
+        rows, shares, by, seed: as there.
+        groups: the group of each row.
+
+    Raises:
+        UserError: as there; fewer groups than splits.
+    """
+    check_shares(shares, "split.shares")
+    strata = _strata(rows, by)
+    of_row = {row["id"]: stratum for stratum, members in strata.items() for row in members}
+    members: dict[str, list[Row]] = {}
+    for row, group in zip(rows, groups, strict=True):
+        members.setdefault(group, []).append(row)
+    if len(members) < len(shares):
+        raise UserError(
+            f"split.group_by: expected at least {len(shares)} groups, one for each split, found "
+            f"{len(members)} among {len(rows)} rows"
+        )
+    rng = random.Random(seed)
+    # rows of each group, all together and by stratum
+    profiles = {
+        group: Counter({"": len(own)}) + Counter("=" + of_row[row["id"]] for row in own)
+        for group, own in members.items()
+    }
+    place = _best_places(profiles, shares, rng)
+    divided: dict[str, list[Row]] = {}
+    for name in shares:
+        # by stratum and group, both spread along the split
+        queues: dict[str, dict[str, list[Row]]] = {}
+        for group, own in members.items():
+            if place[group] == name:
+                rng.shuffle(own)
+                for row in own:
+                    queues.setdefault(of_row[row["id"]], {}).setdefault(group, []).append(row)
+        divided[name] = _mixed({key: _mixed(inner, rng) for key, inner in queues.items()}, rng)
+    return divided
+
+
+def _best_places(
+    profiles: Mapping[str, Counter[str]], shares: Mapping[str, float], rng: random.Random
+) -> dict[str, str]:
+    """Group → split, the best of several orders; see :func:`grouped_split`."""
+    total: Counter[str] = Counter()
+    for profile in profiles.values():
+        total += profile
+    quotas = {
+        name: {key: share * number for key, number in total.items()}
+        for name, share in shares.items()
+    }
+    order, found = list(profiles), []
+    for _ in range(max(1, min(MAX_ORDERS, MAX_PLACED // len(order)))):
+        rng.shuffle(order)
+        found.append(_places(order, profiles, quotas))
+    return min(found, key=lambda tried: tried[0])[1]
+
+
+def _places(
+    order: Sequence[str],
+    profiles: Mapping[str, Counter[str]],
+    quotas: Mapping[str, Mapping[str, float]],
+) -> tuple[float, dict[str, str]]:
+    """Group → split for one order, and the squares that it leaves."""
+    counts: dict[str, Counter[str]] = {name: Counter() for name in quotas}
+    place: dict[str, str] = {}
+    for number, group in enumerate(order):
+        empty = [name for name, own in counts.items() if not own]
+        # no split stays without a group
+        open_ = empty if len(order) - number <= len(empty) else list(quotas)
+        place[group] = name = min(
+            open_, key=lambda name: _added(counts[name], profiles[group], quotas[name])
+        )
+        counts[name] += profiles[group]
+    left = sum(
+        (counts[name][key] - quota) ** 2 / quota
+        for name, own in quotas.items()
+        for key, quota in own.items()
+    )
+    return left, place
+
+
+def _added(
+    counts: Mapping[str, int], profile: Mapping[str, int], quotas: Mapping[str, float]
+) -> float:
+    """How much the squares of one split grow with a group; negative where it was missed."""
+    return sum(
+        number * (2 * (counts[key] - quotas[key]) + number) / quotas[key]
+        for key, number in profile.items()
+    )
+
+
 def _strata(rows: Sequence[Row], by: str | None) -> dict[str, list[Row]]:
     """Rows by the value of ``record[by]``, strata in order of first appearance."""
     strata: dict[str, list[Row]] = {}
@@ -94,6 +204,44 @@ def first_of_each_text(rows: Sequence[Row]) -> list[Row]:
             seen.add(key)
             kept.append(row)
     return kept
+
+
+def labels_of(rows: Sequence[Row], column: str, key: str) -> list[str]:
+    """What each row of the corpus belongs to by ``column``.
+
+    Raises:
+        UserError: a row has no value there; the message names it and the config ``key``.
+    """
+    for row in rows:
+        if column not in row.get("meta", {}):
+            known = ", ".join(row.get("meta", {})) or "none"
+            raise UserError(
+                f"{key}: {row['id']} of data/corpus.jsonl has no {column!r}; its columns to group "
+                f"by: {known}"
+            )
+    return [row["meta"][column] for row in rows]
+
+
+def assert_groups_whole(splits: Mapping[str, Sequence[Row]], group_of: Mapping[str, str]) -> None:
+    """Check that no group has rows in two splits; ``group_of``: row's id → its group.
+
+    Raises:
+        UserError: naming the first such group and its splits, and how many more there are.
+    """
+    first_use: dict[str, str] = {}
+    shared = {
+        group: (first_use[group], name)
+        for name, rows in splits.items()
+        for group in dict.fromkeys(group_of[row["id"]] for row in rows)
+        if first_use.setdefault(group, name) != name
+    }
+    if shared:
+        group, names = next(iter(shared.items()))
+        more = f" (and {len(shared) - 1} more)" if len(shared) > 1 else ""
+        raise UserError(
+            f"splits overlap: {group!r} is in {' and '.join(names)}{more}; expected each group in "
+            "one split"
+        )
 
 
 def assert_disjoint(splits: Mapping[str, Sequence[Row]]) -> None:

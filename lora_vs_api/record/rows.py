@@ -11,7 +11,8 @@ class Row(TypedDict):
     id: str
     text: str
     record: dict[str, Any]
-    # what the generator says of how it wrote the text; no node but corpus looks at it
+    # what the text belongs to, by column: its customer say, or the generator's situation. In the corpus
+    # alone: what models are shown does not change with it, and data/split/groups.jsonl has it
     meta: NotRequired[dict[str, str]]
 
 

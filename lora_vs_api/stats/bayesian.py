@@ -25,7 +25,7 @@ from lora_vs_api.stats.bootstrap import (
     check_confidence,
     finite_array,
 )
-from lora_vs_api.stats.clusters import Groups, group_scores, members, sizes, totals
+from lora_vs_api.stats.clusters import Groups, counted_as, group_scores, members, sizes, totals
 from lora_vs_api.stats.mean_squares import agreement
 
 # weight of the pseudo-text at each bound; Jeffreys' prior has the same
@@ -61,7 +61,8 @@ def text_interval(
         bounds: lowest and highest score that there is.
 
     Returns:
-        The interval always holds the mean and stays within the bounds.
+        The interval always holds the mean and stays within the bounds. A single group of several
+        texts shows nothing of how others score: its interval is the bounds.
 
     Raises:
         ValueError: scores empty, not finite, of another shape or out of bounds; resamples below 1;
@@ -78,7 +79,10 @@ def text_interval(
     by_text, member = unit.mean(axis=0), members(groups, unit.shape[1])
     counted = sizes(member)
     weight = PSEUDO_WEIGHT * agreement(group_scores(unit, groups))
-    if groups is None and bool(np.all(np.minimum(by_text, 1 - by_text) <= ROUNDING)):
+    if counted.size < 2 <= by_text.size:
+        ends = (0.0, 1.0)
+        method, resamples, seed = "bounds", 0, None
+    elif groups is None and bool(np.all(np.minimum(by_text, 1 - by_text) <= ROUNDING)):
         ends = jeffreys(float(np.round(by_text).sum()), by_text.size, draws.confidence)
         method, resamples, seed = "Jeffreys", 0, None
     else:
@@ -94,7 +98,7 @@ def text_interval(
         min(estimate, low + (high - low) * ends[0]),
         max(estimate, low + (high - low) * ends[1]),
         draws.confidence,
-        f"{method} over {'texts' if groups is None else 'groups of texts'}",
+        f"{method} over {counted_as(groups)}",
         resamples,
         seed,
     )

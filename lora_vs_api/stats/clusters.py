@@ -7,14 +7,49 @@ scores of texts into scores of groups here.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lora_vs_api.stats.bootstrap import ROUNDING, finite_array
 
-Groups = Sequence[Hashable] | NDArray[np.generic] | None
+
+@dataclass(frozen=True)
+class Labels:
+    """The group of each text, and what the groups are: customers, threads.
+
+    Intervals and tests take it as they take plain labels; their methods then name ``by``.
+    """
+
+    by: str
+    of_text: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.of_text)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.of_text)
+
+    @property
+    def number(self) -> int:
+        """How many groups there are."""
+        return len(set(self.of_text))
+
+    def take(self, texts: Sequence[int]) -> Labels:
+        """The labels of some of the texts, by their places."""
+        return Labels(self.by, tuple(self.of_text[place] for place in texts))
+
+
+Groups = Sequence[Hashable] | NDArray[np.generic] | Labels | None
+
+
+def counted_as(groups: Groups) -> str:
+    """What an interval is over, in words."""
+    if isinstance(groups, Labels):
+        return f"texts clustered by {groups.by}"
+    return "texts" if groups is None else "groups of texts"
 
 
 def members(groups: Groups, n_texts: int) -> NDArray[np.intp]:

@@ -23,7 +23,7 @@ from lora_vs_api.stats.bootstrap import (
     check_confidence,
     finite_array,
 )
-from lora_vs_api.stats.clusters import Groups, group_scores, members, sizes, totals
+from lora_vs_api.stats.clusters import Groups, counted_as, group_scores, members, sizes, totals
 
 # A pseudo-text lies so many times as far from the mean as the farthest text. In simulation 1 covers
 # too little with a dozen texts (89 %), 2 too much.
@@ -132,7 +132,7 @@ def difference_interval(
         max(bounds[0], min(estimate, part.center - part.half)),
         min(bounds[1], max(estimate, part.center + part.half)),
         confidence,
-        f"t interval over {'texts' if groups is None else 'groups of texts'}, with a pseudo-text",
+        f"t interval over {counted_as(groups)}, with a pseudo-text",
         0,
         None,
     )

@@ -25,7 +25,7 @@ from lora_vs_api.stats.bootstrap import (
     check_confidence,
     finite_array,
 )
-from lora_vs_api.stats.clusters import Groups, group_scores
+from lora_vs_api.stats.clusters import Groups, counted_as, group_scores
 from lora_vs_api.stats.mean_squares import MeanSquares, mean_squares
 from lora_vs_api.stats.paired import DIFFERENCES, difference_interval
 
@@ -176,7 +176,7 @@ def _with_seeds(
         max(bounds[0], estimate - math.hypot(estimate - over_texts.low, added)),
         min(bounds[1], estimate + math.hypot(over_texts.high - estimate, added)),
         over_texts.confidence,
-        f"random-effects interval over seeds and {'texts' if groups is None else 'groups of texts'}",
+        f"random-effects interval over seeds and {counted_as(groups)}",
         over_texts.resamples,
         over_texts.seed,
     )

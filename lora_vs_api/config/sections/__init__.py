@@ -34,6 +34,7 @@ from lora_vs_api.config.sections.data import (
     FileData,
     GeneratedData,
     Review,
+    SeeAlso,
     Split,
     Task,
 )
@@ -80,6 +81,7 @@ __all__ = [
     "Prices",
     "PromptTuning",
     "Replicates",
+    "SeeAlso",
     "Tuning",
     "WheelWeights",
 ]
@@ -121,6 +123,8 @@ class Params(Section):
     # what tables and figures call a condition or tuning; one without shows its own name
     labels: dict[str, str]
     baseline: str
+    # reports of other runs on the task, which this run's report names
+    see_also: list[SeeAlso]
     priced_as: dict[str, str]
     prices: Prices
     hypothesis: Hypothesis

@@ -34,6 +34,12 @@ class FileData(Section):
 Data = Annotated[GeneratedData | FileData, Field(discriminator="source")]
 
 
+GroupBy = Annotated[
+    Annotated[str, Field(min_length=1)] | None,
+    Field(description="the name of a column, such as customer, or null"),
+]
+
+
 class TaskField(Section):
     """A field of the record; lora_vs_api.record.fields says which keys belong to which type."""
 
@@ -52,10 +58,15 @@ class TaskField(Section):
 
 
 class Task(Section):
-    """What every model is told: an instruction and the record's fields."""
+    """What every model is told, an instruction and the record's fields; and which texts are alike.
+
+    ``group_by`` names the column (or the generator's own word, situation) whose texts are counted
+    as belonging together. No model is told of it.
+    """
 
     fields: Annotated[dict[str, TaskField], Field(min_length=1)]
     instruction: Annotated[str, Field(min_length=1)]
+    group_by: GroupBy
 
     @property
     def field_specs(self) -> dict[str, dict[str, Any]]:
@@ -77,6 +88,7 @@ class Shares(Section):
 class Split(Section):
     shares: Shares
     stratify_by: str | None
+    group_by: GroupBy
     seed: Natural
 
 
@@ -90,3 +102,16 @@ class Contamination(Section):
     field: str | None
     threshold: Share
     seed: Natural
+
+
+class SeeAlso(Section):
+    """Another run's report on the same task; ``path`` is relative to the repository."""
+
+    title: Annotated[str, Field(min_length=1)]
+    path: Annotated[
+        str,
+        Field(
+            pattern=r"^\w[\w.-]*(/\w[\w.-]*)*$",
+            description="a path in the repository, such as docs/results/new-situations/report.md",
+        ),
+    ]
