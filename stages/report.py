@@ -95,6 +95,7 @@ def report_inputs(params: Params) -> ReportInputs:
             constrained=params.decoding.constrained,
             model=params.model.model_dump(exclude={"weights"}) | params.model.weights.model_dump(),
             watts=params.economics.watts,
+            see_also=tuple(params.see_also),
         ),
         installation=installation(),
         digests={

@@ -579,4 +579,5 @@ SETTINGS = Settings(
     constrained=False,
     model={"name": "Tiny-7M", "source": "wheel", "revision": None},
     watts=65.0,
+    see_also=(),
 )

@@ -39,7 +39,7 @@ def from_a_file() -> ReportInputs:
     """Somebody's own texts, labelled by people, with hosted models."""
     noise = NoiseFloor(
         texts=20, replicates=3, same_answer=0.85, same_score=0.9, field_f1_low=0.55,
-        field_f1_high=0.56, sd=0.006,
+        field_f1_high=0.56, sd=0.006, sd_if_independent=0.0064, p_of_runs=0.412,
     )  # fmt: skip
     tuning = OtherTuning(
         label="prompt tuning", method="prompt", learning_rate="2e-2", seed=0, r=None,

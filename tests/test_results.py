@@ -116,7 +116,7 @@ def analysis() -> results.Analysis:
     ]
     noise = results.NoiseFloor(
         texts=2, replicates=3, same_answer=0.5, same_score=1.0, field_f1_low=0.5,
-        field_f1_high=0.5, sd=0.0,
+        field_f1_high=0.5, sd=0.0, sd_if_independent=0.0, p_of_runs=1.0,
     )  # fmt: skip
     conditions = tuple(condition(item, ROWS, FIELDS, noise, DRAWS) for item in runs)
     comparisons = compare(lora, [base, asked], NAMES, DRAWS)

@@ -271,7 +271,7 @@ def test_the_noise_floor_is_measured_from_replicates(tmp_path):
     )
     assert noise_floor("mini", rows, fields, tmp_path) == NoiseFloor(
         texts=2, replicates=2, same_answer=0.5, same_score=0.5,
-        field_f1_low=0.5, field_f1_high=1.0, sd=0.353553,
+        field_f1_low=0.5, field_f1_high=1.0, sd=0.353553, sd_if_independent=0.353553, p_of_runs=0.5,
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import fdtrc
 
 from lora_vs_api.analysis.diagnosis import (
     confusion,
@@ -34,8 +36,9 @@ from lora_vs_api.files import read_jsonl
 from lora_vs_api.record.fields import Field
 from lora_vs_api.scoring.scores import score_output
 from lora_vs_api.stats import bootstrap
-from lora_vs_api.stats.bootstrap import Draws
+from lora_vs_api.stats.bootstrap import ROUNDING, Draws
 from lora_vs_api.stats.clusters import Groups
+from lora_vs_api.stats.mean_squares import mean_squares
 from lora_vs_api.stats.rounding import rounded
 from lora_vs_api.stats.variance import random_effects_score
 
@@ -239,8 +242,10 @@ def noise_floor(
 ) -> NoiseFloor | None:
     """How far a condition's answers to one question differ when it is asked again.
 
-    ``sd`` is the standard deviation, over replicates, of the mean field F1 of the repeated texts:
-    a difference between conditions below it may be the provider's own noise.
+    ``sd`` is the standard deviation, over replicates, of the mean field F1 of the repeated texts. An
+    interval over texts asked once has the noise of each answer in it. It would miss what moves all
+    answers of a run together, so the replicates are tested for that: the F test of the two-way table,
+    replicates against their interaction with texts.
 
     Returns:
         None where no text was asked more than once.
@@ -260,6 +265,7 @@ def noise_floor(
         ]
     )
     means = scores.mean(axis=0)
+    alone, p_of_runs = whole_runs(scores.T)
     return NoiseFloor(
         texts=len(answers),
         replicates=scores.shape[1],
@@ -268,4 +274,20 @@ def noise_floor(
         field_f1_low=round(float(means.min()), 6),
         field_f1_high=round(float(means.max()), 6),
         sd=round(float(means.std(ddof=1)), 6),
+        sd_if_independent=round(alone, 6),
+        p_of_runs=None if p_of_runs is None else rounded(p_of_runs),
     )
+
+
+def whole_runs(scores: Floats) -> tuple[float, float | None]:
+    """The sd that the means of replicates (k, n_texts) would have if every answer varied for itself,
+    and the p-value that they differ by no more; None for a single text."""
+    replicates, texts = scores.shape
+    alone = math.sqrt(float(scores.var(axis=0, ddof=1).mean()) / texts)
+    if texts < 2:
+        return alone, None
+    squares = mean_squares(scores)
+    if squares.interaction <= ROUNDING**2:
+        return alone, float(squares.seeds <= ROUNDING**2)
+    freedom = (replicates - 1, (replicates - 1) * (texts - 1))
+    return alone, float(fdtrc(*freedom, squares.seeds / squares.interaction))

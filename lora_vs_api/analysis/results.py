@@ -121,7 +121,9 @@ class NoiseFloor(Result):
 
     ``replicates`` counts the askings of each text, the first included. ``same_answer`` and
     ``same_score`` are the shares of texts on which all of them agree. The lowest, the highest and
-    the standard deviation are those of the replicates' mean field F1.
+    the standard deviation are those of the replicates' mean field F1; ``sd_if_independent`` is what the
+    latter would be if every answer varied for itself. ``p_of_runs`` tests whether the replicates differ
+    by more than that, as whole runs; None where it cannot be told.
     """
 
     texts: int
@@ -131,6 +133,8 @@ class NoiseFloor(Result):
     field_f1_low: float
     field_f1_high: float
     sd: float
+    sd_if_independent: float
+    p_of_runs: float | None
 
 
 class DiagnosisOfField(Result):

@@ -15,7 +15,7 @@ from lora_vs_api.analysis.metrics import (
     Split,
 )
 from lora_vs_api.analysis.results import Analysis, Robustness
-from lora_vs_api.config.sections import Adapter
+from lora_vs_api.config.sections import Adapter, SeeAlso
 from lora_vs_api.record.fields import Field
 from lora_vs_api.report.provenance import Installation
 
@@ -26,7 +26,7 @@ class Settings:
 
     ``train`` and ``model`` are the sections of that name, key by key, the model's weights among
     them: what stands in them is printed as it is. ``watts`` is the configured power of a local
-    answer.
+    answer, ``see_also`` reports of other runs on the task.
     """
 
     instruction: str
@@ -38,6 +38,7 @@ class Settings:
     constrained: bool
     model: Mapping[str, object]
     watts: float
+    see_also: tuple[SeeAlso, ...]
 
 
 @dataclass(frozen=True)

@@ -134,6 +134,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "number": _inert("{:,}".format),
     "p": _inert(numbers.p_value),
     "percent": _inert(numbers.percent),
+    "plural": _inert(numbers.plural),
     "points": _inert(numbers.points),
     "score": _inert(numbers.score),
     "seconds": _inert(numbers.seconds),

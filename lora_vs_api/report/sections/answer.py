@@ -8,7 +8,12 @@ from lora_vs_api.analysis.results import Analysis, Condition, Decision
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import Markdown, render
 from lora_vs_api.report.sections import advice
-from lora_vs_api.report.sections.facts import is_embedded, served_models
+from lora_vs_api.report.sections.facts import (
+    group_words,
+    is_embedded,
+    served_models,
+    unit_words,
+)
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,28 @@ def answer_section(inputs: ReportInputs) -> Markdown:
         tails=[(row.latency.p95 or 0) - (row.latency.p50 or 0) for row in timed.values()],
         embedded=is_embedded(analysis),
         models=served_models(analysis),
+        unit=unit_words(analysis),
+        scope=scope(analysis),
+        see_also=() if apart(analysis) else inputs.settings.see_also,
     )
+
+
+def scope(analysis: Analysis) -> Markdown:
+    """For which texts the answer holds: new ones of what training has seen, or of new groups."""
+    groups = analysis.groups
+    return render(
+        "scope",
+        groups=groups,
+        texts=analysis.texts,
+        unit=unit_words(analysis),
+        apart=apart(analysis),
+    )
+
+
+def apart(analysis: Analysis) -> str | None:
+    """What the split kept whole, as a noun; None where it did not."""
+    groups = analysis.groups
+    return None if groups is None or groups.apart_by is None else group_words(groups.apart_by)
 
 
 def recommendation(inputs: ReportInputs) -> Markdown:

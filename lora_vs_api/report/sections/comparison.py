@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from lora_vs_api.analysis.results import MIN_CLUSTERS, Analysis, Interval, Planning
+from lora_vs_api.analysis.results import (
+    MIN_CLUSTERS,
+    Analysis,
+    Clustering,
+    Interval,
+    Planning,
+)
+from lora_vs_api.report import numbers
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import Markdown, render
 from lora_vs_api.report.sections.advice import difference_between
-from lora_vs_api.report.sections.facts import method_names, seeds_words
+from lora_vs_api.report.sections.facts import method_names, seeds_words, unit_words
 
 # a p95 from fewer is close to the slowest of them
 MIN_TIMED = 20
@@ -20,6 +27,8 @@ def results_section(inputs: ReportInputs) -> Markdown:
         analysis=analysis,
         rows=rows,
         methods=method_names(row.field_f1 for row in rows),
+        of_rates=method_names(row.rate_intervals.exact_match for row in rows),
+        unit=unit_words(analysis),
         unreadable=[row for row in rows if row.valid_json < 0.5],
         few=[row.label for row in rows if 0 < row.latency.requests < MIN_TIMED],
         min_timed=MIN_TIMED,
@@ -50,6 +59,8 @@ def paired_section(inputs: ReportInputs) -> Markdown:
         methods=method_names(analysis.comparisons),
         few=analysis.comparisons[0].clusters < MIN_CLUSTERS,
         min_clusters=MIN_CLUSTERS,
+        unit=unit_words(analysis),
+        grouped=analysis.groups is not None,
     )
 
 
@@ -63,11 +74,32 @@ def statistics_section(inputs: ReportInputs) -> Markdown:
         seeds=len(analysis.seeds),
         few=analysis.comparisons[0].clusters < MIN_CLUSTERS,
         min_clusters=MIN_CLUSTERS,
+        unit=unit_words(analysis),
+        alike=alike(analysis),
+        clusters=analysis.comparisons[0].clusters,
+        sampled=sampled(analysis),
         intervals=what_varies(analysis),
         per_seed=analysis.lora_statistics.per_seed,
         shares=analysis.lora_statistics.variance_shares,
         plans=planned,
         power=planned[0][1].power if planned else None,
+    )
+
+
+def alike(analysis: Analysis) -> list[tuple[str, Clustering]]:
+    """How alike texts of one group are: in the fine-tune's score, and in the differences that decide."""
+    found = [("the fine-tune's score", analysis.lora_statistics.clustering)]
+    for name in dict.fromkeys((analysis.baseline, analysis.strongest_rival.name)):
+        row = analysis.comparison(name)
+        found.append((f"its difference from {row.label}", row.clustering))
+    return [(what, clustering) for what, clustering in found if clustering is not None]
+
+
+def sampled(analysis: Analysis) -> str:
+    if analysis.groups is None:
+        return "comes from which texts were sampled"
+    return (
+        f"comes from which {numbers.plural(unit_words(analysis))}, with their texts, were sampled"
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import Markdown, render
+from lora_vs_api.report.sections.answer import apart
+from lora_vs_api.report.sections.facts import unit_words
 
 
 def data_section(inputs: ReportInputs) -> Markdown:
@@ -15,6 +17,9 @@ def data_section(inputs: ReportInputs) -> Markdown:
         check=inputs.data_check,
         review=inputs.review,
         evaluated=inputs.analysis.texts,
+        groups=inputs.analysis.groups,
+        unit=unit_words(inputs.analysis),
+        apart=apart(inputs.analysis),
         half_width=(f1.high - f1.low) / 2,
         generated=inputs.corpus.source == "generator",
     )

@@ -46,6 +46,16 @@ def unguessed_fields(analysis: Analysis) -> list[str]:
     ]
 
 
+def unit_words(analysis: Analysis) -> str:
+    """What intervals and tests count: a text, or what texts are grouped by."""
+    return "text" if analysis.groups is None else group_words(analysis.groups.by)
+
+
+def group_words(column: str) -> str:
+    """A column's name as the noun that it is."""
+    return " ".join(column.replace("_", " ").split())
+
+
 def seeds_words(analysis: Analysis) -> str:
     seeds = len(analysis.seeds)
     return "one seed" if seeds == 1 else f"mean of {seeds} seeds"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import Markdown, render
+from lora_vs_api.report.sections.answer import apart
 from lora_vs_api.report.sections.facts import (
     api_conditions,
     constant_fields,
     is_embedded,
     served_models,
     unguessed_fields,
+    unit_words,
 )
 
 
@@ -30,6 +32,8 @@ def limitations_section(inputs: ReportInputs) -> Markdown:
         overlap=inputs.split.masked_sentence_overlap,
         conventions=inputs.corpus.conventions,
         unguessed=unguessed_fields(analysis),
+        unit=unit_words(analysis),
+        apart=apart(analysis),
         seed_share=statistics.variance_shares.seeds,
         seed_scores=[row.field_f1 for row in statistics.per_seed],
         review=inputs.review,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from lora_vs_api.analysis.results import MIN_CLUSTERS, Drop, PerturbationDrop, Robustness
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import Markdown, render
+from lora_vs_api.report.sections.facts import unit_words
 
 WORDS = {
     "typos": "about one word in eight misspelt, at least one",
@@ -34,7 +35,8 @@ def robustness_section(inputs: ReportInputs) -> Markdown:
         ],
         tests=sum(len(row.by_perturbation) for row in found.conditions),
         clear=clear_drops(found),
-        few=found.texts < MIN_CLUSTERS,
+        few=found.clusters < MIN_CLUSTERS,
+        unit=unit_words(inputs.analysis),
         min_clusters=MIN_CLUSTERS,
     )
 
