@@ -22,6 +22,7 @@ from lora_vs_api.data.split import (
 from lora_vs_api.digests import file_sha256
 from lora_vs_api.entry import run_stage
 from lora_vs_api.files import read_rows, write_json, write_jsonl
+from lora_vs_api.log import say
 from lora_vs_api.paths import GROUPS
 
 
@@ -48,6 +49,8 @@ def main(params: Params) -> None:
             if group_of
         ],
     )
+    if groups is not None and len({group_of[row["id"]] for row in splits["test"]}) < 2:
+        say(f"split: all test texts are of one {column}: accuracy will stay undecided")
     metrics: dict[str, Any] = {name: len(split) for name, split in splits.items()}
     metrics["repeated_texts_left_out"] = len(corpus) - len(rows)
     if by is not None:

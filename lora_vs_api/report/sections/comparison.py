@@ -86,13 +86,24 @@ def statistics_section(inputs: ReportInputs) -> Markdown:
     )
 
 
-def alike(analysis: Analysis) -> list[tuple[str, Clustering]]:
-    """How alike texts of one group are: in the fine-tune's score, and in the differences that decide."""
-    found = [("the fine-tune's score", analysis.lora_statistics.clustering)]
+def alike(analysis: Analysis) -> list[tuple[str, float, float]]:
+    """How alike texts of one group are: in the fine-tune's score, and in the differences that decide.
+
+    Each with its intraclass correlation and how many times as wide it makes the standard error.
+    """
+    found: list[tuple[str, Clustering | None]] = [
+        ("the fine-tune's score", analysis.lora_statistics.clustering)
+    ]
     for name in dict.fromkeys((analysis.baseline, analysis.strongest_rival.name)):
         row = analysis.comparison(name)
         found.append((f"its difference from {row.label}", row.clustering))
-    return [(what, clustering) for what, clustering in found if clustering is not None]
+    return [
+        (what, row.intraclass_correlation, row.design_effect**0.5)
+        for what, row in found
+        if row is not None
+        and row.intraclass_correlation is not None
+        and row.design_effect is not None
+    ]
 
 
 def sampled(analysis: Analysis) -> str:
@@ -108,15 +119,17 @@ def what_varies(analysis: Analysis) -> list[tuple[str, Interval]]:
     intervals = analysis.lora_statistics.intervals
     # with one seed there is nothing to be said about another training
     seeds = len(analysis.seeds)
-    used = [("texts (used here)", intervals.texts)]
+    units = numbers.plural(unit_words(analysis))
+    used = [(f"{units} (used here)", intervals.texts)]
     if seeds > 1:
         used = [
-            ("texts and seeds (used here)", intervals.random_effects),
-            ("texts alone", intervals.texts),
+            (f"{units} and seeds (used here)", intervals.random_effects),
+            (f"{units} alone", intervals.texts),
         ]
+    independent = "" if analysis.groups is None else " as if independent"
     return [
         *used,
-        ("texts alone, BCa, for comparison", intervals.texts_bca),
+        (f"texts alone{independent}, BCa, for comparison", intervals.texts_bca),
         (f"published protocol (n = {analysis.texts * seeds})", intervals.published_protocol),
     ]
 
