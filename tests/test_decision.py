@@ -161,6 +161,62 @@ def test_what_is_written_never_contradicts_the_outcome():
     assert difference_between(worse) == "-0.30000 to -0.02004"
 
 
+def test_the_verdict_is_the_decisions_own():
+    """Each clause has its own outcome and interval; none is judged by the one over texts."""
+    # clear over texts (0.5 to 0.6), and not for another training
+    found = verdict(HYPOTHESIS, decided((-0.354, 0.568), (0.1, 0.2), (900.0, 1100.0)), 0.95)
+    assert [clause.name for clause in found.clauses] == ["accuracy", "cost", "break_even"]
+    assert [clause.outcome for clause in found.clauses] == ["undecided", "holds", "undecided"]
+    accuracy, cost, pays = (clause.reason for clause in found.clauses)
+    assert "LoRA (mean of 3 seeds) minus API: +0.107 field F1" in accuracy
+    assert "95% over seeds and texts [-0.354, +0.568]" in accuracy and "0.5" not in accuracy[:60]
+    assert "above -0.02" in accuracy and accuracy.endswith("more accurate (above 0): undecided.")
+    assert "[0.1, 0.2]" in cost and "below 1." in cost
+    assert "[900, 1,100]" in pays and "below 1,000." in pays
+    assert (found.id, found.statement, found.sha256) == ("H", "It pays.", "ab" * 32)
+    assert found.outcome == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("difference", "accuracy", "superior"),
+    [
+        # not worse, and not better either: the claim is "matches or exceeds"
+        ((0.0, 0.0), "holds", "fails"),
+        ((-0.01, 0.03), "holds", "undecided"),
+        ((0.01, 0.03), "holds", "holds"),
+        ((-0.04, -0.03), "fails", "fails"),
+    ],
+)
+def test_the_accuracy_clause_asks_for_not_worse(difference, accuracy, superior):
+    """Superiority stands beside it and decides nothing."""
+    found = verdict(HYPOTHESIS, decided(difference), 0.95)
+    assert found.clauses[0].outcome == accuracy == found.outcome
+    assert found.clauses[0].reason.endswith(f"more accurate (above 0): {superior}.")
+
+
+@pytest.mark.parametrize(
+    ("ratio", "volume", "outcomes"),
+    [
+        ((0.1, 0.2), (10.0, 20.0), ("holds", "holds", "holds", "holds")),
+        ((0.9, 1.2), (10.0, None), ("holds", "undecided", "undecided", "undecided")),
+        ((1.5, None), (None, None), ("holds", "fails", "fails", "fails")),
+        ((0.1, 0.2), (2000.0, 3000.0), ("holds", "holds", "fails", "fails")),
+        ((0.9, 1.2), (2000.0, None), ("holds", "undecided", "fails", "fails")),
+    ],
+)
+def test_the_claim_holds_where_all_clauses_do(ratio, volume, outcomes):
+    """One that fails is enough to fail, and one that is open to leave it open."""
+    found = verdict(HYPOTHESIS, decided((0.1, 0.2), ratio, volume), 0.95)
+    assert (*(clause.outcome for clause in found.clauses), found.outcome) == outcomes
+    assert ("never paid back" in found.clauses[2].reason) == (volume[0] is None)
+    assert ("∞" in found.clauses[1].reason) == (ratio[1] is None)
+
+
+def test_one_seeds_verdict_is_on_that_adapter():
+    alone = decided((0.1, 0.2)).model_copy(update={"seeds": 1})
+    assert "LoRA (this adapter) minus API" in verdict(HYPOTHESIS, alone, 0.95).clauses[0].reason
+
+
 def test_ratio_and_volume_never_contradict_each_other():
     """They are from the same resamples: never is where the ratio is at least 1."""
     costs = Costs(2.0, np.array([1.0, 3.0, 2.0]), np.array([1.0, 2.0, 3.0, 2.5]))

@@ -232,6 +232,23 @@ def test_many_small_groups_meet_the_shares():
         assert max(counts.values()) - min(counts.values()) <= 0.1 * len(part)
 
 
+def test_of_several_orders_the_best_is_kept():
+    """A few large groups meet the shares exactly where some way to place them does."""
+    groups = [name for name, size in zip("abcdefg", (7, 5, 3, 2, 1, 1, 1)) for _ in range(size)]
+    rows = [{"id": str(n), "text": str(n), "record": {}} for n in range(20)]
+    for seed in range(5):
+        splits = grouped_split(rows, groups, SHARES, None, seed)
+        assert [len(part) for part in splits.values()] == [14, 3, 3]
+
+
+def test_a_groups_texts_are_in_random_order():
+    """The first rows are no group's first rows of the file."""
+    rows = [{"id": f"{n:03}", "text": str(n), "record": {}} for n in range(200)]
+    splits = grouped_split(rows, ["a", "b"] * 100, {"train": 0.5, "test": 0.5}, None, 0)
+    ids = [row["id"] for row in splits["train"]]
+    assert ids != sorted(ids) and min(ids[:20]) < "100" < max(ids[:20])
+
+
 def test_a_group_in_two_splits_is_found():
     rows = [{"id": name, "text": name, "record": {}} for name in "abcd"]
     of = {"a": "x", "b": "x", "c": "y", "d": "y"}
@@ -525,9 +542,11 @@ def test_the_noise_of_asking_once_is_in_the_interval_over_texts():
 
 def test_what_moves_a_whole_run_is_told_from_the_noise_of_answers():
     random = np.random.default_rng(3)
-    noise = [whole_runs(random.normal(0.5, 0.1, size=(4, 50)))[1] for _ in range(300)]
+    # how hard each text is says nothing of either
+    texts = random.normal(0.5, 1.0, size=50)
+    noise = [whole_runs(texts + random.normal(0, 0.1, size=(4, 50)))[1] for _ in range(300)]
     assert np.mean(np.array(noise) < 0.05) < 0.09
-    table = random.normal(0.5, 0.1, size=(4, 50))
+    table = texts + random.normal(0, 0.1, size=(4, 50))
     alone, _ = whole_runs(table)
     assert alone == pytest.approx(0.1 / math.sqrt(50), rel=0.2)
     _, moved = whole_runs(table + np.array([0.0, 0.1, 0.2, 0.3])[:, None])

@@ -199,6 +199,18 @@ def test_the_written_config_composes_and_says_what_it_inferred(project, capsys):
         assert name in params["task"]["instruction"]
 
 
+def test_a_column_to_group_by_is_none_of_the_record(project):
+    """A model is not asked for the customer that a text came from."""
+    rows = [row | {"customer": f"c{n % 7}"} for n, row in enumerate(bookings())]
+    run_init(write(project / "b.csv", rows), "--group-by", "customer")
+    params = yaml.safe_load(compose(["task=b"], project / "conf"))
+    assert params["task"]["group_by"] == "customer" and params["split"]["group_by"] is None
+    assert list(params["task"]["fields"]) == ["room", "nights", "rate"]
+    run_init(write(project / "plain.csv", bookings()))
+    params = yaml.safe_load(compose(["task=plain"], project / "conf"))
+    assert params["task"]["group_by"] is None and params["see_also"] == []
+
+
 def test_names_that_yaml_would_misread_are_quoted(project):
     """A label `no`, a column `on` and a path with a colon must come back as they were."""
     rows = [{"text": f"word {i} and more", "on": ["no", "null", "1.0"][i % 3]} for i in range(60)]
@@ -304,6 +316,7 @@ def test_a_dataset_that_is_not_there_is_one_line_and_leaves_nothing(
         (["b.csv", "--name", "support_emails"], "already there; --force"),
         (["b.csv", "--name", "1st"], "--name: expected letters"),
         (["b.csv", "--fields", "room,size"], "--fields: no column 'size'"),
+        (["b.csv", "--group-by", "guest"], "--group-by: .* has no column 'guest'"),
         (["b.csv", "--text", "mail"], "data.text: .* has no column 'mail'"),
         (["b.csv", "--schema", "none.json"], "--schema: none.json: no such file"),
         (["b.csv", "--schema", "latin1.json"], "--schema: latin1.json: not valid UTF-8"),

@@ -111,6 +111,14 @@ def test_components_are_estimated_without_bias():
     )
 
 
+def test_components_below_nothing_count_as_nothing():
+    """Seeds (or texts) that differ less than their interaction would make: no plan gains from it."""
+    crossed = np.array([[0.0, 1.0, 0.0, 1.0], [1.0, 0.0, 1.0, 0.0]])
+    found = components(crossed)
+    assert (found.seeds, found.texts) == (0.0, 0.0) and found.interaction > 0
+    assert power(0.3, found, 2, 30) <= power(0.3, found, 3, 30) <= 1.0
+
+
 @pytest.mark.parametrize(
     "call",
     [
