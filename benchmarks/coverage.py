@@ -24,7 +24,7 @@ from benchmarks.timing import Row
 from lora_vs_api.files import write_text
 from lora_vs_api.stats.bayesian import text_interval
 from lora_vs_api.stats.bootstrap import Draws, bca_interval, bootstrap_mean, resampled_means
-from lora_vs_api.stats.paired import PSEUDO_REACH, sign_flip
+from lora_vs_api.stats.paired import PSEUDO_REACH, difference_interval, sign_flip
 from lora_vs_api.stats.power import Components, minimum_detectable_effect
 from lora_vs_api.stats.variance import random_effects_interval, random_effects_score
 
@@ -46,6 +46,11 @@ AGREEMENT = 0.5
 # how far the scores of texts spread about their mean: the sum of a beta distribution's parameters
 SPREAD = {"sixths": 1.5, "smooth": 30.0}
 RIGHT_OR_WRONG, SIXTHS, SMOOTH = "right or wrong", "sixths", "smooth"
+
+# correlation of what lies behind the scores of one group's texts, for one of 0.3 of the scores
+BEHIND = {"right or wrong": 0.46, "sixths": 0.33}
+TEXTS_OF_GROUPS = 64
+GROUPS = (10, 28, 50)
 
 WANTED = (93.0, 98.0)
 DOCS = Path("docs/statistics.md")
@@ -134,6 +139,33 @@ class Case:
         places = _places(generator, (experiments, self.n_seeds + 1, self.n_texts), AGREEMENT)
         scores = scores_at(self.kind, np.clip(means, 1e-9, 1 - 1e-9), places[:, :-1])
         return scores, places[:, -1]
+
+
+@dataclass(frozen=True)
+class GroupedCase:
+    """One run over texts of groups that are alike: an intraclass correlation of about 0.3.
+
+    About ``TEXTS_OF_GROUPS`` texts, a third of the groups with one and a few with several times as
+    many as the others, as those of the built-in task's test slice.
+    """
+
+    kind: str
+    mean: float
+    n_groups: int
+
+    def member(self) -> NDArray[np.intp]:
+        """The group of each text."""
+        places = (np.arange(self.n_groups) + 0.5) / self.n_groups
+        sizes = np.maximum(1, np.round(-np.log(places) * TEXTS_OF_GROUPS / self.n_groups))
+        return np.repeat(np.arange(self.n_groups), sizes.astype(int))
+
+    def draw(self, generator: np.random.Generator, mean: float) -> Floats:
+        """Scores of the texts, (n_texts,); two draws are two conditions that find other groups hard."""
+        member, shared = self.member(), BEHIND[self.kind]
+        group = generator.normal(size=self.n_groups)[member]
+        own = generator.normal(size=member.size)
+        place: Floats = ndtr(math.sqrt(shared) * group + math.sqrt(1 - shared) * own)
+        return scores_at(self.kind, np.array(mean), place)
 
 
 # --- methods that are simulated --------------------------------------------------------------
@@ -260,6 +292,39 @@ def _holding(method: Method, tables: Floats, truth: float) -> float:
     return held / len(tables)
 
 
+def coverage_of_groups(
+    interval: Callable[[Floats, int, NDArray[np.intp] | None], Ends],
+    clustered: bool,
+    differences: bool,
+    case: GroupedCase,
+    experiments: int,
+    seed: int = 0,
+) -> float:
+    """Share of experiments whose interval holds the truth, texts being counted by groups or not."""
+    generator, other, held = np.random.default_rng(seed), BESIDE[case.mean], 0
+    groups = case.member() if clustered else None
+    truth = float(true_mean(case.kind, np.array(case.mean)))
+    if differences:
+        truth -= float(true_mean(case.kind, np.array(other)))
+    for number in range(experiments):
+        scores = case.draw(generator, case.mean)
+        if differences:
+            scores = scores - case.draw(generator, other)
+        low, high = interval(scores, number, groups)
+        held += low - 1e-9 <= truth <= high + 1e-9
+    return held / experiments
+
+
+def group_scores_interval(scores: Floats, seed: int, groups: NDArray[np.intp] | None) -> Ends:
+    found = text_interval(scores, Draws(RESAMPLES, seed, 0.95), groups=groups)
+    return found.low, found.high
+
+
+def group_differences_interval(scores: Floats, seed: int, groups: NDArray[np.intp] | None) -> Ends:
+    found = difference_interval(scores, 0.95, groups=groups)
+    return found.low, found.high
+
+
 def level(
     test: Callable[[Floats, int], float], case: Case, experiments: int, seed: int = 0
 ) -> float:
@@ -307,6 +372,7 @@ HEADS = {
     "Scores and rates, several seeds": ("scores", "seeds", "share", "interval"),
     "Differences, one run": ("scores", "interval"),
     "Differences, several seeds": ("scores", "seeds", "share", "interval"),
+    "Texts in groups, one run": ("scores", "of", "interval"),
     "Paired tests where there is no difference": ("scores", "test"),
     "Power of a planned effect": ("seeds", "share"),
 }
@@ -339,6 +405,7 @@ def jobs() -> Iterator[Job]:
         coverage_of_differences,
         {"used": ours_of_differences, "Satterthwaite": satterthwaite},
     )
+    yield from _grouped("Texts in groups, one run")
     tests = {"sign flips": sign_flip_p, "bootstrap": bootstrap_p, "Student's t": student_p}
     for kind in (RIGHT_OR_WRONG, SIXTHS, SMOOTH):
         for name, test in tests.items():
@@ -403,6 +470,25 @@ def _several_seeds(
                         case = Case(kind, mean, n_texts, n_seeds, share)
                         row = (kind, str(n_seeds), f"{share:g}", name)
                         yield Job(table, row, column, of, (method, case))
+
+
+def _grouped(table: str) -> Iterator[Job]:
+    for kind in BEHIND:
+        for what, method in (
+            ("scores", group_scores_interval),
+            ("differences", group_differences_interval),
+        ):
+            for name, clustered in (("clustered", True), ("texts as independent", False)):
+                for number in GROUPS:
+                    for mean in MEANS:
+                        case = GroupedCase(kind, mean, number)
+                        yield Job(
+                            table,
+                            (kind, what, name),
+                            f"{number} groups, {mean:g}",
+                            coverage_of_groups,
+                            (method, clustered, what == "differences", case),
+                        )
 
 
 def _columns() -> Iterator[tuple[str, int, float]]:

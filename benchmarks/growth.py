@@ -88,6 +88,10 @@ def _with_answers_to(work: Path, size: int) -> None:
     assert isinstance(data, GeneratedData), "of the task support_emails"
     rows = generate_corpus(size, 1, data.categories, data.sentiments)
     write_jsonl(work / "data/split/test.jsonl", rows)
+    write_jsonl(
+        work / "data/split/groups.jsonl",
+        ({"id": row["id"], "split": "test", "group": row["meta"]["situation"]} for row in rows),
+    )
     local = [f"lora-seed-{seed}" for seed in params.seeds] + ["base_zero_shot", *params.tunings]
     for place, name in enumerate([*local, *params.conditions]):
         draw = random.Random(place)
