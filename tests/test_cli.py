@@ -40,7 +40,7 @@ def finished(tmp_path_factory):
     root = tmp_path_factory.mktemp("project")
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["seeds"] = [1, 2]
-    params["task"] = {"fields": FIELDS, "instruction": "Extract."}
+    params["task"] = {"fields": FIELDS, "instruction": "Extract.", "group_by": None}
     params["split"]["stratify_by"] = None
     params["contamination"]["field"] = None
     params["runtime"]["dtype"] = "float32"
