@@ -28,7 +28,7 @@ from lora_vs_api.analysis.costs import (
     price_list,
 )
 from lora_vs_api.analysis.decision import decisions
-from lora_vs_api.analysis.results import Analysis, Condition, Decision, Outcome
+from lora_vs_api.analysis.results import Analysis, Condition, Decision, Outcome, TextGroups
 from lora_vs_api.analysis.scored_run import Floats, ScoredRun, Timings
 from lora_vs_api.analysis.verdict import verdict
 from lora_vs_api.config.sections import Economics, Price, Prices
@@ -40,6 +40,7 @@ from lora_vs_api.report.sections.comparison import paired_section
 from lora_vs_api.report.sections.model_free import model_free_section
 from lora_vs_api.report.sections.wins import win_loss_section
 from lora_vs_api.stats.bootstrap import Draws
+from lora_vs_api.stats.clusters import Labels
 from tests.report_fixture import FIELDS, HYPOTHESIS, analysis, changed, inputs, interval, redecided
 
 DRAWS = Draws(resamples=200, seed=0, confidence=0.95)
@@ -58,11 +59,13 @@ class Case:
     """A run: how each condition scores, what the API costs, and what training costs.
 
     ``majority`` and ``nearest`` are rivals without a model, None where there is none.
+    ``groups`` is how many groups the texts come from, None where each counts alone.
     ``training`` None is as much as makes the measured break-even exactly the registered limit.
     """
 
     seeds: int = 3
     texts: int = 40
+    groups: int | None = None
     lora: Scores = "high"
     base: Scores = "zero"
     zero_shot: Scores = "scattered"
@@ -162,7 +165,10 @@ def made(case: Case) -> Analysis:
         base.baseline, MachineTime(1, 0.0, None),
         configured.model_copy(update={"usd_per_hour": training}), DRAWS,
     )  # fmt: skip
-    comparisons = compare(lora, others, FIELDS, DRAWS)
+    labels = case.groups and Labels(
+        "thread", tuple(f"t{n % case.groups}" for n in range(case.texts))
+    )
+    comparisons = compare(lora, others, FIELDS, DRAWS, labels or None)
     decided = decisions(
         comparisons,
         local_request_costs(lora.runs, lora.cost),
@@ -181,6 +187,8 @@ def made(case: Case) -> Analysis:
     return base.model_copy(
         update={
             "texts": case.texts,
+            "groups": labels
+            and TextGroups(by="thread", number=labels.number, in_training=0, apart_by=None),
             "conditions": conditions,
             "comparisons": comparisons,
             "economics": economics,
@@ -394,12 +402,24 @@ def check_scope(result: Analysis, text: str) -> None:
         assert "seeds and texts" not in text
 
 
+def check_groups(result: Analysis, answer: str) -> None:
+    """Of one group nothing is decided, and that is said; of several it is not."""
+    found = result.groups
+    none = found is not None and found.number == 1 and result.texts > 1
+    assert ("no interval can be had" in answer) == none
+    if none:
+        outcomes = {(row.non_inferior, row.superior) for row in result.decisions}
+        assert outcomes == {("undecided", "undecided")}
+    assert ("clustered by thread" in answer) == (found is not None)
+
+
 def check(case: Case) -> Analysis:
     result = made(case)
     told = inputs(result)
     answer, judged, paired = answer_section(told), verdict_section(told), paired_section(told)
     check_headline(result, answer)
     check_answer(result, answer)
+    check_groups(result, answer)
     check_verdict(result, judged)
     check_tables(result, paired, win_loss_section(told))
     without_model = model_free_section(told)
@@ -424,6 +444,7 @@ KINDS = st.sampled_from(
         Case,
         seeds=st.integers(1, 4),
         texts=st.integers(2, 40),
+        groups=st.none() | st.integers(1, 40),
         lora=KINDS,
         base=KINDS,
         zero_shot=KINDS,
@@ -437,6 +458,7 @@ KINDS = st.sampled_from(
     )
 )
 @example(Case(texts=2, lora="scattered"))
+@example(Case(groups=1, lora="perfect"))
 @example(Case(api="free", training=0.0))
 @example(Case(nearest="perfect"))
 @example(Case(seeds=1, majority="perfect", nearest="high"))
@@ -460,6 +482,9 @@ def test_no_sentence_claims_more_than_its_interval_shows(case):
         (Case(lora="high", training=None), "holds holds holds undecided"),
         (Case(lora="high", api="free"), "holds holds fails fails"),
         (Case(lora="high", seeds=1), "holds holds holds fails"),
+        # of one thread nothing can be said, whatever it scores
+        (Case(lora="perfect", groups=1), "undecided undecided holds fails"),
+        (Case(lora="perfect", zero_shot="zero", groups=40), "holds holds holds fails"),
     ],
 )
 def test_extremes(case, outcomes):
