@@ -426,6 +426,7 @@ def check(case: Case) -> Analysis:
     check_model_free(result, without_model)
     check_scope(result, answer + judged + without_model)
     card = model_card(result, CARD)
+    assert ("test texts from" in card) == (result.groups is not None)
     for decision in result.decisions:
         label = re.escape(str(escape(decision.label)))
         (words,) = re.findall(rf"^- \S+ \(95%.*?\): (.*{label}.*)\.$", card, re.MULTILINE)

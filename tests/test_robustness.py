@@ -113,7 +113,10 @@ def test_without_perturbations_there_is_no_section():
 
 def test_few_texts_are_said_to_be_few():
     """Twelve of them, and not forty."""
-    few = changed(found(), texts=12)
+    few = changed(found(), texts=12, clusters=12)
     text = report_markdown(inputs(analysis(), robustness=few))
     assert "Fewer than 30 texts are few: the tests keep their level" in text
     assert "Fewer than 30 texts" not in section()
+    # what is counted decides: forty texts of twelve groups are as few
+    few = changed(found(), texts=40, clusters=12)
+    assert "Fewer than 30" in report_markdown(inputs(analysis(), robustness=few))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from lora_vs_api.analysis.results import Analysis, SeedScore
 from lora_vs_api.report.rendering import Markdown, render
 from lora_vs_api.report.sections.advice import accuracy_words, difference_between
-from lora_vs_api.report.sections.facts import is_embedded
+from lora_vs_api.report.sections.facts import is_embedded, unit_words
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ def model_card(analysis: Analysis, what: Published) -> str:
         metadata=Markdown(_metadata(analysis, what, own)),
         what=what,
         analysis=analysis,
+        unit=unit_words(analysis),
         own=own,
         lora=analysis.lora,
         others=[row for row in analysis.conditions if row.kind != "lora"],
