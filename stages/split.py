@@ -11,6 +11,7 @@ from lora_vs_api.data.split import (
     first_of_each_text,
     masked_sentence_overlap,
     stratified_split,
+    without_first,
 )
 from lora_vs_api.digests import file_sha256
 from lora_vs_api.entry import run_stage
@@ -23,7 +24,9 @@ def main(params: Params) -> None:
     rows = first_of_each_text(corpus)
     splits = stratified_split(rows, params.split.shares.model_dump(), by, params.split.seed)
     assert_disjoint(splits)
+    splits["test"] = without_first(splits["test"], params.split.set_aside)
     metrics: dict[str, Any] = {name: len(split) for name, split in splits.items()}
+    metrics["set_aside"] = params.split.set_aside
     metrics["repeated_texts_left_out"] = len(corpus) - len(rows)
     if by is not None:
         metrics["categories"] = {

@@ -509,6 +509,7 @@ def inputs(result: results.Analysis, **changes: Any) -> ReportInputs:
             train=140,
             val=30,
             test=30,
+            set_aside=0,
             repeated_texts_left_out=0,
             masked_sentence_overlap=1.0,
             sha256={},

@@ -471,7 +471,7 @@ def experiments(
     show_experiments(name, all_commits=all_commits, csv=csv, figure=figure)
 
 
-@_command(app, "search", "search profile=smol-gpu --trials 20 --seeds 0,1")
+@_command(app, "search", "search profile=smol-gpu --trials 20 --seeds 100,101")
 def search(
     overrides: Annotated[
         list[str] | None,
@@ -484,7 +484,7 @@ def search(
     seeds: Annotated[
         str | None,
         typer.Option(
-            help="trainings of each point, such as 0,1,2: the score is their mean "
+            help="trainings of each point, such as 100,101: the score is their mean "
             "(default: sweep.trial.seed)"
         ),
     ] = None,

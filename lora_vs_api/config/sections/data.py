@@ -77,6 +77,7 @@ class Shares(Section):
 class Split(Section):
     shares: Shares
     stratify_by: str | None
+    set_aside: Natural
     seed: Natural
 
 
