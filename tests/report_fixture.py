@@ -11,6 +11,7 @@ import pandas as pd
 from lora_vs_api.analysis import metrics, results
 from lora_vs_api.analysis.condition import MODEL_FREE_LABELS
 from lora_vs_api.analysis.decision import decide
+from lora_vs_api.analysis.ledger import OtherSettings
 from lora_vs_api.analysis.verdict import verdict
 from lora_vs_api.config.sections import Adapter, Plots, Price
 from lora_vs_api.record.fields import Field
@@ -554,6 +555,7 @@ def inputs(result: results.Analysis, **changes: Any) -> ReportInputs:
         "sanity": metrics.Sanity(
             steps=10, first_loss=1.1424, last_loss=0.4124, valid_json=1.0, passed=True
         ),
+        "scored": OtherSettings(settings=0, texts=0),
         "settings": SETTINGS,
         "installation": Installation(
             python="3.11.2", platform="Linux x86_64", packages={"trl": "1"}

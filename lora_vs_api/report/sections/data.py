@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lora_vs_api.analysis.ledger import LEDGER
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import Markdown, render
 
@@ -15,6 +16,8 @@ def data_section(inputs: ReportInputs) -> Markdown:
         check=inputs.data_check,
         review=inputs.review,
         evaluated=inputs.analysis.texts,
+        scored=inputs.scored,
+        ledger=LEDGER,
         half_width=(f1.high - f1.low) / 2,
         generated=inputs.corpus.source == "generator",
     )
