@@ -503,6 +503,23 @@ def search(
     search_settings(overrides or [], space, trials, seeds, name)
 
 
+@_command(app, "points", "points laptop --out docs/results/laptop-profile")
+def points(
+    name: Annotated[str, typer.Argument(help="a file of conf/points/")],
+    out: Annotated[Path, typer.Option(help="the folder that val.md is written to")] = Path(
+        "logs/points"
+    ),
+) -> None:
+    """Score listed settings on validation texts.
+
+    Each is trained once, outside of DVC, and the table shows how far it is from the first. What is
+    trained is thrown away, and no test text is read.
+    """
+    from lora_vs_api.cli.points import try_points
+
+    try_points(name, out)
+
+
 @_command(app, "plots-page", "plots-page --out .dvc/plots/page.html")
 def plots_page(
     out: Annotated[Path, typer.Option(help="where to write it")] = Path(".dvc/plots/page.html"),
