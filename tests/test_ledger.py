@@ -126,7 +126,7 @@ def test_the_report_says_what_was_set_aside():
     assert "set aside" not in data_section(given_)
     split = given_.split.model_copy(update={"set_aside": 64})
     text = data_section(replace(given_, split=split))
-    assert "; 64 more test texts are set aside, as scored by earlier runs." in text
+    assert "; 64 more test texts are set aside (`split.set_aside`). " in text
 
 
 def test_the_committed_history_is_of_texts_that_are_set_aside():
