@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def machine(device: str) -> dict[str, str | int | None]:
     """Where it was measured."""
     # not at the top, for --help's sake: it imports torch
-    from lora_vs_api.model.runtime import cpu_name
+    from lora_vs_api.processor import cpu_name
 
     where: dict[str, str | int | None] = {
         "python": platform.python_version(),

@@ -15,7 +15,7 @@ from lora_vs_api.analysis.condition import (
     label_of,
     noise_floor,
 )
-from lora_vs_api.analysis.configuration import config_sha256
+from lora_vs_api.analysis.configuration import config_sha256, shown_digest
 from lora_vs_api.analysis.costs import (
     BilledRun,
     api_cost,
@@ -28,6 +28,7 @@ from lora_vs_api.analysis.costs import (
 )
 from lora_vs_api.analysis.decision import decisions
 from lora_vs_api.analysis.groups import read_labels, text_groups
+from lora_vs_api.analysis.ledger import read_ledger, text_keys, with_setting, write_ledger
 from lora_vs_api.analysis.metrics import Hypothesis
 from lora_vs_api.analysis.results import (
     Analysis,
@@ -55,6 +56,8 @@ def main(params: Params) -> None:
     rows, fields = read_jsonl(TEST, params.evaluate.test_rows), params.task.record_fields
     names = [field.name for field in fields]
     draws, groups = Draws(**params.stats.model_dump()), read_labels(rows, params.task.group_by)
+    # first: a ledger that cannot be read stops the node before it has written anything
+    ledger = read_ledger()
 
     runs = read_runs(params, rows)
     lora, baselines = runs[0], runs[1:]
@@ -108,6 +111,8 @@ def main(params: Params) -> None:
     )
     write_result("metrics/analysis.json", analysis)
     write_result("metrics/summary.json", summary(analysis))
+    keys, setting = text_keys(row["text"] for row in rows), shown_digest(analysis.config_sha256)
+    write_ledger(with_setting(ledger, params.task_title, keys, setting))
     by_seed = {f"lora-seed-{seed}": run for seed, run in zip(params.seeds, lora.runs)}
     every_run = by_seed | {item.name: item.runs[0] for item in baselines}
     write_jsonl("metrics/answers.jsonl", answer_table(rows, every_run, names))

@@ -14,6 +14,7 @@ from lora_vs_api.data.checks import (
     check_precision,
     conflicts,
     field_warnings,
+    size_warnings,
 )
 from lora_vs_api.entry import run_stage
 from lora_vs_api.files import read_json, read_rows, write_json
@@ -46,7 +47,10 @@ def main(params: Params) -> None:
         ),
         "warnings": [],
     }
-    found["warnings"] = _warnings(found)
+    found["warnings"] = [
+        *size_warnings(params.evaluate.test_rows, len(splits["test"])),
+        *_warnings(found),
+    ]
     for warning in found["warnings"]:
         say(f"data_check: {warning}")
     write_json("metrics/data_check.json", found)

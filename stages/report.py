@@ -7,6 +7,8 @@ from typing import cast
 
 import pandas as pd
 
+from lora_vs_api.analysis.configuration import shown_digest
+from lora_vs_api.analysis.ledger import OtherSettings, other_settings, read_ledger, text_keys
 from lora_vs_api.analysis.metrics import (
     Corpus,
     DataCheck,
@@ -17,6 +19,7 @@ from lora_vs_api.analysis.metrics import (
     read_contamination,
 )
 from lora_vs_api.analysis.results import (
+    Analysis,
     AnswerRow,
     read_analysis,
     read_result,
@@ -26,7 +29,7 @@ from lora_vs_api.config.sections import Params
 from lora_vs_api.digests import file_sha256
 from lora_vs_api.entry import run_stage
 from lora_vs_api.figures.report import write_report_figures
-from lora_vs_api.files import iterate_jsonl, new_directory, write_json, write_text
+from lora_vs_api.files import iterate_jsonl, new_directory, read_jsonl, write_json, write_text
 from lora_vs_api.paths import TEST
 from lora_vs_api.report.inputs import ReportInputs, Settings
 from lora_vs_api.report.markdown import report_markdown
@@ -72,11 +75,17 @@ def main(params: Params) -> None:
     write_json("report/provenance.json", provenance())
 
 
+def scored_before(analysis: Analysis) -> OtherSettings:
+    keys = text_keys(row["text"] for row in read_jsonl(TEST, analysis.texts))
+    return other_settings(read_ledger(), keys, shown_digest(analysis.config_sha256))
+
+
 def report_inputs(params: Params) -> ReportInputs:
     """The metrics of the nodes before, with the configuration that made them."""
-    split = read_result("metrics/split.json", Split)
+    split, analysis = read_result("metrics/split.json", Split), read_analysis()
     return ReportInputs(
-        analysis=read_analysis(),
+        analysis=analysis,
+        scored=scored_before(analysis),
         robustness=read_robustness(),
         corpus=read_result("metrics/corpus.json", Corpus),
         split=split,

@@ -8,12 +8,7 @@ from lora_vs_api.files import read_jsonl, write_json
 from lora_vs_api.log import say
 from lora_vs_api.paths import VAL
 from lora_vs_api.selection.score import score_trial
-from lora_vs_api.selection.trials import (
-    best_trial,
-    copy_adapter,
-    read_trials,
-    write_trials,
-)
+from lora_vs_api.selection.trials import best_trial, write_trials
 
 
 def main(params: Params) -> None:
@@ -30,10 +25,6 @@ def main(params: Params) -> None:
 
     # only what the final trainings need, so that the same choice stops the rerun here
     write_json("metrics/select.json", {"r": r, "learning_rate": rate})
-    # a finished trial at this very point is the final training of its seed: take it along
-    trials = [*lr_trials, *read_trials("metrics/select_rank_trials.json")]
-    same = [trial for trial in trials if (trial.r, trial.learning_rate) == (r, rate)]
-    copy_adapter(same[0].adapter if same else None, "models/select")
 
 
 if __name__ == "__main__":

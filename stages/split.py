@@ -18,6 +18,7 @@ from lora_vs_api.data.split import (
     labels_of,
     masked_sentence_overlap,
     stratified_split,
+    without_first,
 )
 from lora_vs_api.digests import file_sha256
 from lora_vs_api.entry import run_stage
@@ -37,6 +38,7 @@ def main(params: Params) -> None:
         splits = grouped_split(rows, whole, shares, by, params.split.seed)
         assert_groups_whole(splits, {row["id"]: label for row, label in zip(rows, whole)})
     assert_disjoint(splits)
+    splits["test"] = without_first(splits["test"], params.split.set_aside)
     column = params.task.group_by
     groups = None if column is None else labels_of(rows, column, "task.group_by")
     group_of = {} if groups is None else {r["id"]: g for r, g in zip(rows, groups)}
@@ -52,6 +54,7 @@ def main(params: Params) -> None:
     if groups is not None and len({group_of[row["id"]] for row in splits["test"]}) < 2:
         say(f"split: all test texts are of one {column}: accuracy will stay undecided")
     metrics: dict[str, Any] = {name: len(split) for name, split in splits.items()}
+    metrics["set_aside"] = params.split.set_aside
     metrics["repeated_texts_left_out"] = len(corpus) - len(rows)
     if by is not None:
         metrics["categories"] = {

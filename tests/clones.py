@@ -21,6 +21,7 @@ model:
   weights: {{path: "{model}"}}
 runtime: {{dtype: float32, pad_token: <|endoftext|>}}
 data: {{n: 100}}
+split: {{set_aside: 3}}
 review: {{sample: 5}}
 contamination: {{rows: 2}}
 sanity: {{steps: 2, rows: 2, max_loss_ratio: 10, min_valid_json: 0, r: 2}}

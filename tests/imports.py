@@ -16,6 +16,7 @@ PLUMBING = {
     "lora_vs_api/files.py",
     "lora_vs_api/log.py",
     "lora_vs_api/paths.py",
+    "lora_vs_api/processor.py",
 }
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from lora_vs_api.analysis import metrics, results
 from lora_vs_api.analysis.condition import MODEL_FREE_LABELS
 from lora_vs_api.analysis.decision import decide
+from lora_vs_api.analysis.ledger import OtherSettings
 from lora_vs_api.analysis.verdict import verdict
 from lora_vs_api.config.sections import Adapter, Plots, Price
 from lora_vs_api.record.fields import Field
@@ -510,6 +511,7 @@ def inputs(result: results.Analysis, **changes: Any) -> ReportInputs:
             train=140,
             val=30,
             test=30,
+            set_aside=0,
             repeated_texts_left_out=0,
             masked_sentence_overlap=1.0,
             sha256={},
@@ -554,6 +556,7 @@ def inputs(result: results.Analysis, **changes: Any) -> ReportInputs:
         "sanity": metrics.Sanity(
             steps=10, first_loss=1.1424, last_loss=0.4124, valid_json=1.0, passed=True
         ),
+        "scored": OtherSettings(settings=0, texts=0),
         "settings": SETTINGS,
         "installation": Installation(
             python="3.11.2", platform="Linux x86_64", packages={"trl": "1"}

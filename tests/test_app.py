@@ -19,7 +19,8 @@ from tests.commands import exit_code, lora_vs_api
 from tests.imports import ROOT
 
 COMMANDS = ("init", "params", "run", "push", "predict", "compare", "export", "publish", "review",
-            "store stats", "store export", "store import", "experiments", "search", "plots-page")  # fmt: skip
+            "store stats", "store export", "store import", "experiments", "search", "points",
+            "plots-page")  # fmt: skip
 HEAVY = {"torch", "transformers", "dvc", "numpy", "pandas", "hydra", "matplotlib", "openai", "rich",
          "lora_vs_api.config.load"}  # fmt: skip
 

@@ -14,6 +14,7 @@ from lora_vs_api.data.checks import (
     conflicts,
     field_warnings,
     near_duplicates,
+    size_warnings,
 )
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.fields import fields_from_config
@@ -134,3 +135,11 @@ def test_precision_follows_the_normal_approximation():
     found = check_precision(100, 300, 1.959964)
     assert found["half_width"] == {"typical": 0.0588, "largest": 0.098}
     assert found["rows_needed"] == {"0.05": 139, "0.02": 865}
+
+
+def test_fewer_test_rows_than_asked_for_are_told():
+    """A smaller slice has wider intervals; a reader of the settings would think of the larger one."""
+    assert size_warnings(64, 64) == size_warnings(64, 236) == []
+    assert size_warnings(100, 64) == [
+        "evaluate.test_rows asks for 100 test texts; 64 are there, and all of them are evaluated."
+    ]

@@ -143,7 +143,7 @@ def test_cached_input_is_billed_as_the_provider_billed_it():
 
 
 def test_every_training_is_paid_once(tmp_path):
-    """The sweep's trials count too, and one that became a final adapter is not paid again."""
+    """The sweep's trials count too, and one that was taken over is not paid again."""
 
     def write(name: str, **timing) -> None:
         file = tmp_path / "timings" / f"{name}.json"
@@ -156,10 +156,11 @@ def test_every_training_is_paid_once(tmp_path):
     write("rank_trial/32", **run, training_seconds=1000)
     write("lr_trial/1e-3", reused=True)
     write("lr_trial/2e-3", **run, training_seconds=30)
-    write("train/seed-0", reused=True)
-    write("train/seed-1", **run, training_seconds=40)
+    # final trainings always train, and say nothing of it
+    write("train/seed-0", training_joules=5.0, training_seconds=25)
+    write("train/seed-1", training_joules=5.0, training_seconds=15)
     found = training_time([8, 16], ["1e-3", "2e-3"], [0, 1], tmp_path)
-    assert found == MachineTime(trainings=4, seconds=100, joules=20.0)
+    assert found == MachineTime(trainings=5, seconds=100, joules=25.0)
     write("train/seed-1", **{**run, "training_joules": None}, training_seconds=40)
     assert training_time([8, 16], ["1e-3", "2e-3"], [0, 1], tmp_path).joules is None
 

@@ -28,16 +28,22 @@ def test_a_second_repro_runs_nothing(clone):
     assert "up to date" in clone.run("dvc", "status")
 
 
-def test_the_trial_that_is_the_final_training_is_reused(clone):
-    """No training is done twice: seed 0 at the winner takes over its trial's adapter, byte for byte."""
-    timing = json.loads((clone.path / "timings/train/seed-0.json").read_text())
-    assert timing["reused"] is True
-    assert json.loads((clone.path / "timings/train/seed-1.json").read_text())["reused"] is False
-    selected = clone.path / "models/select/adapter_model.safetensors"
-    final = clone.path / "models/train/seed-0/adapter_model.safetensors"
-    assert selected.read_bytes() == final.read_bytes()
-    base_rate = json.loads((clone.path / "timings/lr_trial/2e-3.json").read_text())
-    assert base_rate["reused"] is True
+def test_a_point_of_both_sweeps_is_trained_once(clone):
+    """The rate at which the ranks were swept takes over the winning rank's adapter, byte for byte."""
+    rate = json.loads((clone.path / "timings/lr_trial/2e-3.json").read_text())
+    assert rate["reused"] is True
+    winner = clone.path / "models/select_rank/adapter_model.safetensors"
+    trial = clone.path / "models/lr_trial/2e-3/adapter_model.safetensors"
+    assert winner.read_bytes() == trial.read_bytes()
+
+
+def test_no_trial_of_the_sweep_becomes_a_final_training(clone):
+    """The winner of a sweep is the best of several by chance too; the finals are drawn anew."""
+    for seed in (0, 1):
+        timing = json.loads((clone.path / f"timings/train/seed-{seed}.json").read_text())
+        assert timing["training_seconds"] > 0 and "reused" not in timing
+    trials = json.loads((clone.path / "metrics/sweep.json").read_text())
+    assert {trial["seed"] for trial in trials} == {100}
 
 
 @pytest.fixture(scope="module")

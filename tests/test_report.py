@@ -623,6 +623,45 @@ def test_published_figures_are_those_of_the_publication():
     ]
 
 
+def test_what_is_said_of_the_published_numbers_follows_from_them():
+    """A doubt about somebody else's table is stated with its arithmetic, and as a probability."""
+    told = published_experiment()
+    lora, base = told.condition("lora"), told.condition(told.difference.baseline)
+    money, _, counted, twice, times = told.notes
+
+    per_1k = lora.p50 * 320 * 1.5 / 3.6e6 * 0.15 * 1000
+    assert f"USD {per_1k:.4f};" in money and f"USD {lora.usd_per_1k:.3f} per 1,000" in money
+    assert f"would need {lora.p50 * lora.usd_per_1k / per_1k:.1f} s a text" in money
+
+    def shares(answers: int) -> set[float]:
+        return {round(right / answers, 6) for right in range(answers + 1)}
+
+    few, many = told.texts * told.seeds, 300 * told.seeds
+    assert lora.exact_match not in shares(few) and lora.exact_match in shares(many)
+    below = int(lora.exact_match * few)
+    assert f"{below} are {below / few:.6f}, {below + 1} are {(below + 1) / few:.6f}" in counted
+    assert f"of {lora.exact_match} is no share of the {few} answers" in counted
+    assert f"is {round(lora.exact_match * many)} of {many}." in counted and "probably" in counted
+
+    ranks = {trial.r: trial.field_f1 for trial in told.sweep.ranks}
+    rates = {trial.learning_rate: trial.field_f1 for trial in told.sweep.learning_rates}
+    first, again = ranks[16], rates[0.0002]
+    assert f"{first:.4f} in the rank sweep and {again:.4f} in the rate sweep" in twice
+    second = max(score for r, score in ranks.items() if r != 16)
+    assert second == ranks[32] and "probably trained twice" in twice
+    assert (
+        f"differ by {first - again:.4f}; rank 16 was chosen over rank 32 for {first - second:.4f}"
+        in twice
+    )
+
+    gap = lora.field_f1 - base.field_f1
+    errors = [gap / ((row.high - row.low) / (2 * 1.959964)) for row in (base, lora)]
+    halves = [gap / ((row.high - row.low) / 2) for row in (base, lora)]
+    assert f"is {errors[0]:.0f} standard errors of the baseline and {errors[1]:.0f} of" in times
+    assert f"in half widths it is {halves[0]:.0f} and {halves[1]:.0f}," in times
+    assert "probably" in times
+
+
 @pytest.mark.parametrize(
     "value, text",
     [(None, "never"), (72_700_000, "72.7 million"), (999_999, "1 million"), (51_234, "51,200"),

@@ -205,8 +205,12 @@ def test_a_search_in_which_nothing_succeeds_ends_with_the_reason(searching):
     ("arguments", "message"),
     [
         (["search", "--trials", "0"], "--trials: expected an integer ≥ 1, found 0"),
-        (["search", "--seeds", "a"], "--seeds: expected integers such as 0,1,2, found 'a'"),
-        (["search", "--seeds", "1,1"], "--seeds: expected no seed twice"),
+        (["search", "--seeds", "a"], "--seeds: expected integers such as 100,101, found 'a'"),
+        (
+            ["search", "--seeds", "100,1"],
+            "--seeds: expected none of the final seeds [0, 1, 2], found 1",
+        ),
+        (["search", "--seeds", "101,101"], "--seeds: expected no seed twice"),
         (["search", "--name", "a/b"], "--name: expected letters"),
         (["search", "lora.rnk=3"], "error: conf/ with lora.rnk=3: "),
         (["experiments", "--figure", "a.pdf"], "expected a file called .svg or .png, found a.pdf"),

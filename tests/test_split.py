@@ -15,6 +15,7 @@ from lora_vs_api.data.split import (
     first_of_each_text,
     masked_sentence_overlap,
     stratified_split,
+    without_first,
 )
 from lora_vs_api.errors import UserError
 
@@ -117,6 +118,19 @@ def test_wrong_settings_name_the_key():
         stratified_split(rows, {"train": 0.5, "test": 0.4}, None, 0)
     with pytest.raises(UserError, match="^split.shares.test: expected a share that gives at least"):
         stratified_split(rows, {"train": 0.99, "test": 0.01}, None, 0)
+
+
+def test_what_is_set_aside_is_the_first_of_test_and_leaves_two():
+    """What earlier runs scored was the first of it; of one text nothing can be told."""
+    rows = _rows([0] * 5)
+    assert without_first(rows, 0) == rows
+    assert [row["id"] for row in without_first(rows, 3)] == ["row-3", "row-4"]
+    with pytest.raises(UserError, match="^split.set_aside: expected at most 3 of the 5 test texts"):
+        without_first(rows, 4)
+    with pytest.raises(
+        UserError, match="^split.shares.test: expected .* at least 2 test texts, fo"
+    ):
+        without_first(rows[:1], 0)
 
 
 def test_shared_text_is_found():

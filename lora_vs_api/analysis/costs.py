@@ -62,14 +62,14 @@ def training_time(
     seeds: Sequence[int],
     root: str | Path = ".",
 ) -> MachineTime:
-    """Machine time of the sweep's trials and the final trainings; one taken over counts once."""
+    """Machine time of the sweep's trials and the final trainings; a trial taken over counts once."""
     files = [
         *(f"rank_trial/{rank}" for rank in ranks),
         *(f"lr_trial/{rate}" for rate in learning_rates),
         *(f"train/seed-{seed}" for seed in seeds),
     ]
     timings = [read_json(Path(root, "timings", f"{name}.json")) for name in files]
-    run = [timing for timing in timings if not timing["reused"]]
+    run = [timing for timing in timings if not timing.get("reused", False)]
     joules = [timing["training_joules"] for timing in run]
     return MachineTime(
         trainings=len(run),

@@ -34,11 +34,15 @@ class Corpus(Result):
 
 
 class Split(Result):
-    """metrics/split.json; ``categories``: split → label → texts, of the field it is stratified by."""
+    """metrics/split.json; ``categories``: split → label → texts, of the field it is stratified by.
+
+    ``set_aside`` texts of the test split are in none: earlier runs have scored them.
+    """
 
     train: int
     val: int
     test: int
+    set_aside: int
     repeated_texts_left_out: int
     categories: dict[str, dict[str, int]] | None = None
     masked_sentence_overlap: float | None = None

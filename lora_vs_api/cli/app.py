@@ -489,7 +489,7 @@ def experiments(
     show_experiments(name, all_commits=all_commits, csv=csv, figure=figure)
 
 
-@_command(app, "search", "search profile=smol-gpu --trials 20 --seeds 0,1")
+@_command(app, "search", "search profile=smol-gpu --trials 20 --seeds 100,101")
 def search(
     overrides: Annotated[
         list[str] | None,
@@ -502,7 +502,7 @@ def search(
     seeds: Annotated[
         str | None,
         typer.Option(
-            help="trainings of each point, such as 0,1,2: the score is their mean "
+            help="trainings of each point, such as 100,101: the score is their mean "
             "(default: sweep.trial.seed)"
         ),
     ] = None,
@@ -519,6 +519,23 @@ def search(
     from lora_vs_api.cli.search import search_settings
 
     search_settings(overrides or [], space, trials, seeds, name)
+
+
+@_command(app, "points", "points laptop --out docs/results/laptop-profile")
+def points(
+    name: Annotated[str, typer.Argument(help="a file of conf/points/")],
+    out: Annotated[Path, typer.Option(help="the folder that val.md is written to")] = Path(
+        "logs/points"
+    ),
+) -> None:
+    """Score listed settings on validation texts.
+
+    Each is trained once, outside of DVC, and the table shows how far it is from the first. What is
+    trained is thrown away, and no test text is read.
+    """
+    from lora_vs_api.cli.points import try_points
+
+    try_points(name, out)
 
 
 @_command(app, "plots-page", "plots-page --out .dvc/plots/page.html")

@@ -25,7 +25,7 @@ def search_settings(
     Args:
         overrides: what holds for every trial, in Hydra's grammar.
         number: trials; None takes the file's ``n_trials``.
-        seeds_text: trainings of each point, such as ``0,1,2``; None takes sweep.trial.seed.
+        seeds_text: trainings of each point, such as ``100,101``; None takes sweep.trial.seed.
         name: experiments are called name-1, name-2 and so on.
 
     Raises:
@@ -43,7 +43,11 @@ def search_settings(
         )
     space = read_space(space_name, overrides, number)
     params = yaml.safe_load(compose(overrides))
-    seeds = [params["sweep"]["trial"]["seed"]] if seeds_text is None else _seeds(seeds_text)
+    seeds = (
+        [params["sweep"]["trial"]["seed"]]
+        if seeds_text is None
+        else _seeds(seeds_text, params["seeds"])
+    )
     each = "one training" if len(seeds) == 1 else f"{len(seeds)} trainings"
     logs = LOGS / name
     say(
@@ -80,12 +84,18 @@ def search_settings(
     say(f"All trials: lora-vs-api experiments --figure {LOGS}/{name}.svg")
 
 
-def _seeds(text: str) -> list[int]:
+def _seeds(text: str, final: Sequence[int]) -> list[int]:
     if not re.fullmatch(r"\d+(,\d+)*", text):
-        raise UserError(f"--seeds: expected integers such as 0,1,2, found {text!r}")
+        raise UserError(f"--seeds: expected integers such as 100,101, found {text!r}")
     seeds = [int(part) for part in text.split(",")]
     if len(set(seeds)) != len(seeds):
         raise UserError(f"--seeds: expected no seed twice, found {text!r}")
+    shared = [seed for seed in seeds if seed in final]
+    if shared:
+        raise UserError(
+            f"--seeds: expected none of the final seeds {list(final)}, found {shared[0]}; what is "
+            "chosen here scores too well by chance"
+        )
     return seeds
 
 

@@ -117,6 +117,16 @@ def _conditions_have_a_price(params: Params) -> str | None:
     return None
 
 
+def _sweep_has_a_seed_of_its_own(params: Params) -> str | None:
+    seed = params.sweep.trial.seed
+    if seed not in params.seeds:
+        return None
+    return (
+        f"sweep.trial.seed: expected none of seeds {params.seeds}, found {seed}; the sweep's winner is "
+        "the best of several, and would lift the final mean"
+    )
+
+
 def _slices_fit_into_the_test_slice(params: Params) -> str | None:
     for key, rows in (
         ("evaluate.latency_rows", params.evaluate.latency_rows),
@@ -210,6 +220,7 @@ CHECKS: tuple[Callable[[Params], str | None], ...] = (
     _groups_are_named_where_they_are_kept_whole,
     _baseline_is_a_condition,
     _conditions_have_a_price,
+    _sweep_has_a_seed_of_its_own,
     _slices_fit_into_the_test_slice,
     _nodes_have_a_default,
     _tunings_have_names_of_their_own,

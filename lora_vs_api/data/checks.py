@@ -252,6 +252,16 @@ def _spread(values: Sequence[int]) -> Spread:
     }
 
 
+def size_warnings(wanted: int, available: int) -> list[str]:
+    """What is to be known where the test split has fewer rows than are to be evaluated."""
+    if available >= wanted:
+        return []
+    return [
+        f"evaluate.test_rows asks for {wanted:,} test texts; {available:,} are there, and all of them "
+        "are evaluated."
+    ]
+
+
 def check_precision(rows: int, available: int, z: float) -> Precision:
     """How exact a mean score over ``rows`` test rows can be, in the normal approximation.
 

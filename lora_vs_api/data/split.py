@@ -244,6 +244,24 @@ def assert_groups_whole(splits: Mapping[str, Sequence[Row]], group_of: Mapping[s
         )
 
 
+def without_first(test: Sequence[Row], set_aside: int) -> list[Row]:
+    """The test rows but for the first ``set_aside``, which earlier runs have scored.
+
+    Raises:
+        UserError: fewer than two rows are left, and nothing can be told from one.
+    """
+    if len(test) < 2:
+        raise UserError(
+            f"split.shares.test: expected a share that gives at least 2 test texts, found {len(test)}"
+        )
+    if len(test) - set_aside < 2:
+        raise UserError(
+            f"split.set_aside: expected at most {len(test) - 2} of the {len(test)} test texts, so that "
+            f"2 are left, found {set_aside}; 0 keeps all"
+        )
+    return list(test[set_aside:])
+
+
 def assert_disjoint(splits: Mapping[str, Sequence[Row]]) -> None:
     """Check that no text is in two splits.
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import platform
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
 from lora_vs_api.errors import UserError
+from lora_vs_api.processor import cpu_name
 
 
 @dataclass(frozen=True)
@@ -60,14 +59,3 @@ def machine(runtime: Runtime) -> Machine:
         dtype=str(runtime.dtype).removeprefix("torch."),
         torch=torch.__version__,
     )
-
-
-def cpu_name() -> str:
-    """The processor's own name for itself, the architecture where it has none."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()

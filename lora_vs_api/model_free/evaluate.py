@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lora_vs_api.files import new_directory, write_json, write_jsonl
 from lora_vs_api.model_free.predictors import learn
+from lora_vs_api.processor import cpu_name
 from lora_vs_api.record.prompt import completion
 
 if TYPE_CHECKING:
@@ -92,7 +91,7 @@ def evaluate_predictor(
         throughput_texts_per_second=round(len(rows) / wall, 4),
         batch_size=1,
         wall_seconds=round(wall, DIGITS),
-        machine=Machine("cpu", _cpu_name(), 1),
+        machine=Machine("cpu", cpu_name(), 1),
     )
     write_json(timings, asdict(took))
 
@@ -101,12 +100,3 @@ def _seconds(answer: Callable[[str], str], text: str) -> float:
     started = time.perf_counter()
     answer(text)
     return time.perf_counter() - started
-
-
-def _cpu_name() -> str:
-    """As :func:`lora_vs_api.model.runtime.cpu_name`, without waiting for torch."""
-    if os.path.exists("/proc/cpuinfo"):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()

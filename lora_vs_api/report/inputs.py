@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from lora_vs_api.analysis.ledger import OtherSettings
 from lora_vs_api.analysis.metrics import (
     Contamination,
     Corpus,
@@ -46,8 +47,8 @@ class ReportInputs:
     """The results of a run, its configuration and where it ran.
 
     The first nine are the metrics files of the same name; ``robustness`` is None where nothing was
-    perturbed and ``contamination`` where that check was not made. ``digests`` maps files to their
-    SHA-256.
+    perturbed and ``contamination`` where that check was not made. ``scored`` are the other settings
+    that the ledger knows of these texts. ``digests`` maps files to their SHA-256.
     """
 
     analysis: Analysis
@@ -59,6 +60,7 @@ class ReportInputs:
     contamination: Contamination | None
     hypothesis: Hypothesis
     sanity: Sanity
+    scored: OtherSettings
     settings: Settings
     installation: Installation
     digests: Mapping[str, str]

@@ -51,10 +51,7 @@ def best_trial(trials: Sequence[Trial]) -> Trial:
     return min(trials, key=lambda t: (-t.field_f1, t.r, t.learning_rate))
 
 
-def copy_adapter(adapter: str | Path | None, out: str | Path) -> None:
-    """Copy a trial's adapter to ``out``; None leaves a directory that says there is none."""
+def copy_adapter(adapter: str | Path, out: str | Path) -> None:
+    """Copy a trial's adapter to ``out``."""
     with new_directory(out) as folder:
-        if adapter is None:
-            (folder / "NONE").write_text("no trial was trained at the selected configuration\n")
-        else:
-            shutil.copytree(adapter, folder, dirs_exist_ok=True)
+        shutil.copytree(adapter, folder, dirs_exist_ok=True)

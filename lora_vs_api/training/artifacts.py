@@ -66,8 +66,8 @@ def stopped_at_step(tuned: str | Path) -> int | None:
 def reuse_adapter(candidate: str | Path, spec: TrainingSpec, out: str | Path) -> bool:
     """Copy the adapter ``candidate`` to ``out`` if it was trained to exactly ``spec``.
 
-    Training again would give the same bytes; a trial whose configuration and seed are the
-    final ones is the final training.
+    Training again would give the same bytes: the rate sweep's trial at the rank sweep's rate is the
+    winner of the rank sweep.
     """
     if not Path(candidate, RECORD).is_file():
         return False

@@ -30,9 +30,9 @@ from lora_vs_api.log import say
 from lora_vs_api.training.resources import ResourceUse
 
 RECORD = "checkpoint.json"
-# they compute, and draw the random numbers: another version may go on another way
 # what a training runs besides the libraries: the loop, and the model that it moves
 PACKAGES = ("model", "record", "training")
+# they compute, and draw the random numbers: another version may go on another way
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate")
 
 

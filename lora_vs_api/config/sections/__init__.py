@@ -119,7 +119,15 @@ class Params(Section):
     task: Task
     model: Model
     api: Api
-    conditions: Annotated[dict[str, Condition], Field(min_length=1)]
+    # H1 and every break-even are about one
+    conditions: Annotated[
+        dict[str, Condition],
+        Field(
+            min_length=1,
+            description="at least one API condition to compare with (api=embedded has two that need "
+            "no key and no network)",
+        ),
+    ]
     # what tables and figures call a condition or tuning; one without shows its own name
     labels: dict[str, str]
     baseline: str

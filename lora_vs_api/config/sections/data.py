@@ -89,6 +89,7 @@ class Split(Section):
     shares: Shares
     stratify_by: str | None
     group_by: GroupBy
+    set_aside: Natural
     seed: Natural
 
 

@@ -59,7 +59,8 @@ class Decoding(Section):
 
 
 class Evaluate(Section):
-    test_rows: Count
+    # of one text no spread can be told
+    test_rows: Annotated[int, Field(ge=2, description="an integer ≥ 2")]
     latency_rows: Count
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lora_vs_api.analysis.ledger import LEDGER
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import Markdown, render
 from lora_vs_api.report.sections.answer import apart
@@ -20,6 +21,8 @@ def data_section(inputs: ReportInputs) -> Markdown:
         groups=inputs.analysis.groups,
         unit=unit_words(inputs.analysis),
         apart=apart(inputs.analysis),
+        scored=inputs.scored,
+        ledger=LEDGER,
         half_width=(f1.high - f1.low) / 2,
         generated=inputs.corpus.source == "generator",
     )

@@ -1,0 +1,68 @@
+"""The first nodes on a small corpus: what a slice comes to is said before anything is trained."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+import stages.corpus
+import stages.data_check
+import stages.split
+from lora_vs_api.config.compose import compose
+from lora_vs_api.config.load import check_params
+from lora_vs_api.errors import UserError
+from lora_vs_api.files import read_jsonl
+from lora_vs_api.paths import TEST
+from tests.imports import ROOT
+from tests.tiny_model import build_tiny_model
+
+SMALL = (f"data.path={ROOT}/lora_vs_api/data/situations.yaml", "data.n=100", "decoding.max_new_tokens=400")  # fmt: skip
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def params(*overrides: str):
+    return check_params(yaml.safe_load(compose([*SMALL, *overrides], ROOT / "conf")))
+
+
+def ids() -> list[str]:
+    return [row["id"] for row in read_jsonl(TEST)]
+
+
+def test_what_is_set_aside_is_out_of_the_test_split_and_of_nothing_else(project):
+    """The remaining texts, the other splits and so the trainings stay as they are."""
+    stages.corpus.main(params())
+    stages.split.main(params("split.set_aside=0"))
+    whole, before = ids(), json.loads((project / "metrics/split.json").read_text())
+    stages.split.main(params("split.set_aside=3"))
+    found = json.loads((project / "metrics/split.json").read_text())
+    assert ids() == whole[3:] and (found["test"], found["set_aside"]) == (12, 3)
+    assert sum(found["categories"]["test"].values()) == 12
+    for name in ("train", "val"):
+        assert found["sha256"][name] == before["sha256"][name]
+    # the task's own 64 do not fit into a corpus of a hundred
+    with pytest.raises(
+        UserError, match="split.set_aside: expected at most 13 of the 15 test texts"
+    ):
+        stages.split.main(params())
+
+
+def test_a_slice_that_is_cut_is_told_on_the_terminal_and_in_the_report(project, capsys):
+    """data_check's warnings stand in the report's data section."""
+    build_tiny_model(project / "models/base_model")
+    asked = params("split.set_aside=3", "evaluate.test_rows=64")
+    stages.corpus.main(asked)
+    stages.split.main(asked)
+    stages.data_check.main(asked)
+    warning = (
+        "evaluate.test_rows asks for 64 test texts; 12 are there, and all of them are evaluated."
+    )
+    assert json.loads((project / "metrics/data_check.json").read_text())["warnings"][0] == warning
+    assert f"data_check: {warning}" in capsys.readouterr().err
