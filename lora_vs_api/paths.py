@@ -7,3 +7,5 @@ TRAIN = "data/split/train.jsonl"
 VAL = "data/split/val.jsonl"
 TEST = "data/split/test.jsonl"
 PERTURBED = "data/perturb.jsonl"
+# what perturb says of that file: metrics/perturb.json
+APPLIED = "metrics/perturb.json"

@@ -18,8 +18,8 @@ from lora_vs_api.analysis.robustness import (
 from lora_vs_api.analysis.scored_run import read_answers
 from lora_vs_api.config.sections import Params
 from lora_vs_api.entry import run_stage
-from lora_vs_api.files import read_jsonl, write_text
-from lora_vs_api.paths import PERTURBED, TEST
+from lora_vs_api.files import read_json, read_jsonl, write_text
+from lora_vs_api.paths import APPLIED, PERTURBED, TEST
 from lora_vs_api.stats.bootstrap import Draws
 
 COLUMNS = list(RobustnessRow.__annotations__)
@@ -31,9 +31,11 @@ def main(params: Params) -> None:
         read_jsonl(PERTURBED),
         params.task.record_fields,
     )
-    changed = dict.fromkeys(params.robustness.texts.perturbations, 0)
+    summary = read_json(APPLIED)
+    place = {row["id"]: index for index, row in enumerate(clean)}
+    applied: dict[str, list[int]] = {name: [] for name in summary["applied"]}
     for row in perturbed:
-        changed[row["perturbation"]] += row["changed"]
+        applied[row["perturbation"]].append(place[row["of"]])
 
     def answers(name: str, label: str, kind: Kind, runs: Sequence[str]) -> CleanAndPerturbed:
         return CleanAndPerturbed(
@@ -45,7 +47,7 @@ def main(params: Params) -> None:
         )
 
     found = None
-    if changed:
+    if applied:
         lora = f"LoRA {params.model.name}"
         found = robustness(
             [
@@ -60,8 +62,8 @@ def main(params: Params) -> None:
                     for name in params.robustness.conditions
                 ),
             ],
-            changed,
-            len(perturbed) // len(changed),
+            applied,
+            summary["texts"],
             Draws(**params.stats.model_dump()),
         )
     write_result("metrics/robustness.json", found)

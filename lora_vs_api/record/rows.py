@@ -20,4 +20,3 @@ class PerturbedRow(Row):
 
     of: str
     perturbation: str
-    changed: bool
