@@ -16,6 +16,7 @@ from lora_vs_api.analysis.robustness import (
     robustness_table,
 )
 from lora_vs_api.analysis.scored_run import read_answers
+from lora_vs_api.analysis.slots import condition_slots
 from lora_vs_api.config.sections import Params
 from lora_vs_api.entry import run_stage
 from lora_vs_api.files import read_json, read_jsonl, write_text
@@ -67,7 +68,16 @@ def main(params: Params) -> None:
             Draws(**params.stats.model_dump()),
         )
     write_result("metrics/robustness.json", found)
-    table = pd.DataFrame(robustness_table(found) if found else [], columns=COLUMNS)
+    slots = condition_slots(
+        [
+            ("lora", "lora"),
+            ("base_zero_shot", "base"),
+            *((name, "tuned") for name in params.tunings),
+            *((name, "model_free") for name in params.model_free),
+            *((name, "api") for name in params.conditions),
+        ]
+    )
+    table = pd.DataFrame(robustness_table(found, slots) if found else [], columns=COLUMNS)
     write_text("plots/robustness.csv", table.to_csv(index=False))
 
 

@@ -106,7 +106,7 @@ def test_what_could_be_applied_to_no_text_has_no_number():
     item = CleanAndPerturbed("lora", "LoRA Tiny", "lora", [clean], [scored(np.empty((0, 1)))])
     nothing = robustness([item], {"typos": [], "jargon": []}, 2, DRAWS)
     assert (nothing.taken, nothing.conditions, nothing.leads) == (0, (), ())
-    assert robustness_table(nothing) == []
+    assert robustness_table(nothing, {}) == []
     made = report_markdown(inputs(analysis(), robustness=nothing))
     part = made.split("\n## Perturbed texts")[1].split("\n## ")[0]
     assert "None of them could be applied" in part and "| 0 of 2 |" in part
@@ -123,12 +123,14 @@ def test_a_lead_that_shrinks_is_a_positive_drop():
 
 def test_the_table_has_a_row_for_each_perturbation_of_each_condition():
     """What `dvc plots` draws."""
-    rows = robustness_table(found())
+    rows = robustness_table(found(), {"lora": 0, "api_few_shot_5": 3})
     assert [(row["condition"], row["perturbation"]) for row in rows] == [
         ("lora", "typos"), ("lora", "signature"),
         ("api_few_shot_5", "typos"), ("api_few_shot_5", "signature"),
     ]  # fmt: skip
     assert rows[0]["drop"] == pytest.approx(0.25)
+    # the look that it has in every other plot, though the conditions between are not asked here
+    assert [row["slot"] for row in rows] == [0, 0, 3, 3]
 
 
 def section(**changes) -> str:

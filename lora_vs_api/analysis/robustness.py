@@ -44,7 +44,7 @@ class CleanAndPerturbed:
 
 
 class RobustnessRow(TypedDict):
-    """A row of plots/robustness.csv."""
+    """A row of plots/robustness.csv; ``slot`` says how the condition is drawn."""
 
     condition: str
     perturbation: str
@@ -53,6 +53,7 @@ class RobustnessRow(TypedDict):
     drop: float
     low: float
     high: float
+    slot: int
 
 
 @dataclass(frozen=True)
@@ -136,8 +137,11 @@ def robustness(
     )
 
 
-def robustness_table(found: Robustness) -> list[RobustnessRow]:
-    """Rows of plots/robustness.csv: one for each perturbation of each condition."""
+def robustness_table(found: Robustness, slots: Mapping[str, int]) -> list[RobustnessRow]:
+    """Rows of plots/robustness.csv: one for each perturbation of each condition.
+
+    ``slots``: :func:`lora_vs_api.analysis.slots.condition_slots` of all conditions of the run.
+    """
     return [
         {
             "condition": condition.name,
@@ -147,6 +151,7 @@ def robustness_table(found: Robustness) -> list[RobustnessRow]:
             "drop": row.drop.estimate,
             "low": row.drop.low,
             "high": row.drop.high,
+            "slot": slots[condition.name],
         }
         for condition in found.conditions
         for row in condition.by_perturbation

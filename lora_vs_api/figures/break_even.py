@@ -37,7 +37,7 @@ def break_even_curves(
     labels = {row.name: row.label for row in analysis.conditions}
     crossings = {row.baseline: row.volume for row in economics.break_even}
     intervals = {row.baseline: row.interval for row in economics.break_even}
-    figure, ax = new_figure(4.8 + 0.16 * len(crossings))
+    figure, ax = new_figure(4.4)
     for key, curve in table.groupby("condition", sort=False):
         name = str(key)
         tuned = name not in crossings
@@ -67,7 +67,7 @@ def break_even_curves(
             ax.plot(
                 crossing,
                 at,
-                style.marker,
+                marker=style.marker,
                 color=style.color,
                 markeredgecolor=INK,
                 markersize=11,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def cost_accuracy(analysis: Analysis, look: Mapping[str, Look]) -> Figure:
     """What 1,000 texts cost against how well they are read."""
     rows = analysis.conditions
-    figure, ax = new_figure(4.6 + 0.16 * len(rows))
+    figure, ax = new_figure(4.2)
     costs = []
     for row in rows:
         style, f1, cost = look[row.name], row.field_f1, row.cost_per_1k
@@ -34,7 +34,7 @@ def cost_accuracy(analysis: Analysis, look: Mapping[str, Look]) -> Figure:
         ax.plot(
             cost.usd,
             f1.estimate,
-            style.marker,
+            marker=style.marker,
             color=style.color,
             markersize=10,
             markeredgecolor=INK,
@@ -53,7 +53,7 @@ def cost_accuracy(analysis: Analysis, look: Mapping[str, Look]) -> Figure:
             ax.plot(
                 cost.batched_usd,
                 f1.estimate,
-                style.marker,
+                marker=style.marker,
                 markerfacecolor="white",
                 markeredgecolor=style.color,
                 markeredgewidth=1.8,

@@ -33,7 +33,7 @@ def paired_differences(analysis: Analysis, look: Mapping[str, Look]) -> Figure:
         ax.plot(
             row.difference,
             place,
-            style.marker,
+            marker=style.marker,
             color=style.color,
             markeredgecolor=INK,
             markersize=9,

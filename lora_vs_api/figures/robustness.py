@@ -21,7 +21,7 @@ def robustness_drops(found: Robustness | None, look: Mapping[str, Look]) -> Figu
     conditions = found.conditions
     names = [name for name, applied in found.applied.items() if applied]
     step = min(0.26, 0.8 / len(conditions))
-    figure, ax = new_figure(1.9 + 0.34 * len(names) * max(2, len(conditions)))
+    figure, ax = new_figure(1.6 + 0.34 * len(names) * max(2, len(conditions)))
     for index, row in enumerate(conditions):
         shown = look[row.name]
         for place, cell in enumerate(row.by_perturbation):
