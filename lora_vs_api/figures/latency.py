@@ -59,7 +59,9 @@ def latency_ecdf(
             f"{count(latency.requests, 'request')}",
         )
         for quantile, share in ((latency.p50, 0.5), (latency.p95, 0.95)):
-            ax.plot(quantile, share, marker=style.marker, color=style.color, mec=INK, ms=8, zorder=5)
+            ax.plot(
+                quantile, share, marker=style.marker, color=style.color, mec=INK, ms=8, zorder=5
+            )
     for share, name in ((0.5, "p50"), (0.95, "p95")):
         ax.axhline(share, color=MUTED, linewidth=0.8, linestyle=":")
         ax.annotate(

@@ -58,7 +58,9 @@ def price_volume(
             )
             ax.fill_between(prices, 1e4, np.clip(border, 1e4, 1e10), color="#888888", alpha=0.28)
         if row.volume:
-            ax.plot(1, row.volume, marker=style.marker, color=style.color, markeredgecolor=INK, ms=10)
+            ax.plot(
+                1, row.volume, marker=style.marker, color=style.color, markeredgecolor=INK, ms=10
+            )
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set_xlim(prices[0], prices[-1])
