@@ -507,6 +507,37 @@ def test_a_condition_keeps_its_colour_where_others_are_missing(shown):
     assert COLORS[1] not in drops and COLORS[2] not in drops
 
 
+def drawn_with(repo: Repo, files: dict[str, list[str]], *command: str) -> list[dict[str, Any]]:
+    """What ``dvc plots`` draws while the files have these lines."""
+    kept = {name: (repo.path / name).read_text() for name in files}
+    try:
+        for name, lines in files.items():
+            (repo.path / name).write_text("\n".join(lines) + "\n")
+        return drawn_by_node(repo.draw(*command))
+    finally:
+        for name, text in kept.items():
+            (repo.path / name).write_text(text)
+
+
+@pytest.mark.skipif(NODE is None, reason="no node to run the page's Vega with")
+def test_vega_warns_of_nothing_at_extremes(repo):
+    """All pays at some volume, nothing moves a score, one API condition costs nothing, one seed."""
+    files = samples(0.0)
+    files["plots/sensitivity.csv"] = [
+        "setting,low_volume,high_volume,volume",
+        "engineer time,5000.0,20000.0,10000.0",
+    ]
+    files["plots/robustness.csv"][1:] = ["lora,typos,1,1.0,0.0,-1.0,1.0,0"]
+    files["plots/conditions.csv"] = [
+        re.sub(r"^(lora|\w+_zero_shot),.*?,.*?,.*?,", r"\1,1.0,1.0,1.0,", line)
+        for line in files["plots/conditions.csv"]
+    ]
+    files["plots/break_even.csv"] = [
+        re.sub(r"(few_shot_5),.*,", r"\1,0.0,", line) for line in files["plots/break_even.csv"]
+    ]
+    assert [plot for plot in drawn_with(repo, files, "show") if plot["said"]] == []
+
+
 @pytest.mark.skipif(NODE is None, reason="no node to run the page's Vega with")
 def test_revisions_before_slots_are_drawn_beside_later_ones(repo):
     """A condition known to one of the two has its look in both."""
@@ -514,14 +545,7 @@ def test_revisions_before_slots_are_drawn_beside_later_ones(repo):
     for name, lines in head.items():
         if lines[0].endswith(",slot"):
             head[name] = [line.rpartition(",")[0] for line in lines]
-    kept = {name: (repo.path / name).read_text() for name in head}
-    try:
-        for name, lines in head.items():
-            (repo.path / name).write_text("\n".join(lines) + "\n")
-        drawn = drawn_by_node(repo.draw("diff", "HEAD"))
-    finally:
-        for name, text in kept.items():
-            (repo.path / name).write_text(text)
+    drawn = drawn_with(repo, head, "diff", "HEAD")
     assert [plot for plot in drawn if plot["said"]] == []
     conditions = next(plot["svg"] for plot in drawn if plot["title"] == PLOTS["Latency"]["title"])
     assert all(color in conditions for color in COLORS[:4]) and "#555555" not in conditions
