@@ -233,6 +233,12 @@ def test_a_perturbation_that_writes_numbers_is_not_applied(monkeypatch):
             assert row["text"].count(" for ") == before[row["of"]].count(" for ")
 
 
+def test_a_perturbation_that_writes_words_for_numbers_is_not_applied(monkeypatch):
+    """Four decides a party's size as 4 does."""
+    monkeypatch.setitem(perturbation.JARGON, "for", "four")
+    assert maybe("jargon", "A table for us", {}) is None
+
+
 def test_no_abbreviation_is_written_with_a_digit():
     """Such a one could never be applied."""
     assert [word for word in perturbation.JARGON.values() if re.search(r"\d", word)] == []
@@ -379,6 +385,7 @@ def test_reordering_keeps_every_sentence():
         "It was approx. a week",
         "Call 555. 1234",
         "See the U.S. Office",
+        "Read sect. 5 today",
     ],
 )
 def test_no_sentence_ends_inside_a_price_an_abbreviation_or_a_name(text):
@@ -386,6 +393,15 @@ def test_no_sentence_ends_inside_a_price_an_abbreviation_or_a_name(text):
     for seed in range(5):
         assert maybe("reordered", text, {}, seed) is None
         assert text in one("reordered", f"{text}. It is fine. We are glad.", {}, seed)
+
+
+def test_no_sentence_ends_inside_a_value():
+    """A product may be called Yahoo! Mail."""
+    text = "It is Yahoo! Mail again. It is slow. It is old."
+    kept = Kept(decisive=tuple(Decisive(("Yahoo! Mail",)).spans(text)))
+    for seed in range(20):
+        found = PERTURBATIONS["reordered"](text, kept, random.Random(seed))
+        assert "It is Yahoo! Mail again." in found
 
 
 def test_sentences_with_values_or_numbers_keep_their_order():

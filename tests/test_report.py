@@ -23,6 +23,7 @@ from lora_vs_api.analysis.slots import condition_slots
 from lora_vs_api.config.sections import Adapter, Plots
 from lora_vs_api.errors import UserError
 from lora_vs_api.figures.drawing import lab, looks
+from lora_vs_api.figures.headline import headline
 from lora_vs_api.figures.latency import latency_ecdf
 from lora_vs_api.figures.report import write_report_figures
 from lora_vs_api.figures.sweep import write_sweep_figure
@@ -600,6 +601,17 @@ def test_sixteen_conditions_have_looks_of_their_own(tuned, api, model_free):
     conditions += [condition(f"more_{i}", "more", "api", 0.5, 0.1) for i in range(16)]
     more = looks(conditions, PLOTS).values()
     assert len({(look.color, str(look.marker)) for look in more}) == 32
+
+
+def test_bars_of_other_tunings_are_not_called_untuned():
+    """The headline figure says: solid is fine-tuned, hatched is not."""
+    result = analysis()
+    other = condition("dora", "DoRA", "tuned", 0.5, 0.1)
+    result = result.model_copy(update={"conditions": (*result.conditions, other)})
+    (ax,) = headline(result, looks(result.conditions, PLOTS)).axes
+    kinds = {row.field_f1.estimate: row.kind for row in result.conditions}
+    for bar in ax.patches:
+        assert (not bar.get_hatch()) == (kinds[bar.get_width()] in ("lora", "tuned"))
 
 
 def test_unknown_palette_is_one_clear_line():
