@@ -68,15 +68,8 @@ def main(params: Params) -> None:
             Draws(**params.stats.model_dump()),
         )
     write_result("metrics/robustness.json", found)
-    slots = condition_slots(
-        [
-            ("lora", "lora"),
-            ("base_zero_shot", "base"),
-            *((name, "tuned") for name in params.tunings),
-            *((name, "model_free") for name in params.model_free),
-            *((name, "api") for name in params.conditions),
-        ]
-    )
+    # an API's look depends on the APIs alone
+    slots = condition_slots([("lora", "lora"), *((name, "api") for name in params.conditions)])
     table = pd.DataFrame(robustness_table(found, slots) if found else [], columns=COLUMNS)
     write_text("plots/robustness.csv", table.to_csv(index=False))
 

@@ -35,7 +35,7 @@ from lora_vs_api.cli.plots_page import (
 )
 from lora_vs_api.config.sections import Plots
 from lora_vs_api.errors import UserError
-from lora_vs_api.figures.drawing import CORNERS, NAMED, slot_colors
+from lora_vs_api.figures.looks import CORNERS, NAMED, slot_colors
 from tests.commands import exit_code
 from tests.imports import ROOT
 

@@ -22,9 +22,9 @@ from lora_vs_api.analysis.results import Kind, NoiseFloor, OtherTuning
 from lora_vs_api.analysis.slots import condition_slots
 from lora_vs_api.config.sections import Adapter, Plots
 from lora_vs_api.errors import UserError
-from lora_vs_api.figures.drawing import lab, looks
 from lora_vs_api.figures.headline import headline
 from lora_vs_api.figures.latency import latency_ecdf
+from lora_vs_api.figures.looks import lab, looks
 from lora_vs_api.figures.report import write_report_figures
 from lora_vs_api.figures.sweep import write_sweep_figure
 from lora_vs_api.report import markdown, numbers

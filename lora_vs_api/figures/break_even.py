@@ -8,16 +8,8 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from lora_vs_api.figures.drawing import (
-    INK,
-    MUTED,
-    Look,
-    legend,
-    new_figure,
-    short,
-    titles,
-    wrap,
-)
+from lora_vs_api.figures.drawing import INK, MUTED, legend, new_figure, short, titles, wrap
+from lora_vs_api.figures.looks import Look
 from lora_vs_api.report.numbers import volume
 
 if TYPE_CHECKING:

@@ -8,15 +8,8 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from lora_vs_api.figures.drawing import (
-    INK,
-    Look,
-    legend,
-    new_figure,
-    plain_log,
-    titles,
-    wrap,
-)
+from lora_vs_api.figures.drawing import INK, legend, new_figure, plain_log, titles, wrap
+from lora_vs_api.figures.looks import Look
 
 if TYPE_CHECKING:
     from lora_vs_api.analysis.results import Analysis

@@ -10,16 +10,8 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from lora_vs_api.figures.drawing import (
-    INK,
-    MUTED,
-    Look,
-    legend,
-    new_figure,
-    plain_log,
-    titles,
-    wrap,
-)
+from lora_vs_api.figures.drawing import INK, MUTED, legend, new_figure, plain_log, titles, wrap
+from lora_vs_api.figures.looks import Look
 from lora_vs_api.report.numbers import count, seconds
 
 # so many times the shortest median, and it would be a line on the axis

@@ -9,16 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from lora_vs_api.figures.drawing import (
-    INK,
-    MUTED,
-    Look,
-    legend,
-    new_figure,
-    short,
-    titles,
-    wrap,
-)
+from lora_vs_api.figures.drawing import INK, MUTED, legend, new_figure, short, titles, wrap
+from lora_vs_api.figures.looks import Look
 from lora_vs_api.report.numbers import significant, volume
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from lora_vs_api.figures.drawing import INK, Look, draw_interval, legend, new_figure, titles
+from lora_vs_api.figures.drawing import INK, draw_interval, legend, new_figure, titles
+from lora_vs_api.figures.looks import Look
 from lora_vs_api.report.numbers import count
 
 if TYPE_CHECKING:
