@@ -8,3 +8,5 @@ VAL = "data/split/val.jsonl"
 TEST = "data/split/test.jsonl"
 GROUPS = "data/split/groups.jsonl"
 PERTURBED = "data/perturb.jsonl"
+# what perturb says of that file: metrics/perturb.json
+APPLIED = "metrics/perturb.json"

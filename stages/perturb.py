@@ -1,18 +1,29 @@
-"""Perturb test texts, their records unchanged: data/split/test.jsonl → data/perturb.jsonl"""
+"""Perturb test texts, their records unchanged: data/split/test.jsonl → data/perturb.jsonl, metrics/perturb.json"""
 
 from __future__ import annotations
 
+from collections import Counter
+
 from lora_vs_api.config.sections import Params
-from lora_vs_api.data.perturbation import perturb
+from lora_vs_api.data.decisive import vocabulary
+from lora_vs_api.data.perturbation import chosen, perturb
 from lora_vs_api.entry import run_stage
-from lora_vs_api.files import read_rows, write_jsonl
-from lora_vs_api.paths import PERTURBED, TEST
+from lora_vs_api.files import read_rows, write_json, write_jsonl
+from lora_vs_api.paths import APPLIED, PERTURBED, TEST, TRAIN
 
 
 def main(params: Params) -> None:
     settings = params.robustness.texts
     rows = read_rows(TEST, settings.rows)
-    write_jsonl(PERTURBED, perturb(rows, settings.perturbations, settings.seed))
+    names = chosen(settings.kind, settings.perturbations)
+    known = vocabulary(params.task.record_fields, read_rows(TRAIN))
+    perturbed = perturb(rows, names, settings.seed, known)
+    write_jsonl(PERTURBED, perturbed)
+    applied = Counter(row["perturbation"] for row in perturbed)
+    write_json(
+        APPLIED,
+        {"texts": len(rows), "applied": {name: applied[name] for name in names}},
+    )
 
 
 if __name__ == "__main__":

@@ -17,10 +17,11 @@ from lora_vs_api.analysis.robustness import (
     robustness_table,
 )
 from lora_vs_api.analysis.scored_run import read_answers
+from lora_vs_api.analysis.slots import condition_slots
 from lora_vs_api.config.sections import Params
 from lora_vs_api.entry import run_stage
-from lora_vs_api.files import read_jsonl, write_text
-from lora_vs_api.paths import PERTURBED, TEST
+from lora_vs_api.files import read_json, read_jsonl, write_text
+from lora_vs_api.paths import APPLIED, PERTURBED, TEST
 from lora_vs_api.stats.bootstrap import Draws
 
 COLUMNS = list(RobustnessRow.__annotations__)
@@ -32,9 +33,11 @@ def main(params: Params) -> None:
         read_jsonl(PERTURBED),
         params.task.record_fields,
     )
-    changed = dict.fromkeys(params.robustness.texts.perturbations, 0)
+    summary = read_json(APPLIED)
+    place = {row["id"]: index for index, row in enumerate(clean)}
+    applied: dict[str, list[int]] = {name: [] for name in summary["applied"]}
     for row in perturbed:
-        changed[row["perturbation"]] += row["changed"]
+        applied[row["perturbation"]].append(place[row["of"]])
 
     def answers(name: str, label: str, kind: Kind, runs: Sequence[str]) -> CleanAndPerturbed:
         return CleanAndPerturbed(
@@ -46,8 +49,8 @@ def main(params: Params) -> None:
         )
 
     found = None
-    if changed:
-        lora, texts = f"LoRA {params.model.name}", len(perturbed) // len(changed)
+    if applied:
+        lora = f"LoRA {params.model.name}"
         found = robustness(
             [
                 answers("lora", lora, "lora", [f"lora-seed-{seed}" for seed in params.seeds]),
@@ -61,13 +64,15 @@ def main(params: Params) -> None:
                     for name in params.robustness.conditions
                 ),
             ],
-            changed,
-            texts,
+            applied,
+            summary["texts"],
             Draws(**params.stats.model_dump()),
-            read_labels(clean[:texts], params.task.group_by),
+            read_labels(clean, params.task.group_by),
         )
     write_result("metrics/robustness.json", found)
-    table = pd.DataFrame(robustness_table(found) if found else [], columns=COLUMNS)
+    # an API's look depends on the APIs alone
+    slots = condition_slots([("lora", "lora"), *((name, "api") for name in params.conditions)])
+    table = pd.DataFrame(robustness_table(found, slots) if found else [], columns=COLUMNS)
     write_text("plots/robustness.csv", table.to_csv(index=False))
 
 

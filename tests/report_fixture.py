@@ -149,8 +149,9 @@ def robustness() -> results.Robustness:
     )
     return results.Robustness(
         texts=12,
-        clusters=12,
-        changed={"typos": 12, "quoted_thread": 12, "reordered": 9},
+        taken=12,
+        applied={"typos": 12, "quoted_thread": 12, "jargon": 0, "reordered": 9},
+        fewest=9,
         statistics=results.Resampling(resamples=10000, confidence=0.95, seed=0),
         conditions=tuple(
             results.RobustnessCondition(
@@ -165,6 +166,7 @@ def robustness() -> results.Robustness:
                 by_perturbation=tuple(
                     results.PerturbationDrop(
                         perturbation=perturbation,
+                        field_f1_clean=f1,
                         field_f1=round(f1 - value, 6),
                         valid_json=0.9375,
                         drop=drop(value),

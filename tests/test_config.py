@@ -111,6 +111,21 @@ HUB = {"source": "hub", "repo": "o/M", "revision": "main"}
             ["noise"],
             "robustness.texts.perturbations: expected some of typos",
         ),
+        (
+            "robustness/texts/perturbations",
+            "atuo",
+            "robustness.texts.perturbations: expected auto or a list of names, found 'atuo'",
+        ),
+        (
+            "robustness/texts/perturbations",
+            ["typos", "typos"],
+            "robustness.texts.perturbations: expected no value twice",
+        ),
+        (
+            "robustness/texts/kind",
+            "email",
+            "robustness.texts.kind: expected one of mail, chat, snippet, found 'email'",
+        ),
         ("robustness/conditions", ["gpt"], "robustness.conditions: expected some of embedded_"),
         ("tunings", {"lora": TUNING}, "tunings.lora: expected a name of its own"),
         (

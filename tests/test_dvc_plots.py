@@ -33,7 +33,9 @@ from lora_vs_api.cli.plots_page import (
     page,
     unpack,
 )
+from lora_vs_api.config.sections import Plots
 from lora_vs_api.errors import UserError
+from lora_vs_api.figures.looks import CORNERS, NAMED, slot_colors
 from tests.commands import exit_code
 from tests.imports import ROOT
 
@@ -48,37 +50,52 @@ BROWSER = next(
 )
 LOSS = "plots/train/seed-0.csv"
 CONDITIONS = ("lora", "base_zero_shot", "cheap_zero_shot", "cheap_few_shot_5")
+# the looks that `dvc plots` has to share with the figures: those of conf/config.yaml's palette
+COLORS = slot_colors(Plots(palette="colorblind", lora_color="#0072B2", dpi=120))
+SHAPES = [
+    *(vega for _, vega in NAMED),
+    *("M" + "L".join(f"{x:g},{-y:g}" for x, y in corners) + "Z" for corners in CORNERS),
+]
+NODE = shutil.which("node")
 
 
 def samples(shift: float) -> dict[str, list[str]]:
     """CSVs with the columns that the nodes write, path → lines."""
     return {
         "plots/conditions.csv": [
-            "condition,field_f1,low,high,valid_json,exact_match,cost_per_1k_usd",
+            "condition,field_f1,low,high,valid_json,exact_match,cost_per_1k_usd,slot",
             *(
-                f"{name},{0.6 - i / 10 + shift},{0.5 - i / 10},{0.7 - i / 10},1.0,0.1,{0.01 + i}"
+                f"{name},{0.6 - i / 10 + shift},{0.5 - i / 10},{0.7 - i / 10},1.0,0.1,{0.01 + i},{i}"
                 for i, name in enumerate(CONDITIONS)
             ),
         ],
         "plots/per_field.csv": [
-            "condition,record_field,f1",
-            *(f"{name},{field},{0.5 + shift}" for name in CONDITIONS for field in ("a", "b")),
+            "condition,record_field,f1,slot",
+            *(
+                f"{name},{field},{0.5 + shift},{i}"
+                for i, name in enumerate(CONDITIONS)
+                for field in ("a", "b")
+            ),
         ],
         "plots/latency.csv": [
-            "condition,latency_seconds,share",
-            *(f"{n},{i + shift},{i / 20}" for n in CONDITIONS for i in range(1, 21)),
+            "condition,latency_seconds,share,slot",
+            *(
+                f"{name},{i + shift},{i / 20},{slot}"
+                for slot, name in enumerate(CONDITIONS)
+                for i in range(1, 21)
+            ),
         ],
         "plots/break_even.csv": [
-            "volume,condition,total_usd",
+            "volume,condition,total_usd,slot",
             *(
-                f"{10**e},{n},{10 ** (e - 3) + shift}"
-                for n in (CONDITIONS[0], *CONDITIONS[2:])
+                f"{10**e},{CONDITIONS[slot]},{10 ** (e - 3) + shift},{slot}"
+                for slot in (0, 2, 3)
                 for e in range(4, 10)
             ),
         ],
         "plots/paired.csv": [
-            "baseline,difference,low,high",
-            *(f"{name},{0.1 + shift},-0.1,0.3" for name in CONDITIONS[1:]),
+            "baseline,difference,low,high,slot",
+            *(f"{CONDITIONS[slot]},{0.1 + shift},-0.1,0.3,{slot}" for slot in (1, 2, 3)),
         ],
         "plots/confusion.csv": [
             "condition,record_field,expected,found,answers",
@@ -95,10 +112,10 @@ def samples(shift: float) -> dict[str, list[str]]:
             "API price,,4000.0,10000.0",
         ],
         "plots/robustness.csv": [
-            "condition,perturbation,field_f1,drop,low,high",
+            "condition,perturbation,texts,field_f1,drop,low,high,slot",
             *(
-                f"{name},{kind},0.5,{0.1 + shift},-0.05,0.2"
-                for name in (CONDITIONS[0], CONDITIONS[3])
+                f"{CONDITIONS[slot]},{kind},12,0.5,{0.1 + shift},-0.05,0.2,{slot}"
+                for slot in (0, 3)
                 for kind in ("typos", "jargon")
             ),
         ],
@@ -344,25 +361,34 @@ def test_a_template_says_what_it_draws(name):
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
-def test_no_colour_tells_a_revision(name):
-    """Colour is the condition's; a revision is told by what a grey print keeps."""
+def test_a_revision_is_told_where_two_are_equal(name):
+    """By its place, or by a size or width that leaves the other's mark to be seen; never by colour."""
     text = TEMPLATES[name].read_text()
-    told = r'"(shape|strokeDash|opacity)": \{\s*"field": "rev"'
+    told = r'"(yOffset|size|strokeWidth)": \{\s*"field": "rev"'
     assert re.search(told, text) or "datum.condition + ' · ' + datum.rev" in text
     assert not re.search(r'"(color|fill|stroke)": \{\s*"field": "rev"', text)
 
 
-def test_a_condition_has_one_colour_in_all_templates():
-    """The tuned model first, then the base where there is one, then the API's in their order."""
-    seen = set()
+def test_a_condition_has_the_look_of_its_slot_in_all_templates():
+    """The figures' colours and shapes by number, and no scale that would count conditions itself."""
+    drawn = 0
     for path in TEMPLATES.values():
         text = path.read_text()
-        for start in re.finditer(r'"(?:color|stroke)": (?=\{\s*"field": "condition")', text):
-            scale = json.JSONDecoder().raw_decode(text[start.end() :])[0]["scale"]
-            known, colors = scale["domain"]["unionWith"], scale["range"]
-            assert known in (["lora"], ["lora", "base_zero_shot"])
-            seen.add((colors[0], *colors[len(known) :]))
-    assert len(seen) == 1
+        for name, looks in (("colour", COLORS), ("shape", SHAPES)):
+            for found in re.finditer(rf'"calculate": "([^"]*)",\s*"as": "{name}"', text):
+                drawn += 1
+                assert "isValid(datum.place)" in found[1]
+                listed = re.search(r"\[([^]]*)\]\[", found[1])
+                assert listed is not None
+                assert re.findall(r"'([^']*)'", listed[1]) == looks
+        for channel in ("color", "fill", "stroke", "shape"):
+            for start in re.finditer(rf'"{channel}": (?=\{{\s*"field")', text):
+                encoding = json.JSONDecoder().raw_decode(text[start.end() :])[0]
+                if encoding["field"] in ("colour", "shape"):
+                    assert encoding["scale"] is None
+                else:
+                    assert encoding["field"] not in ("condition", "baseline", "slot", "place")
+    assert drawn == 2 * 6 + 1
 
 
 # --- what dvc makes of them ---
@@ -425,3 +451,101 @@ def test_a_browser_draws_every_plot_offline(view, request, tmp_path):
         assert plot["title"] in unescape(dom)
     # a path with NaN in it is a mark that was not placed
     assert "NaN" not in dom
+
+
+# compiles and draws each spec of a page with the page's own Vega, and prints what it warns of
+DRAW = r"""
+const fs = require("fs"), vm = require("vm");
+const [page, html] = process.argv.slice(1).map(file => fs.readFileSync(file, "utf8"));
+const world = vm.createContext({ console, setTimeout, clearTimeout, structuredClone, URL });
+world.window = world.self = world;
+for (const found of page.matchAll(/<script>\n(\/\/ vega(?:-lite)? [\s\S]*?)<\/script>/g))
+  vm.runInContext(found[1], world);
+(async () => {
+  const titles = [];
+  for (const found of html.matchAll(/var spec = (\{.*\});\n/g)) {
+    const spec = JSON.parse(found[1]), title = spec.title.text, said = [];
+    const logger = {};
+    for (const name of ["level", "info", "debug"]) logger[name] = () => logger;
+    for (const name of ["warn", "error"])
+      logger[name] = (...words) => { said.push(words.join(" ")); return logger; };
+    const vega = world.vegaLite.compile(spec, { logger }).spec;
+    const view = new world.vega.View(world.vega.parse(vega), { renderer: "none", logger });
+    const svg = await view.toSVG();
+    if (/NaN|undefined/.test(svg)) said.push("a mark that was not placed");
+    titles.push({ title, said, svg });
+  }
+  console.log(JSON.stringify(titles));
+})();
+"""
+
+
+def drawn_by_node(html: Path) -> list[dict[str, Any]]:
+    assert NODE is not None
+    done = subprocess.run(
+        [NODE, "-e", DRAW, str(PAGE), str(html)], capture_output=True, text=True, timeout=180
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.skipif(NODE is None, reason="no node to run the page's Vega with")
+@pytest.mark.parametrize("view", ["shown", "compared"])
+def test_vega_warns_of_nothing(view, request):
+    """The page's own Vega compiles and draws every template, with one revision and with two."""
+    drawn = drawn_by_node(request.getfixturevalue(view))
+    assert len(drawn) == len(PLOTS) + 1
+    assert [plot for plot in drawn if plot["said"]] == []
+
+
+@pytest.mark.skipif(NODE is None, reason="no node to run the page's Vega with")
+def test_a_condition_keeps_its_colour_where_others_are_missing(shown):
+    """The perturbed texts are asked of two conditions alone: few-shot had zero-shot's colour there."""
+    drawn = {plot["title"]: plot["svg"] for plot in drawn_by_node(shown)}
+    drops = drawn[PLOTS["Perturbed texts"]["title"]]
+    assert COLORS[0] in drops and COLORS[3] in drops
+    assert COLORS[1] not in drops and COLORS[2] not in drops
+
+
+def drawn_with(repo: Repo, files: dict[str, list[str]], *command: str) -> list[dict[str, Any]]:
+    """What ``dvc plots`` draws while the files have these lines."""
+    kept = {name: (repo.path / name).read_text() for name in files}
+    try:
+        for name, lines in files.items():
+            (repo.path / name).write_text("\n".join(lines) + "\n")
+        return drawn_by_node(repo.draw(*command))
+    finally:
+        for name, text in kept.items():
+            (repo.path / name).write_text(text)
+
+
+@pytest.mark.skipif(NODE is None, reason="no node to run the page's Vega with")
+def test_vega_warns_of_nothing_at_extremes(repo):
+    """All pays at some volume, nothing moves a score, one API condition costs nothing, one seed."""
+    files = samples(0.0)
+    files["plots/sensitivity.csv"] = [
+        "setting,low_volume,high_volume,volume",
+        "engineer time,5000.0,20000.0,10000.0",
+    ]
+    files["plots/robustness.csv"][1:] = ["lora,typos,1,1.0,0.0,-1.0,1.0,0"]
+    files["plots/conditions.csv"] = [
+        re.sub(r"^(lora|\w+_zero_shot),.*?,.*?,.*?,", r"\1,1.0,1.0,1.0,", line)
+        for line in files["plots/conditions.csv"]
+    ]
+    files["plots/break_even.csv"] = [
+        re.sub(r"(few_shot_5),.*,", r"\1,0.0,", line) for line in files["plots/break_even.csv"]
+    ]
+    assert [plot for plot in drawn_with(repo, files, "show") if plot["said"]] == []
+
+
+@pytest.mark.skipif(NODE is None, reason="no node to run the page's Vega with")
+def test_revisions_before_slots_are_drawn_beside_later_ones(repo):
+    """A condition known to one of the two has its look in both."""
+    head = samples(0.0)
+    for name, lines in head.items():
+        if lines[0].endswith(",slot"):
+            head[name] = [line.rpartition(",")[0] for line in lines]
+    drawn = drawn_with(repo, head, "diff", "HEAD")
+    assert [plot for plot in drawn if plot["said"]] == []
+    conditions = next(plot["svg"] for plot in drawn if plot["title"] == PLOTS["Latency"]["title"])
+    assert all(color in conditions for color in COLORS[:4]) and "#555555" not in conditions

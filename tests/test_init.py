@@ -11,7 +11,7 @@ import yaml
 
 from lora_vs_api.cli import app
 from lora_vs_api.config.compose import compose
-from lora_vs_api.data.infer import fields_from_json_schema, infer_field, text_column
+from lora_vs_api.data.infer import fields_from_json_schema, infer_field, text_column, text_kind
 from lora_vs_api.data.source import read_table
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.fields import fields_from_config
@@ -68,6 +68,24 @@ def test_the_text_is_the_longest_column_but_not_the_record():
     assert text_column(rows) == "mail"
     with pytest.raises(UserError, match="no column holds texts"):
         text_column([{"a": 1}])
+
+
+@pytest.mark.parametrize(
+    ("texts", "kind"),
+    [
+        (["Dear Sir,\n\nmy lamp is broken.\n\nAnn"], "mail"),
+        (["Subject: lamp\nIt is broken", "no\nmail", "hello\nyou"], "mail"),
+        (["hi, can you book a table for 4"], "chat"),
+        (["Hello, one line only, for my friend"], "chat"),
+        (["I like it", "LaCie drive $119. 95", "I do\nnot"], "chat"),
+        (["LaCie drive $119. 95", "12 Main St", "I like it"], "snippet"),
+        (["Dearborn St\nChicago IL"], "snippet"),
+        ([], "snippet"),
+    ],
+)
+def test_what_the_texts_are_is_guessed_by_half_of_them(texts, kind):
+    """Mail footers under prices would be perturbed texts that nobody writes."""
+    assert text_kind(texts) == kind
 
 
 def test_a_pydantic_model_becomes_fields():
@@ -195,6 +213,9 @@ def test_the_written_config_composes_and_says_what_it_inferred(project, capsys):
     }
     assert params["split"]["stratify_by"] == params["contamination"]["field"] == "room"
     assert "# 3 labels in 60 rows, rarest" in text and "empty in 12 of 60 rows" in text
+    texts = params["robustness"]["texts"]
+    assert (texts["kind"], texts["perturbations"]) == ("snippet", "auto")
+    assert "kind: snippet   # typos, formatting" in text
     for name in ("room (one of double, single, suite)", "rate (number, or null)"):
         assert name in params["task"]["instruction"]
 

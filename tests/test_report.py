@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 import re
 import subprocess
 import xml.etree.ElementTree as ElementTree
@@ -13,13 +15,16 @@ from typing import get_args
 
 import pytest
 import yaml
+from matplotlib.colors import to_rgb
 
 from lora_vs_api import figures as figures_package
-from lora_vs_api.analysis.results import NoiseFloor, OtherTuning
+from lora_vs_api.analysis.results import Kind, NoiseFloor, OtherTuning
+from lora_vs_api.analysis.slots import condition_slots
 from lora_vs_api.config.sections import Adapter, Plots
 from lora_vs_api.errors import UserError
-from lora_vs_api.figures.drawing import looks
+from lora_vs_api.figures.headline import headline
 from lora_vs_api.figures.latency import latency_ecdf
+from lora_vs_api.figures.looks import lab, looks
 from lora_vs_api.figures.report import write_report_figures
 from lora_vs_api.figures.sweep import write_sweep_figure
 from lora_vs_api.report import markdown, numbers
@@ -550,11 +555,63 @@ def test_colours_tell_conditions_apart_and_keep():
     conditions = (*result.conditions, condition("late", "Late", "api", 0.5, 0.1))
     second = looks(conditions, PLOTS)
     assert {name: second[name] for name in first} == first
-    assert len({(look.color, look.marker) for look in second.values()}) == 5
-    assert len({look.marker for look in second.values()}) == 5
     for color in ("#0072B2", "#D55E00", "#000000"):
         plots = Plots(palette="colorblind", lora_color=color, dpi=60)
         assert [look.color for look in looks(conditions, plots).values()].count(color) == 1
+
+
+def named(tuned: int = 0, api: int = 2, model_free: bool = True) -> list[tuple[str, Kind]]:
+    """Names and kinds in the order of the analysis."""
+    free = ("majority", "nearest", "nearest_copy") if model_free else ()
+    return [
+        ("lora", "lora"),
+        ("base_zero_shot", "base"),
+        *((f"tuned_{i}", "tuned") for i in range(tuned)),
+        *((name, "model_free") for name in free),
+        *((f"api_{i}", "api") for i in range(api)),
+    ]  # fmt: skip
+
+
+def test_a_slot_is_kept_whatever_else_is_compared():
+    """Other tunings or no predictors recolour no API condition, so revisions can be compared."""
+    alone = condition_slots(named(api=1, model_free=False))
+    assert alone == {"lora": 0, "base_zero_shot": 1, "api_0": 2}
+    many = condition_slots(named(tuned=8, api=2))
+    assert many == {**many, **alone}
+    without = condition_slots(named(tuned=8, api=2, model_free=False))
+    assert without.items() <= many.items()
+    # those that are asked about perturbed texts are among these
+    assert condition_slots([("lora", "lora"), ("api_0", "api")])["api_0"] == 2
+
+
+@pytest.mark.parametrize(
+    ("tuned", "api", "model_free"), [(8, 3, True), (11, 3, False), (0, 14, False), (14, 0, False)]
+)
+def test_sixteen_conditions_have_looks_of_their_own(tuned, api, model_free):
+    """In colour, and in grey by their markers."""
+    names = named(tuned, api, model_free)
+    assert len(names) == 16 and sorted(condition_slots(names).values()) == list(range(16))
+    conditions = [condition(name, name, kind, 0.5, 0.1) for name, kind in names]
+    found = looks(conditions, PLOTS).values()
+    assert len({look.color for look in found}) == 16
+    assert len({str(look.marker) for look in found}) == 16
+    colors = [lab(to_rgb(look.color)) for look in found]
+    assert min(math.dist(a, b) for a, b in itertools.combinations(colors, 2)) > 20
+    # more differ in one of the two
+    conditions += [condition(f"more_{i}", "more", "api", 0.5, 0.1) for i in range(16)]
+    more = looks(conditions, PLOTS).values()
+    assert len({(look.color, str(look.marker)) for look in more}) == 32
+
+
+def test_bars_of_other_tunings_are_not_called_untuned():
+    """The headline figure says: solid is fine-tuned, hatched is not."""
+    result = analysis()
+    other = condition("dora", "DoRA", "tuned", 0.5, 0.1)
+    result = result.model_copy(update={"conditions": (*result.conditions, other)})
+    (ax,) = headline(result, looks(result.conditions, PLOTS)).axes
+    kinds = {row.field_f1.estimate: row.kind for row in result.conditions}
+    for bar in ax.patches:
+        assert (not bar.get_hatch()) == (kinds[bar.get_width()] in ("lora", "tuned"))
 
 
 def test_unknown_palette_is_one_clear_line():

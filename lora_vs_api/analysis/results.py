@@ -759,10 +759,12 @@ class Drop(Result):
 class PerturbationDrop(Result):
     """One perturbation of one condition; ``p_holm`` is adjusted over all of all conditions.
 
-    p-values are of the sign-flip test, paired by text.
+    Scores, the clean ones too, are of the texts that the perturbation was applied to. p-values are
+    of the sign-flip test, paired by text.
     """
 
     perturbation: str
+    field_f1_clean: float
     field_f1: float
     valid_json: float
     drop: Drop
@@ -771,7 +773,10 @@ class PerturbationDrop(Result):
 
 
 class RobustnessCondition(Result):
-    """One condition on the same texts, as they are (clean) and perturbed."""
+    """One condition on the texts that took any perturbation, as they are (clean) and perturbed.
+
+    ``by_perturbation`` has those that were applied to any text.
+    """
 
     name: str
     label: str
@@ -797,13 +802,15 @@ class Lead(Result):
 class Robustness(Result):
     """metrics/robustness.json.
 
-    ``changed``: perturbation → texts that it changed at all. ``clusters`` counts what is independent
-    among the texts.
+    Of ``texts``, so many took any perturbation (``taken``), and each one (``applied``). Where none
+    did, there is no condition. ``fewest``: how many texts, or groups of them, the perturbation
+    counts that was applied to the fewest, but not to none.
     """
 
     texts: int
-    clusters: int
-    changed: dict[str, int]
+    taken: int
+    applied: dict[str, int]
+    fewest: int
     statistics: Resampling
     conditions: tuple[RobustnessCondition, ...]
     leads: tuple[Lead, ...]

@@ -11,6 +11,7 @@ from lora_vs_api.analysis.condition import ConditionRuns
 from lora_vs_api.analysis.diagnosis import differing_fields
 from lora_vs_api.analysis.results import Analysis, AnswerRow, Condition, Economics
 from lora_vs_api.analysis.scored_run import Floats, ScoredRun
+from lora_vs_api.analysis.slots import condition_slots
 from lora_vs_api.record.parsing import parse_record
 from lora_vs_api.stats.economics import break_even_curve
 from lora_vs_api.stats.rounding import rounded
@@ -114,9 +115,17 @@ def latency_table(
 
 
 def plot_tables(analysis: Analysis, runs: Sequence[ConditionRuns]) -> dict[str, Table]:
-    """Tables for `dvc plots show`, by file name under plots/."""
+    """Tables for `dvc plots show`, by file name under plots/.
+
+    ``slot`` says how a condition is drawn, in every plot alike.
+    """
     conditions, sensitivity = analysis.conditions, analysis.economics.sensitivity
-    return {
+    slots = condition_slots((row.name, row.kind) for row in conditions)
+
+    def drawn(rows: Table, key: str = "condition") -> Table:
+        return [{**row, "slot": slots[row[key]]} for row in rows]
+
+    tables: dict[str, Table] = {
         "conditions": [
             {
                 "condition": row.name,
@@ -169,3 +178,6 @@ def plot_tables(analysis: Analysis, runs: Sequence[ConditionRuns]) -> dict[str, 
             for row in sensitivity.rows
         ],
     }
+    for name in ("conditions", "per_field", "latency", "break_even"):
+        tables[name] = drawn(tables[name])
+    return {**tables, "paired": drawn(tables["paired"], "baseline")}

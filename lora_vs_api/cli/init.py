@@ -23,8 +23,9 @@ from lora_vs_api.data.infer import (
     infer_field,
     record_column,
     text_column,
+    text_kind,
 )
-from lora_vs_api.data.perturbation import PERTURBATIONS
+from lora_vs_api.data.perturbation import KINDS
 from lora_vs_api.data.source import read_source, read_table
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import write_text
@@ -125,6 +126,7 @@ def _write_task(given: TaskSource, name: str, path: str, origin: str, target: Pa
             given.group_by,
             tokens,
             longest,
+            text_kind([row["text"] for row in corpus]),
             len(rows),
         ),
     )
@@ -217,6 +219,7 @@ def _config(
     group_by: str | None,
     tokens: int,
     longest: int,
+    kind: str,
     rows: int,
 ) -> str:
     title = f"{noun.capitalize()} to a {len(fields)}-field record"
@@ -258,8 +261,12 @@ def _config(
         f"  max_new_tokens: {tokens}",
         "robustness:",
         "  texts:",
-        "    # the test texts once more, perturbed: leave out what would change what a text says",
-        f"    perturbations: {_flow(list(PERTURBATIONS))}",
+        "    # The test texts once more, perturbed. mail, chat or snippet, guessed: mail where half of",
+        "    # them have several lines and begin with a greeting or a header, chat where half of them",
+        "    # say I, we, you or please. It decides what they are perturbed by; perturbations: [...]",
+        "    # names it. What would change a record is left out text by text.",
+        f"    kind: {kind}   # {', '.join(KINDS[kind])}",
+        "    perturbations: auto",
     ]
     return "\n".join(lines) + "\n"
 

@@ -297,8 +297,9 @@ main th, main td { padding: .3rem .6rem; border-bottom: 1px solid #d1d9e0; text-
 <body>
 <header>
 <h1>DVC plots</h1>
-<p>A condition has one colour in all plots; revisions are told apart by shape, dash pattern or
-opacity. Point at a mark for its numbers; the ⋯ menu of a plot saves it as SVG or PNG.</p>
+<p>A condition has one colour and one shape in all plots. The first revision is filled or drawn thin,
+another hollow, wide and pale around it, or beside it, so that equal ones show both. Point at a mark
+for its numbers; the ⋯ menu of a plot saves it as SVG or PNG.</p>
 </header>
 <main>
 {plot_divs}

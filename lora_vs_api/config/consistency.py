@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from lora_vs_api.config.fields import checked_fields
 from lora_vs_api.config.sections import GeneratedData, OpenAIServer, Params, PromptTuning
-from lora_vs_api.data.perturbation import PERTURBATIONS
+from lora_vs_api.data.perturbation import PERTURBATIONS, chosen
 from lora_vs_api.errors import UserError
 
 # what the generator says of each text
@@ -25,7 +25,7 @@ def _no_value_twice(params: Params) -> str | None:
         "seeds": params.seeds,
         "sweep.ranks": params.sweep.ranks,
         "sweep.learning_rates": params.sweep.learning_rates,
-        "robustness.texts.perturbations": params.robustness.texts.perturbations,
+        "robustness.texts.perturbations": _perturbations(params),
         "robustness.conditions": params.robustness.conditions,
         "model_free": params.model_free,
     }
@@ -174,8 +174,8 @@ def _virtual_tokens_are_decoded_freely(params: Params) -> str | None:
 
 
 def _perturbed_are_known_kinds_and_conditions(params: Params) -> str | None:
-    lists: tuple[tuple[str, list[str], Collection[str]], ...] = (
-        ("robustness.texts.perturbations", params.robustness.texts.perturbations, PERTURBATIONS),
+    lists: tuple[tuple[str, Sequence[str], Collection[str]], ...] = (
+        ("robustness.texts.perturbations", _perturbations(params), PERTURBATIONS),
         ("robustness.conditions", params.robustness.conditions, params.conditions),
     )
     for key, values, allowed in lists:
@@ -183,6 +183,11 @@ def _perturbed_are_known_kinds_and_conditions(params: Params) -> str | None:
         if unknown:
             return f"{key}: expected some of {', '.join(allowed)}, found {unknown[0]!r}"
     return None
+
+
+def _perturbations(params: Params) -> Sequence[str]:
+    texts = params.robustness.texts
+    return chosen(texts.kind, texts.perturbations)
 
 
 def _paid_answers_have_a_store(params: Params) -> str | None:

@@ -7,8 +7,9 @@ written from it says how each line came about, and is the user's to mend.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -173,6 +174,32 @@ def id_column(rows: Sequence[Mapping[str, Any]]) -> str | None:
             if all(values) and len(set(values)) == len(values):
                 return name
     return None
+
+
+MAIL_BEGINS = re.compile(
+    r"\s*(?:(?:dear|hi|hello|hey|greetings|good (?:morning|afternoon|evening|day))\b"
+    r"|to whom it may concern|(?:subject|from|to|date|sent):)",
+    re.IGNORECASE,
+)
+SPEAKS = re.compile(
+    r"\b(?:i|i'm|i'd|my|me|we|our|us|you|your|please|thanks|can|could|would)\b", re.IGNORECASE
+)
+
+
+def text_kind(texts: Sequence[str]) -> str:
+    """What the texts seem to be, by what holds for at least half of them.
+
+    ``mail``: several lines, the first of which greets or is a mail's header. ``chat``: somebody
+    speaks (I, we, you, please). ``snippet`` is everything else, and the careful guess: fewest
+    perturbations make sense of it.
+    """
+
+    def half(holds: Callable[[str], object]) -> bool:
+        return 2 * sum(bool(holds(text)) for text in texts) >= len(texts) > 0
+
+    if half(lambda text: "\n" in text.strip() and MAIL_BEGINS.match(text)):
+        return "mail"
+    return "chat" if half(SPEAKS.search) else "snippet"
 
 
 def fields_from_json_schema(schema: Mapping[str, Any]) -> dict[str, Spec]:

@@ -2,22 +2,38 @@
 
 Behavioural testing by perturbation, after Ribeiro et al., Beyond Accuracy: Behavioral Testing of
 NLP Models with CheckList (2020): the record of a perturbed text is that of the text itself (an
-invariance test). So that this holds, no perturbation touches a word that stands in the record.
+invariance test). That holds on any task because of a rule, which every perturbed text keeps:
+
+(a) every string and number of its record that stood in the text still stands there, as it was
+    written and as often;
+(b) every value that a field could have taken (an enum's, and those of the training split for
+    fields that take few: :func:`lora_vs_api.data.decisive.vocabulary`) stands there as often as
+    before, so none is new and none is gone;
+(c) the runs of digits are the same, in the same order, and so are the words for numbers, as often.
+
+Where a value stands, is said by :class:`lora_vs_api.data.decisive.Decisive`. A perturbation leaves
+alone what the rule is about, single words of the record, and tokens with a digit in them; sentences
+that hold a value or a number keep their order. What it makes is then held against the rule, a few
+draws are tried, and where none keeps it or none changes anything the perturbation is not applied to
+that text. So each is applied to some of the texts, and is judged on those alone.
 """
 
 from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from lora_vs_api.data.decisive import WORD, Decisive, Span, number_spans
 from lora_vs_api.errors import UserError
 
 if TYPE_CHECKING:
     from lora_vs_api.record.rows import PerturbedRow, Row
 
-WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+# draws until one keeps the rule
+ATTEMPTS = 8
 # neighbours on a US keyboard
 NEAR = {
     "q": "wa", "w": "qes", "e": "wrd", "r": "etf", "t": "ryg", "y": "tuh", "u": "yij",
@@ -26,31 +42,29 @@ NEAR = {
     "c": "xfv", "v": "cgb", "b": "vhn", "n": "bjm", "m": "nk",
 }  # fmt: skip
 MISSPELT = 0.12  # of the words of four letters or more
-# phrases and what people in a hurry write for them, longest first
+# Phrases and what people in a hurry write for them. None is written with a digit (2 for to, 4 for
+# for): a bare number may be what decides a field.
 JARGON = {
     "as soon as possible": "ASAP", "for your information": "FYI", "by the way": "btw",
     "let me know": "lmk", "as far as i know": "AFAIK", "in my opinion": "imo",
     "thank you": "thx", "thanks": "thx", "please": "pls", "because": "bc", "without": "w/o",
-    "with": "w/", "before": "b4", "you are": "ur", "your": "ur", "you": "u", "are": "r",
-    "and": "&", "about": "abt", "message": "msg", "messages": "msgs", "number": "no.",
+    "with": "w/", "you are": "ur", "your": "ur", "you": "u", "are": "r",
+    "and": "&", "about": "abt", "message": "msg", "messages": "msgs", "number": "nr",
     "account": "acct", "payment": "pmt", "invoice": "inv", "password": "pwd", "customer": "cust",
     "request": "req", "information": "info", "quantity": "qty", "reference": "ref",
-    "delivery": "dlvy", "order": "ord", "tomorrow": "tmrw", "today": "2day", "minutes": "min",
+    "delivery": "dlvy", "order": "ord", "tomorrow": "tmrw", "today": "tdy", "minutes": "min",
     "hours": "hrs", "weeks": "wks", "week": "wk", "months": "mos", "month": "mo", "years": "yrs",
     "street": "str.", "apartment": "apt", "people": "ppl", "something": "smth",
-    "tonight": "2nite", "great": "gr8", "for": "4", "to": "2",
+    "tonight": "tonite",
 }  # fmt: skip
 THREADS = (
-    "On {day}, at {hour}:{minute}, Support wrote:\n> Thank you for your message.\n"
-    "> We have received it and will answer within two working days.\n"
+    "Support wrote:\n> Thank you for your message.\n> We have received it and will answer soon.\n"
     "> Please do not reply to this address.",
-    "-----Original Message-----\nFrom: no-reply\nSent: {day} {hour}:{minute}\n"
-    "Subject: We have got your message\n\nThis is an automatic answer. Somebody will read your "
-    "message soon.",
-    "> {day} {hour}:{minute}, noreply:\n>\n> > Your message is in our queue.\n> > Nothing else is "
-    "needed from you for now.",
+    "-----Original Message-----\nFrom: no-reply\nSubject: We have got your message\n\n"
+    "This is an automatic answer. Somebody will read your message soon.",
+    "> noreply wrote:\n>\n> > Your message is in our queue.\n> > Nothing else is needed from you for "
+    "now.",
 )
-DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday")
 SIGNATURES = (
     "-- \nSent from my phone",
     "--\nSent from my mobile device. Please excuse brevity and typos.",
@@ -59,21 +73,51 @@ SIGNATURES = (
     "--\nPlease consider the environment before printing this.",
     "*****\nThis message was checked for viruses. No virus was found.",
 )
+# after these a full stop ends no sentence; nor does it after a single letter
+_ABBREVIATIONS = (
+    "approx apt ave blvd ca capt cf co col corp dept dr ed est etc ext fig gen gov hon inc jan feb "
+    "mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu thur thurs fri sat sun jr sr "
+    "lt ltd max min mr mrs ms mt no nos nr op pl prof pp qty rd ref rev rm sgt st ste str tel univ "
+    "vol vs"
+)
+ABBREVIATIONS = frozenset(_ABBREVIATIONS.split())
 
 
-def typos(text: str, kept: frozenset[str], rng: random.Random) -> str:
+@dataclass(frozen=True)
+class Kept:
+    """What stays as it is in one text: ``decisive`` spans, which also keep their order, and others.
+
+    ``words`` are those of any value that decides a field, case folded.
+    """
+
+    decisive: tuple[Span, ...] = ()
+    others: tuple[Span, ...] = ()
+    words: frozenset[str] = frozenset()
+
+    def touched(self, start: int, end: int) -> bool:
+        """Whether an edit from ``start`` to ``end`` would touch anything kept."""
+        return _overlaps((*self.decisive, *self.others), start, end)
+
+    def decided(self, start: int, end: int) -> bool:
+        """Whether what stands from ``start`` to ``end`` decides a field."""
+        return _overlaps(self.decisive, start, end)
+
+
+Edit = tuple[int, int, str]
+Perturbation = Callable[[str, Kept, random.Random], str]
+
+
+def typos(text: str, kept: Kept, rng: random.Random) -> str:
     """About one word in eight misspelt: letters swapped, left out, doubled or hit beside."""
 
     able = [
         found
         for found in WORD.finditer(text)
-        if len(found[0]) > 3 and found[0].isalpha() and found[0].casefold() not in kept
+        if len(found[0]) > 3 and found[0].isalpha() and not kept.touched(*found.span())
     ]
     # at least one, or a short text would often stay as it is
     chosen = rng.sample(able, min(len(able), max(1, round(MISSPELT * len(able)))))
-    for found in sorted(chosen, key=lambda found: -found.start()):
-        text = text[: found.start()] + _misspelt(found[0], rng) + text[found.end() :]
-    return text
+    return _edited(text, kept, [(*found.span(), _misspelt(found[0], rng)) for found in chosen])
 
 
 def _misspelt(word: str, rng: random.Random) -> str:
@@ -87,56 +131,95 @@ def _misspelt(word: str, rng: random.Random) -> str:
     return rng.choice(choices)
 
 
-def formatting(text: str, kept: frozenset[str], rng: random.Random) -> str:
+def formatting(text: str, kept: Kept, rng: random.Random) -> str:
     """As it arrives from a web form or a phone: case, line breaks, spaces and full stops adrift."""
-    text = _each_word(text, kept, rng.choice((str.lower, str.lower, str.upper)))
+    case = rng.choice((str.lower, str.lower, str.upper))
     breaks = rng.choice((" ", "<br>", "\n\n\n", "\r\n", " | "))
-    text = re.sub(r"\s*\n\s*", breaks.replace("\\", r"\\"), text)
+    edits = [(*found.span(), case(found[0])) for found in WORD.finditer(text)]
+    edits += [(*found.span(), breaks) for found in re.finditer(r"\s*\n\s*", text)]
     if rng.random() < 0.5:
-        text = re.sub(r"(?<=[^\W\d])[.,](?=\s|$)", "", text)
-    return re.sub(r"(?<=\S) (?=\S)", lambda _: rng.choice((" ", " ", " ", "  ", "\u00a0")), text)
+        stops = re.finditer(r"(?<=[^\W\d])[.,](?=\s|$)", text)
+        edits += [(*found.span(), "") for found in stops]
+    edits += [
+        (*found.span(), rng.choice((" ", " ", " ", "  ", "\u00a0")))
+        for found in re.finditer(r"(?<=\S) (?=\S)", text)
+    ]
+    return _edited(text, kept, edits)
 
 
-def jargon(text: str, kept: frozenset[str], rng: random.Random) -> str:
-    """Abbreviations where there are some."""
+def jargon(text: str, kept: Kept, rng: random.Random) -> str:
+    """Abbreviations where there are some, but for those that are the word of a field's value."""
     phrases = "|".join(sorted(map(re.escape, JARGON), key=len, reverse=True))
-
-    def shorten(found: re.Match[str]) -> str:
-        words = {word.casefold() for word in WORD.findall(found[0])}
-        return found[0] if words & kept else JARGON[found[0].casefold()]
-
-    return re.sub(rf"(?<![\w'’])(?:{phrases})(?![\w'’])", shorten, text, flags=re.IGNORECASE)
-
-
-def quoted_thread(text: str, kept: frozenset[str], rng: random.Random) -> str:
-    """An automatic answer to an earlier message, quoted below."""
-    thread = rng.choice(THREADS).format(
-        day=rng.choice(DAYS), hour=f"{rng.randrange(24):02}", minute=f"{rng.randrange(60):02}"
+    whole = re.compile(rf"(?<![\w'’])(?:{phrases})(?![\w'’])", re.IGNORECASE)
+    return _edited(
+        text,
+        kept,
+        [
+            (*found.span(), written)
+            for found in whole.finditer(text)
+            if (written := JARGON.get(found[0].casefold()))
+            and not {word.casefold() for word in WORD.findall(written)} & kept.words
+        ],
     )
-    return f"{text}\n\n{thread}"
 
 
-def signature(text: str, kept: frozenset[str], rng: random.Random) -> str:
+def quoted_thread(text: str, kept: Kept, rng: random.Random) -> str:
+    """An automatic answer to an earlier message, quoted below."""
+    return f"{text}\n\n{rng.choice(THREADS)}"
+
+
+def signature(text: str, kept: Kept, rng: random.Random) -> str:
     """What a mail program or a company adds below."""
     return f"{text}\n\n{rng.choice(SIGNATURES)}"
 
 
-def reordered(text: str, kept: frozenset[str], rng: random.Random) -> str:
-    """The sentences of every paragraph of two or more in another order."""
-
-    def shuffle(paragraph: str) -> str:
-        sentences = re.split(r"(?<=[.!?]) +", paragraph)
-        if len(set(sentences)) < 2:
-            return paragraph
-        while True:
-            other = rng.sample(sentences, len(sentences))
-            if other != sentences:
-                return " ".join(other)
-
-    return "\n".join(shuffle(paragraph) for paragraph in text.split("\n"))
+def reordered(text: str, kept: Kept, rng: random.Random) -> str:
+    """The sentences of every line in another order, but for those that decide a field."""
+    lines, start = [], 0
+    for line in text.split("\n"):
+        lines.append(
+            _shuffled(text, list(_sentences(text, start, start + len(line), kept)), rng, kept)
+        )
+        start += len(line) + 1
+    return "\n".join(lines)
 
 
-PERTURBATIONS: dict[str, Callable[[str, frozenset[str], random.Random], str]] = {
+def _shuffled(text: str, spans: Sequence[Span], rng: random.Random, kept: Kept) -> str:
+    sentences = [text[start:end] for start, end in spans]
+    fixed = [i for i, span in enumerate(spans) if kept.decided(*span)]
+    for _ in range(ATTEMPTS if len(spans) > 1 else 0):
+        order = rng.sample(range(len(spans)), len(spans))
+        # those that decide a field fill the places drawn for them as they came
+        left = iter(fixed)
+        other = [sentences[next(left) if i in fixed else i] for i in order]
+        if other != sentences:
+            return " ".join(other)
+    return text[spans[0][0] : spans[-1][1]]
+
+
+def _sentences(text: str, start: int, end: int, kept: Kept) -> Iterator[Span]:
+    """Where the sentences of one line stand, the spaces between them left out.
+
+    A full stop ends none after an abbreviation, an initial or a word with a stop inside (e.g.),
+    before a small letter or a digit, and inside what is kept ('$119. 95').
+    """
+    for found in re.compile(r"(?<=[.!?]) +(?=\S)").finditer(text, start, end):
+        before = text[start : found.start()].rsplit(None, 1)[-1]
+        word = before.strip("\"'“”‘’()[]*_.!?,;:").casefold()
+        after = text[found.end() : end].lstrip("\"'“‘([")[:1]
+        if (
+            after.islower()
+            or after.isdigit()
+            or (before.endswith(".") and (len(word) < 2 or "." in word or word in ABBREVIATIONS))
+            or kept.touched(*found.span())
+        ):
+            continue
+        yield start, found.start()
+        start = found.end()
+    yield start, end
+
+
+PERTURBATIONS: dict[str, Perturbation] = {
     "typos": typos,
     "formatting": formatting,
     "jargon": jargon,
@@ -144,14 +227,34 @@ PERTURBATIONS: dict[str, Callable[[str, frozenset[str], random.Random], str]] = 
     "signature": signature,
     "reordered": reordered,
 }
+# what the texts are, and which perturbations make sense of such
+KINDS = {
+    "mail": tuple(PERTURBATIONS),
+    "chat": ("typos", "formatting", "jargon", "reordered"),
+    "snippet": ("typos", "formatting"),
+}
+AUTO = "auto"
 
 
-def perturb(rows: Sequence[Row], names: Sequence[str], seed: int) -> list[PerturbedRow]:
-    """Every row under every perturbation of ``names``, rows in order within each.
+def chosen(kind: str, perturbations: str | Sequence[str]) -> tuple[str, ...]:
+    """The names of ``robustness.texts.perturbations``; ``auto`` stands for those of the kind."""
+    return KINDS[kind] if isinstance(perturbations, str) else tuple(perturbations)
 
-    Returns rows ``{"id": "ID~NAME", "of": ID, "perturbation": NAME, "changed": whether the text
-    is another one now, "text", "record"}``. What is drawn for a row depends on its id, the name
-    and the seed alone, so that another choice of rows or names leaves it as it was.
+
+def perturb(
+    rows: Iterable[Row], names: Sequence[str], seed: int, vocabulary: Sequence[str] = ()
+) -> list[PerturbedRow]:
+    """Every row under every perturbation of ``names`` that can be applied to it, in the rows' order.
+
+    Returns rows ``{"id": "ID~NAME", "of": ID, "perturbation": NAME, "text", "record"}``, all of the
+    first name first. What is drawn for a row depends on its id, the name and the seed alone, so
+    that another choice of rows or names leaves it as it was.
+
+    Args:
+        rows: with the records that are to stay right.
+        names: keys of :data:`PERTURBATIONS`.
+        seed: of what is drawn.
+        vocabulary: values of any field, which no text may gain or lose.
 
     Raises:
         UserError: a name that is none of :data:`PERTURBATIONS`.
@@ -161,35 +264,49 @@ def perturb(rows: Sequence[Row], names: Sequence[str], seed: int) -> list[Pertur
             raise UserError(
                 f"robustness.texts.perturbations: expected some of {', '.join(PERTURBATIONS)}, found {name!r}"
             )
+    known = [(row, *_kept(row, vocabulary)) for row in rows]
     return [
         {
             "id": f"{row['id']}~{name}",
             "of": row["id"],
             "perturbation": name,
-            "changed": text != row["text"],
             "text": text,
             "record": row["record"],
         }
         for name in names
-        for row in rows
-        for text in [
-            PERTURBATIONS[name](
-                row["text"], _words(row["record"]), random.Random(f"{seed}/{name}/{row['id']}")
-            )
-        ]
+        for row, decisive, kept in known
+        for text in _perturbed(row, name, seed, decisive, kept)
     ]
 
 
-def _each_word(text: str, kept: frozenset[str], change: Callable[[str], str]) -> str:
-    return WORD.sub(
-        lambda found: found[0] if found[0].casefold() in kept else change(found[0]), text
+def _perturbed(row: Row, name: str, seed: int, decisive: Decisive, kept: Kept) -> Iterator[str]:
+    """The perturbed text; nothing where no draw keeps the record true and changes the text."""
+    rng = random.Random(f"{seed}/{name}/{row['id']}")
+    for _ in range(ATTEMPTS):
+        text = PERTURBATIONS[name](row["text"], kept, rng)
+        if text != row["text"] and decisive.agree(row["text"], text):
+            yield text
+            return
+
+
+def _kept(row: Row, vocabulary: Sequence[str]) -> tuple[Decisive, Kept]:
+    text = row["text"]
+    decisive, own = Decisive.of(row["record"], vocabulary), Decisive.of(row["record"], ()).words
+    words = (found.span() for found in WORD.finditer(text) if found[0].casefold() in own)
+    return decisive, Kept(
+        decisive=(*decisive.spans(text), *number_spans(text)),
+        others=tuple(words),
+        words=decisive.words,
     )
 
 
-def _words(value: Any) -> frozenset[str]:
-    """Every word of every value in a record, case folded."""
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    if isinstance(value, list):
-        return frozenset().union(*map(_words, value))
-    return frozenset(word.casefold() for word in WORD.findall(str(value)))
+def _edited(text: str, kept: Kept, edits: Iterable[Edit]) -> str:
+    """``text`` with the edits made that touch nothing kept; no two of them overlap."""
+    for start, end, written in sorted(edits, reverse=True):
+        if not kept.touched(start, end):
+            text = text[:start] + written + text[end:]
+    return text
+
+
+def _overlaps(spans: Iterable[Span], start: int, end: int) -> bool:
+    return any(first < end and start < last for first, last in spans)

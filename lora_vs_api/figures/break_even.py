@@ -8,16 +8,8 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from lora_vs_api.figures.drawing import (
-    INK,
-    MUTED,
-    Look,
-    legend,
-    new_figure,
-    short,
-    titles,
-    wrap,
-)
+from lora_vs_api.figures.drawing import INK, MUTED, legend, new_figure, short, titles, wrap
+from lora_vs_api.figures.looks import Look
 from lora_vs_api.report.numbers import volume
 
 if TYPE_CHECKING:
@@ -37,7 +29,7 @@ def break_even_curves(
     labels = {row.name: row.label for row in analysis.conditions}
     crossings = {row.baseline: row.volume for row in economics.break_even}
     intervals = {row.baseline: row.interval for row in economics.break_even}
-    figure, ax = new_figure(4.8 + 0.16 * len(crossings))
+    figure, ax = new_figure(4.4)
     for key, curve in table.groupby("condition", sort=False):
         name = str(key)
         tuned = name not in crossings
@@ -67,7 +59,7 @@ def break_even_curves(
             ax.plot(
                 crossing,
                 at,
-                style.marker,
+                marker=style.marker,
                 color=style.color,
                 markeredgecolor=INK,
                 markersize=11,

@@ -8,15 +8,8 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from lora_vs_api.figures.drawing import (
-    INK,
-    Look,
-    legend,
-    new_figure,
-    plain_log,
-    titles,
-    wrap,
-)
+from lora_vs_api.figures.drawing import INK, legend, new_figure, plain_log, titles, wrap
+from lora_vs_api.figures.looks import Look
 
 if TYPE_CHECKING:
     from lora_vs_api.analysis.results import Analysis
@@ -25,7 +18,7 @@ if TYPE_CHECKING:
 def cost_accuracy(analysis: Analysis, look: Mapping[str, Look]) -> Figure:
     """What 1,000 texts cost against how well they are read."""
     rows = analysis.conditions
-    figure, ax = new_figure(4.6 + 0.16 * len(rows))
+    figure, ax = new_figure(4.2)
     costs = []
     for row in rows:
         style, f1, cost = look[row.name], row.field_f1, row.cost_per_1k
@@ -34,7 +27,7 @@ def cost_accuracy(analysis: Analysis, look: Mapping[str, Look]) -> Figure:
         ax.plot(
             cost.usd,
             f1.estimate,
-            style.marker,
+            marker=style.marker,
             color=style.color,
             markersize=10,
             markeredgecolor=INK,
@@ -53,7 +46,7 @@ def cost_accuracy(analysis: Analysis, look: Mapping[str, Look]) -> Figure:
             ax.plot(
                 cost.batched_usd,
                 f1.estimate,
-                style.marker,
+                marker=style.marker,
                 markerfacecolor="white",
                 markeredgecolor=style.color,
                 markeredgewidth=1.8,

@@ -1,8 +1,6 @@
-"""What every figure shares: the look of a condition, the theme, titles, labels and files.
+"""What every figure shares: the theme, titles, labels and files.
 
-Every condition has one colour and one marker in all figures; what colour tells is also told by
-position, marker or label, so that a grey print or a colour-blind reader loses nothing. The look
-comes from the params ``plots`` and touches no number.
+How a condition is drawn is said by :mod:`lora_vs_api.figures.looks`.
 """
 
 from __future__ import annotations
@@ -11,28 +9,23 @@ import math
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import seaborn as sns
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex, to_rgb, to_rgba_array
+from matplotlib.colors import to_rgba_array
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from lora_vs_api.errors import UserError
 from lora_vs_api.report.numbers import Ends, significant
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
 
-    from lora_vs_api.analysis.results import Analysis, Condition
-    from lora_vs_api.config.sections import Plots
+    from lora_vs_api.analysis.results import Analysis
 
-MARKERS = "oDs^vPX<>p"
-DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (2, 1.5)), (0, (6, 1.5, 1.5, 1.5)), (0, (1, 1)))
 INK, MUTED = "#222222", "#555555"
 WIDTH = 9.0  # inches
 THEME: dict[RcKeyType, object] = {
@@ -53,46 +46,6 @@ THEME: dict[RcKeyType, object] = {
     "ytick.color": INK,
     "ytick.labelsize": 9.5,
 }
-
-
-@dataclass(frozen=True)
-class Look:
-    """How one condition is drawn, in every figure."""
-
-    color: str
-    marker: str
-    dash: Any
-
-
-def looks(conditions: Sequence[Condition], plots: Plots) -> dict[str, Look]:
-    """Condition name → its look. The tuned model has ``plots.lora_color``, no other comes near it.
-
-    Raises:
-        UserError: ``plots.palette`` is no palette that seaborn knows.
-    """
-    try:
-        palette = sns.color_palette(plots.palette)
-    except ValueError:
-        raise UserError(
-            f"plots.palette: expected a seaborn palette such as colorblind, found {plots.palette!r}"
-        ) from None
-    tuned = to_rgb(plots.lora_color)
-    # nor does one vanish on white, as a light pink or yellow would
-    others = [to_hex(c) for c in palette if math.dist(c, tuned) > 0.3 and luminance(c) < 0.55] or [
-        MUTED
-    ]
-    chosen, index = {}, 0
-    for row in conditions:
-        if row.kind == "lora":
-            chosen[row.name] = Look(plots.lora_color, MARKERS[0], DASHES[0])
-            continue
-        chosen[row.name] = Look(
-            others[index % len(others)],
-            MARKERS[1:][index % (len(MARKERS) - 1)],
-            DASHES[1:][index % (len(DASHES) - 1)],
-        )
-        index += 1
-    return chosen
 
 
 @contextmanager
@@ -152,9 +105,14 @@ def titles(ax: Axes, title: str, subtitle: str, width: int = 138) -> None:
 
 
 def legend(figure: Figure, ax: Axes) -> None:
-    """Under the axes, where no point or curve can be."""
+    """Under the axes, where no point or curve can be; the figure grows by what it takes."""
+    handles, labels = ax.get_legend_handles_labels()
+    # two columns, each line 0.15 inches high
+    taken = sum(0.15 * (label.count("\n") + 1) + 0.08 for label in labels) / 2
+    figure.set_size_inches(WIDTH, figure.get_size_inches()[1] + taken + 0.2)
     figure.legend(
-        *ax.get_legend_handles_labels(),
+        handles,
+        labels,
         loc="outside lower left",
         ncols=2,
         frameon=False,
@@ -197,8 +155,12 @@ def contrast(ax: Axes) -> None:
 
 def luminance(color: Sequence[float]) -> float:
     """Relative luminance of an RGB colour, 0 black to 1 white (WCAG 2)."""
-    linear = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in color)
-    return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear))
+    return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear(color)))
+
+
+def linear(color: Sequence[float]) -> list[float]:
+    """An sRGB colour without its gamma."""
+    return [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in color]
 
 
 def plain_log(axis: Any, write: Callable[[float], str] = significant) -> None:

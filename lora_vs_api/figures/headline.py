@@ -7,15 +7,8 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from lora_vs_api.figures.drawing import (
-    INK,
-    Look,
-    draw_interval,
-    new_figure,
-    seeds_note,
-    titles,
-    wrap,
-)
+from lora_vs_api.figures.drawing import INK, draw_interval, new_figure, seeds_note, titles, wrap
+from lora_vs_api.figures.looks import Look
 from lora_vs_api.report.numbers import count
 
 if TYPE_CHECKING:
@@ -35,8 +28,10 @@ def headline(analysis: Analysis, look: Mapping[str, Look]) -> Figure:
             color=look[row.name].color,
             edgecolor=INK,
             linewidth=0.8,
-            hatch="" if row.kind == "lora" else "///",
+            hatch="" if row.kind in ("lora", "tuned") else "///",
         )
+        # white below, or a dark bar would hide its part of the line
+        draw_interval(ax, f1, place, "white", width=4)
         draw_interval(ax, f1, place, INK)
         ax.text(
             max(f1.high, f1.estimate) + 0.015,
@@ -46,6 +41,7 @@ def headline(analysis: Analysis, look: Mapping[str, Look]) -> Figure:
             fontweight="bold" if row.kind == "lora" else "normal",
         )
     ax.set_yticks(range(len(rows)), [wrap(row.label) for row in rows])
+    ax.set_ylim(-0.6, len(rows) - 0.4)
     # room for the number beside a bar that ends at 1
     ax.set_xlim(0, 1.09)
     ax.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1])

@@ -10,16 +10,8 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from lora_vs_api.figures.drawing import (
-    INK,
-    MUTED,
-    Look,
-    legend,
-    new_figure,
-    plain_log,
-    titles,
-    wrap,
-)
+from lora_vs_api.figures.drawing import INK, MUTED, legend, new_figure, plain_log, titles, wrap
+from lora_vs_api.figures.looks import Look
 from lora_vs_api.report.numbers import count, seconds
 
 # so many times the shortest median, and it would be a line on the axis
@@ -40,7 +32,7 @@ def latency_ecdf(
     if not rows:
         return None
     left_out = [row.label for row in timed if row not in rows]
-    figure, ax = new_figure(4.4 + 0.16 * len(rows))
+    figure, ax = new_figure(3.9)
     for row in rows:
         style, latency = look[row.name], row.latency
         assert latency.p50 is not None and latency.p95 is not None
@@ -52,11 +44,16 @@ def latency_ecdf(
             color=style.color,
             linestyle=style.dash,
             linewidth=2,
+            # in the legend alone: the curve has markers of its own below
+            marker=style.marker,
+            markevery=[],
             label=f"{wrap(row.label, 46)}\np50 {seconds(latency.p50)} s, p95 {seconds(latency.p95)} s, "
             f"{count(latency.requests, 'request')}",
         )
         for quantile, share in ((latency.p50, 0.5), (latency.p95, 0.95)):
-            ax.plot(quantile, share, style.marker, color=style.color, mec=INK, ms=8, zorder=5)
+            ax.plot(
+                quantile, share, marker=style.marker, color=style.color, mec=INK, ms=8, zorder=5
+            )
     for share, name in ((0.5, "p50"), (0.95, "p95")):
         ax.axhline(share, color=MUTED, linewidth=0.8, linestyle=":")
         ax.annotate(

@@ -9,7 +9,8 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from lora_vs_api.figures.drawing import DASHES, new_figure, titles
+from lora_vs_api.figures.drawing import new_figure, titles
+from lora_vs_api.figures.looks import DASHES
 
 if TYPE_CHECKING:
     import pandas as pd

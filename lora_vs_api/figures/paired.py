@@ -7,15 +7,8 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from lora_vs_api.figures.drawing import (
-    INK,
-    Look,
-    draw_interval,
-    new_figure,
-    seeds_note,
-    titles,
-    wrap,
-)
+from lora_vs_api.figures.drawing import INK, draw_interval, new_figure, seeds_note, titles, wrap
+from lora_vs_api.figures.looks import Look
 from lora_vs_api.report.numbers import count, signed_bracketed
 
 if TYPE_CHECKING:
@@ -33,7 +26,7 @@ def paired_differences(analysis: Analysis, look: Mapping[str, Look]) -> Figure:
         ax.plot(
             row.difference,
             place,
-            style.marker,
+            marker=style.marker,
             color=style.color,
             markeredgecolor=INK,
             markersize=9,

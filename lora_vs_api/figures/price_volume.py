@@ -9,16 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from lora_vs_api.figures.drawing import (
-    INK,
-    MUTED,
-    Look,
-    legend,
-    new_figure,
-    short,
-    titles,
-    wrap,
-)
+from lora_vs_api.figures.drawing import INK, MUTED, legend, new_figure, short, titles, wrap
+from lora_vs_api.figures.looks import Look
 from lora_vs_api.report.numbers import significant, volume
 
 if TYPE_CHECKING:
@@ -32,7 +24,7 @@ def price_volume(
     economics = analysis.economics
     labels = {row.name: row.label for row in analysis.conditions}
     judged = analysis.baseline
-    figure, ax = new_figure(5.2 + 0.16 * len(economics.break_even))
+    figure, ax = new_figure(4.8)
     prices = np.logspace(-1.3, 1.3, 400)
     fixed, local = economics.training.total_usd, economics.local_per_1k / 1000
     for row in economics.break_even:
@@ -46,6 +38,9 @@ def price_volume(
             color=style.color,
             linestyle=style.dash,
             linewidth=2,
+            marker=style.marker,
+            markevery=60,
+            markersize=5,
             label=f"{wrap(labels[row.baseline], 46)}\nat price × 1: {volume(row.volume)}",
         )
         if row.baseline == judged:
@@ -55,7 +50,9 @@ def price_volume(
             )
             ax.fill_between(prices, 1e4, np.clip(border, 1e4, 1e10), color="#888888", alpha=0.28)
         if row.volume:
-            ax.plot(1, row.volume, style.marker, color=style.color, markeredgecolor=INK, ms=10)
+            ax.plot(
+                1, row.volume, marker=style.marker, color=style.color, markeredgecolor=INK, ms=10
+            )
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set_xlim(prices[0], prices[-1])

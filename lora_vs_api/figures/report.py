@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from lora_vs_api.figures.break_even import break_even_curves
 from lora_vs_api.figures.confusion import confusion_matrices
 from lora_vs_api.figures.cost_accuracy import cost_accuracy
-from lora_vs_api.figures.drawing import looks, save, theme
+from lora_vs_api.figures.drawing import save, theme
 from lora_vs_api.figures.headline import headline
 from lora_vs_api.figures.latency import latency_ecdf
+from lora_vs_api.figures.looks import looks
 from lora_vs_api.figures.loss import loss_curves
 from lora_vs_api.figures.paired import paired_differences
 from lora_vs_api.figures.per_field import per_field

@@ -21,4 +21,3 @@ class PerturbedRow(Row):
 
     of: str
     perturbation: str
-    changed: bool

@@ -69,8 +69,11 @@ ModelFree = Literal["majority", "nearest", "nearest_copy"]
 
 
 class PerturbedTexts(Section):
+    kind: Literal["mail", "chat", "snippet"]
     rows: Count
-    perturbations: list[str]
+    perturbations: Annotated[
+        Literal["auto"] | list[str], Field(description="auto or a list of names")
+    ]
     seed: Natural
 
 

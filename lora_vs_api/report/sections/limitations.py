@@ -28,7 +28,7 @@ def limitations_section(inputs: ReportInputs) -> Markdown:
         priced=sorted({str(row.cost_per_1k.priced_as) for row in api_conditions(analysis)}),
         replicated=any(row.noise_floor for row in analysis.conditions),
         generated=inputs.corpus.source == "generator",
-        perturbed=inputs.robustness is not None,
+        perturbed=inputs.robustness is not None and inputs.robustness.taken > 0,
         overlap=inputs.split.masked_sentence_overlap,
         conventions=inputs.corpus.conventions,
         unguessed=unguessed_fields(analysis),

@@ -18,7 +18,7 @@ WORDS = {
 
 
 def robustness_section(inputs: ReportInputs) -> Markdown:
-    """Empty where nothing was perturbed."""
+    """Empty where nothing was to be perturbed."""
     found = inputs.robustness
     if found is None:
         return Markdown()
@@ -26,16 +26,19 @@ def robustness_section(inputs: ReportInputs) -> Markdown:
         "robustness",
         found=found,
         confidence=found.statistics.confidence,
-        lora=found.conditions[0],
-        lora_side=side(found.conditions[0].drop),
+        lora=found.conditions[0] if found.conditions else None,
+        lora_side=side(found.conditions[0].drop) if found.conditions else 0,
         leads=[(lead, side(lead.drop)) for lead in found.leads],
         versions=[
-            (name, WORDS[name], changed, perturbed(found, name))
-            for name, changed in found.changed.items()
+            (name, WORDS[name], applied, perturbed(found, name) if applied else [])
+            for name, applied in found.applied.items()
         ],
+        # one applied to every text goes without saying, one applied to none has no number
+        partly=any(0 < applied < found.texts for applied in found.applied.values()),
+        never=[name for name, applied in found.applied.items() if applied == 0],
         tests=sum(len(row.by_perturbation) for row in found.conditions),
         clear=clear_drops(found),
-        few=found.clusters < MIN_CLUSTERS,
+        few=found.fewest < MIN_CLUSTERS,
         unit=unit_words(inputs.analysis),
         min_clusters=MIN_CLUSTERS,
     )
