@@ -67,9 +67,17 @@ def from_a_file() -> ReportInputs:
         made,
         corpus=metrics.Corpus(source="file", path="a b.csv", texts=9, words_mean=8.125),
         split=changed(made.split, masked_sentence_overlap=None, repeated_texts_left_out=1),
-        data_check=changed(made.data_check, warnings=[], conflicts=[["a", "b"]]),
+        data_check=changed(
+            made.data_check,
+            warnings=[],
+            conflicts=[["a", "b"]],
+            fields={
+                "kind": {"null": 0.8125, "different": 2, "labels": None},
+                "nights": {"null": 0.0, "different": 5, "labels": None},
+            },
+        ),
         review=changed(REVIEW, accepted=99, unreviewed=1),
-        contamination=changed(made.contamination, flagged=True, unreadable_answers=0),
+        contamination=changed(made.contamination, field="kind", flagged=True, unreadable_answers=0),
         sanity=changed(made.sanity, passed=False),
         settings=replace(
             SETTINGS,
@@ -110,12 +118,29 @@ def nothing_found() -> ReportInputs:
     )
 
 
-def everything_said() -> ReportInputs:
-    """Each sentence that only some results need, on the embedded API."""
-    one = {"a|b": 9, "c": 0, "(another label)": 0, "(none)": 0}
+def nothing_but_slots() -> ReportInputs:
+    """Every field may be empty, and one is in every test text."""
     result = changed(
         analysis(),
-        conditions__0__diagnosis__confusion__line_items={"a|b": one, "c": one},
+        **all_rows(per_field__vendor=None, diagnosis__fields__vendor={
+            "type": "string", "missing": None, "unexpected": 0.25, "normalised": None,
+            "token_f1": None,
+        }),
+        **{f"comparisons__{i}__per_field__vendor": None for i in range(3)},
+    )  # fmt: skip
+    made = inputs(result)
+    check = changed(
+        made.data_check, fields={"vendor": {"null": 1.0, "different": 0, "labels": None}}
+    )
+    fields = (Field("vendor", "string", "exact", optional=True),)
+    return replace(made, data_check=check, settings=replace(SETTINGS, fields=fields))
+
+
+def everything_said() -> ReportInputs:
+    """Each sentence that only some results need, on the embedded API."""
+    result = changed(
+        analysis(),
+        conditions__0__diagnosis__constant={"line_items": '"a|b"'},
         conditions__1__latency__requests=6,
         conditions__2__valid_json=0.1,
         lora_statistics__variance_shares__seeds={"estimate": 0.7, "low": 0.4, "high": 0.8},
@@ -147,6 +172,7 @@ CASES = {
     "the fixture": lambda: inputs(analysis()),
     "hosted, from a file": from_a_file,
     "nothing found": nothing_found,
+    "nothing but slots": nothing_but_slots,
     "everything said": everything_said,
     "same everywhere": same_everywhere,
     "without a model": lambda: inputs(
@@ -230,7 +256,35 @@ def test_a_report_is_whole(case):
         ("hosted, from a file", "were valid JSON; **not passed**."),
         ("hosted, from a file", "| effective batch | 8 |"),
         ("hosted, from a file", "**One source.** Train and test come from the same file. Texts of"),
-        ("everything said", "(`line_items`: a\\|b), so its score there"),
+        (
+            "everything said",
+            "**The fine-tune shows no sign of reading `line_items`**: every answer that could be read "
+            'has the same value there (`line_items`: "a\\|b"), though the records have several',
+        ),
+        (
+            "everything said",
+            "18 of the 20 answers named none of the labels, which counts as wrong,",
+        ),
+        ("everything said", "Score (*field F1*): mean over the record's fields, each from 0 to 1."),
+        ("hosted, from a file", "asked for `kind` of 20 test texts that have one: 5% right"),
+        (
+            "hosted, from a file",
+            "| `kind` | 81.2% |\n\nBeing right that a field is empty counts for",
+        ),
+        ("hosted, from a file", "in the score.\n"),
+        (
+            "hosted, from a file",
+            "`nights`, `price`, `address`, `rooms` always count as filled by both.",
+        ),
+        ("hosted, from a file", " `kind` may be empty: what is empty in both counts for nothing;"),
+        ("hosted, from a file", "for a field that may be empty, of the answers to texts for which"),
+        ("nothing but slots", "| `vendor` | 100.0% |"),
+        ("nothing but slots", "in the score, unless the whole record is empty.\n"),
+        ("nothing but slots", "throughout, an answer that is too scores 1. The score of a single"),
+        (
+            "nothing but slots",
+            "correction for there being 2. No test text has a value for `vendor`, so",
+        ),
         (
             "everything said",
             "By sign-flip tests, corrected for 6 of them (Holm), the drops clear of zero: `typos` for",
