@@ -11,7 +11,10 @@ import pytest
 from jinja2 import UndefinedError, meta
 
 from lora_vs_api.analysis import metrics
+from lora_vs_api.analysis.condition import ConditionRuns
 from lora_vs_api.analysis.results import NoiseFloor, OtherTuning
+from lora_vs_api.analysis.tables import plot_tables
+from lora_vs_api.figures.per_field import per_field
 from lora_vs_api.record.fields import Field
 from lora_vs_api.report import rendering
 from lora_vs_api.report.inputs import ReportInputs
@@ -310,6 +313,22 @@ def test_a_report_is_whole(case):
 def test_what_only_some_results_need_is_said(case, said):
     """Each sentence that stands behind a condition, once where its condition holds."""
     assert said in report_markdown(CASES[case]())
+
+
+def test_a_field_without_a_value_has_no_score_anywhere():
+    """No cell in the figure, no row in the tables, no line in the card; the others stay."""
+    result = nothing_but_slots().analysis
+    drawn = per_field(result, "#0072B2").axes[0]
+    assert len(drawn.texts) == 2 * len(result.conditions)
+    assert not any("nan" in text.get_text() for text in drawn.texts)
+    untimed = changed(result, **all_rows(latency__p50=None))
+    runs = [
+        ConditionRuns(r.name, r.label, r.kind, "", 0, (), r.cost_per_1k) for r in result.conditions
+    ]
+    table = plot_tables(untimed, runs)["per_field"]
+    assert {row["record_field"] for row in table} == {"total_amount", "line_items"}
+    card = model_card(result, CARD)
+    assert "By field (mean of the seeds): total_amount 0.317, line_items 0.211." in card
 
 
 def test_every_template_gets_what_it_reads_and_no_more(rendered):
