@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lora_vs_api.analysis.compare import compare, examples, lora_statistics
-from lora_vs_api.analysis.condition import ConditionRuns, condition, diagnose
+from lora_vs_api.analysis.condition import ConditionRuns, condition, diagnose, noise_floor
 from lora_vs_api.analysis.results import CostPer1K
 from lora_vs_api.analysis.scored_run import ScoredRun
 from lora_vs_api.data.checks import check_fields
+from lora_vs_api.files import write_jsonl
 from lora_vs_api.model_free.predictors import learn
 from lora_vs_api.record.fields import Field
 from lora_vs_api.record.prompt import completion
@@ -218,6 +219,34 @@ def test_a_value_is_as_right_in_a_list_as_alone(kind, predicted, gold, right):
         assert score.field_f1 == float(right), field
 
 
+NESTED = Field(
+    "stay", "object",
+    fields=(
+        Field("room", "string"),
+        Field("wishes", "list", optional=True),
+        Field("guest", "object", optional=True, fields=(Field("name", "string", optional=True),)),
+    ),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("empty", [{}, {"wishes": None, "guest": None}, {"wishes": []},
+                                   {"guest": {}}, {"guest": {"name": None}}])  # fmt: skip
+def test_every_way_to_say_nothing_is_the_same_at_any_depth(empty):
+    """In an object's slots, and in the objects of a list."""
+    gold = {"room": "2", "wishes": None, "guest": None}
+    listed = Field("stay", "list", items=replace(NESTED, name="item"))
+    for field, ours, theirs in (
+        (NESTED, {"room": "2"} | empty, gold),
+        (NESTED, gold, {"room": "2", "wishes": [], "guest": {"name": None}}),
+        (listed, [{"room": "2"} | empty], [gold]),
+    ):
+        score = score_output(json.dumps({"stay": ours}), {"stay": theirs}, (field,))
+        assert score.field_f1 == 1.0 and score.exact_match
+    assert score_output(
+        json.dumps({"stay": {"room": "3"} | empty}), {"stay": gold}, (NESTED,)
+    ).fields == (0.0,)
+
+
 # --- a run: eight slots, mostly null -------------------------------------------------------------
 
 SLOTS = tuple(
@@ -382,6 +411,8 @@ def test_linearised_values_vary_as_the_ratio_does():
 
 
 def test_a_ratio_is_the_mean_of_its_linearised_values():
+    plain = np.array([0.1, 0.7, 1 / 3, 0.9])
+    assert (linearised(plain, np.ones(4)).values == plain).all()
     found = linearised(np.array([1.0, 0.0, 0.0, 0.5]), np.array([1.0, 0.5, 0.0, 1.0]))
     assert found.values.mean() == pytest.approx(1.5 / 2.5)
     assert (found.low, found.high) == pytest.approx((0.6 - 0.6 / 0.625, 0.6 + 0.4 / 0.625))
@@ -468,6 +499,8 @@ def test_a_constant_answer_is_found_whatever_its_type(name, value, said):
     assert constant(same, same, same, same) == constant(same, same, "no", "") == {name: said}
     assert constant(same, same, same, json.dumps({name: other})) == {}
     assert constant(same, "", "", "") == {}
+    run = scored_run([same, same, "", "", ""], [*gold, gold[0]], (field,))
+    assert diagnose([run], rows_of([*gold, gold[0]]), (field,)).constant == {}
     # where the records have one value, to give it always is no fault
     run = scored_run([same] * 2, [gold[0]] * 2, (field,))
     assert diagnose([run], rows_of([gold[0]] * 2), (field,)).constant == {}
@@ -487,6 +520,16 @@ def test_what_is_recovered_is_scored_by_the_same_rule():
     found = diagnose([run], rows_of(gold), OPTIONAL)
     assert found.field_f1_recovered == pytest.approx(2 / 3, abs=1e-6)
     assert run.field_f1.tolist() == pytest.approx([0, 2 / 3])
+
+
+def test_the_noise_of_a_repeated_question_is_scored_by_the_same_rule(tmp_path):
+    gold = dict.fromkeys(PERFECT[0]) | {"kind": "a", "text": "one two"}
+    folder = tmp_path / "predictions/evaluate/api"
+    folder.mkdir(parents=True)
+    write_jsonl(folder / "predictions.jsonl", [{"id": "0", "output": '{"kind": "a"}'}])
+    write_jsonl(folder / "replicates.jsonl", [{"id": "0", "replicate": 1, "output": "{}"}])
+    found = noise_floor("api", rows_of([gold]), OPTIONAL, tmp_path)
+    assert (found.field_f1_low, found.field_f1_high) == pytest.approx((0, 2 / 3), abs=1e-6)
 
 
 def test_the_share_of_nulls_counts_what_says_nothing():
