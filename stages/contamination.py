@@ -5,9 +5,14 @@ from __future__ import annotations
 import random
 
 from lora_vs_api.config.sections import Params
-from lora_vs_api.data.contamination import classification_prompt, contamination_metrics, read_label
+from lora_vs_api.data.contamination import (
+    classification_prompt,
+    contamination_metrics,
+    labelled,
+    read_label,
+)
 from lora_vs_api.entry import run_stage
-from lora_vs_api.files import read_jsonl, write_json
+from lora_vs_api.files import read_rows, write_json
 from lora_vs_api.inference.generate import generate
 from lora_vs_api.model.loading import load_base, load_tokenizer
 from lora_vs_api.model.runtime import resolve_runtime
@@ -21,7 +26,7 @@ def main(params: Params) -> None:
         return
     runtime = resolve_runtime(params.runtime.device, params.runtime.dtype)
     field = next(field for field in params.task.record_fields if field.name == settings.field)
-    rows = read_jsonl(TEST)
+    rows = labelled(read_rows(TEST), field)
     rows = random.Random(settings.seed).sample(rows, min(settings.rows, len(rows)))
 
     tokenizer = load_tokenizer(BASE, params.runtime.pad_token)

@@ -48,7 +48,7 @@ def test_labels_that_cannot_be_learned_or_tell_nothing_are_named():
     assert found["kind"]["null"] == pytest.approx(1 / 183, abs=1e-4)
     assert found["paid"]["labels"]["true"]["train"] == 90
     assert field_warnings(found) == [
-        "kind: a is 99% of all; always saying it scores that.",
+        "kind: a is 99% of all that have one.",
         "kind: b is not in train, so it cannot be learned.",
         "kind: c never occurs.",
         "note is always null: nothing to learn and nothing to score.",
@@ -65,10 +65,10 @@ def test_rare_labels_are_named_and_common_ones_not():
 
 
 def test_a_field_that_is_mostly_null_is_named():
-    """A model that leaves it out always is right nearly always: the mean score hides it."""
+    """A model that leaves it out always is right nearly always, and gets nothing for it."""
     splits = {"train": rows([None] * 9 + ["a"])}
     assert field_warnings(check_fields(splits, FIELDS))[0] == (
-        "kind is null in 90%; always saying null scores that."
+        "kind is null in 90.0% of the texts, and being right about that counts for nothing."
     )
 
 

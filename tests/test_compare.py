@@ -172,7 +172,7 @@ def test_perfect_answers_have_nothing_to_diagnose():
 
 
 @pytest.mark.parametrize("file", ["predictions", "usage"])
-@pytest.mark.parametrize("ids", [["1", "0"], ["0"], ["0", "2"], ["0", "1", "2"]])
+@pytest.mark.parametrize("ids", [["1", "0"], ["0"], ["0", "2"], ["0", "1", "1"], ["0", "1", "2"]])
 def test_answers_belong_to_texts_by_id(file, ids, tmp_path: Path):
     """As many answers in another order are answers to other texts."""
     lines = {

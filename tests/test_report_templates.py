@@ -11,7 +11,10 @@ import pytest
 from jinja2 import UndefinedError, meta
 
 from lora_vs_api.analysis import metrics
+from lora_vs_api.analysis.condition import ConditionRuns
 from lora_vs_api.analysis.results import NoiseFloor, OtherTuning
+from lora_vs_api.analysis.tables import plot_tables
+from lora_vs_api.figures.per_field import per_field
 from lora_vs_api.record.fields import Field
 from lora_vs_api.report import rendering
 from lora_vs_api.report.inputs import ReportInputs
@@ -67,9 +70,17 @@ def from_a_file() -> ReportInputs:
         made,
         corpus=metrics.Corpus(source="file", path="a b.csv", texts=9, words_mean=8.125),
         split=changed(made.split, masked_sentence_overlap=None, repeated_texts_left_out=1),
-        data_check=changed(made.data_check, warnings=[], conflicts=[["a", "b"]]),
+        data_check=changed(
+            made.data_check,
+            warnings=[],
+            conflicts=[["a", "b"]],
+            fields={
+                "kind": {"null": 0.8125, "different": 2, "labels": None},
+                "nights": {"null": 0.0, "different": 5, "labels": None},
+            },
+        ),
         review=changed(REVIEW, accepted=99, unreviewed=1),
-        contamination=changed(made.contamination, flagged=True, unreadable_answers=0),
+        contamination=changed(made.contamination, field="kind", flagged=True, unreadable_answers=0),
         sanity=changed(made.sanity, passed=False),
         settings=replace(
             SETTINGS,
@@ -110,12 +121,29 @@ def nothing_found() -> ReportInputs:
     )
 
 
-def everything_said() -> ReportInputs:
-    """Each sentence that only some results need, on the embedded API."""
-    one = {"a|b": 9, "c": 0, "(another label)": 0, "(none)": 0}
+def nothing_but_slots() -> ReportInputs:
+    """Every field may be empty, and one is in every test text."""
     result = changed(
         analysis(),
-        conditions__0__diagnosis__confusion__line_items={"a|b": one, "c": one},
+        **all_rows(per_field__vendor=None, diagnosis__fields__vendor={
+            "type": "string", "missing": None, "unexpected": 0.25, "normalised": None,
+            "token_f1": None,
+        }),
+        **{f"comparisons__{i}__per_field__vendor": None for i in range(3)},
+    )  # fmt: skip
+    made = inputs(result)
+    check = changed(
+        made.data_check, fields={"vendor": {"null": 1.0, "different": 0, "labels": None}}
+    )
+    fields = (Field("vendor", "string", "exact", optional=True),)
+    return replace(made, data_check=check, settings=replace(SETTINGS, fields=fields))
+
+
+def everything_said() -> ReportInputs:
+    """Each sentence that only some results need, on the embedded API."""
+    result = changed(
+        analysis(),
+        conditions__0__diagnosis__constant={"line_items": '"a|b"'},
         conditions__1__latency__requests=6,
         conditions__2__valid_json=0.1,
         lora_statistics__variance_shares__seeds={"estimate": 0.7, "low": 0.4, "high": 0.8},
@@ -147,6 +175,7 @@ CASES = {
     "the fixture": lambda: inputs(analysis()),
     "hosted, from a file": from_a_file,
     "nothing found": nothing_found,
+    "nothing but slots": nothing_but_slots,
     "everything said": everything_said,
     "same everywhere": same_everywhere,
     "without a model": lambda: inputs(
@@ -230,7 +259,35 @@ def test_a_report_is_whole(case):
         ("hosted, from a file", "were valid JSON; **not passed**."),
         ("hosted, from a file", "| effective batch | 8 |"),
         ("hosted, from a file", "**One source.** Train and test come from the same file. Texts of"),
-        ("everything said", "(`line_items`: a\\|b), so its score there"),
+        (
+            "everything said",
+            "**The fine-tune shows no sign of reading `line_items`**: every answer that could be read "
+            'has the same value there (`line_items`: "a\\|b"), though the records have several',
+        ),
+        (
+            "everything said",
+            "18 of the 20 answers named none of the labels, which counts as wrong,",
+        ),
+        ("everything said", "Score (*field F1*): mean over the record's fields, each from 0 to 1."),
+        ("hosted, from a file", "asked for `kind` of 20 test texts that have one: 5% right"),
+        (
+            "hosted, from a file",
+            "| `kind` | 81.2% |\n\nBeing right that a field is empty counts for",
+        ),
+        ("hosted, from a file", "in the score.\n"),
+        (
+            "hosted, from a file",
+            "`nights`, `price`, `address`, `rooms` always count as filled by both.",
+        ),
+        ("hosted, from a file", " `kind` may be empty: what is empty in both counts for nothing;"),
+        ("hosted, from a file", "for a field that may be empty, of the answers to texts for which"),
+        ("nothing but slots", "| `vendor` | 100.0% |"),
+        ("nothing but slots", "in the score, unless the whole record is empty.\n"),
+        ("nothing but slots", "throughout, an answer that is too scores 1. The score of a single"),
+        (
+            "nothing but slots",
+            "correction for there being 2. No test text has a value for `vendor`, so",
+        ),
         (
             "everything said",
             "By sign-flip tests, corrected for 6 of them (Holm), the drops clear of zero: `typos` for",
@@ -256,6 +313,22 @@ def test_a_report_is_whole(case):
 def test_what_only_some_results_need_is_said(case, said):
     """Each sentence that stands behind a condition, once where its condition holds."""
     assert said in report_markdown(CASES[case]())
+
+
+def test_a_field_without_a_value_has_no_score_anywhere():
+    """No cell in the figure, no row in the tables, no line in the card; the others stay."""
+    result = nothing_but_slots().analysis
+    drawn = per_field(result, "#0072B2").axes[0]
+    assert len(drawn.texts) == 2 * len(result.conditions)
+    assert not any("nan" in text.get_text() for text in drawn.texts)
+    untimed = changed(result, **all_rows(latency__p50=None))
+    runs = [
+        ConditionRuns(r.name, r.label, r.kind, "", 0, (), r.cost_per_1k) for r in result.conditions
+    ]
+    table = plot_tables(untimed, runs)["per_field"]
+    assert {row["record_field"] for row in table} == {"total_amount", "line_items"}
+    card = model_card(result, CARD)
+    assert "By field (mean of the seeds): total_amount 0.317, line_items 0.211." in card
 
 
 def test_every_template_gets_what_it_reads_and_no_more(rendered):

@@ -235,7 +235,7 @@ def test_optional_fields_are_diagnosed_apart():
     gold = [{"kind": None}, {"kind": None}, {"kind": "bill"}, {"kind": "credit"}]
     records = [{"kind": None}, {"kind": "bill"}, {"kind": None}, None]
     found = diagnose_field(BY_NAME["kind"], records, gold)
-    assert found == EnumDiagnosis(missing=0.5, unexpected=0.25, out_of_vocabulary=0.0)
+    assert found == EnumDiagnosis(missing=1.0, unexpected=0.5, out_of_vocabulary=0.0)
     assert list(found.measures()) == ["missing", "unexpected", "out_of_vocabulary"]
     table = confusion(BY_NAME["kind"], records, gold)
     assert table["(null)"] == {

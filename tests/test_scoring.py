@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lora_vs_api.config.fields import checked_fields
-from lora_vs_api.data.contamination import contamination_metrics, read_label
+from lora_vs_api.data.contamination import contamination_metrics, labelled, read_label
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.fields import Field
 from lora_vs_api.record.parsing import parse_record
@@ -132,3 +132,20 @@ def test_contamination_flags_only_far_above_chance():
     right = contamination_metrics(["a"] * 7 + [None] * 3, ["a"] * 10, field, 0.5)
     assert right["flagged"] and right["accuracy"] == 0.7 and right["unreadable_answers"] == 3
     assert not contamination_metrics(["a"] * 6 + ["b"] * 4, ["a"] * 10, field, 0.5)["flagged"]
+
+
+def test_an_answer_that_names_no_label_shows_no_memory():
+    """19 of 20 records without a label: what could not be read was right 19 times, and flagged."""
+    field = Field("kind", "enum", "exact", values=("a", "b", "c", "d", "e"), optional=True)
+    rows = [
+        {"id": str(n), "text": "", "record": {"kind": "a" if n == 7 else None}} for n in range(20)
+    ]
+    gold = [row["record"]["kind"] for row in rows]
+    found = contamination_metrics([None] * 20, gold, field, 0.5)
+    assert (found["accuracy"], found["unreadable_answers"], found["flagged"]) == (0.0, 20, False)
+    # the base is asked to choose a label, so of texts that have one
+    assert [row["id"] for row in labelled(rows, field)] == ["7"]
+    with pytest.raises(
+        UserError, match=r"^contamination\.field: kind is null in all 19 test texts"
+    ):
+        labelled([row for row in rows if row["id"] != "7"], field)

@@ -29,7 +29,13 @@ from lora_vs_api.stats.bayesian import text_interval
 from lora_vs_api.stats.bootstrap import Draws, bca_interval, published_interval
 from lora_vs_api.stats.clusters import Groups
 from lora_vs_api.stats.comparisons import holm, mcnemar_exact
-from lora_vs_api.stats.paired import PairedDifference, paired_difference, sign_flip
+from lora_vs_api.stats.paired import (
+    DIFFERENCES,
+    PairedDifference,
+    paired_difference,
+    sign_flip,
+)
+from lora_vs_api.stats.ratio import Linearised
 from lora_vs_api.stats.rounding import rounded
 from lora_vs_api.stats.variance import (
     Share,
@@ -190,13 +196,20 @@ def _rates(
     )
 
 
-def _difference(differences: Floats, confidence: float, groups: Groups) -> FieldDifference:
-    """With the interval that decides, of differences (n_seeds, n_texts)."""
-    interval = random_effects_interval(differences, confidence, groups=groups)
+def _difference(
+    differences: Floats,
+    confidence: float,
+    groups: Groups,
+    bounds: tuple[float, float] = DIFFERENCES,
+) -> FieldDifference:
+    """With the interval that decides, of differences (n_seeds, n_texts) within ``bounds``."""
+    interval = random_effects_interval(differences, confidence, bounds=bounds, groups=groups)
+    # one text's linearised value may lie outside -1..1, a difference of scores cannot
+    low, high = DIFFERENCES
     return FieldDifference(
         difference=round(interval.estimate, 6),
-        low=round(interval.low, 6),
-        high=round(interval.high, 6),
+        low=round(max(low, interval.low), 6),
+        high=round(min(high, interval.high), 6),
     )
 
 
@@ -206,14 +219,30 @@ def _per_field(
     names: Sequence[str],
     draws: Draws,
     groups: Groups,
-) -> dict[str, FieldDifference]:
-    """Paired difference of every field, with the kind of interval that decides the score too."""
-    # shape (n_seeds, n_texts, n_fields)
-    differences = np.stack([run.fields for run in lora]) - baseline.fields
+) -> dict[str, FieldDifference | None]:
+    """Paired difference of every field, with the kind of interval that decides the score too.
+
+    None where no text has a value.
+    """
+    by_seed = zip(*(run.by_field for run in lora))
     return {
-        name: _difference(differences[:, :, column], draws.confidence, groups)
-        for column, name in enumerate(names)
+        # no record fills a field for one run and not for another
+        name: theirs and _field_difference([f for f in ours if f], theirs, draws.confidence, groups)
+        for name, ours, theirs in zip(names, by_seed, baseline.by_field, strict=True)
     }
+
+
+def _field_difference(
+    lora: Sequence[Linearised], baseline: Linearised, confidence: float, groups: Groups
+) -> FieldDifference:
+    """One field's, from the values of each seed and those of the baseline."""
+    bounds = (
+        min(found.low for found in lora) - baseline.high,
+        max(found.high for found in lora) - baseline.low,
+    )
+    return _difference(
+        np.stack([found.values for found in lora]) - baseline.values, confidence, groups, bounds
+    )
 
 
 def examples(

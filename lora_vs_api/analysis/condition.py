@@ -17,6 +17,7 @@ from scipy.special import fdtrc
 from lora_vs_api.analysis.diagnosis import (
     confusion,
     confusion_labels,
+    constant_value,
     diagnose_field,
     recover_record,
 )
@@ -81,7 +82,6 @@ def condition(
         draws: of the interval.
         groups: label of each text; texts of one group are counted together.
     """
-    per_field = np.mean([run.fields.mean(axis=0) for run in of.runs], axis=0)
     return Condition(
         name=of.name,
         label=of.label,
@@ -100,7 +100,7 @@ def condition(
             truncated=_interval(of.runs, lambda run: run.truncated, draws, groups),
         ),
         outcomes=count_outcomes(of.runs),
-        per_field={field.name: round(float(v), 6) for field, v in zip(fields, per_field)},
+        per_field=_per_field(of.runs, fields),
         input_tokens_mean=round(_mean(run.input_tokens for run in of.runs), 2),
         output_tokens_mean=round(_mean(run.output_tokens for run in of.runs), 2),
         latency=_latency(of.runs),
@@ -141,6 +141,15 @@ def _interval(
 def _mean(of_runs: Iterable[NDArray[Any]]) -> float:
     """Mean over the runs of each one's mean over the texts."""
     return round(float(np.mean([values.mean() for values in of_runs])), 6)
+
+
+def _per_field(runs: Sequence[ScoredRun], fields: tuple[Field, ...]) -> dict[str, float | None]:
+    """Each field's score, mean over the runs; None where no text has a value, so in every run."""
+    of_runs = zip(*(run.by_field for run in runs))
+    return {
+        field.name: _mean(found.values for found in scores if found) if all(scores) else None
+        for field, scores in zip(fields, of_runs, strict=True)
+    }
 
 
 def count_outcomes(runs: Sequence[ScoredRun]) -> Outcomes:
@@ -220,8 +229,7 @@ def diagnose(
             continue
         recovered += 1
         forgiven.update(found.forgiven)
-        fields_f1 = score_output(json.dumps(found.record), gold[index], fields).fields
-        scores[index] = float(np.mean(fields_f1))
+        scores[index] = score_output(json.dumps(found.record), gold[index], fields).field_f1
     return Diagnosis(
         answers=len(outputs),
         invalid=sum(record is None for record in records),
@@ -233,6 +241,11 @@ def diagnose(
             field.name: confusion(field, records, gold)
             for field in fields
             if confusion_labels(field)
+        },
+        constant={
+            field.name: value
+            for field in fields
+            if (value := constant_value(field, records, gold)) is not None
         },
     )
 
@@ -260,7 +273,7 @@ def noise_floor(
     records = {row["id"]: row["record"] for row in rows}
     scores = np.array(
         [
-            [np.mean(score_output(output, records[identity], fields).fields) for output in outputs]
+            [score_output(output, records[identity], fields).field_f1 for output in outputs]
             for identity, outputs in answers.items()
         ]
     )

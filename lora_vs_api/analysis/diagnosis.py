@@ -22,12 +22,13 @@ from lora_vs_api.analysis.results import (
     ObjectDiagnosis,
     StringDiagnosis,
 )
-from lora_vs_api.record.fields import Field
+from lora_vs_api.record.fields import TEXT, Field
 from lora_vs_api.record.parsing import parse_record
 from lora_vs_api.scoring.scores import canonical, normalised, score_value, token_f1
 from lora_vs_api.validation.records import accepts
 
 OUT_OF_VOCABULARY, ABSENT, NULL = "(another label)", "(none)", "(null)"
+NOTHING = "null"  # as JSON
 MAX_LABELS = 12  # of a confusion matrix that can be read
 
 _FENCE = re.compile(r"```[^\n`]*\n(.*?)```", re.DOTALL)
@@ -87,7 +88,10 @@ def diagnose_field(
     records: Sequence[Mapping[str, Any] | None],
     gold: Sequence[Mapping[str, Any]],
 ) -> FieldDiagnosis:
-    """How the answers to one field depart from the gold, as shares of all answers in 0..1.
+    """How the answers to one field depart from the gold, as shares in 0..1.
+
+    Perfect answers have 0 of every fault and 1 of everything else: what compares with a value is a
+    share of the texts where there is one.
 
     Args:
         field: of the record.
@@ -101,17 +105,19 @@ def diagnose_field(
         (None if record is None else record.get(field.name), answer[field.name])
         for record, answer in zip(records, gold, strict=True)
     ]
-    asked = [(value, expected) for value, expected in pairs if expected is not None]
+    asked = [(v, e) for v, e in pairs if not field.may_be_empty or field.holds(e)]
     # values of the field's type beside what they should be
-    typed: list[tuple[Any, Any]] = [(v, e) for v, e in asked if field.has_type(v)]
-    count = len(pairs)
+    typed: list[tuple[Any, Any]] = [
+        (v, e) for v, e in asked if field.has_type(v) and (not field.may_be_empty or field.holds(v))
+    ]
 
-    def share(number: float) -> float:
-        return round(number / count, 6)
+    def share(number: float) -> float | None:
+        return round(number / len(asked), 6) if asked else None
 
     missing, unexpected = share(len(asked) - len(typed)), None
-    if field.optional:
-        unexpected = share(sum(v is not None and e is None for v, e in pairs))
+    if len(asked) < len(pairs):
+        given = sum(field.holds(v) and not field.holds(e) for v, e in pairs)
+        unexpected = round(given / (len(pairs) - len(asked)), 6)
     if field.type == "string":
         return StringDiagnosis(
             missing=missing,
@@ -123,7 +129,9 @@ def diagnose_field(
         return EnumDiagnosis(
             missing=missing,
             unexpected=unexpected,
-            out_of_vocabulary=share(sum(v not in field.values for v, _ in typed)),
+            out_of_vocabulary=round(
+                sum(isinstance(v, str) and v not in field.values for v, _ in pairs) / len(pairs), 6
+            ),
         )
     if field.type in ("integer", "number"):
         distances = [abs(v - e) for v, e in typed]
@@ -137,7 +145,10 @@ def diagnose_field(
             within_one=share(sum(distance <= 1 for distance in distances)),
         )
     if field.type == "list":
-        sets = [({canonical(x) for x in v}, {canonical(x) for x in e}) for v, e in typed]
+        items = field.items or TEXT
+        sets = [
+            ({canonical(x, items) for x in v}, {canonical(x, items) for x in e}) for v, e in typed
+        ]
         return ListDiagnosis(
             missing=missing,
             unexpected=unexpected,
@@ -190,6 +201,36 @@ def confusion_labels(field: Field) -> tuple[str, ...]:
         return ()
     labels = range(int(field.minimum), int(field.maximum) + 1)
     return tuple(str(n) for n in labels) if len(labels) <= MAX_LABELS else ()
+
+
+def constant_value(
+    field: Field,
+    records: Sequence[Mapping[str, Any] | None],
+    gold: Sequence[Mapping[str, Any]],
+) -> str | None:
+    """The one value, as JSON, of all answers that could be read, where the gold has several.
+
+    A model that gives it shows no sign of reading the field, whatever its score. None where answers
+    differ, where fewer than half are readable, and where a field that must not be empty gets no
+    value, which is another failure.
+    """
+    pairs = [
+        (record.get(field.name), answer[field.name])
+        for record, answer in zip(records, gold, strict=True)
+        if record is not None
+    ]
+    if len(pairs) < max(2, len(records) / 2):
+        return None
+    answered = {_said(value, field) for value, _ in pairs}
+    expected = {_said(value, field) for _, value in pairs}
+    if len(answered) > 1 or len(expected) < 2:
+        return None
+    (said,) = answered
+    return None if said == NOTHING and not field.may_be_empty else said
+
+
+def _said(value: Any, field: Field) -> str:
+    return canonical(value, field) if field.holds(value) else NOTHING
 
 
 def differing_fields(

@@ -50,7 +50,8 @@ class Split(Result):
 
 
 class FieldCheck(Result):
-    """``null``: share of all rows; ``different``: values; ``labels``: label → split → rows."""
+    """``null``: share of all rows that say nothing; ``different``: values; ``labels``: label → split →
+    rows."""
 
     null: float
     different: int

@@ -138,13 +138,17 @@ class NoiseFloor(Result):
 
 
 class DiagnosisOfField(Result):
-    """How the answers to a field depart from the gold, as shares of all answers.
+    """How the answers to a field depart from the gold, as shares.
+
+    Of the answers to texts where the gold has a value, but for two: ``unexpected``, and what is said to
+    be of all answers. A share of none is None.
 
     ``missing``: no record, no such key, or a value of another type where the gold has one.
-    ``unexpected``: a value where the gold has none; None for a field that is not optional.
+    ``unexpected``: a value where the gold has none, of such answers; None for a field that must not be
+    empty.
     """
 
-    missing: float
+    missing: float | None
     unexpected: float | None = None
 
     def measures(self) -> dict[str, float | None]:
@@ -165,12 +169,12 @@ class StringDiagnosis(DiagnosisOfField):
     """``normalised``: equal but for case, punctuation and articles; ``token_f1``: mean F1 of words."""
 
     type: Literal["string"] = "string"
-    normalised: float
-    token_f1: float
+    normalised: float | None
+    token_f1: float | None
 
 
 class EnumDiagnosis(DiagnosisOfField):
-    """``out_of_vocabulary``: a text that is none of the labels."""
+    """``out_of_vocabulary``: a text that is none of the labels, of all answers."""
 
     type: Literal["enum"] = "enum"
     out_of_vocabulary: float
@@ -188,20 +192,20 @@ class IntegerDiagnosis(DiagnosisOfField):
 
     type: Literal["integer"] = "integer"
     mean_distance: float | None
-    within_one: float
+    within_one: float | None
 
 
 class ListDiagnosis(DiagnosisOfField):
     """Answers with items that the gold has not (``spurious``), and without some that it has."""
 
     type: Literal["list"] = "list"
-    spurious: float
-    missed: float
+    spurious: float | None
+    missed: float | None
 
 
 class ObjectDiagnosis(DiagnosisOfField):
     type: Literal["object"] = "object"
-    slot_f1: float
+    slot_f1: float | None
 
 
 FieldDiagnosis = Annotated[
@@ -222,7 +226,9 @@ class Diagnosis(Result):
     ``invalid`` answers hold no JSON object and nothing else; of them, ``recoverable`` ones hold a
     whole object after all, once what ``forgiven`` counts is taken away. ``field_f1_recovered`` is
     the score with those objects counted. ``confusion``: field → expected label → answered label →
-    number of answers, for fields with few labels.
+    number of answers, for fields with few labels. ``constant``: field → the one value, as JSON, that
+    all answers give that could be read, although the gold has several; at least half have to be
+    readable.
     """
 
     answers: int
@@ -232,6 +238,7 @@ class Diagnosis(Result):
     field_f1_recovered: float
     fields: dict[str, FieldDiagnosis]
     confusion: dict[str, dict[str, dict[str, int]]]
+    constant: dict[str, str] = {}
 
 
 class RateIntervals(Result):
@@ -246,7 +253,8 @@ class RateIntervals(Result):
 class Condition(Result):
     """One row of the comparison: means over the condition's texts, and over its seeds if it has some.
 
-    ``noise_floor`` is None where no text was asked more than once.
+    ``noise_floor`` is None where no text was asked more than once, a field's score where no test text
+    has a value for it.
     """
 
     name: str
@@ -261,7 +269,7 @@ class Condition(Result):
     truncated: float
     rate_intervals: RateIntervals
     outcomes: Outcomes
-    per_field: dict[str, float]
+    per_field: dict[str, float | None]
     input_tokens_mean: float
     output_tokens_mean: float
     latency: Latency
@@ -444,7 +452,8 @@ class Comparison(Result):
     ``low``, ``high`` and ``p_value`` (sign-flip test) are for new texts and the adapters at hand;
     ``p_holm`` is adjusted over all baselines. ``random_effects`` holds for another training too and
     decides. ``clusters`` counts what is independent: groups of texts, or else texts, and ``clustering``
-    is then None. ``wins``, ``ties`` and ``losses`` count texts from LoRA's side. ``planning`` is None for a single text.
+    is then None. ``wins``, ``ties`` and ``losses`` count texts from LoRA's side. ``planning`` is None
+    for a single text, a field's difference where no test text has a value for it.
     """
 
     baseline: str
@@ -464,7 +473,7 @@ class Comparison(Result):
     mcnemar: McNemar
     rates: RateDifferences
     planning: Planning | None
-    per_field: dict[str, FieldDifference]
+    per_field: dict[str, FieldDifference | None]
 
 
 class Example(Result):

@@ -15,6 +15,7 @@ from lora_vs_api.files import read_json, read_jsonl
 from lora_vs_api.record.fields import Field
 from lora_vs_api.record.parsing import parse_record
 from lora_vs_api.scoring.scores import score_output
+from lora_vs_api.stats.ratio import Linearised, linearised
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -73,7 +74,11 @@ def _untimed() -> Timings:
 
 @dataclass(frozen=True)
 class ScoredRun:
-    """One run over n test texts. Arrays are of shape (n,), but ``fields``: (n, fields), in 0..1."""
+    """One run over n test texts. Arrays are of shape (n,), those of fields (n, fields).
+
+    ``fields`` has scores in 0..1. ``wanted`` and ``given`` tell where the record and the answer fill
+    the field (:class:`lora_vs_api.scoring.scores.Score`); None where every field has to be there.
+    """
 
     outputs: tuple[str, ...]
     fields: Floats
@@ -83,11 +88,41 @@ class ScoredRun:
     input_tokens: NDArray[np.int64]
     output_tokens: NDArray[np.int64]
     timings: Timings = field(default_factory=_untimed)
+    wanted: Bools | None = None
+    given: Bools | None = None
+
+    @property
+    def weights(self) -> Floats:
+        """How much each field counts, (n, fields): ½ for each side that fills it."""
+        if self.wanted is None or self.given is None:
+            return np.ones_like(self.fields)
+        half: Floats = (self.wanted.astype(np.float64) + self.given) / 2
+        return half
 
     @property
     def field_f1(self) -> Floats:
-        mean: Floats = self.fields.mean(axis=1)
-        return mean
+        """Of each text, as :attr:`lora_vs_api.scoring.scores.Score.field_f1`."""
+        weights = self.weights
+        counted = weights.sum(axis=1)
+        # right where nothing is to be said and nothing was
+        f1: Floats = self.valid_json.astype(np.float64)
+        np.divide((self.fields * weights).sum(axis=1), counted, out=f1, where=counted > 0)
+        return f1
+
+    @property
+    def by_field(self) -> list[Linearised | None]:
+        """Each field's score over all texts, as one value for each text whose mean it is.
+
+        Of a field that has to be there, the texts' own scores. Of one that may be empty, F1 over the
+        texts: twice the sum of the scores where both sides fill it, over how often either does. None
+        where no record fills it: there is nothing to find.
+        """
+        weights = self.weights
+        wanted = weights if self.wanted is None else self.wanted
+        return [
+            linearised(scores * weight, weight) if filled.any() else None
+            for scores, weight, filled in zip(self.fields.T, weights.T, wanted.T)
+        ]
 
     @property
     def exact_match(self) -> Bools:
@@ -154,4 +189,6 @@ def read_answers(
         outcomes=np.array([prediction["outcome"] for prediction in predictions]),
         input_tokens=np.array([line["input_tokens"] for line in usage]),
         output_tokens=np.array([line["output_tokens"] for line in usage]),
+        wanted=np.array([score.wanted for score in scores]),
+        given=np.array([score.given for score in scores]),
     )

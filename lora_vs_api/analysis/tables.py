@@ -143,6 +143,7 @@ def plot_tables(analysis: Analysis, runs: Sequence[ConditionRuns]) -> dict[str, 
             {"condition": row.name, "record_field": field, "f1": value}
             for row in conditions
             for field, value in row.per_field.items()
+            if value is not None
         ],
         "latency": latency_table(conditions, runs),
         "break_even": break_even_table(analysis.economics),

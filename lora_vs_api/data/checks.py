@@ -25,7 +25,10 @@ HALF_WIDTHS = (0.05, 0.02)
 
 
 class FieldCheck(TypedDict):
-    """A field's values in all splits: the share that is null (0..1), and how many differ."""
+    """A field's values in all splits: the share that is null (0..1), and how many differ.
+
+    What says nothing (:meth:`Field.holds`) counts as null.
+    """
 
     null: float
     different: int
@@ -92,7 +95,10 @@ def check_fields(
     found: dict[str, FieldCheck] = {}
     rows = [row for split in splits.values() for row in split]
     for field in fields:
-        values = [json.dumps(row["record"][field.name], sort_keys=True) for row in rows]
+        given = [row["record"][field.name] for row in rows]
+        values = [
+            json.dumps(value if field.holds(value) else None, sort_keys=True) for value in given
+        ]
         found[field.name] = {
             "null": round(values.count("null") / len(values), 4),
             "different": len(set(values) - {"null"}),
@@ -119,7 +125,10 @@ def field_warnings(found: Mapping[str, FieldCheck]) -> list[str]:
         if facts["different"] == 0:
             said.append(f"{name} is always null: nothing to learn and nothing to score.")
         elif facts["null"] > DOMINANT:
-            said.append(f"{name} is null in {facts['null']:.0%}; always saying null scores that.")
+            said.append(
+                f"{name} is null in {facts['null']:.1%} of the texts, and being right about that "
+                "counts for nothing."
+            )
         elif facts["different"] == 1 and facts["null"] == 0:
             said.append(f"{name} always has the same value: any model learns it, none is tested.")
         labels = facts.get("labels", {})
@@ -133,7 +142,11 @@ def field_warnings(found: Mapping[str, FieldCheck]) -> list[str]:
             elif share < RARE:
                 said.append(f"{name}: {label} is rare ({share:.1%}).")
             elif share > DOMINANT:
-                said.append(f"{name}: {label} is {share:.0%} of all; always saying it scores that.")
+                said.append(
+                    f"{name}: {label} is {share:.0%} of all that have one."
+                    if facts["null"]
+                    else f"{name}: {label} is {share:.0%} of all; always saying it scores that."
+                )
     return said
 
 

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from lora_vs_api.errors import UserError
 from lora_vs_api.record.fields import Field
+
+if TYPE_CHECKING:
+    from lora_vs_api.record.rows import Row
 
 
 def classification_prompt(text: str, field: Field) -> list[dict[str, str]]:
@@ -20,6 +24,21 @@ def classification_prompt(text: str, field: Field) -> list[dict[str, str]]:
         f"Answer with exactly one word out of: {', '.join(field.values)}."
     )
     return [{"role": "system", "content": question}, {"role": "user", "content": text}]
+
+
+def labelled(rows: Sequence[Row], field: Field) -> list[Row]:
+    """The rows that have a label: what null stands for is none of the words the base may choose from.
+
+    Raises:
+        UserError: no row has one.
+    """
+    found = [row for row in rows if row["record"][field.name] is not None]
+    if not found:
+        raise UserError(
+            f"contamination.field: {field.name} is null in all {len(rows):,} test texts, so there is "
+            "nothing to ask for; choose another enum field, or null to leave the check out"
+        )
+    return found
 
 
 def read_label(output: str, field: Field) -> str | None:
@@ -35,8 +54,12 @@ def read_label(output: str, field: Field) -> str | None:
 def contamination_metrics(
     labels: Sequence[str | None], gold: Sequence[str], field: Field, threshold: float
 ) -> dict[str, Any]:
-    """Accuracy, chance level and the flag: accuracy − chance ≥ ``threshold``, all in 0..1."""
-    accuracy = sum(a == b for a, b in zip(labels, gold, strict=True)) / len(gold)
+    """Accuracy, chance level and the flag: accuracy − chance ≥ ``threshold``, all in 0..1.
+
+    An answer that names no label (None) is wrong, whatever the gold.
+    """
+    right = sum(a is not None and a == b for a, b in zip(labels, gold, strict=True))
+    accuracy = right / len(gold)
     chance = 1 / len(field.values)
     return {
         "field": field.name,

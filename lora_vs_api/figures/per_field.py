@@ -1,7 +1,8 @@
-"""Mean score of every condition on every field of the record."""
+"""Score of every condition on every field of the record."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import seaborn as sns
@@ -15,11 +16,15 @@ if TYPE_CHECKING:
 
 
 def per_field(analysis: Analysis, color: str) -> Figure:
-    """Mean score of every condition on every field of the record."""
+    """Score of every condition on every field of the record, blank where no text has a value."""
     rows, fields = analysis.conditions, analysis.fields
+    scores = [
+        [math.nan if (score := row.per_field[name]) is None else score for name in fields]
+        for row in rows
+    ]
     figure, ax = new_figure(2.4 + 0.52 * len(rows))
     sns.heatmap(
-        [[row.per_field[name] for name in fields] for row in rows],
+        scores,
         ax=ax,
         vmin=0,
         vmax=1,
@@ -28,7 +33,7 @@ def per_field(analysis: Analysis, color: str) -> Figure:
         fmt=".2f",
         linewidths=1.5,
         linecolor="white",
-        cbar_kws={"label": "mean score (0 to 1)", "ticks": [0, 0.5, 1], "aspect": 12},
+        cbar_kws={"label": "score (0 to 1)", "ticks": [0, 0.5, 1], "aspect": 12},
     )
     ax.set_yticks(
         [i + 0.5 for i in range(len(rows))], [wrap(row.label) for row in rows], rotation=0
@@ -45,6 +50,6 @@ def per_field(analysis: Analysis, color: str) -> Figure:
     titles(
         ax,
         "Score per field of the record",
-        f"Means over {count(analysis.texts, 'test text')}; {seeds_note(analysis)}.",
+        f"Over {count(analysis.texts, 'test text')}; {seeds_note(analysis)}.",
     )
     return figure

@@ -47,6 +47,25 @@ class Field:
             return isinstance(value, dict)
         return self.type in ("string", "enum") and isinstance(value, str)
 
+    @property
+    def may_be_empty(self) -> bool:
+        """Whether a record may say nothing here: null, or an object all of whose slots may be empty."""
+        if self.optional:
+            return True
+        return self.type == "object" and all(inner.may_be_empty for inner in self.fields)
+
+    def holds(self, value: Any) -> bool:
+        """Whether ``value`` says anything at all, right or wrong.
+
+        Null does not, nor does an object none of whose slots does, nor, where the list is optional,
+        an empty one. Everything else does: an empty text, 0 and false are values.
+        """
+        if self.type == "object" and isinstance(value, dict):
+            return any(inner.holds(value.get(inner.name)) for inner in self.fields)
+        if self.type == "list" and self.optional and value == []:
+            return False
+        return value is not None
+
 
 # what a list holds whose items are not declared
 TEXT = Field(name="item", type="string", score="exact")

@@ -44,7 +44,10 @@ def model_card(analysis: Analysis, what: Published) -> str:
         own=own,
         lora=analysis.lora,
         others=[row for row in analysis.conditions if row.kind != "lora"],
-        fields=sorted(analysis.lora.per_field.items(), key=lambda item: -item[1]),
+        fields=sorted(
+            ((n, v) for n, v in analysis.lora.per_field.items() if v is not None),
+            key=lambda item: -item[1],
+        ),
         decided=[
             (decision, difference_between(decision), accuracy_words(decision))
             for decision in analysis.decisions

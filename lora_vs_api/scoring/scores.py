@@ -4,6 +4,12 @@ Field F1 is the mean over the record's fields of set-F1 (lists) or exact match (
 a task of another shape may score objects by slot F1, text by its words and numbers within a
 tolerance (``task.fields.NAME.score``). An output that is not a JSON object scores zero on every
 field: the condition's user would have got nothing from it.
+
+Where fields may be empty, a mean would pay for saying nothing: of eight slots that are mostly null, an
+answer of nulls has most right. There field F1 is the F1 of what is filled, as in slot filling since
+MUC-5 (Chinchor and Sundheim, MUC-5 Evaluation Metrics, 1993): twice the sum of the scores of the
+fields that both sides fill, over how many the record fills plus how many the answer fills. A field
+that has to be there counts as filled on both sides, so without optional fields this is the mean.
 """
 
 from __future__ import annotations
@@ -27,18 +33,31 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 @dataclass(frozen=True)
 class Score:
-    """Scores of one output; ``fields`` is in schema order, each value in 0..1."""
+    """Scores of one output; the tuples are in schema order, each score in 0..1.
+
+    ``wanted`` and ``given``: whether the gold record and the answer fill the field; true where it has
+    to be there. An output without a record gives whatever is wanted, and gives it wrong. Two empty
+    fields agree: their score is 1 and counts for nothing in :attr:`field_f1`.
+    """
 
     valid_json: bool
     schema_valid: bool
     fields: tuple[float, ...]
+    wanted: tuple[bool, ...]
+    given: tuple[bool, ...]
 
     @property
     def field_f1(self) -> float:
-        return sum(self.fields) / len(self.fields)
+        """F1 over the filled fields, 0..1; 1 where there is nothing and the answer says so."""
+        weights = [(wanted + given) / 2 for wanted, given in zip(self.wanted, self.given)]
+        counted = sum(weights)
+        if not counted:
+            return float(self.valid_json)
+        return sum(score * weight for score, weight in zip(self.fields, weights)) / counted
 
     @property
     def exact_match(self) -> bool:
+        """Right in every field, the empty ones among them."""
         return all(value == 1.0 for value in self.fields)
 
 
@@ -48,51 +67,65 @@ def set_f1(predicted: Any, gold: list[Any], items: Field = TEXT) -> float:
         items.has_type(item) or (item is None and items.optional) for item in predicted
     ):
         return 0.0
-    predicted_set = {canonical(item) for item in predicted}
-    gold_set = {canonical(item) for item in gold}
+    predicted_set = {canonical(item, items) for item in predicted}
+    gold_set = {canonical(item, items) for item in gold}
     if not predicted_set and not gold_set:
         return 1.0
     return 2 * len(predicted_set & gold_set) / (len(predicted_set) + len(gold_set))
 
 
-def canonical(value: Any) -> str:
-    """Equal text for equal values, whatever the order of keys; a key that is null counts as one that is missing."""
-    return json.dumps(_stripped(value), sort_keys=True)
+def canonical(value: Any, field: Field) -> str:
+    """Equal text for values of ``field`` that are equal, whatever the order of keys.
+
+    As for values outside of lists: 2.0 equals 2 where the field is a number and is no value of an
+    integer, true never equals 1, and a key that says nothing counts as one that is missing.
+    """
+    return json.dumps(_stripped(value, field), sort_keys=True)
 
 
-def _stripped(value: Any) -> Any:
+def _stripped(value: Any, field: Field | None) -> Any:
     if isinstance(value, dict):
-        return {key: _stripped(item) for key, item in value.items() if item is not None}
+        inner = {} if field is None else {slot.name: slot for slot in field.fields}
+        return {
+            key: _stripped(item, inner.get(key))
+            for key, item in value.items()
+            if (inner[key].holds(item) if key in inner else item is not None)
+        }
     if isinstance(value, list):
-        return [_stripped(item) for item in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+        return [_stripped(item, field and field.items) for item in value]
+    whole = isinstance(value, float) and value.is_integer()
+    return int(value) if whole and (field is None or field.type == "number") else value
 
 
 def slot_f1(predicted: Any, gold: Mapping[str, Any], fields: Sequence[Field]) -> float:
     """F1 over an object's slots that hold something, each counting by its own score.
 
-    Slots that are null on both sides count for nothing: an object that is mostly null would
-    otherwise be mostly right whatever was found (as in slot filling since MUC-5, Chinchor &
-    Sundheim, 1993). Two objects of nulls agree (1.0).
+    Slots that are empty on both sides count for nothing: an object that is mostly null would
+    otherwise be mostly right whatever was found, as would the record as a whole. Two objects of
+    nulls agree (1.0).
     """
     if not isinstance(predicted, dict):
         return 0.0
-    ours = sum(predicted.get(field.name) is not None for field in fields)
-    theirs = sum(gold[field.name] is not None for field in fields)
+    ours = {field.name for field in fields if field.holds(predicted.get(field.name))}
+    theirs = {field.name for field in fields if field.holds(gold[field.name])}
     if not ours and not theirs:
         return 1.0
     right = sum(
         score_value(predicted[field.name], gold[field.name], field)
         for field in fields
-        if gold[field.name] is not None and predicted.get(field.name) is not None
+        if field.name in ours & theirs
     )
-    return 2 * right / (ours + theirs)
+    return 2 * right / (len(ours) + len(theirs))
 
 
 def score_value(predicted: Any, gold: Any, field: Field) -> float:
-    """Score of one field's value, 0..1; a key that is missing counts as null."""
-    if gold is None or predicted is None:
-        return float(gold is predicted)
+    """Score of one field's value, 0..1; a key that is missing counts as null.
+
+    Two values that say nothing (:meth:`Field.holds`) agree.
+    """
+    ours, theirs = field.holds(predicted), field.holds(gold)
+    if not ours or not theirs:
+        return float(ours == theirs)
     score = score_of(field)
     if score == "set_f1":
         return set_f1(predicted, gold, field.items or TEXT)
@@ -131,7 +164,16 @@ def token_f1(predicted: str, gold: str) -> float:
 def score_output(output: str, gold: dict[str, Any], fields: tuple[Field, ...]) -> Score:
     """Score one raw output against its gold record."""
     record = parse_record(output)
+    wanted = tuple(not field.may_be_empty or field.holds(gold[field.name]) for field in fields)
     if record is None:
-        return Score(valid_json=False, schema_valid=False, fields=(0.0,) * len(fields))
+        return Score(False, False, (0.0,) * len(fields), wanted, given=wanted)
     values = [score_value(record.get(field.name), gold[field.name], field) for field in fields]
-    return Score(valid_json=True, schema_valid=not violations(record, fields), fields=tuple(values))
+    return Score(
+        valid_json=True,
+        schema_valid=not violations(record, fields),
+        fields=tuple(values),
+        wanted=wanted,
+        given=tuple(
+            not field.may_be_empty or field.holds(record.get(field.name)) for field in fields
+        ),
+    )

@@ -27,13 +27,13 @@ def score_trial(
         UserError: its answers are not those to exactly these texts.
     """
     answers = Path("predictions", sweep, item, "predictions.jsonl")
-    outputs = {line["id"]: line["output"] for line in read_jsonl(answers)}
-    if list(outputs) != [row["id"] for row in rows]:
+    lines = read_jsonl(answers)
+    if [line["id"] for line in lines] != [row["id"] for row in rows]:
         raise UserError(
             f"{answers}: not one line for each of the {len(rows)} validation texts; run "
             "`dvc repro` to make it again"
         )
-    scores = [score_output(outputs[row["id"]], row["record"], fields) for row in rows]
+    scores = [score_output(line["output"], row["record"], fields) for line, row in zip(lines, rows)]
     return Trial(
         sweep=sweep,
         item=item,

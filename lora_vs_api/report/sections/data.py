@@ -10,12 +10,18 @@ from lora_vs_api.report.sections.facts import unit_words
 
 
 def data_section(inputs: ReportInputs) -> Markdown:
-    f1 = inputs.analysis.lora.field_f1
+    f1, checked = inputs.analysis.lora.field_f1, inputs.data_check.fields
     return render(
         "data",
         corpus=inputs.corpus,
         split=inputs.split,
         check=inputs.data_check,
+        nulls=[
+            (field.name, checked[field.name].null)
+            for field in inputs.settings.fields
+            if field.may_be_empty and field.name in checked
+        ],
+        all_may_be_empty=all(field.may_be_empty for field in inputs.settings.fields),
         review=inputs.review,
         evaluated=inputs.analysis.texts,
         groups=inputs.analysis.groups,
@@ -29,4 +35,8 @@ def data_section(inputs: ReportInputs) -> Markdown:
 
 
 def contamination_section(inputs: ReportInputs) -> Markdown:
-    return render("contamination", check=inputs.contamination)
+    check = inputs.contamination
+    optional = {field.name for field in inputs.settings.fields if field.may_be_empty}
+    return render(
+        "contamination", check=check, labelled=check is not None and check.field in optional
+    )

@@ -32,6 +32,7 @@ def diagnosis_section(inputs: ReportInputs) -> Markdown:
         rows=rows,
         measures=measures(rows),
         constant=constant_fields(inputs.analysis),
+        optional=any(field.may_be_empty for field in inputs.settings.fields),
         # as the figure itself: without one readable answer there is nothing to draw
         confusion=bool(rows[0].diagnosis.confusion) and any(row.valid_json > 0 for row in rows),
     )

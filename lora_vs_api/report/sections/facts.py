@@ -7,6 +7,9 @@ from typing import Protocol
 
 from lora_vs_api.analysis.results import Analysis, Condition
 
+# characters of a value that a sentence quotes
+MAX_SHOWN = 60
+
 
 class WithMethod(Protocol):
     """Anything that names the method of its interval."""
@@ -42,7 +45,7 @@ def unguessed_fields(analysis: Analysis) -> list[str]:
     return [
         name
         for name in analysis.fields
-        if blind and all(row.per_field[name] <= 0.1 for row in blind)
+        if blind and all(_at_most(row.per_field[name], 0.1) for row in blind)
     ]
 
 
@@ -56,21 +59,23 @@ def group_words(column: str) -> str:
     return " ".join(column.replace("_", " ").split())
 
 
+def _at_most(score: float | None, limit: float) -> bool:
+    """False of a field without a score."""
+    return score is not None and score <= limit
+
+
 def seeds_words(analysis: Analysis) -> str:
     seeds = len(analysis.seeds)
     return "one seed" if seeds == 1 else f"mean of {seeds} seeds"
 
 
 def constant_fields(analysis: Analysis) -> dict[str, str]:
-    """Field → the one label that the fine-tune answers, where other labels were expected too."""
-    found = {}
-    for field, matrix in analysis.lora.diagnosis.confusion.items():
-        answered = {label for row in matrix.values() for label, n in row.items() if n}
-        expected = [label for label, row in matrix.items() if sum(row.values())]
-        # giving no answer is another failure, and counted as such
-        if len(answered) == 1 and len(expected) > 1 and answered <= set(matrix):
-            found[field] = answered.pop()
-    return found
+    """Field → the one value that the fine-tune answers, where others were expected too."""
+    found = analysis.lora.diagnosis.constant
+    return {
+        name: value if len(value) <= MAX_SHOWN else value[:MAX_SHOWN] + "…"
+        for name, value in found.items()
+    }
 
 
 def method_names(rows: Iterable[WithMethod]) -> str:

@@ -34,6 +34,8 @@ def method_section(inputs: ReportInputs) -> Markdown:
         variant=variant(settings.lora),
         modules=modules(settings.lora),
         fields=[(field.name, type_words(field), score_words(field)) for field in settings.fields],
+        optional=[field.name for field in settings.fields if field.may_be_empty],
+        required=[field.name for field in settings.fields if not field.may_be_empty],
         batch=batch,
         train={
             key: str(value)

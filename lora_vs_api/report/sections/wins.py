@@ -39,6 +39,7 @@ def win_loss_section(inputs: ReportInputs) -> Markdown:
             for name in dict.fromkeys([*names, *([] if cheap is None else [cheap.name])])
         ],
         majority=majority(analysis),
+        unscored=[name for name, score in analysis.lora.per_field.items() if score is None],
         texts=[
             (analysis.condition(name).label, verb, found)
             for name in names
@@ -53,7 +54,8 @@ def win_loss_section(inputs: ReportInputs) -> Markdown:
 
 def field_by_field(analysis: Analysis, name: str) -> FieldByField:
     per_field = analysis.comparison(name).per_field
-    gains = sorted(per_field.items(), key=lambda item: -item[1].difference)
+    scored = [(name, gain) for name, gain in per_field.items() if gain is not None]
+    gains = sorted(scored, key=lambda item: -item[1].difference)
     ahead = [field for field, gain in gains if gain.side > 0]
     unearned = [field for field in ahead if not beats_majority(analysis, field)]
     return FieldByField(
@@ -76,7 +78,10 @@ def majority(analysis: Analysis) -> Condition | None:
 def beats_majority(analysis: Analysis, field: str) -> bool:
     """Whether the fine-tune is clearly above the field's commonest value; true where it is unknown."""
     known = majority(analysis)
-    return known is None or analysis.comparison(known.name).per_field[field].side > 0
+    if known is None:
+        return True
+    gain = analysis.comparison(known.name).per_field[field]
+    return gain is not None and gain.side > 0
 
 
 def compared(example: Example) -> str:
