@@ -264,7 +264,9 @@ def _break_even(
     """Of one API condition; ``local_requests`` are the costs of measured local answers."""
     api = row.cost_per_1k
     volume = break_even(training.total_usd, local.usd, api.usd)
-    interval = break_even_interval(training.total_usd, local_requests, bill.request_costs(), *draws, configured.run_to_run_sd)
+    interval = break_even_interval(
+        training.total_usd, local_requests, bill.request_costs(), *draws, configured.run_to_run_sd
+    )
     return BreakEven(
         baseline=row.name,
         label=row.label,

@@ -26,7 +26,7 @@ from lora_vs_api.analysis.results import (
     OwnershipRow,
     OwnershipSensitivity,
 )
-from lora_vs_api.analysis.scored_run import Floats, ScoredRun
+from lora_vs_api.analysis.scored_run import ScoredRun
 from lora_vs_api.stats.bootstrap import Draws, resampled_means
 from lora_vs_api.stats.economics import electricity_usd, engineering_usd, over_requests
 from lora_vs_api.stats.ownership import (
@@ -347,7 +347,9 @@ def _changes(case: Case) -> Iterator[tuple[str, Changed, Changed]]:
     def with_economics(**values: object) -> Case:
         return replace(case, configured=configured.model_copy(update=values))
 
-    inputs: tuple[tuple[object, Mapping[str, tuple[str, str, float, float]], Callable[..., Case]], ...]
+    inputs: tuple[
+        tuple[object, Mapping[str, tuple[str, str, float, float]], Callable[..., Case]], ...
+    ]
     inputs = ((configured, economics, with_economics), (own, OWNERSHIP_INPUTS, with_own))
     for section, table, make in inputs:
         for key, (label, unit, instead, least) in table.items():
@@ -373,7 +375,7 @@ def _ends(
     if not value:
         return value, instead
     low, high = max(value / factor, least), max(value * factor, least)
-    return (max(1, round(low)), round(high)) if isinstance(value, int) and least == 1 and isinstance(instead, int) else (low, high)
+    return (max(1, round(low)), round(high)) if isinstance(value, int) else (low, high)
 
 
 def _said(value: float | None, unit: str) -> str:

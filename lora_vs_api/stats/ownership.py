@@ -109,9 +109,7 @@ def totals(plan: Plan, answers: Answers, per_day: float) -> Totals:
         + number * plan.usd_per_wrong_record * answers.local_wrong
         + plan.fine_tune.upkeep_usd_per_month
     )
-    theirs = (
-        number * plan.usd_per_wrong_record * answers.api_wrong + plan.api.upkeep_usd_per_month
-    )
+    theirs = number * plan.usd_per_wrong_record * answers.api_wrong + plan.api.upkeep_usd_per_month
     return Totals(
         local=_summed(
             plan.fine_tune.build_usd + needed * plan.machine.purchase_usd,
@@ -124,7 +122,9 @@ def totals(plan: Plan, answers: Answers, per_day: float) -> Totals:
     )
 
 
-def _machine_usd_per_day(machine: Machine, per_day: float, seconds: Floats, needed: Floats) -> Floats:
+def _machine_usd_per_day(
+    machine: Machine, per_day: float, seconds: Floats, needed: Floats
+) -> Floats:
     busy = per_day * seconds
     # never negative: the peak is at least the mean
     idle = np.maximum(0.0, needed * SECONDS_PER_DAY - busy)
@@ -141,7 +141,9 @@ def _retrainings(plan: Plan, month: NDArray[np.int64]) -> Floats:
 
 def _summed(start: Floats, months: Floats) -> Floats:
     """Running totals, shape (k, months + 1), of what is spent at the start and in each month."""
-    return np.cumsum(np.column_stack([start, np.broadcast_to(months, (start.size, months.shape[1]))]), axis=1)
+    return np.cumsum(
+        np.column_stack([start, np.broadcast_to(months, (start.size, months.shape[1]))]), axis=1
+    )
 
 
 def cheaper_from(found: Totals) -> Floats:
