@@ -575,6 +575,11 @@ class InputChange(Result):
     low_saving: float
     high_saving: float
 
+    def moves(self, saving: float) -> bool:
+        """Whether one of the two changes the ``saving`` by more than the digits of a sum."""
+        least = 1e-9 * max(1.0, abs(saving))
+        return any(abs(end - saving) > least for end in (self.low_saving, self.high_saving))
+
 
 class OwnershipSensitivity(Result):
     """``saving``: what the API costs more over the horizon at ``per_day``, negative where less."""
