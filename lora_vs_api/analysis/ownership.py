@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -379,4 +380,4 @@ def _ends(
 
 
 def _said(value: float | None, unit: str) -> str:
-    return "never" if value is None else f"{value:.3g} {unit}".strip()
+    return "never" if value is None else f"{Decimal(f'{value:.3g}'):,f} {unit}".strip()
