@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,11 @@ from lora_vs_api.analysis.costs import MachineTime, billed
 from lora_vs_api.analysis.decision import Costs, cost_intervals
 from lora_vs_api.analysis.ownership import LocalSide, ownership_of, plan_of
 from lora_vs_api.analysis.results import Ownership
+from lora_vs_api.config.compose import compose
 from lora_vs_api.config.sections import Economics
+from lora_vs_api.errors import UserError
+from lora_vs_api.figures.report import write_report_figures
+from lora_vs_api.report.sections.money import money_section
 from lora_vs_api.stats.bootstrap import Draws
 from lora_vs_api.stats.economics import break_even, break_even_interval
 from lora_vs_api.stats.ownership import (
@@ -28,6 +33,7 @@ from lora_vs_api.stats.ownership import (
     totals,
     wrong_shares,
 )
+from tests.report_fixture import PLOTS, analysis, inputs, tables
 from tests.test_costs import ECONOMICS, LOCAL, PRICES, scored
 
 PLAN = Plan(
@@ -252,3 +258,36 @@ def test_extremes_have_numbers():
     )
     assert short.against[0].rows[0].local_usd > 0
     assert "wrong" in ownership(owning(usd_per_wrong_record=0.01)).method
+
+
+def test_what_is_rented_needs_a_price():
+    with pytest.raises(UserError, match="rented_usd_per_hour: expected USD above 0 where"):
+        compose(
+            ["economics.rented_usd_per_hour=null", "economics.ownership.machine=rented_while_busy"]
+        )
+
+
+@pytest.mark.parametrize(
+    ("changes", "tokens"),
+    [
+        ({}, (1000, 100)),
+        ({}, (0, 0)),
+        ({"machine": "rented_around_the_clock"}, (1000, 100)),
+        ({"machine_is_shared": False, "api_engineer_days": 9.0}, (1000, 100)),
+    ],
+)
+def test_the_report_and_its_chart_stand_at_the_extremes(tmp_path, changes, tokens):
+    """Free tokens, a lead from the start, a rented machine: the table says what the model says."""
+    found = ownership(owning(**changes), tokens)
+    result = analysis().model_copy(update={"ownership": found})
+    text = money_section(inputs(result))
+    row = found.against[0].rows[0]
+    months = (row.cheaper_from, row.cheaper_from_low, row.cheaper_from_high)
+    at, low, high = ("never" if month is None else str(month) for month in months)
+    assert f"| {at} [{low}, {high}] |" in text
+    assert ("around the clock." in text) == (found.machine == "rented_around_the_clock")
+    # an hour's rent has no effect on an own machine, and the report says so
+    unmoved = next((line for line in text.splitlines() if line.startswith("Without effect")), "")
+    assert ("rent" in re.split(r", | and |: |\.", unmoved)) == (found.machine == "own")
+    write_report_figures(tmp_path, result, None, *tables(result), None, PLOTS)
+    assert (tmp_path / "ownership.svg").stat().st_size > 0
