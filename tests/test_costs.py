@@ -177,7 +177,7 @@ def row(
 
 def economics(**changes) -> results.Economics:
     lora, api = (
-        scored(LOCAL),
+        changes.pop("lora", scored(LOCAL)),
         scored({"latency_seconds": [1.0, 1.0]}, changes.pop("tokens", (1000, 100))),
     )
     configured = changes.pop("configured", ECONOMICS)

@@ -34,7 +34,7 @@ from lora_vs_api.stats.ownership import (
     wrong_shares,
 )
 from tests.report_fixture import PLOTS, analysis, inputs, tables
-from tests.test_costs import ECONOMICS, LOCAL, PRICES, scored
+from tests.test_costs import ECONOMICS, LOCAL, PRICES, economics, scored
 
 PLAN = Plan(
     horizon_months=36, discount_per_year=0.0, api_price_trend_per_year=0.0,
@@ -291,3 +291,32 @@ def test_the_report_and_its_chart_stand_at_the_extremes(tmp_path, changes, token
     assert ("rent" in re.split(r", | and |: |\.", unmoved)) == (found.machine == "own")
     write_report_figures(tmp_path, result, None, *tables(result), None, PLOTS)
     assert (tmp_path / "ownership.svg").stat().st_size > 0
+
+
+def test_the_configured_speed_varies_in_both_money_sections():
+    """Answers all alike: without it the intervals would have no width."""
+    even = [scored({**LOCAL, "latency_seconds": [2.0, 2.0]})]
+    api = {"api": billed(scored({"latency_seconds": [1.0, 1.0]}), "gpt", PRICES)}
+    side = LocalSide(even, MachineTime(4, 7200, None), 40)
+    for sd in (0.0, 0.09):
+        configured = ECONOMICS.model_copy(update={"run_to_run_sd": sd})
+        (against,) = ownership_of(side, api, {"api": "API"}, "api", configured, DRAWS).against
+        assert (against.rows[0].local_high > against.rows[0].local_low) == (sd > 0)
+        (paid,) = economics(configured=configured, lora=even[0]).break_even
+        assert (paid.interval.high > paid.interval.low) == (sd > 0)
+
+
+def test_each_side_of_the_total_cost_varies_by_itself():
+    """The same costs on both sides: drawn from one stream, neither would ever be cheaper."""
+    tokens = np.array([1000, 3000])
+    api = dataclasses.replace(scored({"latency_seconds": [1.0, 1.0]}, (0, 0)), input_tokens=tokens)
+    configured = owning(machine="rented_while_busy").model_copy(
+        update={"engineer_days": 0.0, "rented_usd_per_hour": 3.6}
+    )
+    side = LocalSide([scored(LOCAL)], MachineTime(1, 0, None), 0)
+    bills = {"api": billed(api, "gpt", PRICES)}
+    (against,) = ownership_of(side, bills, {"api": "API"}, "api", configured, DRAWS).against
+    assert against.rows[0].local_usd == pytest.approx(against.rows[0].api_usd)
+    # means of 1, 2 and 3: cheaper in 5 of 16 pairs, and as dear, up to the last digit, in 6
+    assert 0.2 < against.rows[0].never < 0.8
+    assert against.rows[0].cheaper_from_low == 1 and against.rows[0].cheaper_from_high is None
