@@ -29,13 +29,15 @@ from lora_vs_api.analysis.costs import (
 from lora_vs_api.analysis.decision import decisions
 from lora_vs_api.analysis.groups import read_labels, text_groups
 from lora_vs_api.analysis.ledger import read_ledger, text_keys, with_setting, write_ledger
-from lora_vs_api.analysis.metrics import Hypothesis
+from lora_vs_api.analysis.metrics import Hypothesis, Split
+from lora_vs_api.analysis.ownership import LocalSide, ownership_of
 from lora_vs_api.analysis.results import (
     Analysis,
     Condition,
     Economics,
     Kind,
     OtherTuning,
+    Ownership,
     Resampling,
     Selected,
     read_result,
@@ -81,6 +83,8 @@ def main(params: Params) -> None:
         hypothesis.clauses,
         len(params.seeds),
         draws,
+        params.economics.run_to_run_sd,
+        [item.name for item in baselines if item.name not in bills],
     )
     judged = {row.baseline: row for row in decided}[params.baseline]
     analysis = Analysis(
@@ -101,6 +105,7 @@ def main(params: Params) -> None:
         lora_statistics=lora_statistics(params.seeds, lora.runs, draws, groups),
         comparisons=comparisons,
         economics=economics,
+        ownership=ownership(params, lora, bills, conditions, draws),
         decisions=decided,
         verdict=verdict(hypothesis, judged, draws.confidence),
         examples={
@@ -170,6 +175,25 @@ def costs_and_break_even(
         price_list({name: params.priced_as[name] for name in bills}, params.prices),
         params.baseline,
         training_time(params.sweep.ranks, params.sweep.learning_rates, params.seeds),
+        params.economics,
+        draws,
+    )
+
+
+def ownership(
+    params: Params,
+    lora: ConditionRuns,
+    bills: Mapping[str, BilledRun],
+    conditions: Sequence[Condition],
+    draws: Draws,
+) -> Ownership:
+    split = read_result("metrics/split.json", Split)
+    trained = training_time(params.sweep.ranks, params.sweep.learning_rates, params.seeds)
+    return ownership_of(
+        LocalSide(lora.runs, trained, split.train + split.val),
+        bills,
+        {row.name: row.label for row in conditions},
+        params.baseline,
         params.economics,
         draws,
     )

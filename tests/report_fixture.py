@@ -13,13 +13,29 @@ from lora_vs_api.analysis.condition import MODEL_FREE_LABELS
 from lora_vs_api.analysis.decision import decide
 from lora_vs_api.analysis.ledger import OtherSettings
 from lora_vs_api.analysis.verdict import verdict
-from lora_vs_api.config.sections import Adapter, Plots, Price
+from lora_vs_api.config.sections import Adapter, Ownership, Plots, Price
 from lora_vs_api.record.fields import Field
 from lora_vs_api.report.inputs import ReportInputs, Settings
 from lora_vs_api.report.provenance import Installation
+from lora_vs_api.stats.ownership import (
+    Answers,
+    Machine,
+    People,
+    Plan,
+    cheaper_from,
+    machines,
+    totals,
+)
 
 # no field of the built-in task: the report must not know any
 FIELDS = ["vendor", "total_amount", "line_items"]
+# everything at 0: the published model
+OWNERSHIP = Ownership(
+    horizon_months=36, discount_per_year=0, api_price_trend_per_year=0, machine="own",
+    purchase_usd=0, machine_is_shared=True, idle_watts=30, peak_to_mean=1, api_engineer_days=0,
+    upkeep_days_per_month=0, api_upkeep_days_per_month=0, retrain_every_months=None,
+    retrain_engineer_days=0, usd_per_label=0, usd_per_wrong_record=0,
+)  # fmt: skip
 PLOTS = Plots(palette="colorblind", lora_color="#0072B2", dpi=60)
 
 HYPOTHESIS = metrics.Hypothesis.model_validate(
@@ -454,6 +470,7 @@ def analysis(
                 ),
             ),
         ),
+        ownership=ownership(conditions, rows),
         decisions=decisions,
         verdict=verdict(HYPOTHESIS, decisions[1], 0.95),
         examples={
@@ -461,6 +478,63 @@ def analysis(
             for name in ("api_zero_shot", "api_few_shot_5")
         },
     )
+
+
+def ownership(
+    conditions: tuple[results.Condition, ...], rows: tuple[results.BreakEven, ...]
+) -> results.Ownership:
+    """The model's own totals, with intervals of no width: what the report adds is words."""
+    plan = Plan(
+        36, 0.0, 0.0, People(1200.02, 0.0), People(0.0, 0.0), Machine(0.0, 0.0216, 0.0, 1.0),
+        None, 0.0, 0.0,
+    )  # fmt: skip
+
+    def row(per_day: int, api_per_1k: float) -> results.OwnershipRow:
+        one = np.ones(1)
+        answers = Answers(one * 0.95, one * api_per_1k / 1000, one * 0.9, one * 0.8)
+        found = totals(plan, answers, per_day)
+        local, api, month = found.local[0, -1], found.api[0, -1], cheaper_from(found)[0]
+        whole = int(month) if np.isfinite(month) else None
+        return results.OwnershipRow(
+            per_day=per_day, machines=int(machines(per_day, answers.local_seconds, 1.0)[0]),
+            local_usd=local, local_low=local, local_high=local, api_usd=api, api_low=api,
+            api_high=api, cheaper_from=whole, cheaper_from_low=whole, cheaper_from_high=whole,
+            never=0.0 if whole is not None else 1.0,
+        )  # fmt: skip
+
+    return results.Ownership(
+        machine="own",
+        machine_is_shared=True,
+        inputs=results.OwnershipInputs(
+            horizon_months=36, discount_per_year=0.0, api_price_trend_per_year=0.0,
+            build_usd=1200.02, upkeep_usd_per_month=0.0, api_build_usd=0.0,
+            api_upkeep_usd_per_month=0.0, purchase_usd=0.0, busy_usd_per_hour=0.0216,
+            idle_usd_per_hour=0.0, peak_to_mean=1.0, retrain_every_months=None, retrain_usd=0.0,
+            usd_per_wrong_record=0.0, usd_per_label=0.0, labelled_texts=636, seconds=0.95,
+        ),
+        confidence=0.95,
+        method="percentile bootstrap over requests and run-to-run speed",
+        against=tuple(
+            results.OwnershipAgainst(
+                baseline=entry.baseline, label=entry.label, local_wrong=0.9, api_wrong=0.8,
+                rows=tuple(row(n, entry.api_per_1k) for n in (1000, 10_000, 100_000)),
+            )
+            for entry in rows
+        ),
+        sensitivity=results.OwnershipSensitivity(
+            baseline=rows[0].baseline, label=rows[0].label, per_day=10_000, saving=-500.0,
+            rows=(
+                results.InputChange(
+                    setting="API input price", low="0.01 USD per 1K", high="0.04 USD per 1K",
+                    low_saving=-700.0, high_saving=100.0,
+                ),
+                results.InputChange(
+                    setting="rent", low="0.2 USD an hour", high="0.8 USD an hour",
+                    low_saving=-500.0, high_saving=-500.0,
+                ),
+            ),
+        ),
+    )  # fmt: skip
 
 
 def latency(result: results.Analysis) -> pd.DataFrame:

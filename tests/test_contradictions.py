@@ -41,7 +41,16 @@ from lora_vs_api.report.sections.model_free import model_free_section
 from lora_vs_api.report.sections.wins import win_loss_section
 from lora_vs_api.stats.bootstrap import Draws
 from lora_vs_api.stats.clusters import Labels
-from tests.report_fixture import FIELDS, HYPOTHESIS, analysis, changed, inputs, interval, redecided
+from tests.report_fixture import (
+    FIELDS,
+    HYPOTHESIS,
+    OWNERSHIP,
+    analysis,
+    changed,
+    inputs,
+    interval,
+    redecided,
+)
 
 DRAWS = Draws(resamples=200, seed=0, confidence=0.95)
 MARGIN = HYPOTHESIS.clauses.accuracy.margin
@@ -126,6 +135,7 @@ def made(case: Case) -> Analysis:
     configured = Economics(
         engineer_days=1, hours_per_day=1, usd_per_hour=0, watts=65, usd_per_kwh=0.15, overhead=1.5,
         volumes_per_day=[1000], rented_usd_per_hour=None, sensitivity_factor=2,
+    run_to_run_sd=0, ownership=OWNERSHIP,
     )  # fmt: skip
     rows: list[tuple[Condition, ConditionRuns]] = []
     tables = dict(zip(("lora", "base_zero_shot", "api_zero_shot", "api_few_shot_5"),

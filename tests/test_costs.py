@@ -24,10 +24,12 @@ from lora_vs_api.analysis.scored_run import ScoredRun, Timings
 from lora_vs_api.config.sections import Economics, Price, Prices
 from lora_vs_api.record.fields import TEXT
 from lora_vs_api.stats.bootstrap import Draws
+from tests.report_fixture import OWNERSHIP
 
 ECONOMICS = Economics(
     engineer_days=1.5, hours_per_day=8, usd_per_hour=100, watts=320, usd_per_kwh=0.15,
     overhead=1.5, volumes_per_day=[1000], rented_usd_per_hour=0.36, sensitivity_factor=2,
+    run_to_run_sd=0, ownership=OWNERSHIP,
 )  # fmt: skip
 PRICES = Prices(
     as_of="2026-05",
@@ -176,7 +178,7 @@ def row(
 
 def economics(**changes) -> results.Economics:
     lora, api = (
-        scored(LOCAL),
+        changes.pop("lora", scored(LOCAL)),
         scored({"latency_seconds": [1.0, 1.0]}, changes.pop("tokens", (1000, 100))),
     )
     configured = changes.pop("configured", ECONOMICS)

@@ -48,7 +48,7 @@ from tests.report_fixture import (
 
 FIGURES = (
     "headline", "cost_accuracy", "break_even", "per_field", "paired", "loss", "latency", "confusion",
-    "tornado", "price_volume", "robustness",
+    "tornado", "ownership", "price_volume", "robustness",
 )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from lora_vs_api.analysis.results import Analysis
@@ -20,6 +21,7 @@ from lora_vs_api.report.page import html
 from lora_vs_api.report.page.data import page_data
 from lora_vs_api.report.page.html import data_block, report_html, script_hash
 from lora_vs_api.stats.economics import break_even, days_to_break_even
+from lora_vs_api.stats.ownership import Answers, Machine, People, Plan, cheaper_from, totals
 from lora_vs_api.stats.rounding import rounded
 from tests.report_fixture import FIELDS, analysis, changed, inputs
 
@@ -352,7 +354,15 @@ def test_markup_in_an_answer_stays_text(opened):
     assert "Pineapple <b>" in page.locator("article >> nth=3 >> .text").inner_text()
 
 
+OWNED = ("horizon-api", "horizon-local", "from")
+
+
 def results(page: Any) -> dict[str, str]:
+    """Of the break-even; the total cost has a test of its own."""
+    return {key: text for key, text in all_results(page).items() if key not in OWNED}
+
+
+def all_results(page: Any) -> dict[str, str]:
     shown = page.locator("[data-result]")
     keys = shown.evaluate_all("found => found.map((place) => place.dataset.result)")
     return dict(zip(keys, shown.all_inner_texts(), strict=True))
@@ -418,6 +428,51 @@ def test_calculator_says_never_and_refuses_nonsense(opened):
     page.get_by_label("against").select_option("Tiny-7M over HTTP, 5-shot")
     assert output.get_attribute("aria-invalid") == "false"
     assert results(page) == as_reported(rounded(0.0711 * 1.9), 1200.02, 0.0057, 10_000)
+
+
+def test_the_total_cost_starts_at_the_report_and_follows_the_model(opened):
+    """Every input moves it as stats/ownership.py says; a field below its least shows nothing."""
+    result = analysis()
+    page = opened(whole_page(result))
+    entry = page_data(result, [], [])["calculator"]["baselines"][0]
+    row = result.ownership.against[0].rows[1]
+
+    def shown() -> list[str]:
+        found = all_results(page)
+        return [found[key] for key in OWNED]
+
+    def said(local: float, api: float, month: int | None) -> list[str]:
+        return [numbers.usd(api), numbers.usd(local), numbers.month(month)]
+
+    assert shown() == said(row.local_usd, row.api_usd, row.cheaper_from)
+    page.locator("#what-if summary").click()
+    values = {
+        "horizon, months, whole, 1 to 240": 24, "discount, share a year": 0.1,
+        "API price trend, share a year": -0.2, "building the fine-tune, USD, once": 900,
+        "upkeep, fine-tune, USD a month": 30, "building the API side, USD, once": 70,
+        "upkeep, API, USD a month": 90, "machine bought, USD each": 50,
+        "machine answering, USD an hour": 0.3, "machine waiting, USD an hour": 0.02,
+        "peak over mean rate, factor, at least 1": 12, "retraining every, months, whole": 6,
+        "a retraining, USD": 40, "wrong record, USD each": 0.01, "label, USD each": 0.5,
+        "machine time, seconds an answer": 2,
+    }  # fmt: skip
+    for label, value in values.items():
+        page.get_by_label(label, exact=True).fill(str(value))
+    plan = Plan(
+        24, 0.1, -0.2, People(900 + 0.5 * 636, 30), People(70, 90), Machine(50, 0.3, 0.02, 12),
+        6, 40, 0.01,
+    )  # fmt: skip
+    api = (
+        entry["input_millions"] * entry["input_price"]
+        + entry["output_millions"] * entry["output_price"]
+    )
+    wrong = (np.array([entry["local_wrong"]]), np.array([entry["api_wrong"]]))
+    found = totals(plan, Answers(np.array([2.0]), np.array([api / 1000]), *wrong), 10_000)
+    month = cheaper_from(found)[0]
+    whole = int(month) if np.isfinite(month) else None
+    assert shown() == said(found.local[0, -1], found.api[0, -1], whole)
+    page.get_by_label("peak over mean rate, factor, at least 1", exact=True).fill("0.5")
+    assert set(shown()) == {"–"}
 
 
 def test_the_whole_report_opens_without_a_network(opened, tmp_path):

@@ -21,6 +21,7 @@ from lora_vs_api.analysis.costs import (
     price_list,
 )
 from lora_vs_api.analysis.decision import decisions
+from lora_vs_api.analysis.ownership import LocalSide, ownership_of
 from lora_vs_api.analysis.robustness import CleanAndPerturbed, robustness
 from lora_vs_api.analysis.scored_run import ScoredRun, Timings
 from lora_vs_api.analysis.summary import summary
@@ -32,6 +33,7 @@ from lora_vs_api.errors import UserError
 from lora_vs_api.record.fields import Field
 from lora_vs_api.scoring.scores import score_output
 from lora_vs_api.stats.bootstrap import Draws
+from tests.report_fixture import OWNERSHIP
 
 FIELDS = (
     Field("kind", "enum", "exact", values=("bill", "credit"), optional=True),
@@ -62,6 +64,7 @@ DRAWS = Draws(resamples=100, seed=0, confidence=0.95)
 ECONOMICS = Economics(
     engineer_days=1.5, hours_per_day=8, usd_per_hour=100, watts=320, usd_per_kwh=0.15,
     overhead=1.5, volumes_per_day=[1000], rented_usd_per_hour=0.36, sensitivity_factor=2,
+    run_to_run_sd=0, ownership=OWNERSHIP,
 )  # fmt: skip
 PRICES = Prices(
     as_of="2026-05",
@@ -158,6 +161,10 @@ def analysis() -> results.Analysis:
         lora_statistics=lora_statistics((0, 1), lora.runs, DRAWS),
         comparisons=comparisons,
         economics=economics,
+        ownership=ownership_of(
+            LocalSide(lora.runs, MachineTime(4, 7200, None), 40), {"gpt": billed(api, "gpt", PRICES)},
+            {"gpt": "GPT"}, "gpt", ECONOMICS, DRAWS,
+        ),
         decisions=decided,
         verdict=verdict(HYPOTHESIS, decided[1], 0.95),
         examples={"gpt": examples(ROWS, lora.runs[0], api)},

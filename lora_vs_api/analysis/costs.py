@@ -125,10 +125,9 @@ def local_cost(runs: Sequence[ScoredRun], economics: sections.Economics) -> Cost
     # time over texts: the mean of several rates would count the fastest run most
     each, batched = float(one.mean()), wall / sum(len(run.outputs) for run in runs)
     rent = economics.rented_usd_per_hour
-    joules = _joules([run.timings.latency_joules for run in runs])
-    watts, energy = _power(joules, float(one.sum()), economics.watts)
+    watts, energy = answering_watts(runs, economics)
     batch_joules = _joules([run.timings.batch_joules for run in runs])
-    batch_watts, _ = _power(batch_joules, wall, economics.watts)
+    batch_watts, _ = power(batch_joules, wall, economics.watts)
     price = (economics.usd_per_kwh, economics.overhead)
     how = MEASURED_BY if energy == "measured" else "configured"
     return CostPer1K(
@@ -142,13 +141,22 @@ def local_cost(runs: Sequence[ScoredRun], economics: sections.Economics) -> Cost
     )
 
 
+def answering_watts(
+    runs: Sequence[ScoredRun], economics: sections.Economics
+) -> tuple[float, Literal["configured", "measured"]]:
+    """Mean watts while one text at a time is answered, and where they come from."""
+    joules = _joules([run.timings.latency_joules for run in runs])
+    seconds = sum(float(run.timings.latency_seconds.sum()) for run in runs)
+    return power(joules, seconds, economics.watts)
+
+
 def _joules(measured: Sequence[float | None]) -> float | None:
     """All together; None where one was not measured, since half a measurement is none."""
     known = [joules for joules in measured if joules is not None]
     return sum(known) if len(known) == len(measured) else None
 
 
-def _power(
+def power(
     joules: float | None, seconds: float, configured: float
 ) -> tuple[float, Literal["configured", "measured"]]:
     """Mean watts over the ``seconds`` in which ``joules`` were used, and where they come from."""
@@ -157,13 +165,19 @@ def _power(
     return joules / seconds, "measured"
 
 
+def text_seconds(runs: Sequence[ScoredRun]) -> Floats:
+    """Seconds of each text's answer, shape (k,): a mean over the runs."""
+    seconds: Floats = np.mean([run.timings.latency_seconds for run in runs], axis=0)
+    return seconds
+
+
 def local_request_costs(runs: Sequence[ScoredRun], cost: CostPer1K) -> Floats:
     """US dollars of each measured local answer, shape (k,).
 
     A text under several seeds is one measurement, as everywhere. The mean is what the condition's
     answers ``cost``, shared out by the time that each took.
     """
-    seconds: Floats = np.mean([run.timings.latency_seconds for run in runs], axis=0)
+    seconds = text_seconds(runs)
     mean = seconds.mean()
     shares = seconds / mean if mean > 0 else np.ones_like(seconds)
     return cost.usd / 1000 * shares
@@ -250,7 +264,9 @@ def _break_even(
     """Of one API condition; ``local_requests`` are the costs of measured local answers."""
     api = row.cost_per_1k
     volume = break_even(training.total_usd, local.usd, api.usd)
-    interval = break_even_interval(training.total_usd, local_requests, bill.request_costs(), *draws)
+    interval = break_even_interval(
+        training.total_usd, local_requests, bill.request_costs(), *draws, configured.run_to_run_sd
+    )
     return BreakEven(
         baseline=row.name,
         label=row.label,
@@ -279,7 +295,7 @@ def _training(trained: MachineTime, economics: sections.Economics) -> TrainingCo
     engineer = engineering_usd(
         economics.engineer_days, economics.hours_per_day, economics.usd_per_hour
     )
-    watts, energy = _power(trained.joules, trained.seconds, economics.watts)
+    watts, energy = power(trained.joules, trained.seconds, economics.watts)
     how = f"{watts:.4g} W ({MEASURED_BY})" if energy == "measured" else f"{watts:g} W (configured)"
     machine = electricity_usd(trained.seconds, watts, economics.usd_per_kwh, economics.overhead)
     rent = economics.rented_usd_per_hour

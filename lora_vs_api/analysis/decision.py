@@ -14,7 +14,7 @@ training. The money claims go by the paired intervals of the costs, see
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,13 +28,13 @@ from lora_vs_api.analysis.results import (
     PayBack,
 )
 from lora_vs_api.stats.bootstrap import Draws, resampled_means
+from lora_vs_api.stats.economics import over_requests
+from lora_vs_api.stats.ownership import run_to_run
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lora_vs_api.config.sections import Clauses
-
-OVER_REQUESTS = "percentile bootstrap over requests"
 
 
 def above(low: float, high: float, bound: float) -> Outcome:
@@ -58,18 +58,21 @@ class Costs:
     """What is spent once and what each measured request costs, in US dollars.
 
     ``local`` has shape (n,), ``other`` shape (m,): the requests to the fine-tune and to what it is
-    compared with.
+    compared with. Where a side's costs are its time, another run of the same answers would have
+    been faster or slower by ``local_sd`` and ``other_sd``, shares; 0 where they are tokens.
     """
 
     training_usd: float
     local: NDArray[np.float64]
     other: NDArray[np.float64]
+    local_sd: float = 0.0
+    other_sd: float = 0.0
 
 
 def cost_intervals(costs: Costs, draws: Draws) -> tuple[CostRatio, PayBack]:
     """Cost of an answer as a share of the other's, and the volume that pays training back.
 
-    Percentile bootstrap over requests. The two sides are drawn from streams of their own: they are
+    Percentile bootstrap over requests, and over runs where a side is timed. The two sides are drawn from streams of their own: they are
     timed on different numbers of requests, and where a long text is dear on both sides drawing
     them together would only narrow the intervals. Ratio and volume come from the same resamples,
     so that they cannot contradict each other: a resample pays back exactly where its ratio is
@@ -80,6 +83,10 @@ def cost_intervals(costs: Costs, draws: Draws) -> tuple[CostRatio, PayBack]:
     """
     local = resampled_means(costs.local, draws.resamples, [draws.seed, 1])
     other = resampled_means(costs.other, draws.resamples, draws.seed)
+    local = local * run_to_run(costs.local_sd, draws.resamples, [draws.seed, 2])
+    # of its own: the two sides did not run at the same time
+    other = other * run_to_run(costs.other_sd, draws.resamples, [draws.seed, 3])
+    method = over_requests(costs.local_sd, costs.other_sd)
     shares = [(1 - draws.confidence) / 2, (1 + draws.confidence) / 2]
     # without interpolation, which has no value between a number and never
     ratio_low, ratio_high = np.quantile(_ratios(local, other), shares, method="inverted_cdf")
@@ -94,14 +101,14 @@ def cost_intervals(costs: Costs, draws: Draws) -> tuple[CostRatio, PayBack]:
             estimate=_finite(ratio),
             low=_finite(ratio_low),
             high=_finite(ratio_high),
-            method=OVER_REQUESTS,
+            method=method,
         ),
         PayBack(
             volume=_finite(volume),
             low=_finite(low),
             high=_finite(high),
             never=float(np.mean(np.isinf(volumes))),
-            method=OVER_REQUESTS,
+            method=method,
         ),
     )
 
@@ -167,6 +174,8 @@ def decisions(
     clauses: Clauses,
     seeds: int,
     draws: Draws,
+    run_to_run_sd: float = 0.0,
+    timed: Collection[str] = (),
 ) -> tuple[Decision, ...]:
     """A decision against the baseline of each comparison; arguments as :func:`decide`.
 
@@ -174,11 +183,22 @@ def decisions(
         local: US dollars of each measured answer of the fine-tune, shape (n,).
         others: baseline → US dollars of each of its answers, shape (m,).
         training_usd: what all trainings cost once.
+        run_to_run_sd: of what is timed, as a share: the fine-tune, and
+        timed: those of the baselines that ran on one's own machine.
     """
     return tuple(
         decide(
             row,
-            *cost_intervals(Costs(training_usd, local, others[row.baseline]), draws),
+            *cost_intervals(
+                Costs(
+                    training_usd,
+                    local,
+                    others[row.baseline],
+                    local_sd=run_to_run_sd,
+                    other_sd=run_to_run_sd if row.baseline in timed else 0.0,
+                ),
+                draws,
+            ),
             clauses,
             seeds,
         )

@@ -584,6 +584,96 @@ class Economics(Result):
     sensitivity: Sensitivity
 
 
+class OwnershipRow(Result):
+    """Both sides' totals over the horizon at one volume, with the ends of their intervals.
+
+    ``cheaper_from``: the month after which the fine-tune has cost less and stays so; 0 is from the
+    start, None never within the horizon. ``never`` is the share of resamples in which it never is.
+    """
+
+    per_day: int
+    machines: int
+    local_usd: float
+    local_low: float
+    local_high: float
+    api_usd: float
+    api_low: float
+    api_high: float
+    cheaper_from: int | None
+    cheaper_from_low: int | None
+    cheaper_from_high: int | None
+    never: float
+
+
+class OwnershipAgainst(Result):
+    """One API condition. The wrong shares are those of all answers, ours and its."""
+
+    baseline: str
+    label: str
+    local_wrong: float
+    api_wrong: float
+    rows: tuple[OwnershipRow, ...]
+
+
+class InputChange(Result):
+    """The saving over the horizon with one input at a lower and at a higher value, in words."""
+
+    setting: str
+    low: str
+    high: str
+    low_saving: float
+    high_saving: float
+
+    def moves(self, saving: float) -> bool:
+        """Whether one of the two changes the ``saving`` by more than the digits of a sum."""
+        least = 1e-9 * max(1.0, abs(saving))
+        return any(abs(end - saving) > least for end in (self.low_saving, self.high_saving))
+
+
+class OwnershipSensitivity(Result):
+    """``saving``: what the API costs more over the horizon at ``per_day``, negative where less."""
+
+    baseline: str
+    label: str
+    per_day: int
+    saving: float
+    rows: tuple[InputChange, ...]
+
+
+class OwnershipInputs(Result):
+    """What the model is made of, with amounts in US dollars; see docs/economics.md."""
+
+    horizon_months: int
+    discount_per_year: float
+    api_price_trend_per_year: float
+    build_usd: float
+    upkeep_usd_per_month: float
+    api_build_usd: float
+    api_upkeep_usd_per_month: float
+    purchase_usd: float
+    busy_usd_per_hour: float
+    idle_usd_per_hour: float
+    peak_to_mean: float
+    retrain_every_months: int | None
+    retrain_usd: float
+    usd_per_wrong_record: float
+    usd_per_label: float
+    labelled_texts: int
+    seconds: float
+
+
+class Ownership(Result):
+    """The total cost over a horizon. ``method`` says what varies in the intervals."""
+
+    machine: Literal["own", "rented_while_busy", "rented_around_the_clock"]
+    machine_is_shared: bool
+    inputs: OwnershipInputs
+    confidence: float
+    method: str
+    against: tuple[OwnershipAgainst, ...]
+    sensitivity: OwnershipSensitivity
+
+
 # --- what may be concluded -------------------------------------------------------------------
 
 
@@ -712,6 +802,7 @@ class Analysis(Result):
     lora_statistics: LoraStatistics
     comparisons: tuple[Comparison, ...]
     economics: Economics
+    ownership: Ownership
     decisions: tuple[Decision, ...]
     verdict: Verdict
     examples: dict[str, Examples]

@@ -215,8 +215,19 @@ def _address_is_one_without_secrets(params: Params) -> str | None:
     return None
 
 
+def _what_is_rented_has_a_price(params: Params) -> str | None:
+    machine, rent = params.economics.ownership.machine, params.economics.rented_usd_per_hour
+    if machine == "own" or rent is not None:
+        return None
+    return (
+        "economics.rented_usd_per_hour: expected USD above 0 where economics.ownership.machine "
+        f"is {machine}, found null"
+    )
+
+
 CHECKS: tuple[Callable[[Params], str | None], ...] = (
     _no_value_twice,
+    _what_is_rented_has_a_price,
     _learning_rates_between_0_and_1,
     _shares_sum_to_1,
     _fields_have_the_keys_of_their_type,

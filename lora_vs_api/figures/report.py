@@ -14,6 +14,7 @@ from lora_vs_api.figures.headline import headline
 from lora_vs_api.figures.latency import latency_ecdf
 from lora_vs_api.figures.looks import looks
 from lora_vs_api.figures.loss import loss_curves
+from lora_vs_api.figures.ownership import ownership
 from lora_vs_api.figures.paired import paired_differences
 from lora_vs_api.figures.per_field import per_field
 from lora_vs_api.figures.price_volume import price_volume
@@ -60,6 +61,7 @@ def write_report_figures(
             "latency": latency_ecdf(analysis, latency, look),
             "confusion": confusion_matrices(analysis, plots.lora_color),
             "tornado": tornado(analysis, plots.lora_color),
+            "ownership": ownership(analysis, plots.lora_color),
             "price_volume": price_volume(analysis, look, limit),
             "loss": loss_curves(losses, plots.lora_color),
             "robustness": robustness_drops(robustness, look),

@@ -52,6 +52,11 @@ def volume(value: float | None, digits: int = 3) -> str:
     return significant(value, digits)
 
 
+def month(value: int | None) -> str:
+    """The month from which on something holds; None is never."""
+    return "never" if value is None else str(value)
+
+
 def count(number: int, noun: str) -> str:
     """``1 seed``, ``3 seeds``."""
     return f"{number:,} {noun if number == 1 else plural(noun)}"

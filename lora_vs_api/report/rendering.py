@@ -144,6 +144,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "signed_usd": _inert(numbers.signed_usd),
     "significant": _inert(numbers.significant),
     "usd": _inert(numbers.usd),
+    "month": _inert(numbers.month, None),
     "volume": _inert(numbers.volume, None),
     "volume_between": _inert(numbers.volume_between, None),
     "words": words,

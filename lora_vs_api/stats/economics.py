@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lora_vs_api.stats.bootstrap import finite_array, resampled_means
+from lora_vs_api.stats.ownership import run_to_run
 
 if TYPE_CHECKING:
     from lora_vs_api.config.sections import Price
@@ -174,27 +175,32 @@ def break_even_interval(
     resamples: int = 10_000,
     seed: int = 0,
     confidence: float = 0.95,
+    run_to_run_sd: float = 0.0,
 ) -> BreakEvenInterval:
     """Percentile bootstrap of the break-even volume over measured requests.
 
     The requests to the tuned model and those to the API are resampled independently: other
-    texts would have had other lengths. What is configured (prices, watts, engineer time) does
-    not vary here; :func:`sensitivity` shows what it does.
+    texts would have had other lengths. Another run of the same answers would have been faster or
+    slower, by ``run_to_run_sd``. What is configured (prices, watts, engineer time) does not vary
+    here; :func:`sensitivity` shows what it does.
 
     Args:
         training_usd: spent once.
         local_costs: shape (n,), cost of each measured request to the tuned model.
         api_costs: shape (m,), cost of each request to the API, in the same currency.
+        run_to_run_sd: of the local side, as a share; see
+            :func:`lora_vs_api.stats.ownership.run_to_run`.
 
     Raises:
-        ValueError: an array is empty or not finite; resamples or confidence out of range.
+        ValueError: an array is empty or not finite; resamples, confidence or run_to_run_sd out of
+            range.
     """
     _not_negative(training_usd=training_usd)
     local = resampled_means(finite_array(local_costs, "local_costs", 1), resamples, [seed, 1])
     api = resampled_means(finite_array(api_costs, "api_costs", 1), resamples, seed)
     if not 0 < confidence < 1:
         raise ValueError(f"confidence: expected a number between 0 and 1, found {confidence}")
-    saved = api - local
+    saved = api - local * run_to_run(run_to_run_sd, resamples, [seed, 2])
     with np.errstate(divide="ignore", invalid="ignore"):
         volumes = np.where(saved > 0, training_usd / saved, np.inf)
     # without interpolation, which has no value between a number and never
@@ -205,10 +211,16 @@ def break_even_interval(
         high,
         float(np.mean(saved <= 0)),
         confidence,
-        "percentile bootstrap over requests",
+        over_requests(run_to_run_sd),
         resamples,
         seed,
     )
+
+
+def over_requests(*run_to_run_sd: float) -> str:
+    """The name of the intervals of costs: what varies in them. One number for each timed side."""
+    speed = " and run-to-run speed" if any(run_to_run_sd) else ""
+    return f"percentile bootstrap over requests{speed}"
 
 
 def sensitivity(

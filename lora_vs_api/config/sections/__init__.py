@@ -15,6 +15,7 @@ from lora_vs_api.config.sections.analysis import (
     Economics,
     Hypothesis,
     NodeResources,
+    Ownership,
     Plots,
     Stats,
 )
@@ -74,6 +75,7 @@ __all__ = [
     "Hypothesis",
     "LoraTuning",
     "OpenAIServer",
+    "Ownership",
     "Params",
     "PathWeights",
     "Plots",

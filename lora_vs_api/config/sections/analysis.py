@@ -2,17 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from lora_vs_api.config.sections.base import Count, Natural, NonNegative, Positive, Section
+from lora_vs_api.config.sections.base import (
+    Count,
+    Natural,
+    NonNegative,
+    OptionalCount,
+    Positive,
+    Section,
+)
 
 
 class Stats(Section):
     resamples: Annotated[int, Field(ge=100, description="an integer ≥ 100")]
     confidence: Annotated[float, Field(gt=0.5, lt=1, description="between 0.5 and 1")]
     seed: Natural
+
+
+class Ownership(Section):
+    # a longer one would be another machine, model and price list
+    horizon_months: Annotated[int, Field(ge=1, le=120, description="an integer 1..120")]
+    discount_per_year: Annotated[float, Field(ge=0, le=1, description="a share from 0 to 1")]
+    api_price_trend_per_year: Annotated[
+        float, Field(gt=-1, le=1, description="a share above -1 and up to 1")
+    ]
+    machine: Literal["own", "rented_while_busy", "rented_around_the_clock"]
+    purchase_usd: NonNegative
+    machine_is_shared: bool
+    idle_watts: NonNegative
+    peak_to_mean: Annotated[float, Field(ge=1, description="a factor ≥ 1")]
+    api_engineer_days: NonNegative
+    upkeep_days_per_month: NonNegative
+    api_upkeep_days_per_month: NonNegative
+    retrain_every_months: OptionalCount
+    retrain_engineer_days: NonNegative
+    usd_per_label: NonNegative
+    usd_per_wrong_record: NonNegative
 
 
 class Economics(Section):
@@ -30,6 +58,8 @@ class Economics(Section):
         list[Annotated[int, Field(ge=1)]],
         Field(min_length=1, description="a list of integers ≥ 1"),
     ]
+    run_to_run_sd: Annotated[float, Field(ge=0, le=1, description="a share from 0 to 1")]
+    ownership: Ownership
 
 
 class AccuracyClause(Section):

@@ -8,7 +8,7 @@ from typing import NotRequired, TypedDict
 
 from pydantic import JsonValue
 
-from lora_vs_api.analysis.results import Analysis, AnswerRow, Condition
+from lora_vs_api.analysis.results import Analysis, AnswerRow, Condition, OwnershipInputs
 from lora_vs_api.config.sections import Price
 from lora_vs_api.record.parsing import parse_record
 
@@ -55,7 +55,32 @@ class BilledTokens(TypedDict):
 
 
 class PageBaseline(BilledTokens):
+    """``local_wrong`` and ``api_wrong`` are shares of all answers."""
+
     label: str
+    local_wrong: float
+    api_wrong: float
+
+
+class PagePlan(TypedDict):
+    """Start values of the total cost: the report's, an input that is null as 0."""
+
+    horizon_months: int
+    discount_per_year: float
+    api_price_trend_per_year: float
+    build_usd: float
+    upkeep_usd_per_month: float
+    api_build_usd: float
+    api_upkeep_usd_per_month: float
+    purchase_usd: float
+    busy_usd_per_hour: float
+    idle_usd_per_hour: float
+    peak_to_mean: float
+    retrain_every_months: int
+    retrain_usd: float
+    usd_per_wrong_record: float
+    usd_per_label: float
+    seconds: float
 
 
 class Calculator(TypedDict):
@@ -66,6 +91,8 @@ class Calculator(TypedDict):
     upfront: float
     local: float
     per_day: int
+    plan: PagePlan
+    labelled_texts: int
 
 
 class PageData(TypedDict):
@@ -160,11 +187,14 @@ def _calculator(analysis: Analysis) -> Calculator | None:
     if not entries:
         return None
     chosen = [row.baseline for row in entries]
+    wrong = {row.baseline: row for row in analysis.ownership.against}
     rates = sorted({rate for row in economics.break_even for rate in row.days or ()})
     return {
         "baselines": [
             {
                 "label": row.label,
+                "local_wrong": wrong[row.baseline].local_wrong,
+                "api_wrong": wrong[row.baseline].api_wrong,
                 **_billed(
                     analysis.condition(row.baseline),
                     prices.conditions[row.baseline],
@@ -178,6 +208,29 @@ def _calculator(analysis: Analysis) -> Calculator | None:
         "upfront": economics.training.total_usd,
         "local": economics.local_per_1k,
         "per_day": rates[len(rates) // 2] if rates else VOLUME_PER_DAY,
+        "plan": _plan(analysis.ownership.inputs),
+        "labelled_texts": analysis.ownership.inputs.labelled_texts,
+    }
+
+
+def _plan(inputs: OwnershipInputs) -> PagePlan:
+    return {
+        "horizon_months": inputs.horizon_months,
+        "discount_per_year": inputs.discount_per_year,
+        "api_price_trend_per_year": inputs.api_price_trend_per_year,
+        "build_usd": inputs.build_usd,
+        "upkeep_usd_per_month": inputs.upkeep_usd_per_month,
+        "api_build_usd": inputs.api_build_usd,
+        "api_upkeep_usd_per_month": inputs.api_upkeep_usd_per_month,
+        "purchase_usd": inputs.purchase_usd,
+        "busy_usd_per_hour": inputs.busy_usd_per_hour,
+        "idle_usd_per_hour": inputs.idle_usd_per_hour,
+        "peak_to_mean": inputs.peak_to_mean,
+        "retrain_every_months": inputs.retrain_every_months or 0,
+        "retrain_usd": inputs.retrain_usd,
+        "usd_per_wrong_record": inputs.usd_per_wrong_record,
+        "usd_per_label": inputs.usd_per_label,
+        "seconds": inputs.seconds,
     }
 
 

@@ -118,6 +118,62 @@
     ["per_day", "volume", "answers a day"],
   ];
 
+  const PLAN_CONTROLS = [
+    ["horizon_months", "horizon", "months, whole, 1 to 240"],
+    ["discount_per_year", "discount", "share a year"],
+    ["api_price_trend_per_year", "API price trend", "share a year"],
+    ["build_usd", "building the fine-tune", "USD, once"],
+    ["upkeep_usd_per_month", "upkeep, fine-tune", "USD a month"],
+    ["api_build_usd", "building the API side", "USD, once"],
+    ["api_upkeep_usd_per_month", "upkeep, API", "USD a month"],
+    ["purchase_usd", "machine bought", "USD each"],
+    ["busy_usd_per_hour", "machine answering", "USD an hour"],
+    ["idle_usd_per_hour", "machine waiting", "USD an hour"],
+    ["peak_to_mean", "peak over mean rate", "factor, at least 1"],
+    ["retrain_every_months", "retraining every", "months, whole"],
+    ["retrain_usd", "a retraining", "USD"],
+    ["usd_per_wrong_record", "wrong record", "USD each"],
+    ["usd_per_label", "label", "USD each"],
+    ["seconds", "machine time", "seconds an answer"],
+  ];
+  // around what a slider of a share goes whose start is 0
+  const ZERO_CENTRE = new Map([
+    ["discount_per_year", 0.01], ["api_price_trend_per_year", -0.01], ["usd_per_wrong_record", 0.01],
+    ["usd_per_label", 0.1], ["idle_usd_per_hour", 0.01], ["retrain_every_months", 6],
+    ["upkeep_usd_per_month", 100], ["api_upkeep_usd_per_month", 100], ["purchase_usd", 100],
+    ["api_build_usd", 100],
+  ]);
+  // what is below 0 where a price falls; all others are amounts
+  const LEAST = new Map([["api_price_trend_per_year", -0.99], ["peak_to_mean", 1]]);
+
+  /** The model of lora_vs_api/stats/ownership.py; a month of null is never. */
+  function ownership(baseline, values, labelled) {
+    const horizon = Math.min(240, Math.max(1, Math.round(values.horizon_months)));
+    const every = Math.round(values.retrain_every_months);
+    const load = (values.per_day / 86400) * values.peak_to_mean * values.seconds;
+    const machines = Math.max(1, Math.ceil(load - 1e-9));
+    const busy = (values.per_day * values.seconds) / 3600;
+    const idle = Math.max(0, 24 * machines - busy);
+    const days = 365 / 12;
+    const wrong = values.per_day * days * values.usd_per_wrong_record;
+    const machine = busy * values.busy_usd_per_hour + idle * values.idle_usd_per_hour;
+    const tokens = (values.per_day * days / 1000) *
+      (baseline.input_millions * values.input_price + baseline.output_millions * values.output_price);
+    let local = values.build_usd + values.usd_per_label * labelled + machines * values.purchase_usd;
+    let api = values.api_build_usd;
+    let from = local < api ? 0 : null;
+    for (let month = 1; month <= horizon; month += 1) {
+      const worth = (1 + values.discount_per_year) ** (-month / 12);
+      const trend = (1 + values.api_price_trend_per_year) ** ((month - 1) / 12);
+      const again = every > 0 && month % every === 0 && month < horizon ? values.retrain_usd : 0;
+      local += (machine * days + wrong * baseline.local_wrong + values.upkeep_usd_per_month + again) * worth;
+      api += (tokens * trend + wrong * baseline.api_wrong + values.api_upkeep_usd_per_month) * worth;
+      if (local >= api) from = null;
+      else if (from === null) from = month;
+    }
+    return { horizonLocal: local, horizonApi: api, from };
+  }
+
   /** The formula of lora_vs_api/stats/economics.py; a volume of null is never. */
   function breakEven(baseline, values) {
     const cost =
@@ -139,22 +195,23 @@
   /** One quantity as a slider and a number; the slider is logarithmic around the start. */
   function makeControl(key, label, unit, changed) {
     const name = `${label}, ${unit}`;
+    const least = LEAST.get(key) ?? 0;
     const slider = element("input", {
       type: "range", min: -SLIDER_STEPS, max: SLIDER_STEPS, step: 1,
       "aria-label": `${name}, slider`, "data-key": key,
     });
     const number = element("input", {
-      type: "number", min: 0, step: "any", inputmode: "decimal", "aria-label": name, "data-key": key,
+      type: "number", min: least, step: "any", inputmode: "decimal", "aria-label": name, "data-key": key,
     });
     // a start of 0 has no multiples
-    const centre = () => control.start || 1;
+    const centre = () => control.start || ZERO_CENTRE.get(key) || 1;
     const say = () => slider.setAttribute("aria-valuetext", `${number.value} ${unit}`);
     const control = {
       start: 0,
       row: element("div", { class: "control" },
         element("span", {}, label, element("small", {}, unit)), slider, number),
       /** NaN where the field holds no amount. */
-      value: () => (number.value === "" || Number(number.value) < 0 ? NaN : Number(number.value)),
+      value: () => (number.value === "" || Number(number.value) < least ? NaN : Number(number.value)),
       reset(start) {
         control.start = start;
         number.value = String(start);
@@ -192,11 +249,19 @@
       CONTROLS.map(([key, label, unit]) => [key, makeControl(key, label, unit, show)]),
     );
     byId("controls").append(...[...controls.values()].map((control) => control.row));
+    for (const [key, label, unit] of PLAN_CONTROLS) {
+      controls.set(key, makeControl(key, label, unit, show));
+      byId("plan-controls").append(controls.get(key).row);
+    }
 
     function show() {
       const values = Object.fromEntries([...controls].map(([key, c]) => [key, c.value()]));
       const readable = Object.values(values).every(Number.isFinite);
-      const found = readable ? breakEven(start.baselines[select.value], values) : null;
+      const baseline = start.baselines[select.value];
+      const found = readable && {
+        ...breakEven(baseline, values),
+        ...ownership(baseline, values, start.labelled_texts),
+      };
       byId("results").replaceChildren(...resultRows(found));
     }
     // prices belong to the baseline; what one has set about one's own side stays
@@ -208,6 +273,7 @@
     function reset() {
       select.value = String(start.baseline);
       for (const key of ["upfront", "local", "per_day"]) controls.get(key).reset(start[key]);
+      for (const [key] of PLAN_CONTROLS) controls.get(key).reset(start.plan[key]);
       setPrices();
     }
     select.addEventListener("change", setPrices);
@@ -223,6 +289,9 @@
       ["days", "reached after", () => text(found.days, daysText)],
       ["year-api", "one year of API, USD", () => usd(found.yearApi)],
       ["year-local", "one year of fine-tune, USD", () => usd(found.yearLocal)],
+      ["horizon-api", "horizon of API, USD", () => usd(found.horizonApi)],
+      ["horizon-local", "horizon of fine-tune, USD", () => usd(found.horizonLocal)],
+      ["from", "cheaper from month", () => text(found.from, String)],
     ];
     return rows.map(([key, label, write]) =>
       element("div", {},

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from lora_vs_api.analysis.results import Economics, Way
+from lora_vs_api.analysis.results import Economics, Ownership, Way
 from lora_vs_api.report.inputs import ReportInputs
+from lora_vs_api.report.numbers import usd
 from lora_vs_api.report.rendering import Markdown, render
 
 
@@ -21,7 +22,30 @@ def money_section(inputs: ReportInputs) -> Markdown:
         ],
         per_day=next((list(row.days) for row in economics.break_even if row.days is not None), []),
         ways=ways(economics),
+        owned=analysis.ownership,
+        machine=machine(analysis.ownership),
+        judged_per_1k=analysis.break_even(analysis.baseline).api_per_1k,
+        without_effect=without_effect(analysis.ownership),
     )
+
+
+def machine(owned: Ownership) -> str:
+    """What is paid for the machine, in words."""
+    if owned.machine == "rented_while_busy":
+        return "rented, and paid only while it answers"
+    if owned.machine == "rented_around_the_clock":
+        return "rented by the hour around the clock"
+    if owned.machine_is_shared:
+        return "own, and other work pays for the hours in which it waits"
+    return f"own, at USD {usd(owned.inputs.idle_usd_per_hour)} for an hour in which it waits"
+
+
+def without_effect(owned: Ownership) -> list[str]:
+    """Inputs that change nothing at half or double; the chart leaves them out."""
+    changes = {row.setting: False for row in owned.sensitivity.rows}
+    for row in owned.sensitivity.rows:
+        changes[row.setting] |= row.moves(owned.sensitivity.saving)
+    return [setting for setting, found in changes.items() if not found]
 
 
 def ways(economics: Economics) -> list[tuple[str, list[Way | None]]]:
