@@ -57,6 +57,7 @@ class ConditionRuns:
     shots: int
     runs: tuple[ScoredRun, ...]
     cost: CostPer1K
+    nearest_shots: bool = False
 
 
 def condition(
@@ -82,6 +83,7 @@ def condition(
         kind=of.kind,
         model=of.model,
         shots=of.shots,
+        nearest_shots=of.nearest_shots,
         field_f1=_interval(of.runs, lambda run: run.field_f1, draws),
         valid_json=_mean(run.valid_json for run in of.runs),
         schema_valid=_mean(run.schema_valid for run in of.runs),

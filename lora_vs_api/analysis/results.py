@@ -242,7 +242,8 @@ class RateIntervals(Result):
 class Condition(Result):
     """One row of the comparison: means over the condition's texts, and over its seeds if it has some.
 
-    ``noise_floor`` is None where no text was asked more than once.
+    ``shots`` counts the examples in the prompt, ``nearest_shots`` says that they are chosen for
+    each text. ``noise_floor`` is None where no text was asked more than once.
     """
 
     name: str
@@ -250,6 +251,7 @@ class Condition(Result):
     kind: Kind
     model: str
     shots: int
+    nearest_shots: bool = False
     field_f1: Interval
     valid_json: float
     schema_valid: float
