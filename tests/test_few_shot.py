@@ -62,6 +62,11 @@ def test_the_nearest_stands_closest_to_the_question():
     assert chosen(nearest, "the invoice is wrong again")[-2:] == ["t0", "t3"]
     # no word is known: the first ones, the first nearest
     assert chosen(nearest, "zzz") == ["t2", "t1", "t0"]
+    many = [
+        {"id": f"m{i:03}", "text": TEXTS[1] if i % 3 else TEXTS[0], "record": {"n": i}}
+        for i in range(200)
+    ]
+    assert chosen(nearest, TEXTS[0], many) == ["m006", "m003", "m000"]
     assert chosen({"k": 5, "choose": "nearest"}, "x") == ["t4", "t3", "t2", "t1", "t0"]
 
 

@@ -9,12 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lora_vs_api.api.budget import Budget
+from lora_vs_api.api.client import ask_all
 from lora_vs_api.api.pacing import wait_in
+from lora_vs_api.api.policy import AskPolicy
+from lora_vs_api.api.provider import Provider
 from lora_vs_api.api.replies import read_reply
 from lora_vs_api.api.types import NoAnswer
+from lora_vs_api.config.sections import Price
 from lora_vs_api.errors import UserError
 from tests.fault_server import Fault, FaultServer, Seen, chat_body, response_body
-from tests.test_api_client import CHAT, MINI, ask
+from tests.test_api_client import CHAT, MINI, ask, requests
 
 BOTH = pytest.mark.parametrize("condition", [MINI, CHAT], ids=["responses", "chat"])
 
@@ -229,6 +234,25 @@ def test_what_may_have_been_billed_is_counted():
     assert [answer.losses.attempts for answer in answers] == [1, 0]
     assert (answers[0].losses.input_tokens, answers[0].losses.output_tokens) == (20, 7)
     assert [answer.concurrency for answer in answers] == [2, 2]
+
+
+def test_a_connection_that_was_never_made_costs_nothing():
+    """Nothing was sent, so nothing of the budget is gone; a lost answer takes the most it may cost."""
+    price = Price(input=1.0, cached_input=None, output=10.0)
+    spent = []
+    for fault in (None, Fault("reset_mid_body")):
+        budget = Budget(1.0, price, {"email-0": 20}, 50)
+        server = FaultServer({"mail 0": [fault] * 9} if fault else {})
+        policy = AskPolicy(timeout_seconds=5, max_attempts=2, first_wait_seconds=0.01)
+        if fault is None:
+            server._http.server_close()  # nobody listens
+            with pytest.raises(UserError, match="connection failed"):
+                ask_all(requests(1), MINI, Provider(server.url), policy, budget=budget)
+        else:
+            with server, pytest.raises(UserError, match="connection failed"):
+                ask_all(requests(1), MINI, Provider(server.url), policy, budget=budget)
+        spent.append(budget.spent_usd)
+    assert spent == [0.0, pytest.approx(2 * (20 * 1.0 + 50 * 10.0) / 1e6)]
 
 
 @BOTH

@@ -192,7 +192,7 @@ def test_an_answer_that_another_run_is_asking_is_waited_for(tmp_path):
         text = request_text(requests(1)[0], MINI, server.url)
         assert other.claim(text, 60)
         with pytest.raises(UserError, match="max_minutes: over while another run .* asking 1 of"):
-            ask(server.url, store, requests(3), total_seconds=0.3, wait_seconds=0.05)
+            ask(server.url, store, requests(3), total_seconds=3, wait_seconds=0.05)
         assert server.attempts("mail 0") == 0 and len(store) == 2
         answer = Answer("x", Reply("{}", "answered", 20, 7, 0), 0.5, 1)
         Timer(0.3, lambda: put_elsewhere(tmp_path / "s", text, answer)).start()
@@ -217,10 +217,18 @@ def test_what_a_dead_run_left_is_asked(tmp_path):
 
 
 def test_two_batches_at_once_are_one(tmp_path):
-    """The second run waits for the first one's batch instead of paying for its own."""
-    with BatchServer(polls=20) as server:
-        running = [start(share_batch, server.url, str(tmp_path / "s")) for _ in range(2)]
-        assert [exit_code(process) for process in running] == [0, 0]
+    """The second run waits for the first one's batch, also for one that is not submitted yet."""
+    running: list[BaseProcess] = []
+
+    def on_event(event: str) -> None:
+        if event == "POST /v1/files" and len(running) == 1:
+            running.append(start(share_batch, server.url, str(tmp_path / "s")))
+            time.sleep(4)
+
+    with BatchServer(polls=20, on_event=on_event) as server:
+        running.append(start(share_batch, server.url, str(tmp_path / "s")))
+        assert [exit_code(process) for process in running[:1]] == [0]
+        assert exit_code(running[1]) == 0
         assert sorted(server.asked) == [f"mail {i}" for i in range(4)] and len(server.batches) == 1
 
 
