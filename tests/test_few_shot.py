@@ -66,7 +66,8 @@ def test_the_nearest_stands_closest_to_the_question():
         {"id": f"m{i:03}", "text": TEXTS[1] if i % 3 else TEXTS[0], "record": {"n": i}}
         for i in range(200)
     ]
-    assert chosen(nearest, TEXTS[0], many) == ["m006", "m003", "m000"]
+    ten = [f"m{place:03}" for place in range(27, -1, -3)]
+    assert chosen({"k": 10, "choose": "nearest"}, TEXTS[0], many) == ten
     assert chosen({"k": 5, "choose": "nearest"}, "x") == ["t4", "t3", "t2", "t1", "t0"]
 
 
