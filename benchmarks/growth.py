@@ -116,7 +116,7 @@ def _with_answers_to(work: Path, size: int) -> None:
             "wall_seconds": size / 5,
         }
         if name in params.conditions:
-            timing |= {"mode": "live", "concurrency": 1, "stored": [False] * size}
+            timing |= {"mode": "live", "latency_concurrency": [1] * size}
             timing |= {"cached_input_tokens": [0] * size}
         else:
             timing |= {"batch_joules": None, "latency_joules": None}

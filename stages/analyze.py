@@ -139,7 +139,10 @@ def read_runs(params: Params, rows: Sequence[dict[str, Any]]) -> list[ConditionR
         settings, run = params.conditions[name], read_run(name, rows, fields)
         cost = api_cost(run, params.priced_as[name], params.prices)
         label = label_of(name, settings.model, params.labels)
-        return ConditionRuns(name, label, "api", settings.model, settings.shots, (run,), cost)
+        return ConditionRuns(
+            name, label, "api", settings.model, settings.examples, (run,), cost,
+            nearest_shots=settings.nearest_examples,
+        )  # fmt: skip
 
     seeds = [f"lora-seed-{seed}" for seed in params.seeds]
     label = f"LoRA {model} ({len(seeds)} seed{'s' * (len(seeds) > 1)})"

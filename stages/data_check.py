@@ -38,7 +38,14 @@ def main(params: Params) -> None:
             lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids),
             max_new_tokens=params.decoding.max_new_tokens,
             context=read_json(f"{BASE}/config.json")["max_position_embeddings"],
-            shots=max(condition.shots for condition in params.conditions.values()),
+            shots=max(
+                condition.examples * (not condition.nearest_examples)
+                for condition in params.conditions.values()
+            ),
+            nearest=max(
+                condition.examples * condition.nearest_examples
+                for condition in params.conditions.values()
+            ),
         ),
         "precision": check_precision(
             min(params.evaluate.test_rows, len(splits["test"])),

@@ -23,7 +23,6 @@ def main(params: Params) -> None:
     write_answers(
         run,
         mode=params.api.server.mode,
-        concurrency=params.api.ask.concurrency,
         predictions=f"predictions/evaluate/{name}",
         timings=f"timings/evaluate/{name}.json",
     )

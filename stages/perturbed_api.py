@@ -22,7 +22,6 @@ def main(params: Params) -> None:
     write_answers(
         run,
         mode=params.api.server.mode,
-        concurrency=params.api.ask.concurrency,
         predictions=f"predictions/perturbed/{name}",
         timings=f"timings/perturbed/{name}.json",
     )

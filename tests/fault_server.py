@@ -24,7 +24,9 @@ class Fault:
     before the answer), ``reset_mid_body``, ``slow`` (answers properly, after ``seconds``),
     ``drip`` (answers properly, one byte every 0.05 s), ``truncated_json``, ``html`` (200 with a
     page of some gateway), ``empty``, ``refusal``, ``filtered``, ``incomplete`` (token limit),
-    ``failed`` (200 with status failed), ``no_usage``, ``ok`` (answers, with ``headers``).
+    ``failed`` (200 with status failed), ``no_usage``, ``ok`` (answers, with ``headers``), ``json``
+    (200 with what ``body`` makes of the usual body),
+    ``double`` (the answer that another request was given last, its id and all).
     """
 
     kind: str
@@ -32,16 +34,18 @@ class Fault:
     error: dict[str, Any] = field(default_factory=lambda: {"message": "scripted fault"})
     headers: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
+    body: Callable[[dict[str, Any]], Any] | None = None
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One request that reached the server; ``at`` is time.monotonic()."""
+    """One request that reached the server; ``at`` is time.monotonic(), ``port`` the client's."""
 
     path: str
     headers: dict[str, str]
     body: dict[str, Any]
     at: float
+    port: int = 0
 
     @property
     def text(self) -> str:
@@ -67,6 +71,9 @@ class FaultServer:
         self.faults = {text: list(scripted) for text, scripted in (faults or {}).items()}
         self.seen: list[Seen] = []
         self.max_in_flight = 0
+        # as every provider's are; without, all answers have one id
+        self.distinct_ids = True
+        self.last: Any = None
         self._in_flight = 0
         self._lock = threading.Lock()
         outer = self
@@ -115,7 +122,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        request = Seen(self.path, headers, body, time.monotonic())
+        request = Seen(self.path, headers, body, time.monotonic(), self.client_address[1])
         fault = self.server_state.arrived(request)
         try:
             self._answer(request, fault)
@@ -127,7 +134,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, request: Seen, fault: Fault | None) -> None:
         kind = fault.kind if fault else "ok"
         if kind == "status":
-            self._send(fault.status, json.dumps({"error": fault.error}).encode(), fault.headers)
+            error = fault.body({"error": fault.error}) if fault.body else {"error": fault.error}
+            self._send(fault.status, json.dumps(error).encode(), fault.headers)
             return
         if kind == "reset":
             self._reset()
@@ -138,7 +146,15 @@ class _Handler(BaseHTTPRequestHandler):
         if kind == "slow":
             time.sleep(fault.seconds)
         chat = request.path.endswith("/chat/completions")
-        content = json.dumps((chat_body if chat else response_body)(request, kind)).encode()
+        answer: Any = (chat_body if chat else response_body)(request, kind)
+        if self.server_state.distinct_ids:
+            answer["id"] += f"-{len(self.server_state.seen)}-{request.text}"
+        if fault and fault.body:
+            answer = fault.body(answer)
+        if kind == "double":
+            answer = self.server_state.last or answer
+        self.server_state.last = answer
+        content = json.dumps(answer).encode()
         if kind == "truncated_json":
             self._send(200, content[: len(content) // 2])
         elif kind == "reset_mid_body":

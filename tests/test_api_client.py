@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import pytest
 
-from lora_vs_api.api.client import ask_all
+from lora_vs_api.api.client import Keeper, ask_all
 from lora_vs_api.api.policy import AskPolicy
 from lora_vs_api.api.provider import Provider
 from lora_vs_api.api.types import ApiCondition, Request
@@ -34,7 +34,7 @@ def requests(count: int) -> list[Request]:
     ]
 
 
-def ask(server, count=3, condition=MINI, api_key=KEY, on_answer=None, **options):
+def ask(server, count=3, condition=MINI, api_key=KEY, kept=None, count_tokens=None, **options):
     policy = AskPolicy(
         **{
             "concurrency": 2,
@@ -45,7 +45,10 @@ def ask(server, count=3, condition=MINI, api_key=KEY, on_answer=None, **options)
         }
     )
     provider = Provider(server.url, api_key)
-    return ask_all(requests(count), condition, provider, policy, on_answer=on_answer)
+    keeper = None if kept is None else Keeper(lambda _: True, kept.append, lambda _: None)
+    return ask_all(
+        requests(count), condition, provider, policy, keeper=keeper, count_tokens=count_tokens
+    )
 
 
 @pytest.mark.parametrize("condition", [MINI, CHAT], ids=["responses", "chat"])
@@ -228,7 +231,7 @@ def test_answers_in_flight_are_kept_when_another_request_fails():
     faults = {"mail 0": [Fault("status", 400)], "mail 1": [Fault("slow", seconds=0.3)]}
     with FaultServer(faults) as server:
         with pytest.raises(UserError):
-            ask(server, 10, on_answer=kept.append)
+            ask(server, 10, kept=kept)
         assert len(server.seen) == 2
     assert [answer.id for answer in kept] == ["email-1"]
 
@@ -240,7 +243,7 @@ def test_refused_and_filtered_fail_with_a_list(condition):
     faults = {"mail 0": [Fault("refusal")], "mail 2": [Fault("filtered")]}
     with FaultServer(faults) as server:
         with pytest.raises(UserError, match=r"2 of 4 requests") as failure:
-            ask(server, 4, condition, on_answer=kept.append)
+            ask(server, 4, condition, kept=kept)
         assert len(server.seen) == 4
     assert "email-0: refused: I cannot help" in str(failure.value)
     assert "email-2: stopped by the content filter" in str(failure.value)

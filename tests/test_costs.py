@@ -241,3 +241,41 @@ def test_a_free_api_never_pays_back():
 def test_a_measured_training_says_so():
     found = economics(trained=MachineTime(1, 100, 25_000.0))
     assert "250 W (GPU, measured by NVML)" in found.training.how
+
+
+BILLED = {
+    "latency_seconds": [1.0, 1.0],
+    "latency_concurrency": [1, 1],
+    "mode": "live",
+    "lost_attempts": [2, 0],
+    "lost_input_tokens": [2000, 0],
+    "lost_output_tokens": [200, 0],
+    "reasoning_tokens": [50, None],
+    "tokens_estimated": [False, True],
+}
+
+
+def test_what_was_billed_and_brought_nothing_is_in_the_cost():
+    """2,000 and 200 tokens over two texts: half of 0.002 and 0.002 dollars each, twice as much in all."""
+    cost = api_cost(scored(BILLED), "gpt", PRICES)
+    assert cost.usd == pytest.approx(4.0) and cost.retries_usd == pytest.approx(2.0)
+    # 50 of the 200 output tokens, which the answers' own tokens hold
+    assert cost.reasoning_usd == pytest.approx(0.25)
+    for words in (
+        "with 2 failed attempts that may have been billed", "25% of the output is reasoning",
+        "the tokens of 1 of 2 answers counted with the base model's tokenizer",
+    ):  # fmt: skip
+        assert words in cost.how
+    bill = billed(scored(BILLED), "gpt", PRICES)
+    assert bill.request_costs().mean() * 1000 == pytest.approx(cost.usd)
+
+
+def test_where_there_was_nothing_else_to_bill_nothing_is_said():
+    """A run without failures costs its tokens; what is not known is told from what is none."""
+    plain = {key: [0, 0] for key in BILLED if key.startswith(("lost", "reasoning", "tokens"))}
+    cost = api_cost(scored(BILLED | plain), "gpt", PRICES)
+    assert (cost.usd, cost.retries_usd, cost.reasoning_usd) == (pytest.approx(2.0), None, None)
+    assert cost.how == "measured tokens at the price of gpt (a list, 2026-05)"
+    unknown = {key: [None, 0] for key in BILLED if key.startswith("lost")}
+    said = api_cost(scored(BILLED | plain | unknown), "gpt", PRICES).how
+    assert "for 1 of 2 answers may have cost" in said

@@ -18,7 +18,7 @@ import yaml
 from matplotlib.colors import to_rgb
 
 from lora_vs_api import figures as figures_package
-from lora_vs_api.analysis.results import Kind, NoiseFloor, OtherTuning
+from lora_vs_api.analysis.results import Billing, Kind, NoiseFloor, OtherTuning
 from lora_vs_api.analysis.slots import condition_slots
 from lora_vs_api.config.sections import Adapter, Plots
 from lora_vs_api.errors import UserError
@@ -420,6 +420,45 @@ def test_latencies_compare_only_with_as_many_in_flight(tmp_path):
         drawn = [line.get_label() for line in latency.axes[0].lines]
         assert any("untuned" in str(name) for name in drawn)
         assert not any("HTTP" in str(name) for name in drawn)
+
+
+def test_mixed_numbers_in_flight_are_said():
+    """In the table and in the answer; they compare with nothing."""
+    result = analysis(api_kind="openai")
+    mixed = {"concurrency": None, "in_flight": (1, 4)}
+    other = changed(
+        result, **{f"conditions__3__latency__{key}": value for key, value in mixed.items()}
+    )
+    text = report(other)
+    assert "(1 to 4 in flight)" in section(text, "The question")
+    assert "so they do not compare" in section(text, "The question")
+    assert any("1 to 4" in row for row in rows(section(text, "Results"), "latency measured on"))
+
+
+def test_what_was_billed_beside_the_answers_has_columns_only_where_there_is_some():
+    """Nothing to show, no table; each column appears with what it counts."""
+    result = analysis(api_kind="openai")
+    assert "billed beside" not in report(result)
+    one = changed(
+        result,
+        conditions__3__billing=Billing(lost_attempts=3, reasoning_tokens=0, estimated=0, unknown=0),
+        conditions__3__cost_per_1k__retries_usd=0.0123,
+    )
+    part = section(report(one), "Results")
+    label = result.conditions[3].label
+    assert "| billed beside the answers | failed attempts | USD per 1K of them |" in part
+    assert f"| {label} | 3 | 0.0123 |" in part
+    assert "reasoning tokens" not in part and "tokenizer" not in part
+    every = changed(
+        result,
+        conditions__3__billing=Billing(
+            lost_attempts=0, reasoning_tokens=700, estimated=2, unknown=5
+        ),
+        conditions__3__cost_per_1k__reasoning_usd=0.5,
+    )
+    part = section(report(every), "Results")
+    assert f"| {label} | 700 | 0.5 | 2 | 5 |" in part and "failed attempts |" not in part
+    assert "not the provider's" in part and "failed attempts count as free" in part
 
 
 def test_latency_and_locality_are_part_of_the_answer():

@@ -12,7 +12,7 @@ from jinja2 import UndefinedError, meta
 
 from lora_vs_api.analysis import metrics
 from lora_vs_api.analysis.condition import ConditionRuns
-from lora_vs_api.analysis.results import NoiseFloor, OtherTuning
+from lora_vs_api.analysis.results import Billing, NoiseFloor, OtherTuning
 from lora_vs_api.analysis.tables import plot_tables
 from lora_vs_api.figures.per_field import per_field
 from lora_vs_api.record.fields import Field
@@ -146,6 +146,13 @@ def everything_said() -> ReportInputs:
         conditions__0__diagnosis__constant={"line_items": '"a|b"'},
         conditions__1__latency__requests=6,
         conditions__2__valid_json=0.1,
+        conditions__2__billing=Billing(lost_attempts=3, reasoning_tokens=0, estimated=2, unknown=1),
+        conditions__2__cost_per_1k__retries_usd=0.01,
+        conditions__3__billing=Billing(
+            lost_attempts=0, reasoning_tokens=900, estimated=0, unknown=0
+        ),
+        conditions__3__cost_per_1k__reasoning_usd=0.2,
+        conditions__3__nearest_shots=True,
         lora_statistics__variance_shares__seeds={"estimate": 0.7, "low": 0.4, "high": 0.8},
         comparisons__0__clusters=12,
         economics__break_even__0__ways=[],

@@ -31,6 +31,7 @@ from lora_vs_api.config.sections import Economics, Price, Prices
 from lora_vs_api.config.sections.analysis import Clauses
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.fields import Field
+from lora_vs_api.report.sections.facts import in_flight as in_flight_words
 from lora_vs_api.scoring.scores import score_output
 from lora_vs_api.stats.bootstrap import Draws
 from tests.report_fixture import OWNERSHIP
@@ -287,27 +288,41 @@ def test_a_decision_is_that_of_the_comparison_and_the_costs_beside_it(analysis):
 
 
 def test_latencies_of_other_numbers_in_flight_are_not_drawn_together():
-    """Nor those of an earlier call, whose number in flight is not kept."""
+    """The number is that of the call that timed an answer: today's setting says nothing of it."""
     local = run([GOLD] * 2)
     asked = {"latency_seconds": [1.0, 1.5], "mode": "live"}
+    in_flight = {
+        "one": [1, 1], "four": [4, 4], "mixed": [1, 4], "unknown": [None, None], "partly": [1, None],
+    }  # fmt: skip
     runs = {
         "lora": local,
-        "one": run([GOLD] * 2, asked | {"concurrency": 1, "stored": [False, False]}),
-        "four": run([GOLD] * 2, asked | {"concurrency": 4, "stored": [False, False]}),
-        "stored": run([GOLD] * 2, asked | {"concurrency": 1, "stored": [False, True]}),
-        "batch": run([GOLD] * 2, {"latency_seconds": [], "mode": "batch", "concurrency": 1}),
+        **{
+            name: run([GOLD] * 2, asked | {"latency_concurrency": numbers})
+            for name, numbers in in_flight.items()
+        },
+        "batch": run([GOLD] * 2, {"latency_seconds": [], "mode": "batch"}),
     }
     cost = local_cost([local], ECONOMICS)
     items = [
         ConditionRuns(name, name, "lora" if name == "lora" else "api", "Tiny", 0, (one,), cost)
         for name, one in runs.items()
     ]
-    rows = [condition(item, ROWS[:2], FIELDS, None, DRAWS) for item in items]
-    assert [row.latency.concurrency for row in rows] == [1, 1, 4, None, None]
-    assert "one at a time" in rows[1].latency.how and "4 in flight" in rows[2].latency.how
-    assert "1 of 2 in earlier calls" in rows[3].latency.how
-    assert "one at a time" not in rows[3].latency.how
-    assert {step["condition"] for step in latency_table(rows, items)} == {"lora", "one"}
+    rows = {item.name: condition(item, ROWS[:2], FIELDS, None, DRAWS) for item in items}
+    latencies = {name: row.latency for name, row in rows.items()}
+    assert {name: latency.concurrency for name, latency in latencies.items()} == {
+        "lora": 1, "one": 1, "four": 4, "mixed": None, "unknown": None, "partly": None, "batch": None,
+    }  # fmt: skip
+    told = {name: latency.how for name, latency in latencies.items()}
+    assert told["one"] == "one at a time, over HTTP"
+    assert told["four"] == "4 in flight, over HTTP"
+    assert told["mixed"] == "1 to 4 in flight, over HTTP"
+    assert told["unknown"].startswith("over HTTP; 2 of 2 in earlier calls")
+    assert "1 of 2 in earlier calls, with an unknown number" in told["partly"]
+    assert [in_flight_words(latency) for latency in latencies.values()] == [
+        "1", "1", "4", "1 to 4", "unknown number", "1, for some unknown,", "–",
+    ]  # fmt: skip
+    drawn = {step["condition"] for step in latency_table(list(rows.values()), items)}
+    assert drawn == {"lora", "one"}
 
 
 def test_the_gain_is_over_the_strongest_rival(analysis):

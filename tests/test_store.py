@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
+import socket
 import sqlite3
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import pytest
 
 from lora_vs_api.api.store import OpenBatch, ResponseStore, request_key, request_text
-from lora_vs_api.api.types import Answer, ApiCondition, Reply, Request
+from lora_vs_api.api.store_rows import ADDED, LOST
+from lora_vs_api.api.types import Answer, ApiCondition, Losses, Reply, Request
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_jsonl
 from tests.imports import ROOT
@@ -21,6 +25,14 @@ CONDITION = ApiCondition("mini", "gpt-mini", 0.0, None, 50)
 REQUEST = Request("email-1", [{"role": "user", "content": "Größe 5 – „mail“"}])
 REPLY = Reply('{"a": 1}', "answered", 20, 7, 3, "resp_1", "gpt-mini-0701")
 ANSWER = Answer("email-1", REPLY, 1.25, 2)
+COUNTED = Answer(
+    "email-1",
+    replace(REPLY, reasoning_tokens=4, tokens_estimated=True),
+    1.25,
+    attempts=3,
+    concurrency=4,
+    losses=Losses(2, 40, 14),
+)
 
 
 def test_an_answer_is_found_again_whole(tmp_path):
@@ -34,6 +46,102 @@ def test_an_answer_is_found_again_whole(tmp_path):
         assert store.get(request_key(text), "email-1") == ANSWER
         # the same question under another id is the same answer
         assert store.get(request_key(text), "other") == replace(ANSWER, id="other")
+
+
+def test_what_was_counted_is_kept(tmp_path):
+    """In flight, failed attempts, reasoning and whether tokens were estimated, also through an export."""
+    text = request_text(REQUEST, CONDITION, URL)
+    with ResponseStore(tmp_path / "s") as store, ResponseStore(tmp_path / "t") as other:
+        store.put(text, COUNTED)
+        assert store.get(request_key(text), "email-1") == COUNTED
+        exported = [json.loads(json.dumps(row)) for row in store.rows()]
+        assert other.add_rows((f"x:{i}", row) for i, row in enumerate(exported, 1)) == 1
+        assert other.get(request_key(text), "email-1") == COUNTED
+        # an export of the first version says nothing of it
+        for name in ADDED:
+            del exported[0][name]
+        other.discard(text)
+        assert other.add_rows([("x:1", exported[0])]) == 1
+        plain = replace(REPLY, reasoning_tokens=None)
+        assert other.get(request_key(text), "e") == Answer("e", plain, 1.25, 3)
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"input_tokens": -1}, "input_tokens: expected an integer ≥ 0, found -1"),
+        ({"output_tokens": None}, "output_tokens: expected an integer ≥ 0, found None"),
+        ({"output_tokens": 1.5}, "output_tokens: expected an integer ≥ 0"),
+        ({"output_tokens": 2**64}, "output_tokens: expected an integer ≥ 0"),
+        ({"input_tokens": True}, "input_tokens: expected an integer ≥ 0"),
+        ({"cached_input_tokens": 99}, "cached_input_tokens: expected no more than input_tokens"),
+        ({"outcome": "great"}, "outcome: expected answered or truncated, found 'great'"),
+        ({"outcome": "refused"}, "outcome: expected answered or truncated"),
+        ({"output": None}, "output: expected a text, found None"),
+        ({"attempts": 0}, "attempts: expected an integer ≥ 1"),
+        ({"latency_seconds": -1.0}, "latency_seconds: expected seconds ≥ 0 or null"),
+        ({"latency_seconds": float("nan")}, "latency_seconds: expected seconds ≥ 0 or null"),
+        ({"concurrency": 0}, "concurrency: expected an integer ≥ 1 or null"),
+        ({"tokens_estimated": "yes"}, "tokens_estimated: expected 0 or 1"),
+        ({"tokens_estimated": []}, "tokens_estimated: expected 0 or 1"),
+        ({"lost_attempts": None}, "expected all three or null for all three"),
+        ({"request": "text"}, "request: expected the request as an object"),
+        ({"request": {}}, "key is not the SHA-256"),
+        ({"key": None}, "key is not the SHA-256"),
+        ({"outcome": {}}, "outcome: expected answered or truncated"),
+    ],
+    ids=str,
+)
+def test_an_import_is_checked_row_by_row(tmp_path, changed, expected):
+    """One line that names row, column and form; nothing of the file is taken over."""
+    with ResponseStore(tmp_path / "s") as store, ResponseStore(tmp_path / "t") as other:
+        for replicate in (0, 1):
+            asked = replace(REQUEST, replicate=replicate)
+            store.put(request_text(asked, CONDITION, URL), COUNTED)
+        good, bad = store.rows()
+        with pytest.raises(UserError, match=f"^answers.jsonl:2: .*{re.escape(expected)}") as caught:
+            other.add_rows([("answers.jsonl:1", good), ("answers.jsonl:2", bad | changed)])
+        assert len(other) == 0 and "\n" not in str(caught.value)
+
+
+def test_a_row_that_breaks_a_rule_is_not_dropped_in_silence(tmp_path):
+    """An answer was paid for: it is kept, or it is said that it is not."""
+    broken = replace(ANSWER, reply=replace(REPLY, input_tokens=None))
+    with (
+        ResponseStore(tmp_path / "s") as store,
+        pytest.raises(UserError, match="cannot be written: NOT NULL"),
+    ):
+        store.put(request_text(REQUEST, CONDITION, URL), broken)
+
+
+def test_a_claim_is_one_stores_until_it_ends(tmp_path):
+    """By its answer, by its release, by its time, or with the process that made it."""
+    text = request_text(REQUEST, CONDITION, URL)
+    with ResponseStore(tmp_path / "s") as one, ResponseStore(tmp_path / "s") as two:
+        assert one.claim(text, 60) and one.claim(text, 60) and not two.claim(text, 60)
+        one.release()
+        assert two.claim(text, 0.05) and not one.claim(text, 60)
+        time.sleep(0.1)
+        assert one.claim(text, 60)
+        two.renew(60)  # no longer its own
+        assert not two.claim(text, 60)
+        one.put(text, ANSWER)
+        assert not one.claim(text, 60) and not two.claim(text, 60)
+        two.discard(text)
+        assert two.claim(text, 60)
+
+
+def test_the_claims_of_the_dead_do_not_count(tmp_path):
+    """Killed on this machine, a process is known to be gone; on another, its time has to pass."""
+    text = request_text(REQUEST, CONDITION, URL)
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    with ResponseStore(tmp_path / "s") as one, ResponseStore(tmp_path / "s") as two:
+        one._holder = f"{socket.gethostname()}/{ended.pid}/x"
+        assert one.claim(text, 60) and two.claim(text, 60)
+        two.release()
+        one._holder = f"elsewhere/{ended.pid}/x"
+        assert one.claim(text, 60) and not two.claim(text, 60)
 
 
 def test_the_first_answer_stays(tmp_path):
@@ -142,7 +250,16 @@ def test_a_store_of_the_first_version_is_read(tmp_path):
         assert store.open_batches("api.example.org") == [
             OpenBatch("t", "batch_9", frozenset({"x"}))
         ]
-        assert [row["asked_at"] for row in store.rows()] == ["2026-01-02T03:04:05+00:00"]
+        # what it did not count is unknown, not none
+        assert (ANSWER.concurrency, ANSWER.losses, ANSWER.reply.reasoning_tokens) == (None,) * 3
+        [row] = store.rows()
+        assert row["asked_at"] == "2026-01-02T03:04:05+00:00"
+        assert [row[name] for name in LOST] == [None] * 3
+        # and it holds what is known of new answers
+        other = request_text(replace(REQUEST, replicate=1), CONDITION, URL)
+        store.put(other, COUNTED)
+    with ResponseStore(tmp_path / "s") as store:
+        assert store.get(request_key(other), "email-1") == COUNTED and len(store) == 2
 
 
 @pytest.mark.parametrize("content", [b"not a database, but long enough for sqlite to look at" * 9])

@@ -9,17 +9,21 @@ import signal
 import time
 from dataclasses import replace
 from multiprocessing.process import BaseProcess
+from threading import Timer
 
 import pytest
 
 from lora_vs_api.api.budget import CostLimits, discounted, estimate, usd
 from lora_vs_api.api.policy import AskPolicy
 from lora_vs_api.api.provider import Provider
-from lora_vs_api.api.store import ResponseStore
+from lora_vs_api.api.results import write_answers
+from lora_vs_api.api.store import ResponseStore, request_text
 from lora_vs_api.api.stored_run import ask_stored
-from lora_vs_api.api.types import ApiCondition, Request
+from lora_vs_api.api.types import Answer, ApiCondition, ConditionRun, Reply, Request
 from lora_vs_api.config.sections import Price
 from lora_vs_api.errors import UserError
+from lora_vs_api.files import read_json
+from tests.batch_server import BatchServer
 from tests.fault_server import Fault, FaultServer
 from tests.processes import exit_code, start
 
@@ -156,6 +160,123 @@ def test_killed_and_resumed(tmp_path, seed):
             assert server.attempts(text) == 1 + killed.count(text)
     with ResponseStore(tmp_path / "s") as store:
         assert len(store) == 20
+
+
+def share(url: str, path: str, result: str) -> None:
+    """One of several runs on a store: what it was given, as JSON."""
+    with ResponseStore(path) as store:
+        answers, _stored = ask(url, store, requests(60), concurrency=3)
+    with open(result, "w") as file:
+        json.dump([[a.reply.output, a.reply.response_id] for a in answers], file)
+
+
+def test_two_runs_at_once_ask_each_question_once(tmp_path):
+    """And both return what the store holds, so that the rerun of either changes nothing."""
+    faults = {f"mail {i}": [Fault("slow", seconds=0.02)] for i in range(60)}
+    with FaultServer(faults) as server:
+        files = [tmp_path / f"{i}.json" for i in range(2)]
+        running = [start(share, server.url, str(tmp_path / "s"), str(file)) for file in files]
+        assert [exit_code(process) for process in running] == [0, 0]
+        assert sorted(seen.text for seen in server.seen) == sorted(f"mail {i}" for i in range(60))
+    first, second = (json.loads(file.read_text()) for file in files)
+    assert first == second and len(first) == 60
+
+
+def test_an_answer_that_another_run_is_asking_is_waited_for(tmp_path):
+    """Not asked, and told apart from this call's own; with a limit it is not waited for for ever."""
+    with (
+        FaultServer() as server,
+        ResponseStore(tmp_path / "s") as store,
+        ResponseStore(tmp_path / "s") as other,
+    ):
+        text = request_text(requests(1)[0], MINI, server.url)
+        assert other.claim(text, 60)
+        with pytest.raises(UserError, match="max_minutes: over while another run .* asking 1 of"):
+            ask(server.url, store, requests(3), total_seconds=3, wait_seconds=0.05)
+        assert server.attempts("mail 0") == 0 and len(store) == 2
+        answer = Answer("x", Reply("{}", "answered", 20, 7, 0), 0.5, 1)
+        Timer(0.3, lambda: put_elsewhere(tmp_path / "s", text, answer)).start()
+        answers, stored = ask(server.url, store, requests(3), wait_seconds=0.05)
+    assert server.attempts("mail 0") == 0 and stored == [True] * 3
+    assert answers[0].reply == answer.reply
+
+
+def put_elsewhere(path, text, answer) -> None:
+    with ResponseStore(path) as store:
+        store.put(text, answer)
+
+
+def test_what_a_dead_run_left_is_asked(tmp_path):
+    """Its claims end with their time."""
+    with FaultServer() as server, ResponseStore(tmp_path / "s") as store:
+        store._holder, mine = "elsewhere/1/x", store._holder
+        assert store.claim(request_text(requests(1)[0], MINI, server.url), 0.3)
+        store._holder = mine
+        answers, _ = ask(server.url, store, requests(2), wait_seconds=0.05)
+        assert len(answers) == 2 and server.attempts("mail 0") == 1
+
+
+def test_two_batches_at_once_are_one(tmp_path):
+    """The second run waits for the first one's batch, also for one that is not submitted yet."""
+    running: list[BaseProcess] = []
+
+    def on_event(event: str) -> None:
+        if event == "POST /v1/files" and len(running) == 1:
+            running.append(start(share_batch, server.url, str(tmp_path / "s")))
+            time.sleep(4)
+
+    with BatchServer(polls=20, on_event=on_event) as server:
+        running.append(start(share_batch, server.url, str(tmp_path / "s")))
+        assert [exit_code(process) for process in running[:1]] == [0]
+        assert exit_code(running[1]) == 0
+        assert sorted(server.asked) == [f"mail {i}" for i in range(4)] and len(server.batches) == 1
+
+
+def share_batch(url: str, path: str) -> None:
+    limits = CostLimits(PRICE, "gpt-mini", None, 7, lambda text: 6)
+    policy = AskPolicy(timeout_seconds=5, max_attempts=3, poll_seconds=0.05, wait_seconds=0.05)
+    with ResponseStore(path) as store:
+        ask_stored(requests(4), MINI, store, limits, Provider(url, KEY), policy, "batch")
+
+
+def test_an_answer_without_counts_is_paid_for_once(tmp_path):
+    """The tokenizer's count is stored, and that it is one; a rerun asks nothing."""
+    nulls = {"input_tokens": None, "output_tokens": None}
+    fault = Fault("json", body=lambda body: body | {"usage": nulls})
+    with FaultServer({"mail 1": [fault] * 3}) as server, ResponseStore(tmp_path / "s") as store:
+        answers, _ = ask(server.url, store, requests(3), budget_usd=1.0)
+        again, stored = ask(server.url, store, requests(3), budget_usd=1.0)
+        assert len(server.seen) == 3 and stored == [True] * 3 and again == answers
+    assert [answer.reply.tokens_estimated for answer in answers] == [False, True, False]
+    assert (answers[1].reply.input_tokens, answers[1].reply.output_tokens) == (20, 6)
+
+
+def test_the_number_in_flight_is_that_of_the_call(tmp_path):
+    """Answers asked one by one stay so when the rest is asked four at a time."""
+    with FaultServer() as server, ResponseStore(tmp_path / "s") as store:
+        ask(server.url, store, requests(2), concurrency=1)
+        answers, _ = ask(server.url, store, requests(8), concurrency=4)
+        # a last text alone is alone
+        ask(server.url, store, requests(9), concurrency=4)
+        last, _ = ask(server.url, store, requests(9), concurrency=4)
+        assert [answer.concurrency for answer in answers] == [1, 1] + [4] * 6
+        assert last[8].concurrency == 1
+    run = ConditionRun(answers, [True] * 8, [], 1.0)
+    write_answers(run, mode="live", predictions=tmp_path / "p", timings=tmp_path / "t.json")
+    assert read_json(tmp_path / "t.json")["latency_concurrency"] == [1, 1] + [4] * 6
+
+
+@pytest.mark.slow
+def test_a_gateway_that_loses_the_order_spoils_no_answer(tmp_path):
+    """1,000 requests, every fiftieth of them answered with another's answer: none is stored."""
+    draw = random.Random(0)
+    faults = {f"mail {i}": [Fault("double")] for i in range(1000) if draw.random() < 0.02}
+    with FaultServer(faults) as server, ResponseStore(tmp_path / "s") as store:
+        answers, _ = ask(server.url, store, requests(1000), concurrency=8)
+        assert [json.loads(a.reply.output)["echo"] for a in answers] == [
+            f"mail {i}" for i in range(1000)
+        ]
+        assert len(server.seen) <= 1000 + 2 * len(faults)
 
 
 def test_over_budget_nothing_is_asked(tmp_path):

@@ -22,6 +22,7 @@ from lora_vs_api.analysis.diagnosis import (
     recover_record,
 )
 from lora_vs_api.analysis.results import (
+    Billing,
     Condition,
     CostPer1K,
     Diagnosis,
@@ -62,6 +63,7 @@ class ConditionRuns:
     shots: int
     runs: tuple[ScoredRun, ...]
     cost: CostPer1K
+    nearest_shots: bool = False
 
 
 def condition(
@@ -88,6 +90,7 @@ def condition(
         kind=of.kind,
         model=of.model,
         shots=of.shots,
+        nearest_shots=of.nearest_shots,
         field_f1=_interval(of.runs, lambda run: run.field_f1, draws, groups),
         valid_json=_mean(run.valid_json for run in of.runs),
         schema_valid=_mean(run.schema_valid for run in of.runs),
@@ -104,6 +107,7 @@ def condition(
         input_tokens_mean=round(_mean(run.input_tokens for run in of.runs), 2),
         output_tokens_mean=round(_mean(run.output_tokens for run in of.runs), 2),
         latency=_latency(of.runs),
+        billing=_billing(of.runs),
         cost_per_1k=of.cost,
         diagnosis=diagnose(of.runs, rows, fields),
         noise_floor=noise,
@@ -174,11 +178,15 @@ def count_outcomes(runs: Sequence[ScoredRun]) -> Outcomes:
 
 def _latency(runs: Sequence[ScoredRun]) -> Latency:
     seconds = np.concatenate([run.timings.latency_seconds for run in runs])
+    known, unknown = _in_flight(runs[0])
+    one = known[0] if known and known[0] == known[1] and not unknown else None
     return Latency(
         p50=_quantile(seconds, 0.5),
         p95=_quantile(seconds, 0.95),
         requests=len(seconds),
-        concurrency=_in_flight(runs[0]),
+        concurrency=one,
+        in_flight=known,
+        in_flight_unknown=unknown,
         how=_how_timed(runs[0]),
     )
 
@@ -192,11 +200,19 @@ def _quantile(values: Floats, share: float) -> float | None:
     return round(found, 4) if found >= 0.01 else rounded(found, 3)
 
 
-def _in_flight(run: ScoredRun) -> int | None:
-    """Requests in flight while the run was timed; None where that is not known for all of them."""
+def _in_flight(run: ScoredRun) -> tuple[tuple[int, int] | None, int]:
+    """Fewest and most requests in flight while the run was timed, and of how many it is not known.
+
+    It is kept with each answer: a setting of today says nothing about answers of an earlier call.
+    """
     timings = run.timings
-    # an answer of an earlier call was timed under that call's setting, which is not kept
-    return None if timings.batch or timings.stored else timings.concurrency
+    if not len(timings.latency_seconds):
+        return None, 0
+    if not timings.in_flight:
+        return (1, 1), 0
+    known = [number for number in timings.in_flight if number is not None]
+    ends = (min(known), max(known)) if known else None
+    return ends, len(timings.in_flight) - len(known)
 
 
 def _how_timed(run: ScoredRun) -> str:
@@ -204,13 +220,30 @@ def _how_timed(run: ScoredRun) -> str:
     if timings.batch:
         return "asked as a batch, which has no latency"
     place = timings.machine or "over HTTP"
-    if timings.stored:
-        return (
-            f"{place}; {timings.stored} of {len(run.outputs)} in earlier calls, with an unknown "
-            "number in flight"
+    known, unknown = _in_flight(run)
+    said = place
+    if known is not None:
+        fewest, most = known
+        at_once = f"{most} in flight" if fewest == most else f"{fewest} to {most} in flight"
+        said = f"{'one at a time' if most == 1 else at_once}, {place}"
+    if unknown:
+        said += (
+            f"; {unknown} of {len(timings.in_flight)} in earlier calls, with an unknown number in "
+            "flight"
         )
-    at_once = timings.concurrency
-    return f"{'one at a time' if at_once == 1 else f'{at_once} in flight'}, {place}"
+    return said
+
+
+def _billing(runs: Sequence[ScoredRun]) -> Billing | None:
+    """What was billed beside the answers' tokens; None where there is nothing to tell."""
+    known = [run.timings.billing for run in runs if run.timings.billing is not None]
+    found = Billing(
+        lost_attempts=sum(int(billing.lost.sum()) for billing in known),
+        reasoning_tokens=sum(int(billing.reasoning.sum()) for billing in known),
+        estimated=sum(int(billing.estimated.sum()) for billing in known),
+        unknown=sum(int(billing.unknown.sum()) for billing in known),
+    )
+    return found if any(found.model_dump().values()) else None
 
 
 def diagnose(

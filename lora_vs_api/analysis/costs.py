@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from lora_vs_api.analysis.billing import billing_notes, extra_usd
 from lora_vs_api.analysis.results import (
     BreakEven,
     BreakEvenInterval,
@@ -95,8 +96,8 @@ class BilledRun:
         """Cost of 1,000 requests, of other ``output_tokens`` than the measured where given."""
         run = self.run
         return api_cost_per_1k(
-            run.input_tokens,
-            run.output_tokens if output_tokens is None else output_tokens,
+            run.billed_input_tokens,
+            run.billed_output_tokens if output_tokens is None else output_tokens,
             self.price,
             cached_tokens=run.cached_tokens,
             discount=discount,
@@ -105,8 +106,8 @@ class BilledRun:
     def request_costs(self) -> Floats:
         """US dollars of each request, shape (n_texts,)."""
         return api_request_costs(
-            self.run.input_tokens,
-            self.run.output_tokens,
+            self.run.billed_input_tokens,
+            self.run.billed_output_tokens,
             self.price,
             cached_tokens=self.run.cached_tokens,
             discount=self.discount,
@@ -193,11 +194,15 @@ def api_cost(run: ScoredRun, priced_as: str, prices: sections.Prices) -> CostPer
         said.append(f"{share:.0%} of the input billed as cached")
     if run.timings.batch:
         said.append(f"less {bill.batch_discount:.0%} in a batch")
+    said += billing_notes(run)
+    retries_usd, reasoning_usd = extra_usd(run, bill.price, bill.discount)
     return CostPer1K(
         usd=bill.usd_per_1k(bill.discount),
         batched_usd=bill.usd_per_1k(bill.batch_discount) if bill.batch_discount else None,
         how=", ".join(said),
         priced_as=priced_as,
+        retries_usd=retries_usd,
+        reasoning_usd=reasoning_usd,
     )
 
 

@@ -81,17 +81,35 @@ class Outcomes(Result):
         )
 
 
+class Billing(Result):
+    """What an API condition was billed beside the tokens of its answers, over all its requests.
+
+    ``lost_attempts`` brought no answer and may have been billed; ``reasoning_tokens`` are among the
+    answers' output tokens. ``estimated`` counts answers whose tokens the server did not tell,
+    ``unknown`` those that an earlier version stored without counting attempts and reasoning.
+    """
+
+    lost_attempts: int
+    reasoning_tokens: int
+    estimated: int
+    unknown: int
+
+
 class Latency(Result):
     """Seconds of one request; the quantiles are None where nothing was timed, as in a batch.
 
     ``concurrency`` is the number of requests in flight while they were timed: latencies compare
-    only where it is the same. None where it is not known, as of answers of an earlier call.
+    only where it is the same. None where it was not the same for all, or is not known for all: then
+    ``in_flight`` has the fewest and the most that are known, and ``in_flight_unknown`` counts the
+    requests of which it is not.
     """
 
     p50: float | None
     p95: float | None
     requests: int
     concurrency: int | None
+    in_flight: tuple[int, int] | None = None
+    in_flight_unknown: int = 0
     how: str
 
     def compares_with(self, other: Latency) -> bool:
@@ -104,7 +122,8 @@ class CostPer1K(Result):
     """What 1,000 requests cost, one at a time and in batches; None where that has no price.
 
     ``how`` says it in words. ``energy`` tells where a local model's watts come from, ``priced_as``
-    whose token prices an API condition is billed at.
+    whose token prices an API condition is billed at. ``retries_usd`` and ``reasoning_usd`` are the
+    parts of ``usd`` for attempts that brought no answer and for reasoning, None where there are none.
     """
 
     usd: float
@@ -114,6 +133,8 @@ class CostPer1K(Result):
     how: str
     energy: Literal["configured", "measured"] | None = None
     priced_as: str | None = None
+    retries_usd: float | None = None
+    reasoning_usd: float | None = None
 
 
 class NoiseFloor(Result):
@@ -253,8 +274,9 @@ class RateIntervals(Result):
 class Condition(Result):
     """One row of the comparison: means over the condition's texts, and over its seeds if it has some.
 
-    ``noise_floor`` is None where no text was asked more than once, a field's score where no test text
-    has a value for it.
+    A field's score is None where no test text has a value for it. ``shots`` counts the examples in the prompt, ``nearest_shots`` says that they are chosen for
+    each text. ``noise_floor`` is None where no text was asked more than once, ``billing`` where there is
+    nothing to tell.
     """
 
     name: str
@@ -262,6 +284,7 @@ class Condition(Result):
     kind: Kind
     model: str
     shots: int
+    nearest_shots: bool = False
     field_f1: Interval
     valid_json: float
     schema_valid: float
@@ -276,6 +299,7 @@ class Condition(Result):
     cost_per_1k: CostPer1K
     diagnosis: Diagnosis
     noise_floor: NoiseFloor | None = None
+    billing: Billing | None = None
 
 
 # --- texts that belong together --------------------------------------------------------------

@@ -22,15 +22,50 @@ Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
+class Billing:
+    """What an API billed beside the tokens of its answers; by text, shape (n,).
+
+    ``lost`` counts attempts without an answer that may have been billed, with their tokens;
+    ``reasoning`` are output tokens of reasoning, which the answers' tokens include. ``unknown``
+    answers were stored by a version that counted neither, and count as 0 here. ``estimated``: the
+    server left out a count of the tokens, which is the tokenizer's.
+    """
+
+    lost: NDArray[np.int64]
+    lost_input: NDArray[np.int64]
+    lost_output: NDArray[np.int64]
+    reasoning: NDArray[np.int64]
+    estimated: Bools
+    unknown: Bools
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Billing:
+        """From the content of a file in timings/evaluate/."""
+
+        def counts(key: str) -> NDArray[np.int64]:
+            return np.array([number or 0 for number in found[key]], dtype=np.int64)
+
+        return cls(
+            lost=counts("lost_attempts"),
+            lost_input=counts("lost_input_tokens"),
+            lost_output=counts("lost_output_tokens"),
+            reasoning=counts("reasoning_tokens"),
+            estimated=np.array(found["tokens_estimated"], dtype=bool),
+            unknown=np.array([number is None for number in found["lost_attempts"]], dtype=bool),
+        )
+
+
+@dataclass(frozen=True)
 class Timings:
     """What a run took, as far as the analysis reads it; the first is in seconds, shape (k,).
 
     ``latency_seconds`` has the requests that were timed one by one: some texts of a local run,
     all of an API's, none of a batch's. The next four are a local run's: of those requests, and of
     answering all texts in batches; joules are the GPU's and None where no counter measured them.
-    ``machine`` names the machine in words. The rest are an API run's: whether it was asked as a
-    batch, how many requests were in flight, how many answers an earlier call had stored, and by
-    text the input tokens that the provider billed as cached.
+    ``machine`` names the machine in words. ``in_flight`` has of each latency how many requests the
+    call kept in flight, None where an answer was stored without that; it is empty for a local run,
+    which is timed one at a time. The rest are an API run's: whether it was asked as a batch, and
+    what the answers were billed beside their tokens.
     """
 
     latency_seconds: Floats
@@ -40,9 +75,9 @@ class Timings:
     throughput_texts_per_second: float | None = None
     machine: str | None = None
     batch: bool = False
-    concurrency: int = 1
-    stored: int = 0
+    in_flight: tuple[int | None, ...] = ()
     cached_input_tokens: tuple[int, ...] | None = None
+    billing: Billing | None = None
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Timings:
@@ -56,9 +91,9 @@ class Timings:
             throughput_texts_per_second=found.get("throughput_texts_per_second"),
             machine=machine and _machine_words(machine),
             batch=found.get("mode") == "batch",
-            concurrency=found.get("concurrency", 1),
-            stored=sum(found.get("stored", ())),
+            in_flight=tuple(found.get("latency_concurrency", ())),
             cached_input_tokens=None if cached is None else tuple(cached),
+            billing=Billing.from_json(found) if "lost_attempts" in found else None,
         )
 
 
@@ -140,6 +175,18 @@ class ScoredRun:
         """Input tokens that the provider billed as cached; local runs have none."""
         cached = self.timings.cached_input_tokens
         return np.zeros_like(self.input_tokens) if cached is None else np.array(cached)
+
+    @property
+    def billed_input_tokens(self) -> NDArray[np.int64]:
+        """With those of attempts that brought no answer and may have been billed."""
+        billing = self.timings.billing
+        return self.input_tokens if billing is None else self.input_tokens + billing.lost_input
+
+    @property
+    def billed_output_tokens(self) -> NDArray[np.int64]:
+        """As :attr:`billed_input_tokens`."""
+        billing = self.timings.billing
+        return self.output_tokens if billing is None else self.output_tokens + billing.lost_output
 
     @property
     def records(self) -> list[dict[str, Any] | None]:

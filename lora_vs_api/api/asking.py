@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from lora_vs_api.api import keys
 from lora_vs_api.api.budget import CostLimits, discounted
 from lora_vs_api.api.client import ask_all
-from lora_vs_api.api.few_shot import choose_shots
+from lora_vs_api.api.few_shot import shot_chooser
 from lora_vs_api.api.local_server import serve
 from lora_vs_api.api.policy import AskPolicy
 from lora_vs_api.api.provider import Provider
@@ -55,15 +55,17 @@ def key_of(params: Params) -> str | None:
     return os.environ[name]
 
 
-def limits_of(params: Params, name: str, train: list[dict[str, Any]]) -> CostLimits:
-    """Price and budget of the condition; answers are expected to be as long as train's records."""
+def token_counter(weights: str) -> Callable[[str], int]:
+    """Counts a text's tokens by the tokenizer in the file ``weights``."""
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(params.api.server.weights)
+    tokenizer = Tokenizer.from_file(weights)
+    return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
 
-    def count_tokens(text: str) -> int:
-        return len(tokenizer.encode(text, add_special_tokens=False).ids)
 
+def limits_of(params: Params, name: str, train: list[dict[str, Any]]) -> CostLimits:
+    """Price and budget of the condition; answers are expected to be as long as train's records."""
+    count_tokens = token_counter(params.api.server.weights)
     records = [count_tokens(json.dumps(row["record"])) for row in train[:100]]
     priced_as = params.priced_as[name]
     price = params.prices.models[priced_as]
@@ -100,9 +102,12 @@ def ask_condition(
             by then is stored.
     """
     server, patience, settings = params.api.server, params.api.limits, params.conditions[name]
-    shots = choose_shots(train, settings.shots, params.api.ask.shots_seed)
+    shots_for = shot_chooser(name, settings, train, params.api.ask.shots_seed)
     requests = [
-        Request(row["id"], messages(params.task.instruction, row["text"], fields, shots))
+        Request(
+            row["id"],
+            messages(params.task.instruction, row["text"], fields, shots_for(row["text"])),
+        )
         for row in rows
     ]
     # hosted models answer the same question differently, also at temperature 0: ask some again

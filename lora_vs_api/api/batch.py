@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from lora_vs_api.api import keys
+from lora_vs_api.api.attempt import CountTokens, estimate_of
 from lora_vs_api.api.batch_files import PATHS, batch_file, read_results
 from lora_vs_api.api.diagnosis import failure_message, short
 from lora_vs_api.api.policy import AskPolicy
 from lora_vs_api.api.provider import Provider
 from lora_vs_api.api.store import OpenBatch, ResponseStore, request_key
-from lora_vs_api.api.types import Answer, ApiCondition, Request
+from lora_vs_api.api.types import Answer, ApiCondition, Losses, Request
 from lora_vs_api.errors import UserError
 from lora_vs_api.log import say
 
@@ -40,6 +41,7 @@ def ask_batch(
     store: ResponseStore,
     provider: Provider,
     policy: AskPolicy,
+    count_tokens: CountTokens | None = None,
 ) -> list[Answer]:
     """Answers in the order of the requests, each put into ``store`` under its text as it is read.
 
@@ -48,6 +50,7 @@ def ask_batch(
 
     Args:
         texts: of each request's id, what :func:`lora_vs_api.api.store.request_text` makes of it.
+        count_tokens: counts what the provider does not.
 
     Raises:
         UserError: the batch was rejected, expired or is not ready in time, or naming each
@@ -63,7 +66,9 @@ def ask_batch(
             timeout=policy.timeout_seconds,
             http_client=openai.DefaultHttpxClient(trust_env=provider.behind_proxy),
         ) as client:
-            asking = _BatchAsking(client, condition, store, provider, policy, requests, texts)
+            asking = _BatchAsking(
+                client, condition, store, provider, policy, requests, texts, count_tokens
+            )
             asking.resume()
             asking.submit_rest()
     except openai.OpenAIError as error:
@@ -88,6 +93,7 @@ class _BatchAsking:
     policy: AskPolicy
     requests: Sequence[Request]
     texts: Mapping[str, str]
+    count_tokens: CountTokens | None
     answers: dict[str, Answer] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
 
@@ -155,14 +161,19 @@ class _BatchAsking:
     def _take(self, file_id: str) -> None:
         """Store the answers of a result file, and note the failures."""
         text = self.client.files.content(file_id).text
-        for key, result in read_results(text, file_id, self.condition):
+        estimates = {
+            key: estimate
+            for key, request in self._by_key.items()
+            if (estimate := estimate_of(request, self.count_tokens))
+        }
+        for key, result in read_results(text, file_id, self.condition, estimates):
             request = self._by_key.get(key)
             if request is None:
                 continue
             if isinstance(result, str):
                 self.failures[request.id] = result
             elif result.is_scored:
-                answer = Answer(request.id, result, latency_seconds=None, attempts=1)
+                answer = Answer(request.id, result, None, attempts=1, losses=Losses())
                 self.store.put(self.texts[request.id], answer)
                 self.answers[request.id] = answer
             else:
@@ -172,6 +183,7 @@ class _BatchAsking:
         seconds = self.policy.poll_seconds
         with tqdm(desc=f"{self.condition.name}: batch", unit="text") as bar:
             while True:
+                self.store.renew(self.policy.claim_seconds)
                 batch = self.client.batches.retrieve(batch_id)
                 if batch.request_counts:
                     bar.total = batch.request_counts.total

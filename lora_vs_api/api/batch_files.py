@@ -6,13 +6,14 @@ https://platform.openai.com/docs/guides/batch
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from typing import Any, Final, Literal
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, Literal
 
 from lora_vs_api.api import keys
 from lora_vs_api.api.diagnosis import short
+from lora_vs_api.api.replies import Estimate, read_reply
 from lora_vs_api.api.types import ApiCondition, Endpoint, NoAnswer, Reply, Request
-from lora_vs_api.api.wire import read_chat, read_response, request_body
+from lora_vs_api.api.wire import request_body
 from lora_vs_api.errors import UserError
 
 PATHS: Final[dict[Endpoint, Literal["/v1/responses", "/v1/chat/completions"]]] = {
@@ -34,9 +35,15 @@ def batch_file(requests: Iterable[tuple[str, Request]], condition: ApiCondition)
 
 
 def read_results(
-    text: str, file_id: str, condition: ApiCondition
+    text: str,
+    file_id: str,
+    condition: ApiCondition,
+    estimates: Mapping[str, Estimate] | None = None,
 ) -> Iterator[tuple[str, Reply | str]]:
     """Of each line of a downloaded file: its key, and the reply or the reason why there is none.
+
+    Args:
+        estimates: of a key, what counts the tokens that the provider does not tell.
 
     Raises:
         UserError: naming the first line that is no result.
@@ -60,15 +67,6 @@ def read_results(
             yield key, f"status {response.get('status_code')}: {short(str(reason))}"
             continue
         try:
-            yield key, _read_body(body, condition)
+            yield key, read_reply(body, condition, (estimates or {}).get(key))
         except NoAnswer as error:
             yield key, error.reason
-
-
-def _read_body(body: dict[str, Any], condition: ApiCondition) -> Reply:
-    from openai.types.chat import ChatCompletion
-    from openai.types.responses import Response
-
-    if condition.endpoint == "chat":
-        return read_chat(ChatCompletion.construct(**body))
-    return read_response(Response.construct(**body), condition)

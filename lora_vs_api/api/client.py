@@ -7,34 +7,50 @@ inside the measured latency; the retries here wait outside of it.
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from lora_vs_api.api.diagnosis import diagnose, failure_message, short
+from lora_vs_api.api.attempt import Attempt, CountTokens, attempt
+from lora_vs_api.api.diagnosis import failure_message, unscored
+from lora_vs_api.api.doubles import Doubles
+from lora_vs_api.api.losses import Lost
 from lora_vs_api.api.pacing import (
     MAX_PAUSE_SECONDS,
     MAX_RETRY_AFTER_SECONDS,
     Gate,
     backoff_seconds,
-    rate_limit_pause,
     stopped_within,
 )
 from lora_vs_api.api.policy import AskPolicy
 from lora_vs_api.api.provider import Provider
-from lora_vs_api.api.types import Answer, ApiCondition, NoAnswer, Reply, Request
-from lora_vs_api.api.wire import read_chat, read_response, request_body
+from lora_vs_api.api.types import Answer, ApiCondition, NoAnswer, Request
 from lora_vs_api.errors import UserError
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
     from lora_vs_api.api.budget import Budget
+
+
+@dataclass(frozen=True)
+class Keeper:
+    """Who keeps the answers of a call and knows of other calls.
+
+    Attributes:
+        claim: called before every attempt; False leaves the request to whoever asks it already.
+        keep: called with each answer that is to be scored as soon as it is there.
+        take_back: called with the request of an answer that turned out to be another's.
+    """
+
+    claim: Callable[[Request], bool]
+    keep: Callable[[Answer], None]
+    take_back: Callable[[Request], None]
 
 
 def ask_all(
@@ -44,40 +60,37 @@ def ask_all(
     policy: AskPolicy,
     *,
     budget: Budget | None = None,
-    on_answer: Callable[[Answer], None] | None = None,
+    keeper: Keeper | None = None,
+    count_tokens: CountTokens | None = None,
 ) -> list[Answer]:
     """Ask every request and return the answers in the order of the requests.
 
     Rate limits, server errors, lost connections, timeouts and empty output are retried after an
     exponential back-off with jitter, or after what the server asks for. What no retry can mend
     (a rejected key, model or parameter), or a request out of attempts, stops the call: no
-    attempt starts any more, those in flight are finished and handed to ``on_answer``. A server
+    attempt starts any more, those in flight are finished and handed to the keeper. A server
     that names a time to wait, or whose rate-limit headers say that nothing is left, is left alone
-    by all requests until then.
+    by all requests until then. One answer to two texts is taken from both, and both are asked again.
 
     Args:
         budget: asked for money before every attempt.
-        on_answer: called with each answer that is to be scored as soon as it is there.
+        keeper: what it leaves to others is not among the answers.
+        count_tokens: counts what a server does not; without it such an answer is none.
 
     Raises:
         UserError: naming the key to change, or each request without an answer and its reason.
             It never holds the API key.
     """
-    return asyncio.run(_ask_all(requests, condition, provider, policy, budget, on_answer))
+    asking = _Asking(condition, policy, budget, keeper, count_tokens, deque(requests))
+    return asyncio.run(_ask_all(requests, asking, provider))
 
 
 async def _ask_all(
-    requests: Sequence[Request],
-    condition: ApiCondition,
-    provider: Provider,
-    policy: AskPolicy,
-    budget: Budget | None,
-    on_answer: Callable[[Answer], None] | None,
+    requests: Sequence[Request], asking: _Asking, provider: Provider
 ) -> list[Answer]:
     from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
-    gate = Gate(policy.total_seconds)
-    pending = iter(requests)
+    condition, policy = asking.condition, asking.policy
     with tqdm(total=len(requests), desc=condition.name, unit="text") as bar:
         async with AsyncOpenAI(
             base_url=provider.base_url,
@@ -86,58 +99,52 @@ async def _ask_all(
             timeout=policy.timeout_seconds,
             http_client=DefaultAsyncHttpxClient(trust_env=provider.behind_proxy),
         ) as client:
-            asking = _Asking(client, condition, policy, budget, on_answer, gate, bar)
-            workers = min(policy.concurrency, len(requests))
-            await asyncio.gather(*(asking.work(pending) for _ in range(workers)))
+            workers = range(min(policy.concurrency, len(requests)))
+            await asyncio.gather(*(asking.work(client, bar, len(workers)) for _ in workers))
 
     if asking.fatal:
         raise UserError(provider.redact(str(asking.fatal[0])))
-    failures = asking.failures | _unscored(asking.answers)
+    failures = asking.failures | unscored(asking.answers)
     if failures:
         message = failure_message(condition, requests, asking.answers, failures)
         raise UserError(provider.redact(message))
-    return [asking.answers[request.id] for request in requests]
-
-
-def _unscored(answers: Mapping[str, Answer]) -> dict[str, str]:
-    """Of the answers that are none, by request id: the reason."""
-    reasons = {}
-    for identity, answer in answers.items():
-        if answer.reply.outcome == "refused":
-            reasons[identity] = f"refused: {short(answer.reply.output)}"
-        elif answer.reply.outcome == "filtered":
-            reasons[identity] = "stopped by the content filter"
-    return reasons
+    return [asking.answers[request.id] for request in requests if request.id in asking.answers]
 
 
 @dataclass
 class _Asking:
     """What the workers of one call share; each takes the next request when it is done with one.
 
-    ``failures`` are reasons by request id; ``fatal`` is what no retry mends.
+    ``failures`` are reasons by request id; ``fatal`` is what no retry mends. ``lost`` counts by
+    request id the attempts that may be billed and brought nothing.
     """
 
-    client: AsyncOpenAI
     condition: ApiCondition
     policy: AskPolicy
     budget: Budget | None
-    on_answer: Callable[[Answer], None] | None
-    gate: Gate
-    bar: tqdm
+    keeper: Keeper | None
+    count_tokens: CountTokens | None
+    pending: deque[Request]
     stop: asyncio.Event = field(default_factory=asyncio.Event)
+    doubles: Doubles = field(default_factory=Doubles)
     answers: dict[str, Answer] = field(default_factory=dict)
+    lost: dict[str, Lost] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     fatal: list[UserError] = field(default_factory=list)
     retries: int = 0
 
-    async def work(self, pending: Iterator[Request]) -> None:
+    def __post_init__(self) -> None:
+        self.gate = Gate(self.policy.total_seconds)
+
+    async def work(self, client: AsyncOpenAI, bar: tqdm, workers: int) -> None:
         """Ask one request after the other, until there is none or the call is stopped."""
-        for request in pending:
+        while self.pending and not self.stop.is_set():
+            request = self.pending.popleft()
             try:
-                answer = await self._ask(request)
+                answer = await self._ask(client, bar, workers, request)
                 # kept before it counts: an answer that cannot be kept stops the spending
-                if answer and self.on_answer and answer.reply.is_scored:
-                    self.on_answer(answer)
+                if answer and self.keeper and answer.reply.is_scored:
+                    self.keeper.keep(answer)
             except NoAnswer as error:
                 self.failures[request.id] = error.reason
                 self.stop.set()
@@ -147,46 +154,82 @@ class _Asking:
             else:
                 if answer is not None:
                     self.answers[request.id] = answer
-                    self.bar.update()
-            if self.stop.is_set():
-                return
+                    bar.update()
 
-    async def _ask(self, request: Request) -> Answer | None:
-        """Attempts until one succeeds; None when the call was stopped before or between them."""
-        for attempt in range(1, self.policy.max_attempts + 1):
+    async def _ask(
+        self, client: AsyncOpenAI, bar: tqdm, workers: int, request: Request
+    ) -> Answer | None:
+        """Attempts until one succeeds; None when the call was stopped or another asks it."""
+        lost = self.lost.setdefault(request.id, Lost())
+        for number in range(1, self.policy.max_attempts + 1):
             if not await self.gate.passed(self.stop):
+                return None
+            if self.keeper and not self.keeper.claim(request):
                 return None
             if self.budget:
                 await self.budget.reserve(request.id, self.stop)
             started = time.perf_counter()
             try:
-                reply, pause = await self._attempt(request)
+                found = await attempt(
+                    client, request, self.condition, self.policy.timeout_seconds, self.count_tokens
+                )
+                latency = time.perf_counter() - started
+                await self._refuse_double(request, found, bar)
             except UserError:
                 if self.budget:
                     self.budget.failed(request.id, billed=False)
                 raise
             except NoAnswer as error:
+                lost.add(error)
                 if self.budget:
                     self.budget.failed(request.id, error.billed)
-                if await stopped_within(self._wait_after(error, attempt), self.stop):
+                wait = self._wait_after(error, number)
+                bar.set_postfix(retries=self.retries)
+                if await stopped_within(wait, self.stop):
                     return None
                 continue
-            latency = time.perf_counter() - started
+            reply = found.reply
             if self.budget:
                 self.budget.answered(request.id, reply.input_tokens, reply.output_tokens)
-            if pause:
-                self.gate.close_for(min(pause, MAX_PAUSE_SECONDS))
-            return Answer(request.id, reply, latency, attempt)
+            if found.pause:
+                self.gate.close_for(min(found.pause, MAX_PAUSE_SECONDS))
+            return Answer(request.id, reply, latency, number, workers, lost.beside(reply))
         raise AssertionError("the last attempt returns or raises")
 
-    def _wait_after(self, error: NoAnswer, attempt: int) -> float:
+    async def _refuse_double(self, request: Request, found: Attempt, bar: tqdm) -> None:
+        """Refuse an answer that was given to another text too, and take it from that one.
+
+        Which of the two it belongs to cannot be told. The connection may be out of step: it is
+        closed.
+
+        Raises:
+            NoAnswer: it was.
+        """
+        if not self.doubles.is_double(request, found.reply):
+            return
+        await found.drop_connection()
+        reply = found.reply
+        refused = NoAnswer(
+            self.doubles.reason(reply), tokens=(reply.input_tokens, reply.output_tokens)
+        )
+        earlier = self.doubles.taken_back(reply)
+        if earlier is not None and earlier.id in self.answers:
+            del self.answers[earlier.id]
+            self.lost[earlier.id].add(refused)
+            if self.keeper:
+                self.keeper.take_back(earlier)
+            self.pending.append(earlier)
+            bar.update(-1)
+        raise refused
+
+    def _wait_after(self, error: NoAnswer, number: int) -> float:
         """Seconds until the attempt after the failed one; the gate is closed as the server asked.
 
         Raises:
             NoAnswer: there is no attempt left, or the server asks for too long a wait.
         """
-        if attempt == self.policy.max_attempts:
-            tries = "1 attempt" if attempt == 1 else f"{attempt} attempts"
+        if number == self.policy.max_attempts:
+            tries = "1 attempt" if number == 1 else f"{number} attempts"
             raise NoAnswer(f"{error.reason} ({tries})") from None
         if error.wait is not None and error.wait > MAX_RETRY_AFTER_SECONDS:
             raise NoAnswer(
@@ -194,42 +237,8 @@ class _Asking:
                 f"{MAX_RETRY_AFTER_SECONDS:.0f} s this waits)"
             ) from None
         self.retries += 1
-        self.bar.set_postfix(retries=self.retries)
-        wait = backoff_seconds(attempt, self.policy.first_wait_seconds, random.uniform(0.5, 1.5))
+        wait = backoff_seconds(number, self.policy.first_wait_seconds, random.uniform(0.5, 1.5))
         if error.wait is None:
             return wait
         self.gate.close_for(error.wait)
         return error.wait + min(wait, 1.0) * 0.5
-
-    async def _attempt(self, request: Request) -> tuple[Reply, float | None]:
-        """One attempt's reply, and the seconds to leave the server alone after it."""
-        import openai
-
-        timeout = self.policy.timeout_seconds
-        try:
-            # the client's own timeout restarts with every byte; a slow drip would never end
-            async with asyncio.timeout(timeout):
-                return await _send(self.client, request, self.condition)
-        except (TimeoutError, openai.APITimeoutError):
-            raise NoAnswer(f"no answer within {timeout:g} s") from None
-        except openai.APIStatusError as error:
-            base_url = str(self.client.base_url)
-            raise diagnose(error, request, self.condition, base_url) from None
-        except openai.APIConnectionError as error:
-            cause = error.__cause__ or error
-            raise NoAnswer(f"connection failed: {type(cause).__name__} {cause}".rstrip()) from None
-        except (openai.APIResponseValidationError, json.JSONDecodeError):
-            raise NoAnswer("the answer is not valid JSON") from None
-        except openai.APIError as error:
-            raise NoAnswer(short(error.message)) from None
-
-
-async def _send(
-    client: AsyncOpenAI, request: Request, condition: ApiCondition
-) -> tuple[Reply, float | None]:
-    body = request_body(request, condition)
-    if condition.endpoint == "chat":
-        chat = await client.chat.completions.with_raw_response.create(**body)
-        return read_chat(chat.parse()), rate_limit_pause(chat.headers)
-    response = await client.responses.with_raw_response.create(**body)
-    return read_response(response.parse(), condition), rate_limit_pause(response.headers)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from lora_vs_api.api import keys
-from lora_vs_api.api.pacing import retry_after
+from lora_vs_api.api.pacing import retry_after, wait_in
 from lora_vs_api.api.types import Answer, ApiCondition, NoAnswer, Request
 from lora_vs_api.errors import UserError
 
@@ -27,6 +27,8 @@ def diagnose(
         return UserError(f"the account's quota at {base_url} is used up ({status}): {text}")
     if status in RETRYABLE_STATUS or status >= 500:
         wait = retry_after(error.response.headers)
+        if wait is None:
+            wait = wait_in(error.body)
         return NoAnswer(f"status {status}: {text}", wait, billed=False)
     if status == 401:
         # without the server's text, which may quote the key
@@ -77,15 +79,38 @@ def rejected_parameter(parameter: str, text: str, model: str) -> str | None:
 
 
 def _field(error: APIStatusError, name: str) -> str:
-    return str(error.body.get(name) or "") if isinstance(error.body, dict) else ""
+    body = _unwrapped(error.body)
+    return str(body.get(name) or "") if isinstance(body, dict) else ""
 
 
 def _server_message(error: APIStatusError) -> str:
-    """What the server says is wrong; APIs differ in where they say it."""
-    body = error.body
+    return message_of(error.body or error.message)
+
+
+def message_of(body: object) -> str:
+    """What an error's body says is wrong, on one line; APIs differ in where they say it."""
+    body = _unwrapped(body)
     if isinstance(body, dict):
         body = body.get("message") or body.get("detail") or body.get("error") or body
-    return short(str(body or error.message))
+    return short(str(body))
+
+
+def _unwrapped(body: object) -> object:
+    """The error itself: Gemini sends a list of one, in which it stands under ``error``."""
+    if isinstance(body, list) and body and isinstance(body[0], dict):
+        body = body[0].get("error") or body[0]
+    return body
+
+
+def unscored(answers: Mapping[str, Answer]) -> dict[str, str]:
+    """Of the answers that are none, by request id: the reason."""
+    reasons = {}
+    for identity, answer in answers.items():
+        if answer.reply.outcome == "refused":
+            reasons[identity] = f"refused: {short(answer.reply.output)}"
+        elif answer.reply.outcome == "filtered":
+            reasons[identity] = "stopped by the content filter"
+    return reasons
 
 
 def failure_message(

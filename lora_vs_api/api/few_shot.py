@@ -3,10 +3,38 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from lora_vs_api.api import keys
+from lora_vs_api.config.sections import Condition
+from lora_vs_api.errors import UserError
+from lora_vs_api.neighbours.tfidf import Neighbours
 
-def choose_shots(train: Sequence[dict[str, Any]], k: int, seed: int) -> list[dict[str, Any]]:
-    """``k`` rows of the training split without replacement, the same ones for every text."""
-    return random.Random(seed).sample(train, k)
+Row = dict[str, Any]
+
+
+def shot_chooser(
+    name: str, condition: Condition, train: Sequence[Row], seed: int
+) -> Callable[[str], list[Row]]:
+    """The examples of condition ``name`` for a text, in the order in which a prompt shows them.
+
+    A number of shots are drawn from the training rows without replacement, the same for every
+    text. Nearest ones are chosen for each text, the most like it last: what stands closest to the
+    question weighs most (Zhao et al., Calibrate Before Use, 2021; Liu et al., What Makes Good
+    In-Context Examples for GPT-3?, 2022).
+
+    Raises:
+        UserError: there are not so many training rows.
+    """
+    count = condition.examples
+    if count > len(train):
+        raise UserError(
+            f"{keys.condition_key(name)}.shots: expected at most the {len(train)} training texts, "
+            f"found {count}"
+        )
+    if not condition.nearest_examples:
+        drawn = random.Random(seed).sample(train, count)
+        return lambda text: drawn
+    neighbours = Neighbours([row["text"] for row in train])
+    return lambda text: [train[place] for place in reversed(neighbours.nearest(text, count))]

@@ -18,6 +18,8 @@ MAX_RETRY_AFTER_SECONDS = 120.0
 # nor is a used-up rate limit, as told by the headers of an answer, waited out for longer
 MAX_PAUSE_SECONDS = 60.0
 UNIT_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+UNITS = r"ms|seconds?|minutes?|hours?|s\b|s(?=\d)|m\b|m(?=\d)|h\b|h(?=\d)|d\b"
+DURATION = rf"(?:\d+(?:\.\d+)?\s?(?:{UNITS})\s?)+"
 
 
 class Gate:
@@ -84,6 +86,27 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
             moment = moment.replace(tzinfo=UTC)
         return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
     return None
+
+
+def wait_in(body: object) -> float | None:
+    """Seconds that an error's body asks to wait; None where it says nothing readable.
+
+    Gemini sends a ``retryDelay`` of Google's RetryInfo; Groq and OpenAI write it into the message
+    (``Please try again in 7m12.5s``).
+    """
+    # whatever is nested how: the phrases are what counts
+    text = str(body)
+    found = re.search(rf"retryDelay\W+({DURATION})|(?:retry|try again) (?:in|after) ({DURATION})", text, re.I)  # fmt: skip
+    if not found:
+        return None
+    parts = re.findall(rf"(\d+(?:\.\d+)?)\s?({UNITS})", found.group(1) or found.group(2), re.I)
+    return sum(float(number) * UNIT_SECONDS[_unit(unit)] for number, unit in parts)
+
+
+def _unit(word: str) -> str:
+    """``seconds`` and ``s`` are one unit, ``ms`` is another."""
+    word = word.lower()
+    return word if word == "ms" else word[0]
 
 
 def rate_limit_pause(headers: Mapping[str, str]) -> float | None:

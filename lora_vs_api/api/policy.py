@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# the waits that a server may ask for before an attempt, and some more
+CLAIM_SECONDS = 300.0
+
 
 @dataclass(frozen=True)
 class AskPolicy:
@@ -18,6 +21,7 @@ class AskPolicy:
             for at most so long; it goes on at the provider.
         first_wait_seconds: mean wait before the second attempt; it doubles with each further one.
         poll_seconds: between two looks at a batch.
+        wait_seconds: between two looks at what another run on the same store is asking.
     """
 
     timeout_seconds: float
@@ -26,6 +30,12 @@ class AskPolicy:
     total_seconds: float | None = None
     first_wait_seconds: float = 1.0
     poll_seconds: float = 15.0
+    wait_seconds: float = 0.5
+
+    @property
+    def claim_seconds(self) -> float:
+        """How long a claim outlives its last renewal: longer than any attempt and wait together."""
+        return self.timeout_seconds + self.poll_seconds + CLAIM_SECONDS
 
     def __post_init__(self) -> None:
         if self.max_attempts < 1:

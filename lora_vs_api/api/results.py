@@ -9,14 +9,18 @@ from lora_vs_api.files import new_directory, write_json, write_jsonl
 
 
 def write_answers(
-    run: ConditionRun, *, mode: str, concurrency: int, predictions: str | Path, timings: str | Path
+    run: ConditionRun, *, mode: str, predictions: str | Path, timings: str | Path
 ) -> None:
     """Write predictions.jsonl and usage.jsonl into ``predictions``, everything timed to ``timings``.
 
+    ``latency_concurrency`` has the number in flight of each latency, null where it is not known.
+    Lists that count by answer hold null where an answer was stored by a version that did not count.
     Where an earlier call paid for some answers their latency is that call's, and no throughput
     is known. Replicates are for replicates.jsonl; nothing is scored from them but the noise.
     """
     answers = run.answers
+    timed = [a for a in answers if a.latency_seconds is not None]
+    losses = [a.losses for a in answers]
     with new_directory(predictions) as folder:
         write_jsonl(
             folder / "predictions.jsonl",
@@ -48,18 +52,21 @@ def write_answers(
     write_json(
         timings,
         {
-            "latency_ids": [a.id for a in answers if a.latency_seconds is not None],
-            "latency_seconds": [
-                round(a.latency_seconds, 4) for a in answers if a.latency_seconds is not None
-            ],
+            "latency_ids": [a.id for a in timed],
+            "latency_seconds": [round(a.latency_seconds or 0.0, 4) for a in timed],
+            "latency_concurrency": [a.concurrency for a in timed],
             "throughput_texts_per_second": None
             if mode == "batch" or any(run.stored)
             else round((len(answers) + len(run.replicates)) / run.wall_seconds, 4),
             "mode": mode,
-            "concurrency": concurrency,
             # the provider's prompt cache comes and goes with time, so it is no part of usage
             "cached_input_tokens": [a.reply.cached_input_tokens for a in answers],
             "attempts": [a.attempts for a in answers],
+            "reasoning_tokens": [a.reply.reasoning_tokens for a in answers],
+            "tokens_estimated": [a.reply.tokens_estimated for a in answers],
+            "lost_attempts": [None if lost is None else lost.attempts for lost in losses],
+            "lost_input_tokens": [None if lost is None else lost.input_tokens for lost in losses],
+            "lost_output_tokens": [None if lost is None else lost.output_tokens for lost in losses],
             "stored": run.stored,
             "response_ids": [a.reply.response_id for a in answers],
             "served_models": sorted({a.reply.served_model for a in answers}),

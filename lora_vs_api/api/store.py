@@ -11,39 +11,28 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from lora_vs_api.api import keys
+from lora_vs_api.api.holder import has_died, new_holder
 from lora_vs_api.api.provider import host_of
-from lora_vs_api.api.types import Answer, ApiCondition, Mode, Reply, Request
+from lora_vs_api.api.store_rows import (
+    COLUMNS,
+    VERSION,
+    answer_of,
+    checked_row,
+    create_tables,
+    row_of,
+)
+from lora_vs_api.api.types import Answer, ApiCondition, Mode, Request
 from lora_vs_api.api.wire import request_body
 from lora_vs_api.errors import UserError
-
-VERSION = 1
-# what a row holds beside its key, in the order of the table's columns
-COLUMNS = (
-    "request", "output", "outcome", "input_tokens", "output_tokens", "cached_input_tokens",
-    "latency_seconds", "attempts", "response_id", "served_model", "asked_at",
-)  # fmt: skip
-# a batch that was paid for and whose answers are not here yet; requests: their texts as JSON
-TABLES = """
-create table if not exists batches (
-    token text primary key, host text not null, batch_id text, requests text not null,
-    begun_at text not null
-) without rowid;
-create table if not exists answers (
-    key text primary key, request text not null, output text not null, outcome text not null,
-    input_tokens integer not null, output_tokens integer not null,
-    cached_input_tokens integer not null, latency_seconds real,
-    attempts integer not null, response_id text not null, served_model text not null,
-    asked_at text not null
-) without rowid;
-"""
 
 
 def request_text(
@@ -87,21 +76,22 @@ class ResponseStore:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self._holder = new_holder()
         with self._explained("opened"):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(self.path, timeout=60, isolation_level=None)
             self._db.row_factory = sqlite3.Row
             found = self._db.execute("pragma user_version").fetchone()[0]
             tables = self._db.execute("select count(*) from sqlite_master").fetchone()[0]
-            if found != VERSION and (found or tables):
+            if found not in (1, VERSION) and (found or tables):
                 raise UserError(
                     f"{keys.STORE}: {self.path} is a database of something else, or of another "
                     f"version (found {found}, expected {VERSION}); name another file"
                 )
             self._db.execute("pragma journal_mode = wal")
             self._db.execute("pragma synchronous = full")
-            self._db.executescript(TABLES)
-            self._db.execute(f"pragma user_version = {VERSION}")
+            if found != VERSION:
+                create_tables(self._db)
 
     def __enter__(self) -> ResponseStore:
         return self
@@ -117,21 +107,54 @@ class ResponseStore:
         """The answer kept under ``key``, given the request's ``identity``; None when there is none."""
         with self._explained("read"):
             row = self._db.execute("select * from answers where key = ?", (key,)).fetchone()
-        if row is None:
-            return None
-        reply = Reply(**{reply_field.name: row[reply_field.name] for reply_field in fields(Reply)})
-        return Answer(identity, reply, row["latency_seconds"], row["attempts"])
+        return None if row is None else answer_of(row, identity)
 
     def put(self, text: str, answer: Answer) -> None:
         """Keep ``answer`` to the request of ``text``; what is kept already stays."""
-        row = {
-            **asdict(answer.reply),
-            "latency_seconds": answer.latency_seconds,
-            "attempts": answer.attempts,
-            "request": text,
-            "asked_at": _now(),
-        }
-        self._insert([(request_key(text), *(row[name] for name in COLUMNS))])
+        self._insert([(request_key(text), row_of(text, answer, _now()))])
+
+    def discard(self, text: str) -> None:
+        """Forget the answer to the request of ``text``: it turned out to be another's."""
+        with self._writing() as db:
+            db.execute("delete from answers where key = ?", (request_key(text),))
+
+    def claim(self, text: str, seconds: float) -> bool:
+        """Take the request of ``text`` to be asked by this store alone, for so many seconds.
+
+        A claim can be made again, which renews it. It ends with the answer, with ``release`` and
+        with its time; one of a process of this machine that is no more does not count.
+
+        Returns:
+            False where another holds it, or the answer is here.
+        """
+        key, now = request_key(text), time.time()
+        with self._writing() as db:
+            if db.execute("select 1 from answers where key = ?", (key,)).fetchone():
+                return False
+            other = db.execute(
+                "select holder from claims where key = ? and holder <> ? and until > ?",
+                (key, self._holder, now),
+            ).fetchone()
+            if other and not has_died(other["holder"]):
+                return False
+            db.execute(
+                "insert or replace into claims values (?, ?, ?)",
+                (key, self._holder, now + seconds),
+            )
+            return True
+
+    def renew(self, seconds: float) -> None:
+        """Hold every claim of this store for so many seconds from now on."""
+        with self._writing() as db:
+            db.execute(
+                "update claims set until = ? where holder = ?",
+                (time.time() + seconds, self._holder),
+            )
+
+    def release(self) -> None:
+        """Give up every claim of this store."""
+        with self._writing() as db:
+            db.execute("delete from claims where holder = ?", (self._holder,))
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Every row as a plain mapping, by key, for an export."""
@@ -142,22 +165,18 @@ class ResponseStore:
     def add_rows(self, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> int:
         """Take over exported rows, each with its place for messages; how many were new.
 
-        Either all are taken over or none.
+        Either all are taken over or none. Of rows of the first version, which held less, the rest
+        is unknown.
 
         Raises:
             UserError: naming the place of the first row that is not an exported answer.
         """
         checked = []
         for place, row in rows:
-            missing = [name for name in ("key", *COLUMNS) if name not in row]
-            if missing:
-                raise UserError(f"{place}: not an exported answer: {missing[0]} is missing")
-            text = json.dumps(
-                row["request"], sort_keys=True, ensure_ascii=False, separators=(",", ":")
-            )
+            text, columns = checked_row(place, row)
             if request_key(text) != row["key"]:
                 raise UserError(f"{place}: key is not the SHA-256 of its request; edited by hand?")
-            checked.append((row["key"], text, *(row[name] for name in COLUMNS[1:])))
+            checked.append((row["key"], columns))
         return self._insert(checked)
 
     def begin_batch(self, token: str, host: str, texts: Iterable[str]) -> None:
@@ -188,18 +207,35 @@ class ResponseStore:
             for row in found
         ]
 
-    def _insert(self, rows: list[tuple[Any, ...]]) -> int:
-        marks = ", ".join("?" * (len(COLUMNS) + 1))
+    def _insert(self, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> int:
+        columns = ("key", *COLUMNS)
+        marks = ", ".join("?" * len(columns))
+        # not `or ignore`: that would drop a row that breaks a rule as if it were here already
+        statement = (
+            f"insert into answers ({', '.join(columns)}) values ({marks}) on conflict do nothing"
+        )
+        with self._writing() as db:
+            before = db.total_changes
+            db.executemany(
+                statement, ((key, *(row[name] for name in COLUMNS)) for key, row in rows)
+            )
+            new = db.total_changes - before
+            db.executemany("delete from claims where key = ?", ((key,) for key, _ in rows))
+        return new
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction: all of the block is kept, or nothing of it."""
         with self._explained("written"):
-            before = self._db.total_changes
             self._db.execute("begin immediate")
             try:
-                self._db.executemany(f"insert or ignore into answers values ({marks})", rows)
+                yield self._db
                 self._db.execute("commit")
             except BaseException:
-                self._db.execute("rollback")
+                # a full disk has rolled back already
+                if self._db.in_transaction:
+                    self._db.execute("rollback")
                 raise
-            return self._db.total_changes - before
 
     @contextmanager
     def _explained(self, doing: str) -> Iterator[None]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 
 from lora_vs_api.api import keys
 from lora_vs_api.api.batch import ask_batch
 from lora_vs_api.api.budget import Budget, CostLimits, count_input_tokens, describe, estimate
-from lora_vs_api.api.client import ask_all
+from lora_vs_api.api.client import Keeper, ask_all
 from lora_vs_api.api.policy import AskPolicy
 from lora_vs_api.api.provider import Provider
 from lora_vs_api.api.store import ResponseStore, request_key, request_text
@@ -30,7 +31,8 @@ def ask_stored(
 
     A stored answer keeps the latency and the usage of the call that was paid for. New answers
     are stored one by one as they arrive, so that whatever stops this later loses none. Requests
-    that are equal in everything are asked once.
+    that are equal in everything are asked once; what another run on the store is asking is waited
+    for. What is returned is what the store holds.
 
     Args:
         mode: ``batch`` for the Batch API.
@@ -45,58 +47,134 @@ def ask_stored(
         for request in requests
     }
     first_of = {text: identity for identity, text in reversed(texts.items())}
-    known: dict[str, Answer] = {}
-    for text, identity in first_of.items():
-        kept = store.get(request_key(text), identity)
-        if kept is not None:
-            known[text] = kept
-    stored = [texts[request.id] in known for request in requests]
-    todo = [r for r in requests if first_of[texts[r.id]] == r.id and texts[r.id] not in known]
-
-    if any(stored):
-        say(f"{condition.name}: {sum(stored)} of {len(requests)} answers are stored already")
+    todo = [
+        request
+        for request in requests
+        if first_of[texts[request.id]] == request.id and not _is_kept(store, texts[request.id])
+    ]
+    missing = {texts[request.id] for request in todo}
+    kept = sum(text not in missing for text in texts.values())
+    if kept:
+        say(f"{condition.name}: {kept} of {len(requests)} answers are stored already")
+    asked: set[str] = set()
     if todo:
-        answers = _ask_new(todo, texts, condition, store, limits, provider, policy, mode)
-        known |= {texts[answer.id]: answer for answer in answers}
-    return [replace(known[texts[r.id]], id=r.id) for r in requests], stored
+        run = _NewAnswers(todo, texts, condition, store, limits, provider, policy, mode)
+        asked = run.ask()
+    answers = []
+    for request in requests:
+        answer = store.get(request_key(texts[request.id]), request.id)
+        if answer is None:
+            raise UserError(f"{keys.STORE}: {store.path} has lost answers; was it replaced?")
+        answers.append(answer)
+    return answers, [texts[request.id] not in asked for request in requests]
 
 
-def _ask_new(
-    requests: Sequence[Request],
-    texts: Mapping[str, str],
-    condition: ApiCondition,
-    store: ResponseStore,
-    limits: CostLimits,
-    provider: Provider,
-    policy: AskPolicy,
-    mode: Mode,
-) -> list[Answer]:
-    """Ask what the store does not hold, within the limits, and store each answer."""
-    # a batch that was submitted already is paid for, though its answers are not here yet
-    submitted = {text for batch in store.open_batches(provider.host) for text in batch.texts}
-    unpaid = [r for r in requests if mode == "live" or texts[r.id] not in submitted]
-    tokens = {r.id: count_input_tokens(r.messages, limits.count_tokens) for r in unpaid}
-    _announce(condition, limits, tokens, mode)
-    before = len(store)
-    try:
-        if mode == "batch":
-            return ask_batch(requests, texts, condition, store, provider, policy)
-        budget = None
-        if limits.budget_usd is not None:
-            budget = Budget(limits.budget_usd, limits.price, tokens, condition.max_output_tokens)
+def _is_kept(store: ResponseStore, text: str) -> bool:
+    return store.get(request_key(text), "") is not None
+
+
+@dataclass
+class _NewAnswers:
+    """Requests that the store does not hold, to be asked within the limits."""
+
+    todo: Sequence[Request]
+    texts: Mapping[str, str]
+    condition: ApiCondition
+    store: ResponseStore
+    limits: CostLimits
+    provider: Provider
+    policy: AskPolicy
+    mode: Mode
+
+    def ask(self) -> set[str]:
+        """Ask, or wait for another run to have asked; the texts that were asked here."""
+        tokens = self._announced_tokens()
+        limit, price = self.limits.budget_usd, self.limits.price
+        self._budget = None
+        if limit is not None:
+            self._budget = Budget(limit, price, tokens, self.condition.max_output_tokens)
+        seconds = self.policy.total_seconds
+        self._end = None if seconds is None else time.monotonic() + seconds
+        before, asked, left = len(self.store), set[str](), list(self.todo)
+        try:
+            while left:
+                asked |= {self.texts[answer.id] for answer in self._ask_free(left)}
+                left = self._left_for_us(left)
+        except UserError as error:
+            kept = len(self.store) - before
+            raise UserError(
+                f"{error} ({kept} new answers are kept in {self.store.path}; run again to go on)"
+            ) from None
+        finally:
+            self.store.release()
+        return asked
+
+    def _text(self, request: Request) -> str:
+        return self.texts[request.id]
+
+    def _claim(self, request: Request) -> bool:
+        return self.store.claim(self._text(request), self.policy.claim_seconds)
+
+    def _announced_tokens(self) -> dict[str, int]:
+        """Input tokens of the requests that are yet to be paid, whose cost is said and checked."""
+        # a batch that was submitted already is paid for, though its answers are not here yet
+        batches = self.store.open_batches(self.provider.host) if self.mode == "batch" else []
+        submitted = {text for batch in batches for text in batch.texts}
+        count = self.limits.count_tokens
+        tokens = {
+            request.id: count_input_tokens(request.messages, count)
+            for request in self.todo
+            if self._text(request) not in submitted
+        }
+        _announce(self.condition, self.limits, tokens, self.mode)
+        return tokens
+
+    def _ask_free(self, requests: Sequence[Request]) -> list[Answer]:
+        """Ask those of the requests that no other run is asking."""
+        count = self.limits.count_tokens
+        if self.mode == "batch":
+            free = [request for request in requests if self._claim(request)]
+            if not free:
+                return []
+            return ask_batch(
+                free, self.texts, self.condition, self.store, self.provider, self.policy, count
+            )
         return ask_all(
             requests,
-            condition,
-            provider,
-            policy,
-            budget=budget,
-            on_answer=lambda answer: store.put(texts[answer.id], answer),
+            self.condition,
+            self.provider,
+            self.policy,
+            budget=self._budget,
+            keeper=Keeper(
+                claim=self._claim,
+                keep=lambda answer: self.store.put(self.texts[answer.id], answer),
+                take_back=lambda request: self.store.discard(self._text(request)),
+            ),
+            count_tokens=count,
         )
-    except UserError as error:
-        kept = len(store) - before
-        raise UserError(
-            f"{error} ({kept} new answers are kept in {store.path}; run again to go on)"
-        ) from None
+
+    def _not_answered(self, requests: Sequence[Request]) -> list[Request]:
+        return [request for request in requests if not _is_kept(self.store, self._text(request))]
+
+    def _left_for_us(self, requests: Sequence[Request]) -> list[Request]:
+        """What other runs leave unanswered of the requests, as soon as one is free to be asked.
+
+        Raises:
+            UserError: there is no time left to wait for them.
+        """
+        left, said = self._not_answered(requests), False
+        while left and not any(self._claim(request) for request in left):
+            if self._end is not None and time.monotonic() > self._end:
+                raise UserError(
+                    f"{keys.MAX_MINUTES}: over while another run on {self.store.path} is asking "
+                    f"{len(left)} of the texts"
+                )
+            if not said:
+                say(f"{self.condition.name}: waiting for {len(left)} texts that another run asks")
+                said = True
+            time.sleep(self.policy.wait_seconds)
+            left = self._not_answered(left)
+        return left
 
 
 def _announce(

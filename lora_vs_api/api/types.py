@@ -44,7 +44,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """What the server said to one request, and what it billed; all input tokens include cached."""
+    """What the server said to one request, and what it billed.
+
+    Input tokens include cached ones, output tokens those of reasoning, also where the server counts
+    these in its total alone. ``reasoning_tokens`` is None where it says nothing of them.
+    ``tokens_estimated``: it left out a count, which is the tokenizer's at hand.
+    """
 
     output: str
     outcome: Outcome
@@ -53,6 +58,8 @@ class Reply:
     cached_input_tokens: int
     response_id: str = ""
     served_model: str = ""
+    reasoning_tokens: int | None = None
+    tokens_estimated: bool = False
 
     @property
     def is_scored(self) -> bool:
@@ -61,17 +68,34 @@ class Reply:
 
 
 @dataclass(frozen=True)
+class Losses:
+    """Attempts that brought no answer and may have been billed all the same, with their tokens.
+
+    The tokens are what the server reported; where it reported none, as of a reply that was lost on
+    the way, the attempt counts as much as the answer that came in the end.
+    """
+
+    attempts: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+@dataclass(frozen=True)
 class Answer:
     """The reply to the request ``id``.
 
     ``latency_seconds`` is that of the successful attempt alone, None where none was measured (a
-    batch); ``attempts`` counts it and the failed ones before it.
+    batch); ``attempts`` counts it and the failed ones before it. ``concurrency`` is how many
+    requests the call kept in flight. It and ``losses`` are None where they are not known: of a
+    batch, and of answers stored by an earlier version.
     """
 
     id: str
     reply: Reply
     latency_seconds: float | None
     attempts: int
+    concurrency: int | None = None
+    losses: Losses | None = None
 
 
 @dataclass(frozen=True)
@@ -95,10 +119,18 @@ class NoAnswer(Exception):
         reason: in one line, for the user.
         wait: seconds that the server asked to wait before the next attempt.
         billed: whether the provider may charge for it, as for an answer lost on the way.
+        tokens: of input and output, where the server reported them.
     """
 
-    def __init__(self, reason: str, wait: float | None = None, billed: bool = True) -> None:
+    def __init__(
+        self,
+        reason: str,
+        wait: float | None = None,
+        billed: bool = True,
+        tokens: tuple[int, int] | None = None,
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.wait = wait
         self.billed = billed
+        self.tokens = tokens

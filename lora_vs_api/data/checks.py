@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 from lora_vs_api.errors import UserError
+from lora_vs_api.neighbours.tfidf import Neighbours
 from lora_vs_api.record.fields import Field
 from lora_vs_api.record.prompt import completion
 
@@ -211,6 +212,7 @@ def check_lengths(
     max_new_tokens: int,
     context: int,
     shots: int,
+    nearest: int = 0,
 ) -> Lengths:
     """Tokens of prompts and answers against what the model may read and write.
 
@@ -221,7 +223,8 @@ def check_lengths(
         count: tokens of a text, by the base model's tokenizer.
         max_new_tokens: the limit of an answer.
         context: tokens that the model can hold.
-        shots: most examples that a condition's prompt shows.
+        shots: most examples that a condition's prompt shows, the same ones for every text.
+        nearest: most examples that one shows which are chosen for each text, as those most like it.
 
     Raises:
         UserError: rows do not fit, naming the longest and the setting to change.
@@ -246,14 +249,40 @@ def check_lengths(
             f"takes about {prompts[widest]:,}: leave such rows out, or use a model that holds more"
         )
     per_shot = sum(answers) / len(rows) + sum(prompts) / len(rows) - count(instruction)
+    few_shot = round(max(prompts) + shots * per_shot)
+    if nearest:
+        few_shot = max(few_shot, _widest_with_nearest(splits, fields, instruction, count, nearest))
     return {
         "prompt_tokens": _spread(prompts),
         "answer_tokens": _spread(answers),
-        "few_shot_prompt_tokens": round(max(prompts) + shots * per_shot),
-        "shots": shots,
+        "few_shot_prompt_tokens": few_shot,
+        "shots": max(shots, nearest),
         "context": context,
         "max_new_tokens": max_new_tokens,
     }
+
+
+def _widest_with_nearest(
+    splits: Mapping[str, Sequence[Row]],
+    fields: Sequence[Field],
+    instruction: str,
+    count: Callable[[str], int],
+    k: int,
+) -> int:
+    """Most tokens of a test text's prompt with its ``k`` nearest training texts as examples.
+
+    Counted and not estimated by the mean: what is most like a long text is long.
+    """
+    train = splits["train"]
+    neighbours = Neighbours([row["text"] for row in train])
+    tokens = [count(row["text"]) + count(completion(row["record"], fields)) for row in train]
+    return max(
+        count(instruction)
+        + count(row["text"])
+        + CHAT_TOKENS
+        + sum(tokens[place] + CHAT_TOKENS for place in neighbours.nearest(row["text"], k))
+        for row in splits["test"]
+    )
 
 
 def _spread(values: Sequence[int]) -> Spread:

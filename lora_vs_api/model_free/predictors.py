@@ -13,14 +13,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lora_vs_api.model_free.copying import Copier
+from lora_vs_api.neighbours.tfidf import Neighbours
 from lora_vs_api.record.fields import Field
 
 if TYPE_CHECKING:
     from lora_vs_api.record.rows import Row
 
 Record = dict[str, Any]
-# enough to tell two texts apart, and few enough that equal ones are equal on every processor
-SIMILARITY_DIGITS = 9
 
 
 class Predictor(Protocol):
@@ -59,30 +58,15 @@ def _json(value: Any) -> str:
 
 
 class Nearest:
-    """The record of the training text that is most like this one.
-
-    Likeness is the cosine of TF-IDF vectors of words and pairs of neighbouring words (Salton &
-    Buckley, 1988), as scikit-learn computes it by default. Of equally near texts the first counts,
-    also where no word is known.
-    """
+    """The record of the training text that is most like this one; see :class:`Neighbours`."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
-        # a second's import that only those pay who ask
-        from sklearn.feature_extraction.text import TfidfVectorizer
-
         self.rows = rows
-        self.vectorizer = TfidfVectorizer(ngram_range=(1, 2))
-        try:
-            self.vectors = self.vectorizer.fit_transform([row["text"] for row in rows])
-        except ValueError:  # not one word of two letters in all the texts
-            self.vectors = None
+        self.neighbours = Neighbours([row["text"] for row in rows])
 
     def index(self, text: str) -> int:
         """Of the nearest training row."""
-        if self.vectors is None:
-            return 0
-        similarity = (self.vectors @ self.vectorizer.transform([text]).T).toarray()
-        return int(similarity.round(SIMILARITY_DIGITS).argmax())
+        return self.neighbours.nearest(text, 1)[0]
 
     def predict(self, text: str) -> Record:
         return self.rows[self.index(text)]["record"]

@@ -66,6 +66,7 @@ from lora_vs_api.config.sections.training import (
 __all__ = [
     "Adapter",
     "Clauses",
+    "Condition",
     "Economics",
     "EmbeddedServer",
     "FileData",

@@ -79,9 +79,21 @@ class Api(Section):
     limits: Limits
 
 
+class NearestShots(Section):
+    """The ``k`` training texts most like the one that is asked, chosen anew for each."""
+
+    k: Count
+    choose: Literal["nearest"]
+
+
 class Condition(Section):
+    """How one API condition asks; ``shots`` as a number are the same examples for every text."""
+
     model: str
-    shots: Natural
+    shots: Annotated[
+        Natural | NearestShots,
+        Field(description="an integer ≥ 0, or {k: an integer ≥ 1, choose: nearest}"),
+    ]
     output: Literal["text", "json_schema"]
     temperature: Annotated[
         Annotated[float, Field(ge=0, le=2)] | None,
@@ -91,6 +103,15 @@ class Condition(Section):
         Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None,
         Field(description="one of none, minimal, low, medium, high, xhigh, or null to send none"),
     ]
+
+    @property
+    def examples(self) -> int:
+        """How many examples a prompt shows, however they are chosen."""
+        return self.shots if isinstance(self.shots, int) else self.shots.k
+
+    @property
+    def nearest_examples(self) -> bool:
+        return isinstance(self.shots, NearestShots)
 
 
 class Price(Section):

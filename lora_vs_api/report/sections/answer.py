@@ -10,6 +10,7 @@ from lora_vs_api.report.rendering import Markdown, render
 from lora_vs_api.report.sections import advice
 from lora_vs_api.report.sections.facts import (
     group_words,
+    in_flight,
     is_embedded,
     served_models,
     unit_words,
@@ -72,6 +73,7 @@ def answer_section(inputs: ReportInputs) -> Markdown:
         seeds=len(analysis.seeds),
         timed=list(timed.values()),
         compare=compare,
+        in_flight=in_flight,
         # how much longer the slow answers of each take
         tails=[(row.latency.p95 or 0) - (row.latency.p50 or 0) for row in timed.values()],
         embedded=is_embedded(analysis),

@@ -13,7 +13,7 @@ from lora_vs_api.report import numbers
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import Markdown, render
 from lora_vs_api.report.sections.advice import difference_between
-from lora_vs_api.report.sections.facts import method_names, seeds_words, unit_words
+from lora_vs_api.report.sections.facts import in_flight, method_names, seeds_words, unit_words
 
 # a p95 from fewer is close to the slowest of them
 MIN_TIMED = 20
@@ -22,6 +22,7 @@ MIN_TIMED = 20
 def results_section(inputs: ReportInputs) -> Markdown:
     analysis = inputs.analysis
     rows = sorted(analysis.conditions, key=lambda row: -row.field_f1.estimate)
+    billed = [(row, row.billing) for row in rows if row.billing]
     return render(
         "results",
         analysis=analysis,
@@ -40,6 +41,12 @@ def results_section(inputs: ReportInputs) -> Markdown:
         # as the figure itself: it draws what compares with the fine-tune
         timed=analysis.lora.latency.compares_with(analysis.lora.latency),
         replicated=[row for row in rows if row.noise_floor],
+        in_flight=in_flight,
+        billed=[row for row, _ in billed],
+        lost=any(billing.lost_attempts for _, billing in billed),
+        reasoning=any(billing.reasoning_tokens for _, billing in billed),
+        estimated=any(billing.estimated for _, billing in billed),
+        unknown=any(billing.unknown for _, billing in billed),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-from lora_vs_api.analysis.results import Analysis, Condition
+from lora_vs_api.analysis.results import Analysis, Condition, Latency
 
 # characters of a value that a sentence quotes
 MAX_SHOWN = 60
@@ -30,6 +30,24 @@ def is_embedded(analysis: Analysis) -> bool:
 def served_models(analysis: Analysis) -> list[str]:
     """The models behind the API conditions, each once."""
     return list(dict.fromkeys(row.model for row in api_conditions(analysis)))
+
+
+def in_flight(latency: Latency) -> str:
+    """How many requests were in flight while a condition was timed, in words."""
+    if latency.p50 is None:
+        return "–"
+    if latency.in_flight_unknown or latency.in_flight is None:
+        # a result without ends has the one number that all were timed at, or none that is known
+        known = latency.in_flight
+        if known is None:
+            return "unknown number" if latency.concurrency is None else str(latency.concurrency)
+        return f"{_ends(known)}, for some unknown,"
+    return _ends(latency.in_flight)
+
+
+def _ends(known: tuple[int, int]) -> str:
+    fewest, most = known
+    return str(most) if fewest == most else f"{fewest} to {most}"
 
 
 def unguessed_fields(analysis: Analysis) -> list[str]:

@@ -25,6 +25,7 @@ def method_section(inputs: ReportInputs) -> Markdown:
     batch = 1
     for key in COUNTED:
         batch *= int(str(settings.train.get(key, 1)))
+    few_shot = [row for row in inputs.analysis.conditions if row.shots]
     return render(
         "method",
         analysis=inputs.analysis,
@@ -44,6 +45,8 @@ def method_section(inputs: ReportInputs) -> Markdown:
         },
         embedded=is_embedded(inputs.analysis),
         models=served_models(inputs.analysis),
+        fixed=[row.label for row in few_shot if not row.nearest_shots],
+        nearest=[row.label for row in few_shot if row.nearest_shots],
     )
 
 
