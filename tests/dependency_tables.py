@@ -35,7 +35,7 @@ KINDS = {
 ROLES = {
     "inference": {"weights", "model", "inference", "api"},
     "training": {"training"},
-    "statistics": {"stats", "analysis", "model_free"},
+    "statistics": {"neighbours", "stats", "analysis", "model_free"},
     "figures": {"figures"},
 }
 # it counts tokens, and its precision is a quantile of scipy's; the sweep's table is written by pandas

@@ -72,7 +72,8 @@ def test_paper_profile_is_the_published_protocol():
     }  # fmt: skip
     assert params["stats"] == {"resamples": 10000, "confidence": 0.95, "seed": 0}
     assert set(params["conditions"]) == {
-        "mini_zero_shot", "mini_zero_shot_schema", "mini_few_shot_5", "nano_zero_shot"
+        "mini_zero_shot", "mini_zero_shot_schema", "mini_few_shot_5", "nano_zero_shot",
+        "mini_nearest_5",  # not in the publication: the strongest cheap prompt
     }  # fmt: skip
 
 

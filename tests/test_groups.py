@@ -136,6 +136,7 @@ def test_rows_that_belong_to_nothing_are_named():
 def test_what_cannot_be_grouped_is_refused_before_anything_runs(task, split, message):
     raw = yaml.safe_load((ROOT / "params.yaml").read_text())
     raw["task"]["group_by"], raw["split"]["group_by"] = task, split
+    raw["split"]["set_aside"] = 0
     with pytest.raises(UserError) as caught:
         check_params(raw)
     assert str(caught.value).startswith(f"params.yaml: {message}")
@@ -265,6 +266,7 @@ def divided(tmp_path: Path, monkeypatch, corpus, task: str | None, split: str | 
 
     raw = yaml.safe_load((ROOT / "params.yaml").read_text())
     raw["task"]["group_by"], raw["split"]["group_by"] = task, split
+    raw["split"]["set_aside"] = 0
     folder = tmp_path / f"{task}-{split}"
     folder.mkdir()
     write_jsonl(folder / "data/corpus.jsonl", corpus)
@@ -365,7 +367,7 @@ def test_a_comparison_counts_groups_in_everything_it_says():
     assert ends(found) == pytest.approx(ends(paired.interval), abs=1e-6)
     assert found.method == "t interval over texts clustered by situation, with a pseudo-text"
     assert found.p_value == pytest.approx(paired.p_value, rel=1e-3) != plain.p_value
-    assert (found.clusters, plain.clusters) == (28, 64)
+    assert (found.fewest, plain.fewest) == (28, 64)
     assert (found.wins, found.ties, found.losses) == (plain.wins, plain.ties, plain.losses)
     for column, name in enumerate(NAMES):
         of_field = random_effects_interval(LORA[:, :, column] - BASE[:, column], 0.9, groups=LABELS)
@@ -440,10 +442,10 @@ def test_perturbed_texts_count_groups():
         return CleanAndPerturbed(name, name, "api", [run(clean)], [run(twice)])
 
     items = [answers("lora", *lora), answers("api", *api)]
-    changes = {"typos": 64, "none": 0}
+    changes = dict.fromkeys(("typos", "none"), range(64))
     found = robustness(items, changes, 64, DRAWS, LABELS)
     plain = robustness(items, changes, 64, DRAWS)
-    assert (found.clusters, plain.clusters) == (28, 64)
+    assert (found.fewest, plain.fewest) == (28, 64)
     for mine, theirs in zip(found.conditions, plain.conditions):
         assert ends(mine.drop) != ends(theirs.drop)
         assert "clustered by situation" in mine.drop.method
