@@ -71,9 +71,10 @@ def test_paper_profile_is_the_published_protocol():
         "device": "cuda", "dtype": "bfloat16", "pad_token": "<|endoftext|>",
     }  # fmt: skip
     assert params["stats"] == {"resamples": 10000, "confidence": 0.95, "seed": 0}
+    # and one prompt that the publication has not tried
     assert set(params["conditions"]) == {
         "mini_zero_shot", "mini_zero_shot_schema", "mini_few_shot_5", "nano_zero_shot",
-        "mini_nearest_5",  # not in the publication: the strongest cheap prompt
+        "mini_nearest_5",
     }  # fmt: skip
 
 

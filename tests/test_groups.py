@@ -367,7 +367,7 @@ def test_a_comparison_counts_groups_in_everything_it_says():
     assert ends(found) == pytest.approx(ends(paired.interval), abs=1e-6)
     assert found.method == "t interval over texts clustered by situation, with a pseudo-text"
     assert found.p_value == pytest.approx(paired.p_value, rel=1e-3) != plain.p_value
-    assert (found.fewest, plain.fewest) == (28, 64)
+    assert (found.clusters, plain.clusters) == (28, 64)
     assert (found.wins, found.ties, found.losses) == (plain.wins, plain.ties, plain.losses)
     for column, name in enumerate(NAMES):
         of_field = random_effects_interval(LORA[:, :, column] - BASE[:, column], 0.9, groups=LABELS)

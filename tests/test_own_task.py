@@ -12,7 +12,11 @@ from tests.clones import ANALYSIS, ran
 
 pytestmark = pytest.mark.slow
 
-API = {"evaluate_api@embedded_zero_shot", "evaluate_api@embedded_few_shot_5"}
+API = {
+    "evaluate_api@embedded_zero_shot",
+    "evaluate_api@embedded_few_shot_5",
+    "evaluate_api@embedded_nearest_5",
+}
 
 
 def test_a_task_of_ones_own_from_csv_to_report_and_use(clone):

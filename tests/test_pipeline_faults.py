@@ -122,8 +122,9 @@ def test_a_hosted_api_is_paid_once(clone):
             assert "input tokens: about USD" in output and key not in output
             assert {"evaluate_api@server_zero_shot", "analyze"} <= ran(output)
             asked = len(server.seen)
-            # two conditions: three texts, two of them twice, and two texts perturbed in two ways
-            assert asked == 1 + 2 * (3 + 2) + 2 * (2 * 2)
+            # three conditions: three texts, two of them twice; for two of them two texts perturbed
+            # in two ways
+            assert asked == 1 + 3 * (3 + 2) + 2 * (2 * 2)
             report = (clone.path / "report/report.md").read_text()
             assert "### How far a repeated question gives another answer" in report
             clone.run("dvc", "repro", "--single-item", "--force", "--no-run-cache", stage)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,7 +23,8 @@ def shot_chooser(
     A number of shots are drawn from the training rows without replacement, the same for every
     text. Nearest ones are chosen for each text, the most like it last: what stands closest to the
     question weighs most (Zhao et al., Calibrate Before Use, 2021; Liu et al., What Makes Good
-    In-Context Examples for GPT-3?, 2022).
+    In-Context Examples for GPT-3?, 2022). A training text that is the one asked is left out: it
+    would be its own answer.
 
     Raises:
         UserError: there are not so many training rows.
@@ -36,5 +38,10 @@ def shot_chooser(
     if not condition.nearest_examples:
         drawn = random.Random(seed).sample(train, count)
         return lambda text: drawn
-    neighbours = Neighbours([row["text"] for row in train])
-    return lambda text: [train[place] for place in reversed(neighbours.nearest(text, count))]
+    neighbours, copies = Neighbours(texts := [row["text"] for row in train]), Counter(texts)
+
+    def nearest(text: str) -> list[Row]:
+        found = [train[place] for place in neighbours.nearest(text, count + copies[text])]
+        return [row for row in found if row["text"] != text][:count][::-1]
+
+    return nearest

@@ -16,7 +16,7 @@ class AskPolicy:
         timeout_seconds: for one attempt, from the first byte sent to the last received.
         max_attempts: for one request, the first included; in batch mode for each upload, poll
             and download.
-        concurrency: requests in flight at most; latencies compare only at 1. Not for batches.
+        concurrency: requests in flight at most; latencies compare only with as many. Not for batches.
         total_seconds: after which no attempt starts any more, None for no end. A batch is waited
             for at most so long; it goes on at the provider.
         first_wait_seconds: mean wait before the second attempt; it doubles with each further one.
