@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from lora_vs_api.analysis.ledger import LEDGER
 from tests.clones import ANALYSIS, COSTS, Clone, ran
 
 pytestmark = pytest.mark.slow
@@ -177,7 +178,7 @@ def test_a_new_rank_trains_one_trial_and_stops_when_it_loses(clone):
     # ties go to the smaller rank, so a larger one that learns no better cannot win
     stages = clone.experiment("sweep.ranks=[2,4,8]")
     assert (clone.path / "metrics/select.json").read_bytes() == winner
-    assert stages == {"rank_trial@8", "select_rank", "select", "sweep"} | ANALYSIS
+    assert stages == {"rank_trial@8", "select_rank", "sweep"} | ANALYSIS
     assert paid_trainings(clone) == before + 1
 
 
@@ -188,7 +189,9 @@ def test_early_stopping_is_a_matter_of_the_rate_trials(clone):
     stages = clone.experiment("sweep.early_stopping_ratio=1.5")
     # what adds up the seconds of all trainings
     assert stages - ANALYSIS == {"lr_trial@1e-3", "lr_trial@2e-3", "lr_trial@4e-3"}
-    assert {path for path, md5 in clone.digests().items() if md5 != before[path]} <= COSTS
+    changed = {path for path, md5 in clone.digests().items() if md5 != before[path]}
+    # another setting, under which the same texts were scored
+    assert changed <= COSTS | {LEDGER}
 
 
 def test_a_colour_touches_no_metric(clone):
