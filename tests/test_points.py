@@ -14,6 +14,7 @@ from lora_vs_api.config.compose import compose
 from lora_vs_api.config.load import check_params
 from lora_vs_api.errors import UserError
 from lora_vs_api.search.points import Trained, read_points, score_points, table
+from lora_vs_api.stats.clusters import Labels
 from tests.imports import ROOT
 
 
@@ -70,6 +71,10 @@ def test_the_table_says_how_far_each_is_from_the_first(laptop):
     (short,) = [line for line in lines if "max_steps=20" in line]
     assert short.startswith("| `train.max_steps=20` | 0.750 | -0.250 (-0.4")
     assert short.endswith("| 75.0% | 75.0% | 0.250 | 61 |")
+    # the five that went wrong are of one thread: as many independent texts would say more
+    threads = Labels("thread", tuple(str(place // 5) for place in range(20)))
+    grouped = table(scored, "lora-vs-api points laptop", points[0], threads)
+    assert "interval over texts clustered by thread)" in grouped and short not in grouped
 
 
 @pytest.mark.parametrize(

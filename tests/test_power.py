@@ -92,6 +92,12 @@ def test_nothing_that_varies_shows_everything():
     assert components(np.full((3, 9), 0.25)) == found
 
 
+@pytest.mark.parametrize("level", [0.0, 0.25])
+def test_texts_that_are_all_alike_give_no_plan(level):
+    """The interval goes by the ends of the scale then; no effect of 0.000 is promised."""
+    assert planning(np.full((3, 64), level), 0.95) is None
+
+
 def test_effects_beyond_the_scale_are_not_promised():
     assert minimum_detectable_effect(Components(0.2, 0.01, 0.0, 2.0), 2, 100) is None
 

@@ -13,7 +13,7 @@ import yaml
 
 from lora_vs_api.report.model_card import Published, model_card
 from tests.imports import ROOT
-from tests.report_fixture import analysis
+from tests.report_fixture import analysis, changed
 
 WHAT = Published(
     name="tiny-emails", seed=1, base_model="owner/Tiny-7M", weights="Tiny-7M of some wheel",
@@ -40,6 +40,18 @@ def test_the_card_says_what_was_measured():
         assert f"{row.field_f1.low:.3f} to {row.field_f1.high:.3f}" in body
     for said in ("not a hosted model", "Trained on Tiny-7M of some wheel", "c0ffee", "abab"):
         assert said in body
+
+
+def test_an_interval_that_nothing_was_drawn_for_stands_on_the_card():
+    """Jeffreys' has neither resamples nor a seed."""
+    drawn = changed(
+        analysis(),
+        conditions__0__field_f1__method="Jeffreys interval",
+        conditions__0__field_f1__resamples=0,
+        conditions__0__field_f1__seed=None,
+    )
+    body = card_parts(model_card(drawn, WHAT))[1]
+    assert "intervals: Jeffreys interval." in body
 
 
 def test_the_code_on_the_card_is_python():

@@ -374,8 +374,8 @@ def as_reported(api: float, upfront: float, local: float, per_day: float) -> dic
     reached = days_to_break_even(volume, per_day)
     return {
         "api": numbers.usd(api),
-        "volume": numbers.volume(None if volume is None else rounded(volume)),
-        "days": "never" if reached is None else numbers.days(rounded(reached)),
+        "volume": numbers.volume(volume),
+        "days": "never" if reached is None else numbers.days(reached),
         "year-api": numbers.usd(365 * per_day * api / 1000),
         "year-local": numbers.usd(upfront + 365 * per_day * local / 1000),
     }
@@ -405,7 +405,7 @@ def test_a_price_moves_the_break_even(opened):
     entry = page_data(analysis(), [], [])["calculator"]["baselines"][0]
     page.get_by_label("API input, USD per million tokens", exact=True).fill("0.3")
     api = 0.3 * entry["input_millions"] + 0.6 * entry["output_millions"]
-    assert results(page) == as_reported(rounded(api), 1200.02, 0.0057, 10_000)
+    assert results(page) == as_reported(api, 1200.02, 0.0057, 10_000)
     slider = page.get_by_label("API input, USD per million tokens, slider")
     assert 0 < int(slider.input_value()) < 100
     slider.fill("0")
@@ -427,7 +427,7 @@ def test_calculator_says_never_and_refuses_nonsense(opened):
     assert set(results(page).values()) == {"–"}
     page.get_by_label("against").select_option("Tiny-7M over HTTP, 5-shot")
     assert output.get_attribute("aria-invalid") == "false"
-    assert results(page) == as_reported(rounded(0.0711 * 1.9), 1200.02, 0.0057, 10_000)
+    assert results(page) == as_reported(0.0711 * 1.9, 1200.02, 0.0057, 10_000)
 
 
 def test_the_total_cost_starts_at_the_report_and_follows_the_model(opened):

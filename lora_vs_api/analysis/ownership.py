@@ -165,7 +165,7 @@ def ownership_of(
 
 
 def _method(configured: sections.Economics) -> str:
-    wrong = ", and over which records are wrong (Jeffreys)"
+    wrong = ", and over which records are wrong (Jeffreys, texts as independent)"
     return over_requests(configured.run_to_run_sd) + (
         wrong if configured.ownership.usd_per_wrong_record else ""
     )

@@ -40,8 +40,8 @@ def planning(differences: Floats, confidence: float, *, groups: Groups = None) -
         groups: label of each text; what is called texts is then groups, of as many texts as these.
 
     Returns:
-        None for a single text, which shows nothing of how texts differ. Of one seed, a plan for
-        the adapter at hand alone.
+        None where nothing is seen of how texts differ: a single one (or a single group), or all
+        alike. Of one seed, a plan for the adapter at hand alone.
     """
     n_seeds, n_texts = differences.shape
     if groups is not None:
@@ -49,6 +49,9 @@ def planning(differences: Floats, confidence: float, *, groups: Groups = None) -
     if n_texts < 2:
         return None
     found = components(differences, groups=groups)
+    if not found.reach:
+        # no text differs from another: the interval goes by the ends of the scale then
+        return None
     seeds = [1] if n_seeds == 1 else sorted({n_seeds, *SEEDS})
     texts = sorted({n_texts, *TEXTS})
     return Planning(

@@ -477,7 +477,8 @@ class Comparison(Result):
     ``p_holm`` is adjusted over all baselines. ``random_effects`` holds for another training too and
     decides. ``clusters`` counts what is independent: groups of texts, or else texts, and ``clustering``
     is then None. ``wins``, ``ties`` and ``losses`` count texts from LoRA's side. ``planning`` is None
-    for a single text, a field's difference where no test text has a value for it.
+    where texts show nothing of how they differ, a field's difference where no test text has a value
+    for it.
     """
 
     baseline: str

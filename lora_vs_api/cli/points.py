@@ -18,22 +18,25 @@ def try_points(name: str, out: Path) -> None:
     Raises:
         UserError: no such file, a point that cannot be tried here, or data that is not there.
     """
+    from lora_vs_api.analysis.groups import read_labels
     from lora_vs_api.config.load import load_params
     from lora_vs_api.files import read_rows, write_text
     from lora_vs_api.paths import VAL
     from lora_vs_api.search.points import ScoredPoint, read_points, score_points, table
 
-    points, most = read_points(name, load_params())
+    here = load_params()
+    points, most = read_points(name, here)
     rows = read_rows(VAL, most)
     if len(rows) < most:
         raise UserError(
             f"val_rows: expected no more than the {len(rows)} texts of {VAL}, found {most}"
         )
+    groups = read_labels(rows, here.task.group_by)
     file, command = out / "val.md", f"lora-vs-api points {name} --out {out}"
 
     def tell(scored: list[ScoredPoint]) -> None:
         last = scored[-1]
-        write_text(file, table(scored, command, points[0]))
+        write_text(file, table(scored, command, points[0], groups))
         say(
             f"[{len(scored)}/{len(points)}] {last.words or 'as it is'}: val F1 "
             f"{fmean(last.field_f1):.4f} ({last.seconds:.0f} s); {file}"

@@ -91,7 +91,7 @@ def break_even_curves(
         "From which volume does the fine-tune pay for itself?",
         f"USD {economics.training.total_usd:,.0f} once, then electricity, against token prices "
         f"of {economics.prices.as_of} ({economics.prices.source}). Large markers: "
-        "break-even volumes, with their intervals over requests where these are wider than the marker; "
+        "break-even volumes, with their intervals where these are wider than the marker; "
         "'never' where an API answer costs no more than a local one.",
     )
     return figure

@@ -25,6 +25,7 @@ from lora_vs_api.paths import BASE
 from lora_vs_api.processor import cpu_name
 from lora_vs_api.scoring.scores import Score, score_output
 from lora_vs_api.search.space import SEARCHED
+from lora_vs_api.stats.clusters import Groups, counted_as
 from lora_vs_api.stats.paired import difference_interval
 
 if TYPE_CHECKING:
@@ -179,8 +180,13 @@ def _scored(words: str, scores: Sequence[Score], found: Trained) -> ScoredPoint:
     )
 
 
-def table(scored: Sequence[ScoredPoint], command: str, first: Point) -> str:
-    """The points as a page of Markdown, each with its difference from the first."""
+def table(
+    scored: Sequence[ScoredPoint], command: str, first: Point, groups: Groups = None
+) -> str:
+    """The points as a page of Markdown, each with its difference from the first.
+
+    ``groups``: label of each text; texts of one group are counted together.
+    """
     base, n, train = scored[0], len(scored[0].field_f1), first.params.train
     dropout = first.params.lora.adapter.dropout
     lines = [
@@ -194,7 +200,7 @@ def table(scored: Sequence[ScoredPoint], command: str, first: Point) -> str:
         f"{train.batch_size * train.gradient_accumulation}, "
         f"{f'{train.max_steps} steps' if train.max_steps else f'{train.epochs} epochs'}. Trained on {cpu_name()}.",
         "",
-        f"| setting | val field F1 | minus the first ({CONFIDENCE:.0%} interval over texts) | exact "
+        f"| setting | val field F1 | minus the first ({CONFIDENCE:.0%} interval over {counted_as(groups)}) | exact "
         "match | valid JSON | last loss | seconds of training |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
@@ -202,7 +208,7 @@ def table(scored: Sequence[ScoredPoint], command: str, first: Point) -> str:
         apart = "–"
         if point is not base:
             differences = [ours - theirs for ours, theirs in zip(point.field_f1, base.field_f1)]
-            ends = difference_interval(differences, CONFIDENCE)
+            ends = difference_interval(differences, CONFIDENCE, groups=groups)
             apart = f"{fmean(differences):+.3f} ({ends.low:+.3f} to {ends.high:+.3f})"
         name = f"`{point.words}`" if point.words else "as it is"
         lines.append(

@@ -178,15 +178,14 @@
   function breakEven(baseline, values) {
     const cost =
       baseline.input_millions * values.input_price + baseline.output_millions * values.output_price;
-    // as the analysis rounds: to its own digits first, or the start could differ in the last one
-    const api = cost > 0 ? rounded(cost, 4) : 0;
+    const api = cost;
     const saving = api - values.local;
     const exact = saving > 0 ? (1000 * values.upfront) / saving : null;
     const year = 365 * values.per_day;
     return {
       api,
-      volume: exact === null ? null : rounded(exact, 4),
-      days: exact === null || values.per_day === 0 ? null : rounded(exact / values.per_day, 4),
+      volume: exact,
+      days: exact === null || values.per_day === 0 ? null : exact / values.per_day,
       yearApi: (year * api) / 1000,
       yearLocal: values.upfront + (year * values.local) / 1000,
     };
@@ -227,7 +226,7 @@
       const steps = Number(slider.value);
       const moved = rounded(centre() * 100 ** (steps / SLIDER_STEPS), 3);
       // back in the middle means the start to the digit, which three digits may not be
-      number.value = String(steps === 0 ? control.start : moved);
+      number.value = String(steps === 0 ? control.start : Math.max(least, moved));
       mark();
       changed();
     });
