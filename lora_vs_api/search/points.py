@@ -180,9 +180,7 @@ def _scored(words: str, scores: Sequence[Score], found: Trained) -> ScoredPoint:
     )
 
 
-def table(
-    scored: Sequence[ScoredPoint], command: str, first: Point, groups: Groups = None
-) -> str:
+def table(scored: Sequence[ScoredPoint], command: str, first: Point, groups: Groups = None) -> str:
     """The points as a page of Markdown, each with its difference from the first.
 
     ``groups``: label of each text; texts of one group are counted together.
