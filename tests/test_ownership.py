@@ -285,7 +285,7 @@ def test_the_report_and_its_chart_stand_at_the_extremes(tmp_path, changes, token
     months = (row.cheaper_from, row.cheaper_from_low, row.cheaper_from_high)
     at, low, high = ("never" if month is None else str(month) for month in months)
     assert f"| {at} [{low}, {high}] |" in text
-    assert ("around the clock." in text) == (found.machine == "rented_around_the_clock")
+    assert ("around the clock;" in text) == (found.machine == "rented_around_the_clock")
     # an hour's rent has no effect on an own machine, and the report says so
     unmoved = next((line for line in text.splitlines() if line.startswith("Without effect")), "")
     assert ("rent" in re.split(r", | and |: |\.", unmoved)) == (found.machine == "own")

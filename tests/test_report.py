@@ -405,14 +405,14 @@ def test_configured_energy_is_not_called_measured():
 def test_latencies_compare_only_with_as_many_in_flight(tmp_path):
     """Four at once make each wait for the others: that is no slower model."""
     result = analysis(api_kind="openai")
-    assert "do not compare" not in section(report(result), "The question")
+    assert "not all of them compare" not in section(report(result), "The question")
     for in_flight, words in ((4, "(4 in flight)"), (None, "(unknown number in flight)")):
         other = changed(
             result, conditions__2__latency__concurrency=in_flight,
             conditions__3__latency__concurrency=in_flight,
         )  # fmt: skip
         part = section(report(other), "The question")
-        assert words in part and "so they do not compare" in part
+        assert words in part and "so not all of them compare" in part
         assert "From the one to the other" not in part
         label = result.conditions[2].label
         assert f"{label} therefore do not compare" in section(report(other), "Results")
@@ -431,7 +431,7 @@ def test_mixed_numbers_in_flight_are_said():
     )
     text = report(other)
     assert "(1 to 4 in flight)" in section(text, "The question")
-    assert "so they do not compare" in section(text, "The question")
+    assert "so not all of them compare" in section(text, "The question")
     assert any("1 to 4" in row for row in rows(section(text, "Results"), "latency measured on"))
 
 
