@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from dataclasses import replace
@@ -582,7 +581,7 @@ def grouped(number: int, known: int, apart: str | None = None, by: str = "situat
     ("groups", "said", "not_said"),
     [
         (None, "- **Holds for.** New texts like these, each counted as independent of the others. "
-         "Where several come from one customer or thread they are not: name that column in "
+         "Where several come from one author or thread they are not: name that column in "
          "`task.group_by`", "known"),
         ((28, 28), "New texts of known situations: all 28 situations of the test texts also occur in "
          "training. How it does on a new situation was not tested.", "checked)."),
@@ -675,8 +674,7 @@ def test_plurals(noun, expected):
 
 
 def test_the_committed_configuration_groups_by_situation():
-    """The default run counts situations and answers for known ones; another page answers for new."""
+    """The default run counts situations and answers for known ones; what it points to is there."""
     raw = yaml.safe_load((ROOT / "params.yaml").read_text())
     assert raw["task"]["group_by"] == "situation" and raw["split"]["group_by"] is None
-    assert [row["path"] for row in raw["see_also"]] == ["docs/results/new-situations/report.md"]
-    assert json.dumps(raw["see_also"]).count("no training text shows") == 1
+    assert all((ROOT / row["path"]).is_file() for row in raw["see_also"])
