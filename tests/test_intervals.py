@@ -16,7 +16,7 @@ from hypothesis.extra.numpy import arrays
 from statsmodels.stats.anova import anova_lm
 from statsmodels.stats.proportion import proportion_confint
 
-from lora_vs_api.stats import bayesian, bootstrap, paired
+from lora_vs_api.stats import bayesian, bootstrap
 from lora_vs_api.stats.bayesian import jeffreys, text_interval
 from lora_vs_api.stats.bootstrap import Draws, Interval, published_interval
 from lora_vs_api.stats.clusters import (
@@ -162,7 +162,7 @@ def test_draws_are_determined_by_their_seed(interval, monkeypatch):
     first = interval(scores, DRAWS)
     assert interval(scores, DRAWS) == first
     assert interval(scores, DRAWS._replace(seed=1)) != first
-    monkeypatch.setattr(bayesian, "CHUNK_INDICES", 1)
+    monkeypatch.setattr(bootstrap, "CHUNK_INDICES", 1)
     assert ends(interval(scores, DRAWS)) == pytest.approx(ends(first), abs=1e-12)
 
 
@@ -441,9 +441,9 @@ def test_drawn_signs_are_determined_by_their_seed(monkeypatch):
     first = sign_flip(differences, 300, 5)
     assert sign_flip(differences, 300, 5) == first
     assert len({sign_flip(differences, 300, seed) for seed in range(5)}) > 1
-    monkeypatch.setattr(paired, "CHUNK_INDICES", 1)
+    monkeypatch.setattr(bootstrap, "CHUNK_INDICES", 1)
     assert sign_flip(differences, 300, 5) == first
-    monkeypatch.setattr(paired, "MAX_DISTINCT", 10)
+    monkeypatch.setattr(bayesian, "MAX_DISTINCT", 10)
     assert sign_flip(differences, 300, 5) == pytest.approx(first, abs=0.05)
 
 

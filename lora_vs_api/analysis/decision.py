@@ -28,7 +28,7 @@ from lora_vs_api.analysis.results import (
     PayBack,
 )
 from lora_vs_api.stats.bootstrap import Draws, resampled_means
-from lora_vs_api.stats.economics import over_requests
+from lora_vs_api.stats.economics import local_means, over_requests
 from lora_vs_api.stats.ownership import run_to_run
 
 if TYPE_CHECKING:
@@ -72,18 +72,17 @@ class Costs:
 def cost_intervals(costs: Costs, draws: Draws) -> tuple[CostRatio, PayBack]:
     """Cost of an answer as a share of the other's, and the volume that pays training back.
 
-    Percentile bootstrap over requests, and over runs where a side is timed. The two sides are drawn from streams of their own: they are
-    timed on different numbers of requests, and where a long text is dear on both sides drawing
-    them together would only narrow the intervals. Ratio and volume come from the same resamples,
+    Percentile bootstrap over requests, and over runs where a side is timed. The two sides are drawn
+    from streams of their own: they are timed on different numbers of requests, and where a long
+    text is dear on both sides drawing them together would only narrow the intervals. Ratio and volume come from the same resamples,
     so that they cannot contradict each other: a resample pays back exactly where its ratio is
     below 1.
 
     Raises:
         ValueError: there is no request on a side.
     """
-    local = resampled_means(costs.local, draws.resamples, [draws.seed, 1])
     other = resampled_means(costs.other, draws.resamples, draws.seed)
-    local = local * run_to_run(costs.local_sd, draws.resamples, [draws.seed, 2])
+    local = local_means(costs.local, costs.local_sd, draws.resamples, draws.seed)
     # of its own: the two sides did not run at the same time
     other = other * run_to_run(costs.other_sd, draws.resamples, [draws.seed, 3])
     method = over_requests(costs.local_sd, costs.other_sd)

@@ -29,7 +29,12 @@ from lora_vs_api.analysis.results import (
 )
 from lora_vs_api.analysis.scored_run import ScoredRun
 from lora_vs_api.stats.bootstrap import Draws, resampled_means
-from lora_vs_api.stats.economics import electricity_usd, engineering_usd, over_requests
+from lora_vs_api.stats.economics import (
+    electricity_usd,
+    engineering_usd,
+    local_means,
+    over_requests,
+)
 from lora_vs_api.stats.ownership import (
     Answers,
     Machine,
@@ -37,7 +42,6 @@ from lora_vs_api.stats.ownership import (
     Plan,
     cheaper_from,
     machines,
-    run_to_run,
     totals,
     wrong_shares,
 )
@@ -229,10 +233,8 @@ def _against(
         local_wrong=np.array([1 - local.right / local.texts]),
         api_wrong=np.array([1 - right / texts]),
     )
-    # the streams of the break-even's interval
     varied = Answers(
-        local_seconds=resampled_means(seconds, k, [seed, 1])
-        * run_to_run(configured.run_to_run_sd, k, [seed, 2]),
+        local_seconds=local_means(seconds, configured.run_to_run_sd, k, seed),
         api_usd=resampled_means(costs, k, seed),
         local_wrong=wrong_shares(local.right, local.texts, k, [seed, 4]),
         api_wrong=wrong_shares(right, texts, k, [seed, 5]),

@@ -18,11 +18,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaincinv
 
 from lora_vs_api.stats.bootstrap import (
-    CHUNK_INDICES,
     ROUNDING,
     Draws,
     Interval,
     check_confidence,
+    check_resamples,
+    chunks,
     finite_array,
 )
 from lora_vs_api.stats.clusters import Groups, counted_as, group_scores, members, sizes, totals
@@ -73,8 +74,7 @@ def text_interval(
     if table.min() < low - ROUNDING or table.max() > high + ROUNDING:
         raise ValueError(f"scores: expected numbers from {low:g} to {high:g}")
     check_confidence(draws.confidence)
-    if draws.resamples < 1:
-        raise ValueError(f"resamples: expected an integer ≥ 1, found {draws.resamples}")
+    check_resamples(draws.resamples)
     unit = np.clip((table - low) / (high - low), 0.0, 1.0)
     by_text, member = unit.mean(axis=0), members(groups, unit.shape[1])
     counted = sizes(member)
@@ -151,10 +151,8 @@ def weighted_means(
     above = np.concatenate([value, [0.0, pseudo * highest]])
     below = np.concatenate([size, [pseudo, pseudo]])
     generator = np.random.default_rng(draws.seed)
-    rows = max(1, CHUNK_INDICES // shapes.size)
     found = []
-    for start in range(0, draws.resamples, rows):
-        number = min(rows, draws.resamples - start)
+    for number in chunks(draws.resamples, shapes.size):
         weights = generator.standard_gamma(shapes, size=(number, shapes.size))
         found.append((weights @ above) / (weights @ below))
     return np.concatenate(found)

@@ -169,13 +169,13 @@ def resampled_means(
         return np.concatenate(
             [
                 generator.multinomial(values.size, shares, size=size) @ distinct / values.size
-                for size in _chunks(resamples, distinct.size)
+                for size in chunks(resamples, distinct.size)
             ]
         )
     return np.concatenate(
         [
             values[generator.integers(values.size, size=(size, values.size))].mean(axis=1)
-            for size in _chunks(resamples, values.size)
+            for size in chunks(resamples, values.size)
         ]
     )
 
@@ -211,13 +211,22 @@ def _percentiles(
     return Interval(estimate, float(low), float(high), confidence, method, resamples, seed)
 
 
-def _chunks(resamples: int, indices: int) -> Iterator[int]:
+def chunks(resamples: int, indices: int) -> Iterator[int]:
     """Sizes that sum to ``resamples``, each of a bounded number of indices."""
-    if resamples < 1:
-        raise ValueError(f"resamples: expected an integer ≥ 1, found {resamples}")
+    check_resamples(resamples)
     size = max(1, CHUNK_INDICES // indices)
     for start in range(0, resamples, size):
         yield min(size, resamples - start)
+
+
+def check_resamples(resamples: int) -> None:
+    """Refuse what is no number of resamples.
+
+    Raises:
+        ValueError: it is below 1.
+    """
+    if resamples < 1:
+        raise ValueError(f"resamples: expected an integer ≥ 1, found {resamples}")
 
 
 def check_confidence(confidence: float) -> None:

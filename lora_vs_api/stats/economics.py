@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lora_vs_api.stats.bootstrap import finite_array, resampled_means
+from lora_vs_api.stats.bootstrap import check_confidence, finite_array, resampled_means
 from lora_vs_api.stats.ownership import run_to_run
 
 if TYPE_CHECKING:
@@ -196,11 +196,10 @@ def break_even_interval(
             range.
     """
     _not_negative(training_usd=training_usd)
-    local = resampled_means(finite_array(local_costs, "local_costs", 1), resamples, [seed, 1])
+    local = local_means(finite_array(local_costs, "local_costs", 1), run_to_run_sd, resamples, seed)
     api = resampled_means(finite_array(api_costs, "api_costs", 1), resamples, seed)
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence: expected a number between 0 and 1, found {confidence}")
-    saved = api - local * run_to_run(run_to_run_sd, resamples, [seed, 2])
+    check_confidence(confidence)
+    saved = api - local
     with np.errstate(divide="ignore", invalid="ignore"):
         volumes = np.where(saved > 0, training_usd / saved, np.inf)
     # without interpolation, which has no value between a number and never
@@ -214,6 +213,24 @@ def break_even_interval(
         over_requests(run_to_run_sd),
         resamples,
         seed,
+    )
+
+
+def local_means(
+    local: NDArray[np.float64], run_to_run_sd: float, resamples: int, seed: int
+) -> NDArray[np.float64]:
+    """Resampled means of what each request took of the tuned model's machine, shape (resamples,).
+
+    Another run is faster or slower by a factor of its own. Every interval of money draws the
+    tuned model's side here, so that they speak of the same resamples; the other side has the
+    stream of ``seed`` itself.
+
+    Args:
+        local: shape (n,), seconds or money of each request.
+        run_to_run_sd: as :func:`break_even_interval`.
+    """
+    return resampled_means(local, resamples, [seed, 1]) * run_to_run(
+        run_to_run_sd, resamples, [seed, 2]
     )
 
 

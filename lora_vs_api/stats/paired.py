@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
-from lora_vs_api.stats.bayesian import MAX_DISTINCT, PSEUDO_WEIGHT
+from lora_vs_api.stats.bayesian import PSEUDO_WEIGHT, distinct
 from lora_vs_api.stats.bootstrap import (
-    CHUNK_INDICES,
     ROUNDING,
     Draws,
     Interval,
     check_confidence,
+    check_resamples,
+    chunks,
     finite_array,
 )
 from lora_vs_api.stats.clusters import Groups, counted_as, group_scores, members, sizes, totals
@@ -192,8 +193,7 @@ def sign_flip(
             label for each text.
     """
     values = finite_array(differences, "differences", 1)
-    if resamples < 1:
-        raise ValueError(f"resamples: expected an integer ≥ 1, found {resamples}")
+    check_resamples(resamples)
     summed = totals(values, members(groups, values.size))
     # what is 0 stays 0; the rest is sorted so that the order of texts changes nothing
     sizes_ = np.sort(np.abs(summed[np.abs(summed) > ROUNDING]))
@@ -218,16 +218,11 @@ def _drawn_sums(
     magnitudes: NDArray[np.float64], resamples: int, seed: int
 ) -> list[NDArray[np.float64]]:
     """Sums under random signs, in chunks. Of equal magnitudes, how many are positive is drawn."""
-    value, number = np.unique(np.round(magnitudes, 12), return_counts=True)
-    if value.size > MAX_DISTINCT:
-        bins = np.arange(value.size) * MAX_DISTINCT // value.size
-        many = np.bincount(bins, number)
-        value, number = np.bincount(bins, number * value) / many, many.astype(np.int64)
+    value, _, alike = distinct(magnitudes, np.ones_like(magnitudes))
+    number = alike.astype(np.int64)
     generator = np.random.default_rng(seed)
-    rows = max(1, CHUNK_INDICES // value.size)
     found = []
-    for start in range(0, resamples, rows):
-        shape = (min(rows, resamples - start), value.size)
-        positive = generator.binomial(number, 0.5, size=shape)
+    for rows in chunks(resamples, value.size):
+        positive = generator.binomial(number, 0.5, size=(rows, value.size))
         found.append((2 * positive - number) @ value)
     return found

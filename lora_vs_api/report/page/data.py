@@ -62,36 +62,15 @@ class PageBaseline(BilledTokens):
     api_wrong: float
 
 
-class PagePlan(TypedDict):
-    """Start values of the total cost: the report's, an input that is null as 0."""
-
-    horizon_months: int
-    discount_per_year: float
-    api_price_trend_per_year: float
-    build_usd: float
-    upkeep_usd_per_month: float
-    api_build_usd: float
-    api_upkeep_usd_per_month: float
-    purchase_usd: float
-    busy_usd_per_hour: float
-    idle_usd_per_hour: float
-    peak_to_mean: float
-    retrain_every_months: int
-    retrain_usd: float
-    usd_per_wrong_record: float
-    usd_per_label: float
-    seconds: float
-
-
 class Calculator(TypedDict):
-    """``baseline`` is the place of the one shown first."""
+    """``baseline`` is the place of the one shown first; ``plan`` has the inputs of the total cost."""
 
     baselines: list[PageBaseline]
     baseline: int
     upfront: float
     local: float
     per_day: int
-    plan: PagePlan
+    plan: dict[str, float]
     labelled_texts: int
 
 
@@ -213,24 +192,11 @@ def _calculator(analysis: Analysis) -> Calculator | None:
     }
 
 
-def _plan(inputs: OwnershipInputs) -> PagePlan:
+def _plan(inputs: OwnershipInputs) -> dict[str, float]:
+    """The report's inputs by name, one that is null as 0; the number of labelled texts stays."""
     return {
-        "horizon_months": inputs.horizon_months,
-        "discount_per_year": inputs.discount_per_year,
-        "api_price_trend_per_year": inputs.api_price_trend_per_year,
-        "build_usd": inputs.build_usd,
-        "upkeep_usd_per_month": inputs.upkeep_usd_per_month,
-        "api_build_usd": inputs.api_build_usd,
-        "api_upkeep_usd_per_month": inputs.api_upkeep_usd_per_month,
-        "purchase_usd": inputs.purchase_usd,
-        "busy_usd_per_hour": inputs.busy_usd_per_hour,
-        "idle_usd_per_hour": inputs.idle_usd_per_hour,
-        "peak_to_mean": inputs.peak_to_mean,
-        "retrain_every_months": inputs.retrain_every_months or 0,
-        "retrain_usd": inputs.retrain_usd,
-        "usd_per_wrong_record": inputs.usd_per_wrong_record,
-        "usd_per_label": inputs.usd_per_label,
-        "seconds": inputs.seconds,
+        key: 0 if value is None else value
+        for key, value in inputs.model_dump(exclude={"labelled_texts"}).items()
     }
 
 

@@ -9,7 +9,7 @@ from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import Markdown, render
 from lora_vs_api.report.sections import advice
 from lora_vs_api.report.sections.facts import (
-    group_words,
+    apart,
     in_flight,
     is_embedded,
     served_models,
@@ -94,12 +94,6 @@ def scope(analysis: Analysis) -> Markdown:
         unit=unit_words(analysis),
         apart=apart(analysis),
     )
-
-
-def apart(analysis: Analysis) -> str | None:
-    """What the split kept whole, as a noun; None where it did not."""
-    groups = analysis.groups
-    return None if groups is None or groups.apart_by is None else group_words(groups.apart_by)
 
 
 def recommendation(inputs: ReportInputs) -> Markdown:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from lora_vs_api.analysis.ledger import LEDGER
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import Markdown, render
-from lora_vs_api.report.sections.answer import apart
-from lora_vs_api.report.sections.facts import unit_words
+from lora_vs_api.report.sections.facts import apart, unit_words
 
 
 def data_section(inputs: ReportInputs) -> Markdown:

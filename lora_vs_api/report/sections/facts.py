@@ -77,6 +77,12 @@ def group_words(column: str) -> str:
     return " ".join(column.replace("_", " ").split())
 
 
+def apart(analysis: Analysis) -> str | None:
+    """What the split kept whole, as a noun; None where it did not."""
+    groups = analysis.groups
+    return None if groups is None or groups.apart_by is None else group_words(groups.apart_by)
+
+
 def _at_most(score: float | None, limit: float) -> bool:
     """False of a field without a score."""
     return score is not None and score <= limit

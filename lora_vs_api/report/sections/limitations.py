@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import Markdown, render
-from lora_vs_api.report.sections.answer import apart
 from lora_vs_api.report.sections.facts import (
+    apart,
     api_conditions,
     constant_fields,
     is_embedded,
