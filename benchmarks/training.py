@@ -172,6 +172,7 @@ def spec(model: str, params: Params, runtime: Any) -> Any:
 
     asked = training_spec(
         params,
+        params.train,
         r=params.sweep.ranks[-1],
         learning_rate=float(params.sweep.rank_sweep_learning_rate),
         seed=0,

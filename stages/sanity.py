@@ -23,6 +23,7 @@ def main(params: Params) -> None:
     runtime = resolve_runtime(params.runtime.device, params.runtime.dtype)
     spec = training_spec(
         params,
+        params.train,
         r=settings.r,
         learning_rate=float(settings.learning_rate),
         seed=settings.seed,

@@ -16,7 +16,12 @@ def main(params: Params) -> None:
     selected = read_json("metrics/select.json")
     runtime = resolve_runtime(params.runtime.device, params.runtime.dtype)
     spec = training_spec(
-        params, r=selected["r"], learning_rate=selected["learning_rate"], seed=seed, runtime=runtime
+        params,
+        params.train,
+        r=selected["r"],
+        learning_rate=selected["learning_rate"],
+        seed=seed,
+        runtime=runtime,
     )
     adapter = f"models/train/seed-{seed}"
     # no trial has one of these seeds: the sweep's winner was chosen and scores too well by chance

@@ -131,6 +131,9 @@ def test_a_trial_trains_one_adapter_and_pins_its_point():
         "lora.r=8", "lora.learning_rate='2e-3'", "lora.adapter.dropout=0.123",
     ]  # fmt: skip
     # what a point leaves open is the sanity run's
+    # the profile gives its trials fewer steps: a searched number of steps is the trial's as well
+    steps = overrides_of({"train.max_steps": "7"}, params)
+    assert "train.max_steps=7" in steps and "sweep.trial.train.max_steps=7" in steps
     assert overrides_of({"lora.adapter.dropout": "0.1"}, params)[:2] == [
         "sweep.ranks=[16]", "sweep.rank_sweep_learning_rate='2e-3'",
     ]  # fmt: skip

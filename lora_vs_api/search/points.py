@@ -137,7 +137,12 @@ def train_and_ask(point: Point, rows: Sequence[Row]) -> Trained:
     params = params.model_copy(update={"checkpoints": once})
     runtime = resolve_runtime(params.runtime.device, params.runtime.dtype)
     spec = training_spec(
-        params, r=point.r, learning_rate=point.learning_rate, seed=seed, runtime=runtime
+        params,
+        params.train,
+        r=point.r,
+        learning_rate=point.learning_rate,
+        seed=seed,
+        runtime=runtime,
     )
     with tempfile.TemporaryDirectory() as folder:
         out, name = f"{folder}/adapter", point.words or "as it is"

@@ -152,6 +152,8 @@ def overrides_of(point: Mapping[str, str], params: Mapping[str, Any]) -> list[st
         f"sweep.ranks=[{r}]",
         f"sweep.rank_sweep_learning_rate='{rate}'",
         f"sweep.learning_rates=['{rate}']",
+        # a profile may train its trials in another way, and the point would then change nothing
+        *(f"sweep.trial.{key}={value}" for key, value in point.items() if key.startswith("train.")),
         *pins({**point, R: str(r), RATE: rate}),
     ]
 

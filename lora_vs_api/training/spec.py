@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from lora_vs_api.config.sections import LoraTuning, Params, PromptTuning, Tuning
+from lora_vs_api.config.sections import LoraTuning, Params, PromptTuning, Train, Tuning
 from lora_vs_api.digests import directory_sha256, file_sha256
 from lora_vs_api.paths import BASE, TRAIN
 
@@ -56,11 +56,12 @@ class TrainingSpec:
 
 
 def training_spec(
-    params: Params, *, r: int, learning_rate: float, seed: int, runtime: Runtime
+    params: Params, train: Train, *, r: int, learning_rate: float, seed: int, runtime: Runtime
 ) -> TrainingSpec:
-    """One training of the fine-tune: the protocol of ``train`` and ``lora`` at one point."""
+    """One training of the fine-tune: ``train``, of a final training or a trial, at one point."""
     return _spec(
         params,
+        train,
         runtime,
         method=params.lora.adapter.variant,
         r=r,
@@ -75,6 +76,7 @@ def tuning_spec(params: Params, tuning: Tuning, runtime: Runtime) -> TrainingSpe
     """Another way of tuning; in all that it does not name it is like the fine-tune."""
     return _spec(
         params,
+        params.train,
         runtime,
         method=tuning.method,
         r=tuning.r if isinstance(tuning, LoraTuning) else 1,
@@ -87,6 +89,7 @@ def tuning_spec(params: Params, tuning: Tuning, runtime: Runtime) -> TrainingSpe
 
 def _spec(
     params: Params,
+    train: Train,
     runtime: Runtime,
     *,
     method: str,
@@ -108,13 +111,13 @@ def _spec(
         learning_rate=learning_rate,
         dropout=params.lora.adapter.dropout,
         target_modules=(modules,) if isinstance(modules, str) else tuple(modules),
-        epochs=params.train.epochs,
-        max_steps=params.train.max_steps,
-        batch_size=params.train.batch_size,
-        gradient_accumulation=params.train.gradient_accumulation,
-        scheduler=params.train.scheduler,
-        warmup_ratio=params.train.warmup_ratio,
-        max_grad_norm=params.train.max_grad_norm,
+        epochs=train.epochs,
+        max_steps=train.max_steps,
+        batch_size=train.batch_size,
+        gradient_accumulation=train.gradient_accumulation,
+        scheduler=train.scheduler,
+        warmup_ratio=train.warmup_ratio,
+        max_grad_norm=train.max_grad_norm,
         pad_token=params.runtime.pad_token,
         dtype=str(runtime.dtype).removeprefix("torch."),
         seed=seed,

@@ -37,7 +37,14 @@ def run_trial(
         resolve_runtime(params.runtime.device, params.runtime.dtype),
         params.sweep.trial.seed,
     )
-    spec = training_spec(params, r=r, learning_rate=learning_rate, seed=seed, runtime=runtime)
+    spec = training_spec(
+        params,
+        params.sweep.trial.train,
+        r=r,
+        learning_rate=learning_rate,
+        seed=seed,
+        runtime=runtime,
+    )
     adapter, name = f"models/{sweep}/{item}", f"{sweep} {item}"
     timing = train_unless_done(params, spec, runtime, adapter, name, finished, early_stopping)
     model = load_tuned(BASE, adapter, runtime)

@@ -96,8 +96,11 @@ class Train(Section):
 
 
 class Trial(Section):
+    """``train`` is how a trial is trained: in all that it does not change, like the final trainings."""
+
     seed: Natural
     val_rows: Count
+    train: Train
 
 
 class Sweep(Section):
