@@ -141,6 +141,21 @@ def test_an_edit_of_plumbing_or_commands_makes_nothing_stale(edited):
 
 
 @pytest.mark.slow
+def test_the_length_of_the_final_trainings_is_none_of_a_trials_settings(edited):
+    """Trials have steps of their own; a longer final training must not repeat the sweep."""
+    file = edited.clone.path / "params.yaml"
+    text = file.read_text()
+    settings = yaml.safe_load(text)
+    settings["train"]["max_steps"] += 1
+    try:
+        file.write_text(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+        found = set(edited.status())
+    finally:
+        file.write_text(text)
+    assert not found & edited.of({"rank_trial", "lr_trial"}) and edited.of({"train"}) <= found
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["lora_vs_api/config", "lora_vs_api/validation"])
 def test_a_reworded_error_trains_and_asks_nothing_again(edited, path):
     """The sentence that a user reads when a setting or a record is wrong."""
