@@ -24,7 +24,7 @@ from lora_vs_api.record.fields import Field
 from lora_vs_api.record.parsing import parse_record, part_thinking
 from lora_vs_api.record.prompt import completion, messages
 from lora_vs_api.training import train as training
-from lora_vs_api.training.examples import chat_examples, check_lengths
+from lora_vs_api.training.examples import chat_examples, check_examples, check_lengths
 from lora_vs_api.training.train import TrainingPolicy, train_adapter
 from lora_vs_api.weights.chat_template import settle_chat
 from lora_vs_api.weights.fetch import fetch_base
@@ -261,6 +261,32 @@ def test_a_record_that_the_template_changes_is_named(tiny, tmp_path):
             folder, chat_examples(rows, INSTRUCTION, FIELDS), SPEC, CPU, tmp_path / "a",
             TrainingPolicy("test"),
         )  # fmt: skip
+
+
+def test_a_token_across_the_border_of_prompt_and_record_is_refused(tiny, tmp_path):
+    """Trained after a prompt without its last token, the model would be asked after the whole."""
+    folder = with_template(tiny, tmp_path / "m", "qwen2")
+    settle_chat(folder, {}, "x")
+    tokenizer = load_tokenizer(folder, None)
+    check_examples(tokenizer, EXAMPLES)
+    tokenizer.add_tokens(['\n{"who'])
+    with pytest.raises(
+        UserError, match=r"^task\.fields: the tokenizer makes one token of .* another name"
+    ):
+        check_examples(tokenizer, EXAMPLES)
+
+
+def test_a_prompt_ends_before_what_the_tokenizer_would_join_with_the_answer(tiny, tmp_path):
+    """A space before every answer is the model's to write where it is one token with the brace."""
+    folder = with_template(tiny, tmp_path / "m", "unmarked")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens([' {"'])
+    tokenizer.save_pretrained(folder)
+    settle_chat(folder, {}, "x")
+    tokenizer = load_tokenizer(folder, None)
+    check_examples(tokenizer, EXAMPLES)
+    asked = encode_prompt(tokenizer, messages(INSTRUCTION, "a text", FIELDS))
+    assert tokenizer.decode(asked).endswith("\n\nAssistant:")
 
 
 # --- thinking that comes all the same ---------------------------------------------------------------
