@@ -11,6 +11,7 @@ import torch
 from transformers import AutoTokenizer
 from transformers.utils import chat_template_utils
 
+from lora_vs_api.analysis.diagnosis import recover_record
 from lora_vs_api.config.sections import PathWeights
 from lora_vs_api.digests import directory_sha256
 from lora_vs_api.errors import UserError
@@ -70,12 +71,23 @@ def settled(tiny, folder, family, **arguments):
     return load_tokenizer(folder, None)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_what_is_asked_is_what_is_trained(tiny, tmp_path, family, another_day):
+@pytest.fixture(scope="module", params=FAMILIES)
+def family(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def mended(tiny, tmp_path_factory, family):
+    """The family's settled folder and its tokenizer, for the tests that only read them."""
+    folder = tmp_path_factory.mktemp("settled") / "m"
+    return folder, settled(tiny, folder, family)
+
+
+def test_what_is_asked_is_what_is_trained(mended, family, another_day):
     """To the token: the answer starts right after the prompt, and a token that stops ends it."""
-    tokenizer = settled(tiny, tmp_path / "m", family)
+    folder, tokenizer = mended
     assert (tokenizer.chat_template != template_of(family)) == (family in MENDED)
-    declared = json.loads((tmp_path / "m" / "generation_config.json").read_text())["eos_token_id"]
+    declared = json.loads((folder / "generation_config.json").read_text())["eos_token_id"]
     ends = {tokenizer.eos_token_id, *(declared if isinstance(declared, list) else [declared])}
     for row, example in zip(ROWS, EXAMPLES):
         asked = encode_prompt(tokenizer, messages(INSTRUCTION, row["text"], FIELDS))
@@ -94,10 +106,9 @@ def test_what_is_asked_is_what_is_trained(tiny, tmp_path, family, another_day):
         assert parse_record(text) == row["record"]
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_examples_in_a_prompt_are_turns_of_their_own(tiny, tmp_path, family):
+def test_examples_in_a_prompt_are_turns_of_their_own(mended):
     """Few-shot prompts, whichever roles a template allows, have the instruction and end alike."""
-    tokenizer = settled(tiny, tmp_path / "m", family)
+    _, tokenizer = mended
     shots = messages(INSTRUCTION, "the last text", FIELDS, ROWS[:2])
     found = tokenizer.apply_chat_template(shots, tokenize=False, add_generation_prompt=True)
     alone = tokenizer.apply_chat_template(
@@ -309,8 +320,6 @@ THOUGHTS = [
 @pytest.mark.parametrize("thought", THOUGHTS)
 def test_thinking_is_parted_from_the_record(thought):
     """The record is that of the answer, never the draft."""
-    from lora_vs_api.analysis.diagnosis import recover_record
-
     assert parse_record(thought + RECORD) == json.loads(RECORD)
     assert recover_record(thought + RECORD) is None
     # what is wrong with the answer is still wrong
@@ -323,8 +332,6 @@ def test_thinking_is_parted_from_the_record(thought):
 @pytest.mark.parametrize("thought", [t for t in THOUGHTS if not t.startswith("{")])
 def test_thinking_that_never_ends_is_no_answer(thought):
     """The limit came first: a draft in it is neither a record nor recoverable."""
-    from lora_vs_api.analysis.diagnosis import recover_record
-
     cut = thought[: thought.find(DRAFT) + len(DRAFT)] if DRAFT in thought else thought[:8]
     assert parse_record(cut) is None and recover_record(cut) is None
     assert part_thinking(cut).answer is None
@@ -337,6 +344,7 @@ def test_marks_within_a_record_are_its_text():
         assert parse_record(record) == {"who": text}
         assert parse_record(f"<think>hm</think>{record}") == {"who": text}
         assert parse_record(f"<think>{record}</think>{record}") == {"who": text}
+        assert recover_record(f"Sure: {record}").record == {"who": text}
 
 
 def test_special_tokens_that_mark_thinking_are_not_lost(tiny, tmp_path):
