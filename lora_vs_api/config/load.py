@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from lora_vs_api.config.consistency import inconsistency
 from lora_vs_api.config.explain import explain
+from lora_vs_api.config.literal import as_meant
 from lora_vs_api.config.renamed import renamed_key
 from lora_vs_api.config.sections import Params, PathWeights
 from lora_vs_api.errors import UserError
@@ -28,14 +29,16 @@ def load_params(path: str | Path = PARAMS) -> Params:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; `make params` composes it from conf/") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not valid UTF-8 ({error.reason}); save it as UTF-8") from None
     try:
         raw = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    # ValueError: a date or a number that there is not, such as 2026-13-01
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
-        raise UserError(
-            f"{path}{line}: not valid YAML: {getattr(error, 'problem', error)}"
-        ) from None
+        said = " ".join(str(getattr(error, "problem", error)).split())
+        raise UserError(f"{path}{line}: not valid YAML: {said}") from None
     return _in_project(check_params(raw, str(path)), Path.cwd())
 
 
@@ -67,6 +70,13 @@ def _in_project(params: Params, here: Path) -> Params:
 
 def check_params(raw: Any, where: str = PARAMS) -> Params:
     """Check a composed configuration; see :func:`load_params`."""
+    try:
+        return _checked(as_meant(raw), where)
+    except RecursionError:
+        raise UserError(f"{where}: expected settings, found a mapping within itself") from None
+
+
+def _checked(raw: Any, where: str) -> Params:
     if not isinstance(raw, dict):
         raise UserError(f"{where}: expected a mapping of settings, found {type(raw).__name__}")
     old = renamed_key(raw)
