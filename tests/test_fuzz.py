@@ -40,6 +40,7 @@ from lora_vs_api.data.infer import infer_field
 from lora_vs_api.data.review import COLUMNS, read_verdicts
 from lora_vs_api.data.source import read_source, value_of
 from lora_vs_api.data.tables import Table, load_table
+from lora_vs_api.data.text_files import SEPARATORS
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_jsonl, write_json, write_jsonl
 from lora_vs_api.model_free.predictors import learn
@@ -110,8 +111,12 @@ def test_fields_come_back_from_a_config(specs):
 
 def _places(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     found = [path] if path else []
-    inner = node.items() if isinstance(node, dict) else enumerate(node)
-    for key, item in inner if isinstance(node, dict | list) else ():
+    inner: Any = ()
+    if isinstance(node, dict):
+        inner = node.items()
+    elif isinstance(node, list):
+        inner = enumerate(node)
+    for key, item in inner:
         found += _places(item, (*path, key))
     return found
 
@@ -167,7 +172,9 @@ def as_cell(value: Any) -> str:
 
 def write_csv(path: Path, rows: list[dict[str, Any]], **form: Any) -> None:
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(rows[0]), **form)
+    # a name with another separator in it could not be told from two, were it not between quotes
+    odd = any(mark in name for name in rows[0] for mark in SEPARATORS)
+    writer = csv.DictWriter(text, list(rows[0]), quoting=csv.QUOTE_ALL * odd, **form)
     writer.writeheader()
     writer.writerows({name: as_cell(value) for name, value in row.items()} for row in rows)
     path.write_bytes(text.getvalue().encode("utf-8"))

@@ -137,7 +137,7 @@ def diagnose_field(
         )
     if field.type in ("integer", "number"):
         # cut: the sum of two that a float can just hold is none that it can hold
-        distances = [min(float(abs(v - e)), MAX_DISTANCE) for v, e in typed]
+        distances = [float(min(abs(v - e), MAX_DISTANCE)) for v, e in typed]
         mean = round(sum(distances) / len(distances), 6) if distances else None
         if field.type == "number":
             return NumberDiagnosis(missing=missing, unexpected=unexpected, mean_distance=mean)

@@ -206,6 +206,7 @@ def _plain_column(path: Path, name: str, values: Sequence[Any], notes: list[str]
     decimals = [leaf for leaf in leaves if isinstance(leaf, Decimal)]
     moments = [leaf for leaf in leaves if isinstance(leaf, datetime)]
     as_number = all(Decimal(repr(float(number))) == number for number in decimals)
+    whole = all(number == number.to_integral_value() for number in decimals)
     # pandas keeps days as moments at midnight
     as_days = all(moment.time() == time() and moment.tzinfo is None for moment in moments)
     if decimals:
@@ -218,11 +219,10 @@ def _plain_column(path: Path, name: str, values: Sequence[Any], notes: list[str]
         notes.append(f"{name}: dates, read as ISO 8601 texts")
 
     def plain(value: Any) -> Any:
-        # bool before int does not matter here: both stay what they are
         if isinstance(value, Decimal):
             if not as_number:
                 return str(value)
-            return int(value) if value == value.to_integral_value() else float(value)
+            return int(value) if whole else float(value)
         if isinstance(value, datetime) and as_days:
             return value.date().isoformat()
         return value.isoformat() if isinstance(value, date | time) else value

@@ -23,6 +23,8 @@ _MARKS = (
 _SEPARATOR_LINE = re.compile(r'"?sep=([^\r\n"])"?[ \t]*(?:\r\n|\n|\r|$)', re.IGNORECASE)
 # the first row, a line end between quotes included, and what of it stands between quotes
 _FIRST_ROW, _QUOTED = re.compile(r'(?:[^"\r\n]|"[^"]*")*'), re.compile(r'"[^"]*"')
+# the likelier first
+SEPARATORS = (",", ";", "\t", "|")
 # of a cell; the csv module's own limit is 131,072 characters
 _LONGEST_CELL = 2**31 - 1
 
@@ -85,7 +87,8 @@ def csv_rows(path: str | Path, text: str, separator: str | None = None) -> CsvRo
     """The rows of ``text``, the content of the CSV file ``path``.
 
     Without a ``separator`` the first row decides, whatever stands there between quotes: commas and
-    semicolons in the texts below would mislead.
+    semicolons in the texts below would mislead. Where it has several that could be one, the first of
+    them, by how often they stand there, that cuts all rows into as many cells as the first.
 
     Raises:
         UserError: with the line on which a row begins that is not valid CSV.
@@ -94,10 +97,22 @@ def csv_rows(path: str | Path, text: str, separator: str | None = None) -> CsvRo
     first = 1
     if named:
         separator, text, first = named[1], text[named.end() :], 2
-    if separator is None:
-        head = _FIRST_ROW.match(text)
-        bare = _QUOTED.sub("", head[0]) if head else ""
-        separator = max(",;\t|", key=bare.count)
+    if separator is not None:
+        return CsvRows(_rows(path, text, separator, first), separator, bool(named))
+    head = _FIRST_ROW.match(text)
+    bare = _QUOTED.sub("", head[0]) if head else ""
+    likely = sorted(SEPARATORS, key=lambda mark: -bare.count(mark))
+    for mark in likely if bare.count(likely[1]) else ():
+        try:
+            rows = _rows(path, text, mark, first)
+        except UserError:
+            continue
+        if len({len(cells) for _, cells in rows}) == 1 and len(rows[0][1]) > 1:
+            return CsvRows(rows, mark, False)
+    return CsvRows(_rows(path, text, likely[0], first), likely[0], False)
+
+
+def _rows(path: str | Path, text: str, separator: str, first: int) -> list[tuple[int, list[str]]]:
     csv.field_size_limit(_LONGEST_CELL)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     rows, line = [], first
@@ -109,4 +124,4 @@ def csv_rows(path: str | Path, text: str, separator: str | None = None) -> CsvRo
             line = reader.line_num + first
     except csv.Error as error:
         raise UserError(f"{path}:{line}: not valid CSV: {error}") from None
-    return CsvRows(rows, separator, bool(named))
+    return rows
