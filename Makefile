@@ -54,7 +54,7 @@ test: lint  ## style, types and every test
 quick: setup-test  ## the tests that take seconds
 	$(PYTEST) -m "not slow"
 
-fuzz: setup-test  ## every property test with many more examples: some hours
+fuzz: setup-test  ## every property test with many more examples: about an hour
 	pytest $(FUZZ) -m "not slow" --hypothesis-profile=nightly --timeout=0
 
 lint: setup-test  ## style and types

@@ -26,7 +26,7 @@ FIRST = ("test_pipeline.py", "test_search.py", "test_pipeline_faults.py", "test_
 
 
 # `make fuzz`: a night's worth of examples for every property, and no two nights the same
-settings.register_profile("nightly", max_examples=3_000, deadline=None, print_blob=True)
+settings.register_profile("nightly", max_examples=20_000, deadline=None, print_blob=True)
 # the quick run beside others on two cores: no example fails for having taken long
 settings.register_profile("quick", deadline=None)
 settings.load_profile("quick")
