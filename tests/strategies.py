@@ -20,8 +20,10 @@ TRICKY = (
 
 # without halves of characters, which no file can hold; those are drawn where they are meant
 ANY_TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
-LINE = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Zl", "Zp"]), max_size=12)
-LABEL = st.one_of(st.sampled_from(TRICKY), LINE.filter(lambda text: text and "\ufeff" not in text))
+_LINE = st.characters(
+    codec="utf-8", exclude_categories=["Cc", "Zl", "Zp"], exclude_characters="\ufeff"
+)
+LABEL = st.one_of(st.sampled_from(TRICKY), st.text(_LINE, min_size=1, max_size=12))
 NAME = LABEL.map(str.strip).map(lambda name: normalize("NFC", name)).filter(bool)
 # beyond what a float or a 64-bit integer holds too
 NUMBER = st.one_of(

@@ -312,6 +312,10 @@ def test_dates_and_decimals_of_parquet_are_read_as_it_is_told(project, capsys):
         ("sep=;\na;a\n", r"f\.csv:2: expected no column name twice, found 'a'"),
         ("sep=;\na;b\n1;2\n1;2;3\n", r"f\.csv:4: expected 2 cells as in the header, found 3"),
         ('a,b\n"x\ny",1\n"z,2\n', r"f\.csv:4: not valid CSV"),
+        (
+            "PK\x03\x04…",
+            r"f\.csv: is an Excel workbook or another zip file, whatever its name says",
+        ),
         ("a\0\n1\0\n", r"f\.csv:1: holds zero bytes, as UTF-16 .*\(--encoding, data\.encoding"),
     ],
 )

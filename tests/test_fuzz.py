@@ -332,8 +332,12 @@ def test_init_takes_a_file_or_says_why_not(data, form):
         source = found["data"]
         corpus = read_source(path, fields, source["text"], source["record"], source["id"])
     assert len(corpus) == 20
-    for row in corpus:
+    for row, given_row in zip(corpus, rows, strict=True):
         assert not violations(row["record"], fields)
+        for field in fields:
+            cell = as_cell(given_row[field.name])
+            if form == "," and cell and field.type in ("string", "enum"):
+                assert composed(row["record"][field.name]) == composed(cell)
 
 
 # --- answers --------------------------------------------------------------------------

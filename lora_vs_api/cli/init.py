@@ -261,7 +261,7 @@ def _schema(given: str) -> Mapping[str, Any]:
     path = Path(given)
     if path.suffix == ".json":
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
+            found = json.loads(path.read_text(encoding="utf-8-sig"))
         except FileNotFoundError:
             raise UserError(f"--schema: {path}: no such file") from None
         except json.JSONDecodeError as error:

@@ -270,7 +270,8 @@ def _properties(
         raise UserError(f"the JSON Schema: {path}: refers to itself, which a record cannot")
     required = set(node.get("required", ()))
     return {
-        name: _spec(inner, root, f"{path}{name}", depth + 1)
+        # as keys of rows are read
+        normalize("NFC", name): _spec(inner, root, f"{path}{name}", depth + 1)
         | ({} if name in required else {"optional": True})
         for name, inner in node["properties"].items()
     }

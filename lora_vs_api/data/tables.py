@@ -145,7 +145,7 @@ def _json_lines(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]
         try:
             row = json_value(line)
         except ValueError as error:
-            raise UserError(f"{place}: {error}") from None
+            raise UserError(f"{place}: {error}; expected one object a line") from None
         if not isinstance(row, dict):
             raise UserError(f"{place}: expected an object, found {line.strip():.60}")
         broken += [f"{place}: {problem}" for problem in _halves(row)]

@@ -19,6 +19,13 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+# what files of other kinds begin with
+_KINDS = (
+    (b"PK\x03\x04", "an Excel workbook or another zip file"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook"),
+    (b"\x1f\x8b", "a gzip file"),
+    (b"PAR1", "a Parquet file"),
+)
 # Excel's own first line, which names the separator
 _SEPARATOR_LINE = re.compile(r'"?sep=([^\r\n"])"?[ \t]*(?:\r\n|\n|\r|$)', re.IGNORECASE)
 # the first row, a line end between quotes included, and what of it stands between quotes
@@ -48,6 +55,9 @@ def read_text(path: str | Path, encoding: str | None = None) -> str:
         FileNotFoundError: no such file.
     """
     raw = Path(path).read_bytes()
+    kind = next((kind for mark, kind in _KINDS if raw.startswith(mark)), None)
+    if kind is not None:
+        raise UserError(f"{path}: is {kind}, whatever its name says; expected text")
     name = marked_encoding(raw) or encoding or "utf-8"
     try:
         text = raw.decode(name)
