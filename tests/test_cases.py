@@ -6,9 +6,12 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
+from html import unescape
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +20,7 @@ import pytest
 import yaml
 
 from lora_vs_api.analysis.diagnosis import confusion, diagnose_field, recover_record
+from lora_vs_api.analysis.results import read_analysis, write_result
 from lora_vs_api.cli import app
 from lora_vs_api.cli.review import append_verdict
 from lora_vs_api.config.compose import compose
@@ -29,13 +33,16 @@ from lora_vs_api.data.source import read_source, read_table
 from lora_vs_api.data.split import assert_disjoint, first_of_each_text
 from lora_vs_api.data.tables import load_table
 from lora_vs_api.errors import UserError
-from lora_vs_api.files import read_jsonl, write_jsonl
+from lora_vs_api.files import read_jsonl, write_jsonl, write_text
 from lora_vs_api.model_free.predictors import learn
 from lora_vs_api.neighbours.tfidf import Neighbours
 from lora_vs_api.record.fields import Field, fields_from_config
 from lora_vs_api.record.prompt import completion
+from lora_vs_api.report.markdown import report_markdown
+from lora_vs_api.report.page.html import report_html
 from lora_vs_api.scoring.scores import score_output
 from stages import corpus
+from tests import report_fixture
 from tests.commands import lora_vs_api
 from tests.imports import ROOT
 
@@ -525,7 +532,7 @@ def test_names_are_read_in_one_form(project):
     # a label is the one of the config, or counts and tables would have two of it
     lora_vs_api("init", written("b.csv", *twenty(label=[NFC, NFD, "b"])))
     params = params_of("b")
-    assert params.task.record_fields[0].values == ("b", NFC)
+    assert list(params.task.record_fields[0].values) == ["b", NFC]
     assert {row["record"]["label"] for row in corpus_of(params)} == {"b", NFC}
 
 
@@ -614,3 +621,31 @@ def test_output_works_on_an_ascii_terminal(tmp_path, environment):
     assert done.stderr.decode("ascii").splitlines()[-1] == r"error: \u2026 \u2260 \ud83d"
     last = done.stdout.splitlines()[-1]
     assert json.loads(last.decode("ascii")) == {"a": "é€😀"}
+
+
+# --- the report -------------------------------------------------------------------------
+
+
+def test_the_report_tells_odd_labels_and_odd_answers(tmp_path):
+    """Labels stand there as they are; answers that no file could hold are shown and stop nothing."""
+    labels = ("1e3", "[1, 2, 3]", "no", "${x", "$5", "C++", "C#", ".NET", "a|b", "`b`", "<b>", "~")
+    field = Field("kind", "enum", values=labels)
+    odd = [
+        (CASES / name).read_text()
+        for name in ("answer_400_digits.json", "answer_lone_surrogate.json")
+    ]
+    result = report_fixture.analysis()
+    for output in odd:
+        result = report_fixture.changed(
+            result, examples__api_zero_shot__wins__0__baseline_output=output
+        )
+        settings = replace(report_fixture.SETTINGS, fields=(field,))
+        text = report_markdown(report_fixture.inputs(result, settings=settings))
+        assert output in text
+        path = tmp_path / "analysis.json"
+        write_result(path, result)
+        assert read_analysis(path) == result
+        page = report_html(text, "report", None)
+        write_text(tmp_path / "report.html", page)
+        shown = unescape(re.sub(r"<[^>]+>", "", page))
+        assert all(label in shown for label in labels)
