@@ -20,6 +20,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
+from lora_vs_api.analysis.configuration import config_sha256
 from lora_vs_api.analysis.diagnosis import (
     confusion,
     confusion_labels,
@@ -35,10 +36,14 @@ from lora_vs_api.config.fields import checked_fields
 from lora_vs_api.config.literal import as_meant, can_be_kept, shown, yaml_text
 from lora_vs_api.config.load import check_params, load_params
 from lora_vs_api.config.sections import Params
+from lora_vs_api.data.checks import check_fields
 from lora_vs_api.data.contamination import read_label
+from lora_vs_api.data.decisive import vocabulary
 from lora_vs_api.data.infer import infer_field
+from lora_vs_api.data.perturbation import PERTURBATIONS, perturb
 from lora_vs_api.data.review import COLUMNS, read_verdicts
-from lora_vs_api.data.source import read_source, value_of
+from lora_vs_api.data.source import describe, read_source, value_of
+from lora_vs_api.data.split import stratified_split
 from lora_vs_api.data.tables import Table, load_table
 from lora_vs_api.data.text_files import SEPARATORS
 from lora_vs_api.errors import UserError
@@ -139,9 +144,11 @@ def test_any_setting_is_taken_or_explained(place, value, added):
     else:
         node[place[-1]] = value
     try:
-        assert isinstance(check_params(raw), Params)
+        params = check_params(raw)
     except UserError as error:
-        one_line(error)
+        one_line(error).encode("utf-8", "backslashreplace")
+    else:
+        assert isinstance(params, Params) and len(config_sha256(params)) == 64
 
 
 @FEWER
@@ -391,15 +398,23 @@ def test_no_reply_of_a_server_ends_the_analysis(data, specs):
 
 @FEWER
 @given(st.data(), SPECS)
-def test_models_without_weights_learn_any_records(data, specs):
-    """Majority, nearest text and copying, on the labels of the file."""
+def test_any_rows_are_looked_at_and_learned(data, specs):
+    """Checks, splits and perturbations; majority, nearest text and copying."""
     fields = fields_from_config(specs)
     rows = [
         {"id": str(n), "text": text, "record": record}
         for n, (text, record) in enumerate(
-            data.draw(st.lists(st.tuples(ANY_TEXT, records(specs)), min_size=1, max_size=4))
+            data.draw(
+                st.lists(
+                    st.tuples(ANY_TEXT.filter(str.strip), records(specs)), min_size=2, max_size=4
+                )
+            )
         )
     ]
+    check_fields({"train": rows}, fields)
+    assert len(describe(rows, "rows.csv", fields)["labels"]) <= len(fields)
+    perturb(rows, list(PERTURBATIONS), 0, vocabulary(fields, rows))
+    stratified_split(rows, {"train": 0.5, "test": 0.5}, fields[0].name, 0)
     for name in ("majority", "nearest_copy"):
         predicted = learn(name, rows, fields).predict(data.draw(ANY_TEXT))
         assert not violations(predicted, fields)

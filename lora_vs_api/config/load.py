@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from lora_vs_api.config.sections import Params, PathWeights
 from lora_vs_api.errors import UserError
 
 PARAMS = "params.yaml"
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def load_params(path: str | Path = PARAMS) -> Params:
@@ -85,6 +87,9 @@ def _checked(raw: Any, where: str) -> Params:
     unset = _unset(raw)
     if unset:
         raise UserError(f"{where}: {unset}: has no value yet; give one with -S {unset}=…")
+    half = _half(raw)
+    if half:
+        raise UserError(f"{where}: {half}: expected whole characters, found a lone surrogate")
     raw = _named_after_its_folder(raw)
     try:
         params = Params.model_validate(raw)
@@ -117,9 +122,24 @@ def _named_after_its_folder(raw: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _unset(value: Any, key: str = "") -> str | None:
     """The first key whose value is Hydra's ``???``, a value that has to be given."""
-    if isinstance(value, dict):
-        inner = (
-            _unset(item, f"{key}.{name}" if key else str(name)) for name, item in value.items()
-        )
-        return next((found for found in inner if found), None)
-    return key if value == "???" else None
+    return next((name for name, text in _texts(value, key) if text == "???"), None)
+
+
+def _half(value: Any) -> str | None:
+    """The first key that holds half a character (a lone surrogate), which no file can."""
+    return next((n for n, text in _texts(value, "", lists=True) if _SURROGATE.search(text)), None)
+
+
+def _texts(value: Any, key: str, lists: bool = False) -> Iterator[tuple[str, str]]:
+    """Every text of a configuration with its dotted key, keys of mappings too where ``lists`` are."""
+    if isinstance(value, str):
+        yield key, value
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            inner = f"{key}.{name}" if key else str(name)
+            if lists:
+                yield inner, str(name)
+            yield from _texts(item, inner, lists)
+    elif isinstance(value, list) and lists:
+        for place, item in enumerate(value):
+            yield from _texts(item, f"{key}[{place}]", lists)
