@@ -14,10 +14,12 @@ INSTALL := $(PIP) install --no-deps --no-build-isolation
 PINNED := $(INSTALL) --require-hashes
 RUN_LISTS := $(patsubst %,requirements/%.txt,inference training statistics figures run)
 
+FUZZ ?= tests/test_fuzz.py
+
 # files stay whole: what a file's first test sets up serves the others
 PYTEST := pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup setup-test run test quick lint params lock page clean
+.PHONY: help setup setup-test run test quick fuzz lint params lock page clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -51,6 +53,9 @@ test: lint  ## style, types and every test
 
 quick: setup-test  ## the tests that take seconds
 	$(PYTEST) -m "not slow"
+
+fuzz: setup-test  ## every property test with many more examples: about an hour
+	pytest $(FUZZ) -m "not slow" --hypothesis-profile=nightly --timeout=0
 
 lint: setup-test  ## style and types
 	ruff check .

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from lora_vs_api.errors import UserError
+from lora_vs_api.log import show_everything
 
 if TYPE_CHECKING:
     from lora_vs_api.config.sections import Params
@@ -26,6 +27,7 @@ def run_command(command: Callable[[], None]) -> None:
     # libraries must not look for a hub when everything a node reads is on disk
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    show_everything()
     try:
         command()
     except UserError as error:

@@ -32,7 +32,10 @@ def _write_pieces(path: str | Path, pieces: Iterable[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
+        # half a character, as a model may write it, is written as JSON escapes it: \ud83d
+        with os.fdopen(
+            handle, "w", encoding="utf-8", errors="backslashreplace", newline="\n"
+        ) as stream:
             stream.writelines(pieces)
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)

@@ -17,7 +17,9 @@ def main(params: Params) -> None:
     else:
         fields = params.task.record_fields
         groups = {"task.group_by": params.task.group_by, "split.group_by": params.split.group_by}
-        rows = read_source(data.path, fields, data.text, data.record, data.id, groups)
+        rows = read_source(
+            data.path, fields, data.text, data.record, data.id, groups, data.encoding
+        )
         summary = describe(rows, data.path, fields)
     write_jsonl("data/corpus.jsonl", rows)
     write_json("metrics/corpus.json", summary)

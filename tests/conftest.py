@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.clones import Clone, baseline
 
@@ -22,6 +23,13 @@ os.environ.setdefault("DVC_TEST", "1")
 # of two workers, neither is left alone with the longest at the end; between the first and the
 # second that begin with the pipeline's first run there is something else to do meanwhile
 FIRST = ("test_pipeline.py", "test_search.py", "test_pipeline_faults.py", "test_own_task.py")
+
+
+# `make fuzz`: a night's worth of examples for every property, and no two nights the same
+settings.register_profile("nightly", max_examples=20_000, deadline=None, print_blob=True)
+# the quick run beside others on two cores: no example fails for having taken long
+settings.register_profile("quick", deadline=None)
+settings.load_profile("quick")
 
 
 def pytest_configure(config: pytest.Config) -> None:

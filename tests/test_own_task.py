@@ -22,9 +22,11 @@ API = {
 def test_a_task_of_ones_own_from_csv_to_report_and_use(clone):
     """From a spreadsheet to the answer and to records for new texts, with the README's commands."""
     rooms = ("single", "double", "suite")
-    lines = ["ref,message,room,nights,rate"] + [
+    # texts to a person, and a number, a reference and a regular expression to programs
+    tariffs = ("1e3", "${x", "C++")
+    lines = ["ref,message,room,nights,rate,tariff"] + [
         f'B{i},"{rooms[i % 3]} room for {i % 4 + 1} nights, please (request {i})",'
-        f"{rooms[i % 3]},{i % 4 + 1},{'' if i % 5 == 0 else 60 + i}"
+        f"{rooms[i % 3]},{i % 4 + 1},{'' if i % 5 == 0 else 60 + i},{tariffs[i % 3]}"
         for i in range(60)
     ]
     (clone.path / "bookings.csv").write_text("\n".join(lines) + "\n")
@@ -39,10 +41,12 @@ def test_a_task_of_ones_own_from_csv_to_report_and_use(clone):
     done = clone.experiment("task=bookings")
     assert {"corpus", "data_check", "train@1", "evaluate_lora@0", *API, *ANALYSIS} <= done
     analysis = json.loads((clone.path / "metrics/analysis.json").read_text())
-    assert analysis["fields"] == ["room", "nights", "rate"] and analysis["texts"] == 3
+    assert analysis["fields"] == ["room", "nights", "rate", "tariff"] and analysis["texts"] == 3
     assert json.loads((clone.path / "metrics/corpus.json").read_text())["labels"]["room"] == {
         "double": 20, "single": 20, "suite": 20,
     }  # fmt: skip
+    assert set(analysis["conditions"][0]["diagnosis"]["confusion"]["tariff"]) == set(tariffs)
+    assert all(tariff in (clone.path / "report/report.md").read_text() for tariff in tariffs)
     for name in ("report.md", "sweep.md"):
         text = (clone.path / "report" / name).read_text().lower()
         # what the tiny model babbles is quoted in fences
@@ -56,7 +60,8 @@ def test_a_task_of_ones_own_from_csv_to_report_and_use(clone):
     )  # fmt: skip
     assert "60 records written to records.jsonl" in records
     first = json.loads((clone.path / "records.jsonl").read_text().splitlines()[0])
-    assert set(first["record"]) == {"room", "nights", "rate"}
+    assert set(first["record"]) == {"room", "nights", "rate", "tariff"}
+    assert first["record"]["tariff"] in tariffs
 
     # a row that breaks the schema stops the first node, with its line, before anything is written
     lines[7] = lines[7].replace("single,3", "cellar,3")

@@ -23,13 +23,14 @@ from lora_vs_api.analysis.results import (
     StringDiagnosis,
 )
 from lora_vs_api.record.fields import TEXT, Field
-from lora_vs_api.record.parsing import parse_record, part_thinking
+from lora_vs_api.record.parsing import DECODER, is_whole, parse_record, part_thinking
 from lora_vs_api.scoring.scores import canonical, normalised, score_value, token_f1
 from lora_vs_api.validation.records import accepts
 
 OUT_OF_VOCABULARY, ABSENT, NULL = "(another label)", "(none)", "(null)"
 NOTHING = "null"  # as JSON
 MAX_LABELS = 12  # of a confusion matrix that can be read
+MAX_DISTANCE = 1e300  # of two numbers
 
 _FENCE = re.compile(r"```[^\n`]*\n(.*?)```", re.DOTALL)
 # a string of JSON, or a comma with nothing but a closing bracket after it
@@ -72,14 +73,15 @@ def recover_record(output: str) -> Recovered | None:
 
 def _first_object(text: str) -> tuple[dict[str, Any], bool] | None:
     """The first whole JSON object in ``text``, and whether it is all there is."""
-    decoder = json.JSONDecoder()
     start = text.find("{")
     while start >= 0:
         try:
-            value, end = decoder.raw_decode(text, start)
-        except (json.JSONDecodeError, RecursionError):
+            value, end = DECODER.raw_decode(text, start)
+        except (ValueError, RecursionError):
             start = text.find("{", start + 1)
             continue
+        if not is_whole(text, value):
+            return None
         return value, not text[:start].strip() and not text[end:].strip()
     return None
 
@@ -131,11 +133,12 @@ def diagnose_field(
             missing=missing,
             unexpected=unexpected,
             out_of_vocabulary=round(
-                sum(isinstance(v, str) and v not in field.values for v, _ in pairs) / len(pairs), 6
+                sum(isinstance(v, str) and field.label(v) is None for v, _ in pairs) / len(pairs), 6
             ),
         )
     if field.type in ("integer", "number"):
-        distances = [abs(v - e) for v, e in typed]
+        # cut: the sum of two that a float can just hold is none that it can hold
+        distances = [float(min(abs(v - e), MAX_DISTANCE)) for v, e in typed]
         mean = round(sum(distances) / len(distances), 6) if distances else None
         if field.type == "number":
             return NumberDiagnosis(missing=missing, unexpected=unexpected, mean_distance=mean)
@@ -178,7 +181,9 @@ def confusion(
         told = ABSENT
         if record is not None and field.name in record:
             value = record[field.name]
-            told = _label(value) if accepts(field, value) else OUT_OF_VOCABULARY
+            told = (
+                _label(field.label(value) or value) if accepts(field, value) else OUT_OF_VOCABULARY
+            )
             if value is None and not field.optional:
                 told = ABSENT
         table[_label(answer[field.name])][told] += 1

@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
+from unicodedata import normalize
 
 from lora_vs_api.api import keys
 from lora_vs_api.config.sections import Condition
@@ -38,10 +39,13 @@ def shot_chooser(
     if not condition.nearest_examples:
         drawn = random.Random(seed).sample(train, count)
         return lambda text: drawn
-    neighbours, copies = Neighbours(texts := [row["text"] for row in train]), Counter(texts)
+    # one text in two Unicode forms is the same text
+    texts = [normalize("NFC", row["text"]) for row in train]
+    neighbours, copies = Neighbours(texts), Counter(texts)
 
     def nearest(text: str) -> list[Row]:
-        found = [train[place] for place in neighbours.nearest(text, count + copies[text])]
-        return [row for row in found if row["text"] != text][:count][::-1]
+        text = normalize("NFC", text)
+        found = neighbours.nearest(text, count + copies[text])
+        return [train[place] for place in found if texts[place] != text][:count][::-1]
 
     return nearest

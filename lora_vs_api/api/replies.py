@@ -6,6 +6,7 @@ or there is none and a reason. https://platform.openai.com/docs/api-reference
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +30,8 @@ REFUSED = "no reason given"
 # of an output: tokens of the request and of the output, by the tokenizer at hand
 Estimate = Callable[[str], tuple[int, int]]
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
 
 def read_reply(body: Any, condition: ApiCondition, estimate: Estimate | None = None) -> Reply:
     """What the JSON ``body`` of an answer says.
@@ -41,7 +44,7 @@ def read_reply(body: Any, condition: ApiCondition, estimate: Estimate | None = N
             no ``estimate``.
     """
     chat = condition.endpoint == "chat"
-    body = _mapping(body)
+    body = _mapping(_whole(body))
     usage = _mapping(body.get("usage"))
     tokens = _reported(usage, chat)
     try:
@@ -57,6 +60,18 @@ def read_reply(body: Any, condition: ApiCondition, estimate: Estimate | None = N
             error.tokens = (tokens[0], _with_hidden(usage, tokens[0], tokens[1]))
         raise
     return _counted(body, usage, tokens, output, outcome, estimate)
+
+
+def _whole(value: Any) -> Any:
+    """``value`` with the replacement character, as decoders put it, for half a character.
+
+    JSON can escape one half of a pair, which no file and no store can hold.
+    """
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, dict):
+        return {_whole(key): _whole(item) for key, item in value.items()}
+    return [_whole(item) for item in value] if isinstance(value, list) else value
 
 
 def _read_response(

@@ -18,6 +18,7 @@ from typer.completion import Shells, completion_init, install_callback, show_cal
 from lora_vs_api import __version__
 from lora_vs_api.entry import run_command
 from lora_vs_api.errors import UserError
+from lora_vs_api.log import show_everything
 
 PROGRAM = "lora-vs-api"
 EXECUTORS = ("local", "ray", "slurm")
@@ -119,6 +120,12 @@ Seed = Annotated[
 ]
 
 
+Encoding = Annotated[
+    str | None,
+    typer.Option(help="of a text file that is no UTF-8, such as latin-1, cp1252 or utf-16"),
+]
+
+
 @_command(app, "init", "init bookings.csv --noun booking")
 def init(
     file: Annotated[
@@ -155,6 +162,7 @@ def init(
         str | None,
         typer.Option(help="column whose texts are alike, such as customer; not of the record"),
     ] = None,
+    encoding: Encoding = None,
     conf: Annotated[str, typer.Option(hidden=True)] = "conf",
     force: Annotated[bool, typer.Option("--force", help="write over a task of that name")] = False,
 ) -> None:
@@ -174,6 +182,7 @@ def init(
             fields,
             schema,
             group_by,
+            encoding,
             conf,
             force,
         )
@@ -291,6 +300,7 @@ def predict(
     output: Annotated[
         str | None, typer.Option(metavar="FILE", help=".jsonl to write (default: print)")
     ] = None,
+    encoding: Encoding = None,
     seed: Seed = None,
     batch_size: Annotated[
         int | None, typer.Option(help="texts at once (default: as evaluated)")
@@ -314,6 +324,7 @@ def predict(
         input,
         column,
         output,
+        encoding=encoding,
         seed=seed,
         batch_size=batch_size,
         constrained=constrained,
@@ -557,4 +568,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Exit codes: 0, 1 for a UserError (one line on stderr), 2 for wrong usage, 130 for Ctrl-C.
     """
     completion_init()
+    show_everything()
     app(args=sys.argv[1:] if arguments is None else list(arguments), prog_name=PROGRAM)

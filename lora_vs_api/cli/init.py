@@ -7,17 +7,18 @@ import json
 import math
 import re
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import yaml
+from unicodedata import combining, normalize
 
 from lora_vs_api.config.fields import checked_fields
+from lora_vs_api.config.literal import can_be_kept, is_plain_word, key_text, shown, yaml_text
 from lora_vs_api.data.dataset_source import HUB, is_dataset, write_parquet
 from lora_vs_api.data.infer import (
     Inferred,
+    Texts,
     fields_from_json_schema,
     id_column,
     infer_field,
@@ -25,8 +26,10 @@ from lora_vs_api.data.infer import (
     text_column,
     text_kind,
 )
+from lora_vs_api.data.json_values import json_value
 from lora_vs_api.data.perturbation import KINDS
-from lora_vs_api.data.source import read_source, read_table
+from lora_vs_api.data.source import is_template, read_source
+from lora_vs_api.data.tables import load_table
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import write_text
 from lora_vs_api.log import say
@@ -37,6 +40,7 @@ from lora_vs_api.validation.records import expected
 MIN_ROWS = 20
 # a record's JSON is names and punctuation: tokens are shorter than in prose
 CHARACTERS_A_TOKEN = 2.5
+MAX_NAME = 200  # characters of a field's name
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class TaskSource:
 
     ``file``: labelled rows, or a dataset, of which ``split`` and ``revision`` are taken. ``text``,
     ``record``, ``id`` and ``group_by`` are columns, ``fields`` several with commas. ``force`` writes over a task
-    of that ``name`` in ``conf``.
+    of that ``name`` in ``conf``. ``encoding`` is that of a text file that is no UTF-8.
     """
 
     file: str
@@ -59,6 +63,7 @@ class TaskSource:
     fields: str | None
     schema: str | None
     group_by: str | None
+    encoding: str | None
     conf: str
     force: bool
 
@@ -70,10 +75,8 @@ def write_task(given: TaskSource) -> None:
         UserError: a file that cannot be read, rows that are too few or do not fit, or a task that
             is there already.
     """
-    stem = Path(given.file.removeprefix(HUB).removesuffix("/")).stem
-    name = given.name or re.sub(r"\W+", "_", stem).strip("_").lower()
-    if not re.fullmatch(r"[A-Za-z]\w*", name):
-        raise UserError(f"--name: expected letters, digits and _, found {name!r}")
+    given = _composed(given)
+    name = _task_name(given)
     target = Path(given.conf, "task", f"{name}.yaml")
     if target.exists() and not given.force:
         raise UserError(f"{target}: is already there; --force writes over it, --name names another")
@@ -81,8 +84,12 @@ def write_task(given: TaskSource) -> None:
         for option in ("split", "revision"):
             if getattr(given, option):
                 raise UserError(f"--{option}: {given.file} is a file and has none")
+        if given.encoding and Path(given.file).suffix.lower() == ".parquet":
+            raise UserError("--encoding: of a text file, not of Parquet")
         _write_task(given, name, given.file, given.file, target)
         return
+    if given.encoding:
+        raise UserError("--encoding: of a text file, not of a dataset")
     path = Path("data", f"{name}.parquet")
     if path.exists() and not given.force:
         raise UserError(f"{path}: is already there; --force writes over it, --name names another")
@@ -95,9 +102,67 @@ def write_task(given: TaskSource) -> None:
         raise
 
 
+def _composed(given: TaskSource) -> TaskSource:
+    """With the names of columns in NFC, as those of the file are read."""
+    named = ("text", "record", "id", "fields", "group_by")
+    found: dict[str, Any] = {
+        key: normalize("NFC", name) for key in named if (name := getattr(given, key))
+    }
+    return replace(given, **found)
+
+
+def _task_name(given: TaskSource) -> str:
+    """A name that is one word to a shell, to make and to Hydra; the file's, in the letters a to z."""
+    if given.name is not None:
+        if not is_plain_word(given.name):
+            raise UserError(
+                "--name: expected letters a to z, digits and _, a letter first, and no word such as null, "
+                f"found {given.name!r}"
+            )
+        return given.name
+    stem = Path(given.file.removeprefix(HUB).removesuffix("/")).stem
+    # letters without their accents: é is an e and a mark
+    letters = (c for c in normalize("NFKD", stem.casefold()) if not combining(c))
+    name = re.sub(r"[^a-z0-9]+", "_", "".join(letters)).strip("_")
+    if not name:
+        raise UserError(f"--name: none can be made of {stem!r}; give one, such as --name bookings")
+    return name if is_plain_word(name) else f"task_{name}"
+
+
+def _check_kept(
+    path: str, names: Sequence[str | None], specs: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Refuse what a config cannot hold, before it is written and read as something else.
+
+    Raises:
+        UserError: a control character in a name, or a name that is a whole text.
+    """
+    for name in (*names, *_field_names(specs)):
+        if name is not None and not can_be_kept(name):
+            raise UserError(
+                f"{path}: {name!r:.80}: expected a name without control characters, and not ???"
+            )
+    for name in _field_names(specs):
+        if not name or len(name) > MAX_NAME:
+            raise UserError(
+                f"{path}: expected column names of 1 to {MAX_NAME} characters, found {name!r:.80}; does "
+                "the first line name the columns?"
+            )
+
+
+def _field_names(specs: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    for name, spec in specs.items():
+        yield name
+        for inner in (spec, spec.get("items") or {}):
+            yield from _field_names(inner.get("fields") or {})
+
+
 def _write_task(given: TaskSource, name: str, path: str, origin: str, target: Path) -> None:
     """Infer the task from the rows of ``path``, which came from ``origin``, into ``target``."""
-    rows = [columns for _, columns in read_table(path)]
+    table = load_table(path, given.encoding)
+    for note in table.notes:
+        say(f"{path}: {note}")
+    rows = [columns for _, columns in table.rows]
     if len(rows) < MIN_ROWS:
         raise UserError(f"{path}: expected at least {MIN_ROWS} rows, found {len(rows)}")
     text = given.text or text_column(rows)
@@ -105,14 +170,23 @@ def _write_task(given: TaskSource, name: str, path: str, origin: str, target: Pa
     row_id = given.id or id_column(rows)
     inferred = _fields(given, path, rows, text, record, {row_id, given.group_by})
     specs = {field: found.spec for field, found in inferred.items()}
+    _check_kept(path, [path, given.noun, text, record, row_id, given.group_by], specs)
     fields = checked_fields(specs)
     # before anything is written: every row that does not fit is named with its line
-    corpus = read_source(path, fields, text, record, row_id, {"--group-by": given.group_by})
+    corpus = read_source(
+        path, fields, text, record, row_id, {"--group-by": given.group_by}, given.encoding
+    )
 
     longest = max(len(completion(row["record"], fields)) for row in corpus)
     tokens = 16 * math.ceil(longest / CHARACTERS_A_TOKEN / 16) + 16
     stratify = next((field.name for field in fields if field.type == "enum"), None)
-    source = {"path": path, "text": text, "record": record, "id": row_id}
+    source = {
+        "path": path,
+        "text": text,
+        "record": record,
+        "id": row_id,
+        "encoding": given.encoding,
+    }
     write_text(
         target,
         _config(
@@ -131,7 +205,7 @@ def _write_task(given: TaskSource, name: str, path: str, origin: str, target: Pa
         ),
     )
     say(f"{len(corpus):,} rows read from {path}; {target} written:")
-    say(f"  text    {_one_line(text)}")
+    say(f"  text    {shown(text)}")
     for field, found in inferred.items():
         say(f"  {field:<22} {found.spec['type']:<8} {found.why}")
     say(
@@ -155,7 +229,7 @@ def _fields(
     if record is not None:
         values = [_object(row.get(record), f"{path}: {record}") for row in rows]
         names = list(dict.fromkeys(name for value in values for name in value))
-        return {name: infer_field(name, [value.get(name) for value in values]) for name in names}
+        return {name: infer_field(name, [v.get(name) for v in values], "json") for name in names}
     columns = list(dict.fromkeys(name for row in rows for name in row))
     if given.fields:
         names = [name.strip() for name in given.fields.split(",")]
@@ -164,18 +238,19 @@ def _fields(
                 raise UserError(f"--fields: no column {name!r}; there are {', '.join(columns)}")
     else:
         # in a template a column is a name between braces or in a filter
-        used = set(re.findall(r"\w+", text)) if "{" in text else {text}
+        used = set(re.findall(r"\w+", text)) if is_template(text) else {text}
         names = [name for name in columns if name not in used | others]
     if not names:
         raise UserError(f"{path}: no column beside the text; name the record's with --fields")
-    return {name: infer_field(name, [row.get(name) for row in rows]) for name in names}
+    texts: Texts = "cells" if Path(path).suffix.lower() in (".csv", ".tsv") else "columns"
+    return {name: infer_field(name, [row.get(name) for row in rows], texts) for name in names}
 
 
 def _object(value: Any, where: str) -> Mapping[str, Any]:
     if isinstance(value, str):
         try:
-            value = json.loads(value)
-        except json.JSONDecodeError:
+            value = json_value(value)
+        except ValueError:
             raise UserError(f"{where}: expected a JSON object, found {value!r:.60}") from None
     if not isinstance(value, Mapping):
         raise UserError(f"{where}: expected a JSON object, found {value!r:.60}")
@@ -186,7 +261,7 @@ def _schema(given: str) -> Mapping[str, Any]:
     path = Path(given)
     if path.suffix == ".json":
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
+            found = json.loads(path.read_text(encoding="utf-8-sig"))
         except FileNotFoundError:
             raise UserError(f"--schema: {path}: no such file") from None
         except json.JSONDecodeError as error:
@@ -225,15 +300,16 @@ def _config(
     title = f"{noun.capitalize()} to a {len(fields)}-field record"
     lines = [
         "# @package _global_",
-        f"# Written by `lora-vs-api init` from {rows:,} rows of {_one_line(origin)}; yours to edit.",
+        f"# Written by `lora-vs-api init` from {rows:,} rows of {shown(origin)}; yours to edit.",
         "data:",
         "  source: file",
-        f"  path: {_flow(source['path'])}",
-        f"  text: {_flow(source['text'])}   # a column, or a Jinja template over columns",
-        f"  record: {_flow(source['record'])}   # column with the record; null: one column a field",
-        f"  id: {_flow(source['id'])}   # column; null: by position",
-        f"task_name: {_flow(name)}",
-        f"task_title: {_flow(title)}",
+        f"  path: {yaml_text(source['path'])}",
+        f"  text: {yaml_text(source['text'])}   # a column, or a Jinja template over columns",
+        f"  record: {yaml_text(source['record'])}   # column with the record; null: one column a field",
+        f"  id: {yaml_text(source['id'])}   # column; null: by position",
+        *([f"  encoding: {yaml_text(source['encoding'])}"] if source["encoding"] else []),
+        f"task_name: {yaml_text(name)}",
+        f"task_title: {yaml_text(title)}",
         "task:",
         "  # type: string, enum, integer, number, boolean, list (items: …) or object (fields: …);",
         "  # optional: true where the value may be null. score: exact, normalised or token_f1 for",
@@ -242,20 +318,20 @@ def _config(
         "  fields:",
     ]
     for field, found in inferred.items():
-        lines.append(f"    # {_one_line(found.why)}")
-        lines.append(f"    {_flow(field)}: {_flow(found.spec)}")
+        lines.append(f"    # {shown(found.why)}")
+        lines.append(f"    {key_text(field)}: {yaml_text(found.spec)}")
     instruction = (
         f"Extract a record from the {noun}. Answer with one JSON object on one line and "
         f"nothing else. Keys: {'; '.join(_told(field) for field in fields)}."
     )
     lines += [
         "  # The same words for every condition, local or API. Say what a stranger would not know.",
-        f"  instruction: {_flow(instruction)}",
-        f"  group_by: {_flow(group_by)}   # a column (customer, thread) whose texts are alike; or null",
+        f"  instruction: {yaml_text(instruction)}",
+        f"  group_by: {yaml_text(group_by)}   # a column (customer, thread) whose texts are alike; or null",
         "split:",
-        f"  stratify_by: {_flow(stratify)}   # a field, so that every split has its mix; or null",
+        f"  stratify_by: {yaml_text(stratify)}   # a field, so that every split has its mix; or null",
         "contamination:",
-        f"  field: {_flow(stratify)}   # an enum field the untuned base is asked for; or null",
+        f"  field: {yaml_text(stratify)}   # an enum field the untuned base is asked for; or null",
         "decoding:",
         f"  # the longest record has {longest:,} characters; too few tokens stop the run",
         f"  max_new_tokens: {tokens}",
@@ -281,7 +357,9 @@ def _told(field: Field) -> str:
 
 def _kind(field: Field) -> str:
     if field.type == "enum":
-        words = f"one of {', '.join(field.values)}"
+        # one label that has a comma would read as two
+        labels = (json.dumps(v, ensure_ascii=False) if "," in v else v for v in field.values)
+        words = f"one of {', '.join(labels)}"
     elif field.type == "list":
         words = "list of " + ("strings" if field.items is None else _kind(field.items))
     elif field.type == "object":
@@ -289,15 +367,3 @@ def _kind(field: Field) -> str:
     else:
         words = expected(field).removesuffix(" or null").removeprefix("an ").removeprefix("a ")
     return words + (", or null" if field.optional else "")
-
-
-def _flow(value: Any) -> str:
-    """``value`` as YAML on one line."""
-    text = yaml.safe_dump(
-        value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=math.inf
-    )
-    return text.removesuffix("\n").removesuffix("...").rstrip("\n")
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -63,4 +64,7 @@ def one_text(given: str, stream: TextIO) -> str:
     text = stream.read() if given == "-" else given
     if not text.strip():
         raise UserError("expected a text, found an empty one")
+    # bytes of another encoding than the terminal's, or half an emoji
+    if re.search("[\ud800-\udfff]", text):
+        raise UserError(f"expected whole characters in UTF-8, found {text!r:.80}")
     return text

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from typing import TYPE_CHECKING, Any
+from unicodedata import normalize
 
 from lora_vs_api.cli.local_model import adapter_folder, ask, one_text
 from lora_vs_api.config.load import load_params
-from lora_vs_api.data.source import MAX_SHOWN, read_table, text_reader
+from lora_vs_api.data.source import MAX_SHOWN, is_template, read_table, text_reader
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import write_jsonl
 from lora_vs_api.log import say
@@ -24,6 +25,7 @@ def predict_records(
     column: str | None,
     output: str | None,
     *,
+    encoding: str | None,
     seed: int | None,
     batch_size: int | None,
     constrained: bool,
@@ -34,6 +36,7 @@ def predict_records(
         text: one text, ``-`` for standard input; or None.
         column: of ``input``, or a Jinja template over its columns; None takes the task's.
         output: a file to write instead of printing.
+        encoding: of ``input``, where it is no UTF-8.
         batch_size: texts at once; None takes the evaluation's.
 
     Raises:
@@ -47,7 +50,7 @@ def predict_records(
     params = load_params()
     adapter = adapter_folder(params, seed)
     if input is not None:
-        rows = _rows(input, column or str(getattr(params.data, "text", "text")))
+        rows = _rows(input, column or str(getattr(params.data, "text", "text")), encoding)
     else:
         rows = [{"text": one_text(text or "", sys.stdin)}]
     answers = ask(
@@ -74,10 +77,10 @@ def predict_records(
         say(f"{unread:,} of {len(found):,} answers are no JSON object: their record is null")
 
 
-def _rows(path: str, column: str) -> list[dict[str, Any]]:
+def _rows(path: str, column: str, encoding: str | None) -> list[dict[str, Any]]:
     """Ids, where there are any, and texts of a file; every row without a text is named."""
-    table = read_table(path)
-    if "{" not in column and not any(column in columns for _, columns in table):
+    table, column = read_table(path, encoding), normalize("NFC", column)
+    if not is_template(column) and not any(column in columns for _, columns in table):
         known = ", ".join(sorted({name for _, columns in table for name in columns}))
         raise UserError(f"--column: {path} has no column {column!r}; it has {known or 'no rows'}")
     render = text_reader(column)

@@ -13,14 +13,17 @@ from typing import Any
 
 import yaml
 
+from lora_vs_api.config.literal import as_meant
 from lora_vs_api.data.review import (
     COLUMNS,
     Verdict,
     current_verdicts,
     join_verdicts,
     read_verdicts,
+    separator_of,
     text_sha256,
 )
+from lora_vs_api.data.source import value_of
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_rows
 from lora_vs_api.record.fields import Field, fields_from_config
@@ -54,6 +57,8 @@ def review_sample(
     fields = _read_fields(params_file)
     sample = read_rows(sample_file)
     reviewed = current_verdicts(sample, read_verdicts(verdicts_file))
+    # before anything is asked: a verdict has to find room in it
+    separator_of(verdicts_file)
     print(f"{len(sample)} texts, {len(reviewed)} of them reviewed. Reviewer: {reviewer}")
     try:
         for place, row in enumerate(sample, start=1):
@@ -86,7 +91,7 @@ def _git_user() -> str:
 
 def _read_fields(path: str) -> tuple[Field, ...]:
     try:
-        params = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        params = as_meant(yaml.safe_load(Path(path).read_text(encoding="utf-8")))
         return fields_from_config(params["task"]["fields"])
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run from the repository or pass --params") from None
@@ -166,34 +171,27 @@ def _ask_corrections(record: dict[str, Any], fields: tuple[Field, ...]) -> dict[
 
 def _parse_value(text: str, field: Field) -> Any:
     """What the reviewer typed, as the field's type where it can be read as one."""
-    if field.type == "integer":
-        try:
-            return int(text)
-        except ValueError:
-            return text
-    if field.type == "list":
-        if text.startswith("["):
-            try:
-                return json.loads(text)
-            except json.JSONDecodeError:
-                return text
+    if field.type == "list" and not text.startswith("["):
         return [item.strip() for item in text.split(",") if item.strip()]
-    return text
+    try:
+        return value_of(text, field)
+    except ValueError:
+        return text
 
 
 def append_verdict(path: str | Path, verdict: Verdict) -> None:
-    """Append one line to the verdict file and wait until it is on disk."""
+    """Append one line to the verdict file, as the others are written, and wait until it is on disk."""
     fixed = verdict.fixed_record
     cells = [getattr(verdict, name) for name in COLUMNS[:-1]]
     cells.append("" if fixed is None else json.dumps(fixed, ensure_ascii=False))
     line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(cells)
+    csv.writer(line, delimiter=separator_of(path), lineterminator="\n").writerow(cells)
     with open(path, "rb+") as stream:
         # an editor may have left the last line without its end
         if stream.seek(0, os.SEEK_END):
             stream.seek(-1, os.SEEK_END)
             if stream.read(1) != b"\n":
                 stream.write(b"\n")
-        stream.write(line.getvalue().encode("utf-8"))
+        stream.write(line.getvalue().encode("utf-8", errors="backslashreplace"))
         stream.flush()
         os.fsync(stream.fileno())

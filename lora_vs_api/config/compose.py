@@ -40,7 +40,8 @@ def compose(overrides: Sequence[str] = (), conf: str | Path = "conf") -> str:
         target = Path(folder, PARAMS)
         try:
             compose_and_dump(str(target), str(conf), None, "config", folder, list(overrides))
-        except (HydraException, OmegaConfBaseException) as error:
+        # the last two: a file of conf/ that is no YAML, or holds what no file can
+        except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
             # Hydra's own message ends in advice that runs over several lines
             message = " ".join(str(error).split())
             raise UserError(

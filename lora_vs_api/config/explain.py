@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from pydantic import ValidationError
@@ -36,7 +37,7 @@ class Place:
 
 def explain(error: ValidationError, raw: dict[str, Any]) -> str:
     """The first complaint about ``raw``."""
-    first, root = error.errors(include_url=False)[0], Params.model_json_schema()
+    first, root = error.errors(include_url=False)[0], _root()
     place = _find(first["loc"], raw, root)
     if first["type"] == "missing":
         if place.union is not None:
@@ -54,6 +55,11 @@ def explain(error: ValidationError, raw: dict[str, Any]) -> str:
         found = _item(place.value, tag)
         return f"{place.key}.{tag}: expected one of {_tags(place.schema, root)}, found {found!r}"
     return f"{place.key}: expected {_expected(place.schema, root)}, found {place.value!r}"
+
+
+@cache
+def _root() -> Schema:
+    return Params.model_json_schema()
 
 
 def _find(loc: Sequence[Key], raw: Any, root: Schema) -> Place:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from sys import float_info
 from typing import Any
 
 from lora_vs_api.errors import UserError
@@ -37,6 +38,12 @@ def _check_field(spec: Mapping[str, Any], key: str) -> None:
             f"{key}.score: expected {' or '.join(SCORES[kind])} for a field of type {kind}, "
             f"found {score!r}"
         )
+    for name_of in ("minimum", "maximum", "tolerance"):
+        bound = spec.get(name_of)
+        if bound is not None and not abs(bound) <= float_info.max:
+            raise UserError(
+                f"{key}.{name_of}: expected a number that a float can hold, found {bound!s:.40}"
+            )
     # a key that another type has would otherwise be passed over in silence
     for name_of, types in (
         ("values", ("enum",)),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ from pydantic import ValidationError
 
 from lora_vs_api.config.consistency import inconsistency
 from lora_vs_api.config.explain import explain
+from lora_vs_api.config.literal import as_meant
 from lora_vs_api.config.renamed import renamed_key
 from lora_vs_api.config.sections import Params, PathWeights
 from lora_vs_api.errors import UserError
 
 PARAMS = "params.yaml"
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def load_params(path: str | Path = PARAMS) -> Params:
@@ -28,14 +31,16 @@ def load_params(path: str | Path = PARAMS) -> Params:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; `make params` composes it from conf/") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not valid UTF-8 ({error.reason}); save it as UTF-8") from None
     try:
         raw = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    # ValueError: a date or a number that there is not, such as 2026-13-01
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
-        raise UserError(
-            f"{path}{line}: not valid YAML: {getattr(error, 'problem', error)}"
-        ) from None
+        said = " ".join(str(getattr(error, "problem", error)).split())
+        raise UserError(f"{path}{line}: not valid YAML: {said}") from None
     return _in_project(check_params(raw, str(path)), Path.cwd())
 
 
@@ -67,6 +72,13 @@ def _in_project(params: Params, here: Path) -> Params:
 
 def check_params(raw: Any, where: str = PARAMS) -> Params:
     """Check a composed configuration; see :func:`load_params`."""
+    try:
+        return _checked(as_meant(raw), where)
+    except RecursionError:
+        raise UserError(f"{where}: expected settings, found a mapping within itself") from None
+
+
+def _checked(raw: Any, where: str) -> Params:
     if not isinstance(raw, dict):
         raise UserError(f"{where}: expected a mapping of settings, found {type(raw).__name__}")
     old = renamed_key(raw)
@@ -75,6 +87,9 @@ def check_params(raw: Any, where: str = PARAMS) -> Params:
     unset = _unset(raw)
     if unset:
         raise UserError(f"{where}: {unset}: has no value yet; give one with -S {unset}=…")
+    half = _half(raw)
+    if half:
+        raise UserError(f"{where}: {half}: expected whole characters, found a lone surrogate")
     raw = _named_after_its_folder(raw)
     try:
         params = Params.model_validate(raw)
@@ -107,9 +122,24 @@ def _named_after_its_folder(raw: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _unset(value: Any, key: str = "") -> str | None:
     """The first key whose value is Hydra's ``???``, a value that has to be given."""
-    if isinstance(value, dict):
-        inner = (
-            _unset(item, f"{key}.{name}" if key else str(name)) for name, item in value.items()
-        )
-        return next((found for found in inner if found), None)
-    return key if value == "???" else None
+    return next((name for name, text in _texts(value, key) if text == "???"), None)
+
+
+def _half(value: Any) -> str | None:
+    """The first key that holds half a character (a lone surrogate), which no file can."""
+    return next((n for n, text in _texts(value, "", lists=True) if _SURROGATE.search(text)), None)
+
+
+def _texts(value: Any, key: str, lists: bool = False) -> Iterator[tuple[str, str]]:
+    """Every text of a configuration with its dotted key, keys of mappings too where ``lists`` are."""
+    if isinstance(value, str):
+        yield key, value
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            inner = f"{key}.{name}" if key else str(name)
+            if lists:
+                yield inner, str(name)
+            yield from _texts(item, inner, lists)
+    elif isinstance(value, list) and lists:
+        for place, item in enumerate(value):
+            yield from _texts(item, f"{key}[{place}]", lists)

@@ -7,6 +7,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NotRequired, TypedDict
+from unicodedata import normalize
 
 from lora_vs_api.errors import UserError
 from lora_vs_api.neighbours.tfidf import Neighbours
@@ -152,11 +153,14 @@ def field_warnings(found: Mapping[str, FieldCheck]) -> list[str]:
 
 
 def conflicts(rows: Sequence[Row]) -> list[list[str]]:
-    """Groups of ids whose texts are the same but for white space, with different records."""
+    """Groups of ids whose texts are the same but for white space, with different records.
+
+    In whichever Unicode form either is written.
+    """
     groups: dict[str, dict[str, str]] = defaultdict(dict)
     for row in rows:
-        record = json.dumps(row["record"], sort_keys=True)
-        groups[" ".join(row["text"].split())].setdefault(record, row["id"])
+        record = normalize("NFC", json.dumps(row["record"], sort_keys=True, ensure_ascii=False))
+        groups[normalize("NFC", " ".join(row["text"].split()))].setdefault(record, row["id"])
     return [list(ids.values()) for ids in groups.values() if len(ids) > 1]
 
 
@@ -185,7 +189,7 @@ def near_duplicates(texts: Sequence[str], threshold: float = ALIKE) -> list[tupl
 
 
 def _triples(text: str) -> frozenset[tuple[str, ...]]:
-    words = text.lower().split()
+    words = normalize("NFC", text).lower().split()
     return frozenset(tuple(words[i : i + 3]) for i in range(max(1, len(words) - 2)))
 
 

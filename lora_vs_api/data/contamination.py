@@ -6,9 +6,11 @@ task it has never seen hints that the texts were in its training data.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+from unicodedata import normalize
 
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.fields import Field
@@ -19,9 +21,11 @@ if TYPE_CHECKING:
 
 def classification_prompt(text: str, field: Field) -> list[dict[str, str]]:
     """Chat messages that ask for the one field."""
+    # one label that has a comma would read as two
+    labels = (json.dumps(v, ensure_ascii=False) if "," in v else v for v in field.values)
     question = (
         f"Classify the text by {field.name.replace('_', ' ')}. "
-        f"Answer with exactly one word out of: {', '.join(field.values)}."
+        f"Answer with exactly one word out of: {', '.join(labels)}."
     )
     return [{"role": "system", "content": question}, {"role": "user", "content": text}]
 
@@ -42,13 +46,48 @@ def labelled(rows: Sequence[Row], field: Field) -> list[Row]:
 
 
 def read_label(output: str, field: Field) -> str | None:
-    """The first of the field's values named in the answer, case aside; None when there is none."""
-    found = [
-        (match.start(), value)
+    """The first of the field's values named in the answer, case aside; None when there is none.
+
+    A value is named where it stands as whole words and is no part of a longer value: 'billing dispute'
+    does not name billing where both are values, nor C++ the value C. Texts are compared composed (NFC).
+    """
+    text = _folded(output)
+    spans = [
+        (match.start(), match.end(), value)
         for value in field.values
-        if (match := re.search(rf"\b{re.escape(value)}\b", output, re.IGNORECASE))
+        if (words := _folded(value))
+        for match in re.finditer(re.escape(words), text)
+        if _stands_alone(text, match.start(), match.end())
     ]
-    return min(found)[1] if found else None
+    found = [
+        (start, value not in output, value)
+        for start, end, value in spans
+        if not any(
+            first <= start and end <= last and last - first > end - start
+            for first, last, _ in spans
+        )
+    ]
+    return min(found)[2] if found else None
+
+
+def _folded(text: str) -> str:
+    return " ".join(normalize("NFC", text).casefold().split())
+
+
+def _stands_alone(text: str, start: int, end: int) -> bool:
+    """Whether no word or number goes on before ``start`` or after ``end``."""
+    before, after = text[:start], text[end:]
+    if _joins(text[start]) and (_joins(before[-1:]) or re.search(r"\d[.,]$", before)):
+        return False
+    return not (_joins(text[end - 1]) and (_joins(after[:1]) or re.match(r"[.,]\d", after)))
+
+
+def _joins(character: str) -> bool:
+    """Whether the character makes one word or number with another such beside it.
+
+    Words of scripts without upper and lower case need not be told apart by spaces.
+    """
+    return character == "_" or character.isdigit() or character.lower() != character.upper()
 
 
 def contamination_metrics(

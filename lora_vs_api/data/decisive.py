@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from unicodedata import normalize
 
 from lora_vs_api.record.fields import TEXT, Field
 
@@ -108,7 +109,10 @@ class Decisive:
 
     @classmethod
     def of(cls, record: Mapping[str, Any], vocabulary: Sequence[str]) -> Decisive:
-        return cls(tuple(dict.fromkeys((*values_in(record), *vocabulary))))
+        found = (*values_in(record), *vocabulary)
+        # a text may write a value in another Unicode form than its record does
+        forms = (normalize(form, value) for form in ("NFC", "NFD") for value in found)
+        return cls(tuple(dict.fromkeys((*found, *forms))))
 
     @cached_property
     def _patterns(self) -> list[tuple[str, re.Pattern[str]]]:

@@ -6,24 +6,29 @@ written from it says how each line came about, and is the user's to mend.
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from decimal import Decimal
+from typing import Any, Literal
+from unicodedata import normalize
 
-from lora_vs_api.data.source import value_of
+from lora_vs_api.data.json_values import json_value
+from lora_vs_api.data.source import id_of, value_of
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.fields import Field
 
 Spec = dict[str, Any]
+Texts = Literal["cells", "columns", "json"]
 
 MAX_LABELS = 20  # of a text column that is read as an enum
 MIN_ROWS_PER_LABEL = 5  # on average
 MAX_RANGE = 12  # an integer's lowest and highest value become its bounds where they are closer
+MAX_EXACT = 2**53  # an integer beyond it is another one in programs that read JSON into floats
 MAX_DEPTH = 20  # a schema nested deeper refers to itself
 FREE_TEXT_WORDS = 4  # from so many words on average a paraphrase deserves part of the credit
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]|^\\?\\?\\?$")
 
 
 @dataclass(frozen=True)
@@ -34,40 +39,76 @@ class Inferred:
     why: str
 
 
-def infer_field(name: str, values: Sequence[Any]) -> Inferred:
+def infer_field(name: str, values: Sequence[Any], texts: Texts = "cells") -> Inferred:
     """The spec of the field whose values these are, None or an empty text where there is none.
 
-    Texts are read as what all of them can be read as: numbers, true and false, JSON.
+    Args:
+        name: of the field.
+        values: one for each row.
+        texts: what a text among them may stand for. In ``cells`` of a CSV file whatever all of them
+            can be read as: numbers, true and false, JSON. In ``columns`` that have types JSON alone,
+            and in ``json`` nothing but the text.
     """
     present = [value for value in values if value is not None and value != ""]
     empty = len(values) - len(present)
-    found = _infer(present) if present else Inferred({"type": "string"}, "always empty")
+    found = _infer(present, texts) if present else Inferred({"type": "string"}, "always empty")
     if empty:
         spec = {**found.spec, "optional": True}
         return Inferred(spec, f"{found.why}; empty in {empty:,} of {len(values):,} rows")
     return found
 
 
-def _infer(values: Sequence[Any]) -> Inferred:
+def _infer(values: Sequence[Any], texts: Texts) -> Inferred:
     for kind in ("boolean", "integer", "number"):
-        read = _read_all(values, kind)
-        if read is not None:
-            return _infer_number(read, kind)
+        read = _read_all(values, kind, texts)
+        if read is None:
+            continue
+        changed = None if kind == "boolean" else _changed(values, kind)
+        if changed is None:
+            return _infer_number(values, read, kind)
+        found = _infer_text([str(value) for value in values])
+        return Inferred(found.spec, f"{found.why}; no numbers, since {changed}")
     for kind in ("object", "list"):
-        read = _read_all(values, kind)
+        read = _read_all(values, kind, texts)
         if read is not None:
             return _infer_object(read) if kind == "object" else _infer_list(read)
     return _infer_text([str(value) for value in values])
 
 
-def _read_all(values: Sequence[Any], kind: str) -> list[Any] | None:
+def _changed(values: Sequence[Any], kind: str) -> str | None:
+    """Which text would not be the same once it was a number, and why; None where all would be.
+
+    ZIP codes, order numbers and versions are written in digits and are no numbers. Decimals that all
+    have as many digits after the point, as prices do, count as the same without the zeros at their end.
+    """
+    texts = [value.strip() for value in values if isinstance(value, str)]
+    alike = len({len(text.partition(".")[2]) for text in texts}) == 1
+    for text in texts:
+        plain = re.fullmatch(r"-?(?:0|[1-9][0-9]*)(?:\.([0-9]+))?", text)
+        if kind == "integer":
+            whole = int(text)
+            if str(whole) != text:
+                return f"{text!r:.40} would become {whole}"
+            if abs(whole) > MAX_EXACT:
+                return f"{text!r:.40} has more digits than a JSON number surely keeps"
+        elif repr(float(text)) != text:
+            # 1.10 beside 1.5, 1e3, and digits that a float does not hold
+            ends = plain is not None and (alike or not (plain[1] or "").endswith("0"))
+            if not ends or Decimal(text) != Decimal(repr(float(text))):
+                return f"{text!r:.40} would become {float(text)!r}"
+    return None
+
+
+def _read_all(values: Sequence[Any], kind: str, texts: Texts) -> list[Any] | None:
     """All of ``values`` as of one type, or None."""
     field = Field(name="", type=kind, score="")
     read = []
     for value in values:
         # what a person writes into a cell as 0 and 1 is a number; JSON only says objects and lists
         if isinstance(value, str) and (
-            (kind == "boolean" and value.strip() in ("0", "1"))
+            texts == "json"
+            or (texts == "columns" and kind in ("boolean", "integer", "number"))
+            or (kind == "boolean" and value.strip() in ("0", "1"))
             or (kind in ("object", "list") and value.strip()[:1] not in ("{", "["))
         ):
             return None
@@ -81,13 +122,15 @@ def _read_all(values: Sequence[Any], kind: str) -> list[Any] | None:
     return read
 
 
-def _infer_number(values: Sequence[Any], kind: str) -> Inferred:
+def _infer_number(values: Sequence[Any], read: Sequence[Any], kind: str) -> Inferred:
     if kind == "boolean":
-        return Inferred({"type": kind, "score": "exact"}, f"{sum(values):,} true")
-    low, high = min(values), max(values)
+        words = sorted({value.strip().lower() for value in values if isinstance(value, str)})
+        as_words = f", {' and '.join(words)} in the file" if set(words) - {"true", "false"} else ""
+        return Inferred({"type": kind, "score": "exact"}, f"{sum(read):,} true{as_words}")
+    low, high = min(read), max(read)
     why = f"from {low:g} to {high:g} in the data"
     spec: Spec = {"type": kind, "score": "exact"}
-    if kind == "integer" and 0 < high - low < MAX_RANGE and len(set(values)) > 1:
+    if kind == "integer" and 0 < high - low < MAX_RANGE and len(set(read)) > 1:
         spec |= {"minimum": int(low), "maximum": int(high)}
         why += ", taken as the bounds"
     return Inferred(spec, why)
@@ -97,7 +140,7 @@ def _infer_object(values: Sequence[Mapping[str, Any]]) -> Inferred:
     names = list(dict.fromkeys(name for value in values for name in value))
     if not names:
         return Inferred({"type": "string"}, "empty objects")
-    fields = {name: infer_field(name, [value.get(name) for value in values]) for name in names}
+    fields = {name: infer_field(name, [v.get(name) for v in values], "json") for name in names}
     spec = {
         "type": "object",
         "score": "slot_f1",
@@ -112,7 +155,7 @@ def _infer_list(values: Sequence[Sequence[Any]]) -> Inferred:
     spec: Spec = {"type": "list", "score": "set_f1"}
     why = f"{mean:.1f} items on average"
     if items:
-        inner = infer_field("item", items).spec
+        inner = infer_field("item", items, "json").spec
         # the items seen so far are not all there will be: no enum without being told
         if inner["type"] not in ("string", "enum"):
             spec["items"] = {key: value for key, value in inner.items() if key != "score"}
@@ -120,8 +163,11 @@ def _infer_list(values: Sequence[Sequence[Any]]) -> Inferred:
 
 
 def _infer_text(values: Sequence[str]) -> Inferred:
-    counts = Counter(values)
-    if 1 < len(counts) <= MAX_LABELS and len(counts) * MIN_ROWS_PER_LABEL <= len(values):
+    # one label in two Unicode forms is one
+    counts = Counter(normalize("NFC", value) for value in values)
+    few = 1 < len(counts) <= MAX_LABELS and len(counts) * MIN_ROWS_PER_LABEL <= len(values)
+    # no config can hold a control character
+    if few and not any(map(CONTROL.search, counts)):
         rarest, n = counts.most_common()[-1]
         why = f"{len(counts)} labels in {len(values):,} rows, rarest {rarest!r} with {n:,}"
         return Inferred({"type": "enum", "values": sorted(counts), "score": "exact"}, why)
@@ -160,8 +206,8 @@ def record_column(rows: Sequence[Mapping[str, Any]], text: str) -> str | None:
 def _is_object(value: Any) -> bool:
     if isinstance(value, str) and value.strip()[:1] == "{":
         try:
-            value = json.loads(value)
-        except (json.JSONDecodeError, RecursionError):
+            value = json_value(value)
+        except ValueError:
             return False
     return isinstance(value, dict)
 
@@ -170,7 +216,7 @@ def id_column(rows: Sequence[Mapping[str, Any]]) -> str | None:
     """A column called id, or that ends in _id, with a different value in every row; else None."""
     for name in rows[0]:
         if name.lower() == "id" or name.lower().endswith("_id"):
-            values = [str(row.get(name) or "") for row in rows]
+            values = [id_of(row, name) for row in rows]
             if all(values) and len(set(values)) == len(values):
                 return name
     return None
@@ -224,7 +270,8 @@ def _properties(
         raise UserError(f"the JSON Schema: {path}: refers to itself, which a record cannot")
     required = set(node.get("required", ()))
     return {
-        name: _spec(inner, root, f"{path}{name}", depth + 1)
+        # as keys of rows are read
+        normalize("NFC", name): _spec(inner, root, f"{path}{name}", depth + 1)
         | ({} if name in required else {"optional": True})
         for name, inner in node["properties"].items()
     }

@@ -5,7 +5,6 @@ Verdicts are only ever written by the reviewer command (``lora-vs-api review``) 
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import random
@@ -16,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lora_vs_api.data.text_files import CsvRows, csv_rows, marked_encoding, read_text
 from lora_vs_api.errors import UserError
 
 if TYPE_CHECKING:
@@ -56,36 +56,39 @@ def review_sample(rows: Sequence[Row], n: int, seed: int) -> list[Row]:
 
 
 def read_verdicts(path: str | Path) -> list[Verdict]:
-    """Read the verdict file, in file order.
+    """Read the verdict file, in file order, as this program or a spreadsheet has saved it.
 
     Raises:
         UserError: ``path:line`` of the first row that is not a verdict, or a missing file.
     """
-    verdicts = []
+    return [_parse(cells, f"{path}:{line}") for line, cells in _rows(path).rows[1:]]
+
+
+def separator_of(path: str | Path) -> str:
+    """What stands between the cells of the verdict file: a comma, or what a spreadsheet has made of it.
+
+    Raises:
+        UserError: the file is missing, no verdict file, or in an encoding to which no UTF-8 can be added.
+    """
+    encoding = marked_encoding(Path(path).read_bytes())
+    if encoding not in (None, "utf-8-sig"):
+        raise UserError(f"{path}: is in {encoding}; save it as CSV in UTF-8")
+    return _rows(path).separator
+
+
+def _rows(path: str | Path) -> CsvRows:
+    """All rows of the verdict file, its header first."""
+    header = ",".join(COLUMNS)
     try:
-        with open(path, encoding="utf-8", newline="") as stream:
-            reader = csv.reader(stream, strict=True)
-            line = 1
-            try:
-                for cells in reader:
-                    if line == 1:
-                        if tuple(cells) != COLUMNS:
-                            raise UserError(f"{path}:1: expected the header {','.join(COLUMNS)}")
-                    elif cells:
-                        verdicts.append(_parse(cells, f"{path}:{line}"))
-                    # a quoted note may hold line ends: the next row starts after them
-                    line = reader.line_num + 1
-            except csv.Error as error:
-                raise UserError(f"{path}:{line}: not valid CSV: {error}") from None
+        found = csv_rows(path, read_text(path))
     except FileNotFoundError:
-        raise UserError(
-            f"{path}: no such file; expected a CSV with the header {','.join(COLUMNS)}"
-        ) from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: not valid UTF-8; save the file as UTF-8 CSV") from None
-    if line == 1:
-        raise UserError(f"{path}:1: expected the header {','.join(COLUMNS)}")
-    return verdicts
+        raise UserError(f"{path}: no such file; expected a CSV with the header {header}") from None
+    if not found.rows:
+        raise UserError(f"{path}:1: expected the header {header}")
+    line, cells = found.rows[0]
+    if tuple(cell.strip() for cell in cells) != COLUMNS:
+        raise UserError(f"{path}:{line}: expected the header {header}")
+    return found
 
 
 def _parse(cells: list[str], where: str) -> Verdict:
@@ -114,7 +117,7 @@ def _parse(cells: list[str], where: str) -> Verdict:
     if row["verdict"] == "fix":
         try:
             fixed = json.loads(row["fixed_record"])
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             fixed = None
         if not isinstance(fixed, dict):
             raise UserError(f"{where}: fixed_record: a fix needs the corrected record as JSON")

@@ -6,12 +6,14 @@ labelled five hundred rows wants to mend all of them at once.
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unicodedata import normalize
 
+from lora_vs_api.data.json_values import json_value
+from lora_vs_api.data.tables import MAX_SHOWN, Rows, load_table, problems_error
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.fields import Field, completed
 from lora_vs_api.validation.records import expected, violations
@@ -19,11 +21,20 @@ from lora_vs_api.validation.records import expected, violations
 if TYPE_CHECKING:
     from lora_vs_api.record.rows import Row
 
-MAX_SHOWN = 20
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
-_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+__all__ = [
+    "MAX_SHOWN",
+    "describe",
+    "is_template",
+    "read_source",
+    "read_table",
+    "text_reader",
+    "value_of",
+]
 
-Table = list[tuple[str, Mapping[str, Any]]]
+_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+# Python itself would also read 1_007, and digits of other scripts
+_INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
 
 def read_source(
@@ -33,6 +44,7 @@ def read_source(
     record: str | None,
     row_id: str | None,
     groups: Mapping[str, str | None] | None = None,
+    encoding: str | None = None,
 ) -> list[Row]:
     """The corpus rows ``{"id", "text", "record"}`` of a labelled file, in its order.
 
@@ -49,12 +61,13 @@ def read_source(
         row_id: the column with a unique id; None: ids are given by position.
         groups: config key, such as ``task.group_by`` → the column that it names, or None. Every row
             needs a value there.
+        encoding: of a text file without a byte order mark; None for UTF-8.
 
     Raises:
         UserError: the file or a column is missing, or rows are malformed: each of them with its
             place and field, up to :data:`MAX_SHOWN`.
     """
-    table = read_table(path)
+    table = read_table(path, encoding)
     kept = {key: column for key, column in (groups or {}).items() if column is not None}
     _check_columns(
         path, table, fields, text, {"data.id": row_id, "data.record": record, **kept}, record
@@ -71,7 +84,7 @@ def read_source(
             words, problems = "", [str(error)]
         if not problems and not words.strip():
             problems.append(f"{text}: expected a text, found an empty one")
-        key = f"row-{number:06d}" if row_id is None else str(columns.get(row_id) or "").strip()
+        key = f"row-{number:06d}" if row_id is None else id_of(columns, row_id)
         if not key:
             problems.append(f"{row_id}: expected an id, found an empty one")
         elif key in seen:
@@ -86,91 +99,31 @@ def read_source(
             rows.append({**row, "meta": meta} if kept else row)
         bad += [f"{place}: {problem}" for problem in problems]
     if bad:
-        more = f"\n… and {len(bad) - MAX_SHOWN} more" if len(bad) > MAX_SHOWN else ""
-        rows_word = f"{len(bad)} problem{'s' * (len(bad) > 1)}"
-        raise UserError(f"{path}: {rows_word}:\n" + "\n".join(bad[:MAX_SHOWN]) + more)
+        raise problems_error(path, bad)
     if not rows:
         raise UserError(f"{path}: no rows in it; expected labelled examples")
     return rows
 
 
-def read_table(path: str | Path) -> Table:
-    """All rows of a file as (place such as ``file.csv:12``, column → value).
-
-    CSV cells are text; the other formats keep their types.
-
-    Raises:
-        UserError: no such file, another format, or content that is not of its format.
-    """
-    path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise UserError(f"{path}: expected a file that ends in {', '.join(SUFFIXES)}")
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; data.path names the labelled rows")
-    try:
-        if suffix == ".parquet":
-            return _parquet(path)
-        return list(_csv(path) if suffix in (".csv", ".tsv") else _json_lines(path))
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not valid UTF-8 ({error.reason}); save it as UTF-8") from None
+def id_of(columns: Mapping[str, Any], row_id: str) -> str:
+    """A row's id as a text, empty where there is none; 0 is one."""
+    value = columns.get(row_id)
+    return "" if value is None else str(value).strip()
 
 
-def _csv(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    with open(path, encoding="utf-8-sig", newline="") as stream:
-        head = stream.readline()
-        stream.seek(0)
-        # the header alone decides: commas and semicolons in the texts would mislead a sniffer
-        delimiter = "\t" if path.suffix.lower() == ".tsv" else max(",;\t|", key=head.count)
-        reader = csv.reader(stream, delimiter=delimiter, strict=True)
-        header: list[str] | None = None
-        start = 1
-        try:
-            for cells in reader:
-                line, start = start, reader.line_num + 1
-                if header is None:
-                    header = [name.strip() for name in cells]
-                    if len(set(header)) != len(header):
-                        raise UserError(f"{path}:1: expected no column name twice")
-                elif cells:
-                    if len(cells) != len(header):
-                        raise UserError(
-                            f"{path}:{line}: expected {len(header)} cells as in the header, "
-                            f"found {len(cells)}"
-                        )
-                    yield f"{path}:{line}", dict(zip(header, cells, strict=True))
-        except csv.Error as error:
-            raise UserError(f"{path}:{reader.line_num}: not valid CSV: {error}") from None
+def read_table(path: str | Path, encoding: str | None = None) -> Rows:
+    """The rows of :func:`lora_vs_api.data.tables.load_table`."""
+    return load_table(path, encoding).rows
 
 
-def _json_lines(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    with open(path, encoding="utf-8-sig", newline="\n") as stream:
-        for number, line in enumerate(stream, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except (json.JSONDecodeError, RecursionError) as error:
-                raise UserError(f"{path}:{number}: not valid JSON: {error}") from None
-            if not isinstance(row, dict):
-                raise UserError(f"{path}:{number}: expected an object, found {line.strip():.60}")
-            yield f"{path}:{number}", row
-
-
-def _parquet(path: Path) -> Table:
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        found = pyarrow.parquet.read_table(path).to_pylist()
-    except (pyarrow.ArrowException, OSError) as error:
-        raise UserError(f"{path}: not readable as Parquet: {error}") from None
-    return [(f"{path}: row {number}", row) for number, row in enumerate(found, start=1)]
+def is_template(text: str) -> bool:
+    """Whether ``data.text`` is a Jinja template and no column."""
+    return "{{" in text or "{%" in text
 
 
 def text_reader(text: str) -> Callable[[Mapping[str, Any]], str]:
     """A function from a row's columns to its text; ``text`` as in :func:`read_source`."""
-    if "{{" not in text and "{%" not in text:
+    if not is_template(text):
         return lambda columns: _as_text(columns.get(text), text)
     from jinja2 import StrictUndefined, TemplateError
     from jinja2.sandbox import SandboxedEnvironment
@@ -185,8 +138,9 @@ def text_reader(text: str) -> Callable[[Mapping[str, Any]], str]:
     def render(columns: Mapping[str, Any]) -> str:
         try:
             return template.render(columns)
-        except TemplateError as error:
-            raise UserError(f"data.text: {error}") from None
+        # whatever the template of a user does: a sum of texts, a division by zero
+        except Exception as error:
+            raise UserError(f"data.text: {' '.join(str(error).split())}") from None
 
     return render
 
@@ -201,7 +155,7 @@ def _as_text(value: Any, column: str) -> str:
 
 def _check_columns(
     path: str | Path,
-    table: Table,
+    table: Rows,
     fields: Sequence[Field],
     text: str,
     wanted: dict[str, str | None],
@@ -211,7 +165,7 @@ def _check_columns(
     if not table:
         raise UserError(f"{path}: no rows in it; expected labelled examples")
     columns = {name for _, row in table for name in row}
-    if "{{" not in text and "{%" not in text:
+    if not is_template(text):
         wanted["data.text"] = text
     for key, name in wanted.items():
         if name is not None and name not in columns:
@@ -233,10 +187,10 @@ def _groups(columns: Mapping[str, Any], kept: Sequence[str]) -> tuple[dict[str, 
     problems = []
     for column in kept:
         value = columns.get(column)
-        # Parquet has NaN where a number is missing
-        missing = value is None or value != value or (isinstance(value, str) and not value.strip())
+        missing = value is None or (isinstance(value, str) and not value.strip())
         if isinstance(value, (str, int, float)) and not missing:
-            found[column] = str(value).strip()
+            # one customer, in whatever form the name was typed
+            found[column] = normalize("NFC", str(value).strip())
         else:
             said = "none" if missing else f"{value!r:.80}"
             problems.append(f"{column}: expected a text or a number to group by, found {said}")
@@ -250,24 +204,24 @@ def _record(
     if record is None:
         cells: dict[str, Any] = {}
         problems = []
+        wrong: set[str] = set()
         for field in fields:
             try:
                 cells[field.name] = value_of(columns.get(field.name), field)
             except ValueError:
+                # not missing as well: its cell has been named
+                wrong.add(field.name)
                 problems.append(
                     f"{field.name}: expected {expected(field)}, found {columns[field.name]!r:.80}"
                 )
-        named = {problem.split(":")[0] for problem in problems}
-        whole = completed(cells, fields)
-        return whole, problems + [
-            problem for problem in violations(whole, fields) if problem.split(":")[0] not in named
-        ]
+        read = tuple(field for field in fields if field.name not in wrong)
+        return completed(cells, read), problems + violations(completed(cells, read), read)
     given = columns.get(record)
     if isinstance(given, str):
         try:
-            given = json.loads(given)
-        except (json.JSONDecodeError, RecursionError):
-            return {}, [f"{record}: expected a JSON object, found {given!r:.80}"]
+            given = json_value(given)
+        except ValueError as error:
+            return {}, [f"{record}: expected a JSON object, found {given!r:.80} ({error})"]
     if not isinstance(given, dict):
         return {}, [f"{record}: expected a JSON object, found {given!r:.80}"]
     whole = completed(given, fields)
@@ -289,15 +243,26 @@ def value_of(cell: Any, field: Field) -> Any:
         if cell.lower() not in _TRUTH:
             raise ValueError(cell)
         return _TRUTH[cell.lower()]
-    if field.type == "integer":
-        return int(cell)
-    if field.type == "number":
-        return float(cell) if not cell.lstrip("+-").isdigit() else int(cell)
+    if field.type in ("integer", "number"):
+        return _number(cell, field)
     if field.type == "list" and not cell.startswith("["):
         if field.items is not None and field.items.type not in ("string", "enum"):
             raise ValueError(cell)
         return [part.strip() for part in cell.split(";") if part.strip()]
-    return json.loads(cell)
+    return json_value(cell)
+
+
+def _number(cell: str, field: Field) -> float:
+    if _INTEGER.fullmatch(cell):
+        value: float = int(cell)
+    elif field.type == "number" and _NUMBER.fullmatch(cell):
+        value = float(cell)
+    else:
+        raise ValueError(cell)
+    # one too large for a float is none of the type
+    if not field.has_type(value):
+        raise ValueError(cell)
+    return value
 
 
 def describe(rows: Sequence[Row], path: str, fields: Sequence[Field]) -> dict[str, Any]:
@@ -317,7 +282,11 @@ def describe(rows: Sequence[Row], path: str, fields: Sequence[Field]) -> dict[st
         "texts": len(rows),
         "words_mean": round(words / len(rows), 1),
         "labels": {
-            name: {"null" if value is None else value: n for value, n in counts.items()}
+            # a label may itself be called null
+            name: {
+                ("(null)" if "null" in counts else "null") if value is None else value: n
+                for value, n in counts.items()
+            }
             for name, counts in labels.items()
         },
     }

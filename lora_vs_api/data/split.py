@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
+from unicodedata import normalize
 
 from lora_vs_api.data.generator import masked
 from lora_vs_api.data.shares import check_shares, largest_remainder, spread
@@ -192,14 +193,14 @@ def _mixed(strata: Mapping[str, list[Row]], rng: random.Random) -> list[Row]:
 
 
 def first_of_each_text(rows: Sequence[Row]) -> list[Row]:
-    """Rows without those whose text has occurred before, white space aside, in their order.
+    """Rows without those whose text has occurred before, white space and Unicode form aside, in their order.
 
     A text that stands in train and in test would be scored from memory.
     """
     seen: set[str] = set()
     kept = []
     for row in rows:
-        key = " ".join(row["text"].split())
+        key = normalize("NFC", " ".join(row["text"].split()))
         if key not in seen:
             seen.add(key)
             kept.append(row)
@@ -272,7 +273,7 @@ def assert_disjoint(splits: Mapping[str, Sequence[Row]]) -> None:
     shared = []
     for name, rows in splits.items():
         for row in rows:
-            split, row_id = first_use.setdefault(row["text"], (name, row["id"]))
+            split, row_id = first_use.setdefault(normalize("NFC", row["text"]), (name, row["id"]))
             if split != name:
                 shared.append(f"{row_id} in {split} and {row['id']} in {name} have the same text")
     if shared:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from unicodedata import normalize
 
 from lora_vs_api.model_free.spans import SpanFinder, Tokens, count_texts, span_finder
 from lora_vs_api.record.fields import Field
@@ -66,15 +67,14 @@ def _slots(fields: Sequence[Field], above: Path = ()) -> Iterator[tuple[Path, bo
 
 
 def _values(record: Mapping[str, Any], path: Path) -> list[str]:
-    """A slot's values; none where it, or an object around it, is null."""
+    """A slot's values, composed (NFC) as tokens are; none where it, or an object around it, is null."""
     value: Any = record
     for name in path:
         if value is None:
             return []
         value = value[name]
-    if isinstance(value, list):
-        return [item for item in value if item is not None]
-    return [] if value is None else [value]
+    items = value if isinstance(value, list) else [value]
+    return [normalize("NFC", item) for item in items if item is not None]
 
 
 def _renaming(slots: Mapping[Path, tuple[list[str], list[str]]]) -> Callable[[str], str]:
@@ -88,7 +88,7 @@ def _renaming(slots: Mapping[Path, tuple[list[str], list[str]]]) -> Callable[[st
     if not longest_first:
         return lambda text: text
     pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)")
-    return lambda text: pattern.sub(lambda match: names[match.group()], text)
+    return lambda text: pattern.sub(lambda match: names[match.group()], normalize("NFC", text))
 
 
 def _fill(

@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
+from unicodedata import normalize
 
 from lora_vs_api.model_free.copying import Copier
 from lora_vs_api.neighbours.tfidf import Neighbours
@@ -54,7 +55,9 @@ def commonest(values: Sequence[Any]) -> Any:
 
 def _json(value: Any) -> str:
     whole = isinstance(value, float) and value.is_integer()
-    return json.dumps(int(value) if whole else value, sort_keys=True, ensure_ascii=False)
+    text = json.dumps(int(value) if whole else value, sort_keys=True, ensure_ascii=False)
+    # one value in two Unicode forms is one
+    return normalize("NFC", text)
 
 
 class Nearest:

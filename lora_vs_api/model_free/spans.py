@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+from unicodedata import normalize
 
 _TOKEN = re.compile(r"\w+|[^\w\s]|\n")
 _BEFORE, _AFTER = ("<text", "<text"), ("text>", "text>")
@@ -36,9 +37,13 @@ class Span(NamedTuple):
 
 
 class Tokens:
-    """A text's words, punctuation marks and line ends, with where they stand."""
+    """A text's words, punctuation marks and line ends, with where they stand.
+
+    The text is taken in Unicode's composed form (NFC), and so are values that are looked for in it.
+    """
 
     def __init__(self, text: str) -> None:
+        text = normalize("NFC", text)
         found = list(_TOKEN.finditer(text))
         self.text = text
         self.starts = [match.start() for match in found]

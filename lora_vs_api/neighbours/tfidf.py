@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from unicodedata import normalize
 
 # enough to tell two texts apart, and few enough that equal ones are equal on every processor
 SIMILARITY_DIGITS = 9
@@ -23,7 +24,7 @@ class Neighbours:
         self.size = len(texts)
         self.vectorizer = TfidfVectorizer(ngram_range=(1, 2))
         try:
-            self.vectors = self.vectorizer.fit_transform(texts)
+            self.vectors = self.vectorizer.fit_transform(_composed(texts))
         except ValueError:  # not one word of two letters in all the texts
             self.vectors = None
 
@@ -31,6 +32,13 @@ class Neighbours:
         """Places of the ``k`` nearest texts, the nearest first; fewer where there are not so many."""
         if self.vectors is None:
             return list(range(min(k, self.size)))
-        similarity = (self.vectors @ self.vectorizer.transform([text]).T).toarray().ravel()
+        similarity = (
+            (self.vectors @ self.vectorizer.transform(_composed([text])).T).toarray().ravel()
+        )
         order = (-similarity.round(SIMILARITY_DIGITS)).argsort(kind="stable")
         return [int(place) for place in order[:k]]
+
+
+def _composed(texts: Sequence[str]) -> list[str]:
+    # in Unicode's other form an accent would end a word
+    return [normalize("NFC", text) for text in texts]

@@ -161,7 +161,9 @@ def order_lock(nodes: list[Node], before: list[str], root: Path) -> None:
 def locked_nodes(root: Path) -> list[str]:
     """The addresses in dvc.lock, in their order."""
     path = root / LOCK
-    return list(yaml.safe_load(path.read_text())["stages"]) if path.is_file() else []
+    return (
+        list(yaml.safe_load(path.read_text(encoding="utf-8"))["stages"]) if path.is_file() else []
+    )
 
 
 def problem_line(said: str, log: Path) -> str:

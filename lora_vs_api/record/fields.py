@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from sys import float_info
 from typing import Any
+from unicodedata import normalize
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,9 @@ class Field:
         if isinstance(value, bool):
             return self.type == "boolean"
         if self.type == "integer":
-            return isinstance(value, int)
+            return isinstance(value, int) and _is_finite(value)
         if self.type == "number":
-            return isinstance(value, int | float) and math.isfinite(value)
+            return isinstance(value, int | float) and _is_finite(value)
         if self.type == "list":
             inner = self.items or TEXT
             return isinstance(value, list) and all(
@@ -54,6 +55,19 @@ class Field:
             return True
         return self.type == "object" and all(inner.may_be_empty for inner in self.fields)
 
+    def label(self, value: Any) -> str | None:
+        """The allowed value of an enum that ``value`` is, in whichever Unicode form it is written.
+
+        None where it is none of them. A tokenizer that composes characters (NFC) can write no
+        other form than the composed one.
+        """
+        if not isinstance(value, str):
+            return None
+        if value in self.values:
+            return value
+        composed = normalize("NFC", value)
+        return next((label for label in self.values if normalize("NFC", label) == composed), None)
+
     def holds(self, value: Any) -> bool:
         """Whether ``value`` says anything at all, right or wrong.
 
@@ -69,6 +83,11 @@ class Field:
 
 # what a list holds whose items are not declared
 TEXT = Field(name="item", type="string", score="exact")
+
+
+def _is_finite(value: float) -> bool:
+    # math.isfinite fails on an integer of more digits than a float holds
+    return -float_info.max <= value <= float_info.max
 
 
 def fields_from_config(config: Mapping[str, Mapping[str, Any]]) -> tuple[Field, ...]:
@@ -97,10 +116,11 @@ def _field(name: str, spec: Mapping[str, Any]) -> Field:
 
 
 def completed(record: Mapping[str, Any], fields: tuple[Field, ...]) -> dict[str, Any]:
-    """``record`` with null for every optional key it leaves out, also in nested objects.
+    """``record`` with null for every optional key it leaves out, and labels as the config has them.
 
-    A labelled row may leave out what is not there; what a model is taught always has every key,
-    as strict structured outputs want it.
+    Also in nested objects. A labelled row may leave out what is not there, and may write a label in
+    another Unicode form; what a model is taught always has every key, as strict structured outputs
+    want it.
     """
     whole = dict(record)
     for field in fields:
@@ -113,6 +133,8 @@ def completed(record: Mapping[str, Any], fields: tuple[Field, ...]) -> dict[str,
 
 
 def _completed_value(value: Any, field: Field) -> Any:
+    if field.type == "enum":
+        return field.label(value) or value
     if field.type == "object" and isinstance(value, dict):
         return completed(value, field.fields)
     if field.type == "list" and isinstance(value, list) and field.items is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from sys import float_info
 from typing import Any, NamedTuple
 
 # How models mark what they think before they answer. Most of them: Qwen, DeepSeek, SmolLM, Granite,
@@ -77,10 +78,10 @@ def part_thinking(output: str) -> Parted:
 
 def _without_objects(text: str) -> str:
     """``text`` with every whole JSON object in it blotted out, place for place."""
-    decoder, start = json.JSONDecoder(), text.find("{")
+    start = text.find("{")
     while start >= 0:
         try:
-            end = decoder.raw_decode(text, start)[1]
+            end = DECODER.raw_decode(text, start)[1]
         except (ValueError, RecursionError):
             end = start + 1
         else:
@@ -95,13 +96,17 @@ def _unwrapped(answer: str) -> str:
     return answer
 
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
 def parse_record(output: str) -> dict[str, Any] | None:
     """Return the JSON object that the whole answer is (white space around it aside), or None.
 
     Thinking before the answer is left out (:func:`part_thinking`); an answer that never came is none.
     Prose or code fences around the object make it invalid: a program that reads the answer
-    with ``json.loads`` would fail on it. NaN, Infinity and numbers too large to hold, which
-    Python's reader would let pass, make it invalid too.
+    with ``json.loads`` would fail on it. NaN, Infinity, numbers too large for a float and halves of
+    a character (lone surrogates), which Python's reader would let pass, make it invalid too: no
+    other program could be handed them.
     """
     answer = part_thinking(output).answer
     return None if answer is None else _object(answer)
@@ -109,10 +114,18 @@ def parse_record(output: str) -> dict[str, Any] | None:
 
 def _object(text: str) -> dict[str, Any] | None:
     try:
-        value = json.loads(text, parse_float=_finite, parse_constant=_finite)
+        value = DECODER.decode(text)
     except (ValueError, RecursionError):
         return None
-    return value if isinstance(value, dict) else None
+    return value if isinstance(value, dict) and is_whole(text, value) else None
+
+
+def is_whole(text: str, record: dict[str, Any]) -> bool:
+    """Whether a record read from ``text`` has no half of a character in a key or a text."""
+    # only there where one is written out, or escaped
+    if not _SURROGATE.search(text) and "\\ud" not in text.lower():
+        return True
+    return not _SURROGATE.search(json.dumps(record, ensure_ascii=False))
 
 
 def _finite(text: str) -> float:
@@ -120,3 +133,14 @@ def _finite(text: str) -> float:
     if not math.isfinite(value):
         raise ValueError(text)
     return value
+
+
+def _integer(text: str) -> int:
+    # an integer of more digits than a float holds breaks whatever calculates with it
+    if len(text) > 310 or abs(value := int(text)) > float_info.max:
+        raise ValueError(text)
+    return value
+
+
+# reads what a record may hold; ValueError for the rest, RecursionError where it is nested too deeply
+DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_finite, parse_int=_integer)

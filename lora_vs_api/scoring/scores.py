@@ -5,6 +5,9 @@ a task of another shape may score objects by slot F1, text by its words and numb
 tolerance (``task.fields.NAME.score``). An output that is not a JSON object scores zero on every
 field: the condition's user would have got nothing from it.
 
+Texts are compared in Unicode's composed form (NFC): a tokenizer that composes characters cannot write
+the other, and on a screen both are the same.
+
 Where fields may be empty, a mean would pay for saying nothing: of eight slots that are mostly null, an
 answer of nulls has most right. There field F1 is the F1 of what is filled, as in slot filling since
 MUC-5 (Chinchor and Sundheim, MUC-5 Evaluation Metrics, 1993): twice the sum of the scores of the
@@ -21,6 +24,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from unicodedata import normalize
 
 from lora_vs_api.record.fields import TEXT, Field
 from lora_vs_api.record.parsing import parse_record
@@ -78,7 +82,8 @@ def canonical(value: Any, field: Field) -> str:
     """Equal text for values of ``field`` that are equal, whatever the order of keys.
 
     As for values outside of lists: 2.0 equals 2 where the field is a number and is no value of an
-    integer, true never equals 1, and a key that says nothing counts as one that is missing.
+    integer, true never equals 1, a key that says nothing counts as one that is missing, and texts are
+    equal in their composed form.
     """
     return json.dumps(_stripped(value, field), sort_keys=True)
 
@@ -93,6 +98,8 @@ def _stripped(value: Any, field: Field | None) -> Any:
         }
     if isinstance(value, list):
         return [_stripped(item, field and field.items) for item in value]
+    if isinstance(value, str):
+        return normalize("NFC", value)
     whole = isinstance(value, float) and value.is_integer()
     return int(value) if whole and (field is None or field.type == "number") else value
 
@@ -141,15 +148,17 @@ def score_value(predicted: Any, gold: Any, field: Field) -> float:
     if score == "tolerance":
         # a hair more, for what binary fractions cannot say: 0.3 is 0.1 from 0.2
         return float(abs(predicted - gold) <= (field.tolerance or 0) * (1 + 1e-9) + 1e-12)
+    if isinstance(predicted, str):
+        return float(normalize("NFC", predicted) == normalize("NFC", gold))
     return float(predicted == gold)
 
 
 def normalised(text: str) -> str:
-    """Lower case, without punctuation and articles, single spaces.
+    """Lower case, composed (NFC), without punctuation and articles, single spaces.
 
     As SQuAD's evaluation does (Rajpurkar et al., SQuAD (2016)).
     """
-    bare = text.lower().translate(_PUNCTUATION)
+    bare = normalize("NFC", text).lower().translate(_PUNCTUATION)
     return " ".join(_ARTICLES.sub(" ", bare).split())
 
 

@@ -60,7 +60,7 @@ def problems(value: Any, field: Field, path: str = "") -> list[str]:
     if not field.has_type(value):
         return wrong
     if field.type == "enum":
-        return [] if value in field.values else wrong
+        return wrong if field.label(value) is None else []
     if field.type in ("integer", "number"):
         low = field.minimum is None or value >= field.minimum
         return [] if low and (field.maximum is None or value <= field.maximum) else wrong

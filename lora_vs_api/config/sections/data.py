@@ -22,13 +22,17 @@ class GeneratedData(Section):
 
 
 class FileData(Section):
-    """Labelled rows of the user's own; without ``record``, one column a field."""
+    """Labelled rows of the user's own; without ``record``, one column a field.
+
+    ``encoding`` is that of a text file that is no UTF-8 and has no byte order mark.
+    """
 
     source: Literal["file"]
     path: str
     text: str
     record: str | None = None
     id: str | None = None
+    encoding: str | None = None
 
 
 Data = Annotated[GeneratedData | FileData, Field(discriminator="source")]
@@ -48,7 +52,13 @@ class TaskField(Section):
         Literal["exact", "normalised", "token_f1", "tolerance", "set_f1", "slot_f1"] | None,
         Field(description="exact, normalised, token_f1, tolerance, set_f1 or slot_f1"),
     ] = None
-    values: list[str] | None = None
+    values: Annotated[
+        list[str] | None,
+        Field(
+            description="a list of texts, with quotes around what YAML takes for a number, a date or yes "
+            'and no, such as ["1", "yes"]'
+        ),
+    ] = None
     minimum: int | float | None = None
     maximum: int | float | None = None
     optional: bool = False

@@ -1,0 +1,275 @@
+"""Tables as people keep them: CSV as spreadsheets save it, JSON Lines, Parquet.
+
+What is the file's own affair, such as a separator or an index column, is settled here, and what was
+left out or read in another form is said. Names of columns and keys are in NFC; values stay as they
+are written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+from decimal import Decimal
+from math import isinf
+from pathlib import Path
+from typing import Any
+from unicodedata import normalize
+
+from lora_vs_api.data.json_values import json_value
+from lora_vs_api.data.text_files import csv_rows, read_text
+from lora_vs_api.errors import UserError
+
+MAX_SHOWN = 20
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+# what pandas calls a column without a name when it reads one, or an index when it writes Parquet
+_INDEX_NAME = re.compile(r"(?:Unnamed: \d+|__index_level_\d+__|)")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+Rows = list[tuple[str, Mapping[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows as (place such as ``file.csv:12``, column → value), and what to know of how they were read."""
+
+    rows: Rows
+    notes: list[str] = field(default_factory=list)
+
+
+def load_table(path: str | Path, encoding: str | None = None) -> Table:
+    """All rows of a file.
+
+    CSV cells are text; the other formats keep their types, of which Parquet's dates and times become
+    ISO texts, and its decimals numbers where no digit is lost by that. A number that is missing (NaN)
+    is None. A column without a name that counts the rows is left out.
+
+    Args:
+        path: a .csv, .tsv, .jsonl, .ndjson or .parquet file.
+        encoding: of a text file without a byte order mark; None for UTF-8.
+
+    Raises:
+        UserError: no such file, another format, or content that is not of its format.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise UserError(f"{path}: expected a file that ends in {', '.join(SUFFIXES)}")
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; data.path names the labelled rows")
+    if suffix == ".parquet":
+        return _parquet(path)
+    text = read_text(path, encoding)
+    if suffix in (".csv", ".tsv"):
+        return _csv(path, text, "\t" if suffix == ".tsv" else None)
+    return Table(list(_json_lines(path, text)))
+
+
+def problems_error(path: str | Path, problems: Sequence[str]) -> UserError:
+    """The error that names all ``problems`` of a file, up to :data:`MAX_SHOWN`."""
+    more = f"\n… and {len(problems) - MAX_SHOWN} more" if len(problems) > MAX_SHOWN else ""
+    count = f"{len(problems)} problem{'s' * (len(problems) > 1)}"
+    return UserError(f"{path}: {count}:\n" + "\n".join(problems[:MAX_SHOWN]) + more)
+
+
+def _csv(path: Path, text: str, separator: str | None) -> Table:
+    found = csv_rows(path, text, separator)
+    notes = [f"first line sep={found.separator}: left out, it names the separator"] * found.named
+    if not found.rows:
+        return Table([], notes)
+    (first, names), *rest = found.rows
+    header = [normalize("NFC", name.strip()) for name in names]
+    _check_names(f"{path}:{first}", header)
+    for line, cells in rest:
+        if len(cells) != len(header):
+            raise UserError(
+                f"{path}:{line}: expected {len(header)} cells as in the header, found {len(cells)}"
+            )
+    columns = [[cells[place] for _, cells in rest] for place in range(len(header))]
+    kept = _kept(f"{path}:{first}", header, columns, notes)
+    rows: Rows = [
+        (f"{path}:{line}", {header[place]: cells[place] for place in kept}) for line, cells in rest
+    ]
+    return Table(rows, notes)
+
+
+def _check_names(where: str, names: Sequence[str]) -> None:
+    twice = next((name for name in names if name and names.count(name) > 1), None)
+    if twice is not None:
+        raise UserError(f"{where}: expected no column name twice, found {twice!r}")
+
+
+def _kept(
+    where: str, names: Sequence[str], columns: Sequence[Sequence[Any]], notes: list[str]
+) -> list[int]:
+    """Places of the columns that are no index; what is left out is added to ``notes``.
+
+    Raises:
+        UserError: a column without a name that holds something else than an index.
+    """
+    kept = []
+    for place, (name, values) in enumerate(zip(names, columns, strict=True)):
+        if not _INDEX_NAME.fullmatch(name):
+            kept.append(place)
+            continue
+        said = f"column {place + 1} ({name})" if name else f"column {place + 1} without a name"
+        if all(value in ("", None) for value in values):
+            notes.append(f"{said}: empty, left out")
+        elif _counts_rows(values):
+            notes.append(f"{said}: an index, left out")
+        elif name:
+            kept.append(place)
+        else:
+            raise UserError(
+                f"{where}: {said} holds {values[0]!r:.40}; name it, or take the column out"
+            )
+    return kept
+
+
+def _counts_rows(values: Sequence[Any]) -> bool:
+    """Whole numbers, none of them twice."""
+    texts = [str(value).strip() for value in values]
+    return all(re.fullmatch(r"\d+", text, re.ASCII) for text in texts) and len(set(texts)) == len(
+        texts
+    )
+
+
+def _json_lines(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    broken: list[str] = []
+    # not splitlines: JSON strings may hold U+2028, which ends no line here
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        place = f"{path}:{number}"
+        try:
+            row = json_value(line)
+        except ValueError as error:
+            raise UserError(f"{place}: {error}; expected one object a line") from None
+        if not isinstance(row, dict):
+            raise UserError(f"{place}: expected an object, found {line.strip():.60}")
+        broken += [f"{place}: {problem}" for problem in _halves(row)]
+        yield place, row
+    if broken:
+        raise problems_error(path, broken)
+
+
+def _halves(row: Mapping[str, Any]) -> Iterator[str]:
+    """Where a row has half a character, which no text file and no model can be given."""
+    for name, value in row.items():
+        # a value's repr shows the half of itself, in whatever it is nested
+        shown = _SURROGATE.search(name) or any(map(_SURROGATE.search, _texts(value)))
+        if shown:
+            yield (
+                f"{name!r:.60}: expected whole characters, found a lone surrogate (half a character, "
+                "as a text has that was cut in the middle of an emoji)"
+            )
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield key
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
+
+
+def _parquet(path: Path) -> Table:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        found = pyarrow.parquet.read_table(path)
+        columns = [column.to_pylist(maps_as_pydicts="strict") for column in found.columns]
+    # also dates and texts that Python has no value for
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError, KeyError) as error:
+        said = " ".join(str(error).split())
+        raise UserError(f"{path}: not readable as Parquet: {said}") from None
+    names = [normalize("NFC", name.strip()) for name in found.column_names]
+    _check_names(str(path), names)
+    notes: list[str] = []
+    kept = _kept(str(path), names, columns, notes)
+    plain = {
+        names[place]: _plain_column(path, names[place], columns[place], notes) for place in kept
+    }
+    rows = [dict(zip(plain, values)) for values in zip(*plain.values())]
+    return Table([(f"{path}: row {n}", row) for n, row in enumerate(rows, start=1)], notes)
+
+
+def _plain_column(path: Path, name: str, values: Sequence[Any], notes: list[str]) -> list[Any]:
+    """A Parquet column as JSON has it; what was read in another form is added to ``notes``."""
+    leaves = [leaf for value in values for leaf in _leaves(value) if leaf == leaf]
+    decimals = [leaf for leaf in leaves if isinstance(leaf, Decimal)]
+    moments = [leaf for leaf in leaves if isinstance(leaf, datetime)]
+    as_number = all(Decimal(repr(float(number))) == number for number in decimals)
+    whole = all(number == number.to_integral_value() for number in decimals)
+    # pandas keeps days as moments at midnight
+    as_days = all(moment.time() == time() and moment.tzinfo is None for moment in moments)
+    if decimals:
+        said = "numbers" if as_number else "texts, since a number would not hold all their digits"
+        notes.append(f"{name}: decimals, read as {said}")
+    if moments:
+        said = "days, all of them at midnight" if as_days else "ISO 8601 texts"
+        notes.append(f"{name}: dates with times, read as {said}")
+    elif any(isinstance(leaf, date) for leaf in leaves):
+        notes.append(f"{name}: dates, read as ISO 8601 texts")
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Decimal):
+            if not as_number:
+                return str(value)
+            return int(value) if whole else float(value)
+        if isinstance(value, datetime) and as_days:
+            return value.date().isoformat()
+        return value.isoformat() if isinstance(value, date | time) else value
+
+    found = []
+    for number, value in enumerate(values, start=1):
+        try:
+            found.append(_converted(value, plain))
+        except ValueError as error:
+            raise UserError(f"{path}: row {number}: {name}: {error}") from None
+    return found
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _leaves(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _leaves(inner)
+    elif value is not None:
+        yield value
+
+
+def _converted(value: Any, plain: Callable[[Any], Any]) -> Any:
+    """``value`` as JSON has it, its leaves as ``plain`` makes them.
+
+    Raises:
+        ValueError: what cannot be said in JSON.
+    """
+    if isinstance(value, Mapping):
+        return {normalize("NFC", str(key)): _converted(item, plain) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_converted(item, plain) for item in value]
+    # NaN, and pandas' NaT
+    if value is None or value != value:
+        return None
+    if isinstance(value, float) and isinf(value):
+        raise ValueError(f"expected a number, found {value}")
+    found = plain(value)
+    if isinstance(found, bytes):
+        try:
+            return found.decode("utf-8")
+        except UnicodeDecodeError:
+            raise ValueError("expected a text, found bytes that are not UTF-8") from None
+    if not isinstance(found, str | bool | int | float):
+        raise ValueError(
+            f"expected texts, numbers, booleans or dates, found {type(value).__name__} {value}"
+        )
+    return found

@@ -1,0 +1,137 @@
+"""Text files as spreadsheets and other programs save them: encodings, separators, quoted cells."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from lora_vs_api.errors import UserError
+
+# longest first: UTF-32's mark begins with UTF-16's
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+# what files of other kinds begin with
+_KINDS = (
+    (b"PK\x03\x04", "an Excel workbook or another zip file"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook"),
+    (b"\x1f\x8b", "a gzip file"),
+    (b"PAR1", "a Parquet file"),
+)
+# Excel's own first line, which names the separator
+_SEPARATOR_LINE = re.compile(r'"?sep=([^\r\n"])"?[ \t]*(?:\r\n|\n|\r|$)', re.IGNORECASE)
+# the first row, a line end between quotes included, and what of it stands between quotes
+_FIRST_ROW, _QUOTED = re.compile(r'(?:[^"\r\n]|"[^"]*")*'), re.compile(r'"[^"]*"')
+# the likelier first
+SEPARATORS = (",", ";", "\t", "|")
+# of a cell; the csv module's own limit is 131,072 characters
+_LONGEST_CELL = 2**31 - 1
+
+
+def marked_encoding(raw: bytes) -> str | None:
+    """The encoding that the file's byte order mark names; None without one."""
+    return next((name for mark, name in _MARKS if raw.startswith(mark)), None)
+
+
+def read_text(path: str | Path, encoding: str | None = None) -> str:
+    """The text of a file, in the encoding that its byte order mark names, else ``encoding``.
+
+    Line ends stay as they are.
+
+    Args:
+        path: of the file.
+        encoding: a name that Python knows, such as latin-1; None for UTF-8.
+
+    Raises:
+        UserError: no such encoding, or bytes that it does not have, with their line.
+        FileNotFoundError: no such file.
+    """
+    raw = Path(path).read_bytes()
+    kind = next((kind for mark, kind in _KINDS if raw.startswith(mark)), None)
+    if kind is not None:
+        raise UserError(f"{path}: is {kind}, whatever its name says; expected text")
+    name = marked_encoding(raw) or encoding or "utf-8"
+    try:
+        text = raw.decode(name)
+    except LookupError:
+        raise UserError(
+            f"{path}: no text encoding is called {name!r}; expected one such as latin-1, cp1252 or utf-16"
+        ) from None
+    except UnicodeError as error:
+        line = raw.count(b"\n", 0, getattr(error, "start", 0)) + 1
+        said = "UTF-8" if name.startswith("utf-8") else name
+        raise UserError(
+            f"{path}:{line}: not valid {said} ({getattr(error, 'reason', error)}); save it as UTF-8, "
+            "or name its encoding, such as latin-1, cp1252 or utf-16 (--encoding, data.encoding)"
+        ) from None
+    head = text[:100]
+    if encoding is None and head.count("\0") * 4 > len(head):
+        raise UserError(
+            f"{path}:1: holds zero bytes, as UTF-16 without a byte order mark does; save it as UTF-8, "
+            "or name its encoding, such as utf-16 (--encoding, data.encoding)"
+        )
+    return text
+
+
+@dataclass(frozen=True)
+class CsvRows:
+    """The rows of a CSV file that are not empty, each with the line on which it begins.
+
+    ``named`` says that the file's first line was Excel's ``sep=``, which names the separator.
+    """
+
+    rows: list[tuple[int, list[str]]]
+    separator: str
+    named: bool
+
+
+def csv_rows(path: str | Path, text: str, separator: str | None = None) -> CsvRows:
+    """The rows of ``text``, the content of the CSV file ``path``.
+
+    Without a ``separator`` the first row decides, whatever stands there between quotes: commas and
+    semicolons in the texts below would mislead. Where it has several that could be one, the first of
+    them, by how often they stand there, that cuts all rows into as many cells as the first.
+
+    Raises:
+        UserError: with the line on which a row begins that is not valid CSV.
+    """
+    named = _SEPARATOR_LINE.match(text)
+    first = 1
+    if named:
+        separator, text, first = named[1], text[named.end() :], 2
+    if separator is not None:
+        return CsvRows(_rows(path, text, separator, first), separator, bool(named))
+    head = _FIRST_ROW.match(text)
+    bare = _QUOTED.sub("", head[0]) if head else ""
+    likely = sorted(SEPARATORS, key=lambda mark: -bare.count(mark))
+    for mark in likely if bare.count(likely[1]) else ():
+        try:
+            rows = _rows(path, text, mark, first)
+        except UserError:
+            continue
+        if len({len(cells) for _, cells in rows}) == 1 and len(rows[0][1]) > 1:
+            return CsvRows(rows, mark, False)
+    return CsvRows(_rows(path, text, likely[0], first), likely[0], False)
+
+
+def _rows(path: str | Path, text: str, separator: str, first: int) -> list[tuple[int, list[str]]]:
+    csv.field_size_limit(_LONGEST_CELL)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    rows, line = [], first
+    try:
+        for cells in reader:
+            if cells:
+                rows.append((line, cells))
+            # a quoted cell may hold line ends: the next row starts after them
+            line = reader.line_num + first
+    except csv.Error as error:
+        raise UserError(f"{path}:{line}: not valid CSV: {error}") from None
+    return rows
