@@ -75,7 +75,10 @@ def test_what_was_counted_is_kept(tmp_path):
         ({"output_tokens": 2**64}, "output_tokens: expected an integer ≥ 0"),
         ({"input_tokens": True}, "input_tokens: expected an integer ≥ 0"),
         ({"cached_input_tokens": 99}, "cached_input_tokens: expected no more than input_tokens"),
-        ({"outcome": "great"}, "outcome: expected one of answered, truncated, refused, filtered, found 'great'"),
+        (
+            {"outcome": "great"},
+            "outcome: expected one of answered, truncated, refused, filtered, found 'great'",
+        ),
         ({"outcome": "failed"}, "outcome: expected one of answered"),
         ({"output": None}, "output: expected a text, found None"),
         ({"attempts": 0}, "attempts: expected an integer ≥ 1"),
