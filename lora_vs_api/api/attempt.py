@@ -123,6 +123,7 @@ def _check_format_is_known(output: str, condition: ApiCondition, base_url: str) 
             f"{what} that was sent: it answered {short(output, 60)!r}; expected text for this "
             f"server or endpoint{chat}",
             "response_format",
+            answered=True,
         ) from None
 
 
@@ -141,4 +142,5 @@ def _check_limit_leaves_room(reply: Reply, condition: ApiCondition) -> None:
         "and left none for the answer; expected a higher limit for this condition alone, which "
         "trains nothing again",
         "max_output_tokens",
+        answered=True,
     )

@@ -116,7 +116,9 @@ async def _ask_all(
 
 def _redacted(error: UserError, provider: Provider) -> UserError:
     message = provider.redact(str(error))
-    return Rejected(message, error.parameter) if isinstance(error, Rejected) else UserError(message)
+    if isinstance(error, Rejected):
+        return Rejected(message, error.parameter, answered=error.answered)
+    return UserError(message)
 
 
 @dataclass

@@ -67,13 +67,17 @@ class Rejected(UserError):
     """A request that no retry mends.
 
     Attributes:
-        parameter: which one of it is to blame, of ``keys.PARAMETER_KEYS``; None where the server
-            does not tell.
+        parameter: which one of it is to blame, of ``keys.PARAMETER_KEYS``, or its endpoint, or the
+            name of the limit (token_limit); None where the server does not tell.
+        answered: whether there was an answer, which shows that the parameter is not heeded.
     """
 
-    def __init__(self, message: str, parameter: str | None = None) -> None:
+    def __init__(
+        self, message: str, parameter: str | None = None, *, answered: bool = False
+    ) -> None:
         super().__init__(message)
         self.parameter = parameter
+        self.answered = answered
 
 
 def says_filtered(status: object, body: object) -> bool:
