@@ -19,6 +19,8 @@ from lora_vs_api.api.store import ResponseStore
 from lora_vs_api.api.types import ConditionRun
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.fields import Field
+from lora_vs_api.report.sections.comparison import results_section
+from tests import report_fixture
 from tests.fault_server import Fault, FaultServer
 from tests.test_api_client import CHAT, MINI, requests
 from tests.test_api_client import ask as ask_live
@@ -368,3 +370,27 @@ def test_the_store_is_whole_after_all_this(tmp_path):
         sqlite3.connect(tmp_path / "s").execute("select outcome, output from answers").fetchall()
     )
     assert found == [("refused", "I cannot help with that.")]
+
+
+def test_the_report_says_how_many_were_refused():
+    """In the table as ever, and in words where they count as wrong."""
+
+    def words_of(result):
+        return " ".join(str(results_section(report_fixture.inputs(result))).split())
+
+    found, plain = report_fixture.analysis(), "stops the run and is never scored."
+    assert plain in words_of(found)
+    place = next(i for i, row in enumerate(found.conditions) if row.kind == "api")
+    label = found.conditions[place].label
+    refused = report_fixture.changed(
+        found,
+        **{
+            f"conditions__{place}__outcomes__conforming": 52,
+            f"conditions__{place}__outcomes__refused": 2,
+            f"conditions__{place}__outcomes__filtered": 1,
+        },
+    )
+    words = words_of(refused)
+    assert plain not in words
+    assert f"counts it as wrong (`on_refusal: score_zero`): 3 texts of 64 of {label}." in words
+    assert f"| {label} | 64 | 52 | 3 | 5 | 1 | 2 | 1 |" in words
