@@ -228,7 +228,7 @@ def test_what_no_other_way_mends_is_said_at_once(seen, monkeypatch):
     _, error, bodies = seen(lambda path, body: faults.pop() if faults else None)
     assert error is None and len(bodies) == 4
     _, error, bodies = seen(lambda path, body: Fault("status", 503))
-    assert "status 503" in error and len(bodies) == 6
+    assert "status 503" in error and len(bodies) == 2
 
 
 def test_the_budget_holds(seen):
