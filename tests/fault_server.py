@@ -68,6 +68,8 @@ class FaultServer:
     ) -> None:
         # called with the number of the request, from 1, before anything is answered
         self.on_arrival = on_arrival
+        # what it does to every request that is not scripted, by its path and body
+        self.habit: Callable[[str, dict[str, Any]], Fault | None] = lambda path, body: None
         self.faults = {text: list(scripted) for text, scripted in (faults or {}).items()}
         self.seen: list[Seen] = []
         self.max_in_flight = 0
@@ -105,7 +107,7 @@ class FaultServer:
             if self.on_arrival:
                 self.on_arrival(len(self.seen))
             scripted = self.faults.get(request.text)
-            return scripted.pop(0) if scripted else None
+            return scripted.pop(0) if scripted else self.habit(request.path, request.body)
 
     def left(self) -> None:
         with self._lock:

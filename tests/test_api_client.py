@@ -276,7 +276,7 @@ def test_a_server_that_never_says_incomplete():
         (Fault("status", 400, {"message": "no such effort", "param": "reasoning.effort"}),
          r"^conditions\.mini\.reasoning_effort: "),
         (Fault("status", 400, {"message": "too many", "param": "max_output_tokens"}),
-         r"^decoding\.max_new_tokens: "),
+         r"^conditions\.mini\.max_output_tokens: "),
         (Fault("status", 400, {"message": "Server is pinned to 'x'; requested 'gpt-mini'."}),
          r"^conditions\.mini\.model: "),
         (Fault("status", 400, {"message": "context length exceeded", "param": "input"}),

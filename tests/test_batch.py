@@ -82,7 +82,7 @@ def test_every_kind_of_no_answer_is_listed_and_asked_again(tmp_path):
         message = str(caught.value)
         assert "5 of 8 requests got no answer" in message and "3 new answers are kept" in message
         for part in (
-            "email-1: refused: I cannot", "email-2: filtered", "email-3: empty output",
+            "email-1: refused: I cannot", "email-2: stopped by the content filter", "email-3: empty output",
             "email-4: status 400: this one is too long", "email-5: batch batch_1 completed without",
         ):  # fmt: skip
             assert part in message

@@ -75,8 +75,11 @@ def test_what_was_counted_is_kept(tmp_path):
         ({"output_tokens": 2**64}, "output_tokens: expected an integer ≥ 0"),
         ({"input_tokens": True}, "input_tokens: expected an integer ≥ 0"),
         ({"cached_input_tokens": 99}, "cached_input_tokens: expected no more than input_tokens"),
-        ({"outcome": "great"}, "outcome: expected answered or truncated, found 'great'"),
-        ({"outcome": "refused"}, "outcome: expected answered or truncated"),
+        (
+            {"outcome": "great"},
+            "outcome: expected one of answered, truncated, refused, filtered, found 'great'",
+        ),
+        ({"outcome": "failed"}, "outcome: expected one of answered"),
         ({"output": None}, "output: expected a text, found None"),
         ({"attempts": 0}, "attempts: expected an integer ≥ 1"),
         ({"latency_seconds": -1.0}, "latency_seconds: expected seconds ≥ 0 or null"),
@@ -88,7 +91,7 @@ def test_what_was_counted_is_kept(tmp_path):
         ({"request": "text"}, "request: expected the request as an object"),
         ({"request": {}}, "key is not the SHA-256"),
         ({"key": None}, "key is not the SHA-256"),
-        ({"outcome": {}}, "outcome: expected answered or truncated"),
+        ({"outcome": {}}, "outcome: expected one of answered"),
     ],
     ids=str,
 )

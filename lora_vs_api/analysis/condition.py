@@ -159,8 +159,8 @@ def _per_field(runs: Sequence[ScoredRun], fields: tuple[Field, ...]) -> dict[str
 def count_outcomes(runs: Sequence[ScoredRun]) -> Outcomes:
     """Every request of ``runs`` under one heading.
 
-    A node that meets a refused or filtered request fails rather than have it scored, so those
-    two are 0 in any result that is reached.
+    A refused or filtered request fails its node, so that those two are 0, unless the condition counts
+    it as wrong (``on_refusal: score_zero``).
     """
     outcomes = np.concatenate([run.outcomes for run in runs])
     answered = outcomes == "answered"

@@ -19,13 +19,16 @@ from lora_vs_api.api.policy import AskPolicy
 from lora_vs_api.api.provider import Provider
 from lora_vs_api.api.store import ResponseStore
 from lora_vs_api.api.stored_run import ask_stored
-from lora_vs_api.api.types import ApiCondition, ConditionRun, Request
+from lora_vs_api.api.types import Answer, ApiCondition, ConditionRun, Request
 from lora_vs_api.config.sections import EmbeddedServer, Params, Replicates
 from lora_vs_api.errors import UserError
 from lora_vs_api.log import say
 from lora_vs_api.record.fields import Field
 from lora_vs_api.record.json_schema import json_schema
 from lora_vs_api.record.prompt import messages
+
+# ids that a message names at most
+SHOWN = 10
 
 
 @contextmanager
@@ -81,6 +84,30 @@ def limits_of(params: Params, name: str, train: list[dict[str, Any]]) -> CostLim
     )
 
 
+def condition_of(params: Params, name: str) -> ApiCondition:
+    """How condition ``name`` asks, all settings together."""
+    server, settings = params.api.server, params.conditions[name]
+    own = settings.max_output_tokens
+    schema = json_schema(params.task.record_fields) if settings.output == "json_schema" else None
+    found = ApiCondition(
+        name=name,
+        model=settings.model,
+        temperature=settings.temperature,
+        reasoning_effort=settings.reasoning_effort,
+        max_output_tokens=params.decoding.max_new_tokens if own is None else own,
+        endpoint=server.endpoint,
+        schema=schema,
+        json_object=settings.output == "json_object",
+        own_limit=own is not None,
+        on_refusal=settings.on_refusal or "fail",
+    )
+    if isinstance(server, EmbeddedServer):
+        return found
+    return replace(
+        found, token_limit=server.token_limit, instruction_role=server.instruction_role or "system"
+    )
+
+
 def ask_condition(
     params: Params,
     name: str,
@@ -116,15 +143,7 @@ def ask_condition(
         for number in range(1, replicates.number if replicates else 1)
         for request in requests[: replicates.rows if replicates else 0]
     ]
-    condition = ApiCondition(
-        name=name,
-        model=settings.model,
-        temperature=settings.temperature,
-        reasoning_effort=settings.reasoning_effort,
-        max_output_tokens=params.decoding.max_new_tokens,
-        endpoint=server.endpoint,
-        schema=json_schema(fields) if settings.output == "json_schema" else None,
-    )
+    condition = condition_of(params, name)
     policy = AskPolicy(
         timeout_seconds=patience.timeout_seconds,
         max_attempts=patience.max_attempts,
@@ -147,12 +166,36 @@ def ask_condition(
             answers, stored = ask_stored(
                 requests + repeated, condition, store, limits, provider, policy, server.mode
             )
+    _tell_of_the_unanswered(condition, answers)
     return ConditionRun(
         answers[: len(requests)],
         stored[: len(requests)],
         list(zip(repeated, answers[len(requests) :])),
         time.perf_counter() - started,
     )
+
+
+def _tell_of_the_unanswered(condition: ApiCondition, answers: Sequence[Answer]) -> None:
+    """Name the texts that count as wrong since they were refused, or since the limit was too low."""
+    for key, why, ids in (
+        (
+            keys.refusal_key(condition.name),
+            "were refused or filtered, and count as wrong",
+            [answer.id for answer in answers if not answer.reply.is_scored],
+        ),
+        (
+            keys.parameter_key("max_output_tokens", condition.name),
+            f"were cut at {condition.max_output_tokens} tokens before they began, and count as wrong",
+            [
+                a.id
+                for a in answers
+                if a.reply.outcome == "truncated" and not a.reply.output.strip()
+            ],
+        ),
+    ):
+        if ids:
+            named = ", ".join(ids[:SHOWN]) + ("" if len(ids) <= SHOWN else ", …")
+            say(f"{condition.name}: {len(ids)} of {len(answers)} answers {why} ({key}): {named}")
 
 
 def _given(value: str | None, key: str) -> str:

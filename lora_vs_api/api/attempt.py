@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from lora_vs_api.api import keys
 from lora_vs_api.api.budget import count_input_tokens
-from lora_vs_api.api.diagnosis import diagnose, short
+from lora_vs_api.api.diagnosis import Rejected, diagnose, says_filtered, short
 from lora_vs_api.api.pacing import rate_limit_pause
-from lora_vs_api.api.replies import Estimate, read_reply
+from lora_vs_api.api.replies import Estimate, filtered_reply, read_reply
 from lora_vs_api.api.types import ApiCondition, NoAnswer, Reply, Request
 from lora_vs_api.api.wire import request_body
-from lora_vs_api.errors import UserError
+from lora_vs_api.record.parsing import part_thinking
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -70,6 +70,9 @@ async def attempt(
         why = f"no answer within {timeout_seconds:g} s"
         raise NoAnswer(why, billed=_was_sent(error)) from None
     except openai.APIStatusError as error:
+        if says_filtered(error.status_code, error.body or error.message):
+            reply = filtered_reply(estimate_of(request, count_tokens))
+            return Attempt(reply, rate_limit_pause(error.response.headers), error.response)
         raise diagnose(error, request, condition, str(client.base_url)) from None
     except openai.APIConnectionError as error:
         cause = error.__cause__ or error
@@ -79,8 +82,10 @@ async def attempt(
         raise NoAnswer("the answer is not valid JSON") from None
     except openai.APIError as error:
         raise NoAnswer(short(error.message)) from None
-    if condition.schema is not None and found.reply.outcome == "answered":
-        _check_schema_is_known(found.reply.output, condition, str(client.base_url))
+    if condition.wants_json and found.reply.outcome == "answered":
+        _check_format_is_known(found.reply.output, condition, str(client.base_url))
+    if found.reply.outcome == "truncated" and not condition.own_limit:
+        _check_limit_leaves_room(found.reply, condition)
     return found
 
 
@@ -102,17 +107,42 @@ async def _send(
     return Attempt(reply, rate_limit_pause(raw.headers), raw.http_response)
 
 
-def _check_schema_is_known(output: str, condition: ApiCondition, base_url: str) -> None:
-    """Stop at the first whole answer that is no JSON: the server does not heed the schema.
+def _check_format_is_known(output: str, condition: ApiCondition, base_url: str) -> None:
+    """Stop at the first whole answer that is no JSON: the server does not heed the format.
 
     Raises:
-        UserError: naming the setting.
+        Rejected: naming the setting.
     """
+    answer = part_thinking(output).answer
     try:
-        json.loads(output)
+        json.loads(output if answer is None else answer)
     except (json.JSONDecodeError, RecursionError):
-        raise UserError(
-            f"{keys.parameter_key('response_format', condition.name)}: {base_url} ignores the JSON "
-            f"Schema that was sent: it answered {short(output, 60)!r}; expected text for this "
-            "server or endpoint"
+        what = "JSON Schema" if condition.schema is not None else "JSON format"
+        # llama.cpp heeds it at one endpoint alone
+        chat = f", or {keys.ENDPOINT}: chat" if condition.endpoint == "responses" else ""
+        raise Rejected(
+            f"{keys.parameter_key('response_format', condition.name)}: {base_url} ignores the "
+            f"{what} that was sent: it answered {short(output, 60)!r}; expected text for this "
+            f"server or endpoint{chat}",
+            "response_format",
+            answered=True,
         ) from None
+
+
+def _check_limit_leaves_room(reply: Reply, condition: ApiCondition) -> None:
+    """Stop where a limit that was meant for records goes to reasoning, before an answer begins.
+
+    Raises:
+        Rejected: naming the setting that leaves the local models' limit as it is.
+    """
+    # what was told to be no reasoning is white space, and a bad answer
+    if reply.output.strip() or reply.reasoning_tokens == 0:
+        return
+    key = keys.parameter_key("max_output_tokens", condition.name)
+    raise Rejected(
+        f"{key}: reasoning took all {condition.max_output_tokens} tokens of decoding.max_new_tokens "
+        "and left none for the answer; expected a higher limit for this condition alone, which "
+        "trains nothing again",
+        "max_output_tokens",
+        answered=True,
+    )

@@ -17,7 +17,8 @@ from tqdm import tqdm
 from lora_vs_api.api import keys
 from lora_vs_api.api.attempt import CountTokens, estimate_of
 from lora_vs_api.api.batch_files import PATHS, batch_file, read_results
-from lora_vs_api.api.diagnosis import failure_message, short
+from lora_vs_api.api.connection import check_environment, own_headers
+from lora_vs_api.api.diagnosis import failure_message, refusal, short
 from lora_vs_api.api.policy import AskPolicy
 from lora_vs_api.api.provider import Provider
 from lora_vs_api.api.store import OpenBatch, ResponseStore, request_key
@@ -58,9 +59,11 @@ def ask_batch(
     """
     import openai
 
+    check_environment(provider)
     try:
         with openai.OpenAI(
             base_url=provider.base_url,
+            default_headers=own_headers(provider),
             api_key=provider.sent_key,
             max_retries=policy.max_attempts - 1,
             timeout=policy.timeout_seconds,
@@ -172,12 +175,12 @@ class _BatchAsking:
                 continue
             if isinstance(result, str):
                 self.failures[request.id] = result
-            elif result.is_scored:
+            elif self.condition.accepts(result):
                 answer = Answer(request.id, result, None, attempts=1, losses=Losses())
                 self.store.put(self.texts[request.id], answer)
                 self.answers[request.id] = answer
             else:
-                self.failures[request.id] = f"{result.outcome}: {short(result.output)}"
+                self.failures[request.id] = refusal(result)
 
     def _wait(self, batch_id: str) -> Batch:
         seconds = self.policy.poll_seconds

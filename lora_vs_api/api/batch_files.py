@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, Literal
 
 from lora_vs_api.api import keys
-from lora_vs_api.api.diagnosis import short
-from lora_vs_api.api.replies import Estimate, read_reply
+from lora_vs_api.api.diagnosis import says_filtered, short
+from lora_vs_api.api.replies import Estimate, filtered_reply, read_reply
 from lora_vs_api.api.types import ApiCondition, Endpoint, NoAnswer, Reply, Request
 from lora_vs_api.api.wire import request_body
 from lora_vs_api.errors import UserError
@@ -63,6 +63,9 @@ def read_results(
             ) from None
         if response.get("status_code") != 200:
             error = entry.get("error") or body.get("error") or body or "no reason given"
+            if says_filtered(response.get("status_code"), error):
+                yield key, filtered_reply((estimates or {}).get(key))
+                continue
             reason = error.get("message", error) if isinstance(error, dict) else error
             yield key, f"status {response.get('status_code')}: {short(str(reason))}"
             continue

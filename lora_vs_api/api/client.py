@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from lora_vs_api.api.attempt import Attempt, CountTokens, attempt
-from lora_vs_api.api.diagnosis import failure_message, unscored
+from lora_vs_api.api.connection import check_environment, own_headers
+from lora_vs_api.api.diagnosis import Rejected, failure_message, unscored
 from lora_vs_api.api.doubles import Doubles
 from lora_vs_api.api.losses import Lost
 from lora_vs_api.api.pacing import (
@@ -82,6 +83,7 @@ def ask_all(
             It never holds the API key.
     """
     asking = _Asking(condition, policy, budget, keeper, count_tokens, deque(requests))
+    check_environment(provider)
     return asyncio.run(_ask_all(requests, asking, provider))
 
 
@@ -91,9 +93,10 @@ async def _ask_all(
     from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
     condition, policy = asking.condition, asking.policy
-    with tqdm(total=len(requests), desc=condition.name, unit="text") as bar:
+    with tqdm(total=len(requests), desc=condition.name, unit="text", disable=policy.quiet) as bar:
         async with AsyncOpenAI(
             base_url=provider.base_url,
+            default_headers=own_headers(provider),
             api_key=provider.sent_key,
             max_retries=0,
             timeout=policy.timeout_seconds,
@@ -103,12 +106,19 @@ async def _ask_all(
             await asyncio.gather(*(asking.work(client, bar, len(workers)) for _ in workers))
 
     if asking.fatal:
-        raise UserError(provider.redact(str(asking.fatal[0])))
-    failures = asking.failures | unscored(asking.answers)
+        raise _redacted(asking.fatal[0], provider)
+    failures = asking.failures | unscored(condition, asking.answers)
     if failures:
         message = failure_message(condition, requests, asking.answers, failures)
         raise UserError(provider.redact(message))
     return [asking.answers[request.id] for request in requests if request.id in asking.answers]
+
+
+def _redacted(error: UserError, provider: Provider) -> UserError:
+    message = provider.redact(str(error))
+    if isinstance(error, Rejected):
+        return Rejected(message, error.parameter, answered=error.answered)
+    return UserError(message)
 
 
 @dataclass
@@ -143,7 +153,7 @@ class _Asking:
             try:
                 answer = await self._ask(client, bar, workers, request)
                 # kept before it counts: an answer that cannot be kept stops the spending
-                if answer and self.keeper and answer.reply.is_scored:
+                if answer and self.keeper and self.condition.accepts(answer.reply):
                     self.keeper.keep(answer)
             except NoAnswer as error:
                 self.failures[request.id] = error.reason

@@ -9,23 +9,35 @@ KEY_ENV = "api.limits.key_env"
 MAX_MINUTES = "api.limits.max_minutes"
 MODE = "api.server.mode"
 PORT = "api.limits.port"
+ROLE = "api.server.instruction_role"
 STORE = "api.limits.store"
+TOKEN_LIMIT = "api.server.token_limit"
 
-# Parameters of a request, and the key that sets each; in a server's message the first match wins.
+# Parameters of a request, and the key that sets each. The limit of an answer's tokens has two: one
+# for how many, one for the parameter's name (TOKEN_LIMIT).
 PARAMETER_KEYS = {
     "temperature": "conditions.{name}.temperature",
     "reasoning": "conditions.{name}.reasoning_effort",
-    "max_output_tokens": "decoding.max_new_tokens",
-    "max_completion_tokens": "decoding.max_new_tokens",
+    "max_output_tokens": "conditions.{name}.max_output_tokens",
+    "max_completion_tokens": "conditions.{name}.max_output_tokens",
+    "max_tokens": "conditions.{name}.max_output_tokens",
     "text": "conditions.{name}.output",
     "response_format": "conditions.{name}.output",
+    "role": ROLE,
+    "store": ENDPOINT,
     "model": "conditions.{name}.model",
 }
+LIMITS = ("max_output_tokens", "max_completion_tokens", "max_tokens")
 
 
 def condition_key(name: str) -> str:
     """Key of a condition, for what cannot be told to be one setting's fault."""
     return f"conditions.{name}"
+
+
+def refusal_key(name: str) -> str:
+    """Key that says what a refused text counts as."""
+    return f"conditions.{name}.on_refusal"
 
 
 def parameter_key(parameter: str, condition_name: str) -> str:

@@ -22,6 +22,7 @@ class AskPolicy:
         first_wait_seconds: mean wait before the second attempt; it doubles with each further one.
         poll_seconds: between two looks at a batch.
         wait_seconds: between two looks at what another run on the same store is asking.
+        quiet: show no progress.
     """
 
     timeout_seconds: float
@@ -31,6 +32,7 @@ class AskPolicy:
     first_wait_seconds: float = 1.0
     poll_seconds: float = 15.0
     wait_seconds: float = 0.5
+    quiet: bool = False
 
     @property
     def claim_seconds(self) -> float:

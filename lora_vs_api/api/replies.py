@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from lora_vs_api.api.diagnosis import message_of, short
+from lora_vs_api.api.diagnosis import message_of, says_filtered, short
 from lora_vs_api.api.pacing import wait_in
 from lora_vs_api.api.types import ApiCondition, NoAnswer, Outcome, Reply
 
@@ -47,8 +47,11 @@ def read_reply(body: Any, condition: ApiCondition, estimate: Estimate | None = N
     body = _mapping(_whole(body))
     usage = _mapping(body.get("usage"))
     tokens = _reported(usage, chat)
+    if says_filtered(_mapping(body.get("error")).get("code"), body.get("error")):
+        return filtered_reply(estimate, tokens[0])
     try:
-        _raise_error(body.get("error"))
+        # without any answer it is an error status by another name, and not billed
+        _raise_error(body.get("error"), billed="choices" in body or "output" in body)
         if chat:
             output, outcome = _read_chat(body)
         else:
@@ -72,6 +75,17 @@ def _whole(value: Any) -> Any:
     if isinstance(value, dict):
         return {_whole(key): _whole(item) for key, item in value.items()}
     return [_whole(item) for item in value] if isinstance(value, list) else value
+
+
+def filtered_reply(estimate: Estimate | None, input_tokens: int | None = None) -> Reply:
+    """What stands for the answer to a text that a content filter stopped.
+
+    Some providers bill its input all the same (Azure), so that it is counted.
+    """
+    estimated = input_tokens is None
+    if input_tokens is None:
+        input_tokens = 0 if estimate is None else estimate("")[0]
+    return Reply("", "filtered", input_tokens, 0, 0, tokens_estimated=estimated)
 
 
 def _read_response(
@@ -115,12 +129,17 @@ def _read_chat(body: dict[str, Any]) -> tuple[str, Outcome]:
     if not choices:
         raise NoAnswer("the answer is not a chat completion")
     choice = _mapping(choices[0])
+    if says_filtered(_mapping(choice.get("error")).get("code"), choice.get("error")):
+        return "", "filtered"
     _raise_error(choice.get("error"))
-    end = str(choice.get("finish_reason") or "stop").lower()
+    # Gemini: content_filter: PROHIBITED_CONTENT
+    end = str(choice.get("finish_reason") or "stop").lower().partition(":")[0]
     if end in BROKEN_OFF:
         raise NoAnswer(f"finish_reason {end}: the answer broke off")
     message = choice.get("message")
     if not isinstance(message, dict):
+        if CHAT_OUTCOMES.get(end) == "filtered":
+            return "", "filtered"
         raise NoAnswer("the answer holds no message")
     refusal = message.get("refusal")
     if refusal:
@@ -133,10 +152,12 @@ def _read_chat(body: dict[str, Any]) -> tuple[str, Outcome]:
     return output, CHAT_OUTCOMES.get(end, "answered")
 
 
-def _raise_error(error: Any) -> None:
+def _raise_error(error: Any, billed: bool = True) -> None:
     """Raise what an answer of status 200 says went wrong."""
     if error:
-        raise NoAnswer(f"error in an answer of status 200: {message_of(error)}", wait_in(error))
+        why = f"error in an answer of status 200: {message_of(error)}"
+        # a status of its own is that of an error which HTTP would have told
+        raise NoAnswer(why, wait_in(error), billed or _count(_mapping(error).get("code")) is None)
 
 
 def _parts(content: Any) -> list[dict[str, Any]]:

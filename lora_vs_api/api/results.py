@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lora_vs_api.api.types import ConditionRun
+from lora_vs_api.api.types import ConditionRun, Reply
 from lora_vs_api.files import new_directory, write_json, write_jsonl
+
+
+def _scored(reply: Reply) -> str:
+    """The output to score: of a text that was refused or filtered none, whatever had been said."""
+    return reply.output if reply.is_scored else ""
 
 
 def write_answers(
@@ -24,7 +29,7 @@ def write_answers(
     with new_directory(predictions) as folder:
         write_jsonl(
             folder / "predictions.jsonl",
-            ({"id": a.id, "output": a.reply.output, "outcome": a.reply.outcome} for a in answers),
+            ({"id": a.id, "output": _scored(a.reply), "outcome": a.reply.outcome} for a in answers),
         )
         write_jsonl(
             folder / "usage.jsonl",
@@ -44,7 +49,7 @@ def write_answers(
                     {
                         "id": request.id.removesuffix(f"#{request.replicate}"),
                         "replicate": request.replicate,
-                        "output": answer.reply.output,
+                        "output": _scored(answer.reply),
                     }
                     for request, answer in run.replicates
                 ),

@@ -6,9 +6,9 @@ import json
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import asdict, fields
-from typing import Any
+from typing import Any, get_args
 
-from lora_vs_api.api.types import Answer, Losses, Reply
+from lora_vs_api.api.types import Answer, Losses, Outcome, Reply
 from lora_vs_api.errors import UserError
 
 VERSION = 2
@@ -120,8 +120,8 @@ def _unlike(name: str, value: Any) -> str | None:
     if name == "request":
         return None if isinstance(value, dict) else "the request as an object"
     if name == "outcome":
-        # anything else is no answer to score, and none is kept
-        return None if value in ("answered", "truncated") else "answered or truncated"
+        outcomes = get_args(Outcome)
+        return None if value in outcomes else f"one of {', '.join(outcomes)}"
     if name == "tokens_estimated":
         return None if value in (0, 1) else "0 or 1"
     if name == "latency_seconds":

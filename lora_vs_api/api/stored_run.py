@@ -10,6 +10,7 @@ from lora_vs_api.api import keys
 from lora_vs_api.api.batch import ask_batch
 from lora_vs_api.api.budget import Budget, CostLimits, count_input_tokens, describe, estimate
 from lora_vs_api.api.client import Keeper, ask_all
+from lora_vs_api.api.diagnosis import failure_message, unscored
 from lora_vs_api.api.policy import AskPolicy
 from lora_vs_api.api.provider import Provider
 from lora_vs_api.api.store import ResponseStore, request_key, request_text
@@ -66,6 +67,11 @@ def ask_stored(
         if answer is None:
             raise UserError(f"{keys.STORE}: {store.path} has lost answers; was it replaced?")
         answers.append(answer)
+    # an earlier run may have kept what this one does not score
+    answered = {answer.id: answer for answer in answers}
+    failures = unscored(condition, answered)
+    if failures:
+        raise UserError(failure_message(condition, requests, answered, failures))
     return answers, [texts[request.id] not in asked for request in requests]
 
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Endpoint = Literal["responses", "chat"]
+TokenLimit = Literal["max_completion_tokens", "max_tokens", "max_output_tokens"]
+InstructionRole = Literal["system", "developer"]
+OnRefusal = Literal["fail", "score_zero"]
 Mode = Literal["live", "batch"]
 # truncated: the token limit cut the output; filtered: the provider's content filter stopped it
 Outcome = Literal["answered", "truncated", "refused", "filtered"]
@@ -17,8 +20,16 @@ class ApiCondition:
     """How one condition asks: everything of a request but its messages.
 
     ``temperature`` and ``reasoning_effort`` are sent only when set, since some models reject
-    them; with a ``schema`` the answer is asked for in strict JSON Schema mode. ``name`` is the
-    condition's key in ``conditions``, for messages to the user.
+    them; with a ``schema`` the answer is asked for in strict JSON Schema mode, with
+    ``json_object`` as any JSON object. ``name`` is the condition's key in ``conditions``, for
+    messages to the user.
+
+    Attributes:
+        own_limit: ``max_output_tokens`` was set for this condition, so it is meant for what its
+            model writes before an answer too; else it is the limit of the local models.
+        token_limit: the parameter that carries the limit; None for the endpoint's own.
+        instruction_role: of the turn with the instruction.
+        on_refusal: whether a text that is refused or filtered fails the condition or is wrong.
     """
 
     name: str
@@ -28,6 +39,26 @@ class ApiCondition:
     max_output_tokens: int
     endpoint: Endpoint = "responses"
     schema: Mapping[str, Any] | None = None
+    json_object: bool = False
+    own_limit: bool = False
+    token_limit: TokenLimit | None = None
+    instruction_role: InstructionRole = "system"
+    on_refusal: OnRefusal = "fail"
+
+    @property
+    def limit_parameter(self) -> TokenLimit:
+        """The parameter that carries the limit of an answer."""
+        if self.token_limit is not None:
+            return self.token_limit
+        return "max_completion_tokens" if self.endpoint == "chat" else "max_output_tokens"
+
+    @property
+    def wants_json(self) -> bool:
+        return self.schema is not None or self.json_object
+
+    def accepts(self, reply: Reply) -> bool:
+        """Whether ``reply`` counts as this condition's answer, right or wrong."""
+        return reply.is_scored or self.on_refusal == "score_zero"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,12 @@ from lora_vs_api.api.types import ApiCondition, Request
 
 def request_body(request: Request, condition: ApiCondition) -> dict[str, Any]:
     """What is sent, in full: the arguments of the openai client's call."""
-    messages = [dict(message) for message in request.messages]
+    messages = [
+        {**message, "role": condition.instruction_role}
+        if message["role"] == "system"
+        else dict(message)
+        for message in request.messages
+    ]
     schema = None
     if condition.schema is not None:
         schema = {"name": "record", "schema": condition.schema, "strict": True}
@@ -21,18 +26,22 @@ def request_body(request: Request, condition: ApiCondition) -> dict[str, Any]:
     if condition.temperature is not None:
         body["temperature"] = condition.temperature
     if condition.endpoint == "chat":
-        body |= {"messages": messages, "max_completion_tokens": condition.max_output_tokens}
+        body |= {"messages": messages, condition.limit_parameter: condition.max_output_tokens}
         if condition.reasoning_effort is not None:
             body["reasoning_effort"] = condition.reasoning_effort
         if schema is not None:
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
+        elif condition.json_object:
+            body["response_format"] = {"type": "json_object"}
         return body
     # the system turn as a message, not as `instructions`: it is the prompt of the others
-    body |= {"input": messages, "max_output_tokens": condition.max_output_tokens}
+    body |= {"input": messages, condition.limit_parameter: condition.max_output_tokens}
     # nobody asked the customers whether the provider may keep their emails
     body["store"] = False
     if condition.reasoning_effort is not None:
         body["reasoning"] = {"effort": condition.reasoning_effort}
     if schema is not None:
         body["text"] = {"format": {"type": "json_schema", **schema}}
+    elif condition.json_object:
+        body["text"] = {"format": {"type": "json_object"}}
     return body

@@ -355,6 +355,30 @@ def compare(
     compare_answers(text, seed=seed, constrained=constrained, apis=apis)
 
 
+@_command(app, "doctor", "doctor --api", "doctor --api mini_zero_shot")
+def doctor(
+    condition: Annotated[
+        str | None, typer.Argument(help="an API condition (default: the baseline)")
+    ] = None,
+    api: Annotated[
+        bool,
+        typer.Option(
+            "--api",
+            help="ask one text, six requests at most: paid for, within api.limits.budget_usd",
+        ),
+    ] = False,
+) -> None:
+    """Try out a setup, and say what works and what to set.
+
+    With --api one text is asked: endpoint, parameter of the token limit, role of the instruction,
+    JSON Schema, counts, ids and price. What is refused is tried another way, and the setting that
+    works is printed. No answer is stored.
+    """
+    from lora_vs_api.cli.doctor import examine
+
+    examine(api=api, condition=condition)
+
+
 @_command(app, "export", "export merged")
 def export(
     folder: Annotated[Path, typer.Argument(help="new or empty")],

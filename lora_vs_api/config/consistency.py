@@ -196,6 +196,23 @@ def _paid_answers_have_a_store(params: Params) -> str | None:
     return None
 
 
+def _endpoint_has_the_limit(params: Params) -> str | None:
+    server = params.api.server
+    if not isinstance(server, OpenAIServer) or server.token_limit is None:
+        return None
+    known = (
+        ("max_completion_tokens", "max_tokens")
+        if server.endpoint == "chat"
+        else ("max_output_tokens",)
+    )
+    if server.token_limit in known:
+        return None
+    return (
+        f"api.server.token_limit: expected {' or '.join(known)}, or null, with "
+        f"api.server.endpoint={server.endpoint}, found {server.token_limit!r}"
+    )
+
+
 def _address_is_one_without_secrets(params: Params) -> str | None:
     if not isinstance(params.api.server, OpenAIServer):
         return None
@@ -244,5 +261,6 @@ CHECKS: tuple[Callable[[Params], str | None], ...] = (
     _virtual_tokens_are_decoded_freely,
     _perturbed_are_known_kinds_and_conditions,
     _paid_answers_have_a_store,
+    _endpoint_has_the_limit,
     _address_is_one_without_secrets,
 )

@@ -1,7 +1,8 @@
 """The sections of params.yaml and the form of every key in them.
 
 A value is in params.yaml or the file is refused: checking can never change a number, and no node
-depends on this package. Only keys that an arm of a union may go without have a default, null.
+depends on this package. Only keys that an arm of a union or a condition may go without have a default,
+null.
 """
 
 from __future__ import annotations

@@ -17,6 +17,8 @@ from lora_vs_api.config.sections.base import (
     Section,
 )
 
+TokenLimit = Literal["max_completion_tokens", "max_tokens", "max_output_tokens"]
+
 
 class EmbeddedServer(Section):
     """The untuned base behind `transformers serve`, started by the node; it has no Batch API."""
@@ -31,13 +33,28 @@ class EmbeddedServer(Section):
 
 
 class OpenAIServer(Section):
-    """Any server that speaks OpenAI's API; ``weights`` is a tokenizer for the estimate."""
+    """Any server that speaks OpenAI's API; ``weights`` is a tokenizer for the estimate.
+
+    What servers differ in may be left out: the limit then goes into the parameter that OpenAI's
+    endpoint has for it, and the instruction into a system turn.
+    """
 
     kind: Literal["openai"]
     base_url: str
     endpoint: Literal["responses", "chat"]
     mode: Literal["live", "batch"]
     weights: str
+    token_limit: Annotated[
+        TokenLimit | None,
+        Field(
+            description="one of max_completion_tokens, max_tokens, max_output_tokens, or null for "
+            "the endpoint's own"
+        ),
+    ] = None
+    instruction_role: Annotated[
+        Literal["system", "developer"] | None,
+        Field(description="one of system, developer, or null for system"),
+    ] = None
 
 
 Server = Annotated[EmbeddedServer | OpenAIServer, Field(discriminator="kind")]
@@ -87,14 +104,17 @@ class NearestShots(Section):
 
 
 class Condition(Section):
-    """How one API condition asks; ``shots`` as a number are the same examples for every text."""
+    """How one API condition asks; ``shots`` as a number are the same examples for every text.
+
+    The last two may be left out.
+    """
 
     model: str
     shots: Annotated[
         Natural | NearestShots,
         Field(description="an integer ≥ 0, or {k: an integer ≥ 1, choose: nearest}"),
     ]
-    output: Literal["text", "json_schema"]
+    output: Literal["text", "json_schema", "json_object"]
     temperature: Annotated[
         Annotated[float, Field(ge=0, le=2)] | None,
         Field(description="a number 0..2, or null to send none"),
@@ -103,6 +123,15 @@ class Condition(Section):
         Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None,
         Field(description="one of none, minimal, low, medium, high, xhigh, or null to send none"),
     ]
+    # a reasoning model needs more room than a record, and decoding.max_new_tokens trains again
+    max_output_tokens: Annotated[
+        Annotated[int, Field(ge=1)] | None,
+        Field(description="an integer ≥ 1, or null for decoding.max_new_tokens"),
+    ] = None
+    on_refusal: Annotated[
+        Literal["fail", "score_zero"] | None,
+        Field(description="one of fail, score_zero, or null for fail"),
+    ] = None
 
     @property
     def examples(self) -> int:

@@ -42,6 +42,7 @@ def results_section(inputs: ReportInputs) -> Markdown:
         timed=analysis.lora.latency.compares_with(analysis.lora.latency),
         replicated=[row for row in rows if row.noise_floor],
         in_flight=in_flight,
+        refused=[row for row in rows if row.outcomes.refused or row.outcomes.filtered],
         billed=[row for row, _ in billed],
         lost=any(billing.lost_attempts for _, billing in billed),
         reasoning=any(billing.reasoning_tokens for _, billing in billed),

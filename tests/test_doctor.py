@@ -1,0 +1,274 @@
+"""`lora-vs-api doctor --api` against servers of every habit: what works, what it costs, what to set."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lora_vs_api.cli import doctor
+from lora_vs_api.config.compose import compose
+from lora_vs_api.errors import UserError
+from tests.fault_server import Fault, FaultServer
+
+ROOT = Path(__file__).resolve().parent.parent
+RECORD = {
+    "customer_name": "Ann", "issue_category": "billing", "urgency": 1, "primary_request": "a refund",
+    "mentioned_products": [], "sentiment": "neutral",
+}  # fmt: skip
+
+
+def output(text, **usage):
+    """Answers ``text`` in the usual form, with other counts where they are given."""
+
+    def made(body):
+        body["choices"][0]["message"]["content"] = text
+        return body | usage
+
+    return Fault("json", body=made)
+
+
+RIGHT = output(json.dumps(RECORD))
+
+
+def refuse(message, **more):
+    return Fault("status", 400, {"message": message, **more})
+
+
+def look(server, tmp_path, monkeypatch, capsys, *overrides, name=None):
+    """What the doctor prints, and its error if any."""
+    settings = [
+        "api=server", f"api.server.base_url={server.url}", "conditions.server_zero_shot.model=m",
+        *overrides,
+    ]  # fmt: skip
+    (tmp_path / "params.yaml").write_text(compose(settings, conf=ROOT / "conf"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(doctor, "WAIT_SECONDS", 0.01)
+    error = None
+    try:
+        doctor.examine(api=True, condition=name)
+    except UserError as caught:
+        error = str(caught)
+    return capsys.readouterr().out, error
+
+
+@pytest.fixture
+def seen(tmp_path, monkeypatch, capsys):
+    """Runs the doctor on a server of some habit: output, error, requests' bodies."""
+
+    def run(habit, *overrides, name=None):
+        with FaultServer() as server:
+            server.habit = lambda path, body: habit(path, body) or RIGHT
+            out, error = look(server, tmp_path, monkeypatch, capsys, *overrides, name=name)
+            bodies = [request.body for request in server.seen]
+        assert len(bodies) <= doctor.MAX_REQUESTS == 6
+        assert out.count("\nrequest ") <= len(bodies)
+        # not even a store is made
+        assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
+        return out, error, bodies
+
+    return run
+
+
+def test_a_server_that_does_all_as_it_is_set(seen):
+    out, error, bodies = seen(lambda path, body: None)
+    assert error is None and len(bodies) == 3 and out.endswith("works as it is set\n")
+    for line in (
+        "endpoint:           chat",
+        "token limit:        max_completion_tokens, 112 tokens",
+        "instruction role:   system",
+        "answer:             a JSON object",
+        "JSON Schema:        obeyed",
+        "usage:              20 tokens in, 7 out",
+        "reasoning tokens:   not told",
+        "cached tokens:      3, then 3",
+        "ids:                one for each answer",
+        # 20 tokens in at 0.15 and 7 out at 0.6, USD a million
+        "price of the text:  USD 0.000007 at the price of gpt-5.4-mini",
+        "the run:            about USD 0.0005 for 64 requests of server_zero_shot",
+    ):
+        assert line in out
+    # neither the text nor the examples are asked for twice in another way
+    assert bodies[0] == bodies[1] and "response_format" in bodies[2]
+
+
+def test_a_server_that_refuses_max_completion_tokens(seen):
+    """Its sibling is tried, and named as Hydra takes it."""
+
+    def habit(path, body):
+        if "max_completion_tokens" in body:
+            return refuse("Extra inputs are not permitted: max_completion_tokens")
+        return None
+
+    out, error, bodies = seen(habit)
+    assert error == "conditions.server_zero_shot: works with api.server.token_limit=max_tokens"
+    assert "\n  api.server.token_limit=max_tokens\n" in out and len(bodies) == 4
+    assert "request 2, api.server.token_limit=max_tokens: answered" in out
+    # what was to be set is right: with it, all works
+    _, error, _ = seen(habit, "api.server.token_limit=max_tokens")
+    assert error is None
+
+
+def test_a_server_that_refuses_two_things(seen):
+    """One after the other: the second is tried with the first mended."""
+
+    def habit(path, body):
+        if body["messages"][0]["role"] == "developer":
+            return refuse("Unexpected role 'developer'", param="messages[0].role")
+        if "temperature" in body:
+            return refuse("Unsupported value: 'temperature' does not support 0 with this model")
+        return None
+
+    _, error, bodies = seen(habit, "api.server.instruction_role=developer")
+    assert error == (
+        "conditions.server_zero_shot: works with api.server.instruction_role=system, "
+        "conditions.server_zero_shot.temperature=null"
+    )
+    assert len(bodies) == 5
+
+
+@pytest.mark.parametrize(
+    ("habit", "words"),
+    [
+        (lambda path, body: output("Sure! Here it is.") if "response_format" in body else None, "ignored"),
+        (lambda path, body: output('{"a": 1}') if "response_format" in body else None,
+         "not obeyed: "),
+        (lambda path, body: refuse("response_format is not supported") if "response_format" in body
+         else None, "refused"),
+    ],
+    ids=["prose", "another record", "refused"],
+)  # fmt: skip
+def test_what_a_server_makes_of_a_schema(seen, habit, words):
+    """A condition without one works all the same; one with it is told the strongest format that works."""
+    out, error, _ = seen(habit)
+    assert error is None and f"JSON Schema:        {words}" in out
+
+
+def test_a_condition_whose_schema_is_ignored(seen):
+    key = "conditions.server_zero_shot.output"
+
+    def habit(path, body):
+        return output("Sure!") if body.get("response_format", {}).get("type") else None
+
+    _, error, bodies = seen(habit, f"{key}=json_schema")
+    assert error == f"conditions.server_zero_shot: works with {key}=text"
+    # the schema, any JSON, then text; and again
+    assert [b.get("response_format", {}).get("type") for b in bodies][:4] == [
+        "json_schema", "json_object", None, None,
+    ]  # fmt: skip
+
+
+def test_a_server_without_counts_and_ids(seen):
+    def habit(path, body):
+        return output(json.dumps(RECORD), usage=None, id=None)
+
+    out, error, _ = seen(habit)
+    assert error is None and "usage:              not told: costs would be estimated" in out
+    assert "ids:                none: " in out
+
+
+def test_a_server_with_one_id_for_all(seen):
+    out, _, _ = seen(lambda path, body: output(json.dumps(RECORD), id="x"))
+    assert "ids:                one for two answers: " in out
+
+
+def test_a_server_with_the_other_endpoint_alone(seen):
+    def habit(path, body):
+        return Fault("status", 404, {"message": "Not Found"}) if "responses" in path else None
+
+    _, error, _ = seen(habit, "api.server.endpoint=responses")
+    assert error == "conditions.server_zero_shot: works with api.server.endpoint=chat"
+
+
+def test_reasoning_that_leaves_no_room(seen):
+    """The limit is raised for the condition alone; what the model reasons is told."""
+
+    def habit(path, body):
+        if body["max_completion_tokens"] < 1000:
+            details = {"completion_tokens_details": {"reasoning_tokens": 112}}
+            usage = {"prompt_tokens": 20, "completion_tokens": 112, **details}
+            cut = output("", usage=usage)
+            return Fault("json", body=lambda b: _cut(cut.body(b)))
+        usage = {"prompt_tokens": 20, "completion_tokens": 90, "total_tokens": 300}
+        return output(json.dumps(RECORD), usage=usage)
+
+    out, error, _ = seen(habit)
+    assert error == (
+        "conditions.server_zero_shot: works with conditions.server_zero_shot.max_output_tokens=2048"
+    )
+    assert "reasoning tokens:   190" in out
+
+
+def _cut(body):
+    body["choices"][0]["finish_reason"] = "length"
+    return body
+
+
+def test_an_unnamed_fault_is_searched_for_within_bounds(seen):
+    """The server says only that it is a bad request: one thing after the other is changed."""
+    _, error, _ = seen(lambda path, body: refuse("Bad Request") if "temperature" in body else None)
+    assert (
+        error
+        == "conditions.server_zero_shot: works with conditions.server_zero_shot.temperature=null"
+    )
+    _, error, bodies = seen(lambda path, body: refuse("Bad Request"))
+    assert error == "conditions.server_zero_shot: no way was found to ask it; see above"
+    assert 2 < len(bodies) <= 6
+
+
+def test_what_no_other_way_mends_is_said_at_once(seen, monkeypatch):
+    """A rejected key, or one that is not set; and a fault that passes is no fault."""
+    _, error, bodies = seen(lambda path, body: Fault("status", 401))
+    assert error.startswith("api.limits.key_env: ") and len(bodies) == 1
+    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+    _, error, bodies = seen(lambda path, body: None, "api.limits.key_env=NO_SUCH_KEY")
+    assert error.startswith("NO_SUCH_KEY: not set") and not bodies
+    faults = [Fault("status", 503)]
+    _, error, bodies = seen(lambda path, body: faults.pop() if faults else None)
+    assert error is None and len(bodies) == 4
+    _, error, bodies = seen(lambda path, body: Fault("status", 503))
+    assert "status 503" in error and len(bodies) == 2
+
+
+def test_the_budget_holds(seen):
+    """Before each request what it can cost at most is set aside, spent or not by then."""
+    _, error, bodies = seen(lambda path, body: None, "api.limits.budget_usd=0.00001")
+    assert error.startswith("api.limits.budget_usd: USD 0.0000 of 1e-05 are spent") and not bodies
+    # 112 out are set aside, 0.00007, and some 130 in; this answer costs 0.00009
+    costly = output(json.dumps(RECORD), usage={"prompt_tokens": 200, "completion_tokens": 100})
+    _, error, bodies = seen(lambda path, body: costly, "api.limits.budget_usd=0.00014")
+    assert error.startswith("api.limits.budget_usd: USD 0.0001 of 0.00014 are spent")
+    assert len(bodies) == 1
+
+
+def test_it_asks_a_condition_that_there_is(seen):
+    _, error, bodies = seen(lambda path, body: None, name="server_zero")
+    assert error.startswith("doctor: expected one of server_zero_shot, ") and not bodies
+    out, error, bodies = seen(lambda path, body: None, name="server_few_shot_5")
+    assert error is None and out.startswith("server_few_shot_5: m at http://127.0.0.1:")
+
+
+def test_it_asks_the_first_test_text_where_there_is_one(seen, tmp_path, monkeypatch, capsys):
+    """With the examples of the condition."""
+    split = tmp_path / "elsewhere" / "data" / "split"
+    split.mkdir(parents=True)
+    row = {"id": "email-9", "text": "My bill is wrong.", "record": RECORD}
+    (split / "test.jsonl").write_text(json.dumps(row) + "\n")
+    train = [row | {"id": f"t{i}", "text": f"text {i}"} for i in range(6)]
+    (split / "train.jsonl").write_text("\n".join(map(json.dumps, train)) + "\n")
+    with FaultServer() as server:
+        server.habit = lambda path, body: RIGHT
+        out, error = look(
+            server, tmp_path / "elsewhere", monkeypatch, capsys, name="server_few_shot_5"
+        )
+        assert error is None and "one text (email-9)" in out
+        assert (
+            server.seen[0].text == "My bill is wrong."
+            and len(server.seen[0].body["messages"]) == 12
+        )
+
+
+def test_without_anything_to_examine():
+    with pytest.raises(UserError, match="expected --api"):
+        doctor.examine(api=False, condition=None)
