@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from lora_vs_api.errors import UserError
+from lora_vs_api.shown import visible
 
 if TYPE_CHECKING:
     from lora_vs_api.config.sections import Params
@@ -29,7 +30,7 @@ def run_command(command: Callable[[], None]) -> None:
     try:
         command()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {visible(str(error))}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted: nothing half-written; `dvc repro` goes on from here", file=sys.stderr)
