@@ -291,6 +291,7 @@ class ResponseStore:
         """Its answers are here, or there will be none."""
         with self._writing() as db:
             db.execute("delete from batches where token = ?", (token,))
+            db.execute("delete from failures where key = ?", (request_key(token),))
 
     def open_batches(self, host: str) -> list[OpenBatch]:
         """Every batch at ``host`` that was begun and not ended, the oldest first."""

@@ -11,7 +11,7 @@ from lora_vs_api.config.sections.model import ModelFree
 PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,59}")
 EXPECTED: Final = "letters, digits, _ and -, a letter first, 60 characters at most"
 # letters of any script, as in a file's name that `init` takes the task's from
-TASK: Final = re.compile(r"[^\W\d_][\w-]{0,59}")
+TASK: Final = re.compile(r"[^\W\d_][\w-]{0,199}")
 
 # what results, figures and commands call something else: the fine-tune, the untuned base (under
 # its names in files, in `compare` and in the report), the predictors without a model, the reviewer
@@ -46,4 +46,4 @@ def task_name_problem(name: str) -> str | None:
     """As :func:`name_problem`, of a task."""
     if TASK.fullmatch(name):
         return None
-    return "expected a plain word (letters, digits, _ and -, a letter first, 60 characters at most)"
+    return "expected a plain word: letters, digits, _ and -, a letter first"
