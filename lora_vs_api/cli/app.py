@@ -246,7 +246,7 @@ def run(
     run_pipeline(RunOptions(targets or [], jobs, gpus, on, slurm or []))
 
 
-@_command(app, "mend", "mend && dvc repro")
+@_command(app, "mend", "mend")
 def mend() -> None:
     """Recover a dvc.lock that a kill left empty or half.
 
