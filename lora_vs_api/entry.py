@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -14,12 +15,29 @@ if TYPE_CHECKING:
     from lora_vs_api.config.sections import Params
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+DISK = (*FULL, errno.EROFS, errno.EACCES, errno.EPERM)
+
+
 def run_stage(main: Callable[[Params], None]) -> None:
-    """Run ``main`` on the checked params; a UserError becomes one line on stderr and exit code 1."""
+    """Run ``main`` on the checked params; a UserError becomes one line on stderr and exit code 1.
+
+    So does a disk that is full or must not be written.
+    """
     # imported here: help and completion of the command line do not wait for it
     from lora_vs_api.config.load import load_params
 
-    run_command(lambda: main(load_params()))
+    def checked() -> None:
+        try:
+            main(load_params())
+        except OSError as error:
+            if error.errno not in DISK:
+                raise
+            what = "disk full" if error.errno in FULL else "cannot be written"
+            where = error.filename or "an output of this node"
+            raise UserError(f"{where}: {what} ({error.strerror})") from None
+
+    run_command(checked)
 
 
 def run_command(command: Callable[[], None]) -> None:

@@ -37,6 +37,10 @@ def _write_pieces(path: str | Path, pieces: Iterable[str]) -> None:
             stream.writelines(pieces)
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
+    except OSError as error:
+        os.unlink(temporary)
+        # of a write that finds no room, it does not know the file
+        raise OSError(error.errno, error.strerror, str(path)) from None
     except BaseException:
         os.unlink(temporary)
         raise

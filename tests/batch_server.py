@@ -165,7 +165,9 @@ class _Handler(BaseHTTPRequestHandler):
             return 200, state.create(json.loads(content))
         if event == "GET /v1/batches":
             return 200, {"object": "list", "data": list(state.batches.values()), "has_more": False}
-        if found := re.fullmatch(r"GET /v1/batches/(\w+)", event):
+        if (found := re.fullmatch(r"GET /v1/batches/(\w+)", event)) and (
+            found.group(1) in state.batches
+        ):
             return 200, state.retrieve(found.group(1))
         if found := re.fullmatch(r"GET /v1/files/(\w+)/content", event):
             state.downloads += 1

@@ -236,6 +236,20 @@ def test_results_that_stay_short_are_named_and_at_last_asked_again(tmp_path):
         assert len(answers) == 5 and len(server.asked) == 6
 
 
+def test_a_batch_that_is_lost_at_the_provider_is_named_and_at_last_left(tmp_path):
+    """Deleted, or of another key's account: bounded as well, and no riddle about the Batch API."""
+    with BatchServer(polls=10) as server, ResponseStore(tmp_path / "s") as store:
+        with pytest.raises(UserError, match="max_minutes"):
+            ask(server.url, store, requests(2), total_seconds=0.01)
+        server.batches.clear()
+        with pytest.raises(UserError, match="batch batch_1 or its results are not known at http"):
+            ask(server.url, store, requests(2), max_attempts=2)
+        with pytest.raises(UserError, match="2 of 2 requests got no answer.*not known"):
+            ask(server.url, store, requests(2), max_attempts=2)
+        server.polls = 1
+        assert len(ask(server.url, store, requests(2), max_attempts=2)[0]) == 2
+
+
 def test_what_fails_for_good_is_not_submitted_for_ever(tmp_path):
     """As often as api.limits.max_attempts says over all runs; then it is named, and costs nothing."""
     kinds = {"mail 1": "status", "mail 2": "refusal"}

@@ -16,7 +16,9 @@ from lora_vs_api.api import store as store_module
 from lora_vs_api.api import store_disk
 from lora_vs_api.api.store import ResponseStore, request_key, request_text
 from lora_vs_api.api.store_disk import Reserve, free_bytes, journal_mode
+from lora_vs_api.entry import run_stage
 from lora_vs_api.errors import UserError
+from lora_vs_api.files import read_jsonl, write_jsonl
 from tests.fault_server import FaultServer
 from tests.test_store import ANSWER, CONDITION, REPLY, REQUEST, URL
 from tests.test_stored_run import ask, requests
@@ -131,6 +133,37 @@ def test_a_real_disk_that_becomes_full(small_disk):
         with ResponseStore(small_disk / "s") as store:
             ask(server.url, store, requests(400), concurrency=4)
             assert len(server.seen) == 400
+
+
+def test_a_full_disk_ends_a_node_with_a_line(small_disk, capsys, monkeypatch):
+    """What a node writes names the file, and the old one stays."""
+    write_jsonl(small_disk / "out.jsonl", [{"a": 1}])
+
+    def node(params: object) -> None:
+        write_jsonl(small_disk / "out.jsonl", ({"a": "x" * 100_000} for _ in range(1000)))
+
+    monkeypatch.setattr("lora_vs_api.config.load.load_params", lambda: None)
+    with pytest.raises(SystemExit):
+        run_stage(node)
+    said = capsys.readouterr().err
+    assert said == f"error: {small_disk}/out.jsonl: disk full (No space left on device)\n"
+    assert [file.name for file in small_disk.iterdir()] == ["out.jsonl"]
+    assert read_jsonl(small_disk / "out.jsonl") == [{"a": 1}]
+
+
+def test_a_damaged_store_is_one_line(tmp_path):
+    """And says what can be saved, how."""
+    with FaultServer() as server, ResponseStore(tmp_path / "s") as store:
+        ask(server.url, store, requests(60))
+    size = (tmp_path / "s").stat().st_size
+    with (tmp_path / "s").open("r+b") as file:
+        file.seek(4096)
+        file.write(os.urandom(size - 4096))
+    with (
+        pytest.raises(UserError, match=r"is damaged .*: set it aside"),
+        ResponseStore(tmp_path / "s") as store,
+    ):
+        list(store.rows())
 
 
 def test_room_is_held_and_given_back(tmp_path):

@@ -157,28 +157,42 @@ class _BatchAsking:
             UserError: the provider rejects it, or there is no time left, or its results cannot be
                 had whole.
         """
-        done = self._wait(batch_id)
-        lacking = self._take_all(done)
+        status, lacking, rejected = self._bring(batch_id)
         if lacking and not self._is_given_up(batch, lacking):
             raise UserError(
-                f"{keys.condition_key(self.condition.name)}: {lacking}, after {DOWNLOADS} "
-                "downloads; run again to fetch it once more, nothing is paid twice"
+                f"{keys.condition_key(self.condition.name)}: {lacking}; run again to fetch it once "
+                "more, nothing is paid twice"
             )
         for key in {request_key(text) for text in batch.texts} & self._by_key.keys():
             identity = self._by_key[key].id
             if identity not in self.answers:
-                why = lacking or f"batch {batch_id} {done.status} without an answer"
+                why = lacking or f"batch {batch_id} {status} without an answer"
                 reason = self.failures.setdefault(identity, why)
-                if done.status != "failed":
+                if rejected is None:
                     self.store.failed(self.texts[identity], reason)
         self.store.end_batch(batch.token)
-        if done.status == "failed":
-            errors = done.errors.data if done.errors and done.errors.data else []
-            why = "; ".join(str(error.message) for error in errors[:3]) or "no reason given"
+        if rejected is not None:
             raise UserError(
                 f"{keys.condition_key(self.condition.name)}: {self.provider.base_url} rejects "
-                f"batch {batch_id}: {short(why)}"
+                f"batch {batch_id}: {short(rejected)}"
             )
+
+    def _bring(self, batch_id: str) -> tuple[str, str | None, str | None]:
+        """Wait for a batch and take its results: how it ended, what is lacking, why it is rejected."""
+        import openai
+
+        try:
+            done = self._wait(batch_id)
+            lacking = self._take_all(done)
+        except openai.NotFoundError:
+            # deleted, or too old, or it belongs to the account of another key
+            where = self.provider.base_url
+            return "lost", f"batch {batch_id} or its results are not known at {where} (404)", None
+        if done.status != "failed":
+            return done.status, lacking, None
+        errors = done.errors.data if done.errors and done.errors.data else []
+        why = "; ".join(str(error.message) for error in errors[:3])
+        return done.status, lacking, why or "no reason given"
 
     def _is_given_up(self, batch: OpenBatch, lacking: str) -> bool:
         """Count that the results were not whole; whether they have been so in too many runs."""
@@ -203,7 +217,7 @@ class _BatchAsking:
                 continue
             if len(taken) >= said:
                 return None
-            lacking = f"batch {done.id} says {said} results and sends {len(taken)}"
+            lacking = f"batch {done.id} says {said} results and sends {len(taken)}, in {number + 1} downloads"
         return lacking
 
     def _take(self, file_id: str) -> set[str]:

@@ -356,6 +356,11 @@ class ResponseStore:
                 f"{where} is locked by another program, for longer than {BUSY_SECONDS:g} s; end "
                 "it, or name a file on a disk whose locks work: some network disks have none"
             )
+        if name == "SQLITE_CORRUPT":
+            return UserError(
+                f"{where} is damaged ({error}): set it aside; `sqlite3 FILE .recover` saves what can "
+                "be saved, or `lora-vs-api store import` an export"
+            )
         return UserError(f"{where} cannot be {doing}: {error}")
 
     def _is_full(self, error: sqlite3.Error | OSError, name: str) -> bool:

@@ -12,7 +12,7 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,15 +47,13 @@ class Source:
 
 def keep_copy(root: Path) -> None:
     """Copy dvc.lock beside DVC's own temporary files, if it is there and whole."""
-    try:
-        content = (root / LOCK).read_bytes()
-    except OSError:
-        return
-    if whole_entries(content) is None or not (root / COPY.parent).is_dir():
-        return
     new = root / COPY.with_suffix(".new")
-    new.write_bytes(content)
-    os.replace(new, root / COPY)
+    # a copy that cannot be made, on a full disk say, stops no run
+    with suppress(OSError):
+        content = (root / LOCK).read_bytes()
+        if whole_entries(content) is not None:
+            new.write_bytes(content)
+            os.replace(new, root / COPY)
 
 
 def mend_lock(root: Path) -> str | None:
