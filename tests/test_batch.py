@@ -322,6 +322,28 @@ def test_a_redirect_elsewhere_takes_no_batch_along(tmp_path):
         assert other.events == []
 
 
+def test_an_answer_that_an_earlier_run_stored_is_no_other_texts(tmp_path):
+    """Of a batch that was read to its middle before a kill, or of another batch."""
+
+    def spoil(number, rows):
+        for row in rows:
+            row["response"]["body"]["id"] = f"resp_{number}"
+        if number == 2:
+            rows[0]["response"]["body"] = first[0]["response"]["body"]
+        first.append(rows[0])
+        return rows
+
+    first = []
+    with BatchServer(spoil=spoil) as server, ResponseStore(tmp_path / "s") as store:
+        ask(server.url, store, requests(1))
+        with pytest.raises(
+            UserError, match="1 of 1 requests got no answer.*one answer, resp_1, to"
+        ):
+            ask(server.url, store, requests(2))
+        answers, _ = ask(server.url, store, requests(2))
+        assert [json.loads(a.reply.output)["echo"] for a in answers] == ["mail 0", "mail 1"]
+
+
 def test_the_key_is_sent_and_kept_nowhere(tmp_path, capfd):
     """Not in the store, nor in what is printed."""
     with BatchServer() as server, ResponseStore(tmp_path / "s") as store:

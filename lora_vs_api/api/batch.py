@@ -217,7 +217,10 @@ class _BatchAsking:
                 continue
             if len(taken) >= said:
                 return None
-            lacking = f"batch {done.id} says {said} results and sends {len(taken)}, in {number + 1} downloads"
+            lacking = (
+                f"batch {done.id} says {said} results and sends {len(taken)}, in {number + 1} "
+                "downloads"
+            )
         return lacking
 
     def _take(self, file_id: str) -> set[str]:
@@ -243,7 +246,7 @@ class _BatchAsking:
             self.failures[request.id] = result
         elif not result.is_scored:
             self.failures[request.id] = f"{result.outcome}: {short(result.output)}"
-        elif self.doubles.is_double(request, result):
+        elif self._is_double(request, result):
             earlier = self.doubles.taken_back(result)
             for refused in (request, earlier):
                 if refused is not None:
@@ -257,6 +260,13 @@ class _BatchAsking:
             self.store.put(self.texts[request.id], answer)
             self.answers[request.id] = answer
             self.failures.pop(request.id, None)
+
+    def _is_double(self, request: Request, reply: Reply) -> bool:
+        """Whether another text has the reply, by this run or by an earlier one."""
+        kept = self.store.is_anothers(self.texts[request.id], reply)
+        if kept is None:
+            self.doubles.meaningless = True
+        return self.doubles.is_double(request, reply, bool(kept))
 
     def _wait(self, batch_id: str) -> Batch:
         seconds = self.policy.poll_seconds
