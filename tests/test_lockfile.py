@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -137,17 +138,29 @@ stages:
 """
 
 
-@pytest.fixture()
-def ran(repository) -> Path:
+@pytest.fixture(scope="module")
+def ran_once(empty_repository, tmp_path_factory) -> Path:
     """A project after a run; its first node gives something else whenever it runs."""
-    (repository / "dvc.yaml").write_text(PIPELINE)
-    done = command(repository)
+    project = tmp_path_factory.mktemp("ran") / "repository"
+    shutil.copytree(empty_repository, project)
+    (project / "dvc.yaml").write_text(PIPELINE)
+    done = command(project)
     said = done.communicate(timeout=90)[1]
     assert done.returncode == 0, said
-    return repository
+    return project
 
 
-@pytest.mark.parametrize("cut", ["empty", "half", "garbage", "held"])
+@pytest.fixture()
+def ran(ran_once, tmp_path) -> Path:
+    return Path(shutil.copytree(ran_once, tmp_path / "repository", symlinks=True))
+
+
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "cut", ["half", *(pytest.param(cut, marks=SLOW) for cut in ("empty", "garbage", "held"))]
+)
 def test_run_completes_after_a_cut_of_any_kind(ran, cut):
     """DVC itself fails; `run` says in one line what it did, and runs nothing again."""
     before, lock = (ran / "first.txt").read_text(), ran / "dvc.lock"
@@ -198,6 +211,7 @@ target._dump = cut_off
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="kills by signal")
 def test_killed_while_dvc_writes_it(repository, tmp_path, monkeypatch):
     """kill -9 in the middle of the second node's entry: one line, and the next run goes on."""
@@ -230,6 +244,7 @@ def test_killed_while_dvc_writes_it(repository, tmp_path, monkeypatch):
     assert (repository / "third.txt").read_text() == first
 
 
+@pytest.mark.slow
 def test_another_dvc_at_work_is_told(repository):
     """A lock that is written right now is not taken for a broken one."""
     (repository / "dvc.lock").write_bytes(b"")

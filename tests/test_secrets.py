@@ -77,34 +77,50 @@ def echoed(key: str):
     return lambda body: json.loads(json.dumps(body).replace("mail 0", key))
 
 
+def quoting(key: str) -> dict[str, str]:
+    """What a server may say of a request, the key and a terminal's control characters in it."""
+    return {"message": f"bad key {key} \x1b[31m\u202e in 'Authorization: Bearer {key}'"}
+
+
 def test_a_failing_condition_shows_the_key_nowhere(project):
-    """Refused, rejected, broken, echoed; through the node alone, and through `run` with its logs."""
+    """Refused, and broken in an answer of status 200; the store holds an answer that echoes it."""
     key = f"sk-{secrets.token_hex(16)}"
-    quoted = {"message": f"bad key {key} \x1b[31m\u202e in 'Authorization: Bearer {key}'"}
     with FaultServer() as server:
         params(project, server.url)
-        node = ("stages.evaluate_api", "server_zero_shot")
         for fault in (
-            Fault("status", 401, quoted),
-            Fault("status", 500, quoted),
-            Fault("json", body=lambda body: {"error": quoted}),
+            Fault("status", 401, quoting(key)),
+            Fault("json", body=lambda body: {"error": quoting(key)}),
         ):
-            # the first text's answer, in which the key stands too, is stored
             server.faults = {"mail 0": [Fault("json", body=echoed(key))], "mail 1": [fault]}
-            done = run(project, key, *node)
+            done = run(project, key, "stages.evaluate_api", "server_zero_shot")
             assert done.returncode == 1 and done.stderr.count("error: ") == 1, done.stderr
             assert key not in done.stderr + done.stdout and "Traceback" not in done.stderr
             assert "\x1b" not in done.stderr and "\u202e" not in done.stderr
         assert server.seen[0].headers["authorization"] == f"Bearer {key}"
-        server.faults = {"mail 2": [Fault("status", 400, quoted)]}
-        done = run(project, key, "lora_vs_api", "run")
-        assert done.returncode == 1 and "conditions.server_zero_shot" in done.stderr
-        assert key not in done.stderr and "\x1b[31m" not in done.stderr
+    files = texts(project)
+    assert "responses/store.sqlite" in files and b"[API key]" in files["responses/store.sqlite"]
+    assert [name for name, content in files.items() if key.encode() in content] == []
+
+
+@pytest.mark.slow
+def test_nor_do_logs_lock_and_results(project):
+    """Through `run`, with its logs: once it fails, then it goes on."""
+    key = f"sk-{secrets.token_hex(16)}"
+    with FaultServer() as server:
+        params(project, server.url)
+        server.faults = {
+            "mail 0": [Fault("json", body=echoed(key))],
+            "mail 2": [Fault("status", 400, quoting(key)), Fault("status", 500, quoting(key))],
+        }
+        for _ in range(2):
+            done = run(project, key, "lora_vs_api", "run")
+            assert done.returncode == 1 and "conditions.server_zero_shot" in done.stderr
+            assert key not in done.stderr and "\x1b[31m" not in done.stderr
+            assert key.encode() not in texts(project)["logs/run/ask.log"]
         done = run(project, key, "lora_vs_api", "run")
         assert done.returncode == 0, done.stderr
     files = texts(project)
     assert {"params.yaml", "dvc.lock", "logs/run/ask.log", "responses/store.sqlite"} <= files.keys()
-    assert any(name.startswith("predictions/") for name in files)
     assert [name for name, content in files.items() if key.encode() in content] == []
     assert b"[API key]" in files["predictions/evaluate/server_zero_shot/predictions.jsonl"]
 
