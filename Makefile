@@ -46,6 +46,8 @@ $(VENV)/.test: $(VENV)/.run requirements/test.txt
 	@touch $@
 
 run: setup  ## everything from corpus to report, only what changed; JOBS=4 runs nodes side by side
+	@# a run that was killed may have left half of dvc.lock, and DVC would refuse it
+	@python -m lora_vs_api mend
 	$(if $(JOBS),python -m lora_vs_api run -j $(JOBS),dvc repro)
 
 test: lint  ## style, types and every test

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -9,17 +10,35 @@ from typing import TYPE_CHECKING
 
 from lora_vs_api.errors import UserError
 from lora_vs_api.log import show_everything
+from lora_vs_api.shown import visible
 
 if TYPE_CHECKING:
     from lora_vs_api.config.sections import Params
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+DISK = (*FULL, errno.EROFS, errno.EACCES, errno.EPERM)
+
+
 def run_stage(main: Callable[[Params], None]) -> None:
-    """Run ``main`` on the checked params; a UserError becomes one line on stderr and exit code 1."""
+    """Run ``main`` on the checked params; a UserError becomes one line on stderr and exit code 1.
+
+    So does a disk that is full or must not be written.
+    """
     # imported here: help and completion of the command line do not wait for it
     from lora_vs_api.config.load import load_params
 
-    run_command(lambda: main(load_params()))
+    def checked() -> None:
+        try:
+            main(load_params())
+        except OSError as error:
+            if error.errno not in DISK:
+                raise
+            what = "disk full" if error.errno in FULL else "cannot be written"
+            where = error.filename or "an output of this node"
+            raise UserError(f"{where}: {what} ({error.strerror})") from None
+
+    run_command(checked)
 
 
 def run_command(command: Callable[[], None]) -> None:
@@ -31,7 +50,7 @@ def run_command(command: Callable[[], None]) -> None:
     try:
         command()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {visible(str(error))}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted: nothing half-written; `dvc repro` goes on from here", file=sys.stderr)

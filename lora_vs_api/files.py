@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from lora_vs_api.errors import UserError
+from lora_vs_api.shown import visible
 
 if TYPE_CHECKING:
     from lora_vs_api.record.rows import Row
@@ -39,21 +40,28 @@ def _write_pieces(path: str | Path, pieces: Iterable[str]) -> None:
             stream.writelines(pieces)
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
+    except OSError as error:
+        os.unlink(temporary)
+        # of a write that finds no room, it does not know the file
+        raise OSError(error.errno, error.strerror, str(path)) from None
     except BaseException:
         os.unlink(temporary)
         raise
 
 
+def json_text(value: Any, indent: int | None = None) -> str:
+    """``value`` as JSON that can be shown: control characters, and what cannot be written, as escapes."""
+    return visible(json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False))
+
+
 def write_json(path: str | Path, value: Any) -> None:
-    """Write JSON, indented, keys in the order given, NaN refused."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    """Write JSON, indented, keys in the order given, NaN refused, nothing in it unseen."""
+    write_text(path, json_text(value, indent=2) + "\n")
 
 
 def write_jsonl(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write one JSON object a line; of an iterator's rows, one at a time is in memory."""
-    _write_pieces(
-        path, (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
-    )
+    _write_pieces(path, (json_text(row) + "\n" for row in rows))
 
 
 def read_json(path: str | Path) -> Any:

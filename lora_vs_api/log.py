@@ -6,10 +6,17 @@ import codecs
 import json
 import sys
 
+from lora_vs_api.shown import visible
+
 
 def say(text: str) -> None:
     """Tell on stderr what the node is doing now."""
-    print(text, file=sys.stderr, flush=True)
+    print(visible(text), file=sys.stderr, flush=True)
+
+
+def show(text: str = "") -> None:
+    """Print on stdout what a command was asked for, texts and answers of others among it."""
+    print(visible(text))
 
 
 def show_everything() -> None:

@@ -51,6 +51,7 @@ from lora_vs_api.config.sections import Params
 from lora_vs_api.entry import run_stage
 from lora_vs_api.files import read_jsonl, write_jsonl, write_text
 from lora_vs_api.paths import TEST
+from lora_vs_api.shown import visible
 from lora_vs_api.stats.bootstrap import Draws
 
 
@@ -122,7 +123,7 @@ def main(params: Params) -> None:
     every_run = by_seed | {item.name: item.runs[0] for item in baselines}
     write_jsonl("metrics/answers.jsonl", answer_table(rows, every_run, names))
     for name, table in plot_tables(analysis, runs).items():
-        write_text(f"plots/{name}.csv", pd.DataFrame(table).to_csv(index=False))
+        write_text(f"plots/{name}.csv", visible(pd.DataFrame(table).to_csv(index=False)))
 
 
 def read_runs(params: Params, rows: Sequence[dict[str, Any]]) -> list[ConditionRuns]:

@@ -19,6 +19,7 @@ class BatchServer:
     last user message to a kind of tests.fault_server, to ``status`` (an error line) or to
     ``missing`` (no line at all). ``on_event`` is called with what is about to be answered, such
     as ``"POST /v1/batches"``, and may raise ``Drop`` to cut the connection after it took effect.
+    ``spoil`` makes what is sent of a result file, from the number of the download and its rows.
     """
 
     def __init__(
@@ -27,7 +28,11 @@ class BatchServer:
         kinds: dict[str, str] | None = None,
         status: str = "completed",
         on_event: Callable[[str], None] | None = None,
+        spoil: Callable[[int, list[Any]], list[Any]] | None = None,
     ) -> None:
+        self.spoil, self.downloads = spoil, 0
+        # the address that every request is sent on to
+        self.redirect: str | None = None
         self.polls, self.kinds, self.status, self.on_event = polls, kinds or {}, status, on_event
         self.files: dict[str, bytes] = {}
         self.batches: dict[str, dict[str, Any]] = {}
@@ -129,7 +134,7 @@ class _Handler(BaseHTTPRequestHandler):
         with state.lock:
             state.events.append(event)
             state.headers.append(self.headers["authorization"])
-            status, answer = self._do(event, content)
+            status, answer = (307, {}) if state.redirect else self._do(event, content)
             try:
                 if state.on_event:
                     state.on_event(event)
@@ -141,6 +146,8 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             self.send_response(status)
             self.send_header("content-type", "application/json")
+            if state.redirect:
+                self.send_header("location", state.redirect + path.removeprefix("/v1"))
             self.send_header("content-length", str(len(answer)))
             self.end_headers()
             self.wfile.write(answer)
@@ -158,8 +165,17 @@ class _Handler(BaseHTTPRequestHandler):
             return 200, state.create(json.loads(content))
         if event == "GET /v1/batches":
             return 200, {"object": "list", "data": list(state.batches.values()), "has_more": False}
-        if found := re.fullmatch(r"GET /v1/batches/(\w+)", event):
+        if (found := re.fullmatch(r"GET /v1/batches/(\w+)", event)) and (
+            found.group(1) in state.batches
+        ):
             return 200, state.retrieve(found.group(1))
         if found := re.fullmatch(r"GET /v1/files/(\w+)/content", event):
-            return 200, state.files[found.group(1)]
+            state.downloads += 1
+            content = state.files[found.group(1)]
+            if state.spoil is None:
+                return 200, content
+            rows = state.spoil(state.downloads, list(map(json.loads, content.splitlines())))
+            # a row that is a text is sent as it is, without an end
+            sent = (row if isinstance(row, str) else json.dumps(row) + "\n" for row in rows)
+            return 200, "".join(sent).encode()
         return 404, {"error": {"message": "no such page"}}

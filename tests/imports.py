@@ -17,6 +17,7 @@ PLUMBING = {
     "lora_vs_api/log.py",
     "lora_vs_api/paths.py",
     "lora_vs_api/processor.py",
+    "lora_vs_api/shown.py",
 }
 
 

@@ -367,3 +367,20 @@ def test_progress_tells_how_far_it_is(capfd):
     with FaultServer() as server:
         ask(server, 3)
     assert "mini: 100%" in (text := capfd.readouterr().err) and "3/3" in text and "text/s" in text
+
+
+@pytest.mark.parametrize("where", ["another host", "another port"])
+def test_a_redirect_elsewhere_is_not_followed(where):
+    """The texts would go there; the line names where."""
+    with FaultServer() as other, FaultServer() as server:
+        url = other.url if where == "another port" else other.url.replace("127.0.0.1", "localhost")
+        for status in (301, 307, 308):
+            moved = Fault("status", status, headers={"location": f"{url}/responses"})
+            server.faults["mail 0"] = [moved]
+            with pytest.raises(UserError) as caught:
+                ask(server, 1)
+            assert str(caught.value).startswith(f"api.server.base_url: {server.url} redirects to")
+            assert url.split("/")[2] in str(caught.value) and other.seen == []
+        # within the server itself it is
+        server.faults["mail 0"] = [Fault("status", 307, headers={"location": "/v1/responses/"})]
+        assert len(ask(server, 1)) == 1

@@ -196,6 +196,154 @@ def test_a_server_without_batches_names_the_key_to_change(tmp_path):
         ask(server.url, store, requests(1))
 
 
+@pytest.mark.parametrize("cut", ["a row less", "half a row", "nothing"])
+def test_results_fewer_than_counted_are_fetched_again(tmp_path, cut):
+    """A download that broke off, or came too early, is no reason to pay again."""
+
+    def spoil(number, rows):
+        if number > 2:
+            return rows
+        return {
+            "a row less": rows[:-1],
+            "half a row": [*rows[:-1], json.dumps(rows[-1])[:40]],
+            "nothing": [],
+        }[cut]
+
+    with BatchServer(spoil=spoil) as server, ResponseStore(tmp_path / "s") as store:
+        answers, _ = ask(server.url, store, requests(5))
+        assert [json.loads(a.reply.output)["echo"] for a in answers] == [
+            f"mail {i}" for i in range(5)
+        ]
+        assert server.downloads == 3 and len(server.batches) == 1
+        assert store.open_batches("127.0.0.1") == []
+
+
+def test_results_that_stay_short_are_named_and_at_last_asked_again(tmp_path):
+    """Bounded: fetched again by later runs, then only what is missing is submitted anew."""
+
+    def spoil(number, rows):
+        return rows[1:] if len(rows) > 1 else rows
+
+    with BatchServer(spoil=spoil) as server, ResponseStore(tmp_path / "s") as store:
+        with pytest.raises(UserError) as caught:
+            ask(server.url, store, requests(5), max_attempts=2)
+        assert "conditions.mini: batch batch_1 says 5 results and sends 4" in str(caught.value)
+        assert "nothing is paid twice" in str(caught.value) and "4 new answers" in str(caught.value)
+        with pytest.raises(UserError, match="1 of 1 requests got no answer.*says 5 results and"):
+            ask(server.url, store, requests(5), max_attempts=2)
+        assert len(server.batches) == 1
+        answers, _ = ask(server.url, store, requests(5), max_attempts=2)
+        assert len(answers) == 5 and len(server.asked) == 6
+
+
+def test_a_batch_that_is_lost_at_the_provider_is_named_and_at_last_left(tmp_path):
+    """Deleted, or of another key's account: bounded as well, and no riddle about the Batch API."""
+    with BatchServer(polls=10) as server, ResponseStore(tmp_path / "s") as store:
+        with pytest.raises(UserError, match="max_minutes"):
+            ask(server.url, store, requests(2), total_seconds=0.01)
+        server.batches.clear()
+        with pytest.raises(UserError, match="batch batch_1 or its results are not known at http"):
+            ask(server.url, store, requests(2), max_attempts=2)
+        with pytest.raises(UserError, match="2 of 2 requests got no answer.*not known"):
+            ask(server.url, store, requests(2), max_attempts=2)
+        server.polls = 1
+        assert len(ask(server.url, store, requests(2), max_attempts=2)[0]) == 2
+
+
+def test_what_fails_for_good_is_not_submitted_for_ever(tmp_path):
+    """As often as api.limits.max_attempts says over all runs; then it is named, and costs nothing."""
+    kinds = {"mail 1": "status", "mail 2": "refusal"}
+    with BatchServer(kinds=kinds) as server:
+        for _ in range(2):
+            with (
+                ResponseStore(tmp_path / "s") as store,
+                pytest.raises(UserError, match="2 of . requests got no answer"),
+            ):
+                ask(server.url, store, requests(4), max_attempts=2)
+        with ResponseStore(tmp_path / "s") as store:
+            for _ in range(2):
+                with pytest.raises(UserError) as caught:
+                    ask(server.url, store, requests(5), max_attempts=2)
+                assert (
+                    "email-1: failed in 2 batches, not submitted again (api.limits.max_attempts "
+                    "allows so many); the last time: status 400: this one is too long"
+                ) in str(caught.value)
+                assert "email-2: failed in 2 batches" in str(caught.value)
+            assert [server.asked.count(f"mail {i}") for i in range(5)] == [1, 2, 2, 1, 1]
+            # with more attempts allowed it goes on, and an answer ends the count
+            server.kinds = {}
+            assert len(ask(server.url, store, requests(5), max_attempts=3)[0]) == 5
+            text = next(row["request"] for row in store.rows())
+            assert store.failure(json.dumps(text)) is None
+
+
+def test_of_two_results_under_one_id_the_stored_one_counts(tmp_path):
+    """What is returned is what the store holds, so that a rerun changes nothing."""
+
+    def spoil(number, rows):
+        first = rows[0]
+        again = json.loads(json.dumps(first).replace("echo", "changed"))
+        error = {**first, "response": {"status_code": 500, "body": None}, "error": {"message": "x"}}
+        return [*rows, again, error]
+
+    with BatchServer(spoil=spoil) as server, ResponseStore(tmp_path / "s") as store:
+        answers, _ = ask(server.url, store, requests(3))
+        again, stored = ask(server.url, store, requests(3))
+        assert again == answers and stored == [True] * 3
+        assert all("echo" in answer.reply.output for answer in answers)
+
+
+def test_one_answer_to_two_texts_of_a_batch_is_neither_s(tmp_path):
+    """As of a live server: both are asked again, and no wrong answer is stored."""
+
+    def spoil(number, rows):
+        for place, row in enumerate(rows):
+            row["response"]["body"]["id"] = f"resp_{number}_{place}"
+        if number == 1:
+            rows[2]["response"]["body"] = rows[0]["response"]["body"]
+        return rows
+
+    with BatchServer(spoil=spoil) as server, ResponseStore(tmp_path / "s") as store:
+        with pytest.raises(UserError, match="2 of 4 requests got no answer.*one answer, resp_1_0,"):
+            ask(server.url, store, requests(4))
+        assert len(store) == 2
+        answers, _ = ask(server.url, store, requests(4))
+        assert [json.loads(a.reply.output)["echo"] for a in answers] == [
+            f"mail {i}" for i in range(4)
+        ]
+
+
+def test_a_redirect_elsewhere_takes_no_batch_along(tmp_path):
+    """As of live requests: what holds the texts is sent to the server named alone."""
+    with BatchServer() as other, BatchServer() as server, ResponseStore(tmp_path / "s") as store:
+        server.redirect = other.url
+        with pytest.raises(UserError, match=r"^api\.server\.base_url: .* redirects to http://127"):
+            ask(server.url, store, requests(2), max_attempts=1)
+        assert other.events == []
+
+
+def test_an_answer_that_an_earlier_run_stored_is_no_other_texts(tmp_path):
+    """Of a batch that was read to its middle before a kill, or of another batch."""
+
+    def spoil(number, rows):
+        for row in rows:
+            row["response"]["body"]["id"] = f"resp_{number}"
+        if number == 2:
+            rows[0]["response"]["body"] = first[0]["response"]["body"]
+        first.append(rows[0])
+        return rows
+
+    first = []
+    with BatchServer(spoil=spoil) as server, ResponseStore(tmp_path / "s") as store:
+        ask(server.url, store, requests(1))
+        with pytest.raises(
+            UserError, match="1 of 1 requests got no answer.*one answer, resp_1, to"
+        ):
+            ask(server.url, store, requests(2))
+        answers, _ = ask(server.url, store, requests(2))
+        assert [json.loads(a.reply.output)["echo"] for a in answers] == ["mail 0", "mail 1"]
+
+
 def test_the_key_is_sent_and_kept_nowhere(tmp_path, capfd):
     """Not in the store, nor in what is printed."""
     with BatchServer() as server, ResponseStore(tmp_path / "s") as store:

@@ -129,7 +129,16 @@ HUB = {"source": "hub", "repo": "o/M", "revision": "main"}
             "robustness.texts.kind: expected one of mail, chat, snippet, found 'email'",
         ),
         ("robustness/conditions", ["gpt"], "robustness.conditions: expected some of embedded_"),
-        ("tunings", {"lora": TUNING}, "tunings.lora: expected a name of its own"),
+        ("tunings", {"lora": TUNING}, "tunings.lora: expected another name: this one is taken"),
+        ("api/limits/budget_usd", float("inf"), "api.limits.budget_usd: expected USD ≥ 0, or null"),
+        (
+            "api/limits/timeout_seconds",
+            float("nan"),
+            "api.limits.timeout_seconds: expected a number",
+        ),
+        ("economics/watts", float("-inf"), "economics.watts: expected"),
+        ("task_name", "../../x", "task_name: expected a plain word"),
+        ("task_name", "", "task_name: expected a plain word"),
         (
             "tunings",
             {"x": {**TUNING, "r": None}},
@@ -275,6 +284,11 @@ def test_an_override_hydra_refuses_is_one_line():
         ("https://api.example.org/v1?key=hunter2", "no user, password or query"),
         ("api.example.org/v1", "expected an address such as"),
         ("ftp://api.example.org/v1", "expected an address such as"),
+        ("me:hunter2@api.example.org/v1", "no user, password or query"),
+        ("https://api.example.org/v1#hunter2", "no user, password or query"),
+        ("http://[::1/v1", "expected an address such as"),
+        ("http://127.0.0.1:99999/v1", "expected an address such as"),
+        ("http:///v1", "expected an address such as"),
     ],
 )
 def test_an_address_that_is_none_or_holds_a_secret(raw, url, complaint):
@@ -287,6 +301,82 @@ def test_an_address_that_is_none_or_holds_a_secret(raw, url, complaint):
     with pytest.raises(UserError, match=f"api.server.base_url: .*{complaint}") as caught:
         check_params(asked)
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["http://api.example.org/v1", "http://10.0.0.7:8000/v1"])
+def test_a_key_crosses_no_network_in_the_clear(raw, url):
+    """Unless it is allowed; without a key, and to this machine, http is as good."""
+    asked = copy.deepcopy(raw)
+    asked["api"]["limits"] |= {"store": "s", "key_env": "MY_KEY"}
+    asked["api"]["server"] = {
+        "kind": "openai", "base_url": url, "endpoint": "chat", "mode": "live", "weights": "t.json",
+    }  # fmt: skip
+    with pytest.raises(
+        UserError, match=r"base_url: expected https://.*limits\.plain_http_with_key"
+    ):
+        check_params(asked)
+    for key, value in (
+        ("limits/plain_http_with_key", True), ("limits/key_env", None),
+        ("server/base_url", "http://localhost:8000/v1"), ("server/base_url", "http://[::1]/v1"),
+        ("server/base_url", "https://api.example.org/v1"),
+    ):  # fmt: skip
+        check_params(changed(asked, f"api/{key}", value))
+
+
+def renamed(raw, old, new):
+    """A copy of the config with a condition under another name."""
+    text = yaml.safe_dump(raw, sort_keys=False)
+    found = yaml.safe_load(text)
+
+    def rename(value):
+        if isinstance(value, dict):
+            return {new if key == old else key: rename(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [rename(item) for item in value]
+        return new if value == old else value
+
+    return rename(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        *((name, "expected another name: this one is taken") for name in (
+            "lora", "LoRA", "base", "base_zero_shot", "untuned", "majority", "nearest",
+            "nearest_copy", "person", "lora-seed-0", "Lora-Seed-7",
+        )),
+        *((name, "expected a plain word as its name") for name in (
+            "../../x", "a/b", "a b", "a.b", "", ".", "-x", "1", "ü", "a\nb", "a\x1b[2J", "x" * 61,
+            "a\\b", "a:b", "${x", "a@b",
+        )),
+        ("Embedded_Few_Shot_5", "expected a name of its own"),
+    ],
+)  # fmt: skip
+def test_a_condition_has_a_plain_name_of_its_own(raw, name, expected):
+    """A condition called lora was taken for the fine-tune; ../../x was written outside the project."""
+    with pytest.raises(UserError) as caught:
+        check_params(renamed(raw, "embedded_zero_shot", name))
+    message = str(caught.value)
+    assert message.startswith("params.yaml: conditions.") and expected in message
+    assert "\n" not in message and "\x1b" not in message
+    with pytest.raises(UserError, match="^params.yaml: tunings") as caught:
+        check_params(changed(raw, "tunings", {name: TUNING}))
+    assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["mini", "gpt-5_4-mini", "A1", "embedded_few_shot", "x" * 60])
+def test_a_plain_name_is_accepted(raw, name):
+    """Of a condition, of a tuning, and of the task."""
+    check_params(renamed(raw, "embedded_zero_shot", name))
+    check_params(changed(raw, "tunings", {name: TUNING}))
+    check_params(changed(raw, "task_name", name))
+
+
+def test_a_condition_that_is_no_text(raw):
+    """YAML reads yes, 1 and null as something else."""
+    for key in (True, 1, None):
+        with pytest.raises(UserError, match="conditions"):
+            check_params(renamed(raw, "embedded_zero_shot", key))
 
 
 def test_a_paid_answer_needs_a_store(raw):

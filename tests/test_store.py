@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import pytest
 
-from lora_vs_api.api.store import OpenBatch, ResponseStore, request_key, request_text
+from lora_vs_api.api.store import Imported, OpenBatch, ResponseStore, request_key, request_text
 from lora_vs_api.api.store_rows import ADDED, LOST
 from lora_vs_api.api.types import Answer, ApiCondition, Losses, Reply, Request
 from lora_vs_api.errors import UserError
@@ -55,13 +55,13 @@ def test_what_was_counted_is_kept(tmp_path):
         store.put(text, COUNTED)
         assert store.get(request_key(text), "email-1") == COUNTED
         exported = [json.loads(json.dumps(row)) for row in store.rows()]
-        assert other.add_rows((f"x:{i}", row) for i, row in enumerate(exported, 1)) == 1
+        assert other.add_rows((f"x:{i}", row) for i, row in enumerate(exported, 1)).new == 1
         assert other.get(request_key(text), "email-1") == COUNTED
         # an export of the first version says nothing of it
         for name in ADDED:
             del exported[0][name]
         other.discard(text)
-        assert other.add_rows([("x:1", exported[0])]) == 1
+        assert other.add_rows([("x:1", exported[0])]) == Imported(1, 0, 0)
         plain = replace(REPLY, reasoning_tokens=None)
         assert other.get(request_key(text), "e") == Answer("e", plain, 1.25, 3)
 
@@ -89,7 +89,12 @@ def test_what_was_counted_is_kept(tmp_path):
         ({"tokens_estimated": []}, "tokens_estimated: expected 0 or 1"),
         ({"lost_attempts": None}, "expected all three or null for all three"),
         ({"request": "text"}, "request: expected the request as an object"),
-        ({"request": {}}, "key is not the SHA-256"),
+        ({"request": {}}, "request: expected the request as an object"),
+        ({"request": None}, "request: expected the request as an object"),
+        ({"asked_at": "yesterday"}, "asked_at: expected a time"),
+        ({"output": "\ud800"}, "output: expected a text"),
+        ({"served_model": 4}, "served_model: expected a text"),
+        ({"key": "0" * 64}, "key is not the SHA-256"),
         ({"key": None}, "key is not the SHA-256"),
         ({"outcome": {}}, "outcome: expected one of answered"),
     ],
@@ -105,6 +110,36 @@ def test_an_import_is_checked_row_by_row(tmp_path, changed, expected):
         with pytest.raises(UserError, match=f"^answers.jsonl:2: .*{re.escape(expected)}") as caught:
             other.add_rows([("answers.jsonl:1", good), ("answers.jsonl:2", bad | changed)])
         assert len(other) == 0 and "\n" not in str(caught.value)
+
+
+def test_every_refused_row_is_named_with_its_line(tmp_path):
+    """And what was new, known or known otherwise is told as it is; the same file twice adds nothing."""
+    with ResponseStore(tmp_path / "s") as store, ResponseStore(tmp_path / "t") as other:
+        for replicate in range(9):
+            asked = replace(REQUEST, replicate=replicate)
+            store.put(request_text(asked, CONDITION, URL), ANSWER)
+        rows = [(f"a.jsonl:{number}", row) for number, row in enumerate(store.rows(), 1)]
+        surrogate = json.loads(json.dumps(rows[3][1]))
+        surrogate["request"]["body"]["input"][0]["content"] = "\ud800"
+        bad = [*rows[:2], *((f"b.jsonl:{n}", {**rows[2][1], "attempts": -n}) for n in range(7))]
+        with pytest.raises(UserError) as caught:
+            other.add_rows([*bad, ("b.jsonl:9", surrogate), ("b.jsonl:10", {})])
+        message = str(caught.value)
+        assert message.startswith(
+            "b.jsonl:0: attempts: expected an integer ≥ 1, found 0; b.jsonl:1"
+        )
+        assert (
+            message.endswith("and 4 more (9 of 11 rows are refused; nothing was taken over)")
+            and len(other) == 0
+        )
+        with pytest.raises(
+            UserError, match="c.jsonl:4: another answer to the request of a.jsonl:1"
+        ):
+            other.add_rows([*rows[:3], ("c.jsonl:4", {**rows[0][1], "output": "2"})])
+        assert other.add_rows(rows[:4]) == Imported(4, 0, 0)
+        changed = [(place, {**row, "output": "another"}) for place, row in rows[:2]]
+        assert other.add_rows([*changed, *rows[2:], rows[8]]) == Imported(5, 4, 2)
+        assert other.get(rows[0][1]["key"], "e").reply.output == REPLY.output
 
 
 def test_a_row_that_breaks_a_rule_is_not_dropped_in_silence(tmp_path):

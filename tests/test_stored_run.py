@@ -165,21 +165,24 @@ def test_killed_and_resumed(tmp_path, seed):
 def share(url: str, path: str, result: str) -> None:
     """One of several runs on a store: what it was given, as JSON."""
     with ResponseStore(path) as store:
-        answers, _stored = ask(url, store, requests(60), concurrency=3)
+        answers, _stored = ask(url, store, requests(200), concurrency=8)
     with open(result, "w") as file:
         json.dump([[a.reply.output, a.reply.response_id] for a in answers], file)
 
 
 def test_two_runs_at_once_ask_each_question_once(tmp_path):
     """And both return what the store holds, so that the rerun of either changes nothing."""
-    faults = {f"mail {i}": [Fault("slow", seconds=0.02)] for i in range(60)}
+    faults = {f"mail {i}": [Fault("slow", seconds=0.02)] for i in range(200)}
     with FaultServer(faults) as server:
         files = [tmp_path / f"{i}.json" for i in range(2)]
         running = [start(share, server.url, str(tmp_path / "s"), str(file)) for file in files]
         assert [exit_code(process) for process in running] == [0, 0]
-        assert sorted(seen.text for seen in server.seen) == sorted(f"mail {i}" for i in range(60))
+        asked = sorted(seen.text for seen in server.seen)
+        assert asked == sorted(f"mail {i}" for i in range(200))
+        again = start(share, server.url, str(tmp_path / "s"), str(tmp_path / "again.json"))
+        assert exit_code(again) == 0 and len(server.seen) == 200
     first, second = (json.loads(file.read_text()) for file in files)
-    assert first == second and len(first) == 60
+    assert first == second == json.loads((tmp_path / "again.json").read_text())
 
 
 def test_an_answer_that_another_run_is_asking_is_waited_for(tmp_path):
@@ -277,6 +280,45 @@ def test_a_gateway_that_loses_the_order_spoils_no_answer(tmp_path):
             f"mail {i}" for i in range(1000)
         ]
         assert len(server.seen) <= 1000 + 2 * len(faults)
+
+
+def test_an_answer_that_an_earlier_run_stored_is_no_other_texts(tmp_path):
+    """A gateway may hand it out once more to the next run, or to another process beside this one."""
+    with (
+        FaultServer({"mail 1": [Fault("double")]}) as server,
+        ResponseStore(tmp_path / "s") as store,
+    ):
+        ask(server.url, store, requests(1))
+        answers, _ = ask(server.url, store, requests(2))
+        assert [json.loads(a.reply.output)["echo"] for a in answers] == ["mail 0", "mail 1"]
+        assert (server.attempts("mail 0"), server.attempts("mail 1")) == (1, 2)
+        # and it is asked over another connection
+        assert len({seen.port for seen in server.seen[1:]}) == 2
+
+
+def test_ids_that_tell_nothing_refuse_nothing(tmp_path):
+    """Ollama draws them from a thousand, others send one always: equal answers are no doubles then."""
+
+    def alike(body):
+        body["id"] = "chatcmpl-7"
+        body["output"][0]["content"][0]["text"] = '{"a": 1}'
+        return body
+
+    faults = {f"mail {i}": [Fault("json", body=alike)] for i in range(2, 9)}
+    faults["mail 0"] = [Fault("json", body=lambda body: body | {"id": "chatcmpl-7"})]
+    with FaultServer(faults) as server, ResponseStore(tmp_path / "s") as store:
+        ask(server.url, store, requests(6), concurrency=1)
+        ask(server.url, store, requests(9), concurrency=1)
+        assert len(server.seen) == 9
+
+
+def test_a_server_that_echoes_the_key_does_not_get_it_stored(tmp_path):
+    """A debugging proxy, say: the answer is kept without it."""
+    echo = Fault("json", body=lambda body: json.loads(json.dumps(body).replace("mail 0", KEY)))
+    with FaultServer({"mail 0": [echo]}) as server, ResponseStore(tmp_path / "s") as store:
+        answers, _ = ask(server.url, store, requests(1))
+        assert json.loads(answers[0].reply.output) == {"echo": "[API key]"}
+        assert KEY not in json.dumps(list(store.rows()))
 
 
 def test_over_budget_nothing_is_asked(tmp_path):

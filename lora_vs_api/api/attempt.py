@@ -76,6 +76,9 @@ async def attempt(
         raise diagnose(error, request, condition, str(client.base_url)) from None
     except openai.APIConnectionError as error:
         cause = error.__cause__ or error
+        if isinstance(cause, UserError):
+            # of a redirect that is not followed
+            raise cause from None
         why = f"connection failed: {type(cause).__name__} {cause}".rstrip()
         raise NoAnswer(why, billed=_was_sent(error)) from None
     except (openai.APIResponseValidationError, json.JSONDecodeError, UnicodeDecodeError):

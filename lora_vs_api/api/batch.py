@@ -16,13 +16,14 @@ from tqdm import tqdm
 
 from lora_vs_api.api import keys
 from lora_vs_api.api.attempt import CountTokens, estimate_of
-from lora_vs_api.api.batch_files import PATHS, batch_file, read_results
+from lora_vs_api.api.batch_files import PATHS, UnreadableResult, batch_file, read_results
 from lora_vs_api.api.connection import check_environment, own_headers
 from lora_vs_api.api.diagnosis import failure_message, refusal, short
+from lora_vs_api.api.doubles import Doubles
 from lora_vs_api.api.policy import AskPolicy
 from lora_vs_api.api.provider import Provider
 from lora_vs_api.api.store import OpenBatch, ResponseStore, request_key
-from lora_vs_api.api.types import Answer, ApiCondition, Losses, Request
+from lora_vs_api.api.types import Answer, ApiCondition, Losses, Reply, Request
 from lora_vs_api.errors import UserError
 from lora_vs_api.log import say
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 ENDED = ("completed", "failed", "expired", "cancelled")
 # the mark by which a batch is found again at the provider
 MARK = "lora_vs_api"
+# downloads of results in one run, while they are fewer than the batch says are there
+DOWNLOADS = 4
 
 
 def ask_batch(
@@ -47,15 +50,17 @@ def ask_batch(
     """Answers in the order of the requests, each put into ``store`` under its text as it is read.
 
     A batch in the store that holds any of the requests is waited for first; what it leaves
-    unanswered is then submitted. The openai client does the retrying.
+    unanswered is then submitted. The openai client does the retrying. A request that has failed in
+    ``policy.max_attempts`` batches, over all runs, is not submitted again but named. Results that
+    are fewer than the batch says are fetched again, by later runs too, and not paid again.
 
     Args:
         texts: of each request's id, what :func:`lora_vs_api.api.store.request_text` makes of it.
         count_tokens: counts what the provider does not.
 
     Raises:
-        UserError: the batch was rejected, expired or is not ready in time, or naming each
-            request without an answer and its reason. It never holds the API key.
+        UserError: the batch was rejected, expired, is not ready in time or cannot be read, or
+            naming each request without an answer and its reason. It never holds the API key.
     """
     import openai
 
@@ -67,7 +72,7 @@ def ask_batch(
             api_key=provider.sent_key,
             max_retries=policy.max_attempts - 1,
             timeout=policy.timeout_seconds,
-            http_client=openai.DefaultHttpxClient(trust_env=provider.behind_proxy),
+            http_client=openai.DefaultHttpxClient(**provider.http_options),
         ) as client:
             asking = _BatchAsking(
                 client, condition, store, provider, policy, requests, texts, count_tokens
@@ -99,6 +104,7 @@ class _BatchAsking:
     count_tokens: CountTokens | None
     answers: dict[str, Answer] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    doubles: Doubles = field(default_factory=Doubles)
 
     def __post_init__(self) -> None:
         seconds = self.policy.total_seconds
@@ -121,11 +127,7 @@ class _BatchAsking:
 
     def submit_rest(self) -> None:
         """Submit the requests that have neither answer nor failure yet, and collect them."""
-        rest = [
-            request
-            for request in self.requests
-            if request.id not in self.answers and request.id not in self.failures
-        ]
+        rest = [request for request in self.requests if not self._is_settled(request)]
         if not rest:
             return
         texts = frozenset(self.texts[request.id] for request in rest)
@@ -138,49 +140,136 @@ class _BatchAsking:
         say(f"{self.condition.name}: submitted {len(rest)} requests as batch {batch_id}")
         self._collect(batch, batch_id)
 
+    def _is_settled(self, request: Request) -> bool:
+        """Whether it has an answer, or failed in this run, or too often in others."""
+        if request.id in self.answers or request.id in self.failures:
+            return True
+        past = self.store.failure(self.texts[request.id])
+        if past is None or past.attempts < self.policy.max_attempts:
+            return False
+        self.failures[request.id] = (
+            f"failed in {past.attempts} batches, not submitted again ({keys.MAX_ATTEMPTS} allows "
+            f"so many); the last time: {past.reason}"
+        )
+        return True
+
     def _collect(self, batch: OpenBatch, batch_id: str) -> None:
         """Wait for a batch and take its results.
 
         Raises:
-            UserError: the provider rejects it, or there is no time left.
+            UserError: the provider rejects it, or there is no time left, or its results cannot be
+                had whole.
         """
-        done = self._wait(batch_id)
-        for file_id in (done.output_file_id, done.error_file_id):
-            if file_id:
-                self._take(file_id)
-        self.store.end_batch(batch.token)
-        if done.status == "failed":
-            errors = done.errors.data if done.errors and done.errors.data else []
-            why = "; ".join(str(error.message) for error in errors[:3]) or "no reason given"
+        status, lacking, rejected = self._bring(batch_id)
+        if lacking and not self._is_given_up(batch, lacking):
             raise UserError(
-                f"{keys.condition_key(self.condition.name)}: {self.provider.base_url} rejects "
-                f"batch {batch_id}: {short(why)}"
+                f"{keys.condition_key(self.condition.name)}: {lacking}; run again to fetch it once "
+                "more, nothing is paid twice"
             )
         for key in {request_key(text) for text in batch.texts} & self._by_key.keys():
             identity = self._by_key[key].id
-            if identity not in self.answers and identity not in self.failures:
-                self.failures[identity] = f"batch {batch_id} {done.status} without an answer"
+            if identity not in self.answers:
+                why = lacking or f"batch {batch_id} {status} without an answer"
+                reason = self.failures.setdefault(identity, why)
+                if rejected is None:
+                    self.store.failed(self.texts[identity], reason)
+        self.store.end_batch(batch.token)
+        if rejected is not None:
+            raise UserError(
+                f"{keys.condition_key(self.condition.name)}: {self.provider.base_url} rejects "
+                f"batch {batch_id}: {short(rejected)}"
+            )
 
-    def _take(self, file_id: str) -> None:
-        """Store the answers of a result file, and note the failures."""
+    def _bring(self, batch_id: str) -> tuple[str, str | None, str | None]:
+        """Wait for a batch and take its results: how it ended, what is lacking, why it is rejected."""
+        import openai
+
+        try:
+            done = self._wait(batch_id)
+            lacking = self._take_all(done)
+        except openai.NotFoundError:
+            # deleted, or too old, or it belongs to the account of another key
+            where = self.provider.base_url
+            return "lost", f"batch {batch_id} or its results are not known at {where} (404)", None
+        if done.status != "failed":
+            return done.status, lacking, None
+        errors = done.errors.data if done.errors and done.errors.data else []
+        why = "; ".join(str(error.message) for error in errors[:3])
+        return done.status, lacking, why or "no reason given"
+
+    def _is_given_up(self, batch: OpenBatch, lacking: str) -> bool:
+        """Count that the results were not whole; whether they have been so in too many runs."""
+        self.store.failed(batch.token, lacking)
+        past = self.store.failure(batch.token)
+        return past is not None and past.attempts >= self.policy.max_attempts
+
+    def _take_all(self, done: Batch) -> str | None:
+        """Take the results of a batch, again while some are lacking; what is lacking in the end."""
+        said = done.request_counts.completed if done.request_counts else 0
+        lacking = None
+        for number in range(DOWNLOADS):
+            if number:
+                time.sleep(self.policy.poll_seconds)
+            taken: set[str] = set()
+            try:
+                for file_id in (done.output_file_id, done.error_file_id):
+                    if file_id:
+                        taken |= self._take(file_id)
+            except UnreadableResult as error:
+                lacking = str(error)
+                continue
+            if len(taken) >= said:
+                return None
+            lacking = (
+                f"batch {done.id} says {said} results and sends {len(taken)}, in {number + 1} "
+                "downloads"
+            )
+        return lacking
+
+    def _take(self, file_id: str) -> set[str]:
+        """Store the answers of a result file, and note the failures; the keys of all its results."""
         text = self.client.files.content(file_id).text
         estimates = {
             key: estimate
             for key, request in self._by_key.items()
             if (estimate := estimate_of(request, self.count_tokens))
         }
+        taken = set()
         for key, result in read_results(text, file_id, self.condition, estimates):
+            taken.add(key)
             request = self._by_key.get(key)
-            if request is None:
-                continue
-            if isinstance(result, str):
-                self.failures[request.id] = result
-            elif self.condition.accepts(result):
-                answer = Answer(request.id, result, None, attempts=1, losses=Losses())
-                self.store.put(self.texts[request.id], answer)
-                self.answers[request.id] = answer
-            else:
-                self.failures[request.id] = refusal(result)
+            # of two results under one id the first counts, as in the store
+            if request is not None and request.id not in self.answers:
+                self._settle(request, result)
+        return taken
+
+    def _settle(self, request: Request, result: Reply | str) -> None:
+        """Keep an answer, or note why there is none; one that two texts got is neither's."""
+        if isinstance(result, str):
+            self.failures[request.id] = result
+        elif not self.condition.accepts(result):
+            self.failures[request.id] = refusal(result)
+        elif self._is_double(request, result):
+            earlier = self.doubles.taken_back(result)
+            for refused in (request, earlier):
+                if refused is not None:
+                    self.failures[refused.id] = self.doubles.reason(result)
+            if earlier is not None and earlier.id in self.answers:
+                del self.answers[earlier.id]
+                self.store.discard(self.texts[earlier.id])
+        else:
+            reply = self.provider.redacted(result)
+            answer = Answer(request.id, reply, None, attempts=1, losses=Losses())
+            self.store.put(self.texts[request.id], answer)
+            self.answers[request.id] = answer
+            self.failures.pop(request.id, None)
+
+    def _is_double(self, request: Request, reply: Reply) -> bool:
+        """Whether another text has the reply, by this run or by an earlier one."""
+        kept = self.store.is_anothers(self.texts[request.id], reply)
+        if kept is None:
+            self.doubles.meaningless = True
+        return self.doubles.is_double(request, reply, bool(kept))
 
     def _wait(self, batch_id: str) -> Batch:
         seconds = self.policy.poll_seconds
@@ -233,6 +322,9 @@ def _find(client: OpenAI, token: str) -> str | None:
 
 
 def _explain(error: Exception, condition: ApiCondition, base_url: str) -> str:
+    if isinstance(error.__cause__, UserError):
+        # of a redirect that is not followed
+        return str(error.__cause__)
     status = getattr(error, "status_code", None)
     if status == 401:
         return f"{keys.KEY_ENV}: {base_url} rejects the API key (401)"

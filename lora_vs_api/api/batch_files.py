@@ -9,7 +9,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, Literal
 
-from lora_vs_api.api import keys
 from lora_vs_api.api.diagnosis import says_filtered, short
 from lora_vs_api.api.replies import Estimate, filtered_reply, read_reply
 from lora_vs_api.api.types import ApiCondition, Endpoint, NoAnswer, Reply, Request
@@ -20,6 +19,10 @@ PATHS: Final[dict[Endpoint, Literal["/v1/responses", "/v1/chat/completions"]]] =
     "responses": "/v1/responses",
     "chat": "/v1/chat/completions",
 }
+
+
+class UnreadableResult(UserError):
+    """A line of a result file is none; another download may bring it whole."""
 
 
 def batch_file(requests: Iterable[tuple[str, Request]], condition: ApiCondition) -> bytes:
@@ -46,7 +49,7 @@ def read_results(
         estimates: of a key, what counts the tokens that the provider does not tell.
 
     Raises:
-        UserError: naming the first line that is no result.
+        UnreadableResult: naming the first line that is no result.
     """
     # not splitlines: JSON strings may hold U+2028, which ends no line here
     for number, line in enumerate(text.split("\n"), start=1):
@@ -56,10 +59,11 @@ def read_results(
             entry = json.loads(line)
             key, response = entry["custom_id"], entry.get("response") or {}
             body = response.get("body") or {}
+            if not isinstance(key, str):
+                raise TypeError
         except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
-            raise UserError(
-                f"{keys.condition_key(condition.name)}: line {number} of the batch's file "
-                f"{file_id} is not a result of the Batch API"
+            raise UnreadableResult(
+                f"line {number} of the batch's file {file_id} is not a result of the Batch API"
             ) from None
         if response.get("status_code") != 200:
             error = entry.get("error") or body.get("error") or body or "no reason given"

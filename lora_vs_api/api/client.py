@@ -30,7 +30,7 @@ from lora_vs_api.api.pacing import (
 )
 from lora_vs_api.api.policy import AskPolicy
 from lora_vs_api.api.provider import Provider
-from lora_vs_api.api.types import Answer, ApiCondition, NoAnswer, Request
+from lora_vs_api.api.types import Answer, ApiCondition, NoAnswer, Reply, Request
 from lora_vs_api.errors import UserError
 
 if TYPE_CHECKING:
@@ -47,11 +47,14 @@ class Keeper:
         claim: called before every attempt; False leaves the request to whoever asks it already.
         keep: called with each answer that is to be scored as soon as it is there.
         take_back: called with the request of an answer that turned out to be another's.
+        is_anothers: whether an answer was kept for another text by an earlier call; None where
+            the server's ids tell nothing.
     """
 
     claim: Callable[[Request], bool]
     keep: Callable[[Answer], None]
     take_back: Callable[[Request], None]
+    is_anothers: Callable[[Request, Reply], bool | None] = lambda request, reply: False
 
 
 def ask_all(
@@ -100,7 +103,7 @@ async def _ask_all(
             api_key=provider.sent_key,
             max_retries=0,
             timeout=policy.timeout_seconds,
-            http_client=DefaultAsyncHttpxClient(trust_env=provider.behind_proxy),
+            http_client=DefaultAsyncHttpxClient(**provider.async_http_options),
         ) as client:
             workers = range(min(policy.concurrency, len(requests)))
             await asyncio.gather(*(asking.work(client, bar, len(workers)) for _ in workers))
@@ -215,14 +218,18 @@ class _Asking:
         Raises:
             NoAnswer: it was.
         """
-        if not self.doubles.is_double(request, found.reply):
-            return
-        await found.drop_connection()
         reply = found.reply
+        kept = self.keeper.is_anothers(request, reply) if self.keeper else False
+        if kept is None:
+            self.doubles.meaningless = True
+        if not self.doubles.is_double(request, reply, bool(kept)):
+            return
+        # of another call, which may have used it, nothing is taken back
+        earlier = self.doubles.taken_back(reply)
+        await found.drop_connection()
         refused = NoAnswer(
             self.doubles.reason(reply), tokens=(reply.input_tokens, reply.output_tokens)
         )
-        earlier = self.doubles.taken_back(reply)
         if earlier is not None and earlier.id in self.answers:
             del self.answers[earlier.id]
             self.lost[earlier.id].add(refused)

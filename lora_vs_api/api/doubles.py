@@ -6,31 +6,46 @@ from dataclasses import dataclass, field
 
 from lora_vs_api.api.types import Reply, Request
 
-Mark = tuple[str, str]
+
+@dataclass
+class Given:
+    """An answer's output, and whose it is; nobody's once a second text got it."""
+
+    output: str
+    owner: Request | None
 
 
 @dataclass
 class Doubles:
-    """The answers of a call by what marks them, so that none is given to a second text.
+    """The answers of a call by their ids, so that none is given to a second text.
 
-    The mark is the response's id with its output: an id alone is not unique everywhere (Ollama
-    draws it from a thousand).
+    An id that comes with two outputs is no answer's own: some servers number by chance (Ollama
+    draws from a thousand) or send one id always. From then on the call's ids tell nothing.
     """
 
-    owners: dict[Mark, Request | None] = field(default_factory=dict)
+    given: dict[str, Given] = field(default_factory=dict)
+    meaningless: bool = False
 
-    def is_double(self, request: Request, reply: Reply) -> bool:
-        """Whether the reply was given to another text before; else it is noted as this one's."""
-        if not reply.response_id:
+    def is_double(self, request: Request, reply: Reply, kept_for_another: bool = False) -> bool:
+        """Whether the reply was given to another text before; else it is noted as this one's.
+
+        Args:
+            kept_for_another: it was, in an earlier call.
+        """
+        if not reply.response_id or self.meaningless:
+            return False
+        owner = None if kept_for_another else request
+        known = self.given.setdefault(reply.response_id, Given(reply.output, owner))
+        if known.output != reply.output:
+            self.meaningless = True
             return False
         # a question that is asked again may get its answer again, from a cache say
-        owner = self.owners.setdefault((reply.response_id, reply.output), request)
-        return owner is None or list(owner.messages) != list(request.messages)
+        return known.owner is None or list(known.owner.messages) != list(request.messages)
 
     def taken_back(self, reply: Reply) -> Request | None:
         """The text that had the answer first, once; from now on it is nobody's."""
-        mark = (reply.response_id, reply.output)
-        owner, self.owners[mark] = self.owners[mark], None
+        known = self.given[reply.response_id]
+        owner, known.owner = known.owner, None
         return owner
 
     @staticmethod

@@ -15,7 +15,7 @@ class AskPolicy:
     Attributes:
         timeout_seconds: for one attempt, from the first byte sent to the last received.
         max_attempts: for one request, the first included; in batch mode for each upload, poll
-            and download.
+            and download, and for the batches that one request may fail in, over all runs.
         concurrency: requests in flight at most; latencies compare only with as many. Not for batches.
         total_seconds: after which no attempt starts any more, None for no end. A batch is waited
             for at most so long; it goes on at the provider.

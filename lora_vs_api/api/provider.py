@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-import ipaddress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from lora_vs_api.api import keys
+from lora_vs_api.api.types import Reply
+from lora_vs_api.config.addresses import is_loopback
 from lora_vs_api.errors import UserError
+
+
+class Leaving(Protocol):
+    """A request of the HTTP library that is about to leave."""
+
+    @property
+    def url(self) -> object: ...
 
 
 @dataclass(frozen=True)
@@ -52,16 +61,49 @@ class Provider:
         """``text`` without the key, wherever a server quoted it."""
         return text.replace(self.api_key, "[API key]") if self.api_key else text
 
+    def redacted(self, reply: Reply) -> Reply:
+        """``reply`` as it may be kept, however a server that echoes its requests built it."""
+        return replace(
+            reply,
+            output=self.redact(reply.output),
+            response_id=self.redact(reply.response_id),
+            served_model=self.redact(reply.served_model),
+        )
+
+    @property
+    def http_options(self) -> dict[str, Any]:
+        """For the HTTP client, of blocking calls: requests leave for this server alone."""
+        return {"trust_env": self.behind_proxy, "event_hooks": {"request": [self._keep_here]}}
+
+    @property
+    def async_http_options(self) -> dict[str, Any]:
+        """As ``http_options``, for a client that does not block."""
+
+        async def keep_here(request: Leaving) -> None:
+            self._keep_here(request)
+
+        return {"trust_env": self.behind_proxy, "event_hooks": {"request": [keep_here]}}
+
+    def _keep_here(self, request: Leaving) -> None:
+        """Refuse a redirect to another host, unless it is this one's https.
+
+        The HTTP library would follow it with the texts in the request, though without the key.
+
+        Raises:
+            UserError: naming the host.
+        """
+        here, there = urlsplit(self.base_url), urlsplit(str(request.url))
+        same = (there.scheme, self.host) == (here.scheme, host_of(str(request.url)))
+        secured = (here.scheme, there.scheme) == ("http", "https")
+        if not same and not (secured and there.hostname == here.hostname):
+            raise UserError(
+                f"{keys.BASE_URL}: {self.base_url} redirects to {there.scheme}://"
+                f"{host_of(str(request.url))}, which was sent nothing; expected the address of the "
+                "server that answers"
+            )
+
 
 def host_of(base_url: str) -> str:
     """Host and port alone, for an address may carry a password."""
     address = urlsplit(base_url)
     return f"{address.hostname}:{address.port}" if address.port else str(address.hostname)
-
-
-def is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -13,7 +13,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,17 +22,30 @@ from typing import Any
 from lora_vs_api.api import keys
 from lora_vs_api.api.holder import has_died, new_holder
 from lora_vs_api.api.provider import host_of
+from lora_vs_api.api.store_disk import FULL, Reserve, free_bytes, journal_mode
 from lora_vs_api.api.store_rows import (
+    ADDITIONS,
     COLUMNS,
     VERSION,
     answer_of,
-    checked_row,
+    checked_rows,
     create_tables,
+    messages_of,
     row_of,
 )
-from lora_vs_api.api.types import Answer, ApiCondition, Mode, Request
+from lora_vs_api.api.types import Answer, ApiCondition, Mode, Reply, Request
 from lora_vs_api.api.wire import request_body
 from lora_vs_api.errors import UserError
+
+# how long another process may hold the file for its own writing
+BUSY_SECONDS = 60.0
+# under so many free bytes, an error of input and output is that of a full disk
+NEARLY_FULL = 2**20
+UNLOCKABLE = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL", "SQLITE_IOERR_LOCK")
+
+
+class DiskFull(UserError):
+    """There is no room for an answer."""
 
 
 def request_text(
@@ -59,6 +72,26 @@ def request_key(text: str) -> str:
 
 
 @dataclass(frozen=True)
+class Failure:
+    """How often a request has failed in batches, over all runs, and why the last time."""
+
+    attempts: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Imported:
+    """Of exported rows: how many were new, how many here already, and how many of these otherwise.
+
+    What was here stays: an answer is what was first paid for.
+    """
+
+    new: int
+    known: int
+    differing: int
+
+
+@dataclass(frozen=True)
 class OpenBatch:
     """A batch at the provider; without ``batch_id`` it is not known whether it was submitted."""
 
@@ -79,7 +112,8 @@ class ResponseStore:
         self._holder = new_holder()
         with self._explained("opened"):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(self.path, timeout=60, isolation_level=None)
+            self._reserve = Reserve(self.path.parent)
+            self._db = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
             self._db.row_factory = sqlite3.Row
             found = self._db.execute("pragma user_version").fetchone()[0]
             tables = self._db.execute("select count(*) from sqlite_master").fetchone()[0]
@@ -88,16 +122,32 @@ class ResponseStore:
                     f"{keys.STORE}: {self.path} is a database of something else, or of another "
                     f"version (found {found}, expected {VERSION}); name another file"
                 )
-            self._db.execute("pragma journal_mode = wal")
+            self._db.execute(f"pragma journal_mode = {journal_mode(self.path.parent)}")
             self._db.execute("pragma synchronous = full")
             if found != VERSION:
                 create_tables(self._db)
+            for statement in ADDITIONS:
+                self._db.execute(statement)
 
     def __enter__(self) -> ResponseStore:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self._reserve.let_go()
         self._db.close()
+
+    def make_room(self, expected: int, in_flight: int) -> None:
+        """See that ``expected`` bytes of answers can be written, and hold room for those in flight.
+
+        Raises:
+            UserError: there is too little room, or the store or its folder cannot be written.
+        """
+        with self._explained("written"):
+            self._reserve.hold(expected, in_flight)
+        with self._writing() as db:
+            # a change that is really written, unlike one of nothing
+            db.execute("insert or replace into claims values ('', ?, 0)", (self._holder,))
+            db.execute("delete from claims where key = ''")
 
     def __len__(self) -> int:
         with self._explained("read"):
@@ -110,8 +160,54 @@ class ResponseStore:
         return None if row is None else answer_of(row, identity)
 
     def put(self, text: str, answer: Answer) -> None:
-        """Keep ``answer`` to the request of ``text``; what is kept already stays."""
-        self._insert([(request_key(text), row_of(text, answer, _now()))])
+        """Keep ``answer`` to the request of ``text``; what is kept already stays.
+
+        Raises:
+            DiskFull: the disk is full. The answer is kept all the same where room was held.
+        """
+        row = (request_key(text), row_of(text, answer, _now()))
+        try:
+            self._insert([row])
+        except DiskFull:
+            if self._reserve.let_go():
+                self._insert([row])
+            raise
+
+    def is_anothers(self, text: str, reply: Reply) -> bool | None:
+        """Whether ``reply`` was stored as the answer to another text of the same server.
+
+        None where its id stands with several outputs: the server's ids do not tell answers apart.
+        """
+        if not reply.response_id:
+            return False
+        with self._explained("read"):
+            rows = self._db.execute(
+                "select request, output from answers where response_id = ? limit 100",
+                (reply.response_id,),
+            ).fetchall()
+        ours = json.loads(text)
+        theirs = [(json.loads(row["request"]), row["output"]) for row in rows]
+        same = [(asked, output) for asked, output in theirs if asked["host"] == ours["host"]]
+        if any(output != reply.output for _, output in same):
+            return None
+        return any(messages_of(asked) != messages_of(ours) for asked, _ in same)
+
+    def failed(self, text: str, reason: str) -> None:
+        """Count a failure of the request of ``text`` in a batch."""
+        with self._writing() as db:
+            db.execute(
+                "insert into failures values (?, 1, ?, ?) on conflict do update set "
+                "attempts = attempts + 1, reason = excluded.reason, last_at = excluded.last_at",
+                (request_key(text), reason.encode("utf-8", "replace").decode(), _now()),
+            )
+
+    def failure(self, text: str) -> Failure | None:
+        """How the request of ``text`` has failed so far; None where it never did."""
+        with self._explained("read"):
+            row = self._db.execute(
+                "select attempts, reason from failures where key = ?", (request_key(text),)
+            ).fetchone()
+        return None if row is None else Failure(row["attempts"], row["reason"])
 
     def discard(self, text: str) -> None:
         """Forget the answer to the request of ``text``: it turned out to be another's."""
@@ -162,39 +258,40 @@ class ResponseStore:
             for row in self._db.execute("select * from answers order by key"):
                 yield {**row, "request": json.loads(row["request"])}
 
-    def add_rows(self, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> int:
-        """Take over exported rows, each with its place for messages; how many were new.
+    def add_rows(self, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> Imported:
+        """Take over exported rows, each with its place for messages.
 
         Either all are taken over or none. Of rows of the first version, which held less, the rest
         is unknown.
 
         Raises:
-            UserError: naming the place of the first row that is not an exported answer.
+            UserError: naming the places of rows that are no exported answers, and what is wrong.
         """
-        checked = []
-        for place, row in rows:
-            text, columns = checked_row(place, row)
-            if request_key(text) != row["key"]:
-                raise UserError(f"{place}: key is not the SHA-256 of its request; edited by hand?")
-            checked.append((row["key"], columns))
-        return self._insert(checked)
+        checked = checked_rows(rows, request_key)
+        differing = 0
+        for key, columns in checked.items():
+            kept = self.get(key, "")
+            differing += kept is not None and kept.reply.output != columns["output"]
+        new = self._insert(list(checked.items()))
+        return Imported(new, len(checked) - new, differing)
 
     def begin_batch(self, token: str, host: str, texts: Iterable[str]) -> None:
         """Note that a batch of these requests is about to be submitted, before it is."""
-        with self._explained("written"):
-            self._db.execute(
+        with self._writing() as db:
+            db.execute(
                 "insert into batches values (?, ?, null, ?, ?)",
                 (token, host, json.dumps(list(texts)), _now()),
             )
 
     def submitted_batch(self, token: str, batch_id: str) -> None:
-        with self._explained("written"):
-            self._db.execute("update batches set batch_id = ? where token = ?", (batch_id, token))
+        with self._writing() as db:
+            db.execute("update batches set batch_id = ? where token = ?", (batch_id, token))
 
     def end_batch(self, token: str) -> None:
         """Its answers are here, or there will be none."""
-        with self._explained("written"):
-            self._db.execute("delete from batches where token = ?", (token,))
+        with self._writing() as db:
+            db.execute("delete from batches where token = ?", (token,))
+            db.execute("delete from failures where key = ?", (request_key(token),))
 
     def open_batches(self, host: str) -> list[OpenBatch]:
         """Every batch at ``host`` that was begun and not ended, the oldest first."""
@@ -220,7 +317,8 @@ class ResponseStore:
                 statement, ((key, *(row[name] for name in COLUMNS)) for key, row in rows)
             )
             new = db.total_changes - before
-            db.executemany("delete from claims where key = ?", ((key,) for key, _ in rows))
+            for table in ("claims", "failures"):
+                db.executemany(f"delete from {table} where key = ?", ((key,) for key, _ in rows))
         return new
 
     @contextmanager
@@ -232,8 +330,8 @@ class ResponseStore:
                 yield self._db
                 self._db.execute("commit")
             except BaseException:
-                # a full disk has rolled back already
-                if self._db.in_transaction:
+                # a full disk has rolled back already, or cannot
+                with suppress(sqlite3.Error):
                     self._db.execute("rollback")
                 raise
 
@@ -242,7 +340,39 @@ class ResponseStore:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            raise UserError(f"{keys.STORE}: {self.path} cannot be {doing}: {error}") from None
+            raise self._explanation(error, doing) from None
+
+    def _explanation(self, error: sqlite3.Error | OSError, doing: str) -> UserError:
+        """The error in a line that says what can be done."""
+        name = str(getattr(error, "sqlite_errorname", ""))
+        where = f"{keys.STORE}: {self.path}"
+        if self._is_full(error, name):
+            return DiskFull(
+                f"{where}: disk full: too little room where {self.path.parent.resolve()} is; free "
+                "some there, or name a file on another disk"
+            )
+        if name.startswith(UNLOCKABLE):
+            return UserError(
+                f"{where} is locked by another program, for longer than {BUSY_SECONDS:g} s; end "
+                "it, or name a file on a disk whose locks work: some network disks have none"
+            )
+        if name == "SQLITE_CORRUPT":
+            return UserError(
+                f"{where} is damaged ({error}): set it aside; `sqlite3 FILE .recover` saves what can "
+                "be saved, or `lora-vs-api store import` an export"
+            )
+        return UserError(f"{where} cannot be {doing}: {error}")
+
+    def _is_full(self, error: sqlite3.Error | OSError, name: str) -> bool:
+        if isinstance(error, OSError):
+            return error.errno in FULL
+        if name == "SQLITE_FULL":
+            return True
+        try:
+            # of shared memory that cannot grow, or of a journal that cannot be synchronised
+            return name.startswith("SQLITE_IOERR") and free_bytes(self.path.parent) < NEARLY_FULL
+        except OSError:
+            return False
 
 
 def _now() -> str:

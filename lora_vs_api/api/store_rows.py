@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, fields
+from datetime import datetime
 from typing import Any, get_args
 
 from lora_vs_api.api.types import Answer, Losses, Outcome, Reply
@@ -39,6 +40,14 @@ TABLES = (
         key text primary key, holder text not null, until real not null
     ) without rowid""",
 )
+# what does not concern earlier versions of the code, which leave it alone
+ADDITIONS = (
+    # batches in which a request has failed, so that none is submitted for ever
+    """create table if not exists failures (
+        key text primary key, attempts integer not null, reason text not null, last_at text not null
+    ) without rowid""",
+    "create index if not exists answers_by_response on answers (response_id)",
+)
 ALTERED = (
     "alter table answers add column tokens_estimated integer not null default 0",
     *(f"alter table answers add column {name} integer" for name in COLUMNS[-5:]),
@@ -63,7 +72,7 @@ def create_tables(db: sqlite3.Connection) -> None:
 def row_of(text: str, answer: Answer, asked_at: str) -> dict[str, Any]:
     """``answer`` to the request of ``text`` as a row, by column."""
     losses = answer.losses
-    return {
+    row = {
         **asdict(answer.reply),
         "tokens_estimated": int(answer.reply.tokens_estimated),
         "latency_seconds": answer.latency_seconds,
@@ -75,6 +84,21 @@ def row_of(text: str, answer: Answer, asked_at: str) -> dict[str, Any]:
         "request": text,
         "asked_at": asked_at,
     }
+    return {
+        name: _well_formed(value) if isinstance(value, str) else value
+        for name, value in row.items()
+    }
+
+
+def _well_formed(text: str) -> str:
+    """``text`` with each lone surrogate, half a character that no file can hold, as U+FFFD."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def messages_of(request: Mapping[str, Any]) -> Any:
+    """The chat messages of a canonical request."""
+    body = request["body"]
+    return body["messages"] if "messages" in body else body.get("input")
 
 
 def answer_of(row: sqlite3.Row, identity: str) -> Answer:
@@ -92,33 +116,96 @@ def answer_of(row: sqlite3.Row, identity: str) -> Answer:
     )
 
 
-def checked_row(place: str, row: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The canonical request and the columns of an exported row.
+def checked_rows(
+    rows: Iterable[tuple[str, Mapping[str, Any]]], key_of: Callable[[str], str], shown: int = 5
+) -> dict[str, dict[str, Any]]:
+    """Columns of exported rows by key; a row that stands there twice is one.
+
+    Args:
+        rows: each with its place for messages.
+        key_of: the key of a canonical request.
 
     Raises:
-        UserError: naming ``place`` and the first value that no answer has.
+        UserError: naming places and first wrong values of the first ``shown`` rows that are none.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    places: dict[str, str] = {}
+    refused: list[str] = []
+    total = 0
+    for place, row in rows:
+        total += 1
+        try:
+            columns = checked_row(row)
+            if key_of(columns["request"]) != row["key"]:
+                raise ValueError("key is not the SHA-256 of its request; edited by hand?")
+            if found.setdefault(row["key"], columns) != columns:
+                raise ValueError(f"another answer to the request of {places[row['key']]}")
+            places.setdefault(row["key"], place)
+        except ValueError as error:
+            refused.append(f"{place}: {error}")
+    if refused:
+        more = f"; and {len(refused) - shown} more" if len(refused) > shown else ""
+        raise UserError(
+            f"{'; '.join(refused[:shown])}{more} ({len(refused)} of {total} rows are refused; "
+            "nothing was taken over)"
+        )
+    return found
+
+
+def checked_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of an exported row, its request as canonical JSON.
+
+    Raises:
+        ValueError: naming the first value that no answer has.
     """
     row = {**ADDED, **row}
     missing = [name for name in ("key", *COLUMNS) if name not in row]
     if missing:
-        raise UserError(f"{place}: not an exported answer: {missing[0]} is missing")
+        raise ValueError(f"not an exported answer: {missing[0]} is missing")
     for name in COLUMNS:
         expected = _unlike(name, row[name])
         if expected:
-            raise UserError(f"{place}: {name}: expected {expected}, found {row[name]!r}")
+            raise ValueError(f"{name}: expected {expected}, found {row[name]!r:.200}")
     if row["cached_input_tokens"] > row["input_tokens"]:
-        raise UserError(f"{place}: cached_input_tokens: expected no more than input_tokens")
+        raise ValueError("cached_input_tokens: expected no more than input_tokens")
     lost = [row[name] for name in LOST]
     if None in lost and any(value is not None for value in lost):
-        raise UserError(f"{place}: {', '.join(LOST)}: expected all three or null for all three")
+        raise ValueError(f"{', '.join(LOST)}: expected all three or null for all three")
     text = json.dumps(row["request"], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return text, {name: row[name] for name in COLUMNS} | {"request": text}
+    if not _is_writable(text):
+        raise ValueError("request: holds half a character (a lone surrogate)")
+    return {name: row[name] for name in COLUMNS} | {"request": text}
+
+
+def _is_writable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_request(value: Any) -> bool:
+    """Whether it has what determines an answer, and nothing else; see ``request_text``."""
+    return (
+        isinstance(value, dict)
+        and value.keys() == {"host", "endpoint", "body", "replicate", "mode"}
+        and isinstance(value["body"], dict)
+        and isinstance(value["host"], str)
+    )
+
+
+def _is_time(value: Any) -> bool:
+    try:
+        return bool(datetime.fromisoformat(value))
+    except (TypeError, ValueError):
+        return False
 
 
 def _unlike(name: str, value: Any) -> str | None:
     """What the column ``name`` holds, where ``value`` is none of it."""
     if name == "request":
-        return None if isinstance(value, dict) else "the request as an object"
+        return None if _is_request(value) else "the request as an object"
     if name == "outcome":
         outcomes = get_args(Outcome)
         return None if value in outcomes else f"one of {', '.join(outcomes)}"
@@ -128,8 +215,10 @@ def _unlike(name: str, value: Any) -> str | None:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         timed = value is None or (number and 0 <= value < float("inf"))
         return None if timed else "seconds ≥ 0 or null"
-    if name in ("output", "response_id", "served_model", "asked_at"):
-        return None if isinstance(value, str) else "a text"
+    if name == "asked_at":
+        return None if _is_time(value) else "a time such as 2026-01-02T03:04:05+00:00"
+    if name in ("output", "response_id", "served_model"):
+        return None if isinstance(value, str) and _is_writable(value) else "a text"
     if value is None and name in ADDED:
         return None
     least = 1 if name in ("attempts", "concurrency") else 0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from lora_vs_api.api import keys
 from lora_vs_api.api.batch import ask_batch
@@ -17,6 +18,9 @@ from lora_vs_api.api.store import ResponseStore, request_key, request_text
 from lora_vs_api.api.types import Answer, ApiCondition, Mode, Request
 from lora_vs_api.errors import UserError
 from lora_vs_api.log import say
+
+# on disk: of a row beside its texts, of a token at most, and of SQLite's journal
+ROW_BYTES, BYTES_A_TOKEN, JOURNAL_BYTES = 2_000, 8, 8 * 2**20
 
 
 def ask_stored(
@@ -99,6 +103,8 @@ class _NewAnswers:
         self._budget = None
         if limit is not None:
             self._budget = Budget(limit, price, tokens, self.condition.max_output_tokens)
+        # before anything is paid: what cannot be kept would be paid for again and again
+        self.store.make_room(*self._bytes())
         seconds = self.policy.total_seconds
         self._end = None if seconds is None else time.monotonic() + seconds
         before, asked, left = len(self.store), set[str](), list(self.todo)
@@ -112,8 +118,24 @@ class _NewAnswers:
                 f"{error} ({kept} new answers are kept in {self.store.path}; run again to go on)"
             ) from None
         finally:
-            self.store.release()
+            # on a full disk it cannot; the claims end with their time, or with this process
+            with suppress(UserError):
+                self.store.release()
         return asked
+
+    def _bytes(self) -> tuple[int, int]:
+        """What the answers will take of the disk, and those that are in flight at once at most."""
+        sizes = [len(self._text(request).encode()) + ROW_BYTES for request in self.todo]
+        output = BYTES_A_TOKEN * self.limits.expected_output_tokens
+        longest = max(sizes) + BYTES_A_TOKEN * self.condition.max_output_tokens
+        # the answers of a batch are fetched again: one of them is in flight
+        at_once = 1 if self.mode == "batch" else self.policy.concurrency
+        in_flight = JOURNAL_BYTES // 4 + at_once * longest
+        return int(sum(sizes) + output * len(sizes)) + JOURNAL_BYTES, in_flight
+
+    def _keep(self, answer: Answer) -> None:
+        kept = replace(answer, reply=self.provider.redacted(answer.reply))
+        self.store.put(self.texts[answer.id], kept)
 
     def _text(self, request: Request) -> str:
         return self.texts[request.id]
@@ -153,8 +175,11 @@ class _NewAnswers:
             budget=self._budget,
             keeper=Keeper(
                 claim=self._claim,
-                keep=lambda answer: self.store.put(self.texts[answer.id], answer),
+                keep=self._keep,
                 take_back=lambda request: self.store.discard(self._text(request)),
+                is_anothers=lambda request, reply: self.store.is_anothers(
+                    self._text(request), reply
+                ),
             ),
             count_tokens=count,
         )

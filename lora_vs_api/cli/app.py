@@ -255,6 +255,18 @@ def run(
     run_pipeline(RunOptions(targets or [], jobs, gpus, on, slurm or []))
 
 
+@_command(app, "mend", "mend")
+def mend() -> None:
+    """Recover a dvc.lock that a kill left empty or half.
+
+    DVC then refuses every command with a validation error. `run` does this by itself, and `make run`
+    before `dvc repro`. What the file lost comes from the copy that `run` makes, or from git's HEAD.
+    """
+    from lora_vs_api.cli.run import mend
+
+    mend()
+
+
 @_command(app, "push", "push -r shared")
 def push(
     remote: Annotated[

@@ -10,7 +10,7 @@ from lora_vs_api.config.load import load_params
 from lora_vs_api.config.sections import Params
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_jsonl
-from lora_vs_api.log import say
+from lora_vs_api.log import say, show
 from lora_vs_api.paths import TRAIN
 from lora_vs_api.record.parsing import parse_record
 
@@ -45,10 +45,10 @@ def compare_answers(text: str, *, seed: int | None, constrained: bool, apis: boo
         lines.append(["≠" if len(set(cells)) > 1 else "", field.name, *map(_short, cells)])
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     for line in lines:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
+        show("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
     for name, record in records.items():
         if record is None:
-            print(f"\n{name} wrote no JSON object:\n{words[name]}")
+            show(f"\n{name} wrote no JSON object:\n{words[name]}")
     if not apis:
         say(
             f"Not asked: {', '.join(params.conditions)}; --apis asks them too, which may cost money."

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from lora_vs_api.errors import UserError
-from lora_vs_api.log import say
+from lora_vs_api.log import say, show
 
 
 def show_experiments(
@@ -38,7 +38,7 @@ def show_experiments(
             + ("" if all_commits else ", and -A shows those of other commits")
         )
     frame = table(experiments)
-    print(frame.map(_cell).to_string(index=False))
+    show(frame.map(_cell).to_string(index=False))
     if csv:
         write_text(csv, frame.to_csv(index=False, lineterminator="\n"))
         say(f"{csv}: {len(frame)} experiments")

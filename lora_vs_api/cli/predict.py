@@ -12,7 +12,7 @@ from lora_vs_api.config.load import load_params
 from lora_vs_api.data.source import MAX_SHOWN, is_template, read_table, text_reader
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import write_jsonl
-from lora_vs_api.log import say
+from lora_vs_api.log import say, show
 from lora_vs_api.record.parsing import parse_record
 
 if TYPE_CHECKING:
@@ -69,10 +69,10 @@ def predict_records(
         write_jsonl(output, found)
         say(f"{len(found):,} records written to {output}")
     elif input is None and not unread:
-        print(json.dumps(found[0]["record"], ensure_ascii=False))
+        show(json.dumps(found[0]["record"], ensure_ascii=False))
     else:
         for row in found:
-            print(json.dumps(row, ensure_ascii=False))
+            show(json.dumps(row, ensure_ascii=False))
     if unread:
         say(f"{unread:,} of {len(found):,} answers are no JSON object: their record is null")
 

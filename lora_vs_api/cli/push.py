@@ -33,6 +33,9 @@ def push_results(name: str | None) -> None:
     """
     from dvc.repo import Repo, lock_repo
 
+    from lora_vs_api.cli.run import mend
+
+    mend()
     try:
         with Repo() as repo, lock_repo(repo):
             remote = repo.cloud.get_remote_odb(name, "push")

@@ -26,6 +26,7 @@ from lora_vs_api.data.review import (
 from lora_vs_api.data.source import value_of
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_rows
+from lora_vs_api.log import show
 from lora_vs_api.record.fields import Field, fields_from_config
 from lora_vs_api.record.rows import Row
 from lora_vs_api.validation.records import violations
@@ -59,7 +60,7 @@ def review_sample(
     reviewed = current_verdicts(sample, read_verdicts(verdicts_file))
     # before anything is asked: a verdict has to find room in it
     separator_of(verdicts_file)
-    print(f"{len(sample)} texts, {len(reviewed)} of them reviewed. Reviewer: {reviewer}")
+    show(f"{len(sample)} texts, {len(reviewed)} of them reviewed. Reviewer: {reviewer}")
     try:
         for place, row in enumerate(sample, start=1):
             if row["id"] in reviewed:
@@ -75,10 +76,10 @@ def review_sample(
                 verdicts_file, Verdict(row["id"], digest, verdict, reviewer, now, note, fixed)
             )
     except (Quit, KeyboardInterrupt):
-        print()
+        show()
     counts = join_verdicts(sample, verdicts_file)
     shown = ("accepted", "rejected", "fixed", "unreviewed")
-    print(", ".join(f"{counts[name]} {name}" for name in shown))
+    show(", ".join(f"{counts[name]} {name}" for name in shown))
 
 
 def _git_user() -> str:
@@ -100,11 +101,11 @@ def _read_fields(path: str) -> tuple[Field, ...]:
 
 
 def _show(row: Row, place: str) -> None:
-    print(f"\n---- {place}  {row['id']} ----\n{row['text']}\n")
+    show(f"\n---- {place}  {row['id']} ----\n{row['text']}\n")
     width = max(map(len, row["record"]), default=0)
     for name, value in row["record"].items():
-        print(f"  {name:<{width}}  {_shown(value)}")
-    print()
+        show(f"  {name:<{width}}  {_shown(value)}")
+    show()
 
 
 def _shown(value: Any) -> str:
@@ -130,7 +131,7 @@ def _ask_verdict(
             note = _read("why? > ")
             if note:
                 return "reject", note, None
-            print("a rejection needs a reason")
+            show("a rejection needs a reason")
         elif answer in ("f", "fix"):
             fixed = _ask_corrections(row["record"], fields)
             if fixed is not None:
@@ -140,31 +141,31 @@ def _ask_verdict(
         elif answer in ("q", "quit"):
             raise Quit
         else:
-            print("please answer a, r, f, s or q")
+            show("please answer a, r, f, s or q")
 
 
 def _ask_corrections(record: dict[str, Any], fields: tuple[Field, ...]) -> dict[str, Any] | None:
     """The record with corrections that obey the schema; ``None`` if nothing was changed."""
     by_name = {field.name: field for field in fields}
     fixed = dict(record)
-    print("corrections as field=value, an empty line when done")
+    show("corrections as field=value, an empty line when done")
     while line := _read("field=value > "):
         name, equals, value = (part.strip() for part in line.partition("="))
         if not equals or name not in by_name:
-            print(f"expected field=value with one of {', '.join(by_name)}")
+            show(f"expected field=value with one of {', '.join(by_name)}")
             continue
         corrected = {**fixed, name: _parse_value(value, by_name[name])}
         problems = [text for text in violations(corrected, fields) if text.startswith(f"{name}:")]
         if problems:
-            print(problems[0])
+            show(problems[0])
         else:
             fixed = corrected
     problems = violations(fixed, fields)
     if problems:
-        print(f"still wrong, nothing recorded: {problems[0]}")
+        show(f"still wrong, nothing recorded: {problems[0]}")
         return None
     if fixed == record:
-        print("nothing changed, nothing recorded")
+        show("nothing changed, nothing recorded")
         return None
     return fixed
 

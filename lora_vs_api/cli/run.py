@@ -7,9 +7,9 @@ A node that fails leaves the others' results in place; those that need it are sk
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,12 +46,14 @@ def run_pipeline(given: RunOptions) -> None:
     Raises:
         UserError: a wrong option, an executor that is not there, or nodes that failed.
     """
+    from lora_vs_api.orchestrate.lockfile import keep_copy
     from lora_vs_api.orchestrate.pipeline import locked_nodes, order_lock, read_nodes
     from lora_vs_api.orchestrate.scheduler import Outcome, needed_by, run_nodes, touched_by
 
     if given.jobs < 1:
         raise UserError(f"--jobs: expected an integer ≥ 1, found {given.jobs}")
     root = Path.cwd()
+    mend()
     everything, changed = read_nodes(root)
     unknown = [target for target in given.targets if not _matching(everything, target)]
     if unknown:
@@ -71,6 +73,12 @@ def run_pipeline(given: RunOptions) -> None:
         if event == "start":
             since[address] = time.monotonic()
             return
+        if event == "failed":
+            # killed, it may have left half of dvc.lock, which would fail all others
+            with suppress(UserError):
+                mend()
+        else:
+            keep_copy(root)
         ended = len(outcome.done) + len(outcome.failed) + len(outcome.skipped)
         took = f" in {time.monotonic() - since[address]:.0f} s" if address in since else ""
         say(
@@ -91,12 +99,27 @@ def run_pipeline(given: RunOptions) -> None:
     finally:
         executor.close()
         order_lock(everything, before, root)
+        keep_copy(root)
     say(f"{len(outcome.done)} of {len(nodes)} done in {time.monotonic() - started:.0f} s")
     if outcome.failed:
         for address, problem in outcome.failed.items():
-            print(f"error: {address}: {problem}", file=sys.stderr)
+            say(f"error: {address}: {problem}")
         skipped = f"; skipped: {', '.join(outcome.skipped)}" if outcome.skipped else ""
         raise UserError(f"{len(outcome.failed)} of {len(nodes)} nodes failed{skipped}")
+
+
+def mend() -> None:
+    """Recover a dvc.lock that a kill left empty or half, and say so; copy one that is whole.
+
+    Raises:
+        UserError: it holds a conflict of git's, or another DVC is at work.
+    """
+    from lora_vs_api.orchestrate.lockfile import keep_copy, mend_lock
+
+    done = mend_lock(Path.cwd())
+    if done:
+        say(done)
+    keep_copy(Path.cwd())
 
 
 def _executor(given: RunOptions, root: Path, nodes: Sequence[Node]) -> Executor:

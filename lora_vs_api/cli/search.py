@@ -33,6 +33,7 @@ def search_settings(
     """
     import yaml
 
+    from lora_vs_api.cli.run import mend
     from lora_vs_api.config.compose import compose
     from lora_vs_api.search.space import pins, point_text, read_space
     from lora_vs_api.search.study import Trial, best_of, run_search
@@ -41,6 +42,7 @@ def search_settings(
         raise UserError(
             f"--name: expected letters, digits, - and _, a letter first, found {name!r}"
         )
+    mend()
     space = read_space(space_name, overrides, number)
     params = yaml.safe_load(compose(overrides))
     seeds = (

@@ -8,6 +8,7 @@ from lora_vs_api.api.store import ResponseStore
 from lora_vs_api.config.load import load_params
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_jsonl, write_jsonl
+from lora_vs_api.log import show
 
 
 def print_stats(store: str | None) -> None:
@@ -18,7 +19,7 @@ def print_stats(store: str | None) -> None:
     """
     path = _existing(_path(store))
     with ResponseStore(path) as answers:
-        print(f"{path}: {len(answers)} answers")
+        show(f"{path}: {len(answers)} answers")
 
 
 def export_answers(file: Path, store: str | None) -> None:
@@ -29,19 +30,28 @@ def export_answers(file: Path, store: str | None) -> None:
     """
     with ResponseStore(_existing(_path(store))) as answers:
         write_jsonl(file, answers.rows())
-        print(f"{len(answers)} answers written to {file}")
+        show(f"{len(answers)} answers written to {file}")
 
 
 def import_answers(file: Path, store: str | None) -> None:
     """Add the answers of ``file`` that the store does not hold, all of them or none.
 
     Raises:
-        UserError: no such file, or a line that is no answer.
+        UserError: no such file, or lines that are no answers, each named with what is wrong.
     """
     with ResponseStore(_path(store)) as answers:
         rows = read_jsonl(file)
-        new = answers.add_rows((f"{file}:{number}", row) for number, row in enumerate(rows, 1))
-        print(f"{new} new answers taken over, {len(rows) - new} were here already")
+        found = answers.add_rows((f"{file}:{number}", row) for number, row in enumerate(rows, 1))
+        twice = len(rows) - found.new - found.known
+        show(
+            f"{found.new} new answers taken over, {found.known} were here already"
+            + (
+                f", {found.differing} of them another answer, which stays"
+                if found.differing
+                else ""
+            )
+            + (f"; {twice} rows stand in the file twice" if twice else "")
+        )
 
 
 def _path(store: str | None) -> str:

@@ -15,6 +15,8 @@ from lora_vs_api.config.load import PARAMS, check_params
 from lora_vs_api.config.renamed import renamed_file, renamed_override
 from lora_vs_api.errors import UserError
 
+KEY_ENV, BASE_URL = "api.limits.key_env", "api.server.base_url"
+
 
 def compose(overrides: Sequence[str] = (), conf: str | Path = "conf") -> str:
     """The text of params.yaml for ``conf`` and Hydra ``overrides`` such as ``lora.r=32``.
@@ -33,9 +35,10 @@ def compose(overrides: Sequence[str] = (), conf: str | Path = "conf") -> str:
     conf = Path(conf).resolve()
     if not (conf / "config.yaml").is_file():
         raise UserError(f"{conf}: no config.yaml there; run this in the project's folder")
+    where = f"conf/ with {' '.join(map(_shown, overrides)) or 'no override'}"
     old_key = renamed_override(overrides)
     if old_key:
-        raise UserError(f"conf/ with {' '.join(overrides)}: {old_key}")
+        raise UserError(f"{where}: {old_key}")
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder, PARAMS)
         try:
@@ -44,9 +47,14 @@ def compose(overrides: Sequence[str] = (), conf: str | Path = "conf") -> str:
         except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
             # Hydra's own message ends in advice that runs over several lines
             message = " ".join(str(error).split())
-            raise UserError(
-                f"conf/ with {' '.join(overrides) or 'no override'}: {message}"
-            ) from None
+            raise UserError(f"{where}: {message}") from None
         text = target.read_text(encoding="utf-8")
-    check_params(yaml.safe_load(text), f"conf/ with {' '.join(overrides) or 'no override'}")
+    check_params(yaml.safe_load(text), where)
     return text
+
+
+def _shown(override: str) -> str:
+    """``override`` without what may be a secret, given in the wrong place."""
+    key, _, value = override.partition("=")
+    secret = key.lstrip("+") in (KEY_ENV, BASE_URL) or "@" in value
+    return f"{key}=…" if secret else override

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from urllib.parse import urlsplit
 
+from lora_vs_api.config.addresses import is_loopback
 from lora_vs_api.config.fields import checked_fields
+from lora_vs_api.config.names import PLAIN, name_problem, task_name_problem
 from lora_vs_api.config.sections import GeneratedData, OpenAIServer, Params, PromptTuning
 from lora_vs_api.data.perturbation import PERTURBATIONS, chosen
 from lora_vs_api.errors import UserError
@@ -146,21 +147,26 @@ def _nodes_have_a_default(params: Params) -> str | None:
     return "nodes.default: missing; it counts for every node that is not named"
 
 
-def _tunings_have_names_of_their_own(params: Params) -> str | None:
-    taken = {"lora", "base_zero_shot", *params.model_free, *params.conditions}
-    for name in params.tunings:
-        if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in taken:
-            return (
-                f"tunings.{name}: expected a name of its own in lower case, digits and underscores"
-            )
+def _tunings_and_conditions_have_names_of_their_own(params: Params) -> str | None:
+    """They become folders of predictions/, and a condition called lora would be taken for the LoRA."""
+    used: list[str] = []
+    for section, names in (("conditions", params.conditions), ("tunings", params.tunings)):
+        for name in names:
+            problem = name_problem(name, used)
+            if problem:
+                return f"{section}.{_in_a_key(name)}: {problem}"
+            used.append(name)
     return None
 
 
-def _conditions_have_names_of_their_own(params: Params) -> str | None:
-    for name in params.conditions:
-        if name in ("lora", "base_zero_shot", *params.model_free):
-            return f"conditions.{name}: expected a name that no other condition has"
-    return None
+def _in_a_key(name: str) -> str:
+    """``name`` as it can stand in a message: quoted where it is no plain word."""
+    return name if PLAIN.fullmatch(name) else repr(name)
+
+
+def _task_has_a_plain_name(params: Params) -> str | None:
+    problem = task_name_problem(params.task_name)
+    return f"task_name: {problem}, found {params.task_name!r}" if problem else None
 
 
 def _virtual_tokens_are_decoded_freely(params: Params) -> str | None:
@@ -217,19 +223,37 @@ def _address_is_one_without_secrets(params: Params) -> str | None:
     if not isinstance(params.api.server, OpenAIServer):
         return None
     base_url = params.api.server.base_url
-    address = urlsplit(base_url)
-    if address.username or address.password or address.query:
+    try:
+        address = urlsplit(base_url)
+        whole = address.scheme in ("http", "https") and bool(address.hostname)
+        port = address.port
+    except ValueError:
+        whole, port = False, None
+    if "@" in base_url or "?" in base_url or "#" in base_url:
         # not shown: what stands there may be a secret, and params.yaml is committed
         return (
             "api.server.base_url: expected no user, password or query; a key goes into the "
             "variable that api.limits.key_env names"
         )
-    if address.scheme not in ("http", "https") or address.hostname is None:
+    if not whole or port == 0 or not base_url.isprintable():
         return (
             "api.server.base_url: expected an address such as http://127.0.0.1:8000/v1, "
             f"found {base_url!r}"
         )
     return None
+
+
+def _a_key_is_sent_in_the_clear_to_this_machine_alone(params: Params) -> str | None:
+    server, limits = params.api.server, params.api.limits
+    if not isinstance(server, OpenAIServer) or limits.key_env is None or limits.plain_http_with_key:
+        return None
+    if urlsplit(server.base_url).scheme == "https" or is_loopback(server.base_url):
+        return None
+    return (
+        "api.server.base_url: expected https:// for another machine, since the key would cross the "
+        "network in the clear; api.limits.plain_http_with_key: true allows it, found "
+        f"{server.base_url!r}"
+    )
 
 
 def _what_is_rented_has_a_price(params: Params) -> str | None:
@@ -256,11 +280,12 @@ CHECKS: tuple[Callable[[Params], str | None], ...] = (
     _sweep_has_a_seed_of_its_own,
     _slices_fit_into_the_test_slice,
     _nodes_have_a_default,
-    _tunings_have_names_of_their_own,
-    _conditions_have_names_of_their_own,
+    _task_has_a_plain_name,
+    _tunings_and_conditions_have_names_of_their_own,
     _virtual_tokens_are_decoded_freely,
     _perturbed_are_known_kinds_and_conditions,
     _paid_answers_have_a_store,
     _endpoint_has_the_limit,
     _address_is_one_without_secrets,
+    _a_key_is_sent_in_the_clear_to_this_machine_alone,
 )

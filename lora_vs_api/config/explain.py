@@ -54,7 +54,9 @@ def explain(error: ValidationError, raw: dict[str, Any]) -> str:
         tag = place.schema["discriminator"]["propertyName"]
         found = _item(place.value, tag)
         return f"{place.key}.{tag}: expected one of {_tags(place.schema, root)}, found {found!r}"
-    return f"{place.key}: expected {_expected(place.schema, root)}, found {place.value!r}"
+    expected = f"{place.key}: expected {_expected(place.schema, root)}"
+    # what stands there may be a secret by mistake, and messages end up in logs
+    return expected if place.schema.get("writeOnly") else f"{expected}, found {place.value!r}"
 
 
 @cache

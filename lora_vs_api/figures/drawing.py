@@ -17,9 +17,11 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba_array
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.text import Text
+from matplotlib.ticker import FixedFormatter, FuncFormatter, NullFormatter
 
 from lora_vs_api.report.numbers import Ends, significant
+from lora_vs_api.shown import visible
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
@@ -41,6 +43,7 @@ THEME: dict[RcKeyType, object] = {
     "svg.fonttype": "path",
     "svg.hashsalt": "lora-vs-api",  # ids of the SVG's parts are random without it
     "text.color": INK,
+    "text.parse_math": False,  # a label with two dollar signs is no formula
     "xtick.color": INK,
     "xtick.labelsize": 9.5,
     "ytick.color": INK,
@@ -63,6 +66,7 @@ def new_figure(height: float) -> tuple[Figure, Axes]:
 
 
 def save(figure: Figure, folder: Path, name: str, dpi: int) -> None:
+    _make_visible(figure)
     # neither the date nor the version of matplotlib belongs in a file that is compared by bytes
     for kind, metadata in (
         ("svg", {"Date": None, "Creator": None}),
@@ -75,6 +79,26 @@ def save(figure: Figure, folder: Path, name: str, dpi: int) -> None:
             bbox_inches="tight",
             pad_inches=0.15,
         )
+
+
+def _make_visible(figure: Figure) -> None:
+    """Show what labels of data, answers and settings hold of unseen characters."""
+    for ax in figure.axes:
+        for axis in (ax.xaxis, ax.yaxis):
+            names = axis.get_major_formatter()
+            # it, and not the texts that are there, makes the ticks' labels
+            if isinstance(names, FuncFormatter):
+                names.func = _visibly(names.func)
+            elif isinstance(names, FixedFormatter):
+                names.seq = [visible(name) for name in names.seq]
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        if (shown := visible(text.get_text())) != text.get_text():
+            text.set_text(shown)
+
+
+def _visibly(write: Callable[..., str]) -> Callable[..., str]:
+    return lambda *place: visible(write(*place))
 
 
 def titles(ax: Axes, title: str, subtitle: str, width: int = 138) -> None:

@@ -16,12 +16,12 @@ from pathlib import Path
 import yaml
 
 from lora_vs_api.errors import UserError
+from lora_vs_api.orchestrate.lockfile import LOCK
 from lora_vs_api.orchestrate.scheduler import Node
 
 # DVC answers so when another process holds a lock for longer than it waits; asking again helps
 BUSY = ("Unable to acquire lock", "is busy, it is being blocked by")
 BUSY_SECONDS, PAUSE = 600, 1.0
-LOCK = "dvc.lock"
 # no permission, file too large, no space, read-only, over quota: as DVC names them
 UNSAVED = ("[Errno 13]", "[Errno 27]", "[Errno 28]", "[Errno 30]", "[Errno 122]")
 
@@ -143,7 +143,7 @@ def order_lock(nodes: list[Node], before: list[str], root: Path) -> None:
     """Put dvc.lock's new entries into the order that `dvc repro` would have written them in."""
     from dvc.utils.serialize import dump_yaml, load_yaml
 
-    path = root / LOCK
+    path, ordered = root / LOCK, root / f"{LOCK}.new"
     if not path.is_file():
         return
     content = load_yaml(str(path))
@@ -155,7 +155,9 @@ def order_lock(nodes: list[Node], before: list[str], root: Path) -> None:
     )
     if list(there) != [*kept, *new]:
         content["stages"] = {name: there[name] for name in [*kept, *new]}
-        dump_yaml(str(path), content)
+        dump_yaml(str(ordered), content)
+        # a kill leaves the old one or the new one
+        os.replace(ordered, path)
 
 
 def locked_nodes(root: Path) -> list[str]:

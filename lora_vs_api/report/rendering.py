@@ -21,6 +21,7 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined, Undefined
 
 from lora_vs_api.report import numbers
+from lora_vs_api.shown import visible
 
 TEMPLATES = Path(__file__).with_name("templates")
 DASH = "–"
@@ -46,7 +47,7 @@ def escape(value: str) -> Markdown:
     """``value`` as inline Markdown that reads as itself, also in a table cell."""
     if isinstance(value, Markdown):
         return value
-    one_line = re.sub(r"\s+", " ", value).strip().replace("&", "&amp;")
+    one_line = visible(re.sub(r"\s+", " ", value).strip()).replace("&", "&amp;")
     one_line = re.sub(r"([\\`*\[\]<>|#~$])", r"\\\1", one_line)
     # an underscore inside a word is no emphasis, and escaped it would be hard to read
     return Markdown(re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", one_line))
@@ -57,12 +58,13 @@ def fence(value: str, language: str = "") -> Markdown:
     longest = max((len(run) for run in re.findall(r"`+", value)), default=0)
     marks = "`" * max(3, longest + 1)
     # a lone carriage return or a line separator would end a line for some readers and not others
-    lines = "\n".join(value.splitlines())
+    lines = visible("\n".join(value.splitlines()))
     return Markdown(f"{marks}{language}\n{lines}\n{marks}")
 
 
 def code(value: str) -> Markdown:
     """``value`` as a code span, or escaped where a code span could not hold it."""
+    value = visible(value)
     return escape(value) if re.search(r"[`|\s]", value) else Markdown(f"`{value}`")
 
 

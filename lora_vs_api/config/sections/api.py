@@ -79,7 +79,16 @@ class Limits(Section):
         Annotated[int, Field(ge=1, le=65535)] | None,
         Field(description="a port 1..65535, or null for any free one"),
     ]
-    key_env: str | None
+    # a name in lower case could be a pasted key: those of some providers look like a variable's name
+    key_env: Annotated[
+        Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,63}$")] | None,
+        Field(
+            description="the name of an environment variable in capitals, such as OPENAI_API_KEY, "
+            "and not the key itself; or null",
+            json_schema_extra={"writeOnly": True},
+        ),
+    ]
+    plain_http_with_key: bool
     timeout_seconds: Positive
     max_attempts: Count
     max_minutes: OptionalMinutes

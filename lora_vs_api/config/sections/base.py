@@ -32,6 +32,12 @@ DType = Literal["auto", "bfloat16", "float32"]
 
 
 class Section(BaseModel):
-    """A mapping of params.yaml: no key more, no key less, no value of another type."""
+    """A mapping of params.yaml: no key more, no key less, no value of another type, and no infinity."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        protected_namespaces=(),
+        allow_inf_nan=False,
+    )

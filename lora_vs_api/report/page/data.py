@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NotRequired, TypedDict
 
@@ -10,7 +9,9 @@ from pydantic import JsonValue
 
 from lora_vs_api.analysis.results import Analysis, AnswerRow, Condition, OwnershipInputs
 from lora_vs_api.config.sections import Price
+from lora_vs_api.files import json_text
 from lora_vs_api.record.parsing import parse_record
+from lora_vs_api.shown import visible
 
 # where the report names no volume a day, because nothing is ever saved
 VOLUME_PER_DAY = 1000
@@ -115,11 +116,11 @@ def page_data(
     names = list(dict.fromkeys(row["condition"] for rows in rows_of.values() for row in rows))
     data: PageData = {
         "fields": list(analysis.fields),
-        "conditions": [labels.get(name, name) for name in names],
+        "conditions": [visible(labels.get(name, name)) for name in names],
         "examples": [
             {
-                "id": key,
-                "text": known[key]["text"],
+                "id": visible(key),
+                "text": visible(known[key]["text"]),
                 "expected": _as_json(known[key]["record"]),
                 "answers": [_answer(row, names) for row in rows],
             }
@@ -145,7 +146,7 @@ def _answer(row: AnswerRow, names: Sequence[str]) -> PageAnswer:
     found = {name: pair["found"] for name, pair in row["differs"].items() if "found" in pair}
     return {
         "condition": names.index(row["condition"]),
-        "output": row["output"],
+        "output": visible(row["output"]),
         "valid": parse_record(row["output"]) is not None,
         "truncated": row["truncated"],
         "f1": f"{row['field_f1']:.3f}",
@@ -156,7 +157,7 @@ def _answer(row: AnswerRow, names: Sequence[str]) -> PageAnswer:
 
 def _as_json(record: Mapping[str, JsonValue]) -> dict[str, str]:
     """Values as JSON text: it tells 2 from "2", and a browser would round a long integer."""
-    return {name: json.dumps(value, ensure_ascii=False) for name, value in record.items()}
+    return {name: json_text(value) for name, value in record.items()}
 
 
 def _calculator(analysis: Analysis) -> Calculator | None:
@@ -171,7 +172,7 @@ def _calculator(analysis: Analysis) -> Calculator | None:
     return {
         "baselines": [
             {
-                "label": row.label,
+                "label": visible(row.label),
                 "local_wrong": wrong[row.baseline].local_wrong,
                 "api_wrong": wrong[row.baseline].api_wrong,
                 **_billed(

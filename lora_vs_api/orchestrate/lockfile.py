@@ -1,0 +1,219 @@
+"""dvc.lock after a kill: DVC writes it in place, and cut off there it is left empty or half.
+
+DVC then refuses everything, `dvc status` included. What the file lost is taken from a copy, which is
+made whenever a node has ended, or from git. An entry that is older than the node's outputs costs
+little: DVC finds the node in its run cache, and takes the outputs from there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lora_vs_api.errors import UserError
+
+LOCK = "dvc.lock"
+# git and DVC leave this folder alone
+COPY = Path(".dvc/tmp/dvc.lock.copy")
+BROKEN = Path(".dvc/tmp/dvc.lock.broken")
+SCHEMA = "2.0"
+# an entry's first line
+ENTRY = re.compile(r"^  \S.*:$", re.MULTILINE)
+CONFLICT = re.compile(r"^(<<<<<<<|>>>>>>>) ", re.MULTILINE)
+# which paths the nodes that run hold; DVC writes it in place too
+HELD, HELD_GUARD = Path(".dvc/tmp/rwlock"), Path(".dvc/tmp/rwlock.lock")
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+Entries = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Entries of dvc.lock from elsewhere: ``name`` says where; ``at`` is in seconds since 1970."""
+
+    name: str
+    at: float
+    entries: Entries
+
+
+def keep_copy(root: Path) -> None:
+    """Copy dvc.lock beside DVC's own temporary files, if it is there and whole."""
+    new = root / COPY.with_suffix(".new")
+    # a copy that cannot be made, on a full disk say, stops no run
+    with suppress(OSError):
+        content = (root / LOCK).read_bytes()
+        if whole_entries(content) is not None:
+            new.write_bytes(content)
+            os.replace(new, root / COPY)
+
+
+def mend_lock(root: Path) -> str | None:
+    """Make a dvc.lock whole that was cut off while it was written.
+
+    DVC's own lock is held meanwhile, as by a DVC that writes.
+
+    Returns:
+        What was done, in one line; None where nothing was amiss.
+
+    Raises:
+        UserError: two versions stand in it that git could not merge, or another DVC is at work.
+    """
+    _mend_held(root)
+    path = root / LOCK
+    if not path.is_file() or whole_entries(path.read_bytes()) is not None:
+        return None
+    with _alone(root):
+        content = path.read_bytes()
+        # the one who wrote may have come to the end meanwhile
+        if whole_entries(content) is not None:
+            return None
+        text = content.decode("utf-8", "replace")
+        if CONFLICT.search(text):
+            raise UserError(
+                f"{LOCK}: git has left two versions in it; take one with `git checkout --ours {LOCK}` "
+                "(or --theirs), and run again"
+            )
+        found = [source for source in (_from_git(root), _from_copy(root)) if source is not None]
+        newest = max(found, key=lambda source: source.at, default=None)
+        rescued = complete_entries(text)
+        entries = {**(newest.entries if newest else {}), **rescued}
+        (root / BROKEN).write_bytes(content)
+        _replace(path, entries)
+    whence = [f"{len(rescued)} that it still held"] if rescued else []
+    whence += [newest.name] if newest else []
+    return (
+        f"{LOCK}: {'cut off' if content.strip() else 'empty'}, as a kill leaves it; {len(entries)} "
+        f"entries recovered from {' and '.join(whence) or 'nowhere: neither copy nor git has it'} "
+        f"(what it was: {BROKEN})"
+    )
+
+
+def _mend_held(root: Path) -> None:
+    """Remove DVC's list of held paths where it is cut off: who wrote it is dead, and holds nothing."""
+    path = root / HELD
+
+    def whole() -> bool:
+        try:
+            return isinstance(json.loads(path.read_text(encoding="utf-8")), dict)
+        except FileNotFoundError:
+            return True
+        except ValueError:
+            return False
+
+    if whole():
+        return
+    from dvc.lock import make_lock
+
+    with _explained(), make_lock(str(root / HELD_GUARD), tmp_dir=str(path.parent)):
+        if not whole():
+            path.unlink()
+
+
+def whole_entries(content: bytes) -> Entries | None:
+    """The entries of a dvc.lock; None where it is not one, or ends before its last line does."""
+    try:
+        text = content.decode("utf-8")
+        found = yaml.load(text, _LOADER)
+    except (UnicodeDecodeError, yaml.YAMLError, ValueError):
+        return None
+    if not text.endswith("\n") or not isinstance(found, dict) or found.get("schema") != SCHEMA:
+        return None
+    stages = found.get("stages", {})
+    if not isinstance(stages, dict) or not all(map(_is_entry, stages.values())):
+        return None
+    return stages
+
+
+def complete_entries(text: str) -> Entries:
+    """The entries that a broken dvc.lock still holds whole: all before the one where it breaks off."""
+    starts = [found.start() for found in ENTRY.finditer(text)]
+    # from the longest beginning on; garbage may stand anywhere
+    for end in reversed(starts):
+        entries = whole_entries(text[:end].encode("utf-8", "replace"))
+        if entries:
+            return entries
+    return {}
+
+
+def _is_entry(value: Any) -> bool:
+    """Whether it has the form of DVC's schema for an entry."""
+    if not isinstance(value, dict) or not isinstance(value.get("cmd"), str | list):
+        return False
+    files, params = [value.get(part, []) for part in ("deps", "outs")], value.get("params", {})
+    return (
+        value.keys() <= {"cmd", "deps", "outs", "params"}
+        and all(isinstance(part, list) and all(map(_is_file, part)) for part in files)
+        and isinstance(params, dict)
+        and all(isinstance(part, dict) for part in params.values())
+    )
+
+
+def _is_file(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("path"), str)
+
+
+def _from_copy(root: Path) -> Source | None:
+    try:
+        content, at = (root / COPY).read_bytes(), (root / COPY).stat().st_mtime
+    except OSError:
+        return None
+    entries = whole_entries(content)
+    return None if entries is None else Source("the copy of the last run", at, entries)
+
+
+def _from_git(root: Path) -> Source | None:
+    """What HEAD has, as old as the commit that last changed it."""
+
+    def git(*arguments: str) -> bytes:
+        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True)
+        return done.stdout if done.returncode == 0 else b""
+
+    try:
+        entries = whole_entries(git("show", f"HEAD:./{LOCK}"))
+        committed = git("log", "-1", "--format=%ct", "--", LOCK).strip()
+    except OSError:
+        return None
+    if entries is None:
+        return None
+    return Source("git's HEAD", float(committed or 0), entries)
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    from dvc.repo import Repo
+
+    with _explained(), Repo(str(root)) as repo, repo.lock:
+        yield
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    from dvc.exceptions import DvcException
+
+    try:
+        yield
+    except DvcException as error:
+        raise UserError(
+            f"{LOCK}: not whole, and not mended: {' '.join(str(error).split())}"
+        ) from None
+
+
+def _replace(path: Path, entries: Mapping[str, Any]) -> None:
+    """Write dvc.lock as DVC does, but so that it is the old one or the new one at any time."""
+    if not entries:
+        path.unlink()
+        return
+    from dvc.utils.serialize import dump_yaml
+
+    new = path.with_name(f"{path.name}.new")
+    dump_yaml(str(new), {"schema": SCHEMA, "stages": dict(entries)})
+    os.replace(new, path)

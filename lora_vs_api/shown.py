@@ -1,0 +1,24 @@
+"""Foreign text made fit to be seen, in a terminal, a log, the report or a figure.
+
+What a server, a model or a file says may hold characters that steer a terminal (escape sequences),
+turn a line around (bidirectional overrides, https://trojansource.codes), hide text (Unicode's tags)
+or cannot be written at all (lone surrogates). They are shown as JSON escapes them, so that JSON
+that is made visible is still JSON, and of the same value.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+# C0 and C1 controls but tab and line end, marks and overrides of direction, line separators,
+# interlinear annotation, lone surrogates, tags; a carriage return alone writes over its line
+UNSEEN = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
+    r"\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]|\r(?!\n)"
+)
+
+
+def visible(text: str) -> str:
+    """``text`` with every character that acts instead of being seen as an escape such as \\u001b."""
+    return UNSEEN.sub(lambda found: json.dumps(found[0])[1:-1], text)

@@ -1,0 +1,150 @@
+"""A key is in no file and on no terminal, however a condition fails; and it leaves for its server alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lora_vs_api.config.compose import compose
+from lora_vs_api.files import write_jsonl
+from tests.fault_server import Fault, FaultServer
+from tests.imports import ROOT
+
+PIPELINE = """
+stages:
+  ask:
+    cmd: python -m stages.evaluate_api server_zero_shot
+    params: [api.server, conditions]
+    deps: [data/split/test.jsonl]
+    outs: [predictions/evaluate/server_zero_shot, timings/evaluate/server_zero_shot.json]
+"""
+NAME = "PLANTED_KEY"
+
+
+@pytest.fixture()
+def project(repository) -> Path:
+    """A project whose only node asks a server about three texts."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+
+    (repository / "dvc.yaml").write_text(PIPELINE)
+    rows = [{"id": f"t{i}", "text": f"mail {i}", "record": {"a": i}} for i in range(4)]
+    write_jsonl(repository / "data/split/test.jsonl", rows)
+    write_jsonl(repository / "data/split/train.jsonl", rows)
+    weights = repository / "models/base_model/tokenizer.json"
+    weights.parent.mkdir(parents=True)
+    Tokenizer(WordLevel({"[UNK]": 0}, unk_token="[UNK]")).save(str(weights))
+    return repository
+
+
+def params(project: Path, url: str, *more: str) -> None:
+    text = compose(
+        [
+            "api=server", f"api.server.base_url={url}", f"api.limits.key_env={NAME}",
+            "conditions.server_zero_shot.model=gpt-x", "conditions.server_few_shot_5.model=gpt-x",
+            "api.limits.max_attempts=1", "api.ask.concurrency=1", *more,
+        ],
+        conf=ROOT / "conf",
+    )  # fmt: skip
+    (project / "params.yaml").write_text(text)
+
+
+def run(project: Path, key: str, *command: str) -> subprocess.CompletedProcess[str]:
+    environment = dict(os.environ, PYTHONPATH=str(ROOT), DVC_NO_ANALYTICS="1", **{NAME: key})
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    return subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=project, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+
+
+def texts(project: Path) -> dict[str, bytes]:
+    return {
+        str(file.relative_to(project)): file.read_bytes()
+        for file in project.rglob("*")
+        if file.is_file()
+    }
+
+
+def echoed(key: str):
+    return lambda body: json.loads(json.dumps(body).replace("mail 0", key))
+
+
+def quoting(key: str) -> dict[str, str]:
+    """What a server may say of a request, the key and a terminal's control characters in it."""
+    return {"message": f"bad key {key} \x1b[31m\u202e in 'Authorization: Bearer {key}'"}
+
+
+def test_a_failing_condition_shows_the_key_nowhere(project):
+    """Refused, and broken in an answer of status 200; the store holds an answer that echoes it."""
+    key = f"sk-{secrets.token_hex(16)}"
+    with FaultServer() as server:
+        params(project, server.url)
+        for fault in (
+            Fault("status", 401, quoting(key)),
+            Fault("json", body=lambda body: {"error": quoting(key)}),
+        ):
+            server.faults = {"mail 0": [Fault("json", body=echoed(key))], "mail 1": [fault]}
+            done = run(project, key, "stages.evaluate_api", "server_zero_shot")
+            assert done.returncode == 1 and done.stderr.count("error: ") == 1, done.stderr
+            assert key not in done.stderr + done.stdout and "Traceback" not in done.stderr
+            assert "\x1b" not in done.stderr and "\u202e" not in done.stderr
+        assert server.seen[0].headers["authorization"] == f"Bearer {key}"
+    files = texts(project)
+    assert "responses/store.sqlite" in files and b"[API key]" in files["responses/store.sqlite"]
+    assert [name for name, content in files.items() if key.encode() in content] == []
+
+
+@pytest.mark.slow
+def test_nor_do_logs_lock_and_results(project):
+    """Through `run`, with its logs: once it fails, then it goes on."""
+    key = f"sk-{secrets.token_hex(16)}"
+    with FaultServer() as server:
+        params(project, server.url)
+        server.faults = {
+            "mail 0": [Fault("json", body=echoed(key))],
+            "mail 2": [Fault("status", 400, quoting(key)), Fault("status", 500, quoting(key))],
+        }
+        for _ in range(2):
+            done = run(project, key, "lora_vs_api", "run")
+            assert done.returncode == 1 and "conditions.server_zero_shot" in done.stderr
+            assert key not in done.stderr and "\x1b[31m" not in done.stderr
+            assert key.encode() not in texts(project)["logs/run/ask.log"]
+        done = run(project, key, "lora_vs_api", "run")
+        assert done.returncode == 0, done.stderr
+    files = texts(project)
+    assert {"params.yaml", "dvc.lock", "logs/run/ask.log", "responses/store.sqlite"} <= files.keys()
+    assert [name for name, content in files.items() if key.encode() in content] == []
+    assert b"[API key]" in files["predictions/evaluate/server_zero_shot/predictions.jsonl"]
+
+
+def test_a_pasted_key_is_not_repeated(project):
+    """In the place of its variable's name, or of an address: the line that refuses it leaves it out."""
+    params(project, "http://127.0.0.1:1/v1")
+    pasted = [
+        ("key_env", "sk-0123456789abcdef"), ("key_env", "gsk_0123456789abcdef"),
+        ("key_env", "AIzaSy0123456789"), ("key_env", "0123456789abcdef"),
+        ("base_url", "https://me:0123456789abcdef@example.org/v1"),
+        ("base_url", "me:0123456789abcdef@example.org/v1"),
+        ("base_url", "https://example.org/v1?key=0123456789abcdef"),
+    ]  # fmt: skip
+    from lora_vs_api.config.load import check_params
+    from lora_vs_api.errors import UserError
+
+    for name, value in pasted:
+        raw = yaml.safe_load((project / "params.yaml").read_text())
+        raw["api"]["limits" if name == "key_env" else "server"][name] = value
+        with pytest.raises(UserError, match=name) as caught:
+            check_params(raw)
+        assert value not in str(caught.value) and "0123456789" not in str(caught.value)
+        place = f"api.{'limits' if name == 'key_env' else 'server'}.{name}"
+        with pytest.raises(UserError) as caught:
+            compose(["api=server", f"{place}='{value}'"], conf=ROOT / "conf")
+        assert "0123456789" not in str(caught.value)
