@@ -45,7 +45,7 @@ from lora_vs_api.analysis.results import (
 )
 from lora_vs_api.analysis.scored_run import Floats, read_run
 from lora_vs_api.analysis.summary import summary
-from lora_vs_api.analysis.tables import answer_table, plot_tables
+from lora_vs_api.analysis.tables import COLUMNS, answer_table, plot_tables
 from lora_vs_api.analysis.verdict import verdict
 from lora_vs_api.config.sections import Params
 from lora_vs_api.entry import run_stage
@@ -73,7 +73,7 @@ def main(params: Params) -> None:
         for item in runs
         if item.kind == "api"
     }
-    economics = costs_and_break_even(params, conditions, lora, bills, draws)
+    economics = costs_and_break_even(params, conditions, bills)
     hypothesis = read_result("metrics/hypothesis.json", Hypothesis)
     decided = decisions(
         comparisons,
@@ -86,7 +86,8 @@ def main(params: Params) -> None:
         params.economics.run_to_run_sd,
         [item.name for item in baselines if item.name not in bills],
     )
-    judged = {row.baseline: row for row in decided}[params.baseline]
+    # against None, where no API condition was asked
+    judged = next((row for row in decided if row.baseline == params.baseline), None)
     analysis = Analysis(
         profile=params.profile_name,
         task=params.task_title,
@@ -111,7 +112,7 @@ def main(params: Params) -> None:
         examples={
             item.name: examples(rows, lora.runs[0], item.runs[0])
             for item in baselines
-            if item.kind == "api"
+            if item.kind == "api" or not bills
         },
     )
     write_result("metrics/analysis.json", analysis)
@@ -122,7 +123,9 @@ def main(params: Params) -> None:
     every_run = by_seed | {item.name: item.runs[0] for item in baselines}
     write_jsonl("metrics/answers.jsonl", answer_table(rows, every_run, names))
     for name, table in plot_tables(analysis, runs).items():
-        write_text(f"plots/{name}.csv", pd.DataFrame(table).to_csv(index=False))
+        write_text(
+            f"plots/{name}.csv", pd.DataFrame(table, columns=COLUMNS.get(name)).to_csv(index=False)
+        )
 
 
 def read_runs(params: Params, rows: Sequence[dict[str, Any]]) -> list[ConditionRuns]:
@@ -142,6 +145,7 @@ def read_runs(params: Params, rows: Sequence[dict[str, Any]]) -> list[ConditionR
         return ConditionRuns(
             name, label, "api", settings.model, settings.examples, (run,), cost,
             nearest_shots=settings.nearest_examples,
+            schema_enforced=settings.output == "json_schema",
         )  # fmt: skip
 
     seeds = [f"lora-seed-{seed}" for seed in params.seeds]
@@ -167,19 +171,15 @@ def read_runs(params: Params, rows: Sequence[dict[str, Any]]) -> list[ConditionR
 def costs_and_break_even(
     params: Params,
     conditions: Sequence[Condition],
-    lora: ConditionRuns,
     bills: Mapping[str, BilledRun],
-    draws: Draws,
 ) -> Economics:
     return economics_of(
         conditions,
-        lora.runs,
         bills,
         price_list({name: params.priced_as[name] for name in bills}, params.prices),
         params.baseline,
         training_time(params.sweep.ranks, params.sweep.learning_rates, params.seeds),
         params.economics,
-        draws,
     )
 
 

@@ -178,6 +178,12 @@ def same_everywhere() -> ReportInputs:
                                              leads__0__drop__low=-0.1))  # fmt: skip
 
 
+def strict_schema() -> ReportInputs:
+    """A provider that enforces the schema on one of its two conditions, and so do local models."""
+    told = inputs(changed(analysis(api_kind="openai"), conditions__3__schema_enforced=True))
+    return replace(told, settings=replace(told.settings, constrained=True))
+
+
 CASES = {
     "the fixture": lambda: inputs(analysis()),
     "hosted, from a file": from_a_file,
@@ -189,6 +195,10 @@ CASES = {
         analysis(model_free={"majority": 0.8, "nearest": 0.5, "nearest_copy": 0.81})
     ),
     "one without a model": lambda: inputs(analysis(seeds=(4,), model_free={"nearest": 0.2})),
+    "no API": lambda: inputs(analysis(apis=(), model_free={"majority": 0.3, "nearest": 0.7})),
+    "no API and no rival": lambda: inputs(analysis(apis=(), api_kind="openai")),
+    "one stand-in": lambda: inputs(analysis(apis=("api_few_shot_5",))),
+    "a strict schema": strict_schema,
 }
 
 
@@ -245,7 +255,7 @@ def test_a_report_is_whole(case):
             "nothing found",
             "answers of the fine-tune do not cost less, and training is never paid back",
         ),
-        ("nothing found", "| never | never to never |"),
+        ("nothing found", "| never | never |"),
         ("nothing found", "| – | – |"),
         ("nothing found", "one seed shows nothing about another training"),
         ("nothing found", "scores 0, so a condition that rarely writes JSON"),
@@ -315,6 +325,39 @@ def test_a_report_is_whole(case):
             "1 rival without a model, learnt from all 140 training texts, which a training sees too",
         ),
         ("one without a model", "It scores 0.200 field F1"),
+        ("no API", "# Invoices to a 3-field record: fine-tune Tiny-7M? (config "),
+        ("no API", "Should one LoRA-fine-tune Tiny-7M for this task?\n"),
+        (
+            "no API",
+            "**No API condition was asked, so there is no API side to compare with, and whether to "
+            "call one is open. Leaving APIs aside: Use nearest training text (TF-IDF) unless more "
+            "texts show a gain: whether the fine-tune is more or less accurate than nearest",
+        ),
+        ("no API", "every text.\n\n![Field F1"),
+        ("no API", "| break even | **not judged** | it is about an API's answers, and no API"),
+        ("no API", "All clauses together: **not judged**. What the fine-tune was compared with"),
+        ("no API", "seeds 0, 1, 2). No API condition was asked. Every model gets the same"),
+        ("no API", "**No API condition was asked, so no break-even is given**"),
+        ("no API", "at a time on its own electricity.\n\n### Total cost of ownership"),
+        ("no API", "\n| 100,000 | 2 | "),
+        ("no API", " | no API was asked |\n"),
+        ("no API", "- **No API was asked.** What a hosted model would score on these texts, cost"),
+        ("no API", "local model are not in the cost of an answer; in production they cost"),
+        ("no API", "### Against Tiny-7M untuned, zero-shot"),
+        (
+            "no API and no rival",
+            "Leaving APIs aside: Fine-tune for the accuracy, not to save money: the fine-tune is more "
+            "accurate than Tiny-7M untuned, zero-shot; ",
+        ),
+        ("no API and no rival", "### Texts on which it gains most against Tiny-7M untuned"),
+        ("one stand-in", "The API condition here is Tiny-7M, untuned, behind a local server and"),
+        ("one stand-in", "what follows is what was measured of it.**"),
+        (
+            "a strict schema",
+            "Every model gets the same system prompt. Tiny-7M over HTTP, 5-shot can answer only what "
+            "the record's JSON Schema allows: the provider enforces it. Local models can write only "
+            "what the fields' schema allows. All others answer in plain text.",
+        ),
     ],
 )
 def test_what_only_some_results_need_is_said(case, said):
@@ -346,6 +389,7 @@ def test_every_template_gets_what_it_reads_and_no_more(rendered):
         sweep_markdown(trials, trials, TRIAL)
     for card in (CARD, replace(CARD, synthetic=False, commit="c0ffee", license="mit")):
         model_card(analysis(), card)
+        model_card(analysis(apis=()), card)
         model_card(analysis(api_kind="openai"), card)
     reads = {
         name: meta.find_undeclared_variables(ENVIRONMENT.parse(rendering._source(name)))

@@ -125,8 +125,8 @@ def analysis() -> results.Analysis:
     conditions = tuple(condition(item, ROWS, FIELDS, noise, DRAWS) for item in runs)
     comparisons = compare(lora, [base, asked], NAMES, DRAWS)
     economics = economics_of(
-        conditions, lora.runs, {"gpt": billed(api, "gpt", PRICES)},
-        price_list({"gpt": "gpt"}, PRICES), "gpt", MachineTime(4, 7200, None), ECONOMICS, DRAWS,
+        conditions, {"gpt": billed(api, "gpt", PRICES)},
+        price_list({"gpt": "gpt"}, PRICES), "gpt", MachineTime(4, 7200, None), ECONOMICS,
     )  # fmt: skip
     decided = decisions(
         comparisons,
@@ -278,7 +278,6 @@ def test_a_decision_is_that_of_the_comparison_and_the_costs_beside_it(analysis):
         assert found.seeds == len(analysis.seeds)
     row, paid = analysis.break_even("gpt"), analysis.decision("gpt").pay_back
     assert paid.volume == pytest.approx(row.volume)
-    assert (paid.low, paid.high) == (row.interval.low, row.interval.high)
     costs = [analysis.condition(name).cost_per_1k.usd for name in ("lora", "gpt")]
     assert analysis.decision("gpt").cost_ratio.estimate == pytest.approx(costs[0] / costs[1])
     judged = analysis.decision("gpt")

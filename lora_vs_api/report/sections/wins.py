@@ -26,7 +26,7 @@ class FieldByField:
 
 def win_loss_section(inputs: ReportInputs) -> Markdown:
     analysis = inputs.analysis
-    names = list(dict.fromkeys([analysis.strongest_api.name, analysis.baseline]))
+    names = list(dict.fromkeys(row.name for row in read_beside(analysis)))
     cheap = analysis.strongest_model_free
     return render(
         "wins",
@@ -50,6 +50,13 @@ def win_loss_section(inputs: ReportInputs) -> Markdown:
         ],
         compared=compared,
     )
+
+
+def read_beside(analysis: Analysis) -> tuple[Condition, ...]:
+    """The conditions whose texts are shown: of the APIs', or the untuned base where there are none."""
+    if analysis.strongest_api is None:
+        return analysis.strongest_rival, analysis.untuned
+    return analysis.strongest_api, analysis.reference
 
 
 def field_by_field(analysis: Analysis, name: str) -> FieldByField:
