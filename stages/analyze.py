@@ -33,7 +33,9 @@ from lora_vs_api.analysis.metrics import Hypothesis, Split
 from lora_vs_api.analysis.ownership import LocalSide, ownership_of
 from lora_vs_api.analysis.results import (
     Analysis,
+    Comparison,
     Condition,
+    Decision,
     Economics,
     Kind,
     OtherTuning,
@@ -47,7 +49,7 @@ from lora_vs_api.analysis.scored_run import Floats, read_run
 from lora_vs_api.analysis.summary import summary
 from lora_vs_api.analysis.tables import COLUMNS, answer_table, plot_tables
 from lora_vs_api.analysis.verdict import verdict
-from lora_vs_api.config.sections import Params
+from lora_vs_api.config.sections import Clauses, Params
 from lora_vs_api.entry import run_stage
 from lora_vs_api.files import read_jsonl, write_jsonl, write_text
 from lora_vs_api.paths import TEST
@@ -75,16 +77,15 @@ def main(params: Params) -> None:
     }
     economics = costs_and_break_even(params, conditions, bills)
     hypothesis = read_result("metrics/hypothesis.json", Hypothesis)
-    decided = decisions(
+    decided = decided_against(
         comparisons,
-        local_request_costs(lora.runs, lora.cost),
-        {item.name: request_costs(item, bills) for item in baselines},
+        lora,
+        baselines,
+        bills,
         economics.training.total_usd,
         hypothesis.clauses,
-        len(params.seeds),
-        draws,
         params.economics.run_to_run_sd,
-        [item.name for item in baselines if item.name not in bills],
+        draws,
     )
     # against None, where no API condition was asked
     judged = next((row for row in decided if row.baseline == params.baseline), None)
@@ -199,6 +200,30 @@ def ownership(
         params.baseline,
         params.economics,
         draws,
+    )
+
+
+def decided_against(
+    comparisons: Sequence[Comparison],
+    lora: ConditionRuns,
+    baselines: Sequence[ConditionRuns],
+    bills: Mapping[str, BilledRun],
+    training_usd: float,
+    clauses: Clauses,
+    run_to_run_sd: float,
+    draws: Draws,
+) -> tuple[Decision, ...]:
+    """What may be said against each baseline; what has no bill ran here and was timed."""
+    return decisions(
+        comparisons,
+        local_request_costs(lora.runs, lora.cost),
+        {item.name: request_costs(item, bills) for item in baselines},
+        training_usd,
+        clauses,
+        len(lora.runs),
+        draws,
+        run_to_run_sd,
+        timed=[item.name for item in baselines if item.name not in bills],
     )
 
 
