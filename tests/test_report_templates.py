@@ -325,13 +325,22 @@ def test_a_report_is_whole(case):
             "1 rival without a model, learnt from all 140 training texts, which a training sees too",
         ),
         ("one without a model", "It scores 0.200 field F1"),
+        ("nothing found", "texts, 0.000, has an interval from 0.000 to 0.000."),
+        ("no API and no rival", ", fail where none of it does, and are undecided otherwise.\n"),
+        ("no API and no rival", "of all. Of one baseline Holm's correction changes nothing."),
+        (
+            "without a model",
+            "undecided otherwise; each row for itself, without correction for there",
+        ),
+        ("without a model", "Holm's correction is over the 6 baselines of this table."),
+        ("without a model", "A field is won or lost where its whole interval (95% random-effects"),
         ("no API", "# Invoices to a 3-field record: fine-tune Tiny-7M? (config "),
         ("no API", "Should one LoRA-fine-tune Tiny-7M for this task?\n"),
         (
             "no API",
             "**No API condition was asked, so there is no API side to compare with, and whether to "
             "call one is open. Leaving APIs aside: Use nearest training text (TF-IDF) unless more "
-            "texts show a gain: whether the fine-tune is more or less accurate than nearest",
+            "texts or seeds show a gain: it is open whether the fine-tune is more or less accurate",
         ),
         ("no API", "every text.\n\n![Field F1"),
         ("no API", "| break even | **not judged** | it is about an API's answers, and no API"),

@@ -46,10 +46,11 @@ def _judged(decision: Decision, confidence: float) -> tuple[Clause, ...]:
 
 def _accuracy(decision: Decision, confidence: float) -> Clause:
     ends, bounds = decision.interval, (0.0, -decision.margin)
-    # a zero that was negative has no sign to show
-    values = [value + 0.0 for value in (decision.difference, ends.low, ends.high)]
+    values = (decision.difference, ends.low, ends.high)
     digits = digits_apart(values, bounds, 3, round)
-    difference, low, high = (f"{value:+.{digits}f}" for value in values)
+    difference, low, high = (
+        f"{value:+.{digits}f}" if value else f"{0:.{digits}f}" for value in values
+    )
     what = "this adapter" if decision.seeds == 1 else f"mean of {decision.seeds} seeds"
     return Clause(
         name="accuracy",

@@ -31,7 +31,7 @@ class Rival:
     accuracy: Markdown
     difference_between: str
     money: Markdown
-    pay_back_between: str
+    pay_back_volume: str
     per_day: int | None
     days: float | None
 
@@ -47,7 +47,7 @@ def rival(analysis: Analysis, name: str) -> Rival:
         accuracy=advice.accuracy_words(decision, "it"),
         difference_between=advice.difference_between(decision),
         money=advice.money_words(decision),
-        pay_back_between=advice.pay_back_between(decision),
+        pay_back_volume=advice.pay_back_volume(decision),
         per_day=per_day,
         days=None if per_day is None else days[per_day],
     )
@@ -122,6 +122,8 @@ def recommendation(inputs: ReportInputs) -> Markdown:
             conditions=len(api_conditions(analysis)),
         )
     advised = advice.recommend(analysis.decision(strongest.name), strongest)
+    if all(row.field_f1.estimate == 0 for row in analysis.conditions):
+        advised = advice.NOTHING
     return advised if api_conditions(analysis) else render("no_api", advised=advised)
 
 

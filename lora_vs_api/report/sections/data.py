@@ -31,7 +31,7 @@ def data_section(inputs: ReportInputs) -> Markdown:
         apart=apart(inputs.analysis),
         scored=inputs.scored,
         ledger=LEDGER,
-        half_width=(f1.high - f1.low) / 2,
+        f1=f1,
         generated=inputs.corpus.source == "generator",
     )
 

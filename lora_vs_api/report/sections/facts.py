@@ -48,7 +48,7 @@ def in_flight(latency: Latency) -> str:
 
 
 def unguessed_fields(analysis: Analysis) -> list[str]:
-    """Fields on which every condition that saw no example scores at most 0.1.
+    """Fields on which every condition that saw no example scores at most 0.1, and the fine-tune more.
 
     Conditions that seldom write valid JSON fail for another reason and do not count.
     """
@@ -60,7 +60,9 @@ def unguessed_fields(analysis: Analysis) -> list[str]:
     return [
         name
         for name in analysis.fields
-        if blind and all(_at_most(row.per_field[name], 0.1) for row in blind)
+        if blind
+        and all(_at_most(row.per_field[name], 0.1) for row in blind)
+        and not _at_most(analysis.lora.per_field[name], 0.1)
     ]
 
 

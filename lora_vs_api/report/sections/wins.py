@@ -40,6 +40,7 @@ def win_loss_section(inputs: ReportInputs) -> Markdown:
         ],
         majority=majority(analysis),
         unscored=[name for name, score in analysis.lora.per_field.items() if score is None],
+        scored=sum(score is not None for score in analysis.lora.per_field.values()),
         texts=[
             (analysis.condition(name).label, verb, found)
             for name in names
