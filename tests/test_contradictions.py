@@ -305,6 +305,8 @@ def check_headline(result: Analysis, text: str) -> None:
     assert str(escape(decision.label)) in accuracy
     held(accuracy_claims(accuracy), decision)
     held(money_claims(money), decision)
+    # of one training, another is no way to know more
+    assert ("or seeds" in action) == (len(result.seeds) > 1 and " more " in action)
     if action.startswith("Fine-tune"):
         saves = decision.non_inferior == "holds" and decision.pays_back == "holds"
         assert decision.superior == "holds" or saves
@@ -344,7 +346,15 @@ def check_answer(result: Analysis, text: str) -> None:
         assert claims.get("superior", "undecided") == decision.superior or claims == {
             "non_inferior": "fails"
         }
-        money = re.search(rf"With {label} they cost .*?\. So (.*?)\.(?: |$)", cost)[1]
+        paid, money = re.search(
+            rf"With {label} they cost .*?; by the measured means training is (?:never )?paid back"
+            r"(?: after (.*?) inferences.*?)?\. So (.*?)\.(?: |$)", cost,
+        ).groups()  # fmt: skip
+        volume = decision.pay_back.volume
+        assert (paid is None) == (volume is None)
+        # up to the last digits of a float, which nobody prints
+        if volume is not None and abs(volume / LIMIT - 1) > 1e-9:
+            assert (number(paid) < LIMIT) == (volume < LIMIT), paid
         held(money_claims(money), decision)
         volumes = re.search(r"\(([^()]+ to [^()]+)\)", money)
         if volumes:

@@ -258,6 +258,15 @@ def test_extremes_have_numbers():
     assert "wrong" in ownership(owning(usd_per_wrong_record=0.01)).method
 
 
+def test_one_of_a_unit_is_singular():
+    """0 days against 1 day, twelve months against one."""
+    found = ownership(owning(api_engineer_days=0.0, upkeep_days_per_month=2.0))
+    rows = {row.setting: (row.low, row.high) for row in found.sensitivity.rows}
+    assert rows["engineer-days, API"] == ("0 days", "1 day")
+    assert rows["upkeep a month, fine-tune"] == ("1 day", "4 days")
+    assert rows["seconds of a local answer"] == ("1 s", "4 s")
+
+
 def test_what_is_rented_needs_a_price():
     with pytest.raises(UserError, match="rented_usd_per_hour: expected USD above 0 where"):
         compose(

@@ -763,6 +763,21 @@ def test_volumes_in_words(value, text):
     assert numbers.volume(value) == text
 
 
+def test_what_rounds_to_nothing_has_no_sign():
+    """-0.000 would be a loss that nobody can see."""
+    assert [numbers.signed(v) for v in (-0.0004, 0.0004, -0.0, -0.0006)] == [
+        "0.000", "0.000", "0.000", "-0.001",
+    ]  # fmt: skip
+    assert [numbers.points(v) for v in (-0.004, 0.004, -0.006)] == ["0", "0", "-1"]
+    assert numbers.signed_usd(0.0) == "0" and numbers.signed_usd(-0.5) == "−0.5"
+
+
+def test_one_day_is_one():
+    assert [numbers.days(v) for v in (0.5, 1, 1.001, 1.5, 59)] == [
+        "less than a day", "1 day", "1 day", "1.5 days", "59 days",
+    ]  # fmt: skip
+
+
 def test_small_amounts_are_written_out():
     """No exponent and no false zero in a price."""
     assert [numbers.usd(v) for v in (0.0000123, 0.0711, 1.5, 1200.02)] == [

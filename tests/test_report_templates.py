@@ -21,6 +21,7 @@ from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.markdown import report_markdown
 from lora_vs_api.report.model_card import Published, model_card
 from lora_vs_api.report.rendering import ENVIRONMENT, TEMPLATES, Markdown, escape
+from lora_vs_api.report.sections.facts import unguessed_fields
 from lora_vs_api.report.sections.sweep import sweep_markdown
 from lora_vs_api.selection.trials import Trial
 from tests.report_fixture import REVIEW, SETTINGS, analysis, changed, inputs, redecided, robustness
@@ -180,7 +181,13 @@ def same_everywhere() -> ReportInputs:
 
 def strict_schema() -> ReportInputs:
     """A provider that enforces the schema on one of its two conditions, and so do local models."""
-    told = inputs(changed(analysis(api_kind="openai"), conditions__3__schema_enforced=True))
+    told = inputs(
+        changed(
+            analysis(api_kind="openai"),
+            conditions__3__schema_enforced=True,
+            decisions__1__pay_back__never=0.125,
+        )
+    )
     return replace(told, settings=replace(told.settings, constrained=True))
 
 
@@ -361,6 +368,7 @@ def test_a_report_is_whole(case):
         ("no API and no rival", "### Texts on which it gains most against Tiny-7M untuned"),
         ("one stand-in", "The API condition here is Tiny-7M, untuned, behind a local server and"),
         ("one stand-in", "what follows is what was measured of it.**"),
+        ("a strict schema", "HTTP, zero-shot nothing is saved in 12.5% of the resamples.\n"),
         (
             "a strict schema",
             "Every model gets the same system prompt. Tiny-7M over HTTP, 5-shot can answer only what "
@@ -372,6 +380,14 @@ def test_a_report_is_whole(case):
 def test_what_only_some_results_need_is_said(case, said):
     """Each sentence that stands behind a condition, once where its condition holds."""
     assert said in report_markdown(CASES[case]())
+
+
+def test_only_what_the_fine_tune_gets_is_its_knowledge_of_the_corpus():
+    """What nobody gets right says nothing about conventions that examples teach."""
+    result = analysis()
+    assert unguessed_fields(result) == ["vendor", "total_amount", "line_items"]
+    few = changed(result, conditions__0__per_field__vendor=0.05)
+    assert unguessed_fields(few) == ["total_amount", "line_items"]
 
 
 def test_a_field_without_a_value_has_no_score_anywhere():
