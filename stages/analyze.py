@@ -33,7 +33,9 @@ from lora_vs_api.analysis.metrics import Hypothesis, Split
 from lora_vs_api.analysis.ownership import LocalSide, ownership_of
 from lora_vs_api.analysis.results import (
     Analysis,
+    Comparison,
     Condition,
+    Decision,
     Economics,
     Kind,
     OtherTuning,
@@ -45,9 +47,9 @@ from lora_vs_api.analysis.results import (
 )
 from lora_vs_api.analysis.scored_run import Floats, read_run
 from lora_vs_api.analysis.summary import summary
-from lora_vs_api.analysis.tables import answer_table, plot_tables
+from lora_vs_api.analysis.tables import COLUMNS, answer_table, plot_tables
 from lora_vs_api.analysis.verdict import verdict
-from lora_vs_api.config.sections import Params
+from lora_vs_api.config.sections import Clauses, Params
 from lora_vs_api.entry import run_stage
 from lora_vs_api.files import read_jsonl, write_jsonl, write_text
 from lora_vs_api.paths import TEST
@@ -74,20 +76,20 @@ def main(params: Params) -> None:
         for item in runs
         if item.kind == "api"
     }
-    economics = costs_and_break_even(params, conditions, lora, bills, draws)
+    economics = costs_and_break_even(params, conditions, bills)
     hypothesis = read_result("metrics/hypothesis.json", Hypothesis)
-    decided = decisions(
+    decided = decided_against(
         comparisons,
-        local_request_costs(lora.runs, lora.cost),
-        {item.name: request_costs(item, bills) for item in baselines},
+        lora,
+        baselines,
+        bills,
         economics.training.total_usd,
         hypothesis.clauses,
-        len(params.seeds),
-        draws,
         params.economics.run_to_run_sd,
-        [item.name for item in baselines if item.name not in bills],
+        draws,
     )
-    judged = {row.baseline: row for row in decided}[params.baseline]
+    # against None, where no API condition was asked
+    judged = next((row for row in decided if row.baseline == params.baseline), None)
     analysis = Analysis(
         profile=params.profile_name,
         task=params.task_title,
@@ -112,7 +114,7 @@ def main(params: Params) -> None:
         examples={
             item.name: examples(rows, lora.runs[0], item.runs[0])
             for item in baselines
-            if item.kind == "api"
+            if item.kind == "api" or not bills
         },
     )
     write_result("metrics/analysis.json", analysis)
@@ -123,7 +125,8 @@ def main(params: Params) -> None:
     every_run = by_seed | {item.name: item.runs[0] for item in baselines}
     write_jsonl("metrics/answers.jsonl", answer_table(rows, every_run, names))
     for name, table in plot_tables(analysis, runs).items():
-        write_text(f"plots/{name}.csv", visible(pd.DataFrame(table).to_csv(index=False)))
+        frame = pd.DataFrame(table, columns=COLUMNS.get(name))
+        write_text(f"plots/{name}.csv", visible(frame.to_csv(index=False)))
 
 
 def read_runs(params: Params, rows: Sequence[dict[str, Any]]) -> list[ConditionRuns]:
@@ -143,6 +146,7 @@ def read_runs(params: Params, rows: Sequence[dict[str, Any]]) -> list[ConditionR
         return ConditionRuns(
             name, label, "api", settings.model, settings.examples, (run,), cost,
             nearest_shots=settings.nearest_examples,
+            schema_enforced=settings.output == "json_schema",
         )  # fmt: skip
 
     seeds = [f"lora-seed-{seed}" for seed in params.seeds]
@@ -168,19 +172,15 @@ def read_runs(params: Params, rows: Sequence[dict[str, Any]]) -> list[ConditionR
 def costs_and_break_even(
     params: Params,
     conditions: Sequence[Condition],
-    lora: ConditionRuns,
     bills: Mapping[str, BilledRun],
-    draws: Draws,
 ) -> Economics:
     return economics_of(
         conditions,
-        lora.runs,
         bills,
         price_list({name: params.priced_as[name] for name in bills}, params.prices),
         params.baseline,
         training_time(params.sweep.ranks, params.sweep.learning_rates, params.seeds),
         params.economics,
-        draws,
     )
 
 
@@ -200,6 +200,30 @@ def ownership(
         params.baseline,
         params.economics,
         draws,
+    )
+
+
+def decided_against(
+    comparisons: Sequence[Comparison],
+    lora: ConditionRuns,
+    baselines: Sequence[ConditionRuns],
+    bills: Mapping[str, BilledRun],
+    training_usd: float,
+    clauses: Clauses,
+    run_to_run_sd: float,
+    draws: Draws,
+) -> tuple[Decision, ...]:
+    """What may be said against each baseline; what has no bill ran here and was timed."""
+    return decisions(
+        comparisons,
+        local_request_costs(lora.runs, lora.cost),
+        {item.name: request_costs(item, bills) for item in baselines},
+        training_usd,
+        clauses,
+        len(lora.runs),
+        draws,
+        run_to_run_sd,
+        timed=[item.name for item in baselines if item.name not in bills],
     )
 
 

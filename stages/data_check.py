@@ -39,12 +39,18 @@ def main(params: Params) -> None:
             max_new_tokens=params.decoding.max_new_tokens,
             context=read_json(f"{BASE}/config.json")["max_position_embeddings"],
             shots=max(
-                condition.examples * (not condition.nearest_examples)
-                for condition in params.conditions.values()
+                (
+                    condition.examples * (not condition.nearest_examples)
+                    for condition in params.conditions.values()
+                ),
+                default=0,
             ),
             nearest=max(
-                condition.examples * condition.nearest_examples
-                for condition in params.conditions.values()
+                (
+                    condition.examples * condition.nearest_examples
+                    for condition in params.conditions.values()
+                ),
+                default=0,
             ),
         ),
         "precision": check_precision(

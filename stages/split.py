@@ -12,7 +12,6 @@ from typing import Any
 from lora_vs_api.config.sections import Params
 from lora_vs_api.data.split import (
     assert_disjoint,
-    assert_groups_whole,
     first_of_each_text,
     grouped_split,
     labels_of,
@@ -36,7 +35,7 @@ def main(params: Params) -> None:
     else:
         whole = labels_of(rows, params.split.group_by, "split.group_by")
         splits = grouped_split(rows, whole, shares, by, params.split.seed)
-        assert_groups_whole(splits, {row["id"]: label for row, label in zip(rows, whole)})
+        assert_disjoint(splits, {row["id"]: label for row, label in zip(rows, whole)})
     assert_disjoint(splits)
     splits["test"] = without_first(splits["test"], params.split.set_aside)
     column = params.task.group_by

@@ -23,12 +23,14 @@ from lora_vs_api.stats.ownership import (
     People,
     Plan,
     cheaper_from,
+    local_totals,
     machines,
     totals,
 )
 
 # no field of the built-in task: the report must not know any
 FIELDS = ["vendor", "total_amount", "line_items"]
+APIS = ("api_zero_shot", "api_few_shot_5")
 # everything at 0: the published model
 OWNERSHIP = Ownership(
     horizon_months=36, discount_per_year=0, api_price_trend_per_year=0, machine="own",
@@ -111,7 +113,7 @@ def condition(
         output_tokens_mean=61.5,
         diagnosis=diagnosis(f1),
         latency=results.Latency(
-            p50=1.3421, p95=1.8642, requests=24, concurrency=1, how="one at a time, over HTTP"
+            p50=1.3421, p95=1.8642, requests=24, in_flight=(1, 1), how="one at a time, over HTTP"
         ),
         cost_per_1k=results.CostPer1K(
             usd=usd,
@@ -203,6 +205,17 @@ def robustness() -> results.Robustness:
                 drop=drop(0.01),
             ),
         ),
+    )
+
+
+def perturbed_conditions(result: results.Analysis) -> results.Robustness:
+    """What perturbing costs the fine-tune and those API conditions that the analysis has."""
+    found, names = robustness(), {row.name for row in result.conditions}
+    return found.model_copy(
+        update={
+            "conditions": tuple(row for row in found.conditions if row.name in names),
+            "leads": tuple(row for row in found.leads if row.baseline in names),
+        }
     )
 
 
@@ -324,7 +337,7 @@ def redecided(
     new = decide(made, cost, paid, HYPOTHESIS.clauses, old.seeds)
     decisions = tuple(new if row.baseline == baseline else row for row in result.decisions)
     comparisons = tuple(made if row.baseline == baseline else row for row in result.comparisons)
-    judged = next(row for row in decisions if row.baseline == result.baseline)
+    judged = next((row for row in decisions if row.baseline == result.baseline), None)
     return result.model_copy(
         update={
             "decisions": decisions,
@@ -339,18 +352,28 @@ def analysis(
     api_kind: Literal["embedded", "openai"] = "embedded",
     seeds: tuple[int, ...] = (0, 1, 2),
     api_usd: float = 0.0711,
+    apis: tuple[str, ...] = APIS,
     model_free: Mapping[str, float] | None = None,
 ) -> results.Analysis:
     """``api_usd`` at or below 0.0057 makes an API answer cheaper than a local one.
 
+    ``apis``: the API conditions asked, the first of them the baseline; none where it is empty.
     ``model_free``: predictor without a model → its field F1.
     """
     lora_f1, saving = 0.6342, api_usd > 0.0057
     conditions = (
         condition("lora", f"LoRA Tiny-7M ({len(seeds)} seeds)", "lora", lora_f1, 0.0057, 0.0012),
         condition("base_zero_shot", "Tiny-7M untuned, zero-shot", "base", 0.0711, 0.0061, 0.0015),
-        condition("api_zero_shot", "Tiny-7M over HTTP, zero-shot", "api", 0.0713, api_usd),
-        condition("api_few_shot_5", "Tiny-7M over HTTP, 5-shot", "api", 0.2151, api_usd * 1.9),
+        *(
+            row
+            for row in (
+                condition("api_zero_shot", "Tiny-7M over HTTP, zero-shot", "api", 0.0713, api_usd),
+                condition(
+                    "api_few_shot_5", "Tiny-7M over HTTP, 5-shot", "api", 0.2151, api_usd * 1.9
+                ),
+            )
+            if row.name in apis
+        ),
         *(
             condition(name, MODEL_FREE_LABELS[name], "model_free", f1, 2.5e-5)
             for name, f1 in (model_free or {}).items()
@@ -363,15 +386,6 @@ def analysis(
             api_per_1k=row.cost_per_1k.usd,
             volume=1000 * 1200.02 / (row.cost_per_1k.usd - 0.0057) if saving else None,
             days={1000: 18349.2, 10000: 1834.92, 100000: 18.4} if saving else None,
-            interval=results.BreakEvenInterval(
-                low=1.7e7 if saving else None,
-                high=2.1e7 if saving else None,
-                never=0.0 if saving else 1.0,
-                confidence=0.95,
-                method="percentile bootstrap over requests",
-                resamples=10000,
-                seed=0,
-            ),
             ways=(
                 results.Way(
                     batched=True,
@@ -400,6 +414,8 @@ def analysis(
     decisions = tuple(
         decision(row, made, 0.0057, len(seeds)) for row, made in zip(conditions[1:], comparisons)
     )
+    baseline = apis[0] if apis else None
+    judged = next((row for row in decisions if row.baseline == baseline), None)
     return results.Analysis(
         profile="laptop",
         task="Invoices to a 3-field record",
@@ -410,7 +426,7 @@ def analysis(
         texts=64,
         seeds=seeds,
         selected=results.Selected(r=8, learning_rate=0.002),
-        baseline="api_zero_shot",
+        baseline=baseline,
         statistics=results.Resampling(resamples=10000, confidence=0.95, seed=0),
         fields=tuple(FIELDS),
         conditions=conditions,
@@ -440,8 +456,7 @@ def analysis(
                 source="a list",
                 batch_discount=0.5,
                 conditions={
-                    name: Price(input=0.15, output=0.6, cached_input=None)
-                    for name in ("api_zero_shot", "api_few_shot_5")
+                    name: Price(input=0.15, output=0.6, cached_input=None) for name in apis
                 },
             ),
             training=results.TrainingCost(
@@ -455,9 +470,11 @@ def analysis(
             local_per_1k=0.0057,
             rented_usd_per_hour=0.4,
             break_even=rows,
-            sensitivity=results.Sensitivity(
-                baseline="api_zero_shot",
-                label="Tiny-7M over HTTP, zero-shot",
+            sensitivity=None
+            if baseline is None
+            else results.Sensitivity(
+                baseline=baseline,
+                label=next(row.label for row in conditions if row.name == baseline),
                 factor=2.0,
                 volume=rows[0].volume,
                 rows=tuple(
@@ -472,10 +489,10 @@ def analysis(
         ),
         ownership=ownership(conditions, rows),
         decisions=decisions,
-        verdict=verdict(HYPOTHESIS, decisions[1], 0.95),
+        verdict=verdict(HYPOTHESIS, judged, 0.95),
         examples={
             name: results.Examples(wins=(email,), losses=())
-            for name in ("api_zero_shot", "api_few_shot_5")
+            for name in apis or [row.name for row in conditions[1:]]
         },
     )
 
@@ -493,15 +510,22 @@ def ownership(
         one = np.ones(1)
         answers = Answers(one * 0.95, one * api_per_1k / 1000, one * 0.9, one * 0.8)
         found = totals(plan, answers, per_day)
-        local, api, month = found.local[0, -1], found.api[0, -1], cheaper_from(found)[0]
+        api, month = found.api[0, -1], cheaper_from(found)[0]
         whole = int(month) if np.isfinite(month) else None
         return results.OwnershipRow(
-            per_day=per_day, machines=int(machines(per_day, answers.local_seconds, 1.0)[0]),
-            local_usd=local, local_low=local, local_high=local, api_usd=api, api_low=api,
-            api_high=api, cheaper_from=whole, cheaper_from_low=whole, cheaper_from_high=whole,
-            never=0.0 if whole is not None else 1.0,
+            per_day=per_day, api_usd=api, api_low=api, api_high=api, cheaper_from=whole,
+            cheaper_from_low=whole, cheaper_from_high=whole,
         )  # fmt: skip
 
+    def ours(per_day: int) -> results.OwnershipLocal:
+        seconds, wrong = np.array([0.95]), np.array([0.9])
+        usd = local_totals(plan, seconds, wrong, per_day)[0, -1]
+        return results.OwnershipLocal(
+            per_day=per_day, machines=int(machines(per_day, seconds, 1.0)[0]), usd=usd, low=usd,
+            high=usd,
+        )  # fmt: skip
+
+    volumes = (1000, 10_000, 100_000)
     return results.Ownership(
         machine="own",
         machine_is_shared=True,
@@ -514,14 +538,18 @@ def ownership(
         ),
         confidence=0.95,
         method="percentile bootstrap over requests and run-to-run speed",
+        local_wrong=0.9,
+        local=tuple(ours(n) for n in volumes),
         against=tuple(
             results.OwnershipAgainst(
-                baseline=entry.baseline, label=entry.label, local_wrong=0.9, api_wrong=0.8,
-                rows=tuple(row(n, entry.api_per_1k) for n in (1000, 10_000, 100_000)),
+                baseline=entry.baseline, label=entry.label, api_wrong=0.8,
+                rows=tuple(row(n, entry.api_per_1k) for n in volumes),
             )
             for entry in rows
         ),
-        sensitivity=results.OwnershipSensitivity(
+        sensitivity=None
+        if not rows
+        else results.OwnershipSensitivity(
             baseline=rows[0].baseline, label=rows[0].label, per_day=10_000, saving=-500.0,
             rows=(
                 results.InputChange(
@@ -575,7 +603,7 @@ REVIEW = metrics.Review(
 def inputs(result: results.Analysis, **changes: Any) -> ReportInputs:
     values: dict[str, Any] = {
         "analysis": result,
-        "robustness": robustness(),
+        "robustness": perturbed_conditions(result),
         "corpus": metrics.Corpus(
             source="generator",
             texts=200,

@@ -170,11 +170,8 @@ HUB = {"source": "hub", "repo": "o/M", "revision": "main"}
         ("seeds", [1, 1], "seeds: expected no value twice"),
         ("sweep/trial/seed", 1, "sweep.trial.seed: expected none of seeds [0, 1, 2], found 1"),
         ("evaluate/test_rows", 1, "evaluate.test_rows: expected an integer ≥ 2, found 1"),
-        (
-            "conditions",
-            {},
-            "conditions: expected at least one API condition to compare with (api=embedded has",
-        ),
+        ("conditions", {}, "baseline: expected null where conditions is empty, found 'embedded_ze"),
+        ("baseline", None, "baseline: expected one of embedded_zero_shot"),
         ("split/set_aside", -1, "split.set_aside: expected an integer ≥ 0, found -1"),
         ("runtime/device", "gpu", "runtime.device: expected one of cuda, cpu, found 'gpu'"),
         ("train/max_steps", 0, "train.max_steps: expected an integer ≥ 1, or null, found 0"),

@@ -30,18 +30,24 @@ from lora_vs_api.analysis.costs import (
 from lora_vs_api.analysis.decision import decisions
 from lora_vs_api.analysis.results import Analysis, Condition, Decision, Outcome, TextGroups
 from lora_vs_api.analysis.scored_run import Floats, ScoredRun, Timings
+from lora_vs_api.analysis.summary import summary
 from lora_vs_api.analysis.verdict import verdict
 from lora_vs_api.config.sections import Economics, Price, Prices
+from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.model_card import Published, model_card
 from lora_vs_api.report.rendering import escape
 from lora_vs_api.report.sections.advice import ACCURACY, ACTIONS, JOINED, SAID
 from lora_vs_api.report.sections.answer import answer_section, verdict_section
 from lora_vs_api.report.sections.comparison import paired_section
+from lora_vs_api.report.sections.limitations import limitations_section
+from lora_vs_api.report.sections.method import method_section
 from lora_vs_api.report.sections.model_free import model_free_section
+from lora_vs_api.report.sections.money import money_section
 from lora_vs_api.report.sections.wins import win_loss_section
 from lora_vs_api.stats.bootstrap import Draws
 from lora_vs_api.stats.clusters import Labels
 from tests.report_fixture import (
+    APIS,
     FIELDS,
     HYPOTHESIS,
     OWNERSHIP,
@@ -68,6 +74,7 @@ class Case:
     """A run: how each condition scores, what the API costs, and what training costs.
 
     ``majority`` and ``nearest`` are rivals without a model, None where there is none.
+    ``apis`` are the API conditions that were asked, the first of them the baseline.
     ``groups`` is how many groups the texts come from, None where each counts alone.
     ``training`` None is as much as makes the measured break-even exactly the registered limit.
     """
@@ -82,6 +89,7 @@ class Case:
     majority: Scores | None = None
     nearest: Scores | None = None
     api: str = "dear"
+    apis: tuple[str, ...] = APIS
     training: float | None = 1200.0
     api_kind: Literal["embedded", "openai"] = "openai"
     random: int = 0
@@ -126,6 +134,7 @@ def made(case: Case) -> Analysis:
     base = analysis(
         api_kind=case.api_kind,
         seeds=tuple(range(case.seeds)),
+        apis=case.apis,
         model_free={name: 0.5 for name, how in cheap.items() if how is not None},
     )
     prices = Prices(
@@ -168,12 +177,11 @@ def made(case: Case) -> Analysis:
     }
     training = case.training
     if training is None:
-        api_per_1k = conditions[2].cost_per_1k.usd
-        training = max(0.0, LIMIT / 1000 * (api_per_1k - lora.cost.usd))
+        theirs = next(row for row in conditions if row.name == base.reference.name)
+        training = max(0.0, LIMIT / 1000 * (theirs.cost_per_1k.usd - lora.cost.usd))
     economics = economics_of(
-        conditions, lora.runs, bills, price_list(dict.fromkeys(bills, "gpt-x"), prices),
-        base.baseline, MachineTime(1, 0.0, None),
-        configured.model_copy(update={"usd_per_hour": training}), DRAWS,
+        conditions, bills, price_list(dict.fromkeys(bills, "gpt-x"), prices), base.baseline,
+        MachineTime(1, 0.0, None), configured.model_copy(update={"usd_per_hour": training}),
     )  # fmt: skip
     labels = case.groups and Labels(
         "thread", tuple(f"t{n % case.groups}" for n in range(case.texts))
@@ -193,7 +201,7 @@ def made(case: Case) -> Analysis:
         case.seeds,
         DRAWS,
     )
-    judged = next(row for row in decided if row.baseline == base.baseline)
+    judged = next((row for row in decided if row.baseline == base.baseline), None)
     return base.model_copy(
         update={
             "texts": case.texts,
@@ -277,18 +285,28 @@ def held(claims: dict[str, Outcome], decision: Decision) -> None:
 def check_headline(result: Analysis, text: str) -> None:
     """Bold, and the first thing that is said."""
     headline = re.findall(r"^\*\*(.*)\*\*$", text, flags=re.MULTILINE)[0]
-    if result.api_kind == "embedded":
+    if result.api_kind == "embedded" and result.baseline is not None:
         assert headline.startswith("Whether to fine-tune or to call a hosted model is open")
         assert "nothing is recommended" in headline
         assert not re.search(r"\b(Fine-tune|Call|Use)\b", headline)
         assert "accurate" not in headline and "paid back" not in headline
         return
     decision = result.decision(result.strongest_rival.name)
+    if result.baseline is None:
+        without = "No API condition was asked, so there is no API side to compare with, and whether"
+        assert headline.startswith(without)
+        headline = headline.split("Leaving APIs aside: ")[1]
+    nothing = all(row.field_f1.estimate == 0 for row in result.conditions)
+    assert (headline == "Nothing is recommended: every condition scores 0.") == nothing
+    if nothing:
+        return
     action, why = headline.split(": ", 1)
     accuracy, money = why.rstrip(".").split("; ")
     assert str(escape(decision.label)) in accuracy
     held(accuracy_claims(accuracy), decision)
     held(money_claims(money), decision)
+    # of one training, another is no way to know more
+    assert ("or seeds" in action) == (len(result.seeds) > 1 and " more " in action)
     if action.startswith("Fine-tune"):
         saves = decision.non_inferior == "holds" and decision.pays_back == "holds"
         assert decision.superior == "holds" or saves
@@ -306,7 +324,9 @@ def check_answer(result: Analysis, text: str) -> None:
         re.search(rf"^- \*\*{name}\.\*\* (.*)$", text, flags=re.MULTILINE)[1]
         for name in ("Accuracy", "Cost")
     )
-    names = {result.baseline, result.strongest_api.name, result.strongest_rival.name}
+    names = {result.strongest_rival.name, result.baseline or "base_zero_shot"}
+    if result.strongest_api is not None:
+        names.add(result.strongest_api.name)
     if result.strongest_model_free is not None:
         names.add(result.strongest_model_free.name)
     for decision in result.decisions:
@@ -326,7 +346,15 @@ def check_answer(result: Analysis, text: str) -> None:
         assert claims.get("superior", "undecided") == decision.superior or claims == {
             "non_inferior": "fails"
         }
-        money = re.search(rf"With {label} they cost .*?\. So (.*?)\.(?: |$)", cost)[1]
+        paid, money = re.search(
+            rf"With {label} they cost .*?; by the measured means training is (?:never )?paid back"
+            r"(?: after (.*?) inferences.*?)?\. So (.*?)\.(?: |$)", cost,
+        ).groups()  # fmt: skip
+        volume = decision.pay_back.volume
+        assert (paid is None) == (volume is None)
+        # up to the last digits of a float, which nobody prints
+        if volume is not None and abs(volume / LIMIT - 1) > 1e-9:
+            assert (number(paid) < LIMIT) == (volume < LIMIT), paid
         held(money_claims(money), decision)
         volumes = re.search(r"\(([^()]+ to [^()]+)\)", money)
         if volumes:
@@ -338,7 +366,11 @@ def check_answer(result: Analysis, text: str) -> None:
 
 def check_verdict(result: Analysis, text: str) -> None:
     """Each outcome follows from the numbers printed beside it, and from them alone."""
-    found = dict(re.findall(r"^\| (accuracy|cost|break even) \| \*\*(\w+)\*\*", text, re.MULTILINE))
+    found = dict(re.findall(r"^\| (accuracy|cost|break even) \| \*\*(.+?)\*\*", text, re.MULTILINE))
+    if result.baseline is None:
+        assert set(found.values()) == {"not judged"}
+        assert re.search(r"All clauses together: \*\*(.+?)\*\*", text)[1] == "not judged"
+        return
     reasons = dict(
         re.findall(r"^\| (accuracy|cost|break even) \|[^|]*\| (.*) \|$", text, re.MULTILINE)
     )
@@ -423,9 +455,33 @@ def check_groups(result: Analysis, answer: str) -> None:
     assert ("clustered by thread" in answer) == (found is not None)
 
 
+def check_no_api(result: Analysis, told: ReportInputs) -> None:
+    """Without an API condition nothing is said of one, in no section: no price, no break-even."""
+    sections = (answer_section, verdict_section, method_section, money_section, limitations_section)
+    report = "\n\n".join(section(told) for section in sections)
+    asked = result.baseline is not None
+    assert ("no API side to compare with" in report) == (not asked)
+    assert ("not judged" in report) == (not asked)
+    assert ("## Costs and break-even" in report) == asked
+    assert bool(re.search(r"\| break-even|per million tokens|\.svg", costs(report))) == asked
+    assert ("| against | API, USD per 1K |" in report) == asked
+    assert ("Hosted models vary" in report) == (asked and result.api_kind == "openai")
+    assert ("No API was asked" in report) == (not asked)
+    found = summary(result)
+    assert set(found.break_even_inferences) == {
+        row.name for row in result.conditions if row.kind == "api"
+    }
+    assert (set(found.verdict.values()) == {"not judged"}) == (not asked)
+
+
+def costs(report: str) -> str:
+    return report.split("## Costs")[1].split("\n## ")[0]
+
+
 def check(case: Case) -> Analysis:
     result = made(case)
     told = inputs(result)
+    check_no_api(result, told)
     answer, judged, paired = answer_section(told), verdict_section(told), paired_section(told)
     check_headline(result, answer)
     check_answer(result, answer)
@@ -465,6 +521,7 @@ KINDS = st.sampled_from(
         api=st.sampled_from(list(API_PRICE)),
         training=st.sampled_from([None, 0.0, 0.01, 1200.0]),
         api_kind=st.sampled_from(["openai", "openai", "embedded"]),
+        apis=st.sampled_from([APIS, APIS, APIS[:1], ()]),
         random=st.integers(0, 2**16),
     )
 )
@@ -472,6 +529,9 @@ KINDS = st.sampled_from(
 @example(Case(groups=1, lora="perfect"))
 @example(Case(api="free", training=0.0))
 @example(Case(nearest="perfect"))
+@example(Case(apis=()))
+@example(Case(apis=(), nearest="perfect", majority="zero", api_kind="embedded"))
+@example(Case(apis=(), seeds=1, texts=2, lora="perfect", base="perfect"))
 @example(Case(seeds=1, majority="perfect", nearest="high"))
 def test_no_sentence_claims_more_than_its_interval_shows(case):
     check(case)

@@ -21,8 +21,8 @@ from lora_vs_api.analysis.results import (
 from lora_vs_api.analysis.verdict import verdict
 from lora_vs_api.config.sections import Clauses
 from lora_vs_api.report.sections.advice import difference_between, pay_back_between
-from lora_vs_api.stats.bootstrap import Draws
-from lora_vs_api.stats.economics import break_even_interval
+from lora_vs_api.stats.bootstrap import Draws, bootstrap_mean
+from lora_vs_api.stats.economics import break_even
 
 CLAUSES = Clauses.model_validate(
     {"accuracy": {"margin": 0.02}, "cost": {"max_ratio": 1.0}, "break_even": {"max_inferences": 1000}}
@@ -226,12 +226,15 @@ def test_ratio_and_volume_never_contradict_each_other():
     assert volume.volume == pytest.approx(2.0 / 0.125)
 
 
-def test_the_volume_is_that_of_the_money_section():
-    """Both sections print it, so both must have drawn it alike."""
-    local, other = np.array([1.0, 1.2, 1.1]), np.array([2.0, 2.5, 2.25, 3.0])
-    _, volume = cost_intervals(Costs(100.0, local, other), DRAWS)
-    expected = break_even_interval(100.0, local, other, *DRAWS)
-    assert (volume.low, volume.high, volume.never) == (expected.low, expected.high, expected.never)
+def test_the_volumes_interval_is_the_break_even_at_the_ends():
+    """With local answers all alike, the ends are break-even at the ends of the mean API cost."""
+    api = np.random.default_rng(0).gamma(4, 0.00002, size=80)
+    _, found = cost_intervals(Costs(1_200, np.full(5, 0.00003), api), DRAWS)
+    mean = bootstrap_mean(api, DRAWS.resamples, DRAWS.seed)
+    assert found.low == pytest.approx(1_200 / (mean.high - 0.00003), rel=0.01)
+    assert found.high == pytest.approx(1_200 / (mean.low - 0.00003), rel=0.01)
+    assert found.low < found.volume < found.high and found.never == 0.0
+    assert found.volume == pytest.approx(break_even(1_200, 0.03, 1_000 * api.mean()))
 
 
 def test_each_side_varies_by_itself():

@@ -10,13 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lora_vs_api.config.sections import Price
-from lora_vs_api.stats.bootstrap import bootstrap_mean
 from lora_vs_api.stats.economics import (
     api_cost_per_1k,
     api_request_costs,
     break_even,
     break_even_curve,
-    break_even_interval,
     days_to_break_even,
     electricity_usd,
     engineering_usd,
@@ -171,27 +169,6 @@ def test_rented_machine():
     assert rented_cost_per_1k(2, 0.90) == pytest.approx(0.5)
 
 
-def test_break_even_interval_is_the_volume_of_the_ends():
-    """With local answers all alike, the ends are break-even at the ends of the mean API cost."""
-    api = np.random.default_rng(0).gamma(4, 0.00002, size=80)
-    found = break_even_interval(1_200, [0.00003] * 5, api, 4_000, 7)
-    mean = bootstrap_mean(api, 4_000, 7)
-    assert found.low == pytest.approx(1_200 / (mean.high - 0.00003), rel=0.002)
-    assert found.high == pytest.approx(1_200 / (mean.low - 0.00003), rel=0.002)
-    assert found.low < break_even(1_200, 0.03, 1_000 * api.mean()) < found.high
-    assert (found.never, found.resamples, found.seed) == (0.0, 4_000, 7)
-
-
-def test_break_even_interval_knows_never():
-    """Where some resamples save nothing the upper end is never; where none saves, both are."""
-    generator = np.random.default_rng(1)
-    local, api = generator.gamma(2, 0.00002, 30), generator.gamma(2, 0.000022, 30)
-    found = break_even_interval(1_200, local, api, 2_000)
-    assert found.high is None and found.low is not None and 0.05 < found.never < 0.95
-    dearer = break_even_interval(1_200, [0.2], [0.1], 200)
-    assert (dearer.low, dearer.high, dearer.never) == (None, None, 1.0)
-
-
 def test_sensitivity_moves_one_input_at_a_time():
     """Each input alone is divided and multiplied; an input that ends the saving gives never."""
 
@@ -233,8 +210,6 @@ def test_a_bad_price_is_refused_by_the_config_too(price):
         lambda: engineering_usd(-1, 8, 100),
         lambda: electricity_usd(math.nan, 320, 0.15, 1.5),
         lambda: rented_cost_per_1k(1, -0.4),
-        lambda: break_even_interval(1_200, [], [0.1]),
-        lambda: break_even_interval(1_200, [0.1], [0.2], confidence=95),
         lambda: sensitivity(lambda x: x, {"x": 1.0}, 1.0),
         lambda: break_even(math.nan, 0.03, 0.09),
         lambda: break_even_curve([-1], 1_200, 0.03, 0.09),

@@ -33,7 +33,7 @@ from lora_vs_api.config.load import check_params
 from lora_vs_api.config.sections import SeeAlso
 from lora_vs_api.data.generator import generate_corpus
 from lora_vs_api.data.source import read_source
-from lora_vs_api.data.split import assert_disjoint, assert_groups_whole, grouped_split, labels_of
+from lora_vs_api.data.split import assert_disjoint, grouped_split, labels_of
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_jsonl, write_jsonl
 from lora_vs_api.record.fields import Field, fields_from_config
@@ -166,7 +166,7 @@ def test_the_built_in_situations_stay_whole(corpus):
     splits = grouped_split(corpus, groups, SHARES, "issue_category", 0)
     of = {row["id"]: group for row, group in zip(corpus, groups)}
     assert_disjoint(splits)
-    assert_groups_whole(splits, of)
+    assert_disjoint(splits, of)
     assert sorted(row["id"] for rows in splits.values() for row in rows) == sorted(of)
     # of thirty situations of 40 or 73 texts, five are nearest to 300
     for name, wanted in {"train": 1400, "val": 300, "test": 300}.items():
@@ -214,7 +214,7 @@ def test_any_grouped_split_is_whole_and_repeatable(groups, labels, weights, seed
     assert sorted(row["id"] for part in splits.values() for row in part) == sorted(
         row["id"] for row in rows
     )
-    assert_groups_whole(splits, {row["id"]: name for row, name in zip(rows, names)})
+    assert_disjoint(splits, {row["id"]: name for row, name in zip(rows, names)})
     assert all(splits.values())
     assert splits == grouped_split(rows, names, shares, by, seed)
 
@@ -252,11 +252,14 @@ def test_a_groups_texts_are_in_random_order():
 def test_a_group_in_two_splits_is_found():
     rows = [{"id": name, "text": name, "record": {}} for name in "abcd"]
     of = {"a": "x", "b": "x", "c": "y", "d": "y"}
-    assert_groups_whole({"train": rows[:2], "test": rows[2:]}, of)
-    with pytest.raises(UserError, match="'x' is in train and test; expected each group in one"):
-        assert_groups_whole({"train": rows[:1], "test": rows[1:]}, of)
+    assert_disjoint({"train": rows[:2], "test": rows[2:]}, of)
+    with pytest.raises(
+        UserError,
+        match="a in train and b in test have the same group, 'x'; expected each group in one",
+    ):
+        assert_disjoint({"train": rows[:1], "test": rows[1:]}, of)
     with pytest.raises(UserError, match=r"and 1 more\)"):
-        assert_groups_whole({"train": rows[::2], "test": rows[1::2]}, of)
+        assert_disjoint({"train": rows[::2], "test": rows[1::2]}, of)
 
 
 def divided(tmp_path: Path, monkeypatch, corpus, task: str | None, split: str | None) -> Path:

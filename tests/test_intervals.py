@@ -29,6 +29,7 @@ from lora_vs_api.stats.mean_squares import agreement, mean_squares
 from lora_vs_api.stats.paired import difference_interval, paired_difference, sign_flip
 from lora_vs_api.stats.power import components
 from lora_vs_api.stats.variance import (
+    _parts,
     random_effects_interval,
     random_effects_score,
     variance_shares,
@@ -338,7 +339,6 @@ def test_variance_shares_are_the_anovas():
     seeds, texts, noise = anova_lm(model)["mean_sq"].loc[["C(seed)", "C(text)", "Residual"]]
     ours = variance_shares(scores)
     total = (seeds + texts - noise) / scores.size
-    assert ours.variance_of_mean == pytest.approx(total)
     assert ours.seeds.estimate == pytest.approx((seeds - noise) / scores.size / total)
     assert ours.texts.estimate == pytest.approx((texts - noise) / scores.size / total)
     assert ours.interaction.estimate == pytest.approx(noise / scores.size / total)
@@ -347,13 +347,15 @@ def test_variance_shares_are_the_anovas():
 def test_variance_of_the_mean_is_unbiased():
     """Averaged over experiments the estimate is the known variance of the mean and its parts."""
     generator = np.random.default_rng(6)
-    found = [variance_shares(table(generator, 4, 30, 0.3, 0.2, 0.1)) for _ in range(1_000)]
-    parts = {"seeds": 0.2**2 / 4, "texts": 0.3**2 / 30, "interaction": 0.1**2 / 120}
-    for name, part in parts.items():
-        mean = np.mean([getattr(share, name).estimate * share.variance_of_mean for share in found])
-        assert mean == pytest.approx(part, rel=0.1), name
-    mean = np.mean([share.variance_of_mean for share in found])
-    assert mean == pytest.approx(sum(parts.values()), rel=0.08)
+    tables = [table(generator, 4, 30, 0.3, 0.2, 0.1) for _ in range(1_000)]
+    found = np.mean([_parts(*mean_squares(scores)) for scores in tables], axis=0) / tables[0].size
+    parts = [0.2**2 / 4, 0.3**2 / 30, 0.1**2 / 120]
+    assert found == pytest.approx(parts, rel=0.1)
+    assert found.sum() == pytest.approx(sum(parts), rel=0.08)
+    # the shares are those of these parts
+    shares, one = variance_shares(tables[0]), np.array(_parts(*mean_squares(tables[0])))
+    estimates = [share.estimate for share in (shares.seeds, shares.texts, shares.interaction)]
+    assert estimates == pytest.approx(list(one / one.sum()))
 
 
 @given(scores=tables)
@@ -372,10 +374,9 @@ def test_a_negative_part_counts_as_nothing(scores):
 def test_variance_shares_do_not_guess():
     """One seed, one text or no variance at all gives None, and a negative part counts as 0."""
     assert variance_shares(np.random.default_rng(0).random((1, 9))).seeds is None
-    assert variance_shares(np.random.default_rng(0).random((1, 9))).variance_of_mean is None
     assert variance_shares(np.random.default_rng(0).random((3, 1))).texts is None
     constant = variance_shares(np.full((3, 9), 0.7))
-    assert (constant.seeds, constant.variance_of_mean) == (None, 0.0)
+    assert constant.seeds is None
     opposed = variance_shares([[1.0, 0.0], [0.0, 1.0]])
     parts = (opposed.seeds, opposed.texts, opposed.interaction)
     assert [part.estimate for part in parts] == [0.0, 0.0, 1.0]

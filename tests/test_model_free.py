@@ -10,10 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lora_vs_api.model_free.predictors import commonest, learn
+from lora_vs_api.model_free.majority import commonest
+from lora_vs_api.model_free.predictors import learn
 from lora_vs_api.model_free.spans import Span, Tokens, count_texts, span_finder
 from lora_vs_api.record.fields import Field
 from lora_vs_api.record.prompt import completion
+from lora_vs_api.scoring.scores import score_output
 from lora_vs_api.validation.records import violations
 
 pytest.importorskip("sklearn")
@@ -70,6 +72,63 @@ def test_majority_says_the_same_of_every_text():
     predictor = learn("majority", rows, BOOKING)
     assert predictor.predict("") == predictor.predict(rows[3]["text"])
     assert predictor.predict("")["wishes"] == ["oysters"]
+
+
+SLOTS = tuple(Field(f"slot{n}", "string", "exact", optional=True) for n in range(3))
+
+
+def slots(*filled: tuple[str | None, ...]) -> list[dict[str, Any]]:
+    return [
+        {"id": str(n), "text": str(n), "record": dict(zip(("slot0", "slot1", "slot2"), values))}
+        for n, values in enumerate(filled)
+    ]
+
+
+def f1(record: dict[str, Any], rows: list[dict[str, Any]], fields: tuple[Field, ...]) -> float:
+    """Mean field F1 of the same answer to every row, by the project's own score."""
+    answer = json.dumps(record)
+    return sum(score_output(answer, row["record"], fields).field_f1 for row in rows) / len(rows)
+
+
+def test_nothing_is_no_bar_where_something_scores_better():
+    """A slot that is null in three of five texts: null is its commonest value and gains nothing."""
+    rows = slots(
+        ("a", None, None), ("a", None, None), (None, None, "y"), (None, "b", "z"), (None, None, "w")
+    )  # fmt: skip
+    found = learn("majority", rows, SLOTS).predict("")
+    # 'a' is worth its misses; of the others no value is right often enough
+    assert found == {"slot0": "a", "slot1": None, "slot2": None}
+    nothing = dict.fromkeys(found)
+    assert f1(found, rows, SLOTS) > f1(nothing, rows, SLOTS) == 0
+    # where a whole record is mostly empty, saying nothing is right and stays
+    empty = slots((None, None, None), (None, None, None), (None, None, None), ("a", None, None))
+    assert learn("majority", empty, SLOTS).predict("") == nothing
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    records=st.lists(
+        st.tuples(*[st.sampled_from(["a", "b", None, None])] * 3), min_size=1, max_size=7
+    ),
+    required=st.booleans(),
+)
+def test_the_majority_record_is_at_least_as_good_as_the_commonest_values(records, required):
+    """By the project's own score on the training texts; no one other choice would be better."""
+    fields = SLOTS
+    if required:
+        records = [(first or "a", *others) for first, *others in records]
+        fields = (Field("slot0", "string", "exact"), *SLOTS[1:])
+    rows = slots(*records)
+    found = learn("majority", rows, fields).predict("")
+    plain = {f.name: commonest([row["record"][f.name] for row in rows]) for f in fields}
+    best = f1(found, rows, fields)
+    assert best >= f1(plain, rows, fields) - 1e-9
+    for field in fields[required:]:
+        filled = [row["record"][field.name] for row in rows if row["record"][field.name]]
+        for value in (plain[field.name], *([commonest(filled)] if filled else [])):
+            assert best >= f1({**found, field.name: value}, rows, fields) - 1e-9
+    # what has to be there is its commonest value, and nothing else
+    assert not required or found["slot0"] == plain["slot0"]
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,23 @@ def test_one_more_rival_without_a_model_asks_nobody(clone):
     assert kinds["majority"] == kinds["nearest_copy"] == "model_free"
 
 
+def test_without_an_api_nobody_is_asked_and_the_report_stands(clone):
+    """`-S api=none` drops the API's nodes and reruns what reads of them; nothing trains."""
+    assert clone.experiment("api=none") == {"data_check", "robustness"} | ANALYSIS
+    listed = clone.run("dvc", "stage", "list", "--name-only")
+    assert "evaluate_base" in listed and "_api" not in listed
+    assert "up to date" in clone.run("dvc", "status")
+    report = (clone.path / "report/report.md").read_text()
+    assert "no API side to compare with" in report and "over HTTP" not in report
+    summary = json.loads((clone.path / "metrics/summary.json").read_text())
+    assert set(summary["verdict"].values()) == {"not judged"}
+    assert summary["break_even_inferences"] == {}
+    clone.run("dvc", "plots", "show", "--out", "shown")
+    # and with no rival but the untuned base
+    assert clone.experiment("api=none", "model_free=[]") == ANALYSIS
+    assert "no API side to compare with" in (clone.path / "report/report.md").read_text()
+
+
 def test_other_perturbed_texts_ask_about_them_and_touch_nothing_else(clone):
     """Another seed of the perturbations: no training, no evaluation, no analysis."""
     asked = {"perturbed_lora@0", "perturbed_lora@1", "perturbed_api@embedded_few_shot_5"}

@@ -55,7 +55,7 @@ def test_a_hosted_model_is_not_recommended_over_a_better_rival_without_one():
         ((0.05, 0.09), "so the fine-tune is more accurate than it.", False),
         (
             (-0.05, 0.09),
-            "so whether the fine-tune is more or less accurate than it is open.",
+            "so it is open whether the fine-tune is more or less accurate than it.",
             False,
         ),
         ((-0.01, 0.0), "so the fine-tune matches it within 0.02 and is not more accurate.", True),

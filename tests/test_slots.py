@@ -12,13 +12,16 @@ from hypothesis import strategies as st
 
 from lora_vs_api.analysis.compare import compare, examples, lora_statistics
 from lora_vs_api.analysis.condition import ConditionRuns, condition, diagnose, noise_floor
+from lora_vs_api.analysis.metrics import FieldCheck
 from lora_vs_api.analysis.results import CostPer1K
 from lora_vs_api.analysis.scored_run import ScoredRun
 from lora_vs_api.data.checks import check_fields
 from lora_vs_api.files import write_jsonl
+from lora_vs_api.model_free.majority import commonest
 from lora_vs_api.model_free.predictors import learn
 from lora_vs_api.record.fields import Field
 from lora_vs_api.record.prompt import completion
+from lora_vs_api.report.sections.data import nulls
 from lora_vs_api.scoring.scores import score_output
 from lora_vs_api.stats.bootstrap import Draws
 from lora_vs_api.stats.paired import difference_interval
@@ -278,10 +281,16 @@ def test_a_record_of_nulls_is_worth_nothing():
     assert run.field_f1.mean() < 0.03
     assert all(found.values.mean() == pytest.approx(0, abs=1e-12) for found in run.by_field)
     training = rows_of(bookings(300, 2))
+    plain = {
+        field.name: commonest([row["record"][field.name] for row in training]) for field in SLOTS
+    }
+    assert sum(value is None for value in plain.values()) >= 6
+    common = scored_run([json.dumps(plain)] * len(gold), gold, SLOTS)
+    assert common.field_f1.mean() < 0.1 and common.fields.mean() > 0.6
+    # so the rival 'majority' says something where that scores better
     answer = learn("majority", training, SLOTS).predict("any text")
-    assert sum(value is None for value in answer.values()) >= 6
     majority = scored_run([json.dumps(answer)] * len(gold), gold, SLOTS)
-    assert majority.field_f1.mean() < 0.1 and majority.fields.mean() > 0.6
+    assert majority.field_f1.mean() > common.field_f1.mean()
     # a reader of half of what is there is better than both, as it was not before
     random = np.random.default_rng(3)
     half = [
@@ -530,6 +539,28 @@ def test_the_noise_of_a_repeated_question_is_scored_by_the_same_rule(tmp_path):
     write_jsonl(folder / "replicates.jsonl", [{"id": "0", "replicate": 1, "output": "{}"}])
     found = noise_floor("api", rows_of([gold]), OPTIONAL, tmp_path)
     assert (found.field_f1_low, found.field_f1_high) == pytest.approx((0, 2 / 3), abs=1e-6)
+
+
+def test_the_share_of_nulls_is_told_of_slots_too():
+    """Of objects in objects; a slot that has to be there has none."""
+    place = Field("place", "object", "slot_f1", optional=True, fields=(
+        Field("city", "string", "exact"), Field("zip", "string", "exact", optional=True),
+    ))  # fmt: skip
+    buyer = Field("buyer", "object", "slot_f1", fields=(
+        Field("name", "string", "exact"), place, Field("vat", "string", "exact", optional=True),
+    ))  # fmt: skip
+    records = [
+        {"buyer": {"name": "a", "place": None, "vat": None}},
+        {"buyer": {"name": "b", "place": {"city": "c", "zip": None}, "vat": "1"}},
+        {"buyer": {"name": "b", "place": {"city": "c", "zip": "9"}, "vat": None}},
+        {"buyer": {"name": "b", "place": {"city": "c", "zip": None}, "vat": None}},
+    ]
+    found = check_fields({"train": rows_of(records)}, (buyer,))["buyer"]
+    assert found["null"] == 0
+    assert found["slots"] == {"place": 0.25, "place.zip": 0.75, "vat": 0.75}
+    told = nulls(buyer, FieldCheck.model_validate(found))
+    assert told == [("buyer.place", 0.25), ("buyer.place.zip", 0.75), ("buyer.vat", 0.75)]
+    assert "slots" not in check_fields({"train": rows_of(PERFECT)}, OPTIONAL)["kind"]
 
 
 def test_the_share_of_nulls_counts_what_says_nothing():

@@ -32,6 +32,7 @@ from lora_vs_api.analysis.results import (
     NoiseFloor,
     Outcomes,
     RateIntervals,
+    in_flight_words,
 )
 from lora_vs_api.analysis.scored_run import Floats, ScoredRun
 from lora_vs_api.files import read_jsonl
@@ -64,6 +65,7 @@ class ConditionRuns:
     runs: tuple[ScoredRun, ...]
     cost: CostPer1K
     nearest_shots: bool = False
+    schema_enforced: bool = False
 
 
 def condition(
@@ -91,6 +93,7 @@ def condition(
         model=of.model,
         shots=of.shots,
         nearest_shots=of.nearest_shots,
+        schema_enforced=of.schema_enforced,
         field_f1=_interval(of.runs, lambda run: run.field_f1, draws, groups),
         valid_json=_mean(run.valid_json for run in of.runs),
         schema_valid=_mean(run.schema_valid for run in of.runs),
@@ -179,12 +182,10 @@ def count_outcomes(runs: Sequence[ScoredRun]) -> Outcomes:
 def _latency(runs: Sequence[ScoredRun]) -> Latency:
     seconds = np.concatenate([run.timings.latency_seconds for run in runs])
     known, unknown = _in_flight(runs[0])
-    one = known[0] if known and known[0] == known[1] and not unknown else None
     return Latency(
         p50=_quantile(seconds, 0.5),
         p95=_quantile(seconds, 0.95),
         requests=len(seconds),
-        concurrency=one,
         in_flight=known,
         in_flight_unknown=unknown,
         how=_how_timed(runs[0]),
@@ -223,9 +224,8 @@ def _how_timed(run: ScoredRun) -> str:
     known, unknown = _in_flight(run)
     said = place
     if known is not None:
-        fewest, most = known
-        at_once = f"{most} in flight" if fewest == most else f"{fewest} to {most} in flight"
-        said = f"{'one at a time' if most == 1 else at_once}, {place}"
+        at_once = "one at a time" if known == (1, 1) else f"{in_flight_words(known)} in flight"
+        said = f"{at_once}, {place}"
     if unknown:
         said += (
             f"; {unknown} of {len(timings.in_flight)} in earlier calls, with an unknown number in "

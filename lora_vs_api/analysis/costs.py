@@ -16,7 +16,6 @@ import numpy as np
 from lora_vs_api.analysis.billing import billing_notes, extra_usd
 from lora_vs_api.analysis.results import (
     BreakEven,
-    BreakEvenInterval,
     Condition,
     CostPer1K,
     Economics,
@@ -28,12 +27,10 @@ from lora_vs_api.analysis.results import (
 )
 from lora_vs_api.analysis.scored_run import Floats, ScoredRun
 from lora_vs_api.files import read_json
-from lora_vs_api.stats.bootstrap import Draws
 from lora_vs_api.stats.economics import (
     api_cost_per_1k,
     api_request_costs,
     break_even,
-    break_even_interval,
     days_to_break_even,
     electricity_usd,
     engineering_usd,
@@ -218,75 +215,54 @@ def price_list(priced_as: Mapping[str, str], prices: sections.Prices) -> PriceLi
 
 def economics_of(
     conditions: Sequence[Condition],
-    lora: Sequence[ScoredRun],
     api: Mapping[str, BilledRun],
     prices: PriceList,
-    baseline: str,
+    baseline: str | None,
     trained: MachineTime,
     configured: sections.Economics,
-    draws: Draws,
 ) -> Economics:
     """Training cost, and the volume at which each API condition has cost as much.
 
     Args:
         conditions: rows of the comparison.
-        lora: the fine-tune's runs.
-        api: API condition → its run with its price.
+        api: API condition → its run with its price; empty where none was asked.
         prices: for the record.
-        baseline: the API condition whose break-even is taken apart, setting by setting.
+        baseline: the API condition whose break-even is taken apart, setting by setting; None where
+            there is none.
         trained: machine time of all trainings.
         configured: what is not measured.
-        draws: of the intervals.
     """
     rows = {row.name: row for row in conditions}
     local = next(row for row in conditions if row.kind == "lora").cost_per_1k
     training = _training(trained, configured)
-    local_requests = local_request_costs(lora, local)
     return Economics(
         prices=prices,
         training=training,
         local_per_1k=local.usd,
         rented_usd_per_hour=configured.rented_usd_per_hour,
         break_even=tuple(
-            _break_even(rows[name], bill, training, local, local_requests, configured, draws)
-            for name, bill in api.items()
+            _break_even(rows[name], training, local, configured.volumes_per_day) for name in api
         ),
-        sensitivity=_sensitivity(
+        sensitivity=None
+        if baseline is None
+        else _sensitivity(
             rows[baseline], api[baseline], training, local.usd, configured.sensitivity_factor
         ),
     )
 
 
 def _break_even(
-    row: Condition,
-    bill: BilledRun,
-    training: TrainingCost,
-    local: CostPer1K,
-    local_requests: Floats,
-    configured: sections.Economics,
-    draws: Draws,
+    row: Condition, training: TrainingCost, local: CostPer1K, volumes_per_day: Sequence[int]
 ) -> BreakEven:
-    """Of one API condition; ``local_requests`` are the costs of measured local answers."""
+    """Of one API condition."""
     api = row.cost_per_1k
     volume = break_even(training.total_usd, local.usd, api.usd)
-    interval = break_even_interval(
-        training.total_usd, local_requests, bill.request_costs(), *draws, configured.run_to_run_sd
-    )
     return BreakEven(
         baseline=row.name,
         label=row.label,
         api_per_1k=api.usd,
         volume=volume,
-        interval=BreakEvenInterval(
-            low=interval.low,
-            high=interval.high,
-            never=interval.never,
-            confidence=interval.confidence,
-            method=interval.method,
-            resamples=interval.resamples,
-            seed=interval.seed,
-        ),
-        days=_days(volume, configured.volumes_per_day),
+        days=_days(volume, volumes_per_day),
         ways=_ways(training, local, api),
     )
 

@@ -51,11 +51,12 @@ class Split(Result):
 
 class FieldCheck(Result):
     """``null``: share of all rows that say nothing; ``different``: values; ``labels``: label → split →
-    rows."""
+    rows; ``slots``: an object's slot that may be empty → share of rows that say nothing there."""
 
     null: float
     different: int
     labels: dict[str, dict[str, int]] | None = None
+    slots: dict[str, float] | None = None
 
 
 class Likeness(Result):

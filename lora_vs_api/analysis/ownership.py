@@ -24,10 +24,11 @@ from lora_vs_api.analysis.results import (
     Ownership,
     OwnershipAgainst,
     OwnershipInputs,
+    OwnershipLocal,
     OwnershipRow,
     OwnershipSensitivity,
 )
-from lora_vs_api.analysis.scored_run import ScoredRun
+from lora_vs_api.analysis.scored_run import Floats, ScoredRun
 from lora_vs_api.stats.bootstrap import Draws, resampled_means
 from lora_vs_api.stats.economics import (
     electricity_usd,
@@ -40,7 +41,10 @@ from lora_vs_api.stats.ownership import (
     Machine,
     People,
     Plan,
+    Totals,
+    api_totals,
     cheaper_from,
+    local_totals,
     machines,
     totals,
     wrong_shares,
@@ -102,6 +106,25 @@ class LocalSide:
     def texts(self) -> int:
         return len(self.runs[0].outputs)
 
+    @property
+    def wrong(self) -> float:
+        """The share of answers that are no exact match."""
+        return 1 - self.right / self.texts
+
+
+@dataclass(frozen=True)
+class LocalTotals:
+    """What the fine-tune has cost after each month at one volume.
+
+    Shape (1, months + 1) as measured, (k, months + 1) resampled: drawn once for all that it is
+    compared with.
+    """
+
+    per_day: int
+    machines: int
+    measured: Floats
+    varied: Floats
+
 
 @dataclass(frozen=True)
 class Case:
@@ -118,7 +141,7 @@ def ownership_of(
     local: LocalSide,
     api: Mapping[str, BilledRun],
     labels: Mapping[str, str],
-    baseline: str,
+    baseline: str | None,
     configured: sections.Economics,
     draws: Draws,
 ) -> Ownership:
@@ -126,9 +149,9 @@ def ownership_of(
 
     Args:
         local: the fine-tune.
-        api: API condition → its run with its price.
+        api: API condition → its run with its price; empty where none was asked.
         labels: API condition → its name in the report.
-        baseline: the API condition for which each input is varied.
+        baseline: the API condition for which each input is varied; None where there is none.
         configured: what is not measured.
         draws: of the intervals.
     """
@@ -136,6 +159,7 @@ def ownership_of(
     watts, _ = answering_watts(local.runs, configured)
     plan = plan_of(configured, local, watts)
     seconds = float(text_seconds(local.runs).mean())
+    ours = local_side(local, plan, configured, draws)
     return Ownership(
         machine=own.machine,
         machine_is_shared=own.machine_is_shared,
@@ -160,11 +184,14 @@ def ownership_of(
         ),
         confidence=draws.confidence,
         method=_method(configured),
+        local_wrong=local.wrong,
+        local=tuple(_local_row(found, draws.confidence) for found in ours),
         against=tuple(
-            _against(name, labels[name], bill, local, plan, configured, draws)
-            for name, bill in api.items()
+            _against(name, labels[name], bill, ours, plan, draws) for name, bill in api.items()
         ),
-        sensitivity=_sensitivity(baseline, labels[baseline], api[baseline], local, configured),
+        sensitivity=None
+        if baseline is None
+        else _sensitivity(baseline, labels[baseline], api[baseline], local, configured),
     )
 
 
@@ -215,66 +242,85 @@ def plan_of(configured: sections.Economics, local: LocalSide, watts: float) -> P
     )
 
 
+def local_side(
+    local: LocalSide, plan: Plan, configured: sections.Economics, draws: Draws
+) -> list[LocalTotals]:
+    """The fine-tune's totals at each configured volume."""
+    k, seed = draws.resamples, draws.seed
+    seconds = text_seconds(local.runs)
+    mean, wrong = seconds.mean(keepdims=True), np.array([local.wrong])
+    varied = local_means(seconds, configured.run_to_run_sd, k, seed)
+    varied_wrong = wrong_shares(local.right, local.texts, k, [seed, 4])
+    return [
+        LocalTotals(
+            per_day=per_day,
+            machines=int(machines(per_day, mean, plan.machine.peak_to_mean)[0]),
+            measured=local_totals(plan, mean, wrong, per_day),
+            varied=local_totals(plan, varied, varied_wrong, per_day),
+        )
+        for per_day in configured.volumes_per_day
+    ]
+
+
+def _local_row(found: LocalTotals, confidence: float) -> OwnershipLocal:
+    low, high = np.quantile(found.varied[:, -1], _shares(confidence))
+    return OwnershipLocal(
+        per_day=found.per_day,
+        machines=found.machines,
+        usd=float(found.measured[0, -1]),
+        low=float(low),
+        high=float(high),
+    )
+
+
+def _shares(confidence: float) -> list[float]:
+    """The quantiles at the ends of an interval."""
+    return [(1 - confidence) / 2, (1 + confidence) / 2]
+
+
 def _against(
     name: str,
     label: str,
     bill: BilledRun,
-    local: LocalSide,
+    ours: Sequence[LocalTotals],
     plan: Plan,
-    configured: sections.Economics,
     draws: Draws,
 ) -> OwnershipAgainst:
     k, seed = draws.resamples, draws.seed
-    seconds, costs = text_seconds(local.runs), bill.request_costs()
+    costs = bill.request_costs()
     right, texts = float(bill.run.exact_match.sum()), len(bill.run.outputs)
-    measured = Answers(
-        local_seconds=seconds.mean(keepdims=True),
-        api_usd=costs.mean(keepdims=True),
-        local_wrong=np.array([1 - local.right / local.texts]),
-        api_wrong=np.array([1 - right / texts]),
-    )
-    varied = Answers(
-        local_seconds=local_means(seconds, configured.run_to_run_sd, k, seed),
-        api_usd=resampled_means(costs, k, seed),
-        local_wrong=wrong_shares(local.right, local.texts, k, [seed, 4]),
-        api_wrong=wrong_shares(right, texts, k, [seed, 5]),
-    )
+    mean, wrong = costs.mean(keepdims=True), np.array([1 - right / texts])
+    varied = resampled_means(costs, k, seed)
+    varied_wrong = wrong_shares(right, texts, k, [seed, 5])
     return OwnershipAgainst(
         baseline=name,
         label=label,
-        local_wrong=float(measured.local_wrong[0]),
-        api_wrong=float(measured.api_wrong[0]),
+        api_wrong=float(wrong[0]),
         rows=tuple(
-            _row(plan, measured, varied, per_day, draws.confidence)
-            for per_day in configured.volumes_per_day
+            _row(
+                local.per_day,
+                Totals(local.measured, api_totals(plan, mean, wrong, local.per_day)),
+                Totals(local.varied, api_totals(plan, varied, varied_wrong, local.per_day)),
+                draws.confidence,
+            )
+            for local in ours
         ),
     )
 
 
-def _row(
-    plan: Plan, measured: Answers, varied: Answers, per_day: int, confidence: float
-) -> OwnershipRow:
-    found, spread = totals(plan, measured, per_day), totals(plan, varied, per_day)
-    shares = [(1 - confidence) / 2, (1 + confidence) / 2]
-    local_low, local_high = np.quantile(spread.local[:, -1], shares)
+def _row(per_day: int, found: Totals, spread: Totals, confidence: float) -> OwnershipRow:
+    shares = _shares(confidence)
     api_low, api_high = np.quantile(spread.api[:, -1], shares)
-    months = cheaper_from(spread)
     # without interpolation, which has no value between a month and never
-    low, high = np.quantile(months, shares, method="inverted_cdf")
-    needed = machines(per_day, measured.local_seconds, plan.machine.peak_to_mean)
+    low, high = np.quantile(cheaper_from(spread), shares, method="inverted_cdf")
     return OwnershipRow(
         per_day=per_day,
-        machines=int(needed[0]),
-        local_usd=float(found.local[0, -1]),
-        local_low=float(local_low),
-        local_high=float(local_high),
         api_usd=float(found.api[0, -1]),
         api_low=float(api_low),
         api_high=float(api_high),
         cheaper_from=_month(cheaper_from(found)[0]),
         cheaper_from_low=_month(low),
         cheaper_from_high=_month(high),
-        never=float(np.mean(np.isinf(months))),
     )
 
 
@@ -301,7 +347,7 @@ def _sensitivity(
         answers = Answers(
             local_seconds=np.array([changed.seconds]),
             api_usd=np.array([(changed.api_input + changed.api_output) / 1000]),
-            local_wrong=np.array([1 - local.right / local.texts]),
+            local_wrong=np.array([local.wrong]),
             api_wrong=np.array([1 - bill.run.exact_match.mean()]),
         )
         found = totals(plan_of(changed.configured, local, changed.watts), answers, per_day)
@@ -382,4 +428,9 @@ def _ends(
 
 
 def _said(value: float | None, unit: str) -> str:
-    return "never" if value is None else f"{Decimal(f'{value:.3g}'):,f} {unit}".strip()
+    if value is None:
+        return "never"
+    written = f"{Decimal(f'{value:.3g}'):,f}"
+    if written == "1" and unit in ("days", "months"):
+        unit = unit.removesuffix("s")
+    return f"{written} {unit}".strip()

@@ -22,6 +22,8 @@ from lora_vs_api.files import write_json
 Kind = Literal["lora", "base", "tuned", "api", "model_free"]
 # what becomes of a claim about a number of which an interval is known
 Outcome = Literal["holds", "fails", "undecided"]
+# and of a clause, which may be about what was not measured
+Judged = Literal["holds", "fails", "undecided", "not judged"]
 Record = dict[str, JsonValue]
 
 # with fewer independent texts the report says that they are few
@@ -98,24 +100,35 @@ class Billing(Result):
 class Latency(Result):
     """Seconds of one request; the quantiles are None where nothing was timed, as in a batch.
 
-    ``concurrency`` is the number of requests in flight while they were timed: latencies compare
-    only where it is the same. None where it was not the same for all, or is not known for all: then
-    ``in_flight`` has the fewest and the most that are known, and ``in_flight_unknown`` counts the
-    requests of which it is not.
+    ``in_flight`` has the fewest and the most requests that were in flight while they were timed, as
+    far as it is known, and ``in_flight_unknown`` counts the requests of which it is not.
     """
 
     p50: float | None
     p95: float | None
     requests: int
-    concurrency: int | None
     in_flight: tuple[int, int] | None = None
     in_flight_unknown: int = 0
     how: str
+
+    @property
+    def concurrency(self) -> int | None:
+        """The number in flight, by which latencies compare; None where it is not known to be one."""
+        if self.in_flight is None or self.in_flight_unknown:
+            return None
+        fewest, most = self.in_flight
+        return most if fewest == most else None
 
     def compares_with(self, other: Latency) -> bool:
         """Whether both were timed, with as many requests in flight."""
         timed = self.p50 is not None and other.p50 is not None
         return timed and self.concurrency is not None and self.concurrency == other.concurrency
+
+
+def in_flight_words(known: tuple[int, int]) -> str:
+    """Fewest and most requests in flight, in words: ``4``, ``1 to 4``."""
+    fewest, most = known
+    return str(most) if fewest == most else f"{fewest} to {most}"
 
 
 class CostPer1K(Result):
@@ -274,8 +287,9 @@ class RateIntervals(Result):
 class Condition(Result):
     """One row of the comparison: means over the condition's texts, and over its seeds if it has some.
 
-    A field's score is None where no test text has a value for it. ``shots`` counts the examples in the prompt, ``nearest_shots`` says that they are chosen for
-    each text. ``noise_floor`` is None where no text was asked more than once, ``billing`` where there is
+    A field's score is None where no test text has a value for it. ``shots`` counts the examples in the
+    prompt, ``nearest_shots`` says that they are chosen for each text, ``schema_enforced`` that the
+    provider lets no answer leave the record's JSON Schema. ``noise_floor`` is None where no text was asked more than once, ``billing`` where there is
     nothing to tell.
     """
 
@@ -285,6 +299,7 @@ class Condition(Result):
     model: str
     shots: int
     nearest_shots: bool = False
+    schema_enforced: bool = False
     field_f1: Interval
     valid_json: float
     schema_valid: float
@@ -546,18 +561,6 @@ class TrainingCost(Result):
     how: str
 
 
-class BreakEvenInterval(Result):
-    """``never`` is the share of resamples in which nothing is saved."""
-
-    low: float | None
-    high: float | None
-    never: float
-    confidence: float
-    method: str
-    resamples: int
-    seed: int
-
-
 class Way(Result):
     """The break-even if both sides run one at a time or in batches, ours owned or rented."""
 
@@ -571,15 +574,14 @@ class Way(Result):
 class BreakEven(Result):
     """The volume from which on the fine-tune has cost less than one API condition.
 
-    ``days``: requests a day → days until then; None for never. ``ways`` holds only those whose
-    costs are known.
+    Its interval is that of the decision against the same one (:class:`PayBack`). ``days``: requests a
+    day → days until then; None for never. ``ways`` holds only those whose costs are known.
     """
 
     baseline: str
     label: str
     api_per_1k: float
     volume: float | None
-    interval: BreakEvenInterval
     days: dict[int, float] | None
     ways: tuple[Way, ...]
 
@@ -601,41 +603,48 @@ class Sensitivity(Result):
 
 
 class Economics(Result):
+    """What both sides cost. Without an API condition there is no break-even, and nothing that it
+    could depend on: ``sensitivity`` is None."""
+
     prices: PriceList
     training: TrainingCost
     local_per_1k: float
     rented_usd_per_hour: float | None
     break_even: tuple[BreakEven, ...]
-    sensitivity: Sensitivity
+    sensitivity: Sensitivity | None
 
 
-class OwnershipRow(Result):
-    """Both sides' totals over the horizon at one volume, with the ends of their intervals.
-
-    ``cheaper_from``: the month after which the fine-tune has cost less and stays so; 0 is from the
-    start, None never within the horizon. ``never`` is the share of resamples in which it never is.
-    """
+class OwnershipLocal(Result):
+    """The fine-tune's total over the horizon at one volume, with the ends of its interval."""
 
     per_day: int
     machines: int
-    local_usd: float
-    local_low: float
-    local_high: float
+    usd: float
+    low: float
+    high: float
+
+
+class OwnershipRow(Result):
+    """An API condition's total over the horizon at one volume, with the ends of its interval.
+
+    ``cheaper_from``: the month after which the fine-tune has cost less and stays so; 0 is from the
+    start, None never within the horizon.
+    """
+
+    per_day: int
     api_usd: float
     api_low: float
     api_high: float
     cheaper_from: int | None
     cheaper_from_low: int | None
     cheaper_from_high: int | None
-    never: float
 
 
 class OwnershipAgainst(Result):
-    """One API condition. The wrong shares are those of all answers, ours and its."""
+    """One API condition; ``api_wrong`` is the share of its answers that are no exact match."""
 
     baseline: str
     label: str
-    local_wrong: float
     api_wrong: float
     rows: tuple[OwnershipRow, ...]
 
@@ -688,15 +697,22 @@ class OwnershipInputs(Result):
 
 
 class Ownership(Result):
-    """The total cost over a horizon. ``method`` says what varies in the intervals."""
+    """The total cost over a horizon. ``method`` says what varies in the intervals.
+
+    ``local`` has a row for each volume, as has each of ``against``; ``local_wrong`` is the share of the
+    fine-tune's answers that are no exact match. Without an API condition ``against`` is empty and
+    ``sensitivity`` None.
+    """
 
     machine: Literal["own", "rented_while_busy", "rented_around_the_clock"]
     machine_is_shared: bool
     inputs: OwnershipInputs
     confidence: float
     method: str
+    local_wrong: float
+    local: tuple[OwnershipLocal, ...]
     against: tuple[OwnershipAgainst, ...]
-    sensitivity: OwnershipSensitivity
+    sensitivity: OwnershipSensitivity | None
 
 
 # --- what may be concluded -------------------------------------------------------------------
@@ -757,14 +773,15 @@ class Decision(Result):
 
 class Clause(Result):
     name: Literal["accuracy", "cost", "break_even"]
-    outcome: Outcome
+    outcome: Judged
     reason: str
 
 
 class Verdict(Result):
     """The registered hypothesis, its SHA-256 and what became of each of its clauses.
 
-    The statement claims all of them: it holds where each does and fails where any does.
+    The statement claims all of them: it holds where each does and fails where any does. Where one
+    could not be judged, the statement was not.
     """
 
     id: str
@@ -773,11 +790,10 @@ class Verdict(Result):
     clauses: tuple[Clause, ...]
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> Judged:
         found = {clause.outcome for clause in self.clauses}
-        if "fails" in found:
-            return "fails"
-        return "undecided" if "undecided" in found else "holds"
+        decisive: tuple[Judged, ...] = ("not judged", "fails", "undecided")
+        return next((outcome for outcome in decisive if outcome in found), "holds")
 
 
 # --- metrics/analysis.json -------------------------------------------------------------------
@@ -806,8 +822,8 @@ class Analysis(Result):
 
     ``config_sha256`` is the digest of the settings that the results come from.
     ``groups`` is None where every text is counted as independent.
-    ``baseline`` is the API condition that the hypothesis is judged against. ``examples``
-    has the API conditions' names.
+    ``baseline`` is the API condition that the hypothesis is judged against, None where none was asked.
+    ``examples`` has the API conditions' names; where there is none, those of all others.
     """
 
     profile: str
@@ -820,7 +836,7 @@ class Analysis(Result):
     groups: TextGroups | None = None
     seeds: tuple[int, ...]
     selected: Selected
-    baseline: str
+    baseline: str | None
     statistics: Resampling
     fields: tuple[str, ...]
     conditions: tuple[Condition, ...]
@@ -837,9 +853,15 @@ class Analysis(Result):
         return next(row for row in self.conditions if row.kind == "lora")
 
     @property
-    def strongest_api(self) -> Condition:
-        """The API condition of highest field F1; of equals, the cheapest."""
-        return _strongest([row for row in self.conditions if row.kind == "api"])
+    def untuned(self) -> Condition:
+        """The base model as it came; every run asks it."""
+        return next(row for row in self.conditions if row.kind == "base")
+
+    @property
+    def strongest_api(self) -> Condition | None:
+        """The API condition of highest field F1; of equals, the cheapest. None where none was asked."""
+        rows = [row for row in self.conditions if row.kind == "api"]
+        return _strongest(rows) if rows else None
 
     @property
     def strongest_model_free(self) -> Condition | None:
@@ -851,6 +873,12 @@ class Analysis(Result):
     def strongest_rival(self) -> Condition:
         """The strongest of all that can be had without tuning."""
         return _strongest([row for row in self.conditions if row.kind not in ("lora", "tuned")])
+
+    @property
+    def reference(self) -> Condition:
+        """The condition that what is said once is said against: the one that the hypothesis names, or
+        the strongest rival where it names none that was asked."""
+        return self.strongest_rival if self.baseline is None else self.condition(self.baseline)
 
     def condition(self, name: str) -> Condition:
         return next(row for row in self.conditions if row.name == name)
@@ -971,7 +999,7 @@ class Summary(Result):
     """metrics/summary.json: the few numbers that `dvc metrics diff` compares between branches.
 
     ``config`` is the beginning of the settings' SHA-256. ``conditions`` holds all but LoRA.
-    ``break_even_inferences`` is by API condition.
+    ``break_even_inferences`` is by API condition, and empty without one.
     """
 
     task: str
@@ -983,7 +1011,7 @@ class Summary(Result):
     strongest_rival: RivalSummary
     conditions: dict[str, ConditionSummary]
     break_even_inferences: dict[str, int | Literal["never"]]
-    verdict: dict[str, Outcome]
+    verdict: dict[str, Judged]
 
 
 # --- metrics/answers.jsonl -------------------------------------------------------------------

@@ -22,6 +22,14 @@ MAX_STEPS = 5_000
 # rows of a CSV file under plots/: one value for each of its columns
 Table = Sequence[Mapping[str, Any]]
 
+# the columns of tables that may have no row: no API condition, no field of few labels
+COLUMNS: dict[str, list[str]] = {
+    "confusion": ["condition", "record_field", "expected", "found", "answers"],
+    "latency": ["condition", "latency_seconds", "share", "slot"],
+    "per_field": ["condition", "record_field", "f1", "slot"],
+    "sensitivity": ["setting", "low_volume", "high_volume", "volume"],
+}
+
 
 class TotalCost(TypedDict):
     """A row of plots/break_even.csv: what ``volume`` requests to one condition cost in all."""
@@ -63,15 +71,16 @@ def answer_table(
 
 
 def break_even_table(economics: Economics) -> list[TotalCost]:
-    """Rows of plots/break_even.csv: total USD of each way at volumes from 10^4 to 10^9."""
+    """Rows of plots/break_even.csv: total USD of each way at volumes from 10^4 to 10^9.
+
+    The fine-tune's first, and it alone where no API condition was asked.
+    """
     volumes = np.logspace(4, 9, 26)
-    rows: list[TotalCost] = []
+    ours = (volumes, economics.training.total_usd, economics.local_per_1k)
+    local, _ = break_even_curve(*ours, api_per_1k=0.0)
+    rows = _curve("lora", volumes, local)
     for entry in economics.break_even:
-        local, api = break_even_curve(
-            volumes, economics.training.total_usd, economics.local_per_1k, entry.api_per_1k
-        )
-        if not rows:
-            rows += _curve("lora", volumes, local)
+        _, api = break_even_curve(*ours, entry.api_per_1k)
         rows += _curve(entry.baseline, volumes, api)
     return rows
 
@@ -174,9 +183,9 @@ def plot_tables(analysis: Analysis, runs: Sequence[ConditionRuns]) -> dict[str, 
                 "setting": row.setting,
                 "low_volume": row.low_volume,
                 "high_volume": row.high_volume,
-                "volume": sensitivity.volume,
+                "volume": sensitivity and sensitivity.volume,
             }
-            for row in sensitivity.rows
+            for row in (sensitivity.rows if sensitivity else ())
         ],
     }
     for name in ("conditions", "per_field", "latency", "break_even"):

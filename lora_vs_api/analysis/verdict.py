@@ -8,36 +8,55 @@ from lora_vs_api.analysis.digits import digits_apart, significant
 from lora_vs_api.analysis.metrics import Hypothesis
 from lora_vs_api.analysis.results import Clause, Decision, Verdict
 
+NO_API = "it is about an API's answers, and no API condition was asked, so there is nothing to compare with."
 
-def verdict(hypothesis: Hypothesis, decision: Decision, confidence: float) -> Verdict:
+
+def verdict(hypothesis: Hypothesis, decision: Decision | None, confidence: float) -> Verdict:
     """Each clause with its outcome, its interval and its rule.
 
     Args:
         hypothesis: as it was registered.
-        decision: against the baseline that it is about.
+        decision: against the baseline that it is about; None where no API condition was asked, and
+            then no clause is judged.
         confidence: of the decision's intervals.
     """
     return Verdict(
         id=hypothesis.id,
         statement=hypothesis.statement.strip(),
         sha256=hypothesis.sha256,
-        clauses=(
-            _accuracy(decision, confidence),
-            _cost(decision, confidence),
-            _break_even(decision, confidence),
-        ),
+        clauses=_not_judged() if decision is None else _judged(decision, confidence),
+    )
+
+
+def _not_judged() -> tuple[Clause, ...]:
+    return (
+        Clause(name="accuracy", outcome="not judged", reason=NO_API),
+        Clause(name="cost", outcome="not judged", reason=NO_API),
+        Clause(name="break_even", outcome="not judged", reason=NO_API),
+    )
+
+
+def _judged(decision: Decision, confidence: float) -> tuple[Clause, ...]:
+    return (
+        _accuracy(decision, confidence),
+        _cost(decision, confidence),
+        _break_even(decision, confidence),
     )
 
 
 def _accuracy(decision: Decision, confidence: float) -> Clause:
     ends, bounds = decision.interval, (0.0, -decision.margin)
-    digits = digits_apart((ends.low, ends.high), bounds, 3, round)
+    values = (decision.difference, ends.low, ends.high)
+    digits = digits_apart(values, bounds, 3, round)
+    difference, low, high = (
+        f"{value:+.{digits}f}" if value else f"{0:.{digits}f}" for value in values
+    )
     what = "this adapter" if decision.seeds == 1 else f"mean of {decision.seeds} seeds"
     return Clause(
         name="accuracy",
         outcome=decision.non_inferior,
-        reason=f"LoRA ({what}) minus {decision.label}: {decision.difference:+.{digits}f} field F1, "
-        f"{confidence:.0%} {ends.method} [{ends.low:+.{digits}f}, {ends.high:+.{digits}f}]. The "
+        reason=f"LoRA ({what}) minus {decision.label}: {difference} field F1, "
+        f"{confidence:.0%} {ends.method} [{low}, {high}]. The "
         f"rule: above {-decision.margin:g}, not worse by {decision.margin:g} or more. Beside it, "
         f"more accurate (above 0): {decision.superior}.",
     )

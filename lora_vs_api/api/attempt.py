@@ -15,6 +15,7 @@ from lora_vs_api.api.pacing import rate_limit_pause
 from lora_vs_api.api.replies import Estimate, filtered_reply, read_reply
 from lora_vs_api.api.types import ApiCondition, NoAnswer, Reply, Request
 from lora_vs_api.api.wire import request_body
+from lora_vs_api.errors import UserError
 from lora_vs_api.record.parsing import part_thinking
 
 if TYPE_CHECKING:

@@ -49,7 +49,7 @@ def compare_answers(text: str, *, seed: int | None, constrained: bool, apis: boo
     for name, record in records.items():
         if record is None:
             show(f"\n{name} wrote no JSON object:\n{words[name]}")
-    if not apis:
+    if not apis and params.conditions:
         say(
             f"Not asked: {', '.join(params.conditions)}; --apis asks them too, which may cost money."
         )
@@ -59,6 +59,8 @@ def _asked(params: Params, text: str) -> dict[str, str]:
     """Each API condition's answer. What was asked before comes from the store."""
     from lora_vs_api.api.asking import ask_condition
 
+    if not params.conditions:
+        raise UserError("--apis: expected an API condition to ask; conditions is empty")
     if params.api.server.mode == "batch":
         raise UserError("--apis: a batch may take a day; expected api.server.mode: live")
     fields, train = params.task.record_fields, read_jsonl(TRAIN)

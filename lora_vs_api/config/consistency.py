@@ -102,6 +102,10 @@ def _groups_are_named_where_they_are_kept_whole(params: Params) -> str | None:
 
 
 def _baseline_is_a_condition(params: Params) -> str | None:
+    if not params.conditions:
+        if params.baseline is None:
+            return None
+        return f"baseline: expected null where conditions is empty, found {params.baseline!r}"
     if params.baseline in params.conditions:
         return None
     return f"baseline: expected one of {', '.join(params.conditions)}, found {params.baseline!r}"
@@ -187,7 +191,8 @@ def _perturbed_are_known_kinds_and_conditions(params: Params) -> str | None:
     for key, values, allowed in lists:
         unknown = [value for value in values if value not in allowed]
         if unknown:
-            return f"{key}: expected some of {', '.join(allowed)}, found {unknown[0]!r}"
+            known = f"some of {', '.join(allowed)}" if allowed else "an empty list"
+            return f"{key}: expected {known}, found {unknown[0]!r}"
     return None
 
 

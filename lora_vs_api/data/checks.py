@@ -6,7 +6,7 @@ import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 from unicodedata import normalize
 
 from lora_vs_api.errors import UserError
@@ -36,6 +36,8 @@ class FieldCheck(TypedDict):
     different: int
     # label → split → rows, of enums and booleans alone
     labels: NotRequired[dict[str, dict[str, int]]]
+    # of objects alone: slot that may be empty, dotted where it lies deeper → share of rows without it
+    slots: NotRequired[dict[str, float]]
 
 
 class Likeness(TypedDict):
@@ -105,6 +107,8 @@ def check_fields(
             "null": round(values.count("null") / len(values), 4),
             "different": len(set(values) - {"null"}),
         }
+        if slots := _empty_slots(field, given):
+            found[field.name]["slots"] = slots
         if field.type in ("enum", "boolean"):
             labels = [json.dumps(value) for value in field.values] or ["false", "true"]
             counts = {
@@ -117,6 +121,19 @@ def check_fields(
                 }
                 for label in labels
             }
+    return found
+
+
+def _empty_slots(field: Field, values: Sequence[Any]) -> dict[str, float]:
+    """For each of an object's slots that may be empty, the share of values that say nothing there."""
+    found: dict[str, float] = {}
+    for slot in field.fields if field.type == "object" else ():
+        inner = [value.get(slot.name) if isinstance(value, dict) else None for value in values]
+        if slot.may_be_empty:
+            empty = sum(not slot.holds(value) for value in inner)
+            found[slot.name] = round(empty / len(inner), 4)
+        deeper = _empty_slots(slot, inner)
+        found |= {f"{slot.name}.{name}": share for name, share in deeper.items()}
     return found
 
 

@@ -223,28 +223,6 @@ def labels_of(rows: Sequence[Row], column: str, key: str) -> list[str]:
     return [row["meta"][column] for row in rows]
 
 
-def assert_groups_whole(splits: Mapping[str, Sequence[Row]], group_of: Mapping[str, str]) -> None:
-    """Check that no group has rows in two splits; ``group_of``: row's id → its group.
-
-    Raises:
-        UserError: naming the first such group and its splits, and how many more there are.
-    """
-    first_use: dict[str, str] = {}
-    shared = {
-        group: (first_use[group], name)
-        for name, rows in splits.items()
-        for group in dict.fromkeys(group_of[row["id"]] for row in rows)
-        if first_use.setdefault(group, name) != name
-    }
-    if shared:
-        group, names = next(iter(shared.items()))
-        more = f" (and {len(shared) - 1} more)" if len(shared) > 1 else ""
-        raise UserError(
-            f"splits overlap: {group!r} is in {' and '.join(names)}{more}; expected each group in "
-            "one split"
-        )
-
-
 def without_first(test: Sequence[Row], set_aside: int) -> list[Row]:
     """The test rows but for the first ``set_aside``, which earlier runs have scored.
 
@@ -263,22 +241,33 @@ def without_first(test: Sequence[Row], set_aside: int) -> list[Row]:
     return list(test[set_aside:])
 
 
-def assert_disjoint(splits: Mapping[str, Sequence[Row]]) -> None:
-    """Check that no text is in two splits.
+def assert_disjoint(
+    splits: Mapping[str, Sequence[Row]], group_of: Mapping[str, str] | None = None
+) -> None:
+    """Check that no text is in two splits, or with ``group_of`` (row's id → its group) no group.
 
     Raises:
-        UserError: naming the first such text's ids and splits, and how many more there are.
+        UserError: naming the first such rows' ids and splits, and how many more texts or groups
+            there are.
     """
+    what = "text" if group_of is None else "group"
     first_use: dict[str, tuple[str, str]] = {}
-    shared = []
+    shared: dict[str, str] = {}
     for name, rows in splits.items():
         for row in rows:
-            split, row_id = first_use.setdefault(normalize("NFC", row["text"]), (name, row["id"]))
+            value = normalize("NFC", row["text"]) if group_of is None else group_of[row["id"]]
+            split, row_id = first_use.setdefault(value, (name, row["id"]))
             if split != name:
-                shared.append(f"{row_id} in {split} and {row['id']} in {name} have the same text")
+                which = "" if group_of is None else f", {value!r}"
+                shared.setdefault(
+                    value,
+                    f"{row_id} in {split} and {row['id']} in {name} have the same {what}{which}",
+                )
     if shared:
         more = f" (and {len(shared) - 1} more)" if len(shared) > 1 else ""
-        raise UserError(f"splits overlap: {shared[0]}{more}; expected each text in one split")
+        raise UserError(
+            f"splits overlap: {next(iter(shared.values()))}{more}; expected each {what} in one split"
+        )
 
 
 def masked_sentence_overlap(

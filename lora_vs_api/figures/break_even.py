@@ -23,12 +23,17 @@ def break_even_curves(
     table: pd.DataFrame,
     look: Mapping[str, Look],
     limit: float | None = None,
-) -> Figure:
-    """Total cost of the fine-tune and of each API condition by volume, with their crossings."""
+) -> Figure | None:
+    """Total cost of the fine-tune and of each API condition by volume, with their crossings.
+
+    None where no API condition was asked.
+    """
     economics = analysis.economics
+    if not economics.break_even:
+        return None
     labels = {row.name: row.label for row in analysis.conditions}
     crossings = {row.baseline: row.volume for row in economics.break_even}
-    intervals = {row.baseline: row.interval for row in economics.break_even}
+    intervals = {row.baseline: row.pay_back for row in analysis.decisions}
     figure, ax = new_figure(4.4)
     for key, curve in table.groupby("condition", sort=False):
         name = str(key)

@@ -66,12 +66,14 @@ def cost_accuracy(analysis: Analysis, look: Mapping[str, Look]) -> Figure:
     ax.set_ylabel("mean field F1 (0 to 1, higher is better)")
     legend(figure, ax)
     prices = analysis.economics.prices
+    asked = bool(prices.conditions)
+    watts = "measured" if analysis.lora.cost_per_1k.energy == "measured" else "configured"
     hollow = any(row.cost_per_1k.batched_usd is not None for row in rows)
     titles(
         ax,
         "Cost against accuracy",
         f"Vertical lines: {analysis.statistics.confidence:.0%} intervals. Local: electricity "
-        f"at configured watts, one text at a time{' (filled) or in batches (hollow)' * hollow}. "
-        f"API: tokens at the prices of {prices.as_of} ({prices.source}).",
+        f"at {watts} watts, one text at a time{' (filled) or in batches (hollow)' * hollow}."
+        + (f" API: tokens at the prices of {prices.as_of} ({prices.source})." * asked),
     )
     return figure

@@ -16,9 +16,14 @@ if TYPE_CHECKING:
 MAX_ROWS = 14
 
 
-def ownership(analysis: Analysis, color: str) -> Figure:
-    """How far the saving over the horizon moves when one input at a time is changed."""
+def ownership(analysis: Analysis, color: str) -> Figure | None:
+    """How far the saving over the horizon moves when one input at a time is changed.
+
+    None where no API condition was asked.
+    """
     result = analysis.ownership.sensitivity
+    if result is None:
+        return None
     moving = [row for row in result.rows if row.moves(result.saving)]
     rows = sorted(
         moving,

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from lora_vs_api.figures.drawing import INK, draw_interval, new_figure, seeds_note, titles, wrap
 from lora_vs_api.figures.looks import Look
-from lora_vs_api.report.numbers import count, signed_bracketed
+from lora_vs_api.report.numbers import count, signed, signed_bracketed
 
 if TYPE_CHECKING:
     from lora_vs_api.analysis.results import Analysis
@@ -34,7 +34,7 @@ def paired_differences(analysis: Analysis, look: Mapping[str, Look]) -> Figure:
         ax.text(
             1.02,
             place,
-            f"{row.difference:+.3f}  {signed_bracketed(row.interval)}",
+            f"{signed(row.difference)}  {signed_bracketed(row.interval)}",
             transform=ax.get_yaxis_transform(),
             va="center",
             fontsize=9.5,

@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 
 def price_volume(
     analysis: Analysis, look: Mapping[str, Look], limit: float | None = None
-) -> Figure:
-    """Which side is cheaper at which API price and volume."""
+) -> Figure | None:
+    """Which side is cheaper at which API price and volume; None where no API condition was asked."""
     economics = analysis.economics
     labels = {row.name: row.label for row in analysis.conditions}
     judged = analysis.baseline
+    if judged is None:
+        return None
     figure, ax = new_figure(4.8)
     prices = np.logspace(-1.3, 1.3, 400)
     fixed, local = economics.training.total_usd, economics.local_per_1k / 1000

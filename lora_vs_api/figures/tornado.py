@@ -14,9 +14,14 @@ if TYPE_CHECKING:
     from lora_vs_api.analysis.results import Analysis, SensitivityRow
 
 
-def tornado(analysis: Analysis, color: str) -> Figure:
-    """How far the break-even volume moves when one input at a time is halved or doubled."""
+def tornado(analysis: Analysis, color: str) -> Figure | None:
+    """How far the break-even volume moves when one input at a time is halved or doubled.
+
+    None where no API condition was asked.
+    """
     result = analysis.economics.sensitivity
+    if result is None:
+        return None
     factor, middle = result.factor, result.volume
     ends = [end for row in result.rows for end in (row.low_volume, row.high_volume)]
     known = [end for end in (*ends, middle) if end]

@@ -7,13 +7,11 @@ any text, the text's own.
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
-from unicodedata import normalize
 
 from lora_vs_api.model_free.copying import Copier
+from lora_vs_api.model_free.majority import Majority
 from lora_vs_api.neighbours.tfidf import Neighbours
 from lora_vs_api.record.fields import Field
 
@@ -27,37 +25,6 @@ class Predictor(Protocol):
     """What has been learnt, ready to be asked about a text."""
 
     def predict(self, text: str) -> Record: ...
-
-
-class Majority:
-    """Each field's commonest value in training, whatever the text."""
-
-    def __init__(self, rows: Sequence[Row], fields: Sequence[Field]) -> None:
-        self.record = {
-            field.name: commonest([row["record"][field.name] for row in rows]) for field in fields
-        }
-
-    def predict(self, text: str) -> Record:
-        return dict(self.record)
-
-
-def commonest(values: Sequence[Any]) -> Any:
-    """The value that is there most often, lists and objects as a whole.
-
-    Of several such values the first in the order of their JSON, its keys sorted.
-    """
-    first: dict[str, Any] = {}
-    for value in values:
-        first.setdefault(_json(value), value)
-    counts = Counter(map(_json, values))
-    return first[min(counts, key=lambda key: (-counts[key], key))]
-
-
-def _json(value: Any) -> str:
-    whole = isinstance(value, float) and value.is_integer()
-    text = json.dumps(int(value) if whole else value, sort_keys=True, ensure_ascii=False)
-    # one value in two Unicode forms is one
-    return normalize("NFC", text)
 
 
 class Nearest:

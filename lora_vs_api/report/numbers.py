@@ -75,7 +75,8 @@ def days(value: float) -> str:
         return f"{significant(value / 365)} years"
     if value >= 60:
         return f"{significant(value / 30.44)} months"
-    return "less than a day" if value < 1 else f"{significant(value)} days"
+    written = significant(value)
+    return "less than a day" if value < 1 else f"{written} {'day' if written == '1' else 'days'}"
 
 
 def score(value: float) -> str:
@@ -83,14 +84,20 @@ def score(value: float) -> str:
     return f"{value:.3f}"
 
 
+def signed_digits(value: float, digits: int) -> str:
+    """With its sign and so many decimals; without a sign where nothing is left of the value."""
+    written = f"{value:+.{digits}f}"
+    return written if float(written) else written[1:]
+
+
 def signed(value: float) -> str:
     """A difference of scores."""
-    return f"{value:+.3f}"
+    return signed_digits(value, 3)
 
 
 def points(value: float) -> str:
     """A difference of shares, in percentage points."""
-    return f"{100 * value:+.0f}"
+    return signed_digits(100 * value, 0)
 
 
 def decimals(value: float, digits: int) -> str:
@@ -111,7 +118,7 @@ def p_value(value: float) -> str:
 
 
 def signed_usd(value: float) -> str:
-    return ("−" if value < 0 else "+") + usd(abs(value))
+    return ("−" if value < 0 else "+" if value > 0 else "") + usd(abs(value))
 
 
 def between(ends: Ends) -> str:
@@ -121,7 +128,7 @@ def between(ends: Ends) -> str:
 
 def signed_between(ends: Ends, digits: int = 3) -> str:
     """The interval of a difference."""
-    return f"{ends.low:+.{digits}f} to {ends.high:+.{digits}f}"
+    return f"{signed_digits(ends.low, digits)} to {signed_digits(ends.high, digits)}"
 
 
 def bracketed(ends: Ends) -> str:
@@ -133,4 +140,6 @@ def signed_bracketed(ends: Ends) -> str:
 
 
 def volume_between(ends: VolumeEnds, digits: int = 3) -> str:
+    if ends.low is None and ends.high is None:
+        return volume(None)
     return f"{volume(ends.low, digits)} to {volume(ends.high, digits)}"

@@ -23,6 +23,7 @@ from lora_vs_api.config.load import check_params
 from lora_vs_api.errors import UserError
 from lora_vs_api.paths import BASE
 from lora_vs_api.processor import cpu_name
+from lora_vs_api.report.numbers import signed, signed_between
 from lora_vs_api.scoring.scores import Score, score_output
 from lora_vs_api.search.space import SEARCHED
 from lora_vs_api.stats.clusters import Groups, counted_as
@@ -213,7 +214,7 @@ def table(scored: Sequence[ScoredPoint], command: str, first: Point, groups: Gro
         if point is not base:
             differences = [ours - theirs for ours, theirs in zip(point.field_f1, base.field_f1)]
             ends = difference_interval(differences, CONFIDENCE, groups=groups)
-            apart = f"{fmean(differences):+.3f} ({ends.low:+.3f} to {ends.high:+.3f})"
+            apart = f"{signed(fmean(differences))} ({signed_between(ends)})"
         name = f"`{point.words}`" if point.words else "as it is"
         lines.append(
             f"| {name} | {fmean(point.field_f1):.3f} | {apart} | {point.exact_match:.1%} | "

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lora_vs_api.stats.bootstrap import check_confidence, finite_array, resampled_means
+from lora_vs_api.stats.bootstrap import resampled_means
 from lora_vs_api.stats.ownership import run_to_run
 
 if TYPE_CHECKING:
@@ -152,70 +151,6 @@ def break_even(training_usd: float, local_per_1k: float, api_per_1k: float) -> f
     return 1000 * training_usd / saving if saving > 0 else None
 
 
-@dataclass(frozen=True)
-class BreakEvenInterval:
-    """Ends of an interval of a break-even volume, in requests; None is never.
-
-    ``never`` is the share of resamples in which nothing is saved, hence training never paid for.
-    """
-
-    low: float | None
-    high: float | None
-    never: float
-    confidence: float
-    method: str
-    resamples: int
-    seed: int
-
-
-def break_even_interval(
-    training_usd: float,
-    local_costs: ArrayLike,
-    api_costs: ArrayLike,
-    resamples: int = 10_000,
-    seed: int = 0,
-    confidence: float = 0.95,
-    run_to_run_sd: float = 0.0,
-) -> BreakEvenInterval:
-    """Percentile bootstrap of the break-even volume over measured requests.
-
-    The requests to the tuned model and those to the API are resampled independently: other
-    texts would have had other lengths. Another run of the same answers would have been faster or
-    slower, by ``run_to_run_sd``. What is configured (prices, watts, engineer time) does not vary
-    here; :func:`sensitivity` shows what it does.
-
-    Args:
-        training_usd: spent once.
-        local_costs: shape (n,), cost of each measured request to the tuned model.
-        api_costs: shape (m,), cost of each request to the API, in the same currency.
-        run_to_run_sd: of the local side, as a share; see
-            :func:`lora_vs_api.stats.ownership.run_to_run`.
-
-    Raises:
-        ValueError: an array is empty or not finite; resamples, confidence or run_to_run_sd out of
-            range.
-    """
-    _not_negative(training_usd=training_usd)
-    local = local_means(finite_array(local_costs, "local_costs", 1), run_to_run_sd, resamples, seed)
-    api = resampled_means(finite_array(api_costs, "api_costs", 1), resamples, seed)
-    check_confidence(confidence)
-    saved = api - local
-    with np.errstate(divide="ignore", invalid="ignore"):
-        volumes = np.where(saved > 0, training_usd / saved, np.inf)
-    # without interpolation, which has no value between a number and never
-    ends = np.quantile(volumes, [(1 - confidence) / 2, (1 + confidence) / 2], method="inverted_cdf")
-    low, high = (float(end) if np.isfinite(end) else None for end in ends)
-    return BreakEvenInterval(
-        low,
-        high,
-        float(np.mean(saved <= 0)),
-        confidence,
-        over_requests(run_to_run_sd),
-        resamples,
-        seed,
-    )
-
-
 def local_means(
     local: NDArray[np.float64], run_to_run_sd: float, resamples: int, seed: int
 ) -> NDArray[np.float64]:
@@ -227,7 +162,8 @@ def local_means(
 
     Args:
         local: shape (n,), seconds or money of each request.
-        run_to_run_sd: as :func:`break_even_interval`.
+        run_to_run_sd: of the tuned model's side, as a share; see
+            :func:`lora_vs_api.stats.ownership.run_to_run`.
     """
     return resampled_means(local, resamples, [seed, 1]) * run_to_run(
         run_to_run_sd, resamples, [seed, 2]

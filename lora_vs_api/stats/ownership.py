@@ -88,38 +88,74 @@ def machines(per_day: float, seconds: Floats, peak_to_mean: float) -> Floats:
 def totals(plan: Plan, answers: Answers, per_day: float) -> Totals:
     """What both sides have cost after each month at ``per_day`` answers.
 
-    The fine-tune: building, machines and labels at the start; then busy and idle hours, upkeep,
-    wrong records, and a retraining after every so many months but not at the very end. The API:
-    building at the start; then tokens at the price of the month's beginning, upkeep, wrong records.
-
     Raises:
         ValueError: per_day is not above 0, or peak_to_mean below 1.
     """
+    return Totals(
+        local=local_totals(plan, answers.local_seconds, answers.local_wrong, per_day),
+        api=api_totals(plan, answers.api_usd, answers.api_wrong, per_day),
+    )
+
+
+def local_totals(plan: Plan, seconds: Floats, wrong: Floats, per_day: float) -> Floats:
+    """What the fine-tune has cost after each month, shape (k, months + 1).
+
+    Building, machines and labels at the start; then busy and idle hours, upkeep, wrong records, and a
+    retraining after every so many months but not at the very end.
+
+    Args:
+        seconds, wrong: of a mean answer, machine time and the share that is wrong, shape (k,).
+
+    Raises:
+        ValueError: as :func:`totals`.
+    """
+    _check_load(plan, per_day)
+    month, worth = _months(plan)
+    needed = machines(per_day, seconds, plan.machine.peak_to_mean)
+    monthly = (
+        _machine_usd_per_day(plan.machine, per_day, seconds, needed) * DAYS_PER_MONTH
+        + per_day * DAYS_PER_MONTH * plan.usd_per_wrong_record * wrong
+        + plan.fine_tune.upkeep_usd_per_month
+    )
+    return _summed(
+        plan.fine_tune.build_usd + needed * plan.machine.purchase_usd,
+        (monthly[:, None] + _retrainings(plan, month)) * worth,
+    )
+
+
+def api_totals(plan: Plan, usd: Floats, wrong: Floats, per_day: float) -> Floats:
+    """What the API has cost after each month, shape (k, months + 1).
+
+    Building at the start; then tokens at the price of the month's beginning, upkeep, wrong records.
+
+    Args:
+        usd, wrong: of a mean answer, the bill and the share that is wrong, shape (k,).
+
+    Raises:
+        ValueError: as :func:`totals`.
+    """
+    _check_load(plan, per_day)
+    month, worth = _months(plan)
+    trend = (1 + plan.api_price_trend_per_year) ** ((month - 1) / 12)
+    number = per_day * DAYS_PER_MONTH
+    rest = number * plan.usd_per_wrong_record * wrong + plan.api.upkeep_usd_per_month
+    return _summed(
+        np.full(usd.shape, plan.api.build_usd),
+        (number * usd[:, None] * trend + rest[:, None]) * worth,
+    )
+
+
+def _check_load(plan: Plan, per_day: float) -> None:
     if not per_day > 0:
         raise ValueError(f"per_day: expected a number of answers above 0, found {per_day}")
     if not plan.machine.peak_to_mean >= 1:
         raise ValueError(f"peak_to_mean: expected at least 1, found {plan.machine.peak_to_mean}")
+
+
+def _months(plan: Plan) -> tuple[NDArray[np.int64], Floats]:
+    """The months of the horizon from 1, and what a dollar at each one's end is worth today."""
     month = np.arange(1, plan.horizon_months + 1)
-    worth = (1 + plan.discount_per_year) ** (-month / 12)
-    trend = (1 + plan.api_price_trend_per_year) ** ((month - 1) / 12)
-    number = per_day * DAYS_PER_MONTH
-    needed = machines(per_day, answers.local_seconds, plan.machine.peak_to_mean)
-    local = (
-        _machine_usd_per_day(plan.machine, per_day, answers.local_seconds, needed) * DAYS_PER_MONTH
-        + number * plan.usd_per_wrong_record * answers.local_wrong
-        + plan.fine_tune.upkeep_usd_per_month
-    )
-    theirs = number * plan.usd_per_wrong_record * answers.api_wrong + plan.api.upkeep_usd_per_month
-    return Totals(
-        local=_summed(
-            plan.fine_tune.build_usd + needed * plan.machine.purchase_usd,
-            (local[:, None] + _retrainings(plan, month)) * worth,
-        ),
-        api=_summed(
-            np.full(answers.api_usd.shape, plan.api.build_usd),
-            (number * answers.api_usd[:, None] * trend + theirs[:, None]) * worth,
-        ),
-    )
+    return month, (1 + plan.discount_per_year) ** (-month / 12)
 
 
 def _machine_usd_per_day(

@@ -52,16 +52,14 @@ class VarianceShares:
     """Where the variance of a mean over seeds and texts comes from.
 
     The three estimates sum to 1. ``interaction`` is what neither a text nor a seed explains alone:
-    a seed that does better on some texts and worse on others, and noise. ``variance_of_mean`` is
-    the variance of the mean over new seeds and new texts. All four are None where they cannot be
-    known: one seed (or one text) shows nothing of how seeds (or texts) vary, hence nothing of the
-    total. The shares are None also where nothing varies.
+    a seed that does better on some texts and worse on others, and noise. All three are None where
+    they cannot be known: one seed (or one text) shows nothing of how seeds (or texts) vary, hence
+    nothing of the total. So they are where nothing varies.
     """
 
     seeds: Share | None
     texts: Share | None
     interaction: Share | None
-    variance_of_mean: float | None
 
 
 def variance_shares(
@@ -90,19 +88,19 @@ def variance_shares(
     check_confidence(confidence)
     table = group_scores(finite_array(scores, "scores", 2), groups)
     if min(table.shape) < 2:
-        return VarianceShares(None, None, None, None)
+        return VarianceShares(None, None, None)
     squares = mean_squares(table)
     found = np.array(_parts(*squares)) / table.size
     total = float(found.sum())
     if total <= ROUNDING**2:
-        return VarianceShares(None, None, None, 0.0)
+        return VarianceShares(None, None, None)
     ends = _share_ends(squares, table.shape, confidence, seed)
     seeds, by_text, interaction = (
         # near an end the generalized interval can miss the estimate by the luck of the draw
         Share(float(part), min(float(part), float(low)), max(float(part), float(high)))
         for part, (low, high) in zip(found / total, ends.T)
     )
-    return VarianceShares(seeds, by_text, interaction, total)
+    return VarianceShares(seeds, by_text, interaction)
 
 
 def random_effects_interval(

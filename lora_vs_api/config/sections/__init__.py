@@ -123,18 +123,12 @@ class Params(Section):
     task: Task
     model: Model
     api: Api
-    # H1 and every break-even are about one
-    conditions: Annotated[
-        dict[str, Condition],
-        Field(
-            min_length=1,
-            description="at least one API condition to compare with (api=embedded has two that need "
-            "no key and no network)",
-        ),
-    ]
+    # none: the fine-tune against the untuned base and the predictors without a model
+    conditions: dict[str, Condition]
     # what tables and figures call a condition or tuning; one without shows its own name
     labels: dict[str, str]
-    baseline: str
+    # the API condition that H1 is judged against; null where there is none
+    baseline: str | None
     # reports of other runs on the task, which this run's report names
     see_also: list[SeeAlso]
     priced_as: dict[str, str]

@@ -173,7 +173,7 @@ def _calculator(analysis: Analysis) -> Calculator | None:
         "baselines": [
             {
                 "label": visible(row.label),
-                "local_wrong": wrong[row.baseline].local_wrong,
+                "local_wrong": analysis.ownership.local_wrong,
                 "api_wrong": wrong[row.baseline].api_wrong,
                 **_billed(
                     analysis.condition(row.baseline),

@@ -47,7 +47,8 @@
   function daysText(value) {
     if (value >= 730) return `${significant(value / 365)} years`;
     if (value >= 60) return `${significant(value / 30.44)} months`;
-    return value < 1 ? "less than a day" : `${significant(value)} days`;
+    const written = significant(value);
+    return value < 1 ? "less than a day" : `${written} ${written === "1" ? "day" : "days"}`;
   }
 
   // ---- sortable tables ----

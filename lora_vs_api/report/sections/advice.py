@@ -33,7 +33,7 @@ SAID: dict[Accuracy, str] = {
     "maybe more": "{it} is not less accurate than {rival} by {margin} or more, and whether it is "
     "more accurate is open",
     "as": "{it} matches {rival} within {margin} and is not more accurate",
-    "open": "whether {it} is more or less accurate than {rival} is open",
+    "open": "it is open whether {it} is more or less accurate than {rival}",
     "not more": "{it} is not more accurate than {rival}, and whether it is less accurate by "
     "{margin} or more is open",
     "less": "{it} is less accurate than {rival} by {margin} or more",
@@ -45,13 +45,13 @@ ACTIONS: dict[tuple[Accuracy, Outcome], str] = {
     ("more", "fails"): "Fine-tune for the accuracy, not to save money",
     ("maybe more", "holds"): "Fine-tune to save money",
     ("maybe more", "undecided"): "Nothing decides between the two yet",
-    ("maybe more", "fails"): "{call} unless more texts show a gain",
+    ("maybe more", "fails"): "{call} unless more {units} show a gain",
     ("as", "holds"): "Fine-tune to save money",
     ("as", "undecided"): "Nothing decides between the two yet",
     ("as", "fails"): "{call}",
-    ("open", "holds"): "Measure on more texts first",
-    ("open", "undecided"): "Measure on more texts first",
-    ("open", "fails"): "{call} unless more texts show a gain",
+    ("open", "holds"): "Measure on more {units} first",
+    ("open", "undecided"): "Measure on more {units} first",
+    ("open", "fails"): "{call} unless more {units} show a gain",
     ("not more", "holds"): "{call} where accuracy matters",
     ("not more", "undecided"): "{call}",
     ("not more", "fails"): "{call}",
@@ -59,6 +59,8 @@ ACTIONS: dict[tuple[Accuracy, Outcome], str] = {
     ("less", "undecided"): "{call}",
     ("less", "fails"): "{call}",
 }
+# where every condition scores 0 the cheapest of them is no advice
+NOTHING = Markdown("Nothing is recommended: every condition scores 0.")
 CHEAPER: dict[Outcome, str] = {
     "holds": "answers of the fine-tune cost {less}",
     "undecided": "whether answers of the fine-tune cost {less} is open",
@@ -85,7 +87,10 @@ JOINED: dict[tuple[Outcome, Outcome], str] = {
 
 def recommend(decision: Decision, rival: Condition) -> Markdown:
     """What to do and why, in one sentence; ``rival`` is the decision's baseline."""
-    action = ACTIONS[_accuracy(decision), decision.pays_back].format(call=_call(rival))
+    # of several trainings it may be the seeds that leave it open
+    action = ACTIONS[_accuracy(decision), decision.pays_back].format(
+        call=_call(rival), units="texts" if decision.seeds == 1 else "texts or seeds"
+    )
     return Markdown(f"{action}: {accuracy_words(decision)}; {money_words(decision)}.")
 
 
@@ -137,6 +142,13 @@ def pay_back_between(decision: Decision) -> str:
     known = [end for end in (paid.low, paid.high) if end is not None]
     digits = digits_apart(known, [decision.max_inferences], 3, significant)
     return numbers.volume_between(paid, digits)
+
+
+def pay_back_volume(decision: Decision) -> str:
+    """The same for the volume itself, by the measured means."""
+    value = decision.pay_back.volume
+    known = [] if value is None else [value]
+    return numbers.volume(value, digits_apart(known, [decision.max_inferences], 3, significant))
 
 
 def _accuracy(decision: Decision) -> Accuracy:

@@ -10,8 +10,10 @@ from lora_vs_api.report.rendering import Markdown, render
 from lora_vs_api.report.sections import advice
 from lora_vs_api.report.sections.facts import (
     apart,
+    api_conditions,
     in_flight,
     is_embedded,
+    priced_entries,
     served_models,
     unit_words,
 )
@@ -29,7 +31,7 @@ class Rival:
     accuracy: Markdown
     difference_between: str
     money: Markdown
-    pay_back_between: str
+    pay_back_volume: str
     per_day: int | None
     days: float | None
 
@@ -45,23 +47,30 @@ def rival(analysis: Analysis, name: str) -> Rival:
         accuracy=advice.accuracy_words(decision, "it"),
         difference_between=advice.difference_between(decision),
         money=advice.money_words(decision),
-        pay_back_between=advice.pay_back_between(decision),
+        pay_back_volume=advice.pay_back_volume(decision),
         per_day=per_day,
         days=None if per_day is None else days[per_day],
     )
 
 
 def rivals(analysis: Analysis) -> list[Rival]:
-    """The one that the claim names, the strongest API condition, that of all, and without a model."""
-    names = [analysis.baseline, analysis.strongest_api.name, analysis.strongest_rival.name]
-    if analysis.strongest_model_free is not None:
-        names.append(analysis.strongest_model_free.name)
-    return [rival(analysis, name) for name in dict.fromkeys(names)]
+    """The one that the claim names, the strongest API condition, that of all, and without a model.
+
+    Where no API condition was asked the untuned base stands in the place of the first two.
+    """
+    conditions = (
+        analysis.untuned if analysis.baseline is None else analysis.reference,
+        analysis.strongest_api,
+        analysis.strongest_rival,
+        analysis.strongest_model_free,
+    )
+    names = dict.fromkeys(row.name for row in conditions if row is not None)
+    return [rival(analysis, name) for name in names]
 
 
 def answer_section(inputs: ReportInputs) -> Markdown:
     analysis = inputs.analysis
-    beside = (analysis.strongest_api, analysis.strongest_rival)
+    beside = (analysis.strongest_api or analysis.untuned, analysis.strongest_rival)
     # by name: the two may be one
     timed = {row.name: row for row in (analysis.lora, *beside) if row.latency.p50 is not None}
     compare = all(row.latency.compares_with(analysis.lora.latency) for row in timed.values())
@@ -77,6 +86,7 @@ def answer_section(inputs: ReportInputs) -> Markdown:
         # how much longer the slow answers of each take
         tails=[(row.latency.p95 or 0) - (row.latency.p50 or 0) for row in timed.values()],
         embedded=is_embedded(analysis),
+        asked=bool(api_conditions(analysis)),
         models=served_models(analysis),
         unit=unit_words(analysis),
         scope=scope(analysis),
@@ -97,20 +107,24 @@ def scope(analysis: Analysis) -> Markdown:
 
 
 def recommendation(inputs: ReportInputs) -> Markdown:
-    """What to do, against the strongest condition without tuning; nothing where that stands in.
+    """What to do, against the strongest condition without tuning; nothing where an API stands in.
 
     Which sentence it is follows from the four outcomes of the decision alone, see
     :mod:`lora_vs_api.report.sections.advice`.
     """
     analysis = inputs.analysis
+    strongest = analysis.strongest_rival
     if is_embedded(analysis):
         return render(
             "open_question",
             models=served_models(analysis),
-            priced=analysis.strongest_api.cost_per_1k.priced_as,
+            priced=priced_entries(analysis),
+            conditions=len(api_conditions(analysis)),
         )
-    strongest = analysis.strongest_rival
-    return advice.recommend(analysis.decision(strongest.name), strongest)
+    advised = advice.recommend(analysis.decision(strongest.name), strongest)
+    if all(row.field_f1.estimate == 0 for row in analysis.conditions):
+        advised = advice.NOTHING
+    return advised if api_conditions(analysis) else render("no_api", advised=advised)
 
 
 def verdict_section(inputs: ReportInputs) -> Markdown:
@@ -118,7 +132,7 @@ def verdict_section(inputs: ReportInputs) -> Markdown:
     return render(
         "verdict",
         verdict=analysis.verdict,
-        baseline=analysis.condition(analysis.baseline),
+        baseline=analysis.reference,
         seeds=len(analysis.seeds),
         embedded=is_embedded(analysis),
     )

@@ -102,7 +102,7 @@ def alike(analysis: Analysis) -> list[tuple[str, float, float]]:
     found: list[tuple[str, Clustering | None]] = [
         ("the fine-tune's score", analysis.lora_statistics.clustering)
     ]
-    for name in dict.fromkeys((analysis.baseline, analysis.strongest_rival.name)):
+    for name in dict.fromkeys((analysis.reference.name, analysis.strongest_rival.name)):
         row = analysis.comparison(name)
         found.append((f"its difference from {row.label}", row.clustering))
     return [
@@ -144,6 +144,6 @@ def what_varies(analysis: Analysis) -> list[tuple[str, Interval]]:
 
 def plans(analysis: Analysis) -> list[tuple[str, Planning]]:
     """Label and plan of the baseline that the hypothesis is about, and of the strongest rival."""
-    names = dict.fromkeys((analysis.baseline, analysis.strongest_rival.name))
+    names = dict.fromkeys((analysis.reference.name, analysis.strongest_rival.name))
     rows = [analysis.comparison(name) for name in names]
     return [(row.label, row.planning) for row in rows if row.planning]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from lora_vs_api.analysis.ledger import LEDGER
+from lora_vs_api.analysis.metrics import FieldCheck
+from lora_vs_api.record.fields import Field
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import Markdown, render
 from lora_vs_api.report.sections.facts import apart, unit_words
@@ -16,9 +18,10 @@ def data_section(inputs: ReportInputs) -> Markdown:
         split=inputs.split,
         check=inputs.data_check,
         nulls=[
-            (field.name, checked[field.name].null)
+            found
             for field in inputs.settings.fields
-            if field.may_be_empty and field.name in checked
+            if field.name in checked
+            for found in nulls(field, checked[field.name])
         ],
         all_may_be_empty=all(field.may_be_empty for field in inputs.settings.fields),
         review=inputs.review,
@@ -28,9 +31,15 @@ def data_section(inputs: ReportInputs) -> Markdown:
         apart=apart(inputs.analysis),
         scored=inputs.scored,
         ledger=LEDGER,
-        half_width=(f1.high - f1.low) / 2,
+        f1=f1,
         generated=inputs.corpus.source == "generator",
     )
+
+
+def nulls(field: Field, check: FieldCheck) -> list[tuple[str, float]]:
+    """The field and its slots, as far as they may be empty, each with its share of texts without one."""
+    own = [(field.name, check.null)] if field.may_be_empty else []
+    return [*own, *((f"{field.name}.{slot}", share) for slot, share in (check.slots or {}).items())]
 
 
 def contamination_section(inputs: ReportInputs) -> Markdown:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-from lora_vs_api.analysis.results import Analysis, Condition, Latency
+from lora_vs_api.analysis.results import Analysis, Condition, Latency, in_flight_words
 
 # characters of a value that a sentence quotes
 MAX_SHOWN = 60
@@ -23,8 +23,8 @@ def api_conditions(analysis: Analysis) -> list[Condition]:
 
 
 def is_embedded(analysis: Analysis) -> bool:
-    """Whether the API conditions ask the untuned base behind a local server, not a hosted model."""
-    return analysis.api_kind == "embedded"
+    """Whether API conditions ask the untuned base behind a local server, not a hosted model."""
+    return analysis.api_kind == "embedded" and bool(api_conditions(analysis))
 
 
 def served_models(analysis: Analysis) -> list[str]:
@@ -32,26 +32,23 @@ def served_models(analysis: Analysis) -> list[str]:
     return list(dict.fromkeys(row.model for row in api_conditions(analysis)))
 
 
+def priced_entries(analysis: Analysis) -> list[str]:
+    """Whose token prices the API conditions are billed at, each once."""
+    return sorted({str(row.cost_per_1k.priced_as) for row in api_conditions(analysis)})
+
+
 def in_flight(latency: Latency) -> str:
     """How many requests were in flight while a condition was timed, in words."""
     if latency.p50 is None:
         return "–"
-    if latency.in_flight_unknown or latency.in_flight is None:
-        # a result without ends has the one number that all were timed at, or none that is known
-        known = latency.in_flight
-        if known is None:
-            return "unknown number" if latency.concurrency is None else str(latency.concurrency)
-        return f"{_ends(known)}, for some unknown,"
-    return _ends(latency.in_flight)
-
-
-def _ends(known: tuple[int, int]) -> str:
-    fewest, most = known
-    return str(most) if fewest == most else f"{fewest} to {most}"
+    if latency.in_flight is None:
+        return "unknown number"
+    unknown = ", for some unknown," if latency.in_flight_unknown else ""
+    return in_flight_words(latency.in_flight) + unknown
 
 
 def unguessed_fields(analysis: Analysis) -> list[str]:
-    """Fields on which every condition that saw no example scores at most 0.1.
+    """Fields on which every condition that saw no example scores at most 0.1, and the fine-tune more.
 
     Conditions that seldom write valid JSON fail for another reason and do not count.
     """
@@ -63,7 +60,9 @@ def unguessed_fields(analysis: Analysis) -> list[str]:
     return [
         name
         for name in analysis.fields
-        if blind and all(_at_most(row.per_field[name], 0.1) for row in blind)
+        if blind
+        and all(_at_most(row.per_field[name], 0.1) for row in blind)
+        and not _at_most(analysis.lora.per_field[name], 0.1)
     ]
 
 

@@ -9,6 +9,7 @@ from lora_vs_api.report.sections.facts import (
     api_conditions,
     constant_fields,
     is_embedded,
+    priced_entries,
     served_models,
     unguessed_fields,
     unit_words,
@@ -17,7 +18,7 @@ from lora_vs_api.report.sections.facts import (
 
 def limitations_section(inputs: ReportInputs) -> Markdown:
     analysis = inputs.analysis
-    statistics, judged = analysis.lora_statistics, analysis.comparison(analysis.baseline)
+    statistics, judged = analysis.lora_statistics, analysis.comparison(analysis.reference.name)
     return render(
         "limitations",
         analysis=analysis,
@@ -25,7 +26,8 @@ def limitations_section(inputs: ReportInputs) -> Markdown:
         detectable=judged.planning.here if judged.planning else None,
         embedded=is_embedded(analysis),
         models=served_models(analysis),
-        priced=sorted({str(row.cost_per_1k.priced_as) for row in api_conditions(analysis)}),
+        asked=bool(api_conditions(analysis)),
+        priced=priced_entries(analysis),
         replicated=any(row.noise_floor for row in analysis.conditions),
         generated=inputs.corpus.source == "generator",
         perturbed=inputs.robustness is not None and inputs.robustness.taken > 0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lora_vs_api.analysis.results import Condition
 from lora_vs_api.config.sections import Adapter
 from lora_vs_api.record.fields import Field
 from lora_vs_api.report.inputs import ReportInputs
@@ -25,7 +26,8 @@ def method_section(inputs: ReportInputs) -> Markdown:
     batch = 1
     for key in COUNTED:
         batch *= int(str(settings.train.get(key, 1)))
-    few_shot = [row for row in inputs.analysis.conditions if row.shots]
+    conditions = inputs.analysis.conditions
+    few_shot = [row for row in conditions if row.shots]
     return render(
         "method",
         analysis=inputs.analysis,
@@ -47,7 +49,16 @@ def method_section(inputs: ReportInputs) -> Markdown:
         models=served_models(inputs.analysis),
         fixed=[row.label for row in few_shot if not row.nearest_shots],
         nearest=[row.label for row in few_shot if row.nearest_shots],
+        enforced=[row.label for row in conditions if row.schema_enforced],
+        plain=any(_in_plain_text(row, settings.constrained) for row in conditions),
     )
+
+
+def _in_plain_text(row: Condition, constrained: bool) -> bool:
+    """Whether nothing but the prompt says what form the condition's answers have."""
+    if row.kind == "api":
+        return not row.schema_enforced
+    return row.kind != "model_free" and not constrained
 
 
 def reproducibility_section(inputs: ReportInputs) -> Markdown:

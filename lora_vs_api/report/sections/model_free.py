@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from lora_vs_api.record.fields import Field
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import Markdown, render
 from lora_vs_api.report.sections.advice import (
@@ -19,6 +22,18 @@ HOW = {
     "and what they stand between, is counted in the training texts",
 }
 
+# of a task with fields that may be empty
+OR_FILLED = (
+    "; where a field may be empty and mostly is, the commonest value that says something, if the record "
+    "then scores better on the training texts"
+)
+
+
+def how(name: str, fields: Sequence[Field]) -> str:
+    """What a predictor answers, in words."""
+    filled = name == "majority" and any(field.may_be_empty for field in fields)
+    return HOW[name] + OR_FILLED * filled
+
 
 def model_free_section(inputs: ReportInputs) -> Markdown:
     """Empty where no such rival was asked for."""
@@ -30,7 +45,9 @@ def model_free_section(inputs: ReportInputs) -> Markdown:
     return render(
         "model_free",
         rivals=[
-            (row.label, HOW[row.name]) for row in analysis.conditions if row.kind == "model_free"
+            (row.label, how(row.name, inputs.settings.fields))
+            for row in analysis.conditions
+            if row.kind == "model_free"
         ],
         training_texts=inputs.split.train,
         seen=texts_seen(inputs),

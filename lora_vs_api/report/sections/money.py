@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
-from lora_vs_api.analysis.results import Economics, Ownership, Way
+from functools import partial
+
+from lora_vs_api.analysis.results import (
+    Economics,
+    Ownership,
+    OwnershipInputs,
+    OwnershipLocal,
+    Way,
+)
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.numbers import usd
 from lora_vs_api.report.rendering import Markdown, render
+
+SECONDS_PER_DAY = 86_400
 
 
 def money_section(inputs: ReportInputs) -> Markdown:
     analysis = inputs.analysis
     economics = analysis.economics
+    # with the interval that the verdict goes by
+    against = [(row, analysis.decision(row.baseline).pay_back) for row in economics.break_even]
     return render(
         "money",
         conditions=analysis.conditions,
         economics=economics,
+        statistics=analysis.statistics,
+        confidence=analysis.statistics.confidence,
+        local=analysis.lora.cost_per_1k,
+        against=against,
+        method=against[0][1].method if against else None,
         prices=[
             (row.label, economics.prices.conditions[row.name])
             for row in analysis.conditions
@@ -24,7 +41,9 @@ def money_section(inputs: ReportInputs) -> Markdown:
         ways=ways(economics),
         owned=analysis.ownership,
         machine=machine(analysis.ownership),
-        judged_per_1k=analysis.break_even(analysis.baseline).api_per_1k,
+        busy=partial(busy, analysis.ownership.inputs),
+        zip=zip,
+        judged_per_1k=analysis.reference.cost_per_1k.usd,
         without_effect=without_effect(analysis.ownership),
     )
 
@@ -40,11 +59,18 @@ def machine(owned: Ownership) -> str:
     return f"own, at USD {usd(owned.inputs.idle_usd_per_hour)} for an hour in which it waits"
 
 
+def busy(inputs: OwnershipInputs, row: OwnershipLocal) -> float:
+    """The share of its day in which each machine answers."""
+    return row.per_day * inputs.seconds / SECONDS_PER_DAY / row.machines
+
+
 def without_effect(owned: Ownership) -> list[str]:
     """Inputs that change nothing at half or double; the chart leaves them out."""
-    changes = {row.setting: False for row in owned.sensitivity.rows}
-    for row in owned.sensitivity.rows:
-        changes[row.setting] |= row.moves(owned.sensitivity.saving)
+    changes: dict[str, bool] = {}
+    if owned.sensitivity is not None:
+        for row in owned.sensitivity.rows:
+            moves = row.moves(owned.sensitivity.saving)
+            changes[row.setting] = changes.get(row.setting, False) or moves
     return [setting for setting, found in changes.items() if not found]
 
 

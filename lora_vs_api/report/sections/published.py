@@ -9,7 +9,7 @@ from lora_vs_api.report.rendering import Markdown, render
 
 def published_section(inputs: ReportInputs) -> Markdown:
     analysis, published = inputs.analysis, published_experiment()
-    compared = ("lora", published.difference.baseline)
+    compared, judged = ("lora", published.difference.baseline), analysis.baseline
     return render(
         "published",
         published=published,
@@ -18,8 +18,8 @@ def published_section(inputs: ReportInputs) -> Markdown:
         others=[row for row in published.conditions if row.name not in compared],
         analysis=analysis,
         ours=analysis.lora,
-        our_base=analysis.condition(analysis.baseline),
-        judged=analysis.decision(analysis.baseline),
-        break_even=analysis.break_even(analysis.baseline),
+        our_base=None if judged is None else analysis.condition(judged),
+        judged=None if judged is None else analysis.decision(judged),
+        break_even=None if judged is None else analysis.break_even(judged),
         verdict={clause.name: clause.outcome for clause in analysis.verdict.clauses},
     )

@@ -26,7 +26,7 @@ class FieldByField:
 
 def win_loss_section(inputs: ReportInputs) -> Markdown:
     analysis = inputs.analysis
-    names = list(dict.fromkeys([analysis.strongest_api.name, analysis.baseline]))
+    names = list(dict.fromkeys(row.name for row in read_beside(analysis)))
     cheap = analysis.strongest_model_free
     return render(
         "wins",
@@ -40,6 +40,7 @@ def win_loss_section(inputs: ReportInputs) -> Markdown:
         ],
         majority=majority(analysis),
         unscored=[name for name, score in analysis.lora.per_field.items() if score is None],
+        scored=sum(score is not None for score in analysis.lora.per_field.values()),
         texts=[
             (analysis.condition(name).label, verb, found)
             for name in names
@@ -50,6 +51,13 @@ def win_loss_section(inputs: ReportInputs) -> Markdown:
         ],
         compared=compared,
     )
+
+
+def read_beside(analysis: Analysis) -> tuple[Condition, ...]:
+    """The conditions whose texts are shown: of the APIs', or the untuned base where there are none."""
+    if analysis.strongest_api is None:
+        return analysis.strongest_rival, analysis.untuned
+    return analysis.strongest_api, analysis.reference
 
 
 def field_by_field(analysis: Analysis, name: str) -> FieldByField:
