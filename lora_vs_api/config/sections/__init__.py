@@ -86,6 +86,7 @@ __all__ = [
     "PromptTuning",
     "Replicates",
     "SeeAlso",
+    "Train",
     "Tuning",
     "WheelWeights",
 ]
