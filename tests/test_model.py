@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from dataclasses import replace
 
@@ -101,8 +102,9 @@ def test_the_loss_is_that_of_plain_trl(base, tmp_path, monkeypatch):
     assert len(ours.losses) == 4 and ours.losses[-1] < ours.losses[0]
 
 
-def test_only_completion_tokens_are_learnt(base, tmp_path):
-    """A prompt ten times as long has the same number of tokens in the loss."""
+@pytest.mark.parametrize("pad", ["<|endoftext|>", "<|im_end|>"])
+def test_only_completion_tokens_are_learnt(base, tmp_path, pad):
+    """A prompt ten times as long has the same number of tokens in the loss, whatever token pads."""
     seen = []
 
     class Spy(training.CompletionTrainer):
@@ -115,7 +117,7 @@ def test_only_completion_tokens_are_learnt(base, tmp_path):
     original = training.CompletionTrainer
     training.CompletionTrainer = Spy
     try:
-        train(base, tmp_path / "spied")
+        train(base, tmp_path / "spied", replace(SPEC, pad_token=pad))
     finally:
         training.CompletionTrainer = original
     assert len(seen) == 12
@@ -338,10 +340,28 @@ def test_a_token_limit_below_the_longest_record_is_refused(base):
     check_room(tokenizer, ["short"], 30)
 
 
-def test_a_pad_token_that_ends_turns_is_refused(base):
-    """It would be masked out of the loss, and the model would never learn to stop."""
-    with pytest.raises(UserError, match=r"runtime\.pad_token: expected a token other than"):
-        load_tokenizer(base, "<|im_end|>")
+def test_a_pad_token_that_is_missing_or_ends_turns_needs_no_setting(base, tmp_path):
+    """Padding is masked by its place: the same answers and the same training, whatever pads."""
+    model, prompts = (
+        load_base(base, CPU), [messages("Extract.", row["text"], FIELDS) for row in ROWS[:4]],
+    )  # fmt: skip
+    none = tmp_path / "none"
+    shutil.copytree(base, none)
+    settings = json.loads((none / "tokenizer_config.json").read_text())
+    (none / "tokenizer_config.json").write_text(json.dumps({**settings, "pad_token": None}))
+    found, losses = [], []
+    for folder, pad in ((base, "<|endoftext|>"), (base, "<|im_end|>"), (none, None)):
+        tokenizer = load_tokenizer(folder, pad)
+        assert isinstance(tokenizer.pad_token_id, int)
+        found.append(
+            generate(model, tokenizer, prompts, max_new_tokens=9, batch_size=4, description="p")
+        )
+        run = train(folder, tmp_path / f"{len(found)}", replace(SPEC, pad_token=pad))
+        losses.append(run.losses)
+    assert found[1:] == found[:-1] and losses[1:] == losses[:-1]
+
+
+def test_a_pad_token_that_is_no_token_is_refused(base):
     with pytest.raises(UserError, match=r"runtime\.pad_token: 'nope' is not a token"):
         load_tokenizer(base, "nope")
 

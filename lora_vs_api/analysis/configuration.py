@@ -32,7 +32,11 @@ def config_sha256(params: Params) -> str:
         "evaluate": params.evaluate,
         "hypothesis": params.hypothesis,
         "lora": params.lora,
-        "model": [params.model.name, "path" if weights.source == "path" else weights],
+        "model": [
+            params.model.name,
+            "path" if weights.source == "path" else weights,
+            params.model.template_arguments,
+        ],
         "model_free": params.model_free,
         "priced_as": params.priced_as,
         "prices": params.prices,

@@ -23,7 +23,7 @@ from lora_vs_api.analysis.results import (
     StringDiagnosis,
 )
 from lora_vs_api.record.fields import TEXT, Field
-from lora_vs_api.record.parsing import parse_record
+from lora_vs_api.record.parsing import parse_record, part_thinking
 from lora_vs_api.scoring.scores import canonical, normalised, score_value, token_f1
 from lora_vs_api.validation.records import accepts
 
@@ -48,15 +48,16 @@ def recover_record(output: str) -> Recovered | None:
 
     Forgiven are code fences, prose around the object and trailing commas, and nothing else: an
     object that was truncated, or has single quotes, stays unreadable. Of several objects the
-    first that is whole counts.
+    first that is whole counts. A draft in a model's thinking is none.
     """
-    if parse_record(output) is not None:
+    answer = part_thinking(output).answer
+    if answer is None or parse_record(answer) is not None:
         return None
-    fenced = _FENCE.search(output)
+    fenced = _FENCE.search(answer)
     candidates: list[tuple[str, tuple[str, ...]]] = []
     if fenced:
         candidates.append((fenced.group(1), ("code fence",)))
-    candidates.append((output, ()))
+    candidates.append((answer, ()))
     for text, forgiven in candidates:
         for repaired in (text, _TRAILING_COMMA.sub(lambda m: m.group(1) or "", text)):
             found = _first_object(repaired)

@@ -38,8 +38,13 @@ def ask(
     *,
     constrained: bool,
     batch_size: int | None = None,
+    names: Sequence[str] | None = None,
 ) -> list[Generation]:
-    """The answers of the base, tuned where an ``adapter`` is given, with the task's own prompt."""
+    """The answers of the base, tuned where an ``adapter`` is given, with the task's own prompt.
+
+    Raises:
+        UserError: texts that the model cannot hold, called as ``names`` says; nothing was asked.
+    """
     from lora_vs_api.inference.extractor import extractor_of
     from lora_vs_api.model.loading import load_base, load_tuned
     from lora_vs_api.model.runtime import resolve_runtime
@@ -49,6 +54,7 @@ def ask(
     extractor = extractor_of(params, model, constrained=constrained)
     if batch_size is not None:
         extractor = replace(extractor, batch_size=batch_size)
+    extractor.check_texts(texts, names or ["the text"] * len(texts))
     return extractor.answers(texts, "answers")
 
 

@@ -37,7 +37,8 @@ def predict_records(
         batch_size: texts at once; None takes the evaluation's.
 
     Raises:
-        UserError: neither or both of text and input, a row without a text, no adapter.
+        UserError: neither or both of text and input, a row without a text or with one that the model
+            cannot hold, no adapter.
     """
     if (text is None) == (input is None):
         raise UserError("expected either a text or --input FILE")
@@ -55,6 +56,9 @@ def predict_records(
         [row.pop("text") for row in rows],
         constrained=constrained,
         batch_size=batch_size,
+        names=None
+        if input is None
+        else [f"{input}: row {row.get('id', place)}" for place, row in enumerate(rows, 1)],
     )
     found = [_result(row, answer) for row, answer in zip(rows, answers, strict=True)]
     unread = sum(row["record"] is None for row in found)

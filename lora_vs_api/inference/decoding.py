@@ -5,10 +5,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from itertools import groupby
+from typing import TYPE_CHECKING, Protocol, cast
 
 import torch
 from transformers import DynamicCache
+
+from lora_vs_api.record.parsing import MARKERS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -70,8 +73,26 @@ def padded(rows: Sequence[list[int]], pad: int) -> tuple[torch.Tensor, torch.Ten
 
 
 def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> set[int]:
-    """Tokens that end an answer: the chat's end of turn and what the model itself declares."""
+    """Tokens that end an answer: the tokenizer's and what the model itself declares.
+
+    Of a base that :func:`lora_vs_api.weights.chat_template.settle_chat` has seen, that is what its
+    chat template puts after an answer too.
+    """
     declared = model.generation_config.eos_token_id
     if not isinstance(declared, list):
         declared = [declared]
-    return {tokenizer.eos_token_id, *(token for token in declared if token is not None)}
+    return {token for token in (tokenizer.eos_token_id, *declared) if token is not None}
+
+
+def answer_text(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int]) -> str:
+    """The text of ``tokens``, special ones left out but for those that mark a model's thinking."""
+    names = tokenizer.convert_ids_to_tokens(list(tokens))
+    pieces: list[str] = []
+    for is_mark, run in groupby(range(len(tokens)), key=lambda place: names[place] in MARKERS):
+        places = list(run)
+        if is_mark:
+            pieces += (names[place] for place in places)
+        else:
+            words = tokenizer.decode([tokens[place] for place in places], skip_special_tokens=True)
+            pieces.append(cast(str, words))
+    return "".join(pieces)

@@ -6,8 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lora_vs_api.errors import UserError
 from lora_vs_api.inference.constrained import record_grammar
-from lora_vs_api.inference.generate import Generation, check_room, generate, measure_latency
+from lora_vs_api.inference.generate import (
+    Generation,
+    check_room,
+    generate,
+    measure_latency,
+    too_long,
+)
+from lora_vs_api.model.context import context_length
 from lora_vs_api.model.loading import load_tokenizer
 from lora_vs_api.paths import BASE
 from lora_vs_api.record.fields import Field
@@ -20,6 +28,8 @@ if TYPE_CHECKING:
     from lora_vs_api.inference.decoding import Grammar
     from lora_vs_api.model.energy import Meter
     from lora_vs_api.record.prompt import Message
+
+MAX_SHOWN = 10  # texts that a message names
 
 
 @dataclass(frozen=True)
@@ -39,13 +49,36 @@ class Extractor:
     grammar: Grammar | None = None
 
     def check_room(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Make sure that the record of every row fits into the token limit.
+        """Make sure that the record of every row fits into the token limit, and the row into the model.
 
         Raises:
-            UserError: a perfect answer would be truncated.
+            UserError: a perfect answer would be truncated, or a text is longer than the model holds.
         """
         completions = [completion(row["record"], self.fields) for row in rows]
         check_room(self.tokenizer, completions, self.max_new_tokens)
+        self.check_texts([row["text"] for row in rows], [row["id"] for row in rows])
+
+    def check_texts(self, texts: Sequence[str], names: Sequence[str]) -> None:
+        """Make sure that the model holds every text: what it says to a text cut off is no answer to it.
+
+        Args:
+            texts: to be asked.
+            names: what each is called in the message.
+
+        Raises:
+            UserError: a line for each text that is too long.
+        """
+        context = context_length(self.model.config.to_dict())
+        found = too_long(self.tokenizer, self._prompts(texts), context, self.max_new_tokens)
+        lines = [
+            f"{names[place]}: its prompt of {tokens:,} tokens and an answer of up to "
+            f"{self.max_new_tokens:,} (decoding.max_new_tokens) are more than the {context:,} "
+            "tokens that the model holds"
+            for place, tokens in found.items()
+        ]
+        if lines:
+            more = f"\n… and {len(lines) - MAX_SHOWN} more" if len(lines) > MAX_SHOWN else ""
+            raise UserError("\n".join(lines[:MAX_SHOWN]) + more)
 
     def answers(self, texts: Sequence[str], description: str) -> list[Generation]:
         """One answer for each text, in their order."""

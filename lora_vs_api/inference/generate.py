@@ -13,7 +13,14 @@ from tqdm import tqdm
 from transformers import DynamicCache
 
 from lora_vs_api.errors import UserError
-from lora_vs_api.inference.decoding import Decoded, Grammar, Prefix, end_tokens, padded
+from lora_vs_api.inference.decoding import (
+    Decoded,
+    Grammar,
+    Prefix,
+    answer_text,
+    end_tokens,
+    padded,
+)
 from lora_vs_api.model.attention import has_plain_attention
 from lora_vs_api.model.energy import Meter, joules_between
 
@@ -38,6 +45,27 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Message])
     return list(
         tokenizer.apply_chat_template(list(prompt), add_generation_prompt=True, return_dict=False)
     )
+
+
+def too_long(
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[Sequence[Message]],
+    context: int | None,
+    max_new_tokens: int,
+) -> dict[int, int]:
+    """By place, the tokens of the prompts that leave no room for an answer in ``context`` tokens."""
+    if context is None or not prompts:
+        return {}
+    # no token is shorter than a byte: most texts need no counting
+    spare = context - max_new_tokens
+    sizes = [sum(len(turn["content"].encode()) for turn in prompt) for prompt in prompts]
+    around = len(encode_prompt(tokenizer, prompts[0]))
+    counted = {
+        place: len(encode_prompt(tokenizer, prompts[place]))
+        for place, size in enumerate(sizes)
+        if size + around > spare
+    }
+    return {place: tokens for place, tokens in counted.items() if tokens > spare}
 
 
 def check_room(tokenizer: PreTrainedTokenizerBase, completions: Sequence[str], limit: int) -> None:
@@ -168,7 +196,7 @@ def _answer(
         decoded = grammar.decode(model, encoded, prefix, max_new_tokens)
     return [
         Generation(
-            output=cast(str, tokenizer.decode(found.tokens, skip_special_tokens=True)),
+            output=answer_text(tokenizer, found.tokens),
             truncated=found.truncated,
             input_tokens=len(ids),
             output_tokens=found.written,

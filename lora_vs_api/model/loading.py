@@ -26,8 +26,11 @@ logging.disable_progress_bar()
 def load_tokenizer(base: str | Path, pad_token: str | None) -> PreTrainedTokenizerBase:
     """Tokenizer of the base model, its pad token set to ``pad_token`` where one is given.
 
+    It needs none of its own, and may pad with the token that ends a turn: what is padded is masked by
+    its place, in training as in decoding.
+
     Raises:
-        UserError: no chat template, or ``pad_token`` is not in the vocabulary or ends a turn.
+        UserError: no chat template, or ``pad_token`` is not in the vocabulary.
     """
     tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True)
     if tokenizer.chat_template is None:
@@ -36,11 +39,8 @@ def load_tokenizer(base: str | Path, pad_token: str | None) -> PreTrainedTokeniz
         if pad_token not in tokenizer.get_vocab():
             raise UserError(f"runtime.pad_token: {pad_token!r} is not a token of {base}")
         tokenizer.pad_token = pad_token
-    if tokenizer.pad_token is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
-        raise UserError(
-            "runtime.pad_token: expected a token other than the one that ends a turn "
-            f"({tokenizer.eos_token!r}), which training would otherwise never see"
-        )
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
     return tokenizer
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
+from lora_vs_api.errors import UserError
 from lora_vs_api.record.fields import Field
 from lora_vs_api.record.prompt import Message, completion, messages
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 class Example(TypedDict):
@@ -27,3 +31,42 @@ def chat_examples(
         }
         for row in rows
     ]
+
+
+def check_examples(tokenizer: PreTrainedTokenizerBase, examples: Sequence[Example]) -> None:
+    """Make sure that the chat template writes every record as it is, right after what is asked.
+
+    Raises:
+        UserError: it does not, as of a record that holds a mark of thinking; the example is named.
+    """
+    for place, example in enumerate(examples, 1):
+        asked = _text(tokenizer, example["prompt"], asks=True)
+        whole = _text(tokenizer, [*example["prompt"], *example["completion"]], asks=False)
+        answer = example["completion"][0]["content"]
+        if not whole.startswith(asked) or not whole[len(asked) :].lstrip().startswith(answer):
+            raise UserError(
+                f"training text {place}: the model's chat template does not write its record as it is "
+                f"({answer[:80]}…); leave the text out, or use another model"
+            )
+
+
+def check_lengths(token_ids: Sequence[Sequence[int]], context: int | None) -> None:
+    """Make sure that the model holds every example whole.
+
+    Raises:
+        UserError: it does not; the longest example is named.
+    """
+    lengths = [len(ids) for ids in token_ids]
+    longest = max(range(len(lengths)), key=lengths.__getitem__)
+    if context is not None and lengths[longest] > context:
+        raise UserError(
+            f"training text {longest + 1}: takes {lengths[longest]:,} tokens with its record, more than "
+            f"the {context:,} that the model holds; leave such texts out, or use a model that holds more"
+        )
+
+
+def _text(tokenizer: PreTrainedTokenizerBase, turns: Sequence[Message], *, asks: bool) -> str:
+    rendered: Any = tokenizer.apply_chat_template(
+        list(turns), tokenize=False, add_generation_prompt=asks
+    )
+    return str(rendered)

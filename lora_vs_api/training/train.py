@@ -21,6 +21,7 @@ from trl import SFTConfig
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import new_directory
 from lora_vs_api.log import say
+from lora_vs_api.model.context import context_length
 from lora_vs_api.model.loading import four_bit_config, load_base, load_tokenizer
 from lora_vs_api.model.runtime import Runtime
 from lora_vs_api.training.adapters import keep_pissa_start, peft_config, save_tuned
@@ -36,7 +37,7 @@ from lora_vs_api.training.early_stopping import (
     EarlyStoppingCallback,
     logged_losses,
 )
-from lora_vs_api.training.examples import Example
+from lora_vs_api.training.examples import Example, check_examples, check_lengths
 from lora_vs_api.training.probe import Way, settle_way
 from lora_vs_api.training.resources import ResourceMeter, ResourceUse
 from lora_vs_api.training.spec import LORA_METHODS, TrainingSpec
@@ -156,6 +157,7 @@ def _trainer(
     # before the trainer: peft draws the adapter's first weights when the trainer is built
     set_seed(spec.seed)
     tokenizer = load_tokenizer(base, spec.pad_token)
+    check_examples(tokenizer, examples)
     # weights that are trained themselves need their small changes kept; accelerate's autocast
     # computes with them in the runtime's precision all the same
     if spec.method == "full":
@@ -170,6 +172,9 @@ def _trainer(
         train_dataset=Dataset.from_list(list(examples)),
         processing_class=tokenizer,
         peft_config=added,
+    )
+    check_lengths(
+        cast(Dataset, trainer.train_dataset)["input_ids"], context_length(model.config.to_dict())
     )
     trainer.plus_ratio = spec.plus_ratio if spec.method in LORA_METHODS else None
     if spec.method == "qlora":

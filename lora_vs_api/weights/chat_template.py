@@ -1,0 +1,300 @@
+"""The base model's chat template, settled once so that everyone who renders it asks what was trained.
+
+A template may open or fill a block of thinking between where an answer is asked for and where a
+conversation puts it, have no system role, write today's date, or leave the end of an answer unmarked.
+Each of these makes a model answer after other tokens than those it was trained after. They are mended
+here in the template itself, in the folder of the base: training, asking, the embedded server and an
+exported model then render one and the same prompt. A template that needs none of it keeps its bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lora_vs_api.errors import UserError
+from lora_vs_api.files import read_json, write_json
+from lora_vs_api.log import say
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    Message = dict[str, str]
+    Value = str | bool | int | float
+
+# What a template gets when it asks for today: the day that Llama 3's own template falls back to. By
+# strftime's codes, longer ones first.
+DATE = {
+    "%-d": "26", "%-m": "7", "%A": "Friday", "%B": "July", "%F": "2024-07-26", "%H": "00", "%I": "12",
+    "%M": "00", "%S": "00", "%Y": "2024", "%a": "Fri", "%b": "Jul", "%d": "26", "%e": "26", "%j": "208",
+    "%m": "07", "%p": "AM", "%y": "24",
+}  # fmt: skip
+_CODES = "".join(f" | replace('{code}', '{value}')" for code, value in DATE.items())
+# Every line ends in a block tag, whose newline Jinja leaves out (trim_blocks, as transformers sets it):
+# they write nothing.
+PINNED_DATE = f"{{% macro strftime_now(format) %}}{{{{ format{_CODES} }}}}{{% endmacro %}}\n"
+MERGED_SYSTEM = (
+    "{% if messages[0]['role'] == 'system' and messages | length > 1 "
+    "and messages[1]['role'] == 'user' %}\n"
+    "{% set messages = [{'role': 'user', 'content': messages[0]['content'] + '\\n\\n' "
+    "+ messages[1]['content']}] + messages[2:] %}\n"
+    "{% endif %}\n"
+)
+END = "{{ '' if add_generation_prompt or messages[-1]['role'] != 'assistant' else eos_token }}"
+
+# the conversation that a template is tried with
+INSTRUCTION = "Probe this template.\nAnswer with one JSON object."
+TEXTS = ("Dear probe, all is well.", "Another text,\nof two lines.")
+ANSWER = '{"probe": "Zanzibar", "number": 1}'
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What is put around a model's own template.
+
+    ``arguments`` are set as its variables. With ``merged`` the instruction becomes the beginning of the
+    first user turn. Where an answer is asked for, the last ``cut`` characters of the prompt are taken
+    off and ``opening`` is put there. With ``end`` the end-of-sequence token is put after an answer.
+    """
+
+    arguments: Mapping[str, Value]
+    merged: bool = False
+    cut: int = 0
+    opening: str = ""
+    end: bool = False
+
+    def around(self, template: str) -> str:
+        """``template`` with all of it; unchanged where there is nothing to do."""
+        head = "".join(
+            f"{{% set {name} = {_literal(value)} %}}\n" for name, value in self.arguments.items()
+        )
+        if "strftime_now" in template:
+            head += PINNED_DATE
+        if self.merged:
+            head += MERGED_SYSTEM
+        tail = ""
+        if self.cut:
+            head += "{% set chat_as_written %}\n"
+            # the empty text keeps the white space before it, which a block at a line's start loses
+            tail += "{{ '' }}{% endset %}"
+            tail += f"{{{{ chat_as_written[:-{self.cut}] if add_generation_prompt else chat_as_written }}}}"
+        if self.opening:
+            tail += f"{{{{ {_literal(self.opening)} if add_generation_prompt else '' }}}}"
+        if self.end:
+            tail += END
+        if not head and not tail:
+            return template
+        # Jinja leaves out the last newline of a template, and would write it now
+        return head + re.sub(r"(\r\n|\r|\n)\Z", "", template) + tail
+
+    def in_words(self) -> Iterator[str]:
+        """What a user should know of it."""
+        if self.merged:
+            yield "it has no system role: the instruction goes into the first user turn"
+        if self.opening or self.cut:
+            taken = f" instead of {self.cut} characters" if self.cut else ""
+            yield f"answers are asked for after {self.opening!r}{taken}, as training has them"
+        if self.end:
+            yield "it does not end an answer: the end-of-sequence token is put there"
+
+
+@dataclass(frozen=True)
+class _Rendered:
+    """A conversation up to where the answer is asked for, and with what its end is after ``ANSWER``."""
+
+    prompt: str
+    whole: str
+
+    @property
+    def head(self) -> str:
+        """All that stands before the answer in the whole conversation."""
+        return self.whole[: max(self.whole.rfind(ANSWER), 0)]
+
+    @property
+    def tail(self) -> str:
+        return self.whole[self.whole.rfind(ANSWER) + len(ANSWER) :]
+
+
+def settle_chat(folder: Path, arguments: Mapping[str, Value], where: str) -> None:
+    """Mend the chat template of the model in ``folder`` for training and asking alike.
+
+    Args:
+        folder: of a model with its tokenizer; gets another ``chat_template.jinja`` where the model's
+            own needs mending, and another ``generation_config.json`` where that does not stop at the
+            end of a turn.
+        arguments: variables of the template, such as ``enable_thinking``.
+        where: the setting and its value that name the model, for messages.
+
+    Raises:
+        UserError: there is no template, or none of the ways to mend it makes training and asking alike.
+    """
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    own = _own_template(tokenizer, where)
+    settled = _settled(tokenizer, own, arguments, where)
+    template = settled.around(own)
+    if template != own:
+        (folder / "chat_template.jinja").write_text(template, encoding="utf-8", newline="")
+    for words in settled.in_words():
+        say(f"chat template: {words}")
+    end = _end_of_turn(tokenizer, _render(tokenizer, template, _turns(TEXTS[0])).tail)
+    assert end is not None  # it was put there if there was none
+    _stop_at(folder, end)
+
+
+def _own_template(tokenizer: PreTrainedTokenizerBase, where: str) -> str:
+    found = tokenizer.chat_template
+    if isinstance(found, dict) and "default" not in found:
+        raise UserError(
+            f"{where}: has several chat templates ({', '.join(sorted(found))}) and none is called "
+            "default; put the one to use into its folder as chat_template.jinja"
+        )
+    if not found:
+        raise UserError(
+            f"{where}: has no chat template (neither chat_template.jinja nor chat_template in "
+            "tokenizer_config.json); expected a chat model, such as the Instruct version of a base"
+        )
+    return found["default"] if isinstance(found, dict) else found
+
+
+def _settled(
+    tokenizer: PreTrainedTokenizerBase, own: str, arguments: Mapping[str, Value], where: str
+) -> Settled:
+    """The least change that makes what is asked a beginning of what is trained."""
+    problem = ""
+    for merged in (False, True):
+        plain = Settled(arguments, merged)
+        for settled in (plain, *_openings(tokenizer, own, plain)):
+            try:
+                end = _check(tokenizer, settled.around(own))
+            except _UnusableError as error:
+                problem = str(error)
+                continue
+            if end is not None:
+                return settled
+            if tokenizer.eos_token is None:
+                problem = "it does not mark the end of an answer, and there is no eos_token"
+                continue
+            return replace(settled, end=True)
+    raise UserError(f"{where}: its chat template cannot be trained with: {problem}")
+
+
+class _UnusableError(Exception):
+    """A template does not do what is needed; the message says what."""
+
+
+def _openings(tokenizer: PreTrainedTokenizerBase, own: str, plain: Settled) -> Iterator[Settled]:
+    """Ways to ask for an answer right where a whole conversation has it.
+
+    The second leaves out the white space before the answer, for a tokenizer that makes one token of
+    both: the model then writes it.
+    """
+    try:
+        found = _render(tokenizer, plain.around(own), _turns(TEXTS[0]))
+    except _UnusableError:
+        return
+    for target in (found.head, found.head.rstrip()):
+        same = takewhile(lambda pair: pair[0] == pair[1], zip(found.prompt, target))
+        common = target[: sum(1 for _ in same)]
+        if TEXTS[0] in common and INSTRUCTION in common:
+            yield replace(plain, cut=len(found.prompt) - len(common), opening=target[len(common) :])
+
+
+def _check(tokenizer: PreTrainedTokenizerBase, template: str) -> int | None:
+    """The token that ends an answer, None where there is none.
+
+    Raises:
+        _UnusableError: what is asked is not a beginning of what is trained.
+    """
+    end: int | None = None
+    for turns in (_turns(TEXTS[0]), _turns(TEXTS[1]), _shots()):
+        try:
+            found = _render(tokenizer, template, turns)
+        except _UnusableError:
+            if turns == _shots():
+                # only few-shot prompts have several turns, and no training
+                continue
+            raise
+        missing = [turn["content"] for turn in turns if turn["content"].strip() not in found.prompt]
+        if missing:
+            raise _UnusableError(f"it leaves out or changes {missing[0]!r}")
+        rest = found.whole.removeprefix(found.prompt)
+        if len(rest) == len(found.whole) or not rest.lstrip().startswith(ANSWER):
+            raise _UnusableError("it writes a conversation otherwise when an answer is asked for")
+        asked, trained = _ids(tokenizer, found.prompt), _ids(tokenizer, found.whole)
+        if trained[: len(asked)] != asked:
+            raise _UnusableError("the tokenizer makes one token of a prompt's end and the answer")
+        end = _end_of_turn(tokenizer, found.tail)
+        if end is None:
+            return None
+    return end
+
+
+def _turns(text: str) -> list[Message]:
+    return [{"role": "system", "content": INSTRUCTION}, {"role": "user", "content": text}]
+
+
+def _shots() -> list[Message]:
+    return [
+        *_turns(TEXTS[0]),
+        {"role": "assistant", "content": ANSWER},
+        {"role": "user", "content": TEXTS[1]},
+    ]
+
+
+def _render(
+    tokenizer: PreTrainedTokenizerBase, template: str, turns: Sequence[Message]
+) -> _Rendered:
+    def text(messages: Sequence[Message], asks: bool) -> str:
+        rendered: Any = tokenizer.apply_chat_template(
+            list(messages), chat_template=template, tokenize=False, add_generation_prompt=asks
+        )
+        return str(rendered)
+
+    try:
+        return _Rendered(
+            prompt=text(turns, True),
+            whole=text([*turns, {"role": "assistant", "content": ANSWER}], False),
+        )
+    except Exception as error:  # a template is a program: it may fail in any way
+        reason = " ".join(str(error).split())
+        raise _UnusableError(f"it says {reason!r}") from None
+
+
+def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def _end_of_turn(tokenizer: PreTrainedTokenizerBase, tail: str) -> int | None:
+    """The first token of ``tail`` that is not of a text."""
+    special = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
+    return next((token for token in _ids(tokenizer, tail) if token in special), None)
+
+
+def _stop_at(folder: Path, end: int) -> None:
+    """Have whoever generates with the model in ``folder`` stop at the token ``end``."""
+    file, config = folder / "generation_config.json", read_json(folder / "config.json")
+    names = ("bos_token_id", "eos_token_id", "pad_token_id")
+    inner = {**(config.get("text_config") or {}), **config}
+    settings = (
+        read_json(file)
+        if file.is_file()
+        else {name: inner[name] for name in names if inner.get(name) is not None}
+    )
+    declared = settings.get("eos_token_id")
+    known = declared if isinstance(declared, list) else [] if declared is None else [declared]
+    if end not in known:
+        write_json(file, {**settings, "eos_token_id": [*known, end]})
+
+
+def _literal(value: Value) -> str:
+    """``value`` as Jinja reads it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return json.dumps(value, ensure_ascii=False)
