@@ -11,9 +11,7 @@ from lora_vs_api.weights.fetch import fetch_base
 def main(params: Params) -> None:
     weights = params.model.weights
     say(f"base model: {params.model.name} from {weights.source}")
-    fetch_base(
-        weights, "models/base_model", params.model.disk_gb, params.model.template_arguments
-    )
+    fetch_base(weights, "models/base_model", params.model.disk_gb, params.model.template_arguments)
 
 
 if __name__ == "__main__":

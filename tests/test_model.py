@@ -111,7 +111,9 @@ def test_only_completion_tokens_are_learnt(base, tmp_path, pad):
         def compute_loss(self, model, inputs, **kwargs):
             tokenizer = self.processing_class
             labels = inputs["labels"]
-            seen.extend(tokenizer.decode(row[row != -100]) for row in labels)
+            # the probe before the training is no step of it
+            if self.state.max_steps:
+                seen.extend(tokenizer.decode(row[row != -100]) for row in labels)
             return super().compute_loss(model, inputs, **kwargs)
 
     original = training.CompletionTrainer

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import torch
-from accelerate.utils import AutocastKwargs
+from accelerate.utils import AutocastKwargs  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 from lora_vs_api.errors import UserError
@@ -119,6 +119,8 @@ def _attempt(trainer: CompletionTrainer, batch: dict[str, Any], *, fast: bool) -
 def _measured(trainer: CompletionTrainer, batch: dict[str, Any]) -> Probe:
     model = cast(nn.Module, trainer.model)
     learnt = [weight for weight in model.parameters() if weight.requires_grad]
+    # every way drops the same
+    torch.manual_seed(0)
     loss = trainer.compute_loss(model, dict(batch))
     # not backward: gradients that are there already would grow
     gradients = torch.autograd.grad(loss, learnt, allow_unused=True)
@@ -176,7 +178,9 @@ def _logits_are_the_heads(model: Any, batch: dict[str, Any]) -> bool:
 def _probe_batch(trainer: CompletionTrainer) -> dict[str, Any]:
     """The two shortest examples, the middle of their prompts cut out: a fraction of a second's work."""
     examples = cast(Any, trainer.train_dataset)
-    order = sorted(range(len(examples)), key=lambda index: (len(examples[index]["input_ids"]), index))
+    order = sorted(
+        range(len(examples)), key=lambda index: (len(examples[index]["input_ids"]), index)
+    )
     rows = []
     for index, last in zip(order, LAST, strict=False):
         row = examples[index]
@@ -194,15 +198,14 @@ def _probe_batch(trainer: CompletionTrainer) -> dict[str, Any]:
 
 @contextmanager
 def _undisturbed(model: nn.Module) -> Iterator[None]:
-    """Without dropout, with adapter weights that are not zero, and everything put back at the end."""
+    """With adapter weights that are not zero and a random state of its own; all put back at the end."""
     training = model.training
     zero = [
         weight for weight in model.parameters() if weight.requires_grad and not bool(weight.any())
     ]
     generator = torch.Generator().manual_seed(0)
-    # what draws in spite of that must not move the training's own numbers
-    with torch.random.fork_rng(enabled=True), torch.no_grad():
-        model.eval()
+    with torch.random.fork_rng(), torch.no_grad():
+        model.train()
         for weight in zero:
             noise = torch.randn(weight.shape, generator=generator) * NOISE
             weight.copy_(noise.to(weight))

@@ -95,7 +95,9 @@ class CompletionTrainer(SFTTrainer):
 
     def _fast_loss(self, inputs: dict[str, Any], items: Tensor | int | None) -> Tensor:
         if self.aux_loss_enabled:
-            raise NotImplementedError("a mixture of experts, whose routers have a loss of their own")
+            raise NotImplementedError(
+                "a mixture of experts, whose routers have a loss of their own"
+            )
         language_model = self.language_model
         ids, mask, labels = (inputs[key] for key in ("input_ids", "attention_mask", "labels"))
         shared = 0
@@ -124,7 +126,10 @@ class CompletionTrainer(SFTTrainer):
         # the first state that predicts a scored token: no logits are asked for before it
         first = max(int((labels != -100).any(dim=0).int().argmax()) - 1, 0)
         kept = labels.shape[1] - first
-        asked: dict[str, Any] = {"logits_to_keep": kept, "output_router_logits": self.aux_loss_enabled}
+        asked: dict[str, Any] = {
+            "logits_to_keep": kept,
+            "output_router_logits": self.aux_loss_enabled,
+        }
         taken = inspect.signature(self.language_model.forward).parameters
         with self.accelerator.autocast():
             outputs = self.accelerator.unwrap_model(model)(
@@ -156,7 +161,9 @@ def _hidden_states(language_model: Any, ids: Tensor, mask: Tensor, shared: int) 
     prefix = None
     if shared:
         prefix = DynamicCache(config=language_model.config)
-        language_model.base_model(input_ids=ids[:1, :shared], past_key_values=prefix, use_cache=True)
+        language_model.base_model(
+            input_ids=ids[:1, :shared], past_key_values=prefix, use_cache=True
+        )
         prefix.batch_repeat_interleave(len(ids))
     states: Tensor = language_model.base_model(
         input_ids=ids[:, shared:],
