@@ -172,6 +172,8 @@ SPOILT = {
     "a tokenizer of another kind": r"tokenizer\.json cannot be read",
     '{"model_type": "unheard_of"}': r"config\.json: transformers [\d.]+ has no model_type unheard_of",
     '{"model_type": "t5"}': r"config\.json: in transformers [\d.]+ a t5 model does not go on with a",
+    '{"intermediate_size": 96}': r"config\.json and the weights do not make a model",
+    '{"num_hidden_layers": 3}': r"\*\.safetensors lack 9 tensors of the model that config\.json",
     '{"quantization_config": {"quant_method": "gptq"}}': r"its weights are quantised \(gptq\)",
 }  # fmt: skip
 
@@ -196,7 +198,7 @@ def test_a_model_in_several_files_is_taken(tmp_path):
 
 
 def test_weights_that_lack_a_tensor_are_not_filled_up(tmp_path):
-    """transformers would draw it at random."""
+    """transformers would draw it at random; neither base_model nor a later load lets it."""
     from safetensors.numpy import load_file, save_file
 
     model = build_tiny_model(tmp_path / "tiny")
@@ -207,6 +209,10 @@ def test_weights_that_lack_a_tensor_are_not_filled_up(tmp_path):
         UserError, match=r"lack 1 tensors .* model\.layers\.1\.mlp\.up_proj\.weight"
     ):
         load_base(model, Runtime("cpu", torch.float32))
+    with pytest.raises(
+        UserError, match=WHERE + r".* lack 1 tensors .* model\.layers\.1\.mlp\.up_proj"
+    ):
+        fetch_base(PathWeights(source="path", path=str(model)), tmp_path / "base", disk_gb=0.001)
 
 
 def test_a_hub_model_of_no_use_is_refused_before_its_weights_are_fetched(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lora_vs_api.errors import UserError
 
@@ -78,6 +78,7 @@ def check_files(folder: Path, where: str) -> None:
         raise UserError(f"{where}: no *.safetensors in it; pickled weights are not loaded")
     if SINGLE not in names:
         _check_index(folder, names, where)
+    _check_tensors(folder, where)
     _check_tokenizer(folder, where)
 
 
@@ -126,6 +127,41 @@ def _check_index(folder: Path, names: dict[str, set[str]], where: str) -> None:
             raise UserError(f"{where}: {INDEX} names {name}, which is not there; fetch it too")
         if tensor not in names[name]:
             raise UserError(f"{where}: {INDEX} puts {tensor} into {name}, which does not have it")
+
+
+def _check_tensors(folder: Path, where: str) -> None:
+    """Make sure that the weights are those of the model that config.json describes, all of them.
+
+    By names and shapes alone, in a fraction of a second. transformers would draw at random what is
+    missing, and say so in passing.
+    """
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.CRITICAL)
+    try:
+        _, report = cast(Any, AutoModelForCausalLM).from_pretrained(
+            folder,
+            device_map="meta",
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+    except Exception as error:  # each kind of model checks its config in its own way
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(
+            f"{where}: config.json and the weights do not make a model ({reason}); fetch both again"
+        ) from None
+    finally:
+        logging.set_verbosity(verbosity)
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise UserError(
+            f"{where}: its *.safetensors lack {len(missing)} tensors of the model that config.json "
+            f"describes, such as {missing[0]}; fetch the whole model"
+        )
 
 
 def _check_tokenizer(folder: Path, where: str) -> None:
