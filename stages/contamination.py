@@ -17,6 +17,7 @@ from lora_vs_api.inference.generate import generate
 from lora_vs_api.model.loading import load_base, load_tokenizer
 from lora_vs_api.model.runtime import resolve_runtime
 from lora_vs_api.paths import BASE, TEST
+from lora_vs_api.record.parsing import part_thinking
 
 
 def main(params: Params) -> None:
@@ -38,7 +39,9 @@ def main(params: Params) -> None:
         batch_size=params.decoding.batch_size,
         description="contamination check",
     )
-    labels = [read_label(answer.output, field) for answer in answers]
+    # a model that thinks names several labels before it settles on one
+    said = [part_thinking(answer.output).answer for answer in answers]
+    labels = [None if words is None else read_label(words, field) for words in said]
     gold = [row["record"][field.name] for row in rows]
     write_json(
         "metrics/contamination.json", contamination_metrics(labels, gold, field, settings.threshold)

@@ -107,6 +107,20 @@ def test_all_rows_without_a_text_are_named_and_nothing_is_asked(project, capsys)
     assert not (project / "never.jsonl").exists()
 
 
+def test_a_text_that_the_model_cannot_hold_is_named_and_nothing_is_asked(project, capsys):
+    """The row, its tokens and the limit, instead of a record read out of what was cut off."""
+    long = "Ann wants 3 " * 2000
+    rows = [{"id": "a", "text": "Ann wants 3"}, {"id": "b-7", "text": long}]
+    (project / "long.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    error = failing(capsys, "predict", "--input", "long.jsonl", "--output", "never.jsonl")
+    assert re.search(
+        r"long\.jsonl: row b-7: its prompt of [\d,]+ tokens .* the 8,192 tokens", error
+    )
+    assert "row a" not in error and not (project / "never.jsonl").exists()
+    assert "the text: its prompt of " in failing(capsys, "predict", long)
+    assert "the text: its prompt of " in failing(capsys, "compare", long)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

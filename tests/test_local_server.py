@@ -112,6 +112,28 @@ def test_the_served_model_gets_the_prompt_of_the_local_one(server, tiny, endpoin
         assert answer.reply.outcome == "truncated"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["gemma", "qwen3"])
+def test_the_served_model_gets_the_settled_prompt(tiny, tmp_path, family):
+    """No system role, thinking, a date: the server renders what is trained, without knowing of it."""
+    from lora_vs_api.inference.generate import encode_prompt
+    from lora_vs_api.model.loading import load_tokenizer
+    from lora_vs_api.weights.chat_template import settle_chat
+    from tests.chat_templates import with_template
+
+    model = with_template(
+        build_tiny_model(tmp_path / "tiny", spare=100), tmp_path / "model", family
+    )
+    settle_chat(model, {}, "x")
+    tokenizer = load_tokenizer(model, None)
+    with serve(model, NAME, device="cpu", dtype="float32", log=tmp_path / "log") as url:
+        answers = ask(url), ask(url, "chat")
+    for found in answers:
+        assert [answer.reply.input_tokens for answer in found] == [
+            len(encode_prompt(tokenizer, prompt)) for prompt in PROMPTS
+        ]
+
+
 def test_another_models_name_is_refused(server):
     """A condition cannot be answered by a model it does not name."""
     with pytest.raises(UserError, match=r"conditions\.tiny\.model"):

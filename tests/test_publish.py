@@ -86,6 +86,10 @@ def project(tmp_path):
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(json.dumps(content))
+    base = tmp_path / "models/base_model"
+    base.mkdir(parents=True)
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "config.json"):
+        (base / name).write_text(name)
     folder = tmp_path / "models/train/seed-1"
     folder.mkdir(parents=True)
     (folder / "adapter_model.safetensors").write_bytes(b"weights")
@@ -96,12 +100,14 @@ def project(tmp_path):
 
 
 def test_a_dry_run_writes_the_folder(project):
-    """Adapter, its config with an address that others can follow, and the card; nothing else."""
+    """Adapter, its config with an address that others can follow, the tokenizer with the chat template
+    of the training, and the card; nothing else."""
     command = ("--dry-run", "--seed", "1", "--base-model", "owner/Base", "--to", "out")
     assert publish(project, *command).returncode == 0
     out = project / "out"
     assert sorted(file.name for file in out.iterdir()) == [
-        "README.md", "adapter_config.json", "adapter_model.safetensors",
+        "README.md", "adapter_config.json", "adapter_model.safetensors", "chat_template.jinja",
+        "tokenizer.json", "tokenizer_config.json",
     ]  # fmt: skip
     config = json.loads((out / "adapter_config.json").read_text())
     assert config == {"base_model_name_or_path": "owner/Base", "r": 4}

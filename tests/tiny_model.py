@@ -28,7 +28,9 @@ TRAINING_TEXT = [
 ]
 
 
-def build_tiny_model(directory: str | Path, *, seed: int = 0, vocabulary: int = 512) -> Path:
+def build_tiny_model(
+    directory: str | Path, *, seed: int = 0, vocabulary: int = 512, spare: int = 0
+) -> Path:
     """Write a random two-layer Llama with a byte-level BPE tokenizer and a ChatML template.
 
     It knows nothing, but loads, trains, generates and is served like the real base model: ids
@@ -40,6 +42,7 @@ def build_tiny_model(directory: str | Path, *, seed: int = 0, vocabulary: int = 
         directory: made if missing; gets config, safetensors, tokenizer and chat template.
         seed: of the weights.
         vocabulary: number of tokens, at least 259 (256 bytes and three special tokens).
+        spare: rows of the model for tokens that a test's tokenizer gets on top.
 
     Returns:
         ``directory`` as a Path, ready for ``from_pretrained``.
@@ -74,7 +77,7 @@ def build_tiny_model(directory: str | Path, *, seed: int = 0, vocabulary: int = 
     tokenizer.save_pretrained(directory)
 
     config = LlamaConfig(
-        vocab_size=vocabulary,
+        vocab_size=vocabulary + spare,
         hidden_size=64,
         intermediate_size=128,
         num_hidden_layers=2,

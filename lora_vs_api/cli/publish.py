@@ -18,10 +18,15 @@ from lora_vs_api.digests import file_sha256
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import new_directory, read_json, write_json, write_text
 from lora_vs_api.log import say
+from lora_vs_api.paths import BASE
 from lora_vs_api.report.model_card import Published, model_card
 
 ADAPTER = "adapter_model.safetensors"
-WRITTEN = {ADAPTER, "adapter_config.json", "README.md"}
+# with the chat template that the adapter was trained with, which may not be its base's own
+TOKENIZER = (
+    "chat_template.jinja", "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json",
+)  # fmt: skip
+WRITTEN = {ADAPTER, "adapter_config.json", "README.md", *TOKENIZER}
 
 
 @dataclass(frozen=True)
@@ -56,8 +61,8 @@ def publish_adapter(options: PublishOptions) -> None:
     """Write adapter and model card to a folder, and push it unless that is not wanted.
 
     Raises:
-        UserError: no address given, no such adapter, a folder of something else, or a Hub that
-            refuses.
+        UserError: no address given, no such adapter or base, a folder of something else, or a Hub
+            that refuses.
     """
     params = load_params()
     if not options.dry_run and not options.repo:
@@ -69,6 +74,8 @@ def publish_adapter(options: PublishOptions) -> None:
     source = Path(f"models/train/seed-{seed}")
     if not (source / ADAPTER).is_file():
         raise UserError(f"{source}: no adapter here; run `dvc repro` or `dvc pull` first")
+    if not Path(BASE, "tokenizer.json").is_file():
+        raise UserError(f"{BASE}: no tokenizer here; run `dvc repro` or `dvc pull` first")
     weights = params.model.weights
     where = {"hub": "repo", "path": "path"}.get(weights.source)
     base = options.base_model or (where and getattr(weights, where))
@@ -99,6 +106,9 @@ def publish_adapter(options: PublishOptions) -> None:
     )
     with new_directory(options.to) as folder:
         shutil.copyfile(source / ADAPTER, folder / ADAPTER)
+        for name in TOKENIZER:
+            if Path(BASE, name).is_file():
+                shutil.copyfile(Path(BASE, name), folder / name)
         config = json.loads((source / "adapter_config.json").read_text(encoding="utf-8"))
         # the path of this machine says nothing to anybody else
         write_json(folder / "adapter_config.json", {**config, "base_model_name_or_path": base})

@@ -146,7 +146,7 @@ def train_and_ask(point: Point, rows: Sequence[Row]) -> Trained:
         seconds = time.monotonic() - started
         model = load_tuned(BASE, out, runtime)
         extractor = extractor_of(params, model, constrained=params.decoding.constrained)
-        extractor.check_room(rows)
+        extractor.check_texts([row["text"] for row in rows], [row["id"] for row in rows])
         answers = extractor.answers([row["text"] for row in rows], f"{name}: val")
     return Trained([answer.output for answer in answers], run.losses[-1], seconds)
 

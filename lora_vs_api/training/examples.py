@@ -37,7 +37,8 @@ def check_examples(tokenizer: PreTrainedTokenizerBase, examples: Sequence[Exampl
     """Make sure that the chat template writes every record as it is, right after what is asked.
 
     Raises:
-        UserError: it does not, as of a record that holds a mark of thinking; the example is named.
+        UserError: it does not, as of a record that holds a mark of thinking, and the example is named;
+            or the tokenizer makes one token of what is asked and the record.
     """
     for place, example in enumerate(examples, 1):
         asked = _text(tokenizer, example["prompt"], asks=True)
@@ -47,6 +48,13 @@ def check_examples(tokenizer: PreTrainedTokenizerBase, examples: Sequence[Exampl
             raise UserError(
                 f"training text {place}: the model's chat template does not write its record as it is "
                 f"({answer[:80]}…); leave the text out, or use another model"
+            )
+        # every record begins alike, with the first field's name
+        if place == 1 and not _begins(tokenizer, whole, asked):
+            raise UserError(
+                "task.fields: the tokenizer makes one token of a prompt's end and the record's beginning "
+                f"({answer[:20]}…), so the model could not be asked as it was trained; give the first "
+                "field another name, or use another model"
             )
 
 
@@ -63,6 +71,14 @@ def check_lengths(token_ids: Sequence[Sequence[int]], context: int | None) -> No
             f"training text {longest + 1}: takes {lengths[longest]:,} tokens with its record, more than "
             f"the {context:,} that the model holds; leave such texts out, or use a model that holds more"
         )
+
+
+def _begins(tokenizer: PreTrainedTokenizerBase, whole: str, beginning: str) -> bool:
+    """Whether the tokens of ``whole`` begin with those of ``beginning``."""
+    ids, first = (
+        list(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in (whole, beginning)
+    )
+    return ids[: len(first)] == first
 
 
 def _text(tokenizer: PreTrainedTokenizerBase, turns: Sequence[Message], *, asks: bool) -> str:

@@ -135,7 +135,11 @@ def settle_chat(folder: Path, arguments: Mapping[str, Value], where: str) -> Non
     """
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # of the tokenizer's own code, for a file that is missing or broken
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(f"{where}: its tokenizer cannot be loaded: {reason}") from None
     own = _own_template(tokenizer, where)
     settled = _settled(tokenizer, own, arguments, where)
     template = settled.around(own)
