@@ -19,6 +19,7 @@ from lora_vs_api.data.checks import (
 from lora_vs_api.entry import run_stage
 from lora_vs_api.files import read_json, read_rows, write_json
 from lora_vs_api.log import say
+from lora_vs_api.model.context import context_length
 from lora_vs_api.paths import BASE, TEST, TRAIN, VAL
 
 
@@ -37,7 +38,7 @@ def main(params: Params) -> None:
             params.task.instruction,
             lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids),
             max_new_tokens=params.decoding.max_new_tokens,
-            context=read_json(f"{BASE}/config.json")["max_position_embeddings"],
+            context=context_length(read_json(f"{BASE}/config.json")),
             shots=max(
                 (
                     condition.examples * (not condition.nearest_examples)
@@ -83,7 +84,8 @@ def _warnings(found: DataCheck) -> list[str]:
             f"{alike['test_rows_like_a_train_row']:,} test rows are near duplicates of training "
             "rows: their scores say little about new texts."
         )
-    if lengths["few_shot_prompt_tokens"] + lengths["max_new_tokens"] > lengths["context"]:
+    context = lengths["context"]
+    if context and lengths["few_shot_prompt_tokens"] + lengths["max_new_tokens"] > context:
         said.append(
             f"{lengths['shots']} examples make prompts of up to about "
             f"{lengths['few_shot_prompt_tokens']:,} tokens, more than the base model holds."

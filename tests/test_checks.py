@@ -128,6 +128,8 @@ def test_lengths_are_measured_against_both_limits():
         lengths(max_new_tokens=8)
     with pytest.raises(UserError, match=r"1 of 4 texts do not fit .* 160 tokens .*r7"):
         lengths(context=160)
+    # a state-space model names no limit
+    assert lengths(context=None)["context"] is None
 
 
 def test_precision_follows_the_normal_approximation():

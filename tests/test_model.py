@@ -30,8 +30,8 @@ from lora_vs_api.model.loading import load_base, load_tokenizer, load_tuned
 from lora_vs_api.model.runtime import Runtime, resolve_runtime
 from lora_vs_api.record.fields import Field, fields_from_config
 from lora_vs_api.record.prompt import completion, messages
+from lora_vs_api.training import probe, trainer
 from lora_vs_api.training import train as training
-from lora_vs_api.training import trainer
 from lora_vs_api.training.artifacts import reuse_adapter
 from lora_vs_api.training.examples import chat_examples
 from lora_vs_api.training.spec import TrainingSpec
@@ -83,18 +83,18 @@ def test_the_loss_is_that_of_plain_trl(base, tmp_path, monkeypatch):
     """All that is left out, shared or rewritten changes the speed and not the training."""
     spec = replace(SPEC, gradient_accumulation=2, batch_size=6, learning_rate=1e-2, max_steps=4)
     shared, layers = [], []
-    count_shared, speed_up = trainer.shared_prefix, training.speed_up_lora
+    count_shared, speed_up = trainer.shared_prefix, probe.speed_up_lora
     monkeypatch.setattr(
         trainer, "shared_prefix", lambda *batch: shared.append(count_shared(*batch)) or shared[-1]
     )
     monkeypatch.setattr(
-        training, "speed_up_lora", lambda model: layers.append(speed_up(model)) or layers[-1]
+        probe, "speed_up_lora", lambda model: layers.append(speed_up(model)) or layers[-1]
     )
     ours = train(base, tmp_path / "ours", spec)
     # it is no comparison of the plain way with itself
     assert min(shared) > 5 and layers == [4]
     monkeypatch.setattr(trainer.CompletionTrainer, "compute_loss", trainer.SFTTrainer.compute_loss)
-    monkeypatch.setattr(training, "speed_up_lora", lambda model: 0)
+    monkeypatch.setattr(probe, "speed_up_lora", lambda model: 0)
     monkeypatch.setattr(loading, "GROUPED", "eager")
     plain = train(base, tmp_path / "plain", spec)
     assert ours.losses == pytest.approx(plain.losses, rel=1e-4)
@@ -111,7 +111,9 @@ def test_only_completion_tokens_are_learnt(base, tmp_path, pad):
         def compute_loss(self, model, inputs, **kwargs):
             tokenizer = self.processing_class
             labels = inputs["labels"]
-            seen.extend(tokenizer.decode(row[row != -100]) for row in labels)
+            # the probe before the training is no step of it
+            if self.state.max_steps:
+                seen.extend(tokenizer.decode(row[row != -100]) for row in labels)
             return super().compute_loss(model, inputs, **kwargs)
 
     original = training.CompletionTrainer
@@ -246,8 +248,8 @@ def test_qlora_trains_every_linear_layer_on_four_bits(base, tmp_path, monkeypatc
     from peft.tuners.lora.bnb import Linear4bit
 
     seen = []
-    speed_up = training.speed_up_lora
-    monkeypatch.setattr(training, "speed_up_lora", lambda m: seen.append((m, speed_up(m))))
+    speed_up = probe.speed_up_lora
+    monkeypatch.setattr(probe, "speed_up_lora", lambda m: seen.append((m, speed_up(m))))
     train(base, tmp_path / "a", replace(SPEC, method="qlora", target_modules=("all-linear",)))
     ((model, faster),) = seen
     layers = [layer for layer in model.modules() if isinstance(layer, Linear4bit)]

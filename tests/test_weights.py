@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import zipfile
 
 import pytest
+import torch
 
 from lora_vs_api.config.sections import HubWeights, PathWeights, WheelWeights
 from lora_vs_api.digests import directory_sha256, file_sha256
 from lora_vs_api.errors import UserError
+from lora_vs_api.model.loading import load_base
+from lora_vs_api.model.runtime import Runtime
 from lora_vs_api.weights.fetch import fetch_base
 from tests.tiny_model import build_tiny_model
 
@@ -91,11 +96,139 @@ def test_a_folder_that_is_not_there_or_holds_no_safetensors(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"no config\.json in it"):
         fetch_base(PathWeights(source="path", path=str(tmp_path / "empty")), tmp_path / "b", 0.001)
-    (tmp_path / "empty" / "config.json").write_text("{}")
+    (tmp_path / "empty" / "config.json").write_text('{"model_type": "llama"}')
     (tmp_path / "empty" / "pytorch_model.bin").write_text("pickle")
     with pytest.raises(UserError, match="pickled weights are not loaded"):
         fetch_base(PathWeights(source="path", path=str(tmp_path / "empty")), tmp_path / "b", 0.001)
     assert not (tmp_path / "b").exists()
+
+
+WHERE = r"model\.weights\.path: \S+: "
+
+
+def cut(file):
+    file.write_bytes(file.read_bytes()[:-1000])
+
+
+def two_files(model):
+    """The weights as large models have them: in two files and an index."""
+    from safetensors.numpy import load_file, save_file
+
+    weights = load_file(model / "model.safetensors")
+    (model / "model.safetensors").unlink()
+    names = sorted(weights)
+    files = {"model-1.safetensors": names[:5], "model-2.safetensors": names[5:]}
+    for file, part in files.items():
+        save_file({name: weights[name] for name in part}, model / file, {"format": "pt"})
+    return {name: file for file, part in files.items() for name in part}
+
+
+def write_index(model, placed):
+    index = {"metadata": {}, "weight_map": placed}
+    (model / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def spoil(model, what):
+    """Do to the model in the folder ``model`` what ``what`` names."""
+    config, tokenizer = model / "config.json", model / "tokenizer.json"
+    weights = model / "model.safetensors"
+    if what.startswith("pointer"):
+        shutil.copyfile("tests/cases/lfs_pointer.safetensors", model / what.split()[1])
+    elif what == "cut weights":
+        cut(weights)
+    elif what == "a header that is none":
+        weights.write_bytes(b"<html>" + weights.read_bytes()[6:])
+    elif what == "no index":
+        two_files(model)
+    elif what == "a file of the index missing":
+        placed = two_files(model)
+        write_index(model, placed)
+        (model / "model-2.safetensors").unlink()
+    elif what == "a tensor elsewhere":
+        placed = two_files(model)
+        name = next(iter(placed))
+        write_index(model, {**placed, name: "model-2.safetensors"})
+    elif what == "no tokenizer":
+        tokenizer.unlink()
+    elif what == "cut tokenizer":
+        cut(tokenizer)
+    elif what == "a tokenizer of another kind":
+        tokenizer.write_text('{"version": "1.0", "model": {"type": "Unheard"}}')
+    else:
+        config.write_text(json.dumps({**json.loads(config.read_text()), **json.loads(what)}))
+
+
+SPOILT = {
+    "pointer model.safetensors": r"model\.safetensors is a git-lfs pointer and not the file itself",
+    "pointer tokenizer.json": r"tokenizer\.json is a git-lfs pointer",
+    "pointer config.json": r"config\.json is a git-lfs pointer",
+    "cut weights": r"model\.safetensors \([\d,]+ bytes\) is cut off or damaged",
+    "a header that is none": r"model\.safetensors \([\d,]+ bytes\) is cut off or damaged",
+    "no index": r"neither model\.safetensors nor model\.safetensors\.index\.json in it",
+    "a file of the index missing": r"index\.json names model-2\.safetensors, which is not there",
+    "a tensor elsewhere": r"index\.json puts \S+ into model-2\.safetensors, which does not have it",
+    "no tokenizer": r"no tokenizer\.json in it",
+    "cut tokenizer": r"tokenizer\.json is no JSON",
+    "a tokenizer of another kind": r"tokenizer\.json cannot be read",
+    '{"model_type": "unheard_of"}': r"config\.json: transformers [\d.]+ has no model_type unheard_of",
+    '{"model_type": "t5"}': r"config\.json: in transformers [\d.]+ a t5 model does not go on with a",
+    '{"intermediate_size": 96}': r"config\.json and the weights do not make a model",
+    '{"num_hidden_layers": 3}': r"\*\.safetensors lack 9 tensors of the model that config\.json",
+    '{"quantization_config": {"quant_method": "gptq"}}': r"its weights are quantised \(gptq\)",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", SPOILT)
+def test_a_model_that_is_not_whole_is_refused_by_the_file(what, tmp_path):
+    """Before anything trains, the file at fault is named; and nothing is left behind."""
+    model = build_tiny_model(tmp_path / "tiny")
+    spoil(model, what)
+    with pytest.raises(UserError, match=WHERE + ".*" + SPOILT[what]) as error:
+        fetch_base(PathWeights(source="path", path=str(model)), tmp_path / "base", disk_gb=0.001)
+    assert "\n" not in str(error.value) and not (tmp_path / "base").exists()
+
+
+def test_a_model_in_several_files_is_taken(tmp_path):
+    """An index that is right is no fault, and what git-lfs left of other files is none of ours."""
+    model = build_tiny_model(tmp_path / "tiny")
+    write_index(model, two_files(model))
+    shutil.copyfile("tests/cases/lfs_pointer.safetensors", model / "pytorch_model.bin")
+    fetch_base(PathWeights(source="path", path=str(model)), tmp_path / "base", disk_gb=0.001)
+    assert len(list((tmp_path / "base").glob("*.safetensors"))) == 2
+
+
+def test_weights_that_lack_a_tensor_are_not_filled_up(tmp_path):
+    """transformers would draw it at random; neither base_model nor a later load lets it."""
+    from safetensors.numpy import load_file, save_file
+
+    model = build_tiny_model(tmp_path / "tiny")
+    weights = load_file(model / "model.safetensors")
+    del weights["model.layers.1.mlp.up_proj.weight"]
+    save_file(weights, model / "model.safetensors", {"format": "pt"})
+    with pytest.raises(
+        UserError, match=r"lack 1 tensors .* model\.layers\.1\.mlp\.up_proj\.weight"
+    ):
+        load_base(model, Runtime("cpu", torch.float32))
+    with pytest.raises(
+        UserError, match=WHERE + r".* lack 1 tensors .* model\.layers\.1\.mlp\.up_proj"
+    ):
+        fetch_base(PathWeights(source="path", path=str(model)), tmp_path / "base", disk_gb=0.001)
+
+
+def test_a_hub_model_of_no_use_is_refused_before_its_weights_are_fetched(tmp_path, monkeypatch):
+    """A line from its config.json alone, and not after gigabytes."""
+    import huggingface_hub
+
+    fetched = []
+
+    def download(repo, *, local_dir, allow_patterns, **options):
+        fetched.append(allow_patterns)
+        (local_dir / "config.json").write_text('{"model_type": "unheard_of"}')
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    with pytest.raises(UserError, match=r"a/b: config\.json: .* no model_type unheard_of"):
+        fetch_base(HubWeights(source="hub", repo="a/b", revision="main"), tmp_path / "base", 0.001)
+    assert fetched == [["config.json"]]
 
 
 def test_a_hub_that_cannot_be_reached_is_one_line(tmp_path, monkeypatch):

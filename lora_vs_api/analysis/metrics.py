@@ -79,7 +79,7 @@ class Lengths(Result):
     answer_tokens: Spread
     few_shot_prompt_tokens: int
     shots: int
-    context: int
+    context: int | None
     max_new_tokens: int
 
 

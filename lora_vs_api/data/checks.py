@@ -64,7 +64,7 @@ class Lengths(TypedDict):
     answer_tokens: Spread
     few_shot_prompt_tokens: int
     shots: int
-    context: int
+    context: int | None
     max_new_tokens: int
 
 
@@ -231,7 +231,7 @@ def check_lengths(
     count: Callable[[str], int],
     *,
     max_new_tokens: int,
-    context: int,
+    context: int | None,
     shots: int,
     nearest: int = 0,
 ) -> Lengths:
@@ -243,7 +243,7 @@ def check_lengths(
         instruction: the system prompt.
         count: tokens of a text, by the base model's tokenizer.
         max_new_tokens: the limit of an answer.
-        context: tokens that the model can hold.
+        context: tokens that the model can hold; None where its config names no limit.
         shots: most examples that a condition's prompt shows, the same ones for every text.
         nearest: most examples that one shows which are chosen for each text, as those most like it.
 
@@ -262,7 +262,7 @@ def check_lengths(
             f"{answers[longest]} tokens"
         )
     widest = max(range(len(rows)), key=prompts.__getitem__)
-    if prompts[widest] + max_new_tokens > context:
+    if context is not None and prompts[widest] + max_new_tokens > context:
         too_long = sum(prompt + max_new_tokens > context for prompt in prompts)
         raise UserError(
             f"{too_long:,} of {len(rows):,} texts do not fit into the model's {context:,} tokens "

@@ -8,15 +8,17 @@ sampled one: a record is mostly punctuation and names of fields, so most steps a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
 from llguidance import LLMatcher, LLTokenizer
 from llguidance.hf import from_tokenizer
 from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
 
 from lora_vs_api.errors import UserError
 from lora_vs_api.inference.decoding import Decoded, Prefix, end_tokens, padded
@@ -67,23 +69,29 @@ class RecordGrammar:
         answers = [_forced(matcher) for matcher in matchers]
         shortest = len(self._closing(LLMatcher(self.tokenizer, self.source, log_level=0)))
         finished: set[int] = set()
+        keeps_keys = _keeps_every_key(model)
         # what the model has not seen yet, row by row
         unseen = [ids[len(prefix.ids) :] + forced for ids, forced in zip(encoded, answers)]
         rows = list(range(len(encoded)))
         cache = prefix.for_batch(len(rows)) or DynamicCache(config=model.config)
         mask = torch.ones(len(rows), len(prefix.ids), dtype=torch.long)
         while rows:
+            if not keeps_keys:
+                # all of the text again: right for every model, and slow
+                unseen = [ids + answer for ids, answer in zip(encoded, answers)]
+                mask = torch.ones(len(rows), 0, dtype=torch.long)
             ids, seen = padded([unseen[row] for row in rows], self.pad)
             mask = torch.cat([mask, seen], dim=1)
             positions = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-            logits = model(
+            logits = _forward(
+                model,
                 input_ids=ids.to(model.device),
                 attention_mask=mask.to(model.device),
                 position_ids=positions.to(model.device),
-                past_key_values=cache,
-                use_cache=True,
+                past_key_values=cache if keeps_keys else None,
+                use_cache=keeps_keys,
                 logits_to_keep=1,
-            ).logits[:, -1]
+            )
             allowed = torch.from_numpy(
                 np.stack([_allowed(matchers[row], logits.shape[1]) for row in rows])
             )
@@ -110,7 +118,7 @@ class RecordGrammar:
             if len(going_on) < len(rows):
                 kept = torch.tensor(going_on, dtype=torch.long)
                 rows, mask = [rows[index] for index in going_on], mask[kept]
-                if rows:
+                if rows and keeps_keys:
                     cache.batch_select_indices(kept.to(model.device))
         return [
             Decoded(tokens[:max_new_tokens], row not in finished, len(tokens[:max_new_tokens]))
@@ -131,6 +139,30 @@ class RecordGrammar:
                 step = [token]
             tokens += step
         return tokens
+
+
+def _keeps_every_key(model: PreTrainedModel) -> bool:
+    """Whether a cache can be gone on from with padding in its middle, several tokens at a time.
+
+    Not where a layer has a state instead of keys, or drops what lies before its window.
+    """
+    return "past_key_values" in _parameters(model) and all(
+        type(layer) is DynamicLayer for layer in DynamicCache(config=model.config).layers
+    )
+
+
+def _parameters(model: PreTrainedModel) -> Mapping[str, inspect.Parameter]:
+    """What the model's own forward takes, also where virtual tokens are put before it."""
+    inner: Any = getattr(model, "get_base_model", lambda: model)()
+    return inspect.signature(inner.forward).parameters
+
+
+def _forward(model: PreTrainedModel, **inputs: Any) -> torch.Tensor:
+    """(rows, vocabulary): the logits of the last token, by what the model knows of ``inputs``."""
+    taken = _parameters(model)
+    known = {name: value for name, value in inputs.items() if name in taken and value is not None}
+    logits: torch.Tensor = model(**known).logits[:, -1]
+    return logits
 
 
 def record_grammar(

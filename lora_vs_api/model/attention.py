@@ -8,7 +8,9 @@ full here, with the query heads of a key head in one product.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -17,18 +19,60 @@ from transformers import AttentionInterface, AttentionMaskInterface, PretrainedC
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import eager_mask
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 NAME = "grouped_products"
 # models whose attention is a softmax over scores and nothing more: no soft-capping, no sinks
 PLAIN = ("llama", "mistral", "qwen2", "qwen3", "smollm3")
+
+# position encodings whose angles change with the length of the text
+MOVING_ROPE = {"dynamic", "longrope"}
 
 # scores of one layer that are still written out in full; a GB in float32
 MAX_SCORES = 2**28
 
 
 def has_plain_attention(config: PretrainedConfig) -> bool:
-    """Whether every layer attends to all earlier tokens by the formula of :func:`grouped_attention`."""
-    kinds = getattr(config, "layer_types", None) or ["full_attention"]
-    return config.model_type in PLAIN and set(kinds) == {"full_attention"}
+    """Whether every layer attends to all earlier tokens by the formula of :func:`grouped_attention`.
+
+    And by nothing else: keys that were computed for a shorter text have to stay what they are.
+    """
+    kinds = getattr(config, "layer_types", None)
+    if kinds is None:
+        # mistral has no list: one window for every layer, or none
+        window = getattr(config, "sliding_window", None)
+        kinds = ["full_attention" if window is None else "sliding_attention"]
+    return (
+        config.model_type in PLAIN
+        and set(kinds) == {"full_attention"}
+        and _rope_types(config).isdisjoint(MOVING_ROPE)
+    )
+
+
+def _rope_types(config: PretrainedConfig) -> set[str]:
+    """How positions are turned into angles, in the form of transformers 5 or an older config's."""
+    rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+    nested = [entry for entry in rope.values() if isinstance(entry, dict)] or [rope]
+    return {str(entry.get("rope_type", entry.get("type", "default"))) for entry in nested}
+
+
+@contextmanager
+def own_attention(model: PreTrainedModel) -> Iterator[None]:
+    """``model`` with the attention that transformers gives it."""
+    replaced = model.config._attn_implementation == NAME
+    restore_attention(model)
+    try:
+        yield
+    finally:
+        if replaced:
+            model.set_attn_implementation(NAME)
+
+
+def restore_attention(model: PreTrainedModel) -> None:
+    """Take :func:`grouped_attention` out again where it is in."""
+    if model.config._attn_implementation == NAME:
+        model.set_attn_implementation("sdpa")
 
 
 def grouped_attention(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging
 
 from lora_vs_api.errors import UserError
@@ -55,19 +56,29 @@ def load_base(
         raise UserError(f"{base}: no base model there; run `dvc repro base_model`")
     # quantised on the way to the device, which has to be named: bitsandbytes prefers a GPU
     quantised = {"quantization_config": four_bit, "device_map": {"": runtime.device}}
-    model = AutoModelForCausalLM.from_pretrained(
+    model, report = cast(Any, AutoModelForCausalLM).from_pretrained(
         base,
         dtype=runtime.dtype,
         local_files_only=True,
         use_safetensors=True,
+        output_loading_info=True,
         **(quantised if four_bit else {}),
     )
+    missing = sorted(report["missing_keys"])
+    if missing:
+        # transformers fills them with random numbers and says so in passing
+        raise UserError(
+            f"{base}: its weights lack {len(missing)} tensors of the model that config.json describes, "
+            f"such as {missing[0]}; fetch the whole model"
+        )
     if runtime.device == "cpu":
         if has_plain_attention(model.config):
             model.set_attn_implementation(GROUPED)
         # of a batch's last states, a strided view, torch makes one product with a copy of the
         # whole output matrix for each row
-        model.get_output_embeddings().register_forward_pre_hook(_contiguous)
+        head = model.get_output_embeddings()
+        if head is not None:
+            head.register_forward_pre_hook(_contiguous)
     # `to` of any module moves this one, but transformers' wrapper of it hides its arguments
     module: torch.nn.Module = model
     module.to(runtime.device)
@@ -143,4 +154,6 @@ def _through_four_bits(model: torch.nn.Module, quantised: torch.nn.Module) -> No
             packed = cast(Params4bit, layer.weight)
             weight = dequantize_4bit(packed.data, packed.quant_state)
             dense = cast(torch.nn.Linear, model.get_submodule(name))
-            dense.weight.data = weight.to(torch.float32)
+            # GPT-2's layers hold their weights the other way round
+            turned = weight.t() if isinstance(dense, Conv1D) else weight
+            dense.weight.data = turned.to(torch.float32).contiguous()

@@ -9,6 +9,7 @@ faster than A: Hayou et al. (2024). Prompt tuning: Lester et al. (2021). Prefix 
 
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 from peft import LoraConfig, PrefixTuningConfig, PromptTuningConfig
 from torch import nn
+from transformers.pytorch_utils import Conv1D
 
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_json, write_json
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 ALL_LINEAR = ("all-linear",)
+# what a LoRA adapter of peft can be put on
+ADAPTABLE = (nn.Linear, Conv1D, nn.Embedding, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+# those of which peft refuses two modules
+STATE_SPACE = ("falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h")
 
 # :func:`save_tuned` does what this one advises
 warnings.filterwarnings("ignore", message="PiSSA changes the base weights")
@@ -35,19 +41,23 @@ def peft_config(spec: TrainingSpec, model: PreTrainedModel) -> PeftConfig | None
     """What peft adds to ``model`` for ``spec.method``; None for full fine-tuning.
 
     Raises:
-        UserError: a target module that the model has not; named beside those it has.
+        UserError: a target module that the model has not, or that can take no adapter; named beside
+            those that can.
     """
     if spec.method == "full":
         return None
     if spec.method in ("prompt", "prefix"):
         kind = PromptTuningConfig if spec.method == "prompt" else PrefixTuningConfig
         return kind(task_type="CAUSAL_LM", num_virtual_tokens=cast("int", spec.virtual_tokens))
+    modules = _modules(spec, model)
     return LoraConfig(
         r=spec.r,
         # peft says an int, takes any number and writes it as it is
         lora_alpha=cast("int", spec.alpha),
         lora_dropout=spec.dropout,
-        target_modules=_modules(spec, model),
+        target_modules=modules,
+        exclude_modules=_beside_the_text(model),
+        fan_in_fan_out=_all_turned(model, modules),
         use_rslora=spec.method == "rslora",
         use_dora=spec.method == "dora",
         init_lora_weights="pissa" if spec.method == "pissa" else True,
@@ -58,23 +68,74 @@ def peft_config(spec: TrainingSpec, model: PreTrainedModel) -> PeftConfig | None
 
 def _modules(spec: TrainingSpec, model: PreTrainedModel) -> list[str]:
     # peft's own "all-linear" would write every layer's full path into the adapter's config
+    head, decoder = model.get_output_embeddings(), _text_decoder(model)
     linear = sorted(
         {
             name.split(".")[-1]
-            for name, module in model.named_modules()
-            if isinstance(module, nn.Linear) and module is not model.get_output_embeddings()
+            for name, module in decoder.named_modules()
+            if isinstance(module, (nn.Linear, Conv1D)) and module is not head
         }
+        - _without_adapter(model)
     )
     if spec.target_modules == ALL_LINEAR:
+        if not linear:
+            raise UserError(
+                f"lora.adapter.target_modules: the base model ({model.config.model_type}) has no linear "
+                "layer that can take an adapter; use another base model (model.weights)"
+            )
         return linear
     there = {name.split(".")[-1] for name, _ in model.named_modules()}
-    missing = [name for name in spec.target_modules if name not in there]
-    if missing:
+    wrong = [name for name in spec.target_modules if name not in there]
+    problem = f"the base model has no module {', '.join(wrong)}"
+    if not wrong:
+        able = {
+            name.split(".")[-1]
+            for name, module in model.named_modules()
+            if isinstance(module, ADAPTABLE) and module is not head
+        } - _without_adapter(model)
+        wrong = [name for name in spec.target_modules if name not in able]
+        problem = (
+            f"no adapter can be put on {', '.join(wrong)} of a {model.config.model_type} model"
+        )
+    if wrong:
         raise UserError(
-            f"lora.adapter.target_modules: the base model has no module {', '.join(missing)}; its linear "
-            f"ones are {', '.join(linear)}, and all-linear takes them all"
+            f"lora.adapter.target_modules: {problem}; its linear ones are {', '.join(linear)}, and "
+            "all-linear takes them all"
         )
     return list(spec.target_modules)
+
+
+def _text_decoder(model: PreTrainedModel) -> nn.Module:
+    """The part that reads text: of a multimodal model the images' encoder learns nothing here."""
+    decoder = model.get_decoder()
+    return decoder if isinstance(decoder, nn.Module) else model
+
+
+def _without_adapter(model: PreTrainedModel) -> set[str]:
+    """Names of modules that no adapter may be put on: a state-space kernel reads their weights alone."""
+    return {"out_proj", "conv1d"} if model.config.model_type in STATE_SPACE else set()
+
+
+def _beside_the_text(model: PreTrainedModel) -> str | None:
+    """A pattern of the modules outside the text's decoder; None for a model that has no others."""
+    names = {id(module): name for name, module in model.named_modules()}
+    inside = names[id(_text_decoder(model))]
+    outside = set()
+    for name, module in model.named_modules():
+        if not isinstance(module, (nn.Linear, Conv1D)) or module is model.get_output_embeddings():
+            continue
+        if inside and not f"{name}.".startswith(f"{inside}."):
+            # as far as it has a path in common with the decoder, and one step more
+            parts, common = name.split("."), inside.split(".")
+            shared = next((i for i, part in enumerate(parts) if common[i : i + 1] != [part]), 0)
+            outside.add(re.escape(".".join(parts[: shared + 1])))
+    return rf"({'|'.join(sorted(outside))})(\..*)?" if outside else None
+
+
+def _all_turned(model: PreTrainedModel, names: list[str]) -> bool:
+    """Whether the layers to be tuned hold their weights as GPT-2's do, (in, out)."""
+    found = [module for name, module in model.named_modules() if name.split(".")[-1] in names]
+    return bool(found) and all(isinstance(module, Conv1D) for module in found)
 
 
 def keep_pissa_start(model: PeftModel, spec: TrainingSpec, folder: str | Path) -> str | None:

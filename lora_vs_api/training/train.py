@@ -38,7 +38,7 @@ from lora_vs_api.training.early_stopping import (
     logged_losses,
 )
 from lora_vs_api.training.examples import Example, check_examples, check_lengths
-from lora_vs_api.training.fused_lora import speed_up_lora
+from lora_vs_api.training.probe import Way, settle_way
 from lora_vs_api.training.resources import ResourceMeter, ResourceUse
 from lora_vs_api.training.spec import LORA_METHODS, TrainingSpec
 from lora_vs_api.training.trainer import CompletionTrainer, Progress
@@ -62,7 +62,7 @@ class TrainingRun:
     """What came of a training besides the adapter.
 
     ``losses`` are per optimiser step, in nats per token; ``tokens`` is how many it went through.
-    ``used`` is the sum over the processes that had a part in a resumed training; what a killed one
+    ``way`` is what :func:`settle_way` found right. ``used`` is the sum over the processes that had a part in a resumed training; what a killed one
     had computed since its last checkpoint is not in it. ``stopped_at`` is the step at which early
     stopping ended the training, else None.
     """
@@ -70,6 +70,7 @@ class TrainingRun:
     losses: tuple[float, ...]
     tokens: int
     used: ResourceUse
+    way: Way
     stopped_at: int | None = None
 
     def timing(self) -> dict[str, Any]:
@@ -78,6 +79,7 @@ class TrainingRun:
             "training_seconds": round(self.used.seconds, 3),
             "training_joules": self.used.joules,
             "tokens": self.tokens,
+            "computed": self.way,
             "resumed_at_steps": list(self.used.resumed_at),
         }
 
@@ -118,7 +120,7 @@ def train_adapter(
         # a PeftModel; of a full fine-tuning the PreTrainedModel itself
         model = cast(Any, trainer.model)
         pissa_start = keep_pissa_start(model, spec, Path(scratch, "start"))
-        speed_up_lora(model)
+        way = settle_way(trainer, policy.description)
         stopping = _add_callbacks(trainer, policy)
         used = _run(trainer, kept, runtime.device)
         losses = logged_losses(trainer.state)
@@ -140,7 +142,7 @@ def train_adapter(
             write_record(folder, spec, losses, stopped_at)
         if kept:
             kept.remove()
-        return TrainingRun(tuple(losses), _tokens(trainer, spec), used, stopped_at)
+        return TrainingRun(tuple(losses), _tokens(trainer, spec), used, way, stopped_at)
 
 
 def _trainer(

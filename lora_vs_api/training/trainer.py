@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Callable
 from typing import Any, cast
@@ -39,10 +40,15 @@ class CompletionTrainer(SFTTrainer):
     shares its keys and values, whose gradient is the sum over the examples. The loss is the same
     sum of cross-entropies over the same tokens.
 
+    All that is so only where ``fast`` is set, for a model of which
+    :func:`~lora_vs_api.training.probe.settle_way` has shown that it is; else the logits are those
+    of the model's own forward.
+
     ``plus_ratio`` is LoRA+'s (None for plain LoRA). ``checkpoint_written`` is called with the step
     of each checkpoint that the Trainer has written.
     """
 
+    fast: bool = False
     plus_ratio: float | None = None
     checkpoint_written: Callable[[int], None] | None = None
 
@@ -67,6 +73,12 @@ class CompletionTrainer(SFTTrainer):
             )
         return super().create_optimizer(*arguments, **options)
 
+    @property
+    def language_model(self) -> Any:
+        """The PreTrainedModel, adapter layers in it, without peft's wrapper around it."""
+        model = cast(Any, self.accelerator.unwrap_model(self.model))
+        return model.get_base_model() if hasattr(model, "active_peft_config") else model
+
     def compute_loss(
         self,
         model: nn.Module,
@@ -74,28 +86,71 @@ class CompletionTrainer(SFTTrainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
-        language_model = self.accelerator.unwrap_model(model)
-        if hasattr(language_model, "active_peft_config"):
-            if language_model.active_peft_config.is_prompt_learning:
-                # peft puts the virtual tokens before the prompt in a forward pass of its own
-                return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-            language_model = language_model.get_base_model()
+        if not self.fast:
+            return self._own_loss(model, inputs, num_items_in_batch)
+        if _has_virtual_tokens(self.accelerator.unwrap_model(model)):
+            # peft puts the virtual tokens before the prompt in a forward pass of its own
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        return self._fast_loss(inputs, num_items_in_batch)
+
+    def _fast_loss(self, inputs: dict[str, Any], items: Tensor | int | None) -> Tensor:
+        if self.aux_loss_enabled:
+            raise NotImplementedError(
+                "a mixture of experts, whose routers have a loss of their own"
+            )
+        language_model = self.language_model
         ids, mask, labels = (inputs[key] for key in ("input_ids", "attention_mask", "labels"))
         shared = 0
         if has_plain_attention(language_model.config) and not _has_dropout(language_model):
             shared = shared_prefix(ids, mask, labels)
         labels = labels[:, shared + 1 :]
         scored = labels != -100
+        head = language_model.get_output_embeddings()
         # calling the inner modules bypasses the autocast that accelerate wraps around model()
         with self.accelerator.autocast():
             hidden = _hidden_states(language_model, ids, mask, shared)
             states, expected = hidden[:, :-1][scored], labels[scored]
-            total = completion_loss(states, expected, language_model.lm_head)
+            total = completion_loss(states, expected, head)
             if total is None:
-                logits = language_model.lm_head(states)
-                total = functional.cross_entropy(logits.float(), expected, reduction="sum")
-        tokens = scored.sum() if num_items_in_batch is None else num_items_in_batch
-        return total / tokens
+                total = functional.cross_entropy(head(states).float(), expected, reduction="sum")
+        return total / (scored.sum() if items is None else items)
+
+    def _own_loss(
+        self, model: nn.Module, inputs: dict[str, Any], items: Tensor | int | None
+    ) -> Tensor:
+        """The cross-entropy of the logits that the model's own forward gives.
+
+        With a mixture of experts its routers' loss comes on top, weighted as TRL does it.
+        """
+        ids, mask, labels = (inputs[key] for key in ("input_ids", "attention_mask", "labels"))
+        # the first state that predicts a scored token: no logits are asked for before it
+        first = max(int((labels != -100).any(dim=0).int().argmax()) - 1, 0)
+        kept = labels.shape[1] - first
+        asked: dict[str, Any] = {
+            "logits_to_keep": kept,
+            "output_router_logits": self.aux_loss_enabled,
+        }
+        taken = inspect.signature(self.language_model.forward).parameters
+        with self.accelerator.autocast():
+            outputs = self.accelerator.unwrap_model(model)(
+                input_ids=ids,
+                attention_mask=mask,
+                use_cache=False,
+                **{name: value for name, value in asked.items() if name in taken and value},
+            )
+        logits, labels = outputs.logits[:, -kept:-1], labels[:, first + 1 :]
+        scored = labels != -100
+        total = functional.cross_entropy(logits[scored].float(), labels[scored], reduction="sum")
+        loss = total / (scored.sum() if items is None else items)
+        if self.aux_loss_enabled:
+            # what the Trainer adds up over the batches of a step is to be their mean
+            steps = 1 if items is None else self.current_gradient_accumulation_steps
+            loss = loss + self.router_aux_loss_coef * outputs.aux_loss / steps
+        return loss
+
+
+def _has_virtual_tokens(model: Any) -> bool:
+    return hasattr(model, "active_peft_config") and model.active_peft_config.is_prompt_learning
 
 
 def _hidden_states(language_model: Any, ids: Tensor, mask: Tensor, shared: int) -> Tensor:
@@ -106,9 +161,11 @@ def _hidden_states(language_model: Any, ids: Tensor, mask: Tensor, shared: int) 
     prefix = None
     if shared:
         prefix = DynamicCache(config=language_model.config)
-        language_model.model(input_ids=ids[:1, :shared], past_key_values=prefix, use_cache=True)
+        language_model.base_model(
+            input_ids=ids[:1, :shared], past_key_values=prefix, use_cache=True
+        )
         prefix.batch_repeat_interleave(len(ids))
-    states: Tensor = language_model.model(
+    states: Tensor = language_model.base_model(
         input_ids=ids[:, shared:],
         attention_mask=mask,
         past_key_values=prefix,

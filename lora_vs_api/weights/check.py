@@ -1,0 +1,189 @@
+"""Whether a folder holds a model that can be trained and asked, before anything is.
+
+What is wrong with a copy shows late and far from its cause: half a file fails in the middle of loading,
+a missing tensor is filled with random numbers, and a pointer of git-lfs looks like a file.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from lora_vs_api.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+# what a file begins with that git-lfs has not fetched
+POINTER = b"version https://git-lfs"
+SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+
+
+def check_config(folder: Path, where: str) -> None:
+    """Make sure that transformers can build the model and that an adapter can be merged into it.
+
+    Reads no more than config.json: of a model of the Hub, all else need not be there yet.
+
+    Args:
+        folder: of the model.
+        where: the setting and its value that name the model, for messages.
+
+    Raises:
+        UserError: it cannot; config.json and what it says are named.
+    """
+    import transformers
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    if not (folder / "config.json").is_file():
+        raise UserError(f"{where}: no config.json in it; expected a transformers model folder")
+    config = _json(folder / "config.json", where)
+    kind = config.get("model_type") if isinstance(config, dict) else None
+    if not isinstance(kind, str):
+        raise UserError(f"{where}: config.json names no model_type; expected that of transformers")
+    version = f"transformers {transformers.__version__}"
+    if kind not in CONFIG_MAPPING:
+        raise UserError(
+            f"{where}: config.json: {version} has no model_type {kind} (code that comes with a model is "
+            "not run); use another base model"
+        )
+    if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        raise UserError(
+            f"{where}: config.json: in {version} a {kind} model does not go on with a text (no causal "
+            "language model); use one that does, such as its text-only version"
+        )
+    quantised = config.get("quantization_config")
+    if quantised:
+        method = quantised.get("quant_method", "some") if isinstance(quantised, dict) else "some"
+        raise UserError(
+            f"{where}: config.json: its weights are quantised ({method}), and an adapter cannot be "
+            "merged into those; use the model in bfloat16 (lora.adapter.variant=qlora trains on 4 bits)"
+        )
+
+
+def check_files(folder: Path, where: str) -> None:
+    """Make sure that every file of the model in ``folder`` is whole.
+
+    Raises:
+        UserError: one is not; it is named.
+    """
+    check_config(folder, where)
+    for file in sorted(file for file in folder.iterdir() if file.is_file()):
+        _check_pointer(file, where)
+        if file.suffix == ".json":
+            _json(file, where)
+    names = {file.name: _tensors(file, where) for file in sorted(folder.glob("*.safetensors"))}
+    if not names:
+        raise UserError(f"{where}: no *.safetensors in it; pickled weights are not loaded")
+    if SINGLE not in names:
+        _check_index(folder, names, where)
+    _check_tensors(folder, where)
+    _check_tokenizer(folder, where)
+
+
+def _check_pointer(file: Path, where: str) -> None:
+    with open(file, "rb") as stream:
+        if stream.read(len(POINTER)) == POINTER:
+            raise UserError(
+                f"{where}: {file.name} is a git-lfs pointer and not the file itself; run `git lfs "
+                "pull` where it comes from"
+            )
+
+
+def _json(file: Path, where: str) -> Any:
+    _check_pointer(file, where)
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{where}: {file.name} is no JSON ({error}); fetch it again") from None
+
+
+def _tensors(file: Path, where: str) -> set[str]:
+    """Names of the tensors in a safetensors file, whose header says how long it has to be."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="numpy") as weights:
+            return set(weights.keys())
+    except (SafetensorError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"{where}: {file.name} ({file.stat().st_size:,} bytes) is cut off or damaged ({reason}); "
+            "fetch it again"
+        ) from None
+
+
+def _check_index(folder: Path, names: dict[str, set[str]], where: str) -> None:
+    """Make sure that the index of a model in several files names files and tensors that are there."""
+    if not (folder / INDEX).is_file():
+        raise UserError(f"{where}: neither {SINGLE} nor {INDEX} in it; fetch the whole model")
+    index = _json(folder / INDEX, where)
+    files = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(files, dict) or not files:
+        raise UserError(f"{where}: {INDEX} has no weight_map; fetch it again")
+    for tensor, name in files.items():
+        if name not in names:
+            raise UserError(f"{where}: {INDEX} names {name}, which is not there; fetch it too")
+        if tensor not in names[name]:
+            raise UserError(f"{where}: {INDEX} puts {tensor} into {name}, which does not have it")
+
+
+def _check_tensors(folder: Path, where: str) -> None:
+    """Make sure that the weights are those of the model that config.json describes, all of them.
+
+    By names and shapes alone, in a fraction of a second. transformers would draw at random what is
+    missing, and say so in passing.
+    """
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.CRITICAL)
+    try:
+        _, report = cast(Any, AutoModelForCausalLM).from_pretrained(
+            folder,
+            device_map="meta",
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+    except Exception as error:  # each kind of model checks its config in its own way
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(
+            f"{where}: config.json and the weights do not make a model ({reason}); fetch both again"
+        ) from None
+    finally:
+        logging.set_verbosity(verbosity)
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise UserError(
+            f"{where}: its *.safetensors lack {len(missing)} tensors of the model that config.json "
+            f"describes, such as {missing[0]}; fetch the whole model"
+        )
+
+
+def _check_tokenizer(folder: Path, where: str) -> None:
+    """Load the tokenizer; its fast form is written where the model comes with another alone."""
+    from tokenizers import Tokenizer
+    from transformers import AutoTokenizer
+
+    file = folder / "tokenizer.json"
+    others = ("tokenizer.model", "vocab.json", "vocab.txt")
+    if not file.is_file() and not any((folder / name).is_file() for name in others):
+        raise UserError(f"{where}: no tokenizer.json in it; a model needs its own tokenizer")
+    try:
+        if file.is_file():
+            Tokenizer.from_file(str(file))
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True
+        )
+    except Exception as error:  # tokenizers raises Exception itself
+        reason = " ".join(str(error).split())[:200]
+        name = file.name if file.is_file() else "its tokenizer"
+        raise UserError(f"{where}: {name} cannot be read ({reason}); fetch it again") from None
+    if not file.is_file():
+        if not tokenizer.is_fast:
+            raise UserError(f"{where}: no tokenizer.json in it, and none can be made of the rest")
+        tokenizer.backend_tokenizer.save(str(file))
