@@ -439,6 +439,7 @@ def analysis(
                 as_of="2026-05",
                 source="a list",
                 batch_discount=0.5,
+                names=dict.fromkeys(("api_zero_shot", "api_few_shot_5"), "gpt-x"),
                 conditions={
                     name: Price(input=0.15, output=0.6, cached_input=None)
                     for name in ("api_zero_shot", "api_few_shot_5")

@@ -31,7 +31,7 @@ from lora_vs_api.analysis.decision import decisions
 from lora_vs_api.analysis.results import Analysis, Condition, Decision, Outcome, TextGroups
 from lora_vs_api.analysis.scored_run import Floats, ScoredRun, Timings
 from lora_vs_api.analysis.verdict import verdict
-from lora_vs_api.config.sections import Economics, Price, Prices
+from lora_vs_api.config.sections import Economics, ListedPrices, Price
 from lora_vs_api.report.model_card import Published, model_card
 from lora_vs_api.report.rendering import escape
 from lora_vs_api.report.sections.advice import ACCURACY, ACTIONS, JOINED, SAID
@@ -128,8 +128,8 @@ def made(case: Case) -> Analysis:
         seeds=tuple(range(case.seeds)),
         model_free={name: 0.5 for name, how in cheap.items() if how is not None},
     )
-    prices = Prices(
-        as_of="2026-05", source="a list", batch_discount=0.5,
+    prices = ListedPrices(
+        kind="list", as_of="2026-05", source="a list", batch_discount=0.5,
         models={"gpt-x": Price(input=API_PRICE[case.api], cached_input=None, output=0.0)},
     )  # fmt: skip
     configured = Economics(

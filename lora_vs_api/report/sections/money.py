@@ -16,7 +16,11 @@ def money_section(inputs: ReportInputs) -> Markdown:
         conditions=analysis.conditions,
         economics=economics,
         prices=[
-            (row.label, economics.prices.conditions[row.name])
+            (
+                row.label,
+                economics.prices.names[row.name],
+                economics.prices.conditions[row.name],
+            )
             for row in analysis.conditions
             if row.name in economics.prices.conditions
         ],
