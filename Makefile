@@ -14,8 +14,8 @@ INSTALL := $(PIP) install --no-deps --no-build-isolation
 PINNED := $(INSTALL) --require-hashes
 RUN_LISTS := $(patsubst %,requirements/%.txt,inference training statistics prices figures run)
 
-# files stay whole: what a file's first test sets up serves the others
-PYTEST := pytest -n 2 --dist loadfile --no-loadscope-reorder
+# two workers; who has nothing left takes over tests of the other (tests/conftest.py orders them)
+PYTEST := pytest -n 2 --dist worksteal
 
 .PHONY: help setup setup-test run test quick lint params lock page clean
 

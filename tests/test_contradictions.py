@@ -449,7 +449,7 @@ KINDS = st.sampled_from(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     st.builds(
         Case,

@@ -347,7 +347,7 @@ def test_variance_shares_are_the_anovas():
 def test_variance_of_the_mean_is_unbiased():
     """Averaged over experiments the estimate is the known variance of the mean and its parts."""
     generator = np.random.default_rng(6)
-    found = [variance_shares(table(generator, 4, 30, 0.3, 0.2, 0.1)) for _ in range(1_000)]
+    found = [variance_shares(table(generator, 4, 30, 0.3, 0.2, 0.1)) for _ in range(500)]
     parts = {"seeds": 0.2**2 / 4, "texts": 0.3**2 / 30, "interaction": 0.1**2 / 120}
     for name, part in parts.items():
         mean = np.mean([getattr(share, name).estimate * share.variance_of_mean for share in found])
