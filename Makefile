@@ -12,12 +12,12 @@ export PATH := $(abspath $(BIN)):$(PATH)
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 INSTALL := $(PIP) install --no-deps --no-build-isolation
 PINNED := $(INSTALL) --require-hashes
-RUN_LISTS := $(patsubst %,requirements/%.txt,inference training statistics figures run)
+RUN_LISTS := $(patsubst %,requirements/%.txt,inference training statistics prices figures run)
 
 FUZZ ?= tests/test_fuzz.py
 
-# files stay whole: what a file's first test sets up serves the others
-PYTEST := pytest -n 2 --dist loadfile --no-loadscope-reorder
+# two workers; who has nothing left takes over tests of the other (tests/conftest.py orders them)
+PYTEST := pytest -n 2 --dist worksteal
 
 .PHONY: help setup setup-test run test quick fuzz lint params lock page clean
 

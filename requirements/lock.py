@@ -34,12 +34,14 @@ ROLES = {
                   "huggingface-hub", "jinja2", "markupsafe", "peft"},
     "training": {"trl", "accelerate", "datasets"},
     "statistics": {"numpy", "scipy", "pandas", "scikit-learn"},
+    "prices": {"genai-prices"},
     "figures": {"matplotlib", "seaborn", "pillow", "contourpy", "fonttools", "kiwisolver", "cycler"},
 }  # fmt: skip
 COMMENTS = {
     "inference": ROLE.format(what="the bytes of a local model's answers"),
     "training": ROLE.format(what="a training's bytes, beside inference.txt"),
     "statistics": ROLE.format(what="the numbers worked out from the answers"),
+    "prices": ROLE.format(what="the prices of `prices: catalogue`"),
     "figures": ROLE.format(what="a figure's bytes"),
     "cpu": "torch without CUDA, which PyPI has for macOS alone: taken first where pip is told of it.",
     "build": "What builds this project and the source packages among the pins: installed first.",

@@ -1,4 +1,8 @@
-"""How the tests run side by side: long files first, the pipeline's first run shared, nobody spins."""
+"""How the tests run side by side: long files first, the pipeline's first run shared, nobody spins.
+
+Of the Makefile's two workers one begins with the slow tests and the other with the quick ones; who is
+done takes over what the other has left. So dots come from the start, and a slow test that ends is named.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +24,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("DVC_NO_ANALYTICS", "1")
 os.environ.setdefault("DVC_TEST", "1")
 
-# of two workers, neither is left alone with the longest at the end; between the first and the
-# second that begin with the pipeline's first run there is something else to do meanwhile
+# what takes longest is not left for the end
 FIRST = ("test_pipeline.py", "test_search.py", "test_pipeline_faults.py", "test_own_task.py")
 
 
@@ -36,6 +39,22 @@ def pytest_configure(config: pytest.Config) -> None:
     # the quick run computes with tiny models alone: a second thread has nothing to do but to wait
     if config.option.markexpr == "not slow":
         os.environ.setdefault("OMP_NUM_THREADS", "1")
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(SlowTests(config))
+
+
+class SlowTests:
+    """Names each slow test when it ends: minutes can lie between two of them."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.plugins = config.pluginmanager
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        terminal = self.plugins.get_plugin("terminalreporter")
+        if terminal and report.when == "call" and "slow" in report.keywords:
+            terminal.ensure_newline()
+            terminal.write_line(f"{report.outcome} in {report.duration:.0f} s: {report.nodeid}")
 
 
 def pytest_collection_modifyitems(items):

@@ -36,6 +36,7 @@ ROLES = {
     "inference": {"weights", "model", "inference", "api"},
     "training": {"training"},
     "statistics": {"neighbours", "stats", "analysis", "model_free"},
+    "prices": {"prices"},
     "figures": {"figures"},
 }
 # it counts tokens, and its precision is a quantile of scipy's; the sweep's table is written by pandas

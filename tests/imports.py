@@ -19,6 +19,9 @@ PLUMBING = {
     "lora_vs_api/processor.py",
     "lora_vs_api/shown.py",
 }
+# (who imports, what) of which no node of the first depends on the second: what an answer costs decides
+# whether it is asked for, and never what it says
+HOW_TO_ASK = {("lora_vs_api/api", "lora_vs_api/prices")}
 
 
 def module_file(name: str) -> str | None:
@@ -61,7 +64,9 @@ def reached(stage_file: str) -> set[str]:
         if file in seen or package(file) in PLUMBING:
             continue
         seen.add(file)
-        todo.extend(imported(file))
+        todo.extend(
+            other for other in imported(file) if (package(file), package(other)) not in HOW_TO_ASK
+        )
     return seen
 
 

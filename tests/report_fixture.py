@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any, Literal, TypeVar
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -14,6 +16,7 @@ from lora_vs_api.analysis.decision import decide
 from lora_vs_api.analysis.ledger import OtherSettings
 from lora_vs_api.analysis.verdict import verdict
 from lora_vs_api.config.sections import Adapter, Ownership, Plots, Price
+from lora_vs_api.figures import report as figures
 from lora_vs_api.record.fields import Field
 from lora_vs_api.report.inputs import ReportInputs, Settings
 from lora_vs_api.report.provenance import Installation
@@ -455,6 +458,7 @@ def analysis(
                 as_of="2026-05",
                 source="a list",
                 batch_discount=0.5,
+                names=dict.fromkeys(("api_zero_shot", "api_few_shot_5"), "gpt-x"),
                 conditions={
                     name: Price(input=0.15, output=0.6, cached_input=None) for name in apis
                 },
@@ -593,6 +597,23 @@ def tables(
         for seed in result.seeds
     }
     return curves, latency(result), losses
+
+
+def drawn(
+    folder: Path,
+    result: results.Analysis,
+    limit: float | None = 100_000,
+    names: Collection[str] | None = None,
+) -> None:
+    """The report's figures in ``folder`` as SVG. All are made; where there are ``names``, only these
+    are written, which is what takes the time."""
+
+    def save(figure: Any, folder: Path, name: str, dpi: int) -> None:
+        if names is None or name in names:
+            figure.savefig(folder / f"{name}.svg", bbox_inches="tight")
+
+    with mock.patch.object(figures, "save", save):
+        figures.write_report_figures(folder, result, robustness(), *tables(result), limit, PLOTS)
 
 
 REVIEW = metrics.Review(

@@ -21,7 +21,7 @@ from lora_vs_api.analysis.costs import (
     training_time,
 )
 from lora_vs_api.analysis.scored_run import ScoredRun, Timings
-from lora_vs_api.config.sections import Economics, Price, Prices
+from lora_vs_api.config.sections import Economics, ListedPrices, Price
 from lora_vs_api.record.fields import TEXT
 from lora_vs_api.stats.bootstrap import Draws
 from tests.report_fixture import OWNERSHIP
@@ -31,7 +31,8 @@ ECONOMICS = Economics(
     overhead=1.5, volumes_per_day=[1000], rented_usd_per_hour=0.36, sensitivity_factor=2,
     run_to_run_sd=0, ownership=OWNERSHIP,
 )  # fmt: skip
-PRICES = Prices(
+PRICES = ListedPrices(
+    kind="list",
     as_of="2026-05",
     source="a list",
     batch_discount=0.5,

@@ -46,7 +46,7 @@ def test_what_was_replaced_does_not():
 
 
 @pytest.mark.parametrize("n_seeds", [2, 3])
-@pytest.mark.parametrize("share", [0.0, 0.25, 0.5])
+@pytest.mark.parametrize("share", [0.0, pytest.param(0.25, marks=pytest.mark.slow), 0.5])
 def test_intervals_cover_for_another_training(n_seeds, share):
     """Also with two seeds, whether seeds make none or half of the variance."""
     case = Case(SIXTHS, 0.5, 64, n_seeds, share)
@@ -81,11 +81,11 @@ def test_the_paired_test_keeps_its_level(n_texts, kind):
 def test_cases_are_drawn_as_they_say(kind, n_seeds, share):
     """With their mean, and with the seeds' share of the variance of the mean."""
     case = Case(kind, 0.5, 20, n_seeds, share)
-    scores, places = case.draw(np.random.default_rng(3), 20_000)
-    assert scores.shape == (20_000, n_seeds, 20) and places.shape == (20_000, 20)
+    scores, places = case.draw(np.random.default_rng(3), 8_000)
+    assert scores.shape == (8_000, n_seeds, 20) and places.shape == (8_000, 20)
     means = scores.mean(axis=(1, 2))
     assert means.mean() == pytest.approx(case.truth(), abs=0.005)
-    alone = Case(kind, 0.5, 20, n_seeds).draw(np.random.default_rng(3), 20_000)[0]
+    alone = Case(kind, 0.5, 20, n_seeds).draw(np.random.default_rng(3), 8_000)[0]
     if share:
         added = 1 - alone.mean(axis=(1, 2)).var() / means.var()
         assert added == pytest.approx(share, abs=0.06)

@@ -172,7 +172,7 @@ def test_analysis_starts_without_torch():
 # from the bottom up: each imports only from those before it
 LAYERS = (
     "errors.py", "shown.py", "log.py", "paths.py", "processor.py", "digests.py", "files.py", "record", "validation", "scoring",
-    "neighbours", "stats", "weights", "data", "config", "entry.py", "model", "inference", "training", "selection",
+    "neighbours", "prices", "stats", "weights", "data", "config", "entry.py", "model", "inference", "training", "selection",
     "api", "model_free", "analysis", "report", "figures", "orchestrate", "search", "cli", "__main__.py",
 )  # fmt: skip
 

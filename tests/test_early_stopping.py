@@ -84,6 +84,7 @@ def test_one_that_keeps_up_is_the_whole_training(base, tmp_path):
     assert reuse_adapter(tmp_path / "watched", SIXTEEN, tmp_path / "final")
 
 
+@pytest.mark.slow
 def test_a_resumed_trial_is_stopped_at_the_same_step(base, tmp_path, monkeypatch):
     """The losses before the kill count: the same bytes as without it."""
     settings = CheckpointSettings(str(tmp_path / "checkpoints"), 1e-9)

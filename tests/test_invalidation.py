@@ -65,7 +65,9 @@ def test_nodes_depend_on_the_versions_they_run_with():
 def test_no_training_or_answer_depends_on_what_only_words_or_scores():
     """But for the rivals without a model, which choose by the training texts' score, in seconds."""
     slow = (TRAININGS | ANSWERS) - {"evaluate_model_free"}
-    for path in ("validation", "scoring", "selection", "stats", "analysis", "report", "data"):
+    for path in (
+        "validation", "scoring", "selection", "prices", "stats", "analysis", "report", "data",
+    ):  # fmt: skip
         assert not nodes_of(f"lora_vs_api/{path}") & slow
 
 

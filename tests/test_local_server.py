@@ -180,10 +180,8 @@ def _is_server(entry: Path) -> bool:
     return b"lora_vs_api.api.serve_child" in command and parent == os.getpid()
 
 
-@pytest.mark.parametrize(
-    "ending",
-    ["normal", *(pytest.param(e, marks=pytest.mark.slow) for e in ("interrupt", "error"))],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", ["normal", "interrupt", "error"])
 def test_the_server_ends_with_the_block(tiny, tmp_path, ending):
     """No way out of the block leaves a process behind; meanwhile it is on the configured port."""
     with socket.socket() as free:

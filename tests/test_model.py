@@ -6,7 +6,9 @@ import json
 import re
 import shutil
 import sys
+from collections.abc import Collection, Iterable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -185,7 +187,16 @@ METHODS = {
 }
 
 
-@pytest.mark.parametrize("name", METHODS)
+# trained much as another way is, which the quick run has
+ALIKE = ("rslora", "lora_plus", "prefix")
+
+
+def ways(names: Iterable[str], slow: Collection[str] = ALIKE) -> list[Any]:
+    """As parameters of a test."""
+    return [pytest.param(n, marks=pytest.mark.slow) if n in slow else n for n in names]
+
+
+@pytest.mark.parametrize("name", ways(METHODS))
 def test_every_way_of_tuning_learns_and_answers(base, tmp_path, name):
     """Trained, written, loaded and asked; the same bytes when done again."""
     spec = replace(SPEC, learning_rate=1e-2, max_steps=6, batch_size=12, epochs=6)
@@ -209,7 +220,9 @@ def test_every_way_of_tuning_learns_and_answers(base, tmp_path, name):
     assert answers != ask(load_base(base, CPU), 5)
 
 
-@pytest.mark.parametrize("method", ["lora", "rslora", "dora", "pissa", "qlora"])
+@pytest.mark.parametrize(
+    "method", ways(["lora", "rslora", "dora", "pissa", "qlora"], ("rslora", "dora"))
+)
 def test_what_is_merged_computes_what_was_trained(base, tmp_path, method):
     """The loss on the training examples right after training is that of the model loaded again:
     PiSSA's start, DoRA's magnitudes, rsLoRA's scaling and QLoRA's four bits survive the file and

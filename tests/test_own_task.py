@@ -12,11 +12,12 @@ from tests.clones import ANALYSIS, ran
 
 pytestmark = pytest.mark.slow
 
-API = {
-    "evaluate_api@embedded_zero_shot",
-    "evaluate_api@embedded_few_shot_5",
-    "evaluate_api@embedded_nearest_5",
-}
+# one server to start instead of four, one trial of each sweep and one seed: that there may be more of
+# each has tests of its own. The condition left is the one whose prompt holds most of the task.
+SHORT = (
+    "~conditions.embedded_zero_shot", "~conditions.embedded_few_shot_5", "baseline=embedded_nearest_5",
+    "robustness.conditions=[]", "sweep.ranks=[2]", "sweep.learning_rates=['2e-4']", "seeds=[1]",
+)  # fmt: skip
 
 
 def test_a_task_of_ones_own_from_csv_to_report_and_use(clone):
@@ -38,8 +39,9 @@ def test_a_task_of_ones_own_from_csv_to_report_and_use(clone):
     # a file has no number of generated rows
     local = clone.path / "conf/local.yaml"
     local.write_text(local.read_text().replace("data: {n: 100}\n", ""))
-    done = clone.experiment("task=bookings")
-    assert {"corpus", "data_check", "train@1", "evaluate_lora@0", *API, *ANALYSIS} <= done
+    done = clone.experiment("task=bookings", *SHORT)
+    assert {"corpus", "data_check", "train@1", "evaluate_lora@1", "perturbed_lora@1"} <= done
+    assert {"evaluate_api@embedded_nearest_5", "robustness", *ANALYSIS} <= done
     analysis = json.loads((clone.path / "metrics/analysis.json").read_text())
     assert analysis["fields"] == ["room", "nights", "rate", "tariff"] and analysis["texts"] == 3
     assert json.loads((clone.path / "metrics/corpus.json").read_text())["labels"]["room"] == {

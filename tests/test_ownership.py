@@ -17,7 +17,6 @@ from lora_vs_api.analysis.results import Ownership
 from lora_vs_api.config.compose import compose
 from lora_vs_api.config.sections import Economics
 from lora_vs_api.errors import UserError
-from lora_vs_api.figures.report import write_report_figures
 from lora_vs_api.report.sections.money import money_section
 from lora_vs_api.stats.bootstrap import Draws
 from lora_vs_api.stats.economics import break_even
@@ -33,7 +32,7 @@ from lora_vs_api.stats.ownership import (
     totals,
     wrong_shares,
 )
-from tests.report_fixture import PLOTS, analysis, inputs, tables
+from tests.report_fixture import analysis, drawn, inputs
 from tests.test_costs import ECONOMICS, LOCAL, PRICES, scored
 
 PLAN = Plan(
@@ -295,8 +294,8 @@ def test_the_report_and_its_chart_stand_at_the_extremes(tmp_path, changes, token
     assert ("around the clock;" in text) == (found.machine == "rented_around_the_clock")
     # an hour's rent has no effect on an own machine, and the report says so
     unmoved = next((line for line in text.splitlines() if line.startswith("Without effect")), "")
-    assert ("rent" in re.split(r"; |: |\.", unmoved)) == (found.machine == "own")
-    write_report_figures(tmp_path, result, None, *tables(result), None, PLOTS)
+    assert ("rent" in re.split(r"; |, | and |: |\.", unmoved)) == (found.machine == "own")
+    drawn(tmp_path, result, names={"ownership"})
     assert (tmp_path / "ownership.svg").stat().st_size > 0
 
 

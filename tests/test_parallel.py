@@ -234,7 +234,9 @@ def test_a_failing_node_leaves_the_others_results(project):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "how", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)]
+)
 def test_whatever_ends_the_run_leaves_no_orphan(project, how):
     """Ctrl-C or kill -9: the nodes end with it, and DVC's locks are free for the next run."""
     done = command(project, "slow")
@@ -271,12 +273,14 @@ def policies(project: Path, jobs: str) -> list[str]:
     return [(project / name).read_text().strip() for name in ("waits.txt", "timed.txt")]
 
 
+@pytest.mark.slow
 def test_nodes_side_by_side_do_not_spin_on_each_others_cores(project, monkeypatch):
     """Two trainings would slow each other several times over; what is timed runs as in repro."""
     monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
     assert policies(project, "2") == ["PASSIVE", ""]
 
 
+@pytest.mark.slow
 def test_one_node_at_a_time_runs_as_in_repro(project, monkeypatch):
     """Nothing shares its cores; what the user set himself would stay."""
     monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
@@ -285,6 +289,7 @@ def test_one_node_at_a_time_runs_as_in_repro(project, monkeypatch):
     assert environment_of(shares_cores=True)["OMP_WAIT_POLICY"] == "ACTIVE"
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_take_turns(project):
     """A colleague in the same clone, or a second terminal: one waits or finds the work done."""
     runs = [command(project, "quick") for _ in range(2)]

@@ -40,6 +40,7 @@ from tests.report_fixture import (
     analysis,
     changed,
     condition,
+    drawn,
     inputs,
     redecided,
     robustness,
@@ -187,8 +188,9 @@ def test_never_breaking_even_is_said_everywhere(tmp_path):
     assert "training is never paid back" in section(text, "The question")
     assert "training is never paid back" in section(text, "Hypothesis")
     assert "training is never paid back" in answer.recommendation(inputs(result))
-    write_report_figures(tmp_path, result, robustness(), *tables(result), 100_000, PLOTS)
-    for name in ("break_even", "tornado", "price_volume"):
+    names = ("break_even", "tornado", "price_volume")
+    drawn(tmp_path, result, names=names)
+    for name in names:
         assert (tmp_path / f"{name}.svg").stat().st_size > 0
 
 
@@ -278,7 +280,7 @@ def test_single_seed_has_no_share_of_variance(tmp_path):
         "nothing is said about another training" in part and "of the variance" not in part.lower()
     )
     assert "**One seed.**" in section(report(result), "Limitations")
-    write_report_figures(tmp_path, result, robustness(), *tables(result), None, PLOTS)
+    drawn(tmp_path, result, limit=None)
 
 
 def test_seeds_that_differ_are_a_limitation():
@@ -334,7 +336,8 @@ def test_without_one_readable_answer_no_matrix_is_shown(tmp_path):
         values[f"conditions__{i}__valid_json"] = 0.0
         values[f"conditions__{i}__diagnosis__confusion__line_items"] = {"a|b": unread, "c": unread}
     result = changed(analysis(), **values)
-    write_report_figures(tmp_path, result, robustness(), *tables(result), 100_000, PLOTS)
+    drawn(tmp_path, result, names={"confusion", "per_field"})
+    assert (tmp_path / "per_field.svg").exists()
     assert not (tmp_path / "confusion.svg").exists()
     assert "confusion.svg" not in report(result) and "no sign of reading" not in report(result)
 

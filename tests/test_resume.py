@@ -190,19 +190,26 @@ def test_a_broken_checkpoint_is_set_aside(tmp_path, train, kill_at, capsys, harm
     assert "resumed" not in told and folders(tmp_path) == []
 
 
-def test_only_the_same_training_is_resumed(tmp_path, train, kill_at, monkeypatch):
+def test_only_the_same_training_is_resumed(tmp_path, train, kill_at, monkeypatch, capsys):
     """Another instruction, setting or version of the code is another training, from its start."""
     kill_at(4)
     with pytest.raises(Killed):
         train("out")
-    # they look for a checkpoint, and write none of their own
-    rare = {"minutes": 9999}
-    assert train("a", instruction="Extract it.", **rare).used.resumed_at == ()
-    assert train("b", replace(LONG, seed=1), **rare).used.resumed_at == ()
+
+    def begins_anew(**other):
+        """It looks for a checkpoint and writes none of its own; one step is enough to see."""
+        capsys.readouterr()
+        kill_at(0)
+        with pytest.raises(Killed):
+            train("other", minutes=9999, **other)
+        return "resumed" not in capsys.readouterr().err
+
+    assert begins_anew(instruction="Extract it.")
+    assert begins_anew(spec=replace(LONG, seed=1))
     with monkeypatch.context() as changed:
         changed.setattr(checkpoints, "directory_sha256", lambda folder: "of other code")
-        assert train("c", **rare).used.resumed_at == ()
-    assert train("d", **rare).used.resumed_at == (4,)
+        assert begins_anew()
+    assert train("same", minutes=9999).used.resumed_at == (4,)
 
 
 def test_a_short_training_writes_no_checkpoint(tmp_path, train, monkeypatch):

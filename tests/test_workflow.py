@@ -81,13 +81,11 @@ def test_results_are_reproduced_by_hand_alone():
 
 
 @pytest.fixture()
-def project(tmp_path) -> Path:
-    root = tmp_path / "project"
-    (root / "metrics").mkdir(parents=True)
+def project(empty_repository, tmp_path) -> Path:
+    root = Path(shutil.copytree(empty_repository, tmp_path / "project"))
+    (root / "metrics").mkdir()
     (root / "report/figures").mkdir(parents=True)
     (root / "dvc.yaml").write_text("metrics: [metrics/summary.json]\n")
-    git(root, "init", "-q")
-    subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], cwd=root, check=True)
     shutil.copytree(ROOT / ".dvc/plots", root / ".dvc/plots", dirs_exist_ok=True)
     commit(root, "0.4", "a")
     return root

@@ -10,22 +10,28 @@ from lora_vs_api.stats.economics import api_cost_per_1k
 
 if TYPE_CHECKING:
     from lora_vs_api.analysis.scored_run import ScoredRun
-    from lora_vs_api.config import sections
+    from lora_vs_api.prices.price import Price
 
 
-def extra_usd(
-    run: ScoredRun, price: sections.Price, discount: float
-) -> tuple[float | None, float | None]:
+def extra_usd(run: ScoredRun, price: Price, discount: float) -> tuple[float | None, float | None]:
     """The parts of 1,000 requests' cost for lost attempts and for reasoning; None where none."""
     billing = run.timings.billing
     if billing is None:
         return None, None
     lost = reasoning = None
     if billing.lost.any():
-        lost = api_cost_per_1k(billing.lost_input, billing.lost_output, price, discount=discount)
+        lost = api_cost_per_1k(
+            billing.lost_input,
+            billing.lost_output,
+            price,
+            discount=discount,
+            prompt_tokens=run.input_tokens,
+        )
     if billing.reasoning.any():
         nothing = np.zeros_like(billing.reasoning)
-        reasoning = api_cost_per_1k(nothing, billing.reasoning, price, discount=discount)
+        reasoning = api_cost_per_1k(
+            nothing, billing.reasoning, price, discount=discount, prompt_tokens=run.input_tokens
+        )
     return lost, reasoning
 
 

@@ -27,6 +27,8 @@ from lora_vs_api.analysis.results import (
 )
 from lora_vs_api.analysis.scored_run import Floats, ScoredRun
 from lora_vs_api.files import read_json
+from lora_vs_api.prices.lookup import as_of, price_of, source_of
+from lora_vs_api.prices.price import Price, Tier
 from lora_vs_api.stats.economics import (
     api_cost_per_1k,
     api_request_costs,
@@ -81,7 +83,7 @@ class BilledRun:
     """An API condition's run, the token prices it is billed at and the discount of a batch."""
 
     run: ScoredRun
-    price: sections.Price
+    price: Price
     batch_discount: float
 
     @property
@@ -98,6 +100,7 @@ class BilledRun:
             self.price,
             cached_tokens=run.cached_tokens,
             discount=discount,
+            prompt_tokens=run.input_tokens,
         )
 
     def request_costs(self) -> Floats:
@@ -108,12 +111,13 @@ class BilledRun:
             self.price,
             cached_tokens=self.run.cached_tokens,
             discount=self.discount,
+            prompt_tokens=self.run.input_tokens,
         )
 
 
 def billed(run: ScoredRun, priced_as: str, prices: sections.Prices) -> BilledRun:
-    """``run`` at the price list's entry ``priced_as``."""
-    return BilledRun(run, prices.models[priced_as], prices.batch_discount)
+    """``run`` at the price of the entry ``priced_as``."""
+    return BilledRun(run, price_of(priced_as, prices).price, prices.batch_discount)
 
 
 def local_cost(runs: Sequence[ScoredRun], economics: sections.Economics) -> CostPer1K:
@@ -183,33 +187,47 @@ def local_request_costs(runs: Sequence[ScoredRun], cost: CostPer1K) -> Floats:
 
 def api_cost(run: ScoredRun, priced_as: str, prices: sections.Prices) -> CostPer1K:
     """Token price per 1,000 texts as they were asked, and through the provider's Batch API."""
-    bill = billed(run, priced_as, prices)
+    bill, listed = billed(run, priced_as, prices), price_of(priced_as, prices)
     cached = run.cached_tokens
-    said = [f"measured tokens at the price of {priced_as} ({prices.source}, {prices.as_of})"]
+    said = [f"measured tokens at the price of {listed.name} ({listed.source}, {listed.as_of})"]
+    said += _tier_notes(run, listed.price)
     if cached.any() and bill.price.cached_input is not None:
         share = cached.sum() / run.input_tokens.sum()
         said.append(f"{share:.0%} of the input billed as cached")
     if run.timings.batch:
         said.append(f"less {bill.batch_discount:.0%} in a batch")
+    if listed.note:
+        said.append(listed.note)
     said += billing_notes(run)
     retries_usd, reasoning_usd = extra_usd(run, bill.price, bill.discount)
     return CostPer1K(
         usd=bill.usd_per_1k(bill.discount),
         batched_usd=bill.usd_per_1k(bill.batch_discount) if bill.batch_discount else None,
         how=", ".join(said),
-        priced_as=priced_as,
+        priced_as=listed.name,
         retries_usd=retries_usd,
         reasoning_usd=reasoning_usd,
     )
 
 
+def _tier_notes(run: ScoredRun, price: Price) -> list[str]:
+    """How many answers have a prompt so long that all its tokens cost another price."""
+    above = [rates.above for rates in map(price.at, run.input_tokens) if isinstance(rates, Tier)]
+    return [
+        f"{above.count(start)} of {len(run.outputs)} answers at that of prompts above {start:,} tokens"
+        for start in sorted(set(above))
+    ]
+
+
 def price_list(priced_as: Mapping[str, str], prices: sections.Prices) -> PriceList:
-    """The part of the price list that is used. ``priced_as``: API condition → entry of the list."""
+    """The prices that are used. ``priced_as``: API condition → entry."""
+    found = {name: price_of(entry, prices) for name, entry in priced_as.items()}
     return PriceList(
-        as_of=prices.as_of,
-        source=prices.source,
+        source=source_of(prices),
+        as_of=as_of(prices),
         batch_discount=prices.batch_discount,
-        conditions={name: prices.models[entry] for name, entry in priced_as.items()},
+        names={name: listed.name for name, listed in found.items()},
+        conditions={name: listed.price for name, listed in found.items()},
     )
 
 

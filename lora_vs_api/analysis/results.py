@@ -541,12 +541,14 @@ class Examples(Result):
 class PriceList(Result):
     """Token prices by API condition, in USD per million tokens.
 
-    ``batch_discount`` is the share taken off in batch mode, of every price.
+    ``names`` has whose price a condition is billed at: an entry of the list, or provider and model
+    of the catalogue. ``batch_discount`` is the share taken off in batch mode, of every price.
     """
 
     as_of: str
     source: str
     batch_discount: float
+    names: dict[str, str]
     conditions: dict[str, Price]
 
 

@@ -23,6 +23,7 @@ from lora_vs_api.api.types import Answer, ApiCondition, ConditionRun, Request
 from lora_vs_api.config.sections import EmbeddedServer, Params, Replicates
 from lora_vs_api.errors import UserError
 from lora_vs_api.log import say
+from lora_vs_api.prices.lookup import price_of
 from lora_vs_api.record.fields import Field
 from lora_vs_api.record.json_schema import json_schema
 from lora_vs_api.record.prompt import messages
@@ -70,8 +71,8 @@ def limits_of(params: Params, name: str, train: list[dict[str, Any]]) -> CostLim
     """Price and budget of the condition; answers are expected to be as long as train's records."""
     count_tokens = token_counter(params.api.server.weights)
     records = [count_tokens(json.dumps(row["record"])) for row in train[:100]]
-    priced_as = params.priced_as[name]
-    price = params.prices.models[priced_as]
+    listed = price_of(params.priced_as[name], params.prices, f"priced_as.{name}")
+    price, priced_as = listed.price, listed.name
     if params.api.server.mode == "batch":
         discount = params.prices.batch_discount
         price, priced_as = discounted(price, discount), f"{priced_as} less {discount:.0%}"

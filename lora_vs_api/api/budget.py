@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lora_vs_api.api import keys
-from lora_vs_api.config.sections import Price
 from lora_vs_api.errors import UserError
+from lora_vs_api.prices.price import Price, Rates
 
 # chat formats put a few tokens around every message
 TOKENS_PER_MESSAGE = 4
 
 
 def discounted(price: Price, discount: float) -> Price:
-    """The price with a share of it (0 to 1) taken off, as in a batch."""
-    cached = price.cached_input
-    return Price(
-        input=price.input * (1 - discount),
-        cached_input=None if cached is None else cached * (1 - discount),
-        output=price.output * (1 - discount),
-    )
+    """The price with a share of it (0 to 1) taken off, as in a batch; of its tiers too."""
+
+    def less(rates: Rates) -> dict[str, float | None]:
+        cached, left = rates.cached_input, 1 - discount
+        return {
+            "input": rates.input * left,
+            "cached_input": None if cached is None else cached * left,
+            "output": rates.output * left,
+        }
+
+    tiers = [tier.model_copy(update=less(tier)) for tier in price.tiers or ()]
+    return price.model_copy(update={**less(price), "tiers": tiers or None})
 
 
 def usd(price: Price, input_tokens: float, output_tokens: float) -> float:
-    """US dollars for so many tokens, all input at the full price: at most what is billed."""
-    return (input_tokens * price.input + output_tokens * price.output) / 1e6
+    """US dollars for one request, all input at the full price: at most what is billed."""
+    rates = price.at(input_tokens)
+    return (input_tokens * rates.input + output_tokens * rates.output) / 1e6
 
 
 @dataclass(frozen=True)
@@ -71,12 +77,25 @@ def estimate(
     price: Price,
 ) -> Estimate:
     """The cost of asking requests of so many ``input_tokens`` (by id) once each."""
-    total, n = sum(input_tokens.values()), len(input_tokens)
+    tokens = input_tokens.values()
+    expected = min(expected_output_tokens, max_output_tokens)
     return Estimate(
-        requests=n,
-        input_tokens=total,
-        expected_usd=usd(price, total, n * min(expected_output_tokens, max_output_tokens)),
-        max_usd=usd(price, total, n * max_output_tokens),
+        requests=len(tokens),
+        input_tokens=sum(tokens),
+        expected_usd=_usd_of_all(price, tokens, expected),
+        max_usd=_usd_of_all(price, tokens, max_output_tokens),
+    )
+
+
+def _usd_of_all(price: Price, input_tokens: Iterable[int], output_tokens: float) -> float:
+    """Of requests with so many input tokens each, and all with so many of output."""
+    alike: dict[int, tuple[Rates, list[int]]] = {}
+    for tokens in input_tokens:
+        rates = price.at(tokens)
+        alike.setdefault(id(rates), (rates, []))[1].append(tokens)
+    return sum(
+        (sum(each) * rates.input + len(each) * output_tokens * rates.output) / 1e6
+        for rates, each in alike.values()
     )
 
 

@@ -11,6 +11,7 @@ from lora_vs_api.config.names import PLAIN, name_problem, task_name_problem
 from lora_vs_api.config.sections import GeneratedData, OpenAIServer, Params, PromptTuning
 from lora_vs_api.data.perturbation import PERTURBATIONS, chosen
 from lora_vs_api.errors import UserError
+from lora_vs_api.prices.lookup import price_of
 
 # what the generator says of each text
 SITUATION = "situation"
@@ -113,12 +114,10 @@ def _baseline_is_a_condition(params: Params) -> str | None:
 
 def _conditions_have_a_price(params: Params) -> str | None:
     for name in params.conditions:
-        price = params.priced_as.get(name)
-        if price not in params.prices.models:
-            return (
-                f"priced_as.{name}: expected one of {', '.join(params.prices.models)} "
-                f"(keys of prices.models), found {price!r}"
-            )
+        try:
+            price_of(params.priced_as.get(name), params.prices, f"priced_as.{name}")
+        except UserError as error:
+            return str(error)
     return None
 
 

@@ -1,7 +1,7 @@
 """What a request costs, what training costs, and from which volume on training pays.
 
-Money is in US dollars, energy in kWh, time in seconds. Token prices are those of the config, in
-US dollars per million tokens.
+Money is in US dollars, energy in kWh, time in seconds. Token prices are in US
+dollars per million tokens.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from lora_vs_api.stats.bootstrap import resampled_means
 from lora_vs_api.stats.ownership import run_to_run
 
 if TYPE_CHECKING:
-    from lora_vs_api.config.sections import Price
+    from lora_vs_api.prices.price import Price, Rates
 
 JOULES_PER_KWH = 3_600_000
 
@@ -29,6 +29,7 @@ def api_request_costs(
     *,
     cached_tokens: ArrayLike = 0,
     discount: float = 0.0,
+    prompt_tokens: ArrayLike | None = None,
 ) -> NDArray[np.float64]:
     """What each request costs, in US dollars; shape (n_requests,).
 
@@ -40,6 +41,8 @@ def api_request_costs(
         cached_tokens: shape (n_requests,) or a number: how many of the input tokens the
             provider billed as cached.
         discount: the share taken off all of it, 0.5 for half price.
+        prompt_tokens: shape (n_requests,), by which a price with tiers chooses; None: the input
+            tokens, which is another number where those of failed attempts are among them.
 
     Raises:
         ValueError: no request, unequal lengths, a negative count, more cached tokens than
@@ -56,11 +59,11 @@ def api_request_costs(
     # written so that NaN fails too
     if not (np.all(outputs >= 0) and np.all(cached >= 0) and np.all(inputs >= cached)):
         raise ValueError("expected token counts ≥ 0 and no more cached than input tokens")
-    cached_input = price.input if price.cached_input is None else price.cached_input
-    _not_negative(input=price.input, cached_input=cached_input, output=price.output)
     if not 0 <= discount <= 1:
         raise ValueError(f"discount: expected a share in 0..1, found {discount}")
-    per_million = (inputs - cached) * price.input + cached * cached_input + outputs * price.output
+    prompts = inputs if prompt_tokens is None else np.asarray(prompt_tokens, dtype=np.float64)
+    of_input, of_cached, of_output = _per_million(price, prompts)
+    per_million = (inputs - cached) * of_input + cached * of_cached + outputs * of_output
     return per_million / 1e6 * (1 - discount)
 
 
@@ -71,12 +74,36 @@ def api_cost_per_1k(
     *,
     cached_tokens: ArrayLike = 0,
     discount: float = 0.0,
+    prompt_tokens: ArrayLike | None = None,
 ) -> float:
     """Mean cost of 1,000 requests; arguments and errors as :func:`api_request_costs`."""
     costs = api_request_costs(
-        input_tokens, output_tokens, price, cached_tokens=cached_tokens, discount=discount
+        input_tokens,
+        output_tokens,
+        price,
+        cached_tokens=cached_tokens,
+        discount=discount,
+        prompt_tokens=prompt_tokens,
     )
     return 1000 * float(costs.mean())
+
+
+def _per_million(
+    price: Price, prompts: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Dollars per million tokens of input, cached input and output; of each request, (n_requests,)."""
+    each = [price.at(tokens) for tokens in prompts] if price.tiers else [price] * len(prompts)
+    for rates in {id(rates): rates for rates in each}.values():
+        _not_negative(input=rates.input, cached_input=_cached(rates), output=rates.output)
+    return (
+        np.array([rates.input for rates in each]),
+        np.array([_cached(rates) for rates in each]),
+        np.array([rates.output for rates in each]),
+    )
+
+
+def _cached(rates: Rates) -> float:
+    return rates.input if rates.cached_input is None else rates.cached_input
 
 
 def local_cost_per_1k(

@@ -22,10 +22,11 @@ from lora_vs_api.config.sections.analysis import (
 )
 from lora_vs_api.config.sections.api import (
     Api,
+    CataloguePrices,
     Condition,
     EmbeddedServer,
+    ListedPrices,
     OpenAIServer,
-    Price,
     Prices,
     Replicates,
 )
@@ -63,9 +64,11 @@ from lora_vs_api.config.sections.training import (
     Train,
     Tuning,
 )
+from lora_vs_api.prices.price import Price
 
 __all__ = [
     "Adapter",
+    "CataloguePrices",
     "Clauses",
     "Condition",
     "Economics",
@@ -75,6 +78,7 @@ __all__ = [
     "GeneratedData",
     "HubWeights",
     "Hypothesis",
+    "ListedPrices",
     "LoraTuning",
     "OpenAIServer",
     "Ownership",

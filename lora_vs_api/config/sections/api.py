@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from lora_vs_api.config.sections.base import (
     Count,
+    Day,
     Device,
     DType,
     Natural,
-    NonNegative,
     OptionalMinutes,
     Positive,
     Section,
 )
+from lora_vs_api.prices.price import Price
+
+BatchDiscount = Annotated[float, Field(ge=0, le=1, description="a share from 0 to 1")]
 
 TokenLimit = Literal["max_completion_tokens", "max_tokens", "max_output_tokens"]
 
@@ -152,16 +156,35 @@ class Condition(Section):
         return isinstance(self.shots, NearestShots)
 
 
-class Price(Section):
-    input: NonNegative
-    cached_input: Annotated[
-        Annotated[float, Field(ge=0)] | None, Field(description="a number ≥ 0, or null")
-    ]
-    output: NonNegative
+class ListedPrices(Section):
+    """Prices that stand in the file itself."""
 
-
-class Prices(Section):
+    kind: Literal["list"]
     as_of: str
     source: str
-    batch_discount: Annotated[float, Field(ge=0, le=1, description="a share from 0 to 1")]
+    batch_discount: BatchDiscount
     models: dict[str, Price]
+
+
+class CatalogueModel(Section):
+    """A model as the package genai-prices calls it."""
+
+    provider: str
+    model: str
+
+
+class CataloguePrices(Section):
+    """Prices looked up in genai-prices, as it had them on a day; ``models`` renames some."""
+
+    kind: Literal["catalogue"]
+    provider: str
+    date: Day
+    batch_discount: BatchDiscount
+    models: dict[str, CatalogueModel]
+
+    @property
+    def day(self) -> datetime.date:
+        return datetime.date.fromisoformat(self.date)
+
+
+Prices = Annotated[ListedPrices | CataloguePrices, Field(discriminator="kind")]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from datetime import date
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 Share = Annotated[float, Field(gt=0, le=1, description="a share, above 0 and up to 1")]
 Count = Annotated[int, Field(ge=1, description="an integer ≥ 1")]
@@ -26,6 +27,25 @@ RateText = Annotated[
         pattern=r"^\d+(\.\d+)?([eE]-?\d+)?$",
         description='a learning rate as a quoted string, such as "2e-4"',
     ),
+]
+
+
+def _iso(value: Any) -> Any:
+    """YAML takes a day without quotes for a date."""
+    return value.isoformat() if type(value) is date else value
+
+
+def _a_day(text: str) -> str:
+    if date.fromisoformat(text).isoformat() != text:
+        raise ValueError(text)
+    return text
+
+
+Day = Annotated[
+    str,
+    BeforeValidator(_iso),
+    AfterValidator(_a_day),
+    Field(description="a day such as 2026-11-01"),
 ]
 Device = Literal["cuda", "cpu"]
 DType = Literal["auto", "bfloat16", "float32"]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NotRequired, TypedDict
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 from pydantic import JsonValue
 
 from lora_vs_api.analysis.results import Analysis, AnswerRow, Condition, OwnershipInputs
-from lora_vs_api.config.sections import Price
 from lora_vs_api.files import json_text
 from lora_vs_api.record.parsing import parse_record
 from lora_vs_api.shown import visible
+
+if TYPE_CHECKING:
+    from lora_vs_api.prices.price import Rates
 
 # where the report names no volume a day, because nothing is ever saved
 VOLUME_PER_DAY = 1000
@@ -177,7 +179,9 @@ def _calculator(analysis: Analysis) -> Calculator | None:
                 "api_wrong": wrong[row.baseline].api_wrong,
                 **_billed(
                     analysis.condition(row.baseline),
-                    prices.conditions[row.baseline],
+                    prices.conditions[row.baseline].at(
+                        analysis.condition(row.baseline).input_tokens_mean
+                    ),
                     prices.batch_discount,
                     row.api_per_1k,
                 ),
@@ -201,7 +205,7 @@ def _plan(inputs: OwnershipInputs) -> dict[str, float]:
     }
 
 
-def _billed(row: Condition, price: Price, batch_discount: float, api_per_1k: float) -> BilledTokens:
+def _billed(row: Condition, price: Rates, batch_discount: float, api_per_1k: float) -> BilledTokens:
     """Prices of a condition, and how many million tokens of each kind 1,000 requests are billed.
 
     The measured cost holds discounts that the mean token counts do not: a batch's, which takes

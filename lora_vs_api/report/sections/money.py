@@ -33,7 +33,11 @@ def money_section(inputs: ReportInputs) -> Markdown:
         against=against,
         method=against[0][1].method if against else None,
         prices=[
-            (row.label, economics.prices.conditions[row.name])
+            (
+                row.label,
+                economics.prices.names[row.name],
+                economics.prices.conditions[row.name],
+            )
             for row in analysis.conditions
             if row.name in economics.prices.conditions
         ],

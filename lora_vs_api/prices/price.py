@@ -1,0 +1,42 @@
+"""What the tokens of one model cost, in US dollars per million."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Usd = Annotated[float, Field(ge=0, description="a number ≥ 0")]
+OptionalUsd = Annotated[
+    Annotated[float, Field(ge=0)] | None, Field(description="a number ≥ 0, or null")
+]
+
+
+class Rates(BaseModel):
+    """Of one kind of request. ``cached_input``: None where that costs as much as other input."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    input: Usd
+    cached_input: OptionalUsd
+    output: Usd
+
+
+class Tier(Rates):
+    """Of a request whose prompt has more than ``above`` tokens: all its tokens cost so much."""
+
+    above: Annotated[int, Field(ge=0, description="an integer ≥ 0")]
+
+
+class Price(Rates):
+    """Of every request, or where there are ``tiers`` of one whose prompt is too short for them."""
+
+    tiers: Annotated[
+        list[Tier] | None,
+        Field(description="a list of {above, input, cached_input, output}, or null"),
+    ] = None
+
+    def at(self, prompt_tokens: float) -> Rates:
+        """What a request with so many input tokens, cached ones included, is billed at."""
+        reached = (tier for tier in self.tiers or () if prompt_tokens > tier.above)
+        return max(reached, key=lambda tier: tier.above, default=self)

@@ -1,0 +1,348 @@
+"""Token prices out of the catalogue of genai-prices: the right ones, of a pinned day, or a clear line."""
+
+from __future__ import annotations
+
+import re
+import socket
+import warnings
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+
+import genai_prices
+import numpy as np
+import pytest
+import yaml
+from genai_prices.data import providers
+from genai_prices.types import (
+    ClauseEquals,
+    ConditionalPrice,
+    ModelInfo,
+    ModelPrice,
+    Provider,
+    StartDateConstraint,
+    Tier,
+    TieredPrices,
+    TimeOfDateConstraint,
+)
+
+from lora_vs_api.analysis.costs import api_cost, billed, price_list
+from lora_vs_api.analysis.scored_run import ScoredRun, Timings
+from lora_vs_api.api.budget import discounted, estimate, usd
+from lora_vs_api.config.compose import compose
+from lora_vs_api.config.load import check_params
+from lora_vs_api.config.sections import CataloguePrices, Params
+from lora_vs_api.errors import UserError
+from lora_vs_api.prices import catalogue
+from lora_vs_api.prices.lookup import price_of
+from lora_vs_api.prices.price import Price
+from lora_vs_api.report.page.data import _billed
+from lora_vs_api.report.sections.money import money_section
+from lora_vs_api.stats.economics import api_request_costs
+from tests.imports import ROOT
+from tests.report_fixture import analysis, inputs
+
+VERSION = f"genai-prices {genai_prices.__version__}"
+BASE = {"input": 1.0, "cached_input": 0.1, "output": 10.0}
+LONG = {"above": 1000, "input": 2.0, "cached_input": 0.2, "output": 15.0}
+TIERED = Price.model_validate({**BASE, "tiers": [LONG]})
+
+
+def prices(day: str = "2026-11-01", provider: str = "openai", **models: str) -> CataloguePrices:
+    """``models``: entry → "provider model"."""
+    return CataloguePrices.model_validate(
+        {
+            "kind": "catalogue",
+            "provider": provider,
+            "date": day,
+            "batch_discount": 0.5,
+            "models": {
+                name: dict(zip(("provider", "model"), value.split()))
+                for name, value in models.items()
+            },
+        }
+    )
+
+
+def with_prices(*overrides: str) -> Params:
+    composed = compose(["prices=catalogue", *overrides], conf=ROOT / "conf")
+    return check_params(yaml.safe_load(composed), "params.yaml")
+
+
+# --- what is found -----------------------------------------------------------------------------
+
+
+def test_the_preset_bills_the_conditions_at_the_listed_prices():
+    """Every API preset composes with the catalogue, and mini costs what the issue says."""
+    params = with_prices()
+    listed = price_of(params.priced_as[params.baseline], params.prices)
+    assert listed.price == Price(input=0.75, cached_input=0.075, output=4.5)
+    assert (listed.name, listed.source) == ("openai gpt-5.4-mini", VERSION)
+    assert listed.as_of == params.prices.date == "2026-11-01"
+    hosted = with_prices("api=openai")
+    assert set(hosted.priced_as) == set(hosted.conditions)
+
+
+def test_prices_are_those_that_the_package_calculates():
+    """Of each model that is not refused, in and above every tier, with cached input, on two days."""
+    compared = 0
+    for day in (date(2024, 6, 1), date(2026, 11, 1)):
+        noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+        for provider in (p for p in providers if p.id in ("openai", "anthropic", "google")):
+            for model in provider.models:
+                if not model.is_match(model.id):
+                    continue  # known by a pattern alone
+                try:
+                    price = price_of(model.id, prices(str(day), provider.id)).price
+                except UserError:
+                    continue
+                for tokens in (1_000, 150_000, 300_000):
+                    usage = genai_prices.Usage(
+                        input_tokens=tokens, cache_read_tokens=100, output_tokens=50
+                    )
+                    with warnings.catch_warnings():
+                        warnings.simplefilter("ignore")
+                        expected = genai_prices.calc_price(
+                            usage,
+                            model.id,
+                            provider_id=provider.id,
+                            genai_request_timestamp=noon,
+                        )
+                    found = api_request_costs([tokens], [50], price, cached_tokens=100)
+                    assert found[0] == pytest.approx(float(expected.total_price)), model.id
+                    compared += 1
+    assert compared > 500
+
+
+def test_an_entry_may_stand_for_a_model_of_another_provider():
+    renamed = prices(mine="groq openai/gpt-oss-20b")
+    assert price_of("mine", renamed).name == "groq openai/gpt-oss-20b"
+    assert price_of("gpt-5.4-nano", renamed).name == "openai gpt-5.4-nano"
+    # the pinned snapshot of a model costs what the model costs
+    assert price_of("gpt-5.4-mini-2026-03-17", renamed).name == "openai gpt-5.4-mini"
+
+
+def test_nothing_is_fetched(monkeypatch):
+    """The prices are those of the installed version, whatever else the program fetched."""
+
+    def refuse(*_args, **_kwargs):
+        raise AssertionError("a connection was opened")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    catalogue._shipped.cache_clear()
+    free = genai_prices.data_snapshot.DataSnapshot(providers=[], from_auto_update=True)
+    genai_prices.data_snapshot.set_custom_snapshot(free)
+    try:
+        assert price_of("gpt-5.4-mini", prices()).price.input == 0.75
+    finally:
+        genai_prices.data_snapshot.set_custom_snapshot(None)
+
+
+# --- what is refused, in one line ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["prices.provider=opnai"],
+            r"prices\.provider: expected a provider of genai-prices \S+ such as openai.*, found 'opnai'$",
+        ),
+        (
+            ["priced_as.embedded_zero_shot=gpt-5.4-minni"],
+            r"priced_as\.embedded_zero_shot: expected a model of openai in genai-prices \S+ such as "
+            r".*gpt-5\.4-mini.*, found 'gpt-5.4-minni'$",
+        ),
+        (
+            ["priced_as.embedded_zero_shot=claude-haiku-4-5"],
+            r"priced_as\.embedded_zero_shot: .*found 'claude-haiku-4-5'; it is known of .*anthropic",
+        ),
+        (
+            [
+                "+prices.models.mine={provider: openai, model: gpt-5.4-mnii}",
+                "priced_as.embedded_zero_shot=mine",
+            ],
+            r"prices\.models\.mine\.model: .*such as gpt-5\.4-mini",
+        ),
+        (
+            ["prices.date=yesterday"],
+            r"prices\.date: expected a day such as 2026-11-01, found 'yest",
+        ),
+        (["prices.date=2026-13-01"], r"prices\.date: expected a day .*, found '2026-13-01'"),
+        (["prices.date=20261101"], r"prices\.date: expected a day .*, found 20261101"),
+        (["~priced_as.embedded_zero_shot"], r"priced_as\.embedded_zero_shot: missing"),
+        (
+            ["priced_as.embedded_zero_shot=text-embedding-3-small"],
+            r"priced_as\.embedded_zero_shot: expected a model with prices of input and output tokens",
+        ),
+        (
+            ["prices.provider=perplexity", "priced_as.embedded_zero_shot=sonar"],
+            r"priced_as\.embedded_zero_shot: perplexity sonar is also billed by the request",
+        ),
+        (
+            ["prices.provider=deepseek", "priced_as.embedded_zero_shot=deepseek-chat"],
+            r"priced_as\.embedded_zero_shot: the price of deepseek deepseek-chat depends on the hour",
+        ),
+    ],
+)
+def test_what_has_no_price_is_said_before_anything_runs(overrides, message):
+    with pytest.raises(UserError) as error:
+        with_prices(*overrides)
+    assert re.search(message, str(error.value)) and "\n" not in str(error.value)
+
+
+def model(name: str, *entries: ConditionalPrice) -> Provider:
+    info = ModelInfo(id=name, match=ClauseEquals(equals=name), prices=list(entries))
+    return Provider(id="openai", name="OpenAI", api_pattern="", models=[info])
+
+
+def from_(day: date, usd_per_million: str) -> ConditionalPrice:
+    price = Decimal(usd_per_million)
+    return ConditionalPrice(
+        StartDateConstraint(start_date=day),
+        prices=ModelPrice(input_mtok=price, output_mtok=price),
+    )
+
+
+@pytest.fixture
+def shipped(monkeypatch):
+    """Sets what the package ships."""
+
+    def use(*given: Provider) -> None:
+        snapshot = genai_prices.data_snapshot.DataSnapshot(list(given), from_auto_update=False)
+        monkeypatch.setattr(catalogue, "_shipped", lambda: snapshot)
+
+    return use
+
+
+def test_the_price_is_that_of_the_day(shipped):
+    """A price counts from its first day on; the package itself takes the first for days before."""
+    shipped(model("m", from_(date(2026, 1, 1), "4"), from_(date(2026, 7, 1), "3")))
+    found = {
+        day: price_of("m", prices(day)).price.input
+        for day in ("2026-01-01", "2026-06-30", "2026-07-01", "2027-01-01")
+    }
+    assert list(found.values()) == [4.0, 4.0, 3.0, 3.0]
+    with pytest.raises(
+        UserError, match=r"^prices\.date: expected 2026-01-01 or later.*2025-12-31$"
+    ):
+        price_of("m", prices("2025-12-31"))
+
+
+def test_an_hour_that_no_longer_counts_refuses_nothing(shipped):
+    by_hour = ConditionalPrice(
+        TimeOfDateConstraint(
+            start_time=time(1), end_time=time(5)
+        ),
+        prices=ModelPrice(input_mtok=Decimal(1), output_mtok=Decimal(1)),
+    )  # fmt: skip
+    shipped(model("m", from_(date(2026, 1, 1), "4"), by_hour, from_(date(2026, 7, 1), "3")))
+    assert price_of("m", prices("2026-07-01")).price.input == 3.0
+    with pytest.raises(UserError, match="depends on the hour"):
+        price_of("m", prices("2026-06-30"))
+
+
+def test_filling_the_prompt_cache_is_said_not_to_be_counted(shipped):
+    tiers = TieredPrices(Decimal(1), [Tier(1000, Decimal(2))])
+    price = ModelPrice(input_mtok=tiers, output_mtok=Decimal(10), cache_write_mtok=Decimal("1.25"))
+    shipped(model("m", ConditionalPrice(prices=price)))
+    listed = price_of("m", prices())
+    assert "fill the prompt cache (USD 1.25 per million)" in str(listed.note)
+    assert listed.price.at(1000).input == 1.0 and listed.price.at(1001).input == 2.0
+
+
+# --- tiers: each answer by its own counts ----------------------------------------------------------
+
+
+def run_of(*input_tokens: int) -> ScoredRun:
+    n = len(input_tokens)
+    timings = {"latency_seconds": [1.0] * n, "cached_input_tokens": [0] * n}
+    return ScoredRun(
+        outputs=("{}",) * n,
+        fields=np.zeros((n, 1)),
+        valid_json=np.ones(n, bool),
+        schema_valid=np.ones(n, bool),
+        outcomes=np.array(["answered"] * n),
+        input_tokens=np.array(input_tokens),
+        output_tokens=np.array([100] * n),
+        timings=Timings.from_json(timings),
+    )
+
+
+def test_each_answer_is_billed_by_its_own_prompt(shipped):
+    """At 1,000 tokens the base price, above it another for all of its tokens, output too."""
+    tiers = {
+        key: TieredPrices(Decimal(str(BASE[part])), [Tier(1000, Decimal(str(LONG[part])))])
+        for key, part in (
+            ("input_mtok", "input"), ("cache_read_mtok", "cached_input"), ("output_mtok", "output"),
+        )
+    }  # fmt: skip
+    shipped(model("m", ConditionalPrice(prices=ModelPrice(**tiers))))
+    run, listed = run_of(1000, 1001, 2000), price_of("m", prices())
+    assert listed.price == TIERED
+    costs = billed(run, "m", prices()).request_costs() * 1e6
+    assert costs == pytest.approx([1000 + 1000, 2002 + 1500, 4000 + 1500])
+    cost = api_cost(run, "m", prices())
+    assert cost.usd == pytest.approx(1000 * costs.mean() / 1e6)
+    assert cost.batched_usd == pytest.approx(cost.usd / 2)
+    assert "2 of 3 answers at that of prompts above 1,000 tokens" in cost.how
+    assert cost.how.startswith(f"measured tokens at the price of openai m ({VERSION}, 2026-11-01)")
+    assert cost.priced_as == "openai m"
+
+
+def test_tokens_of_failed_attempts_lift_no_answer_into_a_tier():
+    """Two attempts of 600 tokens are two short prompts."""
+    found = api_request_costs([1200], [100], TIERED, prompt_tokens=[600])
+    assert found[0] == pytest.approx((1200 * 1 + 100 * 10) / 1e6)
+
+
+def test_the_budget_knows_tiers():
+    """Estimate and what is set aside for a request; a batch's discount is taken off every tier."""
+    assert usd(TIERED, 1000, 100) == pytest.approx(2000 / 1e6)
+    assert usd(TIERED, 1001, 100) == pytest.approx(3502 / 1e6)
+    cost = estimate({"a": 600, "b": 800, "c": 2000}, 100.0, 100, TIERED)
+    assert cost.expected_usd == pytest.approx((1400 + 2000 + 4000 + 1500) / 1e6)
+    half = discounted(TIERED, 0.5)
+    assert half.at(10).output == 5.0
+    assert (half.at(1001).input, half.at(1001).cached_input) == (1.0, 0.1)
+    # all of it is what the file of a price says, so an own list may have tiers too
+    assert Price.model_validate(half.model_dump()) == half
+
+
+def test_tiers_need_no_order():
+    price = Price.model_validate({**BASE, "tiers": [{**LONG, "above": 5000, "input": 9.0}, LONG]})
+    assert [price.at(n).input for n in (1000, 5000, 5001)] == [1.0, 2.0, 9.0]
+
+
+def test_the_pages_calculator_starts_at_the_price_that_was_paid():
+    row = analysis().conditions[-1].model_copy(update={"input_tokens_mean": 1500.0})
+    found = _billed(row, TIERED.at(row.input_tokens_mean), 0.5, 4.0)
+    assert (found["input_price"], found["output_price"]) == (2.0, 15.0)
+    start = found["input_millions"] * 2.0 + found["output_millions"] * 15.0
+    assert start == pytest.approx(4.0)
+
+
+# --- what is printed ---------------------------------------------------------------------------
+
+
+def test_the_list_names_whose_price_each_condition_pays():
+    found = price_list({"a": "gpt-5.4-mini", "b": "gpt-5.4"}, prices())
+    assert found.names == {"a": "openai gpt-5.4-mini", "b": "openai gpt-5.4"}
+    assert (found.source, found.as_of, found.batch_discount) == (VERSION, "2026-11-01", 0.5)
+    assert [tier.above for tier in found.conditions["b"].tiers or ()] == [272_000]
+
+
+def test_the_report_prints_each_price_with_its_source_and_day():
+    """Every tier too: a reader has to be able to look each of them up."""
+    result = analysis()
+    found = price_list(
+        dict.fromkeys(result.economics.prices.conditions, "gpt-5.4"), prices("2026-10-30")
+    )
+    economics = result.economics.model_copy(update={"prices": found})
+    text = str(money_section(inputs(result.model_copy(update={"economics": economics}))))
+    label = result.condition("api_zero_shot").label
+    assert f"| {label} | openai gpt-5.4 | 2.5 | 0.25 | 15 | 50% |" in text
+    assert (
+        f"| {label}, prompts above 272,000 tokens | openai gpt-5.4 | 5 | 0.5 | 22.5 | 50% |" in text
+    )
+    assert f"USD per million tokens: {VERSION}, 2026-10-30." in text
