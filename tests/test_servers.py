@@ -193,7 +193,8 @@ def test_a_refused_text_does_not_block_the_others(tmp_path, name):
         assert server.attempts("mail 1") == 2
         rows = list(store.rows())
     with ResponseStore(tmp_path / "other") as other:
-        assert other.add_rows((f"line {n}", row) for n, row in enumerate(rows)) == 4
+        other.add_rows((f"line {n}", row) for n, row in enumerate(rows))
+        assert len(other) == 4
 
 
 def test_half_an_answer_of_a_filtered_text_is_wrong(tmp_path):
