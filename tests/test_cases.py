@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
@@ -21,6 +22,8 @@ import yaml
 
 from lora_vs_api.analysis.diagnosis import confusion, diagnose_field, recover_record
 from lora_vs_api.analysis.results import read_analysis, write_result
+from lora_vs_api.api.attempt import attempt
+from lora_vs_api.api.types import NoAnswer
 from lora_vs_api.cli import app
 from lora_vs_api.cli.review import append_verdict
 from lora_vs_api.config.compose import compose
@@ -44,7 +47,10 @@ from lora_vs_api.scoring.scores import score_output
 from stages import corpus
 from tests import report_fixture
 from tests.commands import lora_vs_api
+from tests.fault_server import Fault, FaultServer
 from tests.imports import ROOT
+from tests.test_api_client import CHAT, ask, requests
+from tests.test_app import COMMANDS
 
 CASES = ROOT / "tests" / "cases"
 
@@ -593,6 +599,32 @@ def test_huge_numbers_that_can_be_held_are_only_wrong():
     assert said["mean_distance"] == 1e300
 
 
+def test_a_number_of_400_digits_is_an_answer_of_a_server():
+    """It is JSON: no sign that a server does not heed the schema."""
+    output = '{"amount": ' + "1" * 400 + "}"
+
+    def odd(body: dict[str, Any]) -> dict[str, Any]:
+        body["choices"][0]["message"]["content"] = output
+        return body
+
+    with FaultServer({"mail 0": [Fault("json", body=odd)]}) as server:
+        [answer] = ask(server, 1, replace(CHAT, schema={"type": "object"}))
+    assert answer.reply.output == output
+
+
+@pytest.mark.parametrize("content", ['{"a": ' + "1" * 5000 + "}", "[" * 100_000])
+def test_a_reply_that_python_cannot_read_is_no_answer(content):
+    """Asked again, and then named: never the end of the run."""
+
+    async def create(**body: Any) -> Any:
+        return SimpleNamespace(content=content)
+
+    endpoint = SimpleNamespace(with_raw_response=SimpleNamespace(create=create))
+    client = SimpleNamespace(chat=SimpleNamespace(completions=endpoint), base_url="http://x")
+    with pytest.raises(NoAnswer, match="the answer is not valid JSON"):
+        asyncio.run(attempt(client, requests(1)[0], CHAT, 5, None))
+
+
 # --- a terminal that knows ASCII alone --------------------------------------------------
 
 
@@ -606,7 +638,8 @@ def test_output_works_on_an_ascii_terminal(tmp_path, environment):
         "from lora_vs_api.cli.app import main\n"
         "from lora_vs_api.entry import run_command\n"
         "from lora_vs_api.errors import UserError\n"
-        "for arguments in (['--help'], ['init', '--help'], ['predict', '--help'], ['store', '--help']):\n"
+        f"for command in {['', 'store', *COMMANDS]!r}:\n"
+        "    arguments = [*command.split(), '--help']\n"
         "    try:\n        main(arguments)\n    except SystemExit as ended:\n        assert not ended.code\n"
         "def fails():\n"
         "    print(json.dumps({'a': '\\u00e9\\u20ac\\U0001f600'}, ensure_ascii=False), flush=True)\n"

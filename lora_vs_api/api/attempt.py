@@ -82,7 +82,8 @@ async def attempt(
             raise cause from None
         why = f"connection failed: {type(cause).__name__} {cause}".rstrip()
         raise NoAnswer(why, billed=_was_sent(error)) from None
-    except (openai.APIResponseValidationError, json.JSONDecodeError, UnicodeDecodeError):
+    # ValueError: no JSON, no UTF-8, or a number of more digits than Python reads
+    except (openai.APIResponseValidationError, ValueError, RecursionError):
         raise NoAnswer("the answer is not valid JSON") from None
     except openai.APIError as error:
         raise NoAnswer(short(error.message)) from None
