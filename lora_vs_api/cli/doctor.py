@@ -19,10 +19,12 @@ from lora_vs_api.api.policy import AskPolicy
 from lora_vs_api.api.provider import Provider
 from lora_vs_api.api.types import Answer, ApiCondition, Reply, Request
 from lora_vs_api.config.load import load_params
-from lora_vs_api.config.sections import Params, Price
+from lora_vs_api.config.sections import Params
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_jsonl
 from lora_vs_api.paths import TEST, TRAIN
+from lora_vs_api.prices.lookup import ListedPrice, price_of
+from lora_vs_api.prices.price import Price
 from lora_vs_api.record.fields import Field
 from lora_vs_api.record.json_schema import json_schema
 from lora_vs_api.record.parsing import parse_record
@@ -65,7 +67,7 @@ def examine_api(params: Params, name: str | None) -> None:
     if name not in params.conditions:
         raise UserError(f"doctor: expected one of {', '.join(params.conditions)}, found {name!r}")
     condition = replace(condition_of(params, name), on_refusal="score_zero")
-    price = params.prices.models[params.priced_as[name]]
+    listed = _listed_price(params, name)
     request, count_tokens = _question(params, name)
     with _provider(params, name) as provider:
         print(
@@ -74,7 +76,7 @@ def examine_api(params: Params, name: str | None) -> None:
         )
         probe = Probe(
             request, provider, params.api.limits.timeout_seconds, params.api.limits.budget_usd,
-            price, count_tokens, params.task.record_fields,
+            listed.price, count_tokens, params.task.record_fields,
         )  # fmt: skip
         trial = probe.find(condition)
         if trial is not None:
@@ -90,6 +92,10 @@ def examine_api(params: Params, name: str | None) -> None:
             print(f"  {change}")
         raise UserError(f"{keys.condition_key(name)}: works with {', '.join(changes)}")
     print("\nworks as it is set")
+
+
+def _listed_price(params: Params, name: str) -> ListedPrice:
+    return price_of(params.priced_as[name], params.prices, f"priced_as.{name}")
 
 
 @contextmanager
@@ -351,9 +357,12 @@ def _price_lines(params: Params, name: str, probe: Probe) -> list[tuple[str, str
     asked = params.evaluate.test_rows + (again.number - 1) * min(
         again.rows, params.evaluate.test_rows
     )
-    priced_as = params.priced_as[name]
+    listed = _listed_price(params, name)
     return [
-        ("price of the text", f"USD {one:.6f} at the price of {priced_as}"),
+        (
+            "price of the text",
+            f"USD {one:.6f} at the price of {listed.name} ({listed.source}, {listed.as_of})",
+        ),
         ("spent here", f"USD {probe.spent_usd:.6f} for {probe.made} requests"),
         ("the run", f"about USD {one * asked:.4f} for {asked} requests of {name}"),
     ]

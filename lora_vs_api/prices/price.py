@@ -15,7 +15,7 @@ OptionalUsd = Annotated[
 class Rates(BaseModel):
     """Of one kind of request. ``cached_input``: None where that costs as much as other input."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     input: Usd
     cached_input: OptionalUsd
