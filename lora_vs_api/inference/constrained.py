@@ -154,7 +154,7 @@ def _keeps_every_key(model: PreTrainedModel) -> bool:
 def _parameters(model: PreTrainedModel) -> Mapping[str, inspect.Parameter]:
     """What the model's own forward takes, also where virtual tokens are put before it."""
     inner: Any = getattr(model, "get_base_model", lambda: model)()
-    return inspect.signature(inner.forward).parameters
+    return inspect.signature(type(inner).forward).parameters
 
 
 def _forward(model: PreTrainedModel, **inputs: Any) -> torch.Tensor:

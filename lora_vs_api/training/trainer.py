@@ -130,7 +130,7 @@ class CompletionTrainer(SFTTrainer):
             "logits_to_keep": kept,
             "output_router_logits": self.aux_loss_enabled,
         }
-        taken = inspect.signature(self.language_model.forward).parameters
+        taken = inspect.signature(type(self.language_model).forward).parameters
         with self.accelerator.autocast():
             outputs = self.accelerator.unwrap_model(model)(
                 input_ids=ids,
