@@ -179,7 +179,7 @@ def prices() -> list[dict[str, Any]]:
 
 TASKS = {
     "emails": (emails, EMAIL),
-    "addresses": (lambda: read_rows(ROOT / "data/examples/us_addresses.jsonl", 400), ADDRESS),
+    "addresses": (lambda: read_rows(ROOT / "data/examples/us_addresses.jsonl", 200), ADDRESS),
     "bookings": (bookings, BOOKING),
     "prices": (
         prices,

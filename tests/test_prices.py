@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import warnings
+from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
@@ -290,10 +291,24 @@ def test_each_answer_is_billed_by_its_own_prompt(shipped):
     assert cost.priced_as == "openai m"
 
 
-def test_tokens_of_failed_attempts_lift_no_answer_into_a_tier():
-    """Two attempts of 600 tokens are two short prompts."""
-    found = api_request_costs([1200], [100], TIERED, prompt_tokens=[600])
-    assert found[0] == pytest.approx((1200 * 1 + 100 * 10) / 1e6)
+def test_tokens_of_failed_attempts_lift_no_answer_into_a_tier(shipped):
+    """Two attempts of 600 tokens are two short prompts, and each is billed as one."""
+    tiers = TieredPrices(Decimal(1), [Tier(1000, Decimal(2))])
+    shipped(
+        model("m", ConditionalPrice(prices=ModelPrice(input_mtok=tiers, output_mtok=Decimal(10))))
+    )
+    lost = {
+        "latency_seconds": [1.0], "lost_attempts": [1], "lost_input_tokens": [600],
+        "lost_output_tokens": [100], "reasoning_tokens": [0], "tokens_estimated": [False],
+    }  # fmt: skip
+    run = replace(run_of(600), timings=Timings.from_json(lost))
+    cost, bill = api_cost(run, "m", prices()), billed(run, "m", prices())
+    assert cost.usd == pytest.approx(1000 * (1200 * 1 + 200 * 10) / 1e6)
+    assert cost.retries_usd == pytest.approx(cost.usd / 2)
+    assert bill.request_costs() * 1000 == pytest.approx(cost.usd)
+    # and those of a long prompt are billed at its tier
+    long = replace(run, input_tokens=np.array([1200]))
+    assert api_cost(long, "m", prices()).retries_usd == pytest.approx(1000 * (600 * 2 + 1000) / 1e6)
 
 
 def test_the_budget_knows_tiers():

@@ -561,6 +561,7 @@ def test_nothing_in_an_email_ends_its_block(hostile, figures):
     assert text.count("<pre>") == plain.count("<pre>") + 2
 
 
+@pytest.mark.slow
 def test_two_runs_give_the_same_bytes(figures, tmp_path):
     """Outputs of equal inputs are equal files, so that DVC sees no change where there is none."""
     result = analysis()
