@@ -120,7 +120,7 @@ def _check_format_is_known(output: str, condition: ApiCondition, base_url: str) 
     """
     answer = part_thinking(output).answer
     try:
-        json.loads(output if answer is None else answer)
+        json.loads(output if answer is None else answer, parse_int=float)
     except (json.JSONDecodeError, RecursionError):
         what = "JSON Schema" if condition.schema is not None else "JSON format"
         # llama.cpp heeds it at one endpoint alone
