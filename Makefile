@@ -12,7 +12,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 INSTALL := $(PIP) install --no-deps --no-build-isolation
 PINNED := $(INSTALL) --require-hashes
-RUN_LISTS := $(patsubst %,requirements/%.txt,inference training statistics figures run)
+RUN_LISTS := $(patsubst %,requirements/%.txt,inference serving training statistics figures run)
 
 # files stay whole: what a file's first test sets up serves the others
 PYTEST := pytest -n 2 --dist loadfile --no-loadscope-reorder

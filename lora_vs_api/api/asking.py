@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -14,35 +14,41 @@ from lora_vs_api.api import keys
 from lora_vs_api.api.budget import CostLimits, discounted
 from lora_vs_api.api.client import ask_all
 from lora_vs_api.api.few_shot import shot_chooser
+from lora_vs_api.api.llama_server import serve_gguf
 from lora_vs_api.api.local_server import serve
 from lora_vs_api.api.policy import AskPolicy
 from lora_vs_api.api.provider import Provider
 from lora_vs_api.api.store import ResponseStore
 from lora_vs_api.api.stored_run import ask_stored
 from lora_vs_api.api.types import ApiCondition, ConditionRun, Request
-from lora_vs_api.config.sections import EmbeddedServer, Params, Replicates
+from lora_vs_api.config.sections import EmbeddedServer, LlamaCppServer, Params, Replicates
 from lora_vs_api.errors import UserError
 from lora_vs_api.log import say
+from lora_vs_api.paths import opponent_file
 from lora_vs_api.record.fields import Field
 from lora_vs_api.record.json_schema import json_schema
 from lora_vs_api.record.prompt import messages
 
 
-@contextmanager
-def embedded_server(params: Params, name: str) -> Iterator[str]:
-    """Base URL of a server that lives as long as this."""
-    say(f"{name}: starting transformers serve on loopback")
-    model = params.conditions[name].model
-    server = params.api.server
+def embedded_server(params: Params, name: str) -> AbstractContextManager[str]:
+    """A server for the condition's model; its base URL, while the block runs."""
+    server, settings, port = params.api.server, params.conditions[name], params.api.limits.port
+    if isinstance(server, LlamaCppServer):
+        say(f"{name}: starting llama.cpp's server on loopback")
+        opponent = next(o for o in params.opponents if opponent_file(o) == settings.weights)
+        return serve_gguf(
+            settings.weights,
+            settings.model,
+            sha256=params.opponents[opponent].sha256,
+            context=server.context,
+            threads=server.threads,
+            port=port,
+        )
     assert isinstance(server, EmbeddedServer)
-    with serve(
-        server.weights,
-        model,
-        device=server.device,
-        dtype=server.dtype,
-        port=params.api.limits.port,
-    ) as url:
-        yield url
+    say(f"{name}: starting transformers serve on loopback")
+    return serve(
+        settings.weights, settings.model, device=server.device, dtype=server.dtype, port=port
+    )
 
 
 def key_of(params: Params) -> str | None:
@@ -65,7 +71,7 @@ def token_counter(weights: str) -> Callable[[str], int]:
 
 def limits_of(params: Params, name: str, train: list[dict[str, Any]]) -> CostLimits:
     """Price and budget of the condition; answers are expected to be as long as train's records."""
-    count_tokens = token_counter(params.api.server.weights)
+    count_tokens = token_counter(params.conditions[name].weights)
     records = [count_tokens(json.dumps(row["record"])) for row in train[:100]]
     priced_as = params.priced_as[name]
     price = params.prices.models[priced_as]
@@ -124,6 +130,7 @@ def ask_condition(
         max_output_tokens=params.decoding.max_new_tokens,
         endpoint=server.endpoint,
         schema=json_schema(fields) if settings.output == "json_schema" else None,
+        grammar=server.grammar if server.kind == "llama_cpp" else "response_format",
     )
     policy = AskPolicy(
         timeout_seconds=patience.timeout_seconds,
@@ -134,7 +141,7 @@ def ask_condition(
     started = time.perf_counter()
     if not requests:
         answers, stored = [], []
-    elif server.kind == "embedded":
+    elif server.kind != "openai":
         with embedded_server(params, name) as url:
             started = time.perf_counter()
             answers = ask_all(requests + repeated, condition, Provider(url), policy)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Endpoint = Literal["responses", "chat"]
+Grammar = Literal["compact", "response_format"]
 Mode = Literal["live", "batch"]
 # truncated: the token limit cut the output; filtered: the provider's content filter stopped it
 Outcome = Literal["answered", "truncated", "refused", "filtered"]
@@ -17,8 +18,9 @@ class ApiCondition:
     """How one condition asks: everything of a request but its messages.
 
     ``temperature`` and ``reasoning_effort`` are sent only when set, since some models reject
-    them; with a ``schema`` the answer is asked for in strict JSON Schema mode. ``name`` is the
-    condition's key in ``conditions``, for messages to the user.
+    them; with a ``schema`` the answer is asked for in strict JSON Schema mode, or, of a llama.cpp
+    server, by a ``compact`` grammar that leaves no blank to choice. ``name`` is the condition's key
+    in ``conditions``, for messages to the user.
     """
 
     name: str
@@ -28,6 +30,7 @@ class ApiCondition:
     max_output_tokens: int
     endpoint: Endpoint = "responses"
     schema: Mapping[str, Any] | None = None
+    grammar: Grammar = "response_format"
 
 
 @dataclass(frozen=True)

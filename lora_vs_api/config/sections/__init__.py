@@ -23,6 +23,7 @@ from lora_vs_api.config.sections.api import (
     Api,
     Condition,
     EmbeddedServer,
+    LlamaCppServer,
     OpenAIServer,
     Price,
     Prices,
@@ -50,6 +51,13 @@ from lora_vs_api.config.sections.model import (
     Runtime,
     WheelWeights,
 )
+from lora_vs_api.config.sections.opponents import (
+    HubFile,
+    LocalFile,
+    Opponent,
+    WheelPart,
+    WheelParts,
+)
 from lora_vs_api.config.sections.training import (
     Adapter,
     Checkpoints,
@@ -72,10 +80,14 @@ __all__ = [
     "FileData",
     "FullTuning",
     "GeneratedData",
+    "HubFile",
     "HubWeights",
     "Hypothesis",
+    "LlamaCppServer",
+    "LocalFile",
     "LoraTuning",
     "OpenAIServer",
+    "Opponent",
     "Ownership",
     "Params",
     "PathWeights",
@@ -86,6 +98,8 @@ __all__ = [
     "Replicates",
     "SeeAlso",
     "Tuning",
+    "WheelPart",
+    "WheelParts",
     "WheelWeights",
 ]
 
@@ -121,6 +135,8 @@ class Params(Section):
     nodes: dict[str, NodeResources]
     task: Task
     model: Model
+    # models that API conditions ask on this machine, fetched before
+    opponents: dict[str, Opponent]
     api: Api
     # H1 and every break-even are about one
     conditions: Annotated[

@@ -12,6 +12,7 @@ from lora_vs_api.config.sections.base import (
     DType,
     Natural,
     NonNegative,
+    OptionalCount,
     OptionalMinutes,
     Positive,
     Section,
@@ -30,6 +31,24 @@ class EmbeddedServer(Section):
     mode: ClassVar[Literal["live"]] = "live"
 
 
+class LlamaCppServer(Section):
+    """llama.cpp's own server, started by the node with the file that the condition names.
+
+    ``weights`` is the folder of all these files, ``context`` the most tokens of a prompt and its
+    answer. ``threads`` null: as many as the node may use processors. ``grammar`` is how a condition
+    with ``output: json_schema`` has its schema enforced: ``compact`` also leaves no blank to choice.
+    """
+
+    kind: Literal["llama_cpp"]
+    endpoint: Literal["chat"]
+    weights: str
+    context: Count
+    threads: OptionalCount
+    grammar: Literal["compact", "response_format"]
+
+    mode: ClassVar[Literal["live"]] = "live"
+
+
 class OpenAIServer(Section):
     """Any server that speaks OpenAI's API; ``weights`` is a tokenizer for the estimate."""
 
@@ -40,7 +59,7 @@ class OpenAIServer(Section):
     weights: str
 
 
-Server = Annotated[EmbeddedServer | OpenAIServer, Field(discriminator="kind")]
+Server = Annotated[EmbeddedServer | LlamaCppServer | OpenAIServer, Field(discriminator="kind")]
 
 
 class Ask(Section):
@@ -87,9 +106,14 @@ class NearestShots(Section):
 
 
 class Condition(Section):
-    """How one API condition asks; ``shots`` as a number are the same examples for every text."""
+    """How one API condition asks; ``shots`` as a number are the same examples for every text.
+
+    ``weights`` is what the answers depend on of the files here: the model that the node serves, or
+    the tokenizer that counts a hosted one's tokens.
+    """
 
     model: str
+    weights: str
     shots: Annotated[
         Natural | NearestShots,
         Field(description="an integer ≥ 0, or {k: an integer ≥ 1, choose: nearest}"),
