@@ -6,6 +6,7 @@ Not meant to be started by hand; see `lora_vs_api.api.serve_child`, whose ways i
 from __future__ import annotations
 
 import argparse
+import sys
 import threading
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -46,7 +47,11 @@ def main() -> None:
     params.ui = False
     params.endpoint_slots = False
     params.offline = True
-    server = xllamacpp.Server(params)
+    try:
+        server = xllamacpp.Server(params)
+    except RuntimeError as error:
+        # llama.cpp has said why before; a traceback would hide that
+        sys.exit(f"{arguments.gguf}: {error}")
     announce(arguments.folder, urlsplit(server.listening_address).port or 0)
     # until the parent ends
     threading.Event().wait()

