@@ -336,7 +336,7 @@ def redecided(
 
 def analysis(
     *,
-    api_kind: Literal["embedded", "openai"] = "embedded",
+    api_kind: Literal["embedded", "llama_cpp", "openai"] = "embedded",
     seeds: tuple[int, ...] = (0, 1, 2),
     api_usd: float = 0.0711,
     model_free: Mapping[str, float] | None = None,

@@ -34,6 +34,7 @@ def config_sha256(params: Params) -> str:
         "lora": params.lora,
         "model": [params.model.name, "path" if weights.source == "path" else weights],
         "model_free": params.model_free,
+        "opponents": {name: opponent.sha256 for name, opponent in params.opponents.items()},
         "priced_as": params.priced_as,
         "prices": params.prices,
         "runtime": params.runtime,

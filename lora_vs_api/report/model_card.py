@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from lora_vs_api.analysis.results import Analysis, SeedScore
 from lora_vs_api.report.rendering import Markdown, render
 from lora_vs_api.report.sections.advice import accuracy_words, difference_between
-from lora_vs_api.report.sections.facts import is_embedded, unit_words
+from lora_vs_api.report.sections.facts import is_embedded, is_local, unit_words
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ def model_card(analysis: Analysis, what: Published) -> str:
             for decision in analysis.decisions
         ],
         embedded=is_embedded(analysis),
+        local=is_local(analysis),
         # a literal of Python, inside a code block
         instruction=Markdown(repr(what.instruction)),
     )

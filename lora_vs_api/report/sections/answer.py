@@ -12,6 +12,7 @@ from lora_vs_api.report.sections.facts import (
     apart,
     in_flight,
     is_embedded,
+    is_local,
     served_models,
     unit_words,
 )
@@ -76,7 +77,7 @@ def answer_section(inputs: ReportInputs) -> Markdown:
         in_flight=in_flight,
         # how much longer the slow answers of each take
         tails=[(row.latency.p95 or 0) - (row.latency.p50 or 0) for row in timed.values()],
-        embedded=is_embedded(analysis),
+        local=is_local(analysis),
         models=served_models(analysis),
         unit=unit_words(analysis),
         scope=scope(analysis),
@@ -121,4 +122,5 @@ def verdict_section(inputs: ReportInputs) -> Markdown:
         baseline=analysis.condition(analysis.baseline),
         seeds=len(analysis.seeds),
         embedded=is_embedded(analysis),
+        local=is_local(analysis),
     )
