@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,14 +13,20 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+import yaml
 
+from lora_vs_api.api.asking import ask_condition
 from lora_vs_api.api.client import ask_all
 from lora_vs_api.api.llama_server import serve_gguf, threads_share
 from lora_vs_api.api.policy import AskPolicy
 from lora_vs_api.api.provider import Provider
+from lora_vs_api.api.results import write_answers
 from lora_vs_api.api.types import ApiCondition, Request
-from lora_vs_api.digests import file_sha256
+from lora_vs_api.config.compose import compose
+from lora_vs_api.config.load import check_params
+from lora_vs_api.digests import directory_sha256, file_sha256
 from lora_vs_api.errors import UserError
+from lora_vs_api.files import read_jsonl
 from tests.tiny_gguf import gguf_of
 from tests.tiny_model import build_tiny_model
 
@@ -168,6 +175,36 @@ def test_two_servers_give_the_same_bytes(gguf, tmp_path):
             seen.append([(a.reply.output, a.reply.cached_input_tokens) for a in ask(url)])
     assert seen[0] == seen[1]
     assert not is_up(url)
+
+
+def test_a_condition_of_the_contest_as_its_node_asks_it(gguf, tmp_path, monkeypatch):
+    """From the settings to the files: the model that it names, a schema, and equal bytes twice."""
+    raw = yaml.safe_load(
+        compose(["api=contest", "decoding.max_new_tokens=120"], conf=ROOT / "conf")
+    )
+    file = tmp_path / "models" / "opponent" / "tiny.gguf"
+    file.parent.mkdir(parents=True)
+    shutil.copy(gguf, file)
+    source = {"source": "path", "path": str(gguf)}
+    size, digest = gguf.stat().st_size, file_sha256(gguf)
+    raw["opponents"]["tiny"] = {
+        "license": None, "bytes": size, "sha256": digest, "sources": [source],
+    }  # fmt: skip
+    name = "small_zero_shot_schema"
+    raw["conditions"][name]["weights"] = "models/opponent/tiny.gguf"
+    params = check_params(raw)
+    monkeypatch.chdir(tmp_path)
+    rows = [{"id": "a", "text": "Charged twice. Anna"}, {"id": "b", "text": "It crashes. Bob"}]
+    fields = params.task.record_fields
+    for number in (1, 2):
+        run = ask_condition(params, name, rows, fields, [])
+        write_answers(run, mode="live", predictions=f"p{number}", timings=f"t{number}.json")
+    first, second = directory_sha256("p1"), directory_sha256("p2")
+    assert first == second
+    served = json.loads(Path("t1.json").read_text())["served_models"]
+    assert served == ["Qwen2.5-Coder-0.5B-Instruct-Q4_K_M"]
+    outputs = [row["output"] for row in read_jsonl("p1/predictions.jsonl")]
+    assert all(text.startswith('{"customer_name": "') for text in outputs)
 
 
 def test_a_file_that_is_another_or_missing_is_not_served(gguf, tmp_path):
