@@ -9,7 +9,7 @@ import yaml
 
 from lora_vs_api.analysis.configuration import config_sha256
 from lora_vs_api.config.compose import compose
-from lora_vs_api.config.load import check_params
+from lora_vs_api.config.load import check_params, load_params
 from lora_vs_api.errors import UserError
 from tests.imports import ROOT
 
@@ -123,3 +123,14 @@ def test_another_file_is_another_configuration(raw):
     assert config_sha256(check_params(raw)) == first
     raw["opponents"]["small"]["sha256"] = "0" * 64
     assert config_sha256(check_params(raw)) != first
+
+
+def test_a_copy_of_the_project_finds_a_file_beside_the_project(tmp_path, raw, monkeypatch):
+    """`dvc exp run --temp` works in a copy that holds what git and DVC know: no model of the user's."""
+    raw["opponents"]["small"]["sources"] = [{"source": "path", "path": "mine/small.gguf"}]
+    copy = tmp_path / "project" / ".dvc" / "tmp" / "exps" / "x"
+    copy.mkdir(parents=True)
+    (copy / "params.yaml").write_text(yaml.safe_dump(raw))
+    monkeypatch.chdir(copy)
+    [source] = load_params().opponents["small"].sources
+    assert source.path == str(tmp_path / "project" / "mine" / "small.gguf")

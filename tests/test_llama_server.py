@@ -179,9 +179,7 @@ def test_two_servers_give_the_same_bytes(gguf, tmp_path):
 
 def test_a_condition_of_the_contest_as_its_node_asks_it(gguf, tmp_path, monkeypatch):
     """From the settings to the files: the model that it names, a schema, and equal bytes twice."""
-    raw = yaml.safe_load(
-        compose(["api=contest", "decoding.max_new_tokens=120"], conf=ROOT / "conf")
-    )
+    raw = yaml.safe_load(compose(["api=contest", "decoding.max_new_tokens=40"], conf=ROOT / "conf"))
     file = tmp_path / "models" / "opponent" / "tiny.gguf"
     file.parent.mkdir(parents=True)
     shutil.copy(gguf, file)
