@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from lora_vs_api.api.asking import ask_condition
+from lora_vs_api.api.child_server import _how
 from lora_vs_api.api.client import ask_all
 from lora_vs_api.api.llama_server import serve_gguf, threads_share
 from lora_vs_api.api.policy import AskPolicy
@@ -231,6 +232,12 @@ def test_a_file_that_is_no_model_ends_in_the_log(tmp_path):
     ):
         raise AssertionError("served a broken file")
     assert "\n" not in str(failure.value)
+
+
+def test_a_signal_is_called_by_its_name():
+    """A processor without AVX2 ends the server so: a number would say nothing."""
+    assert _how(-signal.SIGILL) == "by signal SIGILL"
+    assert _how(1) == "with exit code 1"
 
 
 def test_a_missing_package_is_named(gguf, tmp_path, monkeypatch):
