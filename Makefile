@@ -12,7 +12,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 INSTALL := $(PIP) install --no-deps --no-build-isolation
 PINNED := $(INSTALL) --require-hashes
-RUN_LISTS := $(patsubst %,requirements/%.txt,inference training statistics prices figures run)
+RUN_LISTS := $(patsubst %,requirements/%.txt,inference serving training statistics prices figures run)
 
 FUZZ ?= tests/test_fuzz.py
 

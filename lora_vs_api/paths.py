@@ -10,3 +10,8 @@ GROUPS = "data/split/groups.jsonl"
 PERTURBED = "data/perturb.jsonl"
 # what perturb says of that file: metrics/perturb.json
 APPLIED = "metrics/perturb.json"
+
+
+def opponent_file(name: str) -> str:
+    """The model file of ``opponents.<name>``."""
+    return f"models/opponent/{name}.gguf"

@@ -32,6 +32,7 @@ ROLE = "What decides {what}: nodes of dvc.yaml depend on this file, so a new ver
 ROLES = {
     "inference": {"torch", "transformers", "tokenizers", "safetensors", "llguidance", "gguf",
                   "huggingface-hub", "jinja2", "markupsafe", "peft"},
+    "serving": {"xllamacpp"},
     "training": {"trl", "accelerate", "datasets"},
     "statistics": {"numpy", "scipy", "pandas", "scikit-learn"},
     "prices": {"genai-prices"},
@@ -39,6 +40,7 @@ ROLES = {
 }  # fmt: skip
 COMMENTS = {
     "inference": ROLE.format(what="the bytes of a local model's answers"),
+    "serving": ROLE.format(what="the bytes of answers of a model behind llama.cpp's server"),
     "training": ROLE.format(what="a training's bytes, beside inference.txt"),
     "statistics": ROLE.format(what="the numbers worked out from the answers"),
     "prices": ROLE.format(what="the prices of `prices: catalogue`"),

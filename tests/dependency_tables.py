@@ -23,7 +23,7 @@ INSTANCES: dict[str, str] = {
 }
 PARAMS: dict = yaml.safe_load((ROOT / "params.yaml").read_text())
 KINDS = {
-    "data": "base_model corpus split data_check review hypothesis contamination",
+    "data": "base_model opponent corpus split data_check review hypothesis contamination",
     "search": "sanity rank_trial select_rank lr_trial select sweep",
     "training": "train tune",
     "answers": "evaluate_base evaluate_lora evaluate_tune evaluate_api evaluate_model_free",
@@ -34,6 +34,7 @@ KINDS = {
 # starts the embedded server, which loads the base model.
 ROLES = {
     "inference": {"weights", "model", "inference", "api"},
+    "serving": {"api"},
     "training": {"training"},
     "statistics": {"neighbours", "stats", "analysis", "model_free"},
     "prices": {"prices"},

@@ -352,7 +352,7 @@ def redecided(
 
 def analysis(
     *,
-    api_kind: Literal["embedded", "openai"] = "embedded",
+    api_kind: Literal["embedded", "llama_cpp", "openai"] = "embedded",
     seeds: tuple[int, ...] = (0, 1, 2),
     api_usd: float = 0.0711,
     apis: tuple[str, ...] = APIS,

@@ -193,7 +193,11 @@ HUB = {"source": "hub", "repo": "o/M", "revision": "main"}
             "openai",
             "api.server.base_url: missing; needed with api.server.kind=openai",
         ),
-        ("api/server/kind", "azure", "api.server.kind: expected one of embedded, openai, found"),
+        (
+            "api/server/kind",
+            "azure",
+            "api.server.kind: expected one of embedded, llama_cpp, openai, found",
+        ),
         (
             "api/limits/budget_usd",
             -1,

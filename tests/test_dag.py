@@ -16,7 +16,7 @@ STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 ALIASES = {"task.field_specs": "task.fields", "task.record_fields": "task.fields"}
 # They decide whether and how patiently an API is asked, never what it answers: a new price,
 # budget or time limit must not ask again.
-HOW_TO_ASK = {"api.limits", "prices", "priced_as"}
+HOW_TO_ASK = {"api.limits", "prices", "priced_as", "opponents"}
 # How often a training writes a checkpoint: resumed or not, it ends in the same bytes.
 HOW_TO_TRAIN = {"checkpoints"}
 # What a base model is called and how much room it takes fetches nothing again.
@@ -172,7 +172,8 @@ def test_analysis_starts_without_torch():
 # from the bottom up: each imports only from those before it
 LAYERS = (
     "errors.py", "shown.py", "log.py", "paths.py", "processor.py", "digests.py", "files.py", "record", "validation", "scoring",
-    "neighbours", "prices", "stats", "weights", "data", "config", "entry.py", "model", "inference", "training", "selection",
+    "neighbours", "prices", "stats", "weights", "opponents", "data", "config", "entry.py", "model", "inference", "training",
+    "selection",
     "api", "model_free", "analysis", "report", "figures", "orchestrate", "search", "cli", "__main__.py",
 )  # fmt: skip
 

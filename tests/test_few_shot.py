@@ -39,7 +39,7 @@ def condition(shots) -> Condition:
     return Condition.model_validate(
         {
             "model": "m", "shots": shots, "output": "text", "temperature": 0,
-            "reasoning_effort": None,
+            "reasoning_effort": None, "weights": "w",
         }
     )  # fmt: skip
 

@@ -225,6 +225,21 @@ def test_a_served_base_model_is_never_called_hosted():
                          sentence, re.IGNORECASE), sentence  # fmt: skip
 
 
+def test_an_open_model_on_this_machine_is_called_that():
+    """Another model than the base, so something to recommend about; and no hosted one, whose price it has."""
+    text = report(analysis(api_kind="llama_cpp"))
+    assert "nothing is recommended" not in text and "transformers serve" not in text
+    assert "standing in" not in text and "untuned base model" not in section(text, "Hypothesis")
+    assert "billed as gpt-x" in section(text, "The question")
+    assert "no test of the claim about that hosted model" in section(text, "Hypothesis")
+    assert "llama.cpp's server" in section(text, "Method")
+    part = section(text, "Limitations")
+    assert "No hosted model was asked" in part and "billed as gpt-x" in part
+    for sentence in re.findall(r"[^.|\n]*\bhosted\b[^.|\n]*", text):
+        assert re.search(r"no hosted|about (a|that) hosted|a hosted model's network|a hosted API would",
+                         sentence, re.IGNORECASE), sentence  # fmt: skip
+
+
 def test_failing_at_format_is_told_from_failing_at_the_task():
     """A base that writes no JSON scores 0 everywhere; the report must not call that ignorance."""
     result = analysis()

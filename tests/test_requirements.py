@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 from tests.imports import ROOT
 
 LISTS = {path.stem: path.read_text() for path in (ROOT / "requirements").glob("*.txt")}
-ROLES = ("inference", "training", "statistics", "prices", "figures")
+ROLES = ("inference", "serving", "training", "statistics", "prices", "figures")
 RUN = (*ROLES, "build", "run")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 

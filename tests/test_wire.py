@@ -38,6 +38,17 @@ def test_a_batch_asks_what_a_live_call_asks(condition):
     assert "stream" not in first["body"]
 
 
+def test_a_compact_schema_goes_as_a_grammar_and_stands_in_its_place():
+    """llama.cpp heeds one of the two; without a schema neither is sent."""
+    body = request_body(REQUEST, replace(CHAT, grammar="compact"))
+    assert "response_format" not in body
+    head, start = body["extra_body"]["grammar"].split("\n")
+    assert head == "%llguidance {}" and start.startswith("start: %json ")
+    schema = json.loads(start.removeprefix("start: %json "))
+    assert schema["type"] == "object" and schema["x-guidance"]["whitespace_flexible"] is False
+    assert "extra_body" not in request_body(REQUEST, replace(CHAT, grammar="compact", schema=None))
+
+
 @pytest.mark.parametrize("condition", [MINI, CHAT], ids=["responses", "chat"])
 @pytest.mark.parametrize(
     ("kind", "expected"),

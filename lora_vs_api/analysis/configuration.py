@@ -38,6 +38,7 @@ def config_sha256(params: Params) -> str:
             params.model.template_arguments,
         ],
         "model_free": params.model_free,
+        "opponents": {name: opponent.sha256 for name, opponent in params.opponents.items()},
         "priced_as": params.priced_as,
         "prices": params.prices,
         "runtime": params.runtime,

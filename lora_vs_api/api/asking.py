@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -14,15 +14,23 @@ from lora_vs_api.api import keys
 from lora_vs_api.api.budget import CostLimits, discounted
 from lora_vs_api.api.client import ask_all
 from lora_vs_api.api.few_shot import shot_chooser
+from lora_vs_api.api.llama_server import serve_gguf
 from lora_vs_api.api.local_server import serve
 from lora_vs_api.api.policy import AskPolicy
 from lora_vs_api.api.provider import Provider
 from lora_vs_api.api.store import ResponseStore
 from lora_vs_api.api.stored_run import ask_stored
 from lora_vs_api.api.types import Answer, ApiCondition, ConditionRun, Request
-from lora_vs_api.config.sections import EmbeddedServer, Params, Replicates
+from lora_vs_api.config.sections import (
+    EmbeddedServer,
+    LlamaCppServer,
+    OpenAIServer,
+    Params,
+    Replicates,
+)
 from lora_vs_api.errors import UserError
 from lora_vs_api.log import say
+from lora_vs_api.paths import opponent_file
 from lora_vs_api.prices.lookup import price_of
 from lora_vs_api.record.fields import Field
 from lora_vs_api.record.json_schema import json_schema
@@ -32,21 +40,25 @@ from lora_vs_api.record.prompt import messages
 SHOWN = 10
 
 
-@contextmanager
-def embedded_server(params: Params, name: str) -> Iterator[str]:
-    """Base URL of a server that lives as long as this."""
-    say(f"{name}: starting transformers serve on loopback")
-    model = params.conditions[name].model
-    server = params.api.server
+def embedded_server(params: Params, name: str) -> AbstractContextManager[str]:
+    """A server for the condition's model; its base URL, while the block runs."""
+    server, settings, port = params.api.server, params.conditions[name], params.api.limits.port
+    if isinstance(server, LlamaCppServer):
+        say(f"{name}: starting llama.cpp's server on loopback")
+        opponent = next(o for o in params.opponents if opponent_file(o) == settings.weights)
+        return serve_gguf(
+            settings.weights,
+            settings.model,
+            sha256=params.opponents[opponent].sha256,
+            context=server.context,
+            threads=server.threads,
+            port=port,
+        )
     assert isinstance(server, EmbeddedServer)
-    with serve(
-        server.weights,
-        model,
-        device=server.device,
-        dtype=server.dtype,
-        port=params.api.limits.port,
-    ) as url:
-        yield url
+    say(f"{name}: starting transformers serve on loopback")
+    return serve(
+        settings.weights, settings.model, device=server.device, dtype=server.dtype, port=port
+    )
 
 
 def key_of(params: Params) -> str | None:
@@ -69,7 +81,7 @@ def token_counter(weights: str) -> Callable[[str], int]:
 
 def limits_of(params: Params, name: str, train: list[dict[str, Any]]) -> CostLimits:
     """Price and budget of the condition; answers are expected to be as long as train's records."""
-    count_tokens = token_counter(params.api.server.weights)
+    count_tokens = token_counter(params.conditions[name].weights)
     records = [count_tokens(json.dumps(row["record"])) for row in train[:100]]
     listed = price_of(params.priced_as[name], params.prices, f"priced_as.{name}")
     price, priced_as = listed.price, listed.name
@@ -102,11 +114,12 @@ def condition_of(params: Params, name: str) -> ApiCondition:
         own_limit=own is not None,
         on_refusal=settings.on_refusal or "fail",
     )
-    if isinstance(server, EmbeddedServer):
-        return found
-    return replace(
-        found, token_limit=server.token_limit, instruction_role=server.instruction_role or "system"
-    )
+    if isinstance(server, LlamaCppServer):
+        return replace(found, grammar=server.grammar)
+    if isinstance(server, OpenAIServer):
+        role = server.instruction_role or "system"
+        return replace(found, token_limit=server.token_limit, instruction_role=role)
+    return found
 
 
 def ask_condition(
@@ -154,7 +167,7 @@ def ask_condition(
     started = time.perf_counter()
     if not requests:
         answers, stored = [], []
-    elif server.kind == "embedded":
+    elif server.kind != "openai":
         with embedded_server(params, name) as url:
             started = time.perf_counter()
             answers = ask_all(requests + repeated, condition, Provider(url), policy)

@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--continuous-batching", action="store_true")
     arguments = parser.parse_args()
     # before the slow imports: a parent that dies during them must not leave this process behind
-    threading.Thread(target=_end_with_parent, args=(arguments.folder,), daemon=True).start()
+    threading.Thread(target=end_with_parent, args=(arguments.folder,), daemon=True).start()
 
     # from_pretrained takes an existing relative path for what it is; so the name that requests
     # give is the name of a link here, and no hub is asked
@@ -49,7 +49,8 @@ def main() -> None:
     )
 
 
-def _end_with_parent(folder: Path) -> None:
+def end_with_parent(folder: Path) -> None:
+    """Wait for the end of the parent, then end at once and leave no folder behind."""
     while os.read(sys.stdin.fileno(), 1024):
         pass
     shutil.rmtree(folder, ignore_errors=True)
@@ -71,6 +72,12 @@ def _dtype(device: str) -> str:
     return "bfloat16" if supported else "float32"
 
 
+def announce(folder: Path, port: int) -> None:
+    """Write down the port that the server got, whole or not at all."""
+    (folder / (PORT_FILE + ".new")).write_text(str(port))
+    os.replace(folder / (PORT_FILE + ".new"), folder / PORT_FILE)
+
+
 def _announce_port() -> None:
     """Have uvicorn write down the port it got: chosen by the kernel, so never taken meanwhile."""
     import uvicorn
@@ -79,8 +86,7 @@ def _announce_port() -> None:
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             port = self.servers[0].sockets[0].getsockname()[1]
-            Path(PORT_FILE + ".new").write_text(str(port))
-            os.replace(PORT_FILE + ".new", PORT_FILE)
+            announce(Path.cwd(), port)
 
     uvicorn.Server = AnnouncingServer  # type: ignore[misc]
 

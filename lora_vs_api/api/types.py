@@ -10,6 +10,7 @@ Endpoint = Literal["responses", "chat"]
 TokenLimit = Literal["max_completion_tokens", "max_tokens", "max_output_tokens"]
 InstructionRole = Literal["system", "developer"]
 OnRefusal = Literal["fail", "score_zero"]
+Grammar = Literal["compact", "response_format"]
 Mode = Literal["live", "batch"]
 # truncated: the token limit cut the output; filtered: the provider's content filter stopped it
 Outcome = Literal["answered", "truncated", "refused", "filtered"]
@@ -20,9 +21,9 @@ class ApiCondition:
     """How one condition asks: everything of a request but its messages.
 
     ``temperature`` and ``reasoning_effort`` are sent only when set, since some models reject
-    them; with a ``schema`` the answer is asked for in strict JSON Schema mode, with
-    ``json_object`` as any JSON object. ``name`` is the condition's key in ``conditions``, for
-    messages to the user.
+    them; with a ``schema`` the answer is asked for in strict JSON Schema mode, or, of a llama.cpp
+    server, by a ``compact`` grammar that leaves no blank to choice; with ``json_object`` as any
+    JSON object. ``name`` is the condition's key in ``conditions``, for messages to the user.
 
     Attributes:
         own_limit: ``max_output_tokens`` was set for this condition, so it is meant for what its
@@ -39,6 +40,7 @@ class ApiCondition:
     max_output_tokens: int
     endpoint: Endpoint = "responses"
     schema: Mapping[str, Any] | None = None
+    grammar: Grammar = "response_format"
     json_object: bool = False
     own_limit: bool = False
     token_limit: TokenLimit | None = None

@@ -8,9 +8,17 @@ from urllib.parse import urlsplit
 from lora_vs_api.config.addresses import is_loopback
 from lora_vs_api.config.fields import checked_fields
 from lora_vs_api.config.names import PLAIN, name_problem, task_name_problem
-from lora_vs_api.config.sections import GeneratedData, OpenAIServer, Params, PromptTuning
+from lora_vs_api.config.sections import (
+    GeneratedData,
+    LlamaCppServer,
+    OpenAIServer,
+    Params,
+    PromptTuning,
+    WheelParts,
+)
 from lora_vs_api.data.perturbation import PERTURBATIONS, chosen
 from lora_vs_api.errors import UserError
+from lora_vs_api.paths import opponent_file
 from lora_vs_api.prices.lookup import price_of
 
 # what the generator says of each text
@@ -270,6 +278,38 @@ def _what_is_rented_has_a_price(params: Params) -> str | None:
     )
 
 
+def _conditions_serve_an_opponent(params: Params) -> str | None:
+    """Only a file whose digest is known is handed to the server, which is C++ code."""
+    server = params.api.server
+    if not isinstance(server, LlamaCppServer):
+        return None
+    files = [opponent_file(name) for name in params.opponents]
+    for name, condition in params.conditions.items():
+        if condition.weights not in files:
+            expected = f"one of {', '.join(files)}" if files else "an entry of opponents"
+            return (
+                f"conditions.{name}.weights: expected {expected} with api.server.kind=llama_cpp, "
+                f"found {condition.weights!r}"
+            )
+    return None
+
+
+def _opponents_add_up(params: Params) -> str | None:
+    for name, opponent in params.opponents.items():
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+            return f"opponents.{name}: expected a name in lower case, digits and underscores"
+        for place, source in enumerate(opponent.sources):
+            if not isinstance(source, WheelParts):
+                continue
+            total = sum(part.bytes for part in source.parts)
+            if total != opponent.bytes:
+                return (
+                    f"opponents.{name}.sources[{place}].parts: expected parts of {opponent.bytes} "
+                    f"bytes together (opponents.{name}.bytes), found {total}"
+                )
+    return None
+
+
 CHECKS: tuple[Callable[[Params], str | None], ...] = (
     _no_value_twice,
     _what_is_rented_has_a_price,
@@ -292,4 +332,6 @@ CHECKS: tuple[Callable[[Params], str | None], ...] = (
     _endpoint_has_the_limit,
     _address_is_one_without_secrets,
     _a_key_is_sent_in_the_clear_to_this_machine_alone,
+    _opponents_add_up,
+    _conditions_serve_an_opponent,
 )

@@ -14,7 +14,8 @@ from lora_vs_api.config.consistency import inconsistency
 from lora_vs_api.config.explain import explain
 from lora_vs_api.config.literal import as_meant
 from lora_vs_api.config.renamed import renamed_key
-from lora_vs_api.config.sections import Params, PathWeights
+from lora_vs_api.config.sections import LocalFile, Params, PathWeights
+from lora_vs_api.config.sections.opponents import GgufSource
 from lora_vs_api.errors import UserError
 
 PARAMS = "params.yaml"
@@ -59,6 +60,12 @@ def _in_project(params: Params, here: Path) -> Params:
     if isinstance(weights, PathWeights) and not (here / weights.path).exists():
         path = str(project / Path(weights.path).expanduser())
         weights = weights.model_copy(update={"path": path})
+    opponents = {
+        name: opponent.model_copy(
+            update={"sources": [_source_in(project, here, source) for source in opponent.sources]}
+        )
+        for name, opponent in params.opponents.items()
+    }
     # an absolute path stays what it is
     store = None if store is None else str(project / store)
     limits = params.api.limits.model_copy(update={"store": store})
@@ -66,8 +73,15 @@ def _in_project(params: Params, here: Path) -> Params:
         update={
             "model": params.model.model_copy(update={"weights": weights}),
             "api": params.api.model_copy(update={"limits": limits}),
+            "opponents": opponents,
         }
     )
+
+
+def _source_in(project: Path, here: Path, source: GgufSource) -> GgufSource:
+    if not isinstance(source, LocalFile) or (here / source.path).exists():
+        return source
+    return source.model_copy(update={"path": str(project / Path(source.path).expanduser())})
 
 
 def check_params(raw: Any, where: str = PARAMS) -> Params:

@@ -10,7 +10,12 @@ from dataclasses import dataclass
 from lora_vs_api.analysis.results import Analysis, SeedScore
 from lora_vs_api.report.rendering import Markdown, render
 from lora_vs_api.report.sections.advice import accuracy_words, difference_between
-from lora_vs_api.report.sections.facts import api_conditions, is_embedded, unit_words
+from lora_vs_api.report.sections.facts import (
+    api_conditions,
+    is_embedded,
+    is_local,
+    unit_words,
+)
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,7 @@ def model_card(analysis: Analysis, what: Published) -> str:
         ],
         embedded=is_embedded(analysis),
         asked=bool(api_conditions(analysis)),
+        local=is_local(analysis),
         # a literal of Python, inside a code block
         instruction=Markdown(repr(what.instruction)),
     )

@@ -26,6 +26,7 @@ from lora_vs_api.config.sections.api import (
     Condition,
     EmbeddedServer,
     ListedPrices,
+    LlamaCppServer,
     OpenAIServer,
     Prices,
     Replicates,
@@ -52,6 +53,13 @@ from lora_vs_api.config.sections.model import (
     Runtime,
     WheelWeights,
 )
+from lora_vs_api.config.sections.opponents import (
+    HubFile,
+    LocalFile,
+    Opponent,
+    WheelPart,
+    WheelParts,
+)
 from lora_vs_api.config.sections.training import (
     Adapter,
     Checkpoints,
@@ -76,11 +84,15 @@ __all__ = [
     "FileData",
     "FullTuning",
     "GeneratedData",
+    "HubFile",
     "HubWeights",
     "Hypothesis",
     "ListedPrices",
+    "LlamaCppServer",
+    "LocalFile",
     "LoraTuning",
     "OpenAIServer",
+    "Opponent",
     "Ownership",
     "Params",
     "PathWeights",
@@ -92,6 +104,8 @@ __all__ = [
     "SeeAlso",
     "Train",
     "Tuning",
+    "WheelPart",
+    "WheelParts",
     "WheelWeights",
 ]
 
@@ -127,6 +141,8 @@ class Params(Section):
     nodes: dict[str, NodeResources]
     task: Task
     model: Model
+    # models that API conditions ask on this machine, fetched before
+    opponents: dict[str, Opponent]
     api: Api
     # none: the fine-tune against the untuned base and the predictors without a model
     conditions: dict[str, Condition]

@@ -13,6 +13,7 @@ from lora_vs_api.config.sections.base import (
     Device,
     DType,
     Natural,
+    OptionalCount,
     OptionalMinutes,
     Positive,
     Section,
@@ -32,6 +33,24 @@ class EmbeddedServer(Section):
     weights: str
     device: Device
     dtype: DType
+
+    mode: ClassVar[Literal["live"]] = "live"
+
+
+class LlamaCppServer(Section):
+    """llama.cpp's own server, started by the node with the file that the condition names.
+
+    ``weights`` is the folder of all these files, ``context`` the most tokens of a prompt and its
+    answer. ``threads`` null: as many as the node may use processors. ``grammar`` is how a condition
+    with ``output: json_schema`` has its schema enforced: ``compact`` also leaves no blank to choice.
+    """
+
+    kind: Literal["llama_cpp"]
+    endpoint: Literal["chat"]
+    weights: str
+    context: Count
+    threads: OptionalCount
+    grammar: Literal["compact", "response_format"]
 
     mode: ClassVar[Literal["live"]] = "live"
 
@@ -61,7 +80,7 @@ class OpenAIServer(Section):
     ] = None
 
 
-Server = Annotated[EmbeddedServer | OpenAIServer, Field(discriminator="kind")]
+Server = Annotated[EmbeddedServer | LlamaCppServer | OpenAIServer, Field(discriminator="kind")]
 
 
 class Ask(Section):
@@ -119,10 +138,12 @@ class NearestShots(Section):
 class Condition(Section):
     """How one API condition asks; ``shots`` as a number are the same examples for every text.
 
-    The last two may be left out.
+    The last two may be left out. ``weights`` is what the answers depend on of the files here: the
+    model that the node serves, or the tokenizer that counts a hosted one's tokens.
     """
 
     model: str
+    weights: str
     shots: Annotated[
         Natural | NearestShots,
         Field(description="an integer ≥ 0, or {k: an integer ≥ 1, choose: nearest}"),

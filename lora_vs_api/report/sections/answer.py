@@ -13,6 +13,7 @@ from lora_vs_api.report.sections.facts import (
     api_conditions,
     in_flight,
     is_embedded,
+    is_local,
     priced_entries,
     served_models,
     unit_words,
@@ -87,6 +88,7 @@ def answer_section(inputs: ReportInputs) -> Markdown:
         tails=[(row.latency.p95 or 0) - (row.latency.p50 or 0) for row in timed.values()],
         embedded=is_embedded(analysis),
         asked=bool(api_conditions(analysis)),
+        local=is_local(analysis),
         models=served_models(analysis),
         unit=unit_words(analysis),
         scope=scope(analysis),
@@ -135,4 +137,5 @@ def verdict_section(inputs: ReportInputs) -> Markdown:
         baseline=analysis.reference,
         seeds=len(analysis.seeds),
         embedded=is_embedded(analysis),
+        local=is_local(analysis),
     )

@@ -27,6 +27,11 @@ def is_embedded(analysis: Analysis) -> bool:
     return analysis.api_kind == "embedded" and bool(api_conditions(analysis))
 
 
+def is_local(analysis: Analysis) -> bool:
+    """Whether this machine serves the API conditions' models, the untuned base or others."""
+    return analysis.api_kind != "openai" and bool(api_conditions(analysis))
+
+
 def served_models(analysis: Analysis) -> list[str]:
     """The models behind the API conditions, each once."""
     return list(dict.fromkeys(row.model for row in api_conditions(analysis)))

@@ -7,7 +7,7 @@ from lora_vs_api.config.sections import Adapter
 from lora_vs_api.record.fields import Field
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import Markdown, render
-from lora_vs_api.report.sections.facts import is_embedded, served_models
+from lora_vs_api.report.sections.facts import is_embedded, is_local, served_models
 from lora_vs_api.scoring.kinds import score_of
 
 VARIANTS = {
@@ -46,6 +46,7 @@ def method_section(inputs: ReportInputs) -> Markdown:
             if value is not None and key not in COUNTED
         },
         embedded=is_embedded(inputs.analysis),
+        local=is_local(inputs.analysis),
         models=served_models(inputs.analysis),
         fixed=[row.label for row in few_shot if not row.nearest_shots],
         nearest=[row.label for row in few_shot if row.nearest_shots],

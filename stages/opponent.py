@@ -1,0 +1,17 @@
+"""Fetch the model file of one opponent and check it: python -m stages.opponent coder_large"""
+
+from __future__ import annotations
+
+from lora_vs_api.config.sections import Params
+from lora_vs_api.entry import argument, run_stage
+from lora_vs_api.opponents.fetch import fetch_gguf
+from lora_vs_api.paths import opponent_file
+
+
+def main(params: Params) -> None:
+    name = argument("an opponent", "a key of opponents")
+    fetch_gguf(name, params.opponents[name], opponent_file(name))
+
+
+if __name__ == "__main__":
+    run_stage(main)
