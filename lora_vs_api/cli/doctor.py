@@ -19,9 +19,10 @@ from lora_vs_api.api.policy import AskPolicy
 from lora_vs_api.api.provider import Provider
 from lora_vs_api.api.types import Answer, ApiCondition, Reply, Request
 from lora_vs_api.config.load import load_params
-from lora_vs_api.config.sections import Params
+from lora_vs_api.config.sections import OpenAIServer, Params
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_jsonl
+from lora_vs_api.log import show
 from lora_vs_api.paths import TEST, TRAIN
 from lora_vs_api.prices.lookup import ListedPrice, price_of
 from lora_vs_api.prices.price import Price
@@ -64,13 +65,15 @@ def examine_api(params: Params, name: str | None) -> None:
             way works than the one that is set.
     """
     name = params.baseline if name is None else name
+    if name is None:
+        raise UserError("doctor: no API condition to ask; expected one in `conditions`")
     if name not in params.conditions:
         raise UserError(f"doctor: expected one of {', '.join(params.conditions)}, found {name!r}")
     condition = replace(condition_of(params, name), on_refusal="score_zero")
     listed = _listed_price(params, name)
     request, count_tokens = _question(params, name)
     with _provider(params, name) as provider:
-        print(
+        show(
             f"{name}: {condition.model} at {provider.base_url}, one text ({request.id}), at most "
             f"{MAX_REQUESTS} requests; nothing is stored"
         )
@@ -84,14 +87,14 @@ def examine_api(params: Params, name: str | None) -> None:
     if trial is None:
         raise UserError(f"{keys.condition_key(name)}: no way was found to ask it; see above")
     for label, value in [*probe.findings(trial), *_price_lines(params, name, probe)]:
-        print(f"{label + ':':<20}{value}")
+        show(f"{label + ':':<20}{value}")
     changes = _changes(name, condition, trial)
     if changes:
-        print("\nset, in conf/local.yaml or after -S:")
+        show("\nset, in conf/local.yaml or after -S:")
         for change in changes:
-            print(f"  {change}")
+            show(f"  {change}")
         raise UserError(f"{keys.condition_key(name)}: works with {', '.join(changes)}")
-    print("\nworks as it is set")
+    show("\nworks as it is set")
 
 
 def _listed_price(params: Params, name: str) -> ListedPrice:
@@ -100,11 +103,12 @@ def _listed_price(params: Params, name: str) -> ListedPrice:
 
 @contextmanager
 def _provider(params: Params, name: str) -> Iterator[Provider]:
-    if params.api.server.kind == "embedded":
+    server = params.api.server
+    if isinstance(server, OpenAIServer):
+        yield Provider(server.base_url, key_of(params))
+    else:
         with embedded_server(params, name) as url:
             yield Provider(url)
-    else:
-        yield Provider(params.api.server.base_url, key_of(params))
 
 
 def _question(params: Params, name: str) -> tuple[Request, CountTokens]:
@@ -201,20 +205,20 @@ class Probe:
                     count_tokens=self.count_tokens,
                 )
             except Rejected as error:
-                print(f"request {self.made}, {what}: {error}")
+                show(f"request {self.made}, {what}: {error}")
                 if error.answered:
                     self.spent_usd += usd(self.price, self._tokens(), trial.max_output_tokens)
                 return error
             except UserError as error:
                 if is_last or self.made >= MAX_REQUESTS or not _may_pass(str(error)):
                     raise
-                print(f"request {self.made}, {what}: {error}")
+                show(f"request {self.made}, {what}: {error}")
                 time.sleep(WAIT_SECONDS)
                 continue
             reply = answer.reply
             self.spent_usd += usd(self.price, reply.input_tokens, reply.output_tokens)
             took = time.perf_counter() - started
-            print(f"request {self.made}, {what}: {reply.outcome} in {took:.1f} s")
+            show(f"request {self.made}, {what}: {reply.outcome} in {took:.1f} s")
             if counts:
                 self.answers.append(answer)
             else:
