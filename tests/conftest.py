@@ -52,7 +52,7 @@ class SlowTests:
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         terminal = self.plugins.get_plugin("terminalreporter")
-        if terminal and report.when == "call" and "slow" in report.keywords:
+        if terminal and report.when == "call" and "slow" in report.keywords and report.duration > 1:
             terminal.write_line("")  # ends the line of dots
             terminal.write_line(f"{report.outcome} in {report.duration:.0f} s: {report.nodeid}")
 
