@@ -86,7 +86,6 @@ def answer_section(inputs: ReportInputs) -> Markdown:
         in_flight=in_flight,
         # how much longer the slow answers of each take
         tails=[(row.latency.p95 or 0) - (row.latency.p50 or 0) for row in timed.values()],
-        embedded=is_embedded(analysis),
         asked=bool(api_conditions(analysis)),
         local=is_local(analysis),
         models=served_models(analysis),
