@@ -686,7 +686,7 @@ def test_the_noise_floor_is_shown_where_it_was_measured():
 def test_sweep_page(tmp_path):
     """The page lists the trials it is given and names the best, beside the published sweep."""
     ranks = [
-        Trial("rank_trial", str(r), r, 0.001, 0, 32, f1, 1.0, 0.0, 0.2)
+        Trial("rank_trial", str(r), r, 0.001, 0, 32, f1, 1.0, 0.0, 0.2, 40)
         for r, f1 in ((8, 0.5381), (16, 0.5486))
     ]
     rates = [replace(ranks[1], learning_rate=0.002, field_f1=0.6163)]

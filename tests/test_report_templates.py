@@ -27,7 +27,7 @@ from lora_vs_api.selection.trials import Trial
 from tests.report_fixture import REVIEW, SETTINGS, analysis, changed, inputs, redecided, robustness
 
 NAMES = sorted(file.name.removesuffix(".md.j2") for file in TEMPLATES.iterdir())
-TRIAL = Trial("rank_trial", "8", 8, 0.001, 0, 32, 0.5, 1.0, 0.0, 0.2)
+TRIAL = Trial("rank_trial", "8", 8, 0.001, 0, 32, 0.5, 1.0, 0.0, 0.2, 40)
 CARD = Published(
     name="tiny", seed=0, base_model="owner/Tiny", weights="Tiny of a wheel", license=None,
     instruction="Say it.", max_new_tokens=40, adapter_sha256="ab" * 32, commit=None, synthetic=True,

@@ -17,7 +17,7 @@ from lora_vs_api.selection.trials import Trial, best_trial
 
 
 def trial(r: int, rate: float, f1: float) -> Trial:
-    return Trial("rank_trial", f"{r}", r, rate, 0, 32, f1, 1.0, 0.0, 0.2)
+    return Trial("rank_trial", f"{r}", r, rate, 0, 32, f1, 1.0, 0.0, 0.2, 40)
 
 
 CASES = pytest.mark.parametrize(
@@ -67,7 +67,14 @@ def answered(folder, lines: list[tuple[str, str]]) -> None:
     )
     write_json(
         folder / "metrics/rank_trial/8.json",
-        {"r": 8, "learning_rate": 1e-3, "seed": 0, "last_loss": 0.2, "stopped_at_step": None},
+        {
+            "r": 8,
+            "learning_rate": 1e-3,
+            "seed": 0,
+            "last_loss": 0.2,
+            "steps": 40,
+            "stopped_at_step": None,
+        },
     )
 
 

@@ -15,7 +15,8 @@ from lora_vs_api.files import new_directory, read_json, write_json
 class Trial:
     """One training of a sweep, its scores the means over ``texts`` validation texts, each 0..1.
 
-    ``sweep`` and ``item`` name its node; ``stopped_at_step`` is the optimiser step at which early
+    ``sweep`` and ``item`` name its node; ``steps`` are the optimiser steps that it took and
+    ``last_loss`` is the last one's; ``stopped_at_step`` is the optimiser step at which early
     stopping ended it, None for a whole training.
     """
 
@@ -29,6 +30,7 @@ class Trial:
     valid_json: float
     exact_match: float
     last_loss: float
+    steps: int
     stopped_at_step: int | None = None
 
     @property

@@ -54,11 +54,13 @@ def run_trial(
         description=f"{name}: val",
         predictions=f"predictions/{sweep}/{item}",
     )
+    losses = loss_curve(adapter)
     result: dict[str, float] = {
         "r": r,
         "learning_rate": learning_rate,
         "seed": seed,
-        "last_loss": loss_curve(adapter)[-1],
+        "last_loss": losses[-1],
+        "steps": len(losses),
     }
     stopped_at = stopped_at_step(adapter)
     if stopped_at:
