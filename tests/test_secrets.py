@@ -148,3 +148,21 @@ def test_a_pasted_key_is_not_repeated(project):
         with pytest.raises(UserError) as caught:
             compose(["api=server", f"{place}='{value}'"], conf=ROOT / "conf")
         assert "0123456789" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "api.server.key_env=sk-0123456789", "+api.limits.api_key=sk-0123456789",
+        "api.limits.keyenv=sk-0123456789", "api.limits.key_env=sk-0123456789:b,c",
+        "api.limits.key_env={sk-0123456789", "api.limits.key_env='sk-0123456789",
+        "+x.y={sk-0123456789", "api.server.base_url={http://me:0123456789@example.org",
+    ],
+)  # fmt: skip
+def test_a_key_that_hydra_refuses_is_not_repeated(override):
+    """Under another name, or in no form that Hydra can read: its own message quotes the override."""
+    from lora_vs_api.errors import UserError
+
+    with pytest.raises(UserError) as caught:
+        compose([override], ROOT / "conf")
+    assert "0123456789" not in str(caught.value)

@@ -5,6 +5,7 @@ The same composition, by the same code, as `dvc exp run` does before it runs.
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,9 @@ from lora_vs_api.config.load import PARAMS, check_params
 from lora_vs_api.config.renamed import renamed_file, renamed_override
 from lora_vs_api.errors import UserError
 
-KEY_ENV, BASE_URL = "api.limits.key_env", "api.server.base_url"
+# whatever section it was put into, and however it is spelt
+_SECRET_KEY = re.compile(r"(key|secret|password|url)(_?env)?$", re.IGNORECASE)
+_SECRET = re.compile(r"@|\b(sk|gsk|key)-", re.IGNORECASE)
 
 
 def compose(overrides: Sequence[str] = (), conf: str | Path = "conf") -> str:
@@ -47,6 +50,8 @@ def compose(overrides: Sequence[str] = (), conf: str | Path = "conf") -> str:
         except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
             # Hydra's own message ends in advice that runs over several lines
             message = " ".join(str(error).split())
+            for value in filter(None, map(_secret, overrides)):
+                message = message.replace(value, "…")
             raise UserError(f"{where}: {message}") from None
         text = target.read_text(encoding="utf-8")
     check_params(yaml.safe_load(text), where)
@@ -55,6 +60,10 @@ def compose(overrides: Sequence[str] = (), conf: str | Path = "conf") -> str:
 
 def _shown(override: str) -> str:
     """``override`` without what may be a secret, given in the wrong place."""
+    return f"{override.partition('=')[0]}=…" if _secret(override) else override
+
+
+def _secret(override: str) -> str | None:
+    """The value of an override that may be a secret or an address with one in it."""
     key, _, value = override.partition("=")
-    secret = key.lstrip("+") in (KEY_ENV, BASE_URL) or "@" in value
-    return f"{key}=…" if secret else override
+    return value if _SECRET_KEY.search(key) or _SECRET.search(value) else None

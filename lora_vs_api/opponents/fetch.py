@@ -182,7 +182,6 @@ def _copy(content: IO[bytes], out: BinaryIO, most: int) -> None:
 
 def _from_hub(source: HubFile, key: str, size: int, work: Path) -> Path:
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
         url = hf_hub_url(source.repo, source.file, revision=source.revision)
@@ -195,7 +194,10 @@ def _from_hub(source: HubFile, key: str, size: int, work: Path) -> Path:
                 source.repo, source.file, revision=source.revision, local_dir=work / "hub"
             )
         )
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+    except _NotHad:
+        raise
+    # an unreachable Hub is an error of whatever HTTP library it is asked with
+    except Exception as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise _NotHad(
             f"{key}.repo: {source.repo} @ {source.revision} could not be fetched from the Hub: {first}"

@@ -61,3 +61,17 @@ class Section(BaseModel):
         protected_namespaces=(),
         allow_inf_nan=False,
     )
+
+
+# they end up in what pip is asked for, where a URL or an option would have it run what it finds there
+PackageName = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$",
+        description="a package's name in letters, digits, dots, dashes and underscores",
+    ),
+]
+PackageVersion = Annotated[
+    str,
+    Field(pattern=r"^[0-9][A-Za-z0-9.!+]*$", description="one version in quotes, such as '0.1.2'"),
+]

