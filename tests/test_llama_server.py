@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -28,22 +23,19 @@ from lora_vs_api.config.load import check_params
 from lora_vs_api.digests import directory_sha256, file_sha256
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_jsonl
+from tests.imports import ROOT
+from tests.model_servers import (
+    KEY,
+    LIMIT,
+    PROMPTS,
+    check_a_killed_node_takes_its_server_along,
+    is_up,
+    server_environment,
+)
 from tests.tiny_gguf import gguf_of
 from tests.tiny_model import build_tiny_model
 
-ROOT = Path(__file__).resolve().parent.parent
-KEY = "sk-planted-0123456789abcdef"
 NAME = "Tiny-Chat"
-PROMPTS = [
-    [{"role": "system", "content": "Extract."}, {"role": "user", "content": "My order is late"}],
-    [
-        {"role": "system", "content": "Extract a record.\nOne line."},
-        {"role": "user", "content": "  charged twice — é ✓ "},
-        {"role": "assistant", "content": '{"urgency": 3}'},
-        {"role": "user", "content": "I cannot log in"},
-    ],
-]
-LIMIT = 12
 SCHEMA = {
     "type": "object",
     "properties": {
@@ -95,23 +87,6 @@ def ask(url, **changes):
     )
 
 
-def wait_for(condition, seconds=30.0):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.05)
-    raise AssertionError(f"not within {seconds} s")
-
-
-def is_up(url):
-    try:
-        with urllib.request.urlopen(url.removesuffix("/v1") + "/health", timeout=2) as response:
-            return response.status == 200
-    except OSError:
-        return False
-
-
 def test_it_answers_as_transformers_does(server, model):
     """Template, tokens and arithmetic are the model's: the contest is one of models, not of servers."""
     import torch
@@ -144,21 +119,9 @@ def test_a_schema_is_obeyed(server, grammar):
 
 def test_the_server_has_no_key_no_hub_and_no_passive_threads(server):
     """The process that reads the weights is given no secret, and waits as its threads should."""
-    process = next(
-        entry for entry in Path("/proc").iterdir() if entry.name.isdigit() and _is_server(entry)
-    )
-    environment = (process / "environ").read_bytes().decode()
+    environment = server_environment("lora_vs_api.api.llama_child")
     assert KEY not in environment and "HF_HUB_OFFLINE=1" in environment
     assert "GOMP_SPINCOUNT=3000" in environment and "OMP_WAIT_POLICY" not in environment
-
-
-def _is_server(entry: Path) -> bool:
-    try:
-        command = (entry / "cmdline").read_bytes()
-        parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-    except (OSError, ValueError):
-        return False
-    return b"lora_vs_api.api.llama_child" in command and parent == os.getpid()
 
 
 def test_what_the_user_set_for_threads_stays():
@@ -253,32 +216,12 @@ def test_a_missing_package_is_named(gguf, tmp_path, monkeypatch):
 @pytest.mark.parametrize("moment", ["starting", "serving"])
 def test_a_killed_node_takes_its_server_along(gguf, tmp_path, moment):
     """SIGKILL leaves the node no chance to clean up; the server notices all the same."""
-    node = subprocess.Popen(
-        [
-            sys.executable, "-c",
-            "import sys, time\n"
-            "from lora_vs_api.api.llama_server import serve_gguf\n"
-            "gguf, sha256, log = sys.argv[1:]\n"
-            "with serve_gguf(gguf, 'Tiny', sha256=sha256, context=512, log=log) as url:\n"
-            "    print(url, flush=True)\n"
-            "    time.sleep(60)\n",
-            str(gguf), file_sha256(gguf), str(tmp_path / "log"),
-        ],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
-    )  # fmt: skip
-
-    def child():
-        listed = Path(f"/proc/{node.pid}/task/{node.pid}/children")
-        return listed.read_text().split() if listed.exists() else []
-
-    try:
-        process = int(wait_for(child)[0])
-        if moment == "serving":
-            assert is_up(node.stdout.readline().strip())
-    finally:
-        node.send_signal(signal.SIGKILL)
-        node.wait()
-    wait_for(lambda: not Path(f"/proc/{process}").exists())
-    # nor does the scratch folder stay
-    wait_for(lambda: not list(tmp_path.glob("lora-vs-api-*")))
+    check_a_killed_node_takes_its_server_along(
+        "from lora_vs_api.api.llama_server import serve_gguf\n"
+        "gguf, sha256, log = sys.argv[1:]\n"
+        "with serve_gguf(gguf, 'Tiny', sha256=sha256, context=512, log=log)",
+        [str(gguf), file_sha256(gguf), str(tmp_path / "log")],
+        tmp_path,
+        moment,
+        seconds=30,
+    )

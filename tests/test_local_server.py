@@ -5,13 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import socket
-import subprocess
-import sys
 import time
-import urllib.request
-from pathlib import Path
 
 import pytest
 
@@ -25,21 +20,17 @@ from lora_vs_api.api.stored_run import ask_stored
 from lora_vs_api.api.types import ApiCondition, Request
 from lora_vs_api.config.sections import Price
 from lora_vs_api.errors import UserError
+from tests.model_servers import (
+    KEY,
+    LIMIT,
+    PROMPTS,
+    check_a_killed_node_takes_its_server_along,
+    is_up,
+    server_environment,
+)
 from tests.tiny_model import build_tiny_model
 
-ROOT = Path(__file__).resolve().parent.parent
-KEY = "sk-planted-0123456789abcdef"
 NAME = "owner/Tiny-Chat"
-PROMPTS = [
-    [{"role": "system", "content": "Extract."}, {"role": "user", "content": "My order is late"}],
-    [
-        {"role": "system", "content": "Extract a record.\nOne line."},
-        {"role": "user", "content": "  charged twice — é ✓ "},
-        {"role": "assistant", "content": '{"urgency": 3}'},
-        {"role": "user", "content": "I cannot log in"},
-    ],
-]
-LIMIT = 12
 POLICY = AskPolicy(timeout_seconds=60, max_attempts=1)
 
 
@@ -71,23 +62,6 @@ def ask(url, endpoint="responses", model=NAME):
         Provider(url),
         POLICY,
     )
-
-
-def wait_for(condition, seconds=15.0):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.05)
-    raise AssertionError(f"not within {seconds} s")
-
-
-def is_up(url):
-    try:
-        with urllib.request.urlopen(url.removesuffix("/v1") + "/health", timeout=2) as response:
-            return response.status == 200
-    except OSError:
-        return False
 
 
 @pytest.mark.parametrize("endpoint", ["responses", "chat"])
@@ -161,23 +135,9 @@ def test_its_answers_are_stored_and_not_asked_for_again(server, tmp_path):
 
 def test_the_server_has_no_key_and_no_hub(server):
     """The process that serves weights is given no secret; its log shows none."""
-    pid = next(
-        int(entry.name)
-        for entry in Path("/proc").iterdir()
-        if entry.name.isdigit() and _is_server(entry)
-    )
-    environment = Path(f"/proc/{pid}/environ").read_bytes().decode()
+    environment = server_environment("lora_vs_api.api.serve_child")
     assert KEY not in environment and "HF_HUB_OFFLINE=1" in environment
     assert KEY not in server[1].read_text()
-
-
-def _is_server(entry: Path) -> bool:
-    try:
-        command = (entry / "cmdline").read_bytes()
-        parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-    except (OSError, ValueError):
-        return False
-    return b"lora_vs_api.api.serve_child" in command and parent == os.getpid()
 
 
 @pytest.mark.slow
@@ -210,34 +170,14 @@ def test_the_server_ends_with_the_block(tiny, tmp_path, ending):
 @pytest.mark.parametrize("moment", ["starting", pytest.param("serving", marks=pytest.mark.slow)])
 def test_a_killed_node_takes_its_server_along(tiny, tmp_path, moment):
     """SIGKILL leaves the node no chance to clean up; the server notices all the same."""
-    node = subprocess.Popen(
-        [
-            sys.executable, "-c",
-            "import sys, time\n"
-            "from lora_vs_api.api.local_server import serve\n"
-            "with serve(sys.argv[1], 'Tiny', device='cpu', dtype='float32', log=sys.argv[2]) as url:\n"
-            "    print(url, flush=True)\n"
-            "    time.sleep(60)\n",
-            str(tiny), str(tmp_path / "log"),
-        ],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
-    )  # fmt: skip
-
-    def child():
-        listed = Path(f"/proc/{node.pid}/task/{node.pid}/children")
-        return listed.read_text().split() if listed.exists() else []
-
-    try:
-        server = int(wait_for(child)[0])
-        if moment == "serving":
-            assert is_up(node.stdout.readline().strip())
-    finally:
-        node.send_signal(signal.SIGKILL)
-        node.wait()
-    wait_for(lambda: not Path(f"/proc/{server}").exists())
-    # nor does the scratch folder stay
-    wait_for(lambda: not list(tmp_path.glob("lora-vs-api-*")))
+    check_a_killed_node_takes_its_server_along(
+        "from lora_vs_api.api.local_server import serve\n"
+        "with serve(sys.argv[1], 'Tiny', device='cpu', dtype='float32', log=sys.argv[2])",
+        [str(tiny), str(tmp_path / "log")],
+        tmp_path,
+        moment,
+        seconds=15,
+    )
 
 
 def test_a_port_that_is_taken_is_named(tiny, tmp_path):
