@@ -70,7 +70,7 @@ def examine_api(params: Params, name: str | None) -> None:
     if name not in params.conditions:
         raise UserError(f"doctor: expected one of {', '.join(params.conditions)}, found {name!r}")
     condition = replace(condition_of(params, name), on_refusal="score_zero")
-    listed = _listed_price(params, name)
+    listed = price_of(params.priced_as[name], params.prices, f"priced_as.{name}")
     request, count_tokens = _question(params, name)
     with _provider(params, name) as provider:
         show(
@@ -86,7 +86,7 @@ def examine_api(params: Params, name: str | None) -> None:
             probe.look_closer(trial)
     if trial is None:
         raise UserError(f"{keys.condition_key(name)}: no way was found to ask it; see above")
-    for label, value in [*probe.findings(trial), *_price_lines(params, name, probe)]:
+    for label, value in [*probe.findings(trial), *_price_lines(params, name, listed, probe)]:
         show(f"{label + ':':<20}{value}")
     changes = _changes(name, condition, trial)
     if changes:
@@ -95,10 +95,6 @@ def examine_api(params: Params, name: str | None) -> None:
             show(f"  {change}")
         raise UserError(f"{keys.condition_key(name)}: works with {', '.join(changes)}")
     show("\nworks as it is set")
-
-
-def _listed_price(params: Params, name: str) -> ListedPrice:
-    return price_of(params.priced_as[name], params.prices, f"priced_as.{name}")
 
 
 @contextmanager
@@ -353,7 +349,9 @@ def _id_words(replies: list[Reply]) -> str:
     return "one for each answer"
 
 
-def _price_lines(params: Params, name: str, probe: Probe) -> list[tuple[str, str]]:
+def _price_lines(
+    params: Params, name: str, listed: ListedPrice, probe: Probe
+) -> list[tuple[str, str]]:
     """What the text cost, and about what the run will."""
     reply = probe.answers[0].reply
     one = usd(probe.price, reply.input_tokens, reply.output_tokens)
@@ -361,7 +359,6 @@ def _price_lines(params: Params, name: str, probe: Probe) -> list[tuple[str, str
     asked = params.evaluate.test_rows + (again.number - 1) * min(
         again.rows, params.evaluate.test_rows
     )
-    listed = _listed_price(params, name)
     return [
         (
             "price of the text",
