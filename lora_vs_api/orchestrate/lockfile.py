@@ -87,7 +87,10 @@ def mend_lock(root: Path) -> str | None:
         rescued = complete_entries(text)
         entries = {**(newest.entries if newest else {}), **rescued}
         (root / BROKEN).write_bytes(content)
-        _replace(path, entries)
+        if entries:
+            write_lock(path, {"schema": SCHEMA, "stages": entries})
+        else:
+            path.unlink()
     whence = [f"{len(rescued)} that it still held"] if rescued else []
     whence += [newest.name] if newest else []
     return (
@@ -207,13 +210,10 @@ def _explained() -> Iterator[None]:
         ) from None
 
 
-def _replace(path: Path, entries: Mapping[str, Any]) -> None:
+def write_lock(path: Path, content: Mapping[str, Any]) -> None:
     """Write dvc.lock as DVC does, but so that it is the old one or the new one at any time."""
-    if not entries:
-        path.unlink()
-        return
     from dvc.utils.serialize import dump_yaml
 
     new = path.with_name(f"{path.name}.new")
-    dump_yaml(str(new), {"schema": SCHEMA, "stages": dict(entries)})
+    dump_yaml(str(new), content)
     os.replace(new, path)

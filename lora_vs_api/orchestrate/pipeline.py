@@ -16,7 +16,7 @@ from pathlib import Path
 import yaml
 
 from lora_vs_api.errors import UserError
-from lora_vs_api.orchestrate.lockfile import LOCK
+from lora_vs_api.orchestrate.lockfile import LOCK, write_lock
 from lora_vs_api.orchestrate.scheduler import Node
 
 # DVC answers so when another process holds a lock for longer than it waits; asking again helps
@@ -141,9 +141,9 @@ def environment_of(slot: int = 0, gpus: int = 0, *, shares_cores: bool = False) 
 
 def order_lock(nodes: list[Node], before: list[str], root: Path) -> None:
     """Put dvc.lock's new entries into the order that `dvc repro` would have written them in."""
-    from dvc.utils.serialize import dump_yaml, load_yaml
+    from dvc.utils.serialize import load_yaml
 
-    path, ordered = root / LOCK, root / f"{LOCK}.new"
+    path = root / LOCK
     if not path.is_file():
         return
     content = load_yaml(str(path))
@@ -155,9 +155,7 @@ def order_lock(nodes: list[Node], before: list[str], root: Path) -> None:
     )
     if list(there) != [*kept, *new]:
         content["stages"] = {name: there[name] for name in [*kept, *new]}
-        dump_yaml(str(ordered), content)
-        # a kill leaves the old one or the new one
-        os.replace(ordered, path)
+        write_lock(path, content)
 
 
 def locked_nodes(root: Path) -> list[str]:
