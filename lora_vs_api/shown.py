@@ -19,6 +19,10 @@ UNSEEN = re.compile(
 )
 
 
+# half a character, as a text has that was cut in the middle of an emoji: no file in UTF-8 can hold it
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
 def visible(text: str) -> str:
     """``text`` with every character that acts instead of being seen as an escape such as \\u001b."""
     return UNSEEN.sub(lambda found: json.dumps(found[0])[1:-1], text)

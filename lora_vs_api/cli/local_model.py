@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 from lora_vs_api.config.sections import Params
 from lora_vs_api.errors import UserError
 from lora_vs_api.paths import BASE
+from lora_vs_api.shown import LONE_SURROGATE
 
 if TYPE_CHECKING:
     from lora_vs_api.inference.generate import Generation
@@ -65,6 +65,6 @@ def one_text(given: str, stream: TextIO) -> str:
     if not text.strip():
         raise UserError("expected a text, found an empty one")
     # bytes of another encoding than the terminal's, or half an emoji
-    if re.search("[\ud800-\udfff]", text):
+    if LONE_SURROGATE.search(text):
         raise UserError(f"expected whole characters in UTF-8, found {text!r:.80}")
     return text

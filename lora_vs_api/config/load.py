@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,9 @@ from lora_vs_api.config.renamed import renamed_key
 from lora_vs_api.config.sections import LocalFile, Params, PathWeights
 from lora_vs_api.config.sections.opponents import GgufSource
 from lora_vs_api.errors import UserError
+from lora_vs_api.shown import LONE_SURROGATE
 
 PARAMS = "params.yaml"
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def load_params(path: str | Path = PARAMS) -> Params:
@@ -141,7 +140,9 @@ def _unset(value: Any, key: str = "") -> str | None:
 
 def _half(value: Any) -> str | None:
     """The first key that holds half a character (a lone surrogate), which no file can."""
-    return next((n for n, text in _texts(value, "", lists=True) if _SURROGATE.search(text)), None)
+    return next(
+        (n for n, text in _texts(value, "", lists=True) if LONE_SURROGATE.search(text)), None
+    )
 
 
 def _texts(value: Any, key: str, lists: bool = False) -> Iterator[tuple[str, str]]:

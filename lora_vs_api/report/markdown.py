@@ -13,7 +13,7 @@ from lora_vs_api.report.sections.comparison import (
 )
 from lora_vs_api.report.sections.data import contamination_section, data_section
 from lora_vs_api.report.sections.diagnosis import diagnosis_section
-from lora_vs_api.report.sections.facts import api_conditions
+from lora_vs_api.report.sections.facts import has_api
 from lora_vs_api.report.sections.limitations import limitations_section
 from lora_vs_api.report.sections.method import method_section, reproducibility_section
 from lora_vs_api.report.sections.model_free import model_free_section
@@ -50,7 +50,7 @@ def report_markdown(inputs: ReportInputs) -> str:
             task=inputs.analysis.task,
             model=inputs.analysis.model,
             config=shown_digest(inputs.analysis.config_sha256),
-            asked=bool(api_conditions(inputs.analysis)),
+            asked=has_api(inputs.analysis),
         ),
         *(section(inputs) for section in SECTIONS),
     ]

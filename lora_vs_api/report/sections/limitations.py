@@ -6,8 +6,8 @@ from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import Markdown, render
 from lora_vs_api.report.sections.facts import (
     apart,
-    api_conditions,
     constant_fields,
+    has_api,
     is_embedded,
     is_local,
     priced_entries,
@@ -28,7 +28,7 @@ def limitations_section(inputs: ReportInputs) -> Markdown:
         embedded=is_embedded(analysis),
         local=is_local(analysis),
         models=served_models(analysis),
-        asked=bool(api_conditions(analysis)),
+        asked=has_api(analysis),
         priced=priced_entries(analysis),
         replicated=any(row.noise_floor for row in analysis.conditions),
         generated=inputs.corpus.source == "generator",
