@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 import yaml
 
@@ -11,6 +9,7 @@ from lora_vs_api.analysis.configuration import config_sha256
 from lora_vs_api.config.compose import compose
 from lora_vs_api.config.load import check_params, load_params
 from lora_vs_api.errors import UserError
+from tests.dvc_nodes import dvc_nodes
 from tests.imports import ROOT
 
 
@@ -24,23 +23,13 @@ def raw(text):
     return yaml.safe_load(text)
 
 
-def stages(folder, text):
-    """The nodes that the real dvc makes of dvc.yaml and these settings, by name."""
-    from dvc.repo import Repo
-
-    shutil.copy(ROOT / "dvc.yaml", folder / "dvc.yaml")
-    (folder / "params.yaml").write_text(text)
-    with Repo.init(str(folder), no_scm=True) as repo:
-        return {stage.name: stage for stage in repo.index.stages}
-
-
 def paths(items):
     return {item.def_path for item in items}
 
 
 def test_a_condition_depends_on_its_own_model_alone(tmp_path, text):
     """A new file of one model asks the other nothing again; and each is fetched before it is asked."""
-    nodes = stages(tmp_path, text)
+    nodes = dvc_nodes(tmp_path, text)
     for size in ("large", "small"):
         file = f"models/opponent/{size}.gguf"
         assert paths(nodes[f"opponent@{size}"].outs) == {file}
@@ -53,7 +42,7 @@ def test_a_condition_depends_on_its_own_model_alone(tmp_path, text):
 
 def test_without_opponents_there_is_no_node_for_them(tmp_path):
     """The default asks the base, and fetches nothing else: the real dvc takes the empty foreach."""
-    nodes = stages(tmp_path, compose(conf=ROOT / "conf"))
+    nodes = dvc_nodes(tmp_path, compose(conf=ROOT / "conf"))
     assert not [name for name in nodes if name.startswith("opponent")]
     asked = [node for name, node in nodes.items() if name.startswith("evaluate_api@")]
     assert asked and all("models/base_model" in paths(node.deps) for node in asked)

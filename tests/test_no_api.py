@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -22,6 +21,7 @@ from lora_vs_api.figures.report import write_report_figures
 from lora_vs_api.report.markdown import report_markdown
 from lora_vs_api.report.page.data import page_data
 from lora_vs_api.stats.bootstrap import Draws
+from tests.dvc_nodes import dvc_nodes
 from tests.imports import ROOT
 from tests.report_fixture import PLOTS, analysis, inputs, perturbed_conditions, tables
 from tests.test_costs import ECONOMICS, LOCAL, scored
@@ -30,18 +30,12 @@ RIVALS = {"majority": 0.3, "nearest": 0.7}
 
 
 @pytest.mark.parametrize("overrides", [["api=none"], ["api=none", "model_free=[]"]])
-def test_dvc_resolves_the_dag(tmp_path, monkeypatch, overrides):
+def test_dvc_resolves_the_dag(tmp_path, overrides):
     """An empty foreach makes no node, and those that read all answers keep their deps."""
-    from dvc.repo import Repo
-
     text = compose(overrides)
     params = check_params(yaml.safe_load(text), "params.yaml")
     assert params.conditions == {} and params.baseline is None
-    shutil.copy(ROOT / "dvc.yaml", tmp_path)
-    (tmp_path / "params.yaml").write_text(text)
-    monkeypatch.chdir(tmp_path)
-    with Repo.init(no_scm=True) as repo:
-        stages = {stage.addressing: stage for stage in repo.index.stages}
+    stages = dvc_nodes(tmp_path, text)
     names = {name.split("@")[0] for name in stages}
     assert not names & {"evaluate_api", "perturbed_api"}
     assert ("evaluate_model_free" in names) == bool(params.model_free)

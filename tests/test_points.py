@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -117,8 +118,10 @@ def test_points_are_trained_and_asked_and_leave_nothing_behind(clone):
     file = Path(clone.path, "conf/points/two.yaml")
     file.write_text(yaml.safe_dump(list_of_two))
     said = clone.run(sys.executable, "-m", "lora_vs_api", "points", "two", "--out", "logs/two")
-    assert "[2/2] train.max_steps=1: val F1 0.0000" in said
+    assert re.search(r"\[2/2\] train\.max_steps=1: val F1 \d\.\d{4}", said)
     text = (clone.path / "logs/two/val.md").read_text()
-    assert "| as it is | 0.000 |" in text and "| `train.max_steps=1` | 0.000 | +0.000 (" in text
+    # what a barely trained tiny model writes by chance is not the same on every processor
+    assert re.search(r"^\| as it is \| \d\.\d{3} \|", text, re.M)
+    assert re.search(r"^\| `train\.max_steps=1` \| \d\.\d{3} \| [+-]\d\.\d{3} \(", text, re.M)
     assert "up to date" in clone.run("dvc", "status")
     assert not list(clone.path.glob("checkpoints/*"))
