@@ -198,7 +198,11 @@ HUB = {"source": "hub", "repo": "o/M", "revision": "main"}
         ("data/categories/billing", 0.5, "data.categories: expected shares that sum to 1"),
         ("contamination/field", "urgency", "contamination.field: expected an enum field"),
         ("baseline", "nobody", "baseline: expected one of large_zero_shot_schema"),
-        ("priced_as/large_zero_shot_schema", "x", "priced_as.large_zero_shot_schema: expected one of gpt"),
+        (
+            "priced_as/large_zero_shot_schema",
+            "x",
+            "priced_as.large_zero_shot_schema: expected one of gpt",
+        ),
         (
             "api/server/mode",
             "batch",
@@ -504,7 +508,8 @@ def test_an_embedded_server_runs_on_what_local_models_run_on():
     """Its device and precision are the run's own, and part of what its answers depend on."""
     server = yaml.safe_load(
         compose(
-            ["api=embedded", "runtime.device=cuda", "runtime.dtype=bfloat16"], conf=ROOT / "conf")
+            ["api=embedded", "runtime.device=cuda", "runtime.dtype=bfloat16"], conf=ROOT / "conf"
+        )
     )["api"]["server"]
     assert (server["device"], server["dtype"]) == ("cuda", "bfloat16")
     hosted = yaml.safe_load(compose(["api=openai"], conf=ROOT / "conf"))["api"]["server"]
