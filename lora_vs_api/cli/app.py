@@ -258,9 +258,9 @@ def run(
 
 @_command(app, "answer", "answer")
 def answer() -> None:
-    """Say what the last run decided, where its report lies and what to try next.
+    """Say what the last run decided.
 
-    `run` and `make run` end with it. The decision is the bold sentence that the report begins with.
+    In the report's own words, with where it lies and what to try next. `run` and `make run` end with it.
     """
     from lora_vs_api.cli.answer import tell_answer
 
