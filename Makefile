@@ -1,4 +1,4 @@
-# make run   — set up .venv and answer the question (dvc repro)
+# make run   — set up .venv and answer the question (dvc repro), said at the end
 # make test  — set up .venv, check style and types, and run every test
 .DEFAULT_GOAL := help
 PYTHON ?= python3
@@ -12,7 +12,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 INSTALL := $(PIP) install --no-deps --no-build-isolation
 PINNED := $(INSTALL) --require-hashes
-RUN_LISTS := $(patsubst %,requirements/%.txt,inference serving training statistics prices figures run)
+RUN_LISTS := $(patsubst %,requirements/%.txt,inference training statistics prices figures run)
 
 FUZZ ?= tests/test_fuzz.py
 
@@ -27,7 +27,7 @@ help:  ## this list
 setup: $(VENV)/.run  ## create .venv and install what a run needs
 setup-test: $(VENV)/.test  ## and what the tests need
 
-$(VENV)/.run: requirements/build.txt requirements/cpu.txt requirements/cuda.txt $(RUN_LISTS) pyproject.toml
+$(VENV)/.run: requirements/build.txt requirements/cpu.txt requirements/cuda.txt requirements/serving.txt $(RUN_LISTS) pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "error: $(PYTHON) is $$($(PYTHON) -V); Python 3.11 or newer is needed: make PYTHON=python3.11 …" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
@@ -35,6 +35,9 @@ $(VENV)/.run: requirements/build.txt requirements/cpu.txt requirements/cuda.txt 
 	@# torch's CPU build where pip is told of an index or folder that has it; else PyPI's, below
 	@$(PINNED) -r requirements/cpu.txt 2>/dev/null || true
 	$(PINNED) $(RUN_LISTS:%=-r %)
+	@# llama.cpp's server is built for most machines and not for all
+	@$(PINNED) -r requirements/serving.txt \
+	  || echo "no llama.cpp server for this machine: api: embedded in conf/local.yaml asks the base instead" >&2
 	@# PyPI's torch for Linux loads only with the CUDA packages that it names; others name none
 	@$(BIN)/python -c 'import importlib.metadata as m; exit(any(r.startswith(("nvidia-", "cuda-")) for r in m.requires("torch")))' \
 	  || { set -x; $(PINNED) -r requirements/cuda.txt; }
@@ -48,7 +51,7 @@ $(VENV)/.test: $(VENV)/.run requirements/test.txt
 run: setup  ## everything from corpus to report, only what changed; JOBS=4 runs nodes side by side
 	@# a run that was killed may have left half of dvc.lock, and DVC would refuse it
 	@python -m lora_vs_api mend
-	$(if $(JOBS),python -m lora_vs_api run -j $(JOBS),dvc repro)
+	$(if $(JOBS),python -m lora_vs_api run -j $(JOBS),dvc repro && python -m lora_vs_api answer)
 
 test: lint  ## style, types and every test
 	$(PYTEST)

@@ -87,10 +87,9 @@ def fresh_clone(folder: Path, profile: str) -> Path:
     _git(clone, "config", "user.email", "benchmark@example.org")
     _git(clone, "config", "user.name", "benchmark")
     if profile == "tiny":
-        from tests.clones import TINY
-        from tests.tiny_model import build_tiny_model
+        from tests.clones import TINY, tiny_models
 
-        (clone / LOCAL).write_text(TINY.format(model=build_tiny_model(folder / "tiny")))
+        (clone / LOCAL).write_text(TINY.format_map(tiny_models(folder)))
     elif profile != "laptop":
         if not (clone / f"conf/profile/{profile}.yaml").is_file():
             raise UserError(f"--profile: no conf/profile/{profile}.yaml; or tiny, as in the tests")

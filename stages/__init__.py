@@ -1,0 +1,8 @@
+"""One module a node of dvc.yaml, of the node's name."""
+
+import os
+
+from lora_vs_api.threads import spin_briefly
+
+# here, since torch's threads read it when torch is imported, and a node's own imports come next
+spin_briefly(os.environ)

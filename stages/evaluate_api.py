@@ -1,4 +1,4 @@
-"""Ask one API condition about the test slice: python -m stages.evaluate_api embedded_zero_shot"""
+"""Ask one API condition about the test slice: python -m stages.evaluate_api large_few_shot_5"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fetch the model file of one opponent and check it: python -m stages.opponent coder_large"""
+"""Fetch the model file of one opponent and check it: python -m stages.opponent large"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ask one API condition about the perturbed texts: python -m stages.perturbed_api embedded_few_shot_5"""
+"""Ask one API condition about the perturbed texts: python -m stages.perturbed_api small_zero_shot_schema"""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from filelock import FileLock
 
 from tests.imports import ROOT
 
+# the opponents are the base model itself, behind the real server: nothing is downloaded
 TINY = """# @package _global_
 defaults:
   - override /model: local
@@ -31,6 +32,13 @@ decoding: {{max_new_tokens: 400}}
 evaluate: {{test_rows: 3, latency_rows: 1}}
 model_free: [nearest_copy]
 robustness: {{texts: {{rows: 2, perturbations: [typos, signature]}}}}
+opponents:
+  large: &tiny
+    license: null
+    bytes: {bytes}
+    sha256: "{sha256}"
+    sources: [{{source: path, path: "{gguf}"}}]
+  small: *tiny
 stats: {{resamples: 200}}
 seeds: [0, 1]
 """
@@ -87,6 +95,19 @@ def ran(output: str) -> set[str]:
     return set(re.findall(r"Running stage '([^']+)'", output))
 
 
+def tiny_models(folder: Path) -> dict[str, object]:
+    """What :data:`TINY` has room for: the tests' model, written into ``folder``, for either side."""
+    # not at the top: they import torch, and every test process imports this
+    from lora_vs_api.digests import file_sha256
+    from tests.tiny_gguf import gguf_of
+    from tests.tiny_model import build_tiny_model
+
+    model = build_tiny_model(folder / "tiny")
+    gguf = gguf_of(model, folder / "tiny.gguf")
+    size, digest = gguf.stat().st_size, file_sha256(gguf)
+    return {"model": model, "gguf": gguf, "bytes": size, "sha256": digest}
+
+
 def new_clone(path: Path, settings: str = TINY) -> Clone:
     """The project's files in a git repository of their own, nothing run and nothing committed."""
     path.mkdir()
@@ -99,12 +120,8 @@ def new_clone(path: Path, settings: str = TINY) -> Clone:
             continue
         (path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, path / name)
-    # not at the top: it imports torch, and every test process imports this
-    from tests.tiny_model import build_tiny_model
-
     clone = Clone(path)
-    model = build_tiny_model(path.parent / "tiny")
-    (path / "conf" / "local.yaml").write_text(settings.format(model=model))
+    (path / "conf" / "local.yaml").write_text(settings.format_map(tiny_models(path.parent)))
     clone.run(sys.executable, "-m", "lora_vs_api", "params")
     for command in (
         ["init", "-q", "-b", "main"],

@@ -18,6 +18,7 @@ PLUMBING = {
     "lora_vs_api/paths.py",
     "lora_vs_api/processor.py",
     "lora_vs_api/shown.py",
+    "lora_vs_api/threads.py",
     "lora_vs_api/wheels.py",
 }
 # (who imports, what) of which no node of the first depends on the second: what an answer costs decides

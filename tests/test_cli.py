@@ -153,7 +153,7 @@ def test_compare_marks_where_the_answers_differ(project, capsys):
         # a constrained answer of this model is one long word or a number: no spaces in a cell
         *_, ours, theirs = re.split(r"\s{2,}", line.strip())
         assert line.startswith("≠") == (ours != theirs)
-    assert "Not asked: embedded_zero_shot" in said.err
+    assert "Not asked: large_zero_shot_schema" in said.err
 
 
 def test_the_exported_model_answers_as_the_evaluated_one(project, capsys, tmp_path):

@@ -50,6 +50,22 @@ def test_every_profile_and_price_list_composes(profile, prices):
     compose([f"profile={profile}", f"prices={prices}"], conf=ROOT / "conf")
 
 
+@pytest.mark.parametrize(
+    ("profile", "api"),
+    [("laptop", "contest"), ("smol-gpu", "embedded"), ("paper", "openai"), (None, "contest")],
+)
+def test_whom_a_profile_asks(profile, api):
+    """The default asks other, larger models; who follows the publication asks what it says; -S wins."""
+    chosen = [f"profile={profile}"] if profile else []
+    asked, named = (
+        yaml.safe_load(compose([*chosen, *given], conf=ROOT / "conf"))
+        for given in ([], [f"api={api}"])
+    )
+    assert asked == named
+    other = yaml.safe_load(compose([*chosen, "api=none"], conf=ROOT / "conf"))
+    assert asked["conditions"] and not other["conditions"]
+
+
 def test_paper_profile_is_the_published_protocol():
     """The published settings, read off the publication, are what `profile=paper` composes."""
     params = yaml.safe_load(compose(["profile=paper"], conf=ROOT / "conf"))
@@ -128,7 +144,7 @@ HUB = {"source": "hub", "repo": "o/M", "revision": "main"}
             "email",
             "robustness.texts.kind: expected one of mail, chat, snippet, found 'email'",
         ),
-        ("robustness/conditions", ["gpt"], "robustness.conditions: expected some of embedded_"),
+        ("robustness/conditions", ["gpt"], "robustness.conditions: expected some of large_zero_"),
         ("tunings", {"lora": TUNING}, "tunings.lora: expected another name: this one is taken"),
         ("api/limits/budget_usd", float("inf"), "api.limits.budget_usd: expected USD ≥ 0, or null"),
         (
@@ -170,8 +186,8 @@ HUB = {"source": "hub", "repo": "o/M", "revision": "main"}
         ("seeds", [1, 1], "seeds: expected no value twice"),
         ("sweep/trial/seed", 1, "sweep.trial.seed: expected none of seeds [0, 1, 2], found 1"),
         ("evaluate/test_rows", 1, "evaluate.test_rows: expected an integer ≥ 2, found 1"),
-        ("conditions", {}, "baseline: expected null where conditions is empty, found 'embedded_ze"),
-        ("baseline", None, "baseline: expected one of embedded_zero_shot"),
+        ("conditions", {}, "baseline: expected null where conditions is empty, found 'large_zero"),
+        ("baseline", None, "baseline: expected one of large_zero_shot_schema"),
         ("split/set_aside", -1, "split.set_aside: expected an integer ≥ 0, found -1"),
         ("runtime/device", "gpu", "runtime.device: expected one of cuda, cpu, found 'gpu'"),
         ("train/max_steps", 0, "train.max_steps: expected an integer ≥ 1, or null, found 0"),
@@ -181,12 +197,16 @@ HUB = {"source": "hub", "repo": "o/M", "revision": "main"}
         ("lora/learning_rate", "5", "lora.learning_rate: expected a learning rate above 0"),
         ("data/categories/billing", 0.5, "data.categories: expected shares that sum to 1"),
         ("contamination/field", "urgency", "contamination.field: expected an enum field"),
-        ("baseline", "nobody", "baseline: expected one of embedded_zero_shot"),
-        ("priced_as/embedded_zero_shot", "x", "priced_as.embedded_zero_shot: expected one of gpt"),
+        ("baseline", "nobody", "baseline: expected one of large_zero_shot_schema"),
+        (
+            "priced_as/large_zero_shot_schema",
+            "x",
+            "priced_as.large_zero_shot_schema: expected one of gpt",
+        ),
         (
             "api/server/mode",
             "batch",
-            "api.server.mode: unknown key with kind: embedded, belongs to kind: openai",
+            "api.server.mode: unknown key with kind: llama_cpp, belongs to kind: openai",
         ),
         (
             "api/server/kind",
@@ -350,13 +370,13 @@ def renamed(raw, old, new):
             "../../x", "a/b", "a b", "a.b", "", ".", "-x", "1", "ü", "a\nb", "a\x1b[2J", "x" * 61,
             "a\\b", "a:b", "${x", "a@b",
         )),
-        ("Embedded_Few_Shot_5", "expected a name of its own"),
+        ("Large_Few_Shot_5", "expected a name of its own"),
     ],
 )  # fmt: skip
 def test_a_condition_has_a_plain_name_of_its_own(raw, name, expected):
     """A condition called lora was taken for the fine-tune; ../../x was written outside the project."""
     with pytest.raises(UserError) as caught:
-        check_params(renamed(raw, "embedded_zero_shot", name))
+        check_params(renamed(raw, "large_zero_shot_schema", name))
     message = str(caught.value)
     assert message.startswith("params.yaml: conditions.") and expected in message
     assert "\n" not in message and "\x1b" not in message
@@ -365,10 +385,10 @@ def test_a_condition_has_a_plain_name_of_its_own(raw, name, expected):
     assert expected in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["mini", "gpt-5_4-mini", "A1", "embedded_few_shot", "x" * 60])
+@pytest.mark.parametrize("name", ["mini", "gpt-5_4-mini", "A1", "large_few_shot", "x" * 60])
 def test_a_plain_name_is_accepted(raw, name):
     """Of a condition, of a tuning, and of the task."""
-    check_params(renamed(raw, "embedded_zero_shot", name))
+    check_params(renamed(raw, "large_zero_shot_schema", name))
     check_params(changed(raw, "tunings", {name: TUNING}))
     check_params(changed(raw, "task_name", name))
 
@@ -377,7 +397,7 @@ def test_a_condition_that_is_no_text(raw):
     """YAML reads yes, 1 and null as something else."""
     for key in (True, 1, None):
         with pytest.raises(UserError, match="conditions"):
-            check_params(renamed(raw, "embedded_zero_shot", key))
+            check_params(renamed(raw, "large_zero_shot_schema", key))
 
 
 def test_a_paid_answer_needs_a_store(raw):
@@ -429,7 +449,7 @@ def test_what_an_arm_may_go_without_may_be_left_out(raw):
         ("api.budget_usd", "api.limits.budget_usd"),
         ("api.replicate_rows", "api.replicates.rows"),
         ("task.title", "task_title"),
-        ("conditions.embedded_zero_shot.label", "labels.embedded_zero_shot"),
+        ("conditions.large_zero_shot_schema.label", "labels.large_zero_shot_schema"),
         ("tunings.dora.label", "labels.dora"),
     ],
 )
@@ -453,7 +473,7 @@ def test_every_new_name_is_a_key(raw):
     """A hint at a key that does not exist would send people in circles."""
     arms = {"model.weights": {"repo", "revision", "path"}, "api.server": {"base_url", "mode"}}
     for new in RENAMED.values():
-        *parents, last = new.replace("*", "embedded_zero_shot").split(".")
+        *parents, last = new.replace("*", "large_zero_shot_schema").split(".")
         node = raw
         for parent in parents:
             node = node[parent]
@@ -487,7 +507,9 @@ def test_own_settings_are_lines_appended_to_the_file_that_is_there(tmp_path):
 def test_an_embedded_server_runs_on_what_local_models_run_on():
     """Its device and precision are the run's own, and part of what its answers depend on."""
     server = yaml.safe_load(
-        compose(["runtime.device=cuda", "runtime.dtype=bfloat16"], conf=ROOT / "conf")
+        compose(
+            ["api=embedded", "runtime.device=cuda", "runtime.dtype=bfloat16"], conf=ROOT / "conf"
+        )
     )["api"]["server"]
     assert (server["device"], server["dtype"]) == ("cuda", "bfloat16")
     hosted = yaml.safe_load(compose(["api=openai"], conf=ROOT / "conf"))["api"]["server"]
@@ -496,7 +518,7 @@ def test_an_embedded_server_runs_on_what_local_models_run_on():
 
 def test_a_model_in_a_folder_is_called_as_its_folder_is():
     """Wherever it is named: the fine-tune, and the embedded conditions that ask the base."""
-    local = ["model=local", "model.weights.path=/models/my-model/"]
+    local = ["api=embedded", "model=local", "model.weights.path=/models/my-model/"]
     params = check_params(yaml.safe_load(compose(local, conf=ROOT / "conf")))
     assert params.model.name == "my-model"
     assert {item.model for item in params.conditions.values()} == {"my-model"}
@@ -507,7 +529,8 @@ def test_a_model_in_a_folder_is_called_as_its_folder_is():
 def test_a_label_names_the_model_that_is_asked():
     """With another base model, or another hosted one, no table speaks of the one before."""
     for overrides, name, shown in (
-        (["model=qwen2.5-1.5b"], "embedded_few_shot_5", "Qwen2.5-1.5B-Instruct over HTTP, 5-shot"),
+        (["api=embedded", "model=qwen2.5-1.5b"], "embedded_few_shot_5",
+         "Qwen2.5-1.5B-Instruct over HTTP, 5-shot"),
         (["api=openai", "conditions.mini_few_shot_5.model=other"], "mini_few_shot_5",
          "other 5-shot"),
     ):  # fmt: skip
@@ -526,7 +549,7 @@ def test_the_digest_of_a_configuration(raw):
     assert re.fullmatch("[0-9a-f]{64}", first) and digest() == first
     # together: one that changed it would change it here too
     assert digest(
-        "api.limits.max_minutes=9", "plots.dpi=90", "labels.embedded_zero_shot=X",
+        "api.limits.max_minutes=9", "plots.dpi=90", "labels.large_zero_shot_schema=X",
         "checkpoints.minutes=3", "review.sample=7",
     ) == first  # fmt: skip
     others = [

@@ -1,4 +1,4 @@
-"""api=contest: other models behind llama.cpp's server, each condition with the file of its own."""
+"""api=contest, the default: other models behind llama.cpp's server, each condition with the file of its own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from tests.imports import ROOT
 
 @pytest.fixture(scope="module")
 def text():
-    return compose(["api=contest"], conf=ROOT / "conf")
+    """The default."""
+    return compose(conf=ROOT / "conf")
 
 
 @pytest.fixture
@@ -41,8 +42,8 @@ def test_a_condition_depends_on_its_own_model_alone(tmp_path, text):
 
 
 def test_without_opponents_there_is_no_node_for_them(tmp_path):
-    """The default asks the base, and fetches nothing else: the real dvc takes the empty foreach."""
-    nodes = dvc_nodes(tmp_path, compose(conf=ROOT / "conf"))
+    """Who asks the base fetches nothing else: the real dvc takes the empty foreach."""
+    nodes = dvc_nodes(tmp_path, compose(["api=embedded"], conf=ROOT / "conf"))
     assert not [name for name in nodes if name.startswith("opponent")]
     asked = [node for name, node in nodes.items() if name.startswith("evaluate_api@")]
     assert asked and all("models/base_model" in paths(node.deps) for node in asked)

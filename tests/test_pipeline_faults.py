@@ -23,7 +23,7 @@ def test_outputs_are_byte_identical_when_made_again(clone):
     """Same deps and params, same bytes: early cut-off and the shared cache rest on it."""
     before = clone.digests()
     stages = ["corpus", "split", "sanity", "rank_trial@4", "train@1", "evaluate_lora@1",
-              "evaluate_api@embedded_zero_shot", "perturb", "perturbed_lora@1"]  # fmt: skip
+              "evaluate_api@small_nearest_3", "perturb", "perturbed_lora@1"]  # fmt: skip
     for stage in stages:
         clone.run("dvc", "repro", "--single-item", "--force", "--no-run-cache", stage)
     assert clone.digests() == before
@@ -37,6 +37,8 @@ def test_side_by_side_gives_the_lock_of_one_by_one(clone, tmp_path):
     (fresh.path / "dvc.lock").unlink()
     said = fresh.run(sys.executable, "-m", "lora_vs_api", "run", "--on", "ray", "-j", "2")
     assert re.search(r"(\d+) of \1 done in", said)
+    decision = re.search(r"^\*\*(.*)\*\*$", (fresh.path / "report/report.md").read_text(), re.M)[1]
+    assert decision.replace("\\", "") in said
     one, two = clone.digests(), fresh.digests()
     assert one.keys() == two.keys()
     assert {path for path in two if one[path] != two[path]} <= COSTS

@@ -150,18 +150,18 @@ def test_nothing_is_fetched(monkeypatch):
             r"prices\.provider: expected a provider of genai-prices \S+ such as openai.*, found 'opnai'$",
         ),
         (
-            ["priced_as.embedded_zero_shot=gpt-5.4-minni"],
-            r"priced_as\.embedded_zero_shot: expected a model of openai in genai-prices \S+ such as "
+            ["priced_as.large_zero_shot_schema=gpt-5.4-minni"],
+            r"priced_as\.large_zero_shot_schema: expected a model of openai in genai-prices \S+ such as "
             r".*gpt-5\.4-mini.*, found 'gpt-5.4-minni'$",
         ),
         (
-            ["priced_as.embedded_zero_shot=claude-haiku-4-5"],
-            r"priced_as\.embedded_zero_shot: .*found 'claude-haiku-4-5'; it is known of .*anthropic",
+            ["priced_as.large_zero_shot_schema=claude-haiku-4-5"],
+            r"priced_as\.large_zero_shot_schema: .*found 'claude-haiku-4-5'; it is known of .*anthropic",
         ),
         (
             [
                 "+prices.models.mine={provider: openai, model: gpt-5.4-mnii}",
-                "priced_as.embedded_zero_shot=mine",
+                "priced_as.large_zero_shot_schema=mine",
             ],
             r"prices\.models\.mine\.model: .*such as gpt-5\.4-mini",
         ),
@@ -171,18 +171,18 @@ def test_nothing_is_fetched(monkeypatch):
         ),
         (["prices.date=2026-13-01"], r"prices\.date: expected a day .*, found '2026-13-01'"),
         (["prices.date=20261101"], r"prices\.date: expected a day .*, found 20261101"),
-        (["~priced_as.embedded_zero_shot"], r"priced_as\.embedded_zero_shot: missing"),
+        (["~priced_as.large_zero_shot_schema"], r"priced_as\.large_zero_shot_schema: missing"),
         (
-            ["priced_as.embedded_zero_shot=text-embedding-3-small"],
-            r"priced_as\.embedded_zero_shot: expected a model with prices of input and output tokens",
+            ["priced_as.large_zero_shot_schema=text-embedding-3-small"],
+            r"priced_as\.large_zero_shot_schema: expected a model with prices of input and output tokens",
         ),
         (
-            ["prices.provider=perplexity", "priced_as.embedded_zero_shot=sonar"],
-            r"priced_as\.embedded_zero_shot: perplexity sonar is also billed by the request",
+            ["prices.provider=perplexity", "priced_as.large_zero_shot_schema=sonar"],
+            r"priced_as\.large_zero_shot_schema: perplexity sonar is also billed by the request",
         ),
         (
-            ["prices.provider=deepseek", "priced_as.embedded_zero_shot=deepseek-chat"],
-            r"priced_as\.embedded_zero_shot: the price of deepseek deepseek-chat depends on the hour",
+            ["prices.provider=deepseek", "priced_as.large_zero_shot_schema=deepseek-chat"],
+            r"priced_as\.large_zero_shot_schema: the price of deepseek deepseek-chat depends on the hour",
         ),
     ],
 )

@@ -227,14 +227,25 @@ def test_a_served_base_model_is_never_called_hosted():
 
 def test_an_open_model_on_this_machine_is_called_that():
     """Another model than the base, so something to recommend about; and no hosted one, whose price it has."""
-    text = report(analysis(api_kind="llama_cpp"))
+    result = analysis(api_kind="llama_cpp")
+    text = report(result)
     assert "nothing is recommended" not in text and "transformers serve" not in text
     assert "standing in" not in text and "untuned base model" not in section(text, "Hypothesis")
     assert "billed as gpt-x" in section(text, "The question")
+    # what costs less, costs less than at whose price
+    assert "; against the token prices of gpt-x, " in answer.recommendation(inputs(result))
+    assert "no text leaves the machine, nor with the models" in section(text, "The question")
+    better = changed(result, conditions__3__field_f1__estimate=0.9)
+    better = redecided(better, "api_few_shot_5", difference=(-0.3, -0.2))
+    assert answer.recommendation(inputs(better)).startswith(f"Use {better.conditions[3].label}: ")
     assert "no test of the claim about that hosted model" in section(text, "Hypothesis")
     assert "llama.cpp's server" in section(text, "Method")
     part = section(text, "Limitations")
     assert "No hosted model was asked" in part and "billed as gpt-x" in part
+    assert "Tiny-7M: open models that llama.cpp" in part
+    names = {f"conditions__{place}__model": "Big-7B-Q4_K_M" for place in (2, 3)}
+    part = section(report(changed(result, **names)), "Limitations")
+    assert "Big-7B-Q4_K_M: open 4-bit models that llama.cpp" in part
     for sentence in re.findall(r"[^.|\n]*\bhosted\b[^.|\n]*", text):
         assert re.search(r"no hosted|about (a|that) hosted|a hosted model's network|a hosted API would",
                          sentence, re.IGNORECASE), sentence  # fmt: skip

@@ -23,6 +23,7 @@ from tqdm import tqdm
 from lora_vs_api.api import keys
 from lora_vs_api.api.serve_child import PORT_FILE
 from lora_vs_api.errors import UserError
+from lora_vs_api.threads import spin_briefly
 
 HOST = "127.0.0.1"
 # loopback is never behind the proxy that the environment may name
@@ -124,6 +125,7 @@ def environment_of(environ: Mapping[str, str]) -> dict[str, str]:
         for name, value in environ.items()
         if not name.endswith("_API_KEY") and name not in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
     }
+    spin_briefly(kept)
     root = str(Path(__file__).resolve().parents[2])
     return {
         **kept,

@@ -18,10 +18,8 @@ from pathlib import Path
 from lora_vs_api.api.child_server import check_name, environment_of, running
 from lora_vs_api.digests import file_sha256
 from lora_vs_api.errors import UserError
+from lora_vs_api.threads import spin_briefly
 
-# Rounds that a thread with nothing to do spins before it sleeps. OpenMP's own number makes every
-# answer many times slower beside another busy process; this one costs nothing on a quiet machine.
-SPIN_COUNT = "3000"
 PACKAGE = "xllamacpp"
 
 
@@ -96,7 +94,8 @@ def threads_share(environ: Mapping[str, str]) -> dict[str, str]:
         for name, value in environ.items()
         if (name, value.strip().upper()) != ("OMP_WAIT_POLICY", "PASSIVE")
     }
-    return {"GOMP_SPINCOUNT": SPIN_COUNT, **kept}
+    spin_briefly(kept)
+    return kept
 
 
 def _processors() -> int:

@@ -249,10 +249,22 @@ def run(
     What `dvc repro` does, with the same dvc.lock: each node is run by DVC, as soon as what it needs
     is there. Nodes that measure time (evaluate_*) are exclusive: nothing runs beside them. A node
     that fails leaves the others' results in place; those that need it are skipped.
+    Where all went well and the report is up to date, the decision is printed at the end.
     """
     from lora_vs_api.cli.run import RunOptions, run_pipeline
 
     run_pipeline(RunOptions(targets or [], jobs, gpus, on, slurm or []))
+
+
+@_command(app, "answer", "answer")
+def answer() -> None:
+    """Say what the last run decided.
+
+    In the report's own words, with where it lies and what to try next. `run` and `make run` end with it.
+    """
+    from lora_vs_api.cli.answer import tell_answer
+
+    tell_answer()
 
 
 @_command(app, "mend", "mend")

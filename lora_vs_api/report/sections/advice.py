@@ -85,13 +85,19 @@ JOINED: dict[tuple[Outcome, Outcome], str] = {
 }
 
 
-def recommend(decision: Decision, rival: Condition) -> Markdown:
-    """What to do and why, in one sentence; ``rival`` is the decision's baseline."""
+def recommend(decision: Decision, rival: Condition, *, here: bool = False) -> Markdown:
+    """What to do and why, in one sentence; ``rival`` is the decision's baseline.
+
+    ``here``: this machine answers in the place of an API, and what an API costs is what the tokens
+    would at another model's prices. The sentence says at whose.
+    """
     # of several trainings it may be the seeds that leave it open
     action = ACTIONS[_accuracy(decision), decision.pays_back].format(
-        call=_call(rival), units="texts" if decision.seeds == 1 else "texts or seeds"
+        call=_call(rival, here), units="texts" if decision.seeds == 1 else "texts or seeds"
     )
-    return Markdown(f"{action}: {accuracy_words(decision)}; {money_words(decision)}.")
+    entry = rival.cost_per_1k.priced_as if here else None
+    billed = f"against the token prices of {escape(entry)}, " if entry else ""
+    return Markdown(f"{action}: {accuracy_words(decision)}; {billed}{money_words(decision)}.")
 
 
 def accuracy_words(decision: Decision, rival: str | None = None) -> Markdown:
@@ -155,5 +161,7 @@ def _accuracy(decision: Decision) -> Accuracy:
     return ACCURACY[decision.non_inferior, decision.superior]
 
 
-def _call(rival: Condition) -> str:
-    return f"{'Call' if rival.kind == 'api' else 'Use'} {escape(rival.label)}"
+def _call(rival: Condition, here: bool) -> str:
+    # what this machine answers is used, and nobody is called
+    verb = "Call" if rival.kind == "api" and not here else "Use"
+    return f"{verb} {escape(rival.label)}"

@@ -109,12 +109,15 @@ def scope(analysis: Analysis) -> Markdown:
 
 
 def recommendation(inputs: ReportInputs) -> Markdown:
+    return decided(inputs.analysis)
+
+
+def decided(analysis: Analysis) -> Markdown:
     """What to do, against the strongest condition without tuning; nothing where an API stands in.
 
     Which sentence it is follows from the four outcomes of the decision alone, see
     :mod:`lora_vs_api.report.sections.advice`.
     """
-    analysis = inputs.analysis
     strongest = analysis.strongest_rival
     if is_embedded(analysis):
         return render(
@@ -123,7 +126,8 @@ def recommendation(inputs: ReportInputs) -> Markdown:
             priced=priced_entries(analysis),
             conditions=len(api_conditions(analysis)),
         )
-    advised = advice.recommend(analysis.decision(strongest.name), strongest)
+    decision = analysis.decision(strongest.name)
+    advised = advice.recommend(decision, strongest, here=is_local(analysis))
     if all(row.field_f1.estimate == 0 for row in analysis.conditions):
         advised = advice.NOTHING
     return advised if has_api(analysis) else render("no_api", advised=advised)

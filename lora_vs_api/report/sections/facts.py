@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Protocol
 
@@ -40,6 +41,13 @@ def is_local(analysis: Analysis) -> bool:
 def served_models(analysis: Analysis) -> list[str]:
     """The models behind the API conditions, each once."""
     return list(dict.fromkeys(row.model for row in api_conditions(analysis)))
+
+
+def weight_words(analysis: Analysis) -> str:
+    """What is served here: open models, and with how many bits if the names of all say so, as Q4_K_M does."""
+    found = [re.search(r"-I?Q(\d)_", name) for name in served_models(analysis)]
+    bits = {match[1] if match else None for match in found}
+    return f"open {bits.pop()}-bit models" if len(bits) == 1 and None not in bits else "open models"
 
 
 def priced_entries(analysis: Analysis) -> list[str]:

@@ -14,6 +14,7 @@ from lora_vs_api.report.sections.facts import (
     served_models,
     unguessed_fields,
     unit_words,
+    weight_words,
 )
 
 
@@ -28,6 +29,7 @@ def limitations_section(inputs: ReportInputs) -> Markdown:
         embedded=is_embedded(analysis),
         local=is_local(analysis),
         models=served_models(analysis),
+        open_models=weight_words(analysis),
         asked=has_api(analysis),
         priced=priced_entries(analysis),
         replicated=any(row.noise_floor for row in analysis.conditions),

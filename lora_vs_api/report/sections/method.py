@@ -7,7 +7,7 @@ from lora_vs_api.config.sections import Adapter
 from lora_vs_api.record.fields import Field
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import Markdown, render
-from lora_vs_api.report.sections.facts import is_embedded, is_local, served_models
+from lora_vs_api.report.sections.facts import is_embedded, is_local, served_models, weight_words
 from lora_vs_api.scoring.kinds import score_of
 
 VARIANTS = {
@@ -48,6 +48,7 @@ def method_section(inputs: ReportInputs) -> Markdown:
         embedded=is_embedded(inputs.analysis),
         local=is_local(inputs.analysis),
         models=served_models(inputs.analysis),
+        open_models=weight_words(inputs.analysis),
         fixed=[row.label for row in few_shot if not row.nearest_shots],
         nearest=[row.label for row in few_shot if row.nearest_shots],
         enforced=[row.label for row in conditions if row.schema_enforced],
