@@ -252,6 +252,22 @@ def test_an_error_makes_up_for_no_lost_answer(tmp_path):
         assert store.open_batches("127.0.0.1") == []
 
 
+def test_an_answer_that_stays_lost_is_not_paid_again_for_an_error(tmp_path):
+    """The batch stays open for the next run, as where no other request failed."""
+
+    def spoil(number, rows):
+        return rows[:-1] if number % 2 else rows
+
+    with (
+        BatchServer(kinds={"mail 1": "status"}, spoil=spoil) as server,
+        ResponseStore(tmp_path / "s") as store,
+    ):
+        for _ in range(2):
+            with pytest.raises(UserError, match="batch_1 says 2 results and sends 1, in 4 downl"):
+                ask(server.url, store, requests(3))
+        assert len(server.asked) == 3 and len(store.open_batches("127.0.0.1")) == 1
+
+
 def test_a_lost_error_holds_nothing_up(tmp_path):
     """Nothing was paid for it: after some downloads its request has no answer, without another run."""
 
