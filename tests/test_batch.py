@@ -13,7 +13,7 @@ import pytest
 
 from lora_vs_api.api.budget import CostLimits
 from lora_vs_api.api.policy import AskPolicy
-from lora_vs_api.api.provider import Provider
+from lora_vs_api.api.provider import Provider, host_of
 from lora_vs_api.api.store import ResponseStore
 from lora_vs_api.api.stored_run import ask_stored
 from lora_vs_api.api.types import ApiCondition
@@ -54,7 +54,7 @@ def test_answers_come_in_order_and_are_stored(tmp_path, condition):
         assert stored == [False] * 5
         again, stored = ask(server.url, store, requests(5), condition)
         assert again == answers and stored == [True] * 5
-        assert len(server.batches) == 1 and store.open_batches("127.0.0.1") == []
+        assert len(server.batches) == 1 and store.open_batches(host_of(server.url)) == []
 
 
 def test_batch_and_live_answers_are_kept_apart(tmp_path):
@@ -215,7 +215,7 @@ def test_results_fewer_than_counted_are_fetched_again(tmp_path, cut):
             f"mail {i}" for i in range(5)
         ]
         assert server.downloads == 3 and len(server.batches) == 1
-        assert store.open_batches("127.0.0.1") == []
+        assert store.open_batches(host_of(server.url)) == []
 
 
 def test_results_that_stay_short_are_named_and_at_last_asked_again(tmp_path):
@@ -249,7 +249,7 @@ def test_an_error_makes_up_for_no_lost_answer(tmp_path):
         with pytest.raises(UserError, match="1 of 3 requests got no answer.*email-1: status 400"):
             ask(server.url, store, requests(3))
         assert len(store) == 2 and server.downloads == 4 and len(server.asked) == 3
-        assert store.open_batches("127.0.0.1") == []
+        assert store.open_batches(host_of(server.url)) == []
 
 
 def test_an_answer_that_stays_lost_is_not_paid_again_for_an_error(tmp_path):
@@ -265,7 +265,7 @@ def test_an_answer_that_stays_lost_is_not_paid_again_for_an_error(tmp_path):
         for _ in range(2):
             with pytest.raises(UserError, match="batch_1 says 2 results and sends 1, in 4 downl"):
                 ask(server.url, store, requests(3))
-        assert len(server.asked) == 3 and len(store.open_batches("127.0.0.1")) == 1
+        assert len(server.asked) == 3 and len(store.open_batches(host_of(server.url))) == 1
 
 
 def test_a_lost_error_holds_nothing_up(tmp_path):
@@ -283,7 +283,7 @@ def test_a_lost_error_holds_nothing_up(tmp_path):
         ):
             ask(server.url, store, requests(3))
         assert server.downloads == 2 * 4 and len(store) == 2
-        assert store.open_batches("127.0.0.1") == []
+        assert store.open_batches(host_of(server.url)) == []
 
 
 @pytest.mark.parametrize("counts", [{"completed": 3}, {"completed": None, "failed": "x"}, None])
