@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from lora_vs_api.errors import UserError
+from lora_vs_api.files import DISK_FULL
 from lora_vs_api.log import show_everything
 from lora_vs_api.shown import visible
 
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
     from lora_vs_api.config.sections import Params
 
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
-DISK = (*FULL, errno.EROFS, errno.EACCES, errno.EPERM)
+UNWRITABLE = (*DISK_FULL, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def run_stage(main: Callable[[Params], None]) -> None:
@@ -32,9 +32,9 @@ def run_stage(main: Callable[[Params], None]) -> None:
         try:
             main(load_params())
         except OSError as error:
-            if error.errno not in DISK:
+            if error.errno not in UNWRITABLE:
                 raise
-            what = "disk full" if error.errno in FULL else "cannot be written"
+            what = "disk full" if error.errno in DISK_FULL else "cannot be written"
             where = error.filename or "an output of this node"
             raise UserError(f"{where}: {what} ({error.strerror})") from None
 

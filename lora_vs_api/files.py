@@ -6,6 +6,7 @@ either the old file or the new one.
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import os
@@ -14,13 +15,17 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from lora_vs_api.errors import UserError
 from lora_vs_api.shown import visible
 
 if TYPE_CHECKING:
     from lora_vs_api.record.rows import Row
+
+
+# of an error of a disk that has no room for what is written, or none for this user
+DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -74,8 +79,23 @@ def read_json(path: str | Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run `dvc repro` to make it") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not valid UTF-8 ({error.reason}); save it as UTF-8") from None
     except json.JSONDecodeError as error:
-        raise UserError(f"{path}:{error.lineno}: not valid JSON: {error.msg}") from None
+        raise UserError(f"{path}:{error.lineno}: {_unreadable(error)}") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: {_unreadable(error)}") from None
+
+
+def _unreadable(error: Exception) -> str:
+    """Why Python's reader does not take a JSON text."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"not valid JSON: {error.msg}"
+    if isinstance(error, RecursionError):
+        return "JSON that is nested too deeply to be read"
+    return "JSON with a number of more digits than can be read"
 
 
 def read_jsonl(path: str | Path, most: int | None = None) -> list[dict[str, Any]]:
@@ -99,12 +119,15 @@ def iterate_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
         stream = open(path, encoding="utf-8")  # noqa: SIM115  (closed below)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run `dvc repro` to make it") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     with stream:
         for number, line in enumerate(_decoded(stream, path), start=1):
             try:
                 row = json.loads(line.removesuffix("\n"))
-            except json.JSONDecodeError as error:
-                raise UserError(f"{path}:{number}: not valid JSON: {error.msg}") from None
+            # ValueError: no JSON, or a number of more digits than Python reads
+            except (ValueError, RecursionError) as error:
+                raise UserError(f"{path}:{number}: {_unreadable(error)}") from None
             if not isinstance(row, dict):
                 found = type(row).__name__
                 raise UserError(f"{path}:{number}: expected a JSON object, found {found}")

@@ -24,7 +24,8 @@ def download_wheel(
 ) -> Path:
     """The one wheel of ``requirement``, by pip: it knows the user's index, proxy and login.
 
-    Nothing else is downloaded, and nothing of it is run.
+    Nothing else is downloaded, and nothing of it is run. pip gets the whole environment: what logs a
+    user in at an index may have any name there.
 
     Args:
         folder: an empty one, which the wheel is put into.

@@ -19,7 +19,8 @@ class BatchServer:
     last user message to a kind of tests.fault_server, to ``status`` (an error line) or to
     ``missing`` (no line at all). ``on_event`` is called with what is about to be answered, such
     as ``"POST /v1/batches"``, and may raise ``Drop`` to cut the connection after it took effect.
-    ``spoil`` makes what is sent of a result file, from the number of the download and its rows.
+    ``spoil`` makes what is sent of a result file, from the number of the download and its rows;
+    ``instead`` what is sent to an event in place of the right answer, which took effect.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class BatchServer:
         spoil: Callable[[int, list[Any]], list[Any]] | None = None,
     ) -> None:
         self.spoil, self.downloads = spoil, 0
+        self.instead: dict[str, Any] = {}
         # the address that every request is sent on to
         self.redirect: str | None = None
         self.polls, self.kinds, self.status, self.on_event = polls, kinds or {}, status, on_event
@@ -135,6 +137,7 @@ class _Handler(BaseHTTPRequestHandler):
             state.events.append(event)
             state.headers.append(self.headers["authorization"])
             status, answer = (307, {}) if state.redirect else self._do(event, content)
+            answer = state.instead.get(event, answer)
             try:
                 if state.on_event:
                     state.on_event(event)

@@ -70,6 +70,8 @@ class FaultServer:
         self.on_arrival = on_arrival
         # what it does to every request that is not scripted, by its path and body
         self.habit: Callable[[str, dict[str, Any]], Fault | None] = lambda path, body: None
+        # what it answers to GET, by path
+        self.pages: dict[str, Any] = {}
         self.faults = {text: list(scripted) for text, scripted in (faults or {}).items()}
         self.seen: list[Seen] = []
         self.max_in_flight = 0
@@ -120,6 +122,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *arguments: object) -> None:
         """Keep the tests' output free of an access log."""
+
+    def do_GET(self) -> None:
+        page = self.server_state.pages.get(self.path.split("?")[0])
+        found = {"error": {"message": "no such page"}} if page is None else page
+        self._send(404 if page is None else 200, json.dumps(found).encode())
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))

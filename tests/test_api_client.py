@@ -326,6 +326,40 @@ def test_the_key_is_sent_and_never_shown(capfd):
     assert KEY not in "".join([*shown, captured.out, captured.err])
 
 
+LONG = "x" * 285
+
+
+def quoting(text):
+    """An answer whose text quotes the key in its middle, where a message cuts it."""
+
+    def made(body):
+        body["choices"][0]["message"] |= text
+        return body
+
+    return Fault("json", body=made)
+
+
+@pytest.mark.parametrize(
+    ("fault", "condition"),
+    [
+        (Fault("status", 500, {"message": f"{LONG} {KEY}"}), CHAT),
+        (Fault("status", 400, {"message": f"{LONG} {KEY}"}), CHAT),
+        (Fault("status", 404, {"message": f"{LONG} {KEY}"}), CHAT),
+        (Fault("status", 418, {"what": [f"{LONG[:-9]} {KEY}"]}), CHAT),
+        (Fault("json", body=lambda body: {"error": {"message": f"{LONG} {KEY}"}}), CHAT),
+        (quoting({"refusal": f"{LONG} {KEY}"}), CHAT),
+        (quoting({"content": f"Sure! {'x' * 40} {KEY}"}), replace(CHAT, schema={"type": "object"})),
+        (quoting({"content": ["Sure!", " x" * 20, KEY[:11], KEY[11:]]}),
+         replace(CHAT, schema={"type": "object"})),
+    ],
+)  # fmt: skip
+def test_no_half_of_a_key_is_shown(fault, condition):
+    """A long message is cut; the key is taken out before, or its first half would stay."""
+    with FaultServer({"mail 0": [fault] * 3}) as server, pytest.raises(UserError) as caught:
+        ask(server, 1, condition, max_attempts=1)
+    assert KEY[:7] not in str(caught.value) and "[API" in str(caught.value)
+
+
 def test_without_a_key_the_environments_is_not_sent(monkeypatch):
     """A hosted API's key must not reach a local server."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)

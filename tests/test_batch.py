@@ -13,7 +13,7 @@ import pytest
 
 from lora_vs_api.api.budget import CostLimits
 from lora_vs_api.api.policy import AskPolicy
-from lora_vs_api.api.provider import Provider
+from lora_vs_api.api.provider import Provider, host_of
 from lora_vs_api.api.store import ResponseStore
 from lora_vs_api.api.stored_run import ask_stored
 from lora_vs_api.api.types import ApiCondition
@@ -54,7 +54,7 @@ def test_answers_come_in_order_and_are_stored(tmp_path, condition):
         assert stored == [False] * 5
         again, stored = ask(server.url, store, requests(5), condition)
         assert again == answers and stored == [True] * 5
-        assert len(server.batches) == 1 and store.open_batches("127.0.0.1") == []
+        assert len(server.batches) == 1 and store.open_batches(host_of(server.url)) == []
 
 
 def test_batch_and_live_answers_are_kept_apart(tmp_path):
@@ -215,7 +215,7 @@ def test_results_fewer_than_counted_are_fetched_again(tmp_path, cut):
             f"mail {i}" for i in range(5)
         ]
         assert server.downloads == 3 and len(server.batches) == 1
-        assert store.open_batches("127.0.0.1") == []
+        assert store.open_batches(host_of(server.url)) == []
 
 
 def test_results_that_stay_short_are_named_and_at_last_asked_again(tmp_path):
@@ -234,6 +234,116 @@ def test_results_that_stay_short_are_named_and_at_last_asked_again(tmp_path):
         assert len(server.batches) == 1
         answers, _ = ask(server.url, store, requests(5), max_attempts=2)
         assert len(answers) == 5 and len(server.asked) == 6
+
+
+def test_an_error_makes_up_for_no_lost_answer(tmp_path):
+    """Two answers and an error, one answer lost on the way: it is fetched, not paid again."""
+
+    def spoil(number, rows):
+        return rows[:-1] if number == 1 else rows
+
+    with (
+        BatchServer(kinds={"mail 1": "status"}, spoil=spoil) as server,
+        ResponseStore(tmp_path / "s") as store,
+    ):
+        with pytest.raises(UserError, match="1 of 3 requests got no answer.*email-1: status 400"):
+            ask(server.url, store, requests(3))
+        assert len(store) == 2 and server.downloads == 4 and len(server.asked) == 3
+        assert store.open_batches(host_of(server.url)) == []
+
+
+def test_an_answer_that_stays_lost_is_not_paid_again_for_an_error(tmp_path):
+    """The batch stays open for the next run, as where no other request failed."""
+
+    def spoil(number, rows):
+        return rows[:-1] if number % 2 else rows
+
+    with (
+        BatchServer(kinds={"mail 1": "status"}, spoil=spoil) as server,
+        ResponseStore(tmp_path / "s") as store,
+    ):
+        for _ in range(2):
+            with pytest.raises(UserError, match="batch_1 says 2 results and sends 1, in 4 downl"):
+                ask(server.url, store, requests(3))
+        assert len(server.asked) == 3 and len(store.open_batches(host_of(server.url))) == 1
+
+
+def test_a_lost_error_holds_nothing_up(tmp_path):
+    """Nothing was paid for it: after some downloads its request has no answer, without another run."""
+
+    def spoil(number, rows):
+        return rows if number % 2 else []
+
+    with (
+        BatchServer(kinds={"mail 1": "status"}, spoil=spoil) as server,
+        ResponseStore(tmp_path / "s") as store,
+    ):
+        with pytest.raises(
+            UserError, match="1 of 3 requests got no answer.*email-1: batch batch_1 completed with"
+        ):
+            ask(server.url, store, requests(3))
+        assert server.downloads == 2 * 4 and len(store) == 2
+        assert store.open_batches(host_of(server.url)) == []
+
+
+@pytest.mark.parametrize("counts", [{"completed": 3}, {"completed": None, "failed": "x"}, None])
+def test_counts_of_other_servers_hold_nothing_up(tmp_path, counts):
+    """The failed among the completed, or no counts that can be read."""
+
+    def on_event(event):
+        if event == "GET /v1/batches/batch_1":
+            batch = server.batches["batch_1"]
+            batch["request_counts"] = counts and batch["request_counts"] | counts
+
+    with (
+        BatchServer(kinds={"mail 1": "status"}, on_event=on_event) as server,
+        ResponseStore(tmp_path / "s") as store,
+    ):
+        with pytest.raises(UserError, match="1 of 3 requests got no answer.*email-1: status 400"):
+            ask(server.url, store, requests(3))
+        assert len(store) == 2 and server.downloads == 2
+
+
+def test_a_key_that_an_error_quotes_is_stored_nowhere(tmp_path):
+    """Nor a part of it, where the message is cut in its middle."""
+
+    def spoil(number, rows):
+        for row in rows:
+            if row["response"]["status_code"] == 400:
+                row["response"]["body"] = {"error": {"message": "x" * 285 + f" {KEY} is bad"}}
+        return rows
+
+    with (
+        BatchServer(kinds={"mail 1": "status"}, spoil=spoil) as server,
+        ResponseStore(tmp_path / "s") as store,
+    ):
+        for _ in range(2):
+            with pytest.raises(UserError) as caught:
+                ask(server.url, store, requests(3), max_attempts=1)
+            assert "[API key]" in str(caught.value) and KEY[:11] not in str(caught.value)
+        for file in tmp_path.iterdir():
+            assert KEY[:11].encode() not in file.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("event", "answer"),
+    [
+        ("POST /v1/files", {}), ("POST /v1/files", b"<html>"), ("POST /v1/files", "a text"),
+        ("POST /v1/batches", []), ("POST /v1/batches", {"id": None}),
+        ("GET /v1/batches/batch_1", {"id": "batch_1", "status": 5}), ("GET /v1/batches/batch_1", []),
+        ("GET /v1/batches/batch_1", b"not json"),
+        ("GET /v1/batches/batch_1", {"status": "failed", "errors": "no"}),
+        ("GET /v1/batches/batch_1", {"status": "completed", "request_counts": [1]}),
+        ("GET /v1/files/batch_1_output_file_id/content", b'{"custom_id": ' + b"[" * 100_000),
+    ],
+)  # fmt: skip
+def test_whatever_a_server_sends_is_one_line(tmp_path, event, answer):
+    """Something that is no Batch API, or a gateway before it."""
+    with BatchServer() as server, ResponseStore(tmp_path / "s") as store:
+        server.instead[event] = answer
+        with pytest.raises(UserError) as caught:
+            ask(server.url, store, requests(2), total_seconds=0.1, max_attempts=1)
+        assert "\n" not in str(caught.value)
 
 
 def test_a_batch_that_is_lost_at_the_provider_is_named_and_at_last_left(tmp_path):

@@ -23,6 +23,7 @@ import yaml
 from lora_vs_api.analysis.diagnosis import confusion, diagnose_field, recover_record
 from lora_vs_api.analysis.results import read_analysis, write_result
 from lora_vs_api.api.attempt import attempt
+from lora_vs_api.api.provider import Provider
 from lora_vs_api.api.types import NoAnswer
 from lora_vs_api.cli import app
 from lora_vs_api.cli.review import append_verdict
@@ -622,7 +623,7 @@ def test_a_reply_that_python_cannot_read_is_no_answer(content):
     endpoint = SimpleNamespace(with_raw_response=SimpleNamespace(create=create))
     client = SimpleNamespace(chat=SimpleNamespace(completions=endpoint), base_url="http://x")
     with pytest.raises(NoAnswer, match="the answer is not valid JSON"):
-        asyncio.run(attempt(client, requests(1)[0], CHAT, 5, None))
+        asyncio.run(attempt(client, requests(1)[0], CHAT, Provider("http://x"), 5, None))
 
 
 # --- a terminal that knows ASCII alone --------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -240,6 +241,68 @@ def test_the_budget_holds(seen):
     _, error, bodies = seen(lambda path, body: costly, "api.limits.budget_usd=0.00014")
     assert error.startswith("api.limits.budget_usd: USD 0.0001 of 0.00014 are spent")
     assert len(bodies) == 1
+
+
+def test_a_rate_limit_takes_nothing_away(seen):
+    """What the first answer showed is told; that a later look was refused passes by itself."""
+    answers = [RIGHT]
+
+    def habit(path, body):
+        return answers.pop() if answers else Fault("status", 429, {"message": "slow down"})
+
+    out, error, bodies = seen(habit)
+    assert error is None and len(bodies) == 3
+    for line in (
+        "\nnot looked at further: conditions.server_zero_shot: 1 of 1 requests got no answer",
+        "answer:             a JSON object",
+        "JSON Schema:        not tried",
+        "ids:                not compared",
+        "price of the text:  USD 0.000007",
+    ):
+        assert line in out
+    # nor does what has to be set
+    answers = [RIGHT]
+
+    def short_of_money(path, body):
+        quota = {"message": "no more", "code": "insufficient_quota"}
+        return answers.pop() if answers else Fault("status", 429, quota)
+
+    out, error, _ = seen(short_of_money)
+    assert "the account's quota at" in error and "answer:             a JSON object" in out
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcome"),
+    [
+        (Fault("filtered"), "filtered"),
+        (Fault("refusal"), "refused"),
+        (refuse("no", code="content_filter"), "filtered"),
+    ],
+)
+def test_an_answer_that_is_none_is_no_success(seen, fault, outcome):
+    """A filter that stops every text would pass for a condition that works."""
+    out, error, _ = seen(lambda path, body: fault)
+    assert error.startswith(f"conditions.server_zero_shot: the text was {outcome}, which is no")
+    assert f"answer:             {outcome}" in out and "works as it is set" not in out
+    key = "conditions.server_zero_shot.on_refusal=score_zero"
+    assert seen(lambda path, body: fault, key)[1] == error
+
+
+def test_batches_are_looked_for(tmp_path, monkeypatch, capsys):
+    """With api.server.mode=batch the run asks through the Batch API; its price is less."""
+    for pages, said in (
+        ({}, r"^api\.server\.mode: http://\S+ has no Batch API \(404\); expected live for"),
+        ({"/v1/batches": "<html>"}, r"has no Batch API \(its answer is no list of batches\)"),
+        ({"/v1/batches": {"object": "list", "data": []}}, None),
+    ):
+        with FaultServer() as server:
+            server.habit, server.pages = lambda path, body: RIGHT, pages
+            out, error = look(server, tmp_path, monkeypatch, capsys, "api.server.mode=batch")
+        assert re.search(said, error) if said else error is None
+        assert "answer:             a JSON object" in out
+        assert ("Batch API: there is one" in out) == (said is None)
+        # half of 64 × 0.0000072
+        assert "about USD 0.0002 for 64 requests of server_zero_shot, in batches at 50% less" in out
 
 
 def test_it_asks_a_condition_that_there_is(seen):

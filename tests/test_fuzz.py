@@ -5,15 +5,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import csv
+import hashlib
 import io
 import json
 import math
 import tempfile
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import openai
 import pytest
 import yaml
 from hypothesis import example, given, settings
@@ -29,8 +35,12 @@ from lora_vs_api.analysis.diagnosis import (
     recover_record,
 )
 from lora_vs_api.analysis.scored_run import read_answers
+from lora_vs_api.api.attempt import attempt
+from lora_vs_api.api.batch_files import read_results
+from lora_vs_api.api.provider import Provider
 from lora_vs_api.api.replies import read_reply
-from lora_vs_api.api.types import NoAnswer
+from lora_vs_api.api.store import ResponseStore, request_key, request_text
+from lora_vs_api.api.types import Answer, ApiCondition, NoAnswer, Reply, Request
 from lora_vs_api.cli.init import TaskSource, write_task
 from lora_vs_api.config.fields import checked_fields
 from lora_vs_api.config.literal import as_meant, can_be_kept, shown, yaml_text
@@ -47,14 +57,14 @@ from lora_vs_api.data.split import stratified_split
 from lora_vs_api.data.tables import Table, load_table
 from lora_vs_api.data.text_files import SEPARATORS
 from lora_vs_api.errors import UserError
-from lora_vs_api.files import read_jsonl, write_json, write_jsonl
+from lora_vs_api.files import json_text, read_jsonl, write_json, write_jsonl
 from lora_vs_api.model_free.predictors import learn
 from lora_vs_api.record.fields import Field, fields_from_config
 from lora_vs_api.record.parsing import parse_record
 from lora_vs_api.record.prompt import completion
 from lora_vs_api.scoring.scores import score_output
 from lora_vs_api.validation.records import violations
-from tests.fault_server import Seen, chat_body
+from tests.fault_server import Seen, chat_body, response_body
 from tests.imports import ROOT
 from tests.strategies import (
     ANY_TEXT,
@@ -68,7 +78,7 @@ from tests.strategies import (
     composed,
     records,
 )
-from tests.test_api_client import CHAT
+from tests.test_api_client import CHAT, MINI
 
 # of the tests whose every example writes files or scores a run
 FEWER = settings(max_examples=max(1, settings.default.max_examples // 3), deadline=None)
@@ -395,6 +405,152 @@ def test_no_reply_of_a_server_ends_the_analysis(data, specs):
     # a store and a file can hold it
     assert output.encode()
     assert all(0 <= value <= 1 for value in score_output(output, gold, fields).fields)
+
+
+def edited(data: Any, body: Any) -> Any:
+    """``body`` with any JSON in any place of it, or as it is."""
+    whole = {"": copy.deepcopy(body)}
+    place = data.draw(st.sampled_from(_places(whole)))
+    if data.draw(st.integers(0, 3)):
+        node = whole
+        for key in place[:-1]:
+            node = node[key]
+        node[place[-1]] = data.draw(JSON)
+    return whole[""]
+
+
+def usual(condition: ApiCondition, text: str) -> dict[str, Any]:
+    key, make = ("messages", chat_body) if condition is CHAT else ("input", response_body)
+    asked = {"model": "m", key: [{"role": "user", "content": "mail 1"}]}
+    body = json.dumps(make(Seen("", {}, asked, 0.0), "ok"))
+    return json.loads(body.replace(json.dumps(json.dumps({"echo": "mail 1"})), json.dumps(text)))
+
+
+PLANTED = "sk-planted-0123456789"
+PROVIDER = Provider("http://127.0.0.1:1/v1", PLANTED)
+NEAR_KEY = st.tuples(st.text("x", max_size=310), ANY_TEXT).map(lambda t: f"{t[0]}{PLANTED}{t[1]}")
+
+
+def holds_no_key(text: str) -> bool:
+    """Not even the first half of it, as where a message is cut."""
+    return PLANTED[:8] not in text
+
+
+@FEWER
+@given(st.data(), st.sampled_from([CHAT, MINI]))
+def test_any_line_of_a_batch_is_stored_or_explained(data, condition):
+    """What can be read is kept as the store gives it back; the rest is a reason; no key in either."""
+    response: dict[str, Any] = {
+        "status_code": 200,
+        "body": usual(condition, data.draw(JSON.map(json.dumps) | NEAR_KEY)),
+    }
+    if data.draw(st.booleans()):
+        body = {"error": {"message": data.draw(NEAR_KEY | ANY_TEXT)}}
+        response = {"status_code": data.draw(st.sampled_from([400, 403, 500])), "body": body}
+    line = json.dumps(edited(data, {"custom_id": "k", "error": None, "response": response}))
+    lines = [line, data.draw(st.just(line[:-3]) | ANY_TEXT | st.just("[" * 5000))]
+    found: list[Any] = []
+    try:
+        text, estimates = "\n".join(lines), {"k": lambda text: (1, 1)}
+        found.extend(read_results(text, "f", condition, estimates, PROVIDER.cleaned))
+    except UserError as error:
+        one_line(error)
+    with ResponseStore(":memory:") as store:
+        for number, (_, result) in enumerate(found):
+            text = request_text(Request("a", [], number), condition, PROVIDER.base_url)
+            if isinstance(result, str):
+                assert result and holds_no_key(result)
+                store.failed(text, result)
+                continue
+            reply = PROVIDER.redacted(result)
+            store.put(text, Answer("a", reply, None, 1))
+            kept = store.get(request_key(text), "a")
+            assert kept is not None and kept.reply == reply and holds_no_key(kept.reply.output)
+        assert json_text(list(store.rows()))
+
+
+@FEWER
+@given(st.data())
+def test_any_row_of_a_store_is_taken_over_or_explained(data):
+    """A row with anything in any place, and what is no row; what is taken over can be exported again."""
+    text = request_text(Request("a", [{"role": "user", "content": "x"}]), MINI, PROVIDER.base_url)
+    with ResponseStore(":memory:") as store, ResponseStore(":memory:") as other:
+        store.put(text, Answer("a", Reply("{}", "answered", 1, 1, 0), 0.5, 1))
+        (row,) = store.rows()
+        changed = edited(data, row)
+        if isinstance(changed, dict) and data.draw(st.booleans()):
+            # a key that fits, so that its columns are looked at
+            changed["key"] = _key_of(changed.get("request"))
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder, "a.jsonl")
+                path.write_text(json.dumps(changed) + "\n")
+                other.add_rows((f"{path}:1", found) for found in read_jsonl(path))
+        except UserError as error:
+            assert "a.jsonl:1: " in one_line(error) and len(other) == 0
+            return
+        (again,) = other.rows()
+        assert json_text(again) and other.get(again["key"], "a") is not None
+
+
+def _key_of(request: Any) -> str:
+    text = json.dumps(request, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+
+
+def ask_one_that_sends(status: int, content: bytes, condition: ApiCondition) -> None:
+    """An answer or a reason comes of it, without the key."""
+
+    async def create(**asked: Any) -> Any:
+        if status == 200:
+            return SimpleNamespace(content=content, headers={}, http_response=None)
+        # as the client makes an error of what was sent
+        told: Any = content.decode("utf-8", "replace")
+        with suppress(ValueError, RecursionError):
+            told = json.loads(told)
+        told = told.get("error", told) if isinstance(told, dict) else told
+        response: Any = SimpleNamespace(request=None, status_code=status, headers={})
+        raise openai.APIStatusError("it failed", response=response, body=told)
+
+    endpoint = SimpleNamespace(with_raw_response=SimpleNamespace(create=create))
+    client: Any = SimpleNamespace(
+        chat=SimpleNamespace(completions=endpoint), responses=endpoint, base_url="http://x"
+    )
+    request = Request("email-0", [{"role": "user", "content": "x"}])
+    try:
+        reply = asyncio.run(attempt(client, request, condition, PROVIDER, 5, len)).reply
+    except NoAnswer as error:
+        assert error.reason and holds_no_key(error.reason)
+    except UserError as error:
+        assert one_line(error) and holds_no_key(str(error))
+    else:
+        assert holds_no_key(reply.output.encode().decode())
+
+
+STRICT = replace(CHAT, schema={"type": "object"})
+
+
+@FEWER
+@given(st.data(), st.sampled_from([CHAT, MINI, STRICT]))
+def test_any_bytes_of_a_server_are_an_answer_or_a_reason(data, condition):
+    """With any status; the key that they quote is in none of it, not even a part."""
+    status = data.draw(st.sampled_from([200, 200, 400, 403, 404, 422, 429, 500]))
+    body: Any = usual(condition, data.draw(JSON.map(json.dumps) | NEAR_KEY))
+    if status != 200:
+        body = {"error": {"message": data.draw(NEAR_KEY | ANY_TEXT), "code": None, "param": ""}}
+    right = json.dumps(edited(data, body)).encode()
+    content = data.draw(st.just(right) | st.binary(max_size=20) | st.just(right[:-2]))
+    ask_one_that_sends(status, content, condition)
+
+
+@pytest.mark.parametrize("status", [200, 400, 500])
+@pytest.mark.parametrize(
+    "content", [b'{"choices": [' + b"1" * 5000, b"[" * 100_000, b'{"error": ' + b"[" * 900 + b"]" * 900 + b"}"]
+)  # fmt: skip
+def test_bytes_that_python_cannot_read_are_a_reason(status, content):
+    """Digits and nests without end."""
+    for condition in (CHAT, MINI):
+        ask_one_that_sends(status, content, condition)
 
 
 @FEWER

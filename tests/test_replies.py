@@ -151,13 +151,14 @@ def test_reasoning_is_billed_where_ever_it_is_counted(condition, usage, expected
 
 
 @BOTH
-@pytest.mark.parametrize("lacking", [None, {}, "null counts", "text"])
+@pytest.mark.parametrize("lacking", [None, {}, "null counts", "endless counts", "text"])
 def test_an_answer_without_a_count_is_kept_and_marked(condition, lacking):
     """It has been paid for: asking again would pay twice. What is told is taken, the rest estimated."""
     body = usual(condition) | {"usage": lacking}
-    if lacking == "null counts":
+    if lacking in ("null counts", "endless counts"):
         names = ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens")
-        body["usage"] = dict.fromkeys(names) | {"total_tokens": 900}
+        count = 10**30 if lacking == "endless counts" else None
+        body["usage"] = dict.fromkeys(names, count) | {"total_tokens": 900}
     with FaultServer({"mail 0": [Fault("json", body=lambda usual: body)]}) as server:
         [answer] = ask(server, 1, condition, count_tokens=len)
     assert answer.attempts == 1 and answer.reply.tokens_estimated

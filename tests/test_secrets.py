@@ -166,3 +166,90 @@ def test_a_key_that_hydra_refuses_is_not_repeated(override):
     with pytest.raises(UserError) as caught:
         compose([override], ROOT / "conf")
     assert "0123456789" not in str(caught.value)
+
+
+PASTED = "sk-proj-0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "value"),
+    [
+        ("limits", "key_env", PASTED),
+        ("limits", "key_env", f"'{PASTED}: #x'"),
+        ("limits", "key_env", 123456789),
+        ("limits", "api_key", PASTED),
+        ("server", "base_url", f"https://me:{PASTED}@example.org/v1"),
+        ("server", "token", PASTED),
+    ],
+)
+def test_a_pasted_key_is_taken_out_of_the_file(project, section, name, value):
+    """DVC has written it before this project could refuse it; the next commit would take it along."""
+    from lora_vs_api.config.load import load_params
+    from lora_vs_api.errors import UserError
+
+    params(project, "http://127.0.0.1:1/v1")
+    path = project / "params.yaml"
+    raw = yaml.safe_load(path.read_text())
+    raw["api"][section][name] = value
+    path.write_text(yaml.safe_dump(raw, sort_keys=False))
+    with pytest.raises(UserError) as caught:
+        load_params(path)
+    assert "0123456789" not in str(caught.value) and "123456789" not in str(caught.value)
+    assert f"api.{section}.{name}: what may be a secret was taken out of {path}" in str(
+        caught.value
+    )
+    assert "\n" not in str(caught.value) and "123456789" not in path.read_text()
+    raw["api"][section][name] = "???"
+    assert yaml.safe_load(path.read_text()) == raw
+    with pytest.raises(UserError, match="has no value yet"):
+        load_params(path)
+
+
+def test_another_fault_takes_nothing_out(project):
+    """A file that is refused for something else stays as it is, and so does one that is a mistake in a name."""
+    from lora_vs_api.config.load import load_params
+    from lora_vs_api.errors import UserError
+
+    params(project, "http://127.0.0.1:1/v1")
+    path = project / "params.yaml"
+    for line in ("seeds: none", "seeds: {api_key: a, base_url: 'x@y'}", "api: &a {api_key: *a}"):
+        text = path.read_text() + f"\n{line}\n"
+        (project / "other.yaml").write_text(text)
+        with pytest.raises(UserError) as caught:
+            load_params(project / "other.yaml")
+        assert "secret" not in str(caught.value)
+        assert (project / "other.yaml").read_text() == text
+    short = path.read_text().replace("key_env: PLANTED_KEY", "key_env: model")
+    path.write_text(short)
+    with pytest.raises(UserError, match="may be a secret was taken out"):
+        load_params(path)
+    assert path.read_text() == short.replace("key_env: model", "key_env: ???")
+
+
+def test_a_server_that_a_node_starts_gets_no_secret():
+    """Nobody can list the names that keys go by: what it needs is listed instead."""
+    from lora_vs_api.api.child_server import environment_of
+
+    needed = {
+        "PATH": "/bin", "HOME": "/home/me", "LANG": "de_DE.UTF-8", "LC_ALL": "C", "TMPDIR": "/scratch",
+        "LD_LIBRARY_PATH": "/opt/lib", "VIRTUAL_ENV": "/v", "OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "PASSIVE",
+        "GOMP_SPINCOUNT": "3", "MKL_NUM_THREADS": "2", "CUDA_VISIBLE_DEVICES": "1", "HF_HOME": "/hub",
+        "TORCH_HOME": "/t", "TORCHINDUCTOR_CACHE_DIR": "/c", "PYTHONHASHSEED": "0", "XDG_CACHE_HOME": "/x",
+        "TOKENIZERS_PARALLELISM": "true",
+    }  # fmt: skip
+    secrets_ = dict.fromkeys(
+        (
+            "OPENAI_API_KEY", "AZURE_OPENAI_KEY", "OPENAI_CUSTOM_HEADERS", "OPENAI_ORG_ID", "HF_TOKEN",
+            "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID",
+            "GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_API_KEY", "GITHUB_TOKEN", "WANDB_API_KEY", "PGPASSWORD",
+            "DATABASE_URL", "HTTPS_PROXY", "https_proxy", "PIP_INDEX_URL", "SSH_AUTH_SOCK", "NETRC",
+            "TORCH_HUB_TOKEN", "LLAMA_API_KEY", "PYTHON_KEYRING_BACKEND", "MY_SETTING",
+        ),
+        "secret",
+    )  # fmt: skip
+    found = environment_of(needed | secrets_ | {"PYTHONPATH": "/mine"})
+    ours = {
+        "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1",
+        "TOKENIZERS_PARALLELISM": "false", "PYTHONPATH": f"{ROOT}{os.pathsep}/mine",
+    }  # fmt: skip
+    assert found == needed | ours

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from lora_vs_api.analysis.scored_run import read_answers
 from lora_vs_api.api.client import ask_all
 from lora_vs_api.api.connection import check_environment, own_headers
+from lora_vs_api.api.diagnosis import says_filtered
 from lora_vs_api.api.policy import AskPolicy
 from lora_vs_api.api.provider import Provider
 from lora_vs_api.api.results import write_answers
@@ -213,6 +215,55 @@ def test_half_an_answer_of_a_filtered_text_is_wrong(tmp_path):
     ]
     replicate = json.loads((tmp_path / "p" / "replicates.jsonl").read_text())
     assert replicate["output"] == ""
+
+
+OF_THE_TEXT = [
+    "Your prompt was flagged as potentially violating our usage policy. Please try again",
+    "Invalid prompt: your prompt was flagged as violating our usage policies; repeated violations may result "
+    "in your account being suspended",
+    "The response was filtered due to the prompt triggering Azure OpenAI's content management policy.",
+    "Output blocked by content filtering policy",
+    "Input blocked by content moderation",
+    "Your request was rejected as a result of our safety system",
+    "The user's input was blocked by the content filter",
+    "Content violates usage guidelines. Failed check: SAFETY_CHECK_TYPE_BIO",
+    "m requires moderation on OpenInference. Your input was flagged for \"violence\"",
+]  # fmt: skip
+OF_WHO_ASKS = [
+    "your account was suspended for violation of our usage policies",
+    "Your organization has been disabled, as its content violates our usage policies",
+    "This API key was blocked: your prompts were flagged as violating the usage policies",
+    "Your resource has been temporarily blocked because we detected behavior that may violate our content policy",
+    "We have suspended your account: the input was flagged by our content filter",
+    "Access denied due to Virtual Network/Firewall rules.",
+    "You must accept the usage policy of this model first",
+    "User was banned for content that violates our usage policies",
+    "The content filter policy 'strict' does not exist for this deployment",
+    "The request was rejected: 'safety_settings' is not a known parameter",
+    "The request was rejected since \"moderation\" and 'content_filter' are not known parameters",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("status", [400, 403])
+@pytest.mark.parametrize("message", OF_THE_TEXT)
+def test_a_refusal_of_the_text_is_told_in_many_words(status, message):
+    for body in ({"message": message}, [{"error": {"message": message}}], message):
+        assert says_filtered(status, body)
+    assert not says_filtered(422, {"message": message}) and not says_filtered([], message)
+
+
+@pytest.mark.parametrize("status", [400, 403])
+@pytest.mark.parametrize("message", OF_WHO_ASKS)
+def test_who_is_shut_out_is_not_a_refused_text(status, message):
+    """`score_zero` would count every text of the condition as wrong, and call it done."""
+    assert not says_filtered(status, {"message": message})
+    zero = replace(CHAT, on_refusal="score_zero")
+    fault = Fault("status", status, {"message": message})
+    with FaultServer() as server:
+        server.habit = lambda path, body: fault
+        with pytest.raises(UserError, match=re.escape(message[:20])):
+            ask_live(server, 3, zero, concurrency=1)
+        assert len(server.seen) == 1
 
 
 def test_a_text_of_a_filters_words_is_not_filtered():

@@ -16,6 +16,7 @@ import pytest
 from lora_vs_api.api.store import Imported, OpenBatch, ResponseStore, request_key, request_text
 from lora_vs_api.api.store_rows import ADDED, LOST
 from lora_vs_api.api.types import Answer, ApiCondition, Losses, Reply, Request
+from lora_vs_api.cli.store import import_answers
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_jsonl
 from tests.imports import ROOT
@@ -84,6 +85,8 @@ def test_what_was_counted_is_kept(tmp_path):
         ({"attempts": 0}, "attempts: expected an integer ≥ 1"),
         ({"latency_seconds": -1.0}, "latency_seconds: expected seconds ≥ 0 or null"),
         ({"latency_seconds": float("nan")}, "latency_seconds: expected seconds ≥ 0 or null"),
+        ({"latency_seconds": 10**30}, "latency_seconds: expected seconds ≥ 0 or null, at most"),
+        ({"latency_seconds": 1e30}, "latency_seconds: expected seconds ≥ 0 or null, at most"),
         ({"concurrency": 0}, "concurrency: expected an integer ≥ 1 or null"),
         ({"tokens_estimated": "yes"}, "tokens_estimated: expected 0 or 1"),
         ({"tokens_estimated": []}, "tokens_estimated: expected 0 or 1"),
@@ -140,6 +143,37 @@ def test_every_refused_row_is_named_with_its_line(tmp_path):
         changed = [(place, {**row, "output": "another"}) for place, row in rows[:2]]
         assert other.add_rows([*changed, *rows[2:], rows[8]]) == Imported(5, 4, 2)
         assert other.get(rows[0][1]["key"], "e").reply.output == REPLY.output
+
+
+def test_an_import_of_any_file_is_one_line(tmp_path):
+    """Numbers without end, nests without end, other things than rows: file and line, and nothing taken over."""
+    with ResponseStore(tmp_path / "s") as store:
+        store.put(request_text(REQUEST, CONDITION, URL), ANSWER)
+        row = next(store.rows())
+    good = json.dumps(row)
+    row["request"]["body"]["x"] = float("nan")
+    # under its own key: the export would fail of it
+    form = {"sort_keys": True, "ensure_ascii": False, "separators": (",", ":")}
+    row["key"] = request_key(json.dumps(row["request"], **form))
+    deep = "[" * 700 + "]" * 700
+    bodies = {
+        "n": '{"a": ' + "1" * 5000 + "}", "deep": "[" * 100_000, "deeper": '{"request": ' + deep + "}",
+        "list": "[1]", "text": '"text"', "number": "5", "half": good[:40],
+        "body": good.replace('"body": {', f'"body": {{"x": {deep}, '),
+        "nan": json.dumps(row),
+        "late": good.replace('"latency_seconds": 1.25', '"latency_seconds": 1' + "0" * 30),
+    }  # fmt: skip
+    for name, line in bodies.items():
+        file = tmp_path / f"{name}.jsonl"
+        file.write_text(f"{good}\n{line}\n")
+        with pytest.raises(UserError) as caught:
+            import_answers(file, str(tmp_path / "t"))
+        assert str(caught.value).startswith(f"{file}:2: ") and "\n" not in str(caught.value)
+    for odd, said in ((tmp_path, "cannot be read"), (tmp_path / "none.jsonl", "no such file")):
+        with pytest.raises(UserError, match=said):
+            import_answers(odd, str(tmp_path / "t"))
+    with ResponseStore(tmp_path / "t") as store:
+        assert len(store) == 0
 
 
 def test_a_row_that_breaks_a_rule_is_not_dropped_in_silence(tmp_path):

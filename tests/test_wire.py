@@ -94,14 +94,41 @@ def test_a_line_ends_at_a_line_feed_alone():
     assert len(list(read_results(text * 3, "file_1", CHAT))) == 3
 
 
+DIGITS = "1" * 5000
+DEEP = "[" * 100_000
+
+
 @pytest.mark.parametrize(
-    "line", ["not json", "{}", "[1]", '"text"', '{"custom_id": "k", "response": 5}']
-)
+    "line",
+    [
+        "not json", "{}", "[1]", '"text"', '{"custom_id": "k", "response": 5}', DEEP,
+        f'{{"custom_id": "k", "response": {{"status_code": {DIGITS}}}}}',
+        f'{{"custom_id": "k", "response": {{"status_code": 400, "body": {"[" * 900}{"]" * 900}}}}}',
+    ],
+    ids=lambda line: line[:60],
+)  # fmt: skip
 def test_a_line_that_is_no_result_is_named(line):
-    """File and line are in the message, not a traceback."""
-    text = result_line(MINI) + "\n" + line
-    with pytest.raises(UserError, match="line 2 of the batch's file file_1 is not a result"):
-        list(read_results(text, "file_1", MINI))
+    """File and line are in the message, not a traceback; what stands below it was paid for and is read."""
+    text = f"{result_line(MINI)}\n{line}\n{result_line(MINI)}\n{line}"
+    clean, found = Provider("http://h/v1", "k-planted").cleaned, []
+    with pytest.raises(
+        UserError, match="line 2 of the batch's file file_1 is not a result"
+    ) as told:
+        found.extend(read_results(text, "file_1", MINI, clean=clean))
+    assert "\n" not in str(told.value) and str(told.value).endswith("(one of 2 such lines)")
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize("status", ["200", "400", "403", "null", "[]", "{}", '"x"'])
+@pytest.mark.parametrize(
+    "body", ["null", '"text"', "[1]", "5", "true", '{"error": "no"}', '{"error": {"code": []}}']
+)
+@pytest.mark.parametrize("condition", [MINI, CHAT], ids=["responses", "chat"])
+def test_whatever_stands_in_a_result_is_a_reason(condition, status, body):
+    """A body of another form, and a status that is none."""
+    line = f'{{"custom_id": "k", "response": {{"status_code": {status}, "body": {body}}}}}'
+    [(key, reason)] = read_results(line, "file_1", condition)
+    assert key == "k" and isinstance(reason, str) and reason
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from lora_vs_api.api import keys
 from lora_vs_api.api.budget import count_input_tokens
 from lora_vs_api.api.diagnosis import Rejected, diagnose, says_filtered, short
 from lora_vs_api.api.pacing import rate_limit_pause
+from lora_vs_api.api.provider import Provider
 from lora_vs_api.api.replies import Estimate, filtered_reply, read_reply
 from lora_vs_api.api.types import ApiCondition, NoAnswer, Reply, Request
 from lora_vs_api.api.wire import request_body
@@ -19,7 +20,7 @@ from lora_vs_api.errors import UserError
 from lora_vs_api.record.parsing import part_thinking
 
 if TYPE_CHECKING:
-    from openai import AsyncOpenAI
+    from openai import APIStatusError, AsyncOpenAI
 
 CountTokens = Callable[[str], int]
 # what failed before a byte of the request was sent cannot have been billed
@@ -52,10 +53,11 @@ async def attempt(
     client: AsyncOpenAI,
     request: Request,
     condition: ApiCondition,
+    provider: Provider,
     timeout_seconds: float,
     count_tokens: CountTokens | None,
 ) -> Attempt:
-    """Ask once.
+    """Ask once; the key is in nothing that comes of it.
 
     Raises:
         NoAnswer: no answer to score; another attempt may bring one.
@@ -66,11 +68,12 @@ async def attempt(
     try:
         # the client's own timeout restarts with every byte; a slow drip would never end
         async with asyncio.timeout(timeout_seconds):
-            found = await _send(client, request, condition, count_tokens)
+            found = await _send(client, request, condition, provider, count_tokens)
     except (TimeoutError, openai.APITimeoutError) as error:
         why = f"no answer within {timeout_seconds:g} s"
         raise NoAnswer(why, billed=_was_sent(error)) from None
     except openai.APIStatusError as error:
+        _clean(error, provider)
         if says_filtered(error.status_code, error.body or error.message):
             reply = filtered_reply(estimate_of(request, count_tokens))
             return Attempt(reply, rate_limit_pause(error.response.headers), error.response)
@@ -86,7 +89,7 @@ async def attempt(
     except (openai.APIResponseValidationError, ValueError, RecursionError):
         raise NoAnswer("the answer is not valid JSON") from None
     except openai.APIError as error:
-        raise NoAnswer(short(error.message)) from None
+        raise NoAnswer(short(provider.redact(error.message))) from None
     if condition.wants_json and found.reply.outcome == "answered":
         _check_format_is_known(found.reply.output, condition, str(client.base_url))
     if found.reply.outcome == "truncated" and not condition.own_limit:
@@ -98,17 +101,29 @@ def _was_sent(error: BaseException) -> bool:
     return type(error.__cause__).__name__ not in UNSENT
 
 
+def _clean(error: APIStatusError, provider: Provider) -> None:
+    """Take the key out of what the server says, before any of it is cut."""
+    error.message = provider.redact(error.message)
+    try:
+        error.body = provider.cleaned(error.body)
+    except RecursionError:
+        # nested too deeply to be looked through: the message alone
+        error.body = None
+
+
 async def _send(
     client: AsyncOpenAI,
     request: Request,
     condition: ApiCondition,
+    provider: Provider,
     count_tokens: CountTokens | None,
 ) -> Attempt:
     body = request_body(request, condition)
     endpoint = client.chat.completions if condition.endpoint == "chat" else client.responses
     raw = await endpoint.with_raw_response.create(**body)
     # the plain JSON: the client's types would be built from whatever a server sent, unchecked
-    reply = read_reply(json.loads(raw.content), condition, estimate_of(request, count_tokens))
+    answer = provider.cleaned(json.loads(raw.content))
+    reply = provider.redacted(read_reply(answer, condition, estimate_of(request, count_tokens)))
     return Attempt(reply, rate_limit_pause(raw.headers), raw.http_response)
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -26,9 +27,11 @@ from lora_vs_api.api.store import OpenBatch, ResponseStore, request_key
 from lora_vs_api.api.types import Answer, ApiCondition, Losses, Reply, Request
 from lora_vs_api.errors import UserError
 from lora_vs_api.log import say
+from lora_vs_api.shown import visible
 
 if TYPE_CHECKING:
     from openai import OpenAI
+    from openai.pagination import SyncCursorPage
     from openai.types import Batch
 
 ENDED = ("completed", "failed", "expired", "cancelled")
@@ -62,32 +65,60 @@ def ask_batch(
         UserError: the batch was rejected, expired, is not ready in time or cannot be read, or
             naming each request without an answer and its reason. It never holds the API key.
     """
-    import openai
-
     check_environment(provider)
-    try:
-        with openai.OpenAI(
-            base_url=provider.base_url,
-            default_headers=own_headers(provider),
-            api_key=provider.sent_key,
-            max_retries=policy.max_attempts - 1,
-            timeout=policy.timeout_seconds,
-            http_client=openai.DefaultHttpxClient(**provider.http_options),
-        ) as client:
-            asking = _BatchAsking(
-                client, condition, store, provider, policy, requests, texts, count_tokens
-            )
-            asking.resume()
-            asking.submit_rest()
-    except openai.OpenAIError as error:
-        explained = _explain(error, condition, provider.base_url)
-        raise UserError(provider.redact(explained)) from None
-    except UserError as error:
-        raise UserError(provider.redact(str(error))) from None
+    with _explained(condition, provider), _client(provider, policy) as client:
+        asking = _BatchAsking(
+            client, condition, store, provider, policy, requests, texts, count_tokens
+        )
+        asking.resume()
+        asking.submit_rest()
     if asking.failures:
         message = failure_message(condition, requests, asking.answers, asking.failures)
         raise UserError(provider.redact(message))
     return [asking.answers[request.id] for request in requests]
+
+
+def check_batch_api(condition: ApiCondition, provider: Provider, policy: AskPolicy) -> None:
+    """See that the server has a Batch API; nothing is submitted.
+
+    Raises:
+        UserError: it has none, or does not say.
+    """
+    check_environment(provider)
+    with _explained(condition, provider), _client(provider, policy) as client:
+        _listed(client, 1)
+
+
+def _client(provider: Provider, policy: AskPolicy) -> OpenAI:
+    import openai
+
+    return openai.OpenAI(
+        base_url=provider.base_url,
+        default_headers=own_headers(provider),
+        api_key=provider.sent_key,
+        max_retries=policy.max_attempts - 1,
+        timeout=policy.timeout_seconds,
+        http_client=openai.DefaultHttpxClient(**provider.http_options),
+    )
+
+
+@contextmanager
+def _explained(condition: ApiCondition, provider: Provider) -> Iterator[None]:
+    """Whatever goes wrong with the Batch API, in one line without the key."""
+    import openai
+
+    try:
+        yield
+    except openai.OpenAIError as error:
+        raise UserError(_explain(error, condition, provider)) from None
+    except UserError as error:
+        raise UserError(provider.redact(str(error))) from None
+    # an answer that is no JSON, or none that can be read
+    except (ValueError, RecursionError):
+        key = keys.condition_key(condition.name)
+        raise UserError(
+            f"{key}: batch at {provider.base_url} failed: its answer is not valid JSON"
+        ) from None
 
 
 @dataclass
@@ -160,74 +191,81 @@ class _BatchAsking:
             UserError: the provider rejects it, or there is no time left, or its results cannot be
                 had whole.
         """
-        status, lacking, rejected = self._bring(batch_id)
-        if lacking and not self._is_given_up(batch, lacking):
+        found = self._bring(batch_id)
+        if found.owed and not self._is_given_up(batch, found.owed):
             raise UserError(
-                f"{keys.condition_key(self.condition.name)}: {lacking}; run again to fetch it once "
-                "more, nothing is paid twice"
+                f"{keys.condition_key(self.condition.name)}: {found.owed}; run again to fetch it "
+                "once more, nothing is paid twice"
             )
         for key in {request_key(text) for text in batch.texts} & self._by_key.keys():
             identity = self._by_key[key].id
             if identity not in self.answers:
-                why = lacking or f"batch {batch_id} {status} without an answer"
+                why = found.owed or f"batch {batch_id} {found.status} without an answer"
                 reason = self.failures.setdefault(identity, why)
-                if rejected is None:
-                    self.store.failed(self.texts[identity], reason)
+                if found.rejected is None:
+                    self.store.failed(self.texts[identity], self.provider.redact(reason))
         self.store.end_batch(batch.token)
-        if rejected is not None:
+        if found.rejected is not None:
             raise UserError(
                 f"{keys.condition_key(self.condition.name)}: {self.provider.base_url} rejects "
-                f"batch {batch_id}: {short(rejected)}"
+                f"batch {batch_id}: {short(found.rejected)}"
             )
 
-    def _bring(self, batch_id: str) -> tuple[str, str | None, str | None]:
-        """Wait for a batch and take its results: how it ended, what is lacking, why it is rejected."""
+    def _bring(self, batch_id: str) -> _Ended:
+        """Wait for a batch and take its results."""
         import openai
 
         try:
             done = self._wait(batch_id)
-            lacking = self._take_all(done)
+            owed = self._take_all(done)
         except openai.NotFoundError:
             # deleted, or too old, or it belongs to the account of another key
             where = self.provider.base_url
-            return "lost", f"batch {batch_id} or its results are not known at {where} (404)", None
+            return _Ended("lost", f"batch {batch_id} or its results are not known at {where} (404)")
         if done.status != "failed":
-            return done.status, lacking, None
-        errors = done.errors.data if done.errors and done.errors.data else []
-        why = "; ".join(str(error.message) for error in errors[:3])
-        return done.status, lacking, why or "no reason given"
+            return _Ended(done.status, owed)
+        errors = getattr(done.errors, "data", None) or []
+        said = [self.provider.redact(str(getattr(error, "message", error))) for error in errors[:3]]
+        return _Ended(done.status, owed, "; ".join(said) or "no reason given")
 
-    def _is_given_up(self, batch: OpenBatch, lacking: str) -> bool:
+    def _is_given_up(self, batch: OpenBatch, owed: str) -> bool:
         """Count that the results were not whole; whether they have been so in too many runs."""
-        self.store.failed(batch.token, lacking)
+        self.store.failed(batch.token, self.provider.redact(owed))
         past = self.store.failure(batch.token)
         return past is not None and past.attempts >= self.policy.max_attempts
 
     def _take_all(self, done: Batch) -> str | None:
-        """Take the results of a batch, again while some are lacking; what is lacking in the end."""
-        said = done.request_counts.completed if done.request_counts else 0
-        lacking = None
-        for number in range(DOWNLOADS):
-            if number:
-                time.sleep(self.policy.poll_seconds)
-            taken: set[str] = set()
-            try:
-                for file_id in (done.output_file_id, done.error_file_id):
-                    if file_id:
-                        taken |= self._take(file_id)
-            except UnreadableResult as error:
-                lacking = str(error)
-                continue
-            if len(taken) >= said:
-                return None
-            lacking = (
-                f"batch {done.id} says {said} results and sends {len(taken)}, in {number + 1} "
-                "downloads"
-            )
-        return lacking
+        """Take the results of a batch, again while some are lacking; which answers do in the end.
 
-    def _take(self, file_id: str) -> set[str]:
-        """Store the answers of a result file, and note the failures; the keys of all its results."""
+        An answer that is lost is made up for by no error: it would be paid again. An error that is
+        lost costs nothing, so after some downloads its request has just no answer.
+        """
+        answers, errors = _counts(done)
+        owed: str | None = None
+        for number in range(1, DOWNLOADS + 1):
+            if number > 1:
+                time.sleep(self.policy.poll_seconds)
+            answered, unread = self._take(done.output_file_id)
+            failed, _ = self._take(done.error_file_id)
+            owed = None
+            if len(answered) < answers or (unread and not answers):
+                owed = unread or (
+                    f"batch {done.id} says {answers} results and sends {len(answered)}, in "
+                    f"{number} downloads"
+                )
+            # some servers write both into one file
+            elif len(answered | failed) >= answers + errors:
+                break
+        return owed
+
+    def _take(self, file_id: str | None) -> tuple[set[str], str | None]:
+        """Store the answers of a result file, and note the failures.
+
+        Returns:
+            The keys of all its results, and what of it cannot be read.
+        """
+        if not file_id:
+            return set(), None
         text = self.client.files.content(file_id).text
         estimates = {
             key: estimate
@@ -235,30 +273,35 @@ class _BatchAsking:
             if (estimate := estimate_of(request, self.count_tokens))
         }
         taken = set()
-        for key, result in read_results(text, file_id, self.condition, estimates):
-            taken.add(key)
-            request = self._by_key.get(key)
-            # of two results under one id the first counts, as in the store
-            if request is not None and request.id not in self.answers:
-                self._settle(request, result)
-        return taken
+        clean = self.provider.cleaned
+        try:
+            for key, result in read_results(text, file_id, self.condition, estimates, clean):
+                taken.add(key)
+                request = self._by_key.get(key)
+                # of two results under one id the first counts, as in the store
+                if request is not None and request.id not in self.answers:
+                    self._settle(request, result)
+        except UnreadableResult as error:
+            return taken, str(error)
+        return taken, None
 
     def _settle(self, request: Request, result: Reply | str) -> None:
         """Keep an answer, or note why there is none; one that two texts got is neither's."""
         if isinstance(result, str):
             self.failures[request.id] = result
-        elif not self.condition.accepts(result):
-            self.failures[request.id] = refusal(result)
-        elif self._is_double(request, result):
-            earlier = self.doubles.taken_back(result)
+            return
+        reply = self.provider.redacted(result)
+        if not self.condition.accepts(reply):
+            self.failures[request.id] = refusal(reply)
+        elif self._is_double(request, reply):
+            earlier = self.doubles.taken_back(reply)
             for refused in (request, earlier):
                 if refused is not None:
-                    self.failures[refused.id] = self.doubles.reason(result)
+                    self.failures[refused.id] = self.doubles.reason(reply)
             if earlier is not None and earlier.id in self.answers:
                 del self.answers[earlier.id]
                 self.store.discard(self.texts[earlier.id])
         else:
-            reply = self.provider.redacted(result)
             answer = Answer(request.id, reply, None, attempts=1, losses=Losses())
             self.store.put(self.texts[request.id], answer)
             self.answers[request.id] = answer
@@ -277,18 +320,45 @@ class _BatchAsking:
             while True:
                 self.store.renew(self.policy.claim_seconds)
                 batch = self.client.batches.retrieve(batch_id)
-                if batch.request_counts:
-                    bar.total = batch.request_counts.total
-                    bar.update(batch.request_counts.completed - bar.n)
-                bar.set_postfix(status=batch.status)
-                if batch.status in ENDED:
+                status = self.provider.redact(str(getattr(batch, "status", "of no status")))
+                bar.total = _count(batch, "total") or None
+                bar.update(_count(batch, "completed") - bar.n)
+                bar.set_postfix(status=visible(status))
+                if status in ENDED:
                     return batch
                 if self._end is not None and time.monotonic() + seconds > self._end:
                     raise UserError(
-                        f"{keys.MAX_MINUTES}: over while batch {batch_id} is {batch.status}; it "
+                        f"{keys.MAX_MINUTES}: over while batch {batch_id} is {status}; it "
                         "goes on at the provider: run again to wait for it, nothing is paid twice"
                     )
                 time.sleep(seconds)
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """How a batch ended.
+
+    Attributes:
+        owed: which answers it owes still.
+        rejected: why the provider would not have it.
+    """
+
+    status: str
+    owed: str | None
+    rejected: str | None = None
+
+
+def _counts(batch: Batch) -> tuple[int, int]:
+    """How many answers and how many errors a batch says to have."""
+    total, completed, failed = (_count(batch, name) for name in ("total", "completed", "failed"))
+    # some servers count the failed among the completed
+    return (min(completed, max(total - failed, 0)) if total else completed), failed
+
+
+def _count(batch: Batch, name: str) -> int:
+    """One of a batch's counts; 0 where it says none."""
+    value = getattr(getattr(batch, "request_counts", None), name, None)
+    return value if isinstance(value, int) and value > 0 else 0
 
 
 def _submit(client: OpenAI, content: bytes, condition: ApiCondition, token: str) -> str:
@@ -300,7 +370,7 @@ def _submit(client: OpenAI, content: bytes, condition: ApiCondition, token: str)
     create = client.with_options(max_retries=0).batches.create
     try:
         batch = create(
-            input_file_id=uploaded.id,
+            input_file_id=_id_of(uploaded),
             endpoint=PATHS[condition.endpoint],
             completion_window="24h",
             metadata={MARK: token},
@@ -310,26 +380,55 @@ def _submit(client: OpenAI, content: bytes, condition: ApiCondition, token: str)
         if found is None:
             raise
         return found
-    return batch.id
+    return _id_of(batch)
 
 
 def _find(client: OpenAI, token: str) -> str | None:
     """Id of the batch that carries our mark, among the provider's; None when there is none."""
-    for batch in client.batches.list(limit=100):
-        if (batch.metadata or {}).get(MARK) == token:
-            return batch.id
+    for batch in _listed(client, 100):
+        marks = getattr(batch, "metadata", None)
+        if isinstance(marks, dict) and marks.get(MARK) == token:
+            return _id_of(batch)
     return None
 
 
-def _explain(error: Exception, condition: ApiCondition, base_url: str) -> str:
+def _listed(client: OpenAI, limit: int) -> SyncCursorPage[Batch]:
+    """The provider's batches, of which a page is fetched now."""
+    try:
+        found = client.batches.list(limit=limit)
+    except (AttributeError, TypeError):
+        # of the client itself, where it is sent something else
+        found = None
+    if found is None or not isinstance(found.data, list):
+        raise UserError(_no_batches(str(client.base_url), "its answer is no list of batches"))
+    return found
+
+
+def _id_of(found: object) -> str:
+    """The id of an upload or a batch, as a server has sent it."""
+    identity = getattr(found, "id", None)
+    if not isinstance(identity, str) or not identity:
+        raise UserError(
+            f"{keys.MODE}: the server's answer is none of the Batch API: it has no id; expected live "
+            "for this server"
+        )
+    return identity
+
+
+def _explain(error: Exception, condition: ApiCondition, provider: Provider) -> str:
+    base_url = provider.base_url
     if isinstance(error.__cause__, UserError):
         # of a redirect that is not followed
-        return str(error.__cause__)
+        return provider.redact(str(error.__cause__))
     status = getattr(error, "status_code", None)
     if status == 401:
         return f"{keys.KEY_ENV}: {base_url} rejects the API key (401)"
-    if status in (404, 405):
-        return f"{keys.MODE}: {base_url} has no Batch API ({status}); expected live for this server"
+    if status in (404, 405, 501):
+        return _no_batches(base_url, str(status))
     where = f" ({status})" if status else ""
     key = keys.condition_key(condition.name)
-    return f"{key}: batch at {base_url} failed{where}: {short(str(error))}"
+    return f"{key}: batch at {base_url} failed{where}: {short(provider.redact(str(error)))}"
+
+
+def _no_batches(base_url: str, why: str) -> str:
+    return f"{keys.MODE}: {base_url} has no Batch API ({why}); expected live for this server"

@@ -6,10 +6,10 @@ https://platform.openai.com/docs/guides/batch
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Final, Literal
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final, Literal
 
-from lora_vs_api.api.diagnosis import says_filtered, short
+from lora_vs_api.api.diagnosis import message_of, says_filtered
 from lora_vs_api.api.replies import Estimate, filtered_reply, read_reply
 from lora_vs_api.api.types import ApiCondition, Endpoint, NoAnswer, Reply, Request
 from lora_vs_api.api.wire import request_body
@@ -42,38 +42,54 @@ def read_results(
     file_id: str,
     condition: ApiCondition,
     estimates: Mapping[str, Estimate] | None = None,
+    clean: Callable[[Any], Any] = lambda value: value,
 ) -> Iterator[tuple[str, Reply | str]]:
     """Of each line of a downloaded file: its key, and the reply or the reason why there is none.
 
     Args:
         estimates: of a key, what counts the tokens that the provider does not tell.
+        clean: takes the API key out of a line's JSON, before any of it is cut or kept.
 
     Raises:
-        UnreadableResult: naming the first line that is no result.
+        UnreadableResult: after all others, naming the first line that is no result.
     """
+    unreadable: list[int] = []
     # not splitlines: JSON strings may hold U+2028, which ends no line here
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:
-            entry = json.loads(line)
+            entry = clean(json.loads(line))
             key, response = entry["custom_id"], entry.get("response") or {}
-            body = response.get("body") or {}
-            if not isinstance(key, str):
+            if not isinstance(key, str) or not isinstance(response, dict):
                 raise TypeError
-        except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
-            raise UnreadableResult(
-                f"line {number} of the batch's file {file_id} is not a result of the Batch API"
-            ) from None
-        if response.get("status_code") != 200:
-            error = entry.get("error") or body.get("error") or body or "no reason given"
-            if says_filtered(response.get("status_code"), error):
-                yield key, filtered_reply((estimates or {}).get(key))
-                continue
-            reason = error.get("message", error) if isinstance(error, dict) else error
-            yield key, f"status {response.get('status_code')}: {short(str(reason))}"
-            continue
+            found = _result(entry, response, condition, (estimates or {}).get(key))
+        # ValueError: no JSON, or a number of more digits than Python reads; RecursionError: too deep
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            unreadable.append(number)
+        else:
+            yield key, found
+    if unreadable:
+        more = f" (one of {len(unreadable)} such lines)" if len(unreadable) > 1 else ""
+        raise UnreadableResult(
+            f"line {unreadable[0]} of the batch's file {file_id} is not a result of the Batch API{more}"
+        )
+
+
+def _result(
+    entry: dict[str, Any],
+    response: dict[str, Any],
+    condition: ApiCondition,
+    estimate: Estimate | None,
+) -> Reply | str:
+    status, body = response.get("status_code"), response.get("body")
+    if status == 200:
         try:
-            yield key, read_reply(body, condition, (estimates or {}).get(key))
+            return read_reply(body, condition, estimate)
         except NoAnswer as error:
-            yield key, error.reason
+            return error.reason
+    inner = body.get("error") if isinstance(body, dict) else None
+    said = entry.get("error") or inner or body or "no reason given"
+    if says_filtered(status, said):
+        return filtered_reply(estimate)
+    return f"status {status}: {message_of(said)}"

@@ -6,6 +6,7 @@ What all servers that a node starts have in common: they are told apart by their
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -118,12 +119,65 @@ def _port_message(port: int, reason: str) -> str:
     )
 
 
+# What a server and its libraries read: where things are, languages, threads and processors. Everything else
+# stays here: nobody can list the names under which keys, tokens and logins may stand.
+PASSED = frozenset(
+    {
+        *(
+            "PATH",
+            "HOME",
+            "USER",
+            "LOGNAME",
+            "LANG",
+            "LANGUAGE",
+            "TZ",
+            "TMPDIR",
+            "TEMP",
+            "TMP",
+            "SHELL",
+        ),
+        *("LD_LIBRARY_PATH", "LD_PRELOAD", "VIRTUAL_ENV", "CONDA_PREFIX", "GLIBC_TUNABLES"),
+        *("USERPROFILE", "SYSTEMROOT", "COMSPEC", "PATHEXT", "NUMBER_OF_PROCESSORS"),
+    }
+)
+PASSED_KINDS = (
+    *(
+        "LC_",
+        "PYTHON",
+        "XDG_",
+        "DYLD_",
+        "MALLOC_",
+        "OMP_",
+        "GOMP_",
+        "KMP_",
+        "MKL_",
+        "OPENBLAS_",
+        "BLIS_",
+    ),
+    *(
+        "VECLIB_",
+        "NUMEXPR_",
+        "DNNL_",
+        "ONEDNN_",
+        "CUDA_",
+        "CUBLAS_",
+        "CUDNN_",
+        "NVIDIA_",
+        "NCCL_",
+        "HIP_",
+    ),
+    *("HSA_", "ROCR_", "ROCM_", "TORCH", "PYTORCH_", "ATEN_", "TRITON_", "HF_", "TRANSFORMERS_"),
+    *("TOKENIZERS_", "RAYON_", "GGML_"),
+)
+SECRET = re.compile(r"KEY|TOKEN(?!IZERS)|SECRET|PASS(?!IVE)|CREDENTIAL|AUTH|HEADER")
+
+
 def environment_of(environ: Mapping[str, str]) -> dict[str, str]:
-    """The server's environment: this one without secrets, hub access and telemetry."""
+    """The server's environment: of this one what it needs, without hub access and telemetry."""
     kept = {
         name: value
         for name, value in environ.items()
-        if not name.endswith("_API_KEY") and name not in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+        if (name in PASSED or name.startswith(PASSED_KINDS)) and not SECRET.search(name)
     }
     spin_briefly(kept)
     root = str(Path(__file__).resolve().parents[2])

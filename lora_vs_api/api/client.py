@@ -85,7 +85,7 @@ def ask_all(
         UserError: naming the key to change, or each request without an answer and its reason.
             It never holds the API key.
     """
-    asking = _Asking(condition, policy, budget, keeper, count_tokens, deque(requests))
+    asking = _Asking(condition, provider, policy, budget, keeper, count_tokens, deque(requests))
     check_environment(provider)
     return asyncio.run(_ask_all(requests, asking, provider))
 
@@ -133,6 +133,7 @@ class _Asking:
     """
 
     condition: ApiCondition
+    provider: Provider
     policy: AskPolicy
     budget: Budget | None
     keeper: Keeper | None
@@ -184,7 +185,12 @@ class _Asking:
             started = time.perf_counter()
             try:
                 found = await attempt(
-                    client, request, self.condition, self.policy.timeout_seconds, self.count_tokens
+                    client,
+                    request,
+                    self.condition,
+                    self.provider,
+                    self.policy.timeout_seconds,
+                    self.count_tokens,
                 )
                 latency = time.perf_counter() - started
                 await self._refuse_double(request, found, bar)

@@ -24,15 +24,35 @@ if TYPE_CHECKING:
 
 # 408 timeout, 409 lock, 429 rate limit; every 5xx besides
 RETRYABLE_STATUS = {408, 409, 429}
-FILTER_STATUS = {400, 403}
+FILTER_STATUS = (400, 403)
 FILTER_CODES = {"content_filter", "content_policy_violation", "invalid_prompt"}
-# how servers say that they do not take a text for what it says; none has a code for it in common
+# How servers say that they do not take a text for what it says; none has a code for it in common. Named
+# are the text, what became of it, and the filter: a policy alone is in messages about accounts too.
+_TEXT = (
+    r"\b(?:prompt|input|content|text|message|request|response|output|completion)s?\b[^.;]{0,40}?"
+)
+_FILTER = (
+    r"(?<!['\"`])\b(?:content[ _-]?(?:management|filter|policy|moderation)|responsible ?ai|"
+    r"(?:by|our) moderation|(?:safety|moderation) (?:system|filter|reason|polic|guideline|check)|"
+    r"usage (?:polic|guideline))"
+)
 FILTERED = re.compile(
-    r"content[ _-]?(management|filter|policy|moderation)|responsible ?ai ?policy|"
-    r"(prompt|input|content) (was|were|is|has been) (flagged|blocked|filtered)|"
-    r"flagged_input|requires moderation|usage polic(y|ies)",
+    rf"{_TEXT}\b(?:was|were|is|are|been|got) (?:flagged|filtered)\b|"
+    rf"{_TEXT}\b(?:flagged|filtered|blocked|rejected|stopped|violat\w+|trigger\w*)\b[^;]{{0,80}}?{_FILTER}|"
+    r"\bflagged_input\b",
     re.I,
 )
+# Not of this text: whoever asks is shut out, and every text with it. A threat ("may be suspended") is none.
+_WHO = (
+    r"\b(?:account|organi[sz]ation|key|subscription|resource|project|tenant|workspace|team|"
+    r"user(?!\S*\s(?:prompt|input|content|text|message|request)))s?\b(?!')"
+)
+_SHUT = (
+    r"\b(?:suspen(?:ded|sion)|disabled|blocked|banned|deactivated|terminat(?:ed|ion)|restricted|"
+    r"revoked|closed|locked)\b"
+)
+_SURELY = r"(?:(?!\b(?:may|might|could|can|be|being)\b)[^.;]){0,60}?"
+SHUT_OUT = re.compile(rf"{_WHO}{_SURELY}{_SHUT}|{_SHUT}\s(?:\w+\s){{0,2}}{_WHO}", re.I)
 TOO_LONG = re.compile(
     r"context[ _](length|window|size)|maximum context|(prompt|input|request) (is )?too (long|large)|"
     r"exceeds? the (available |model'?s? )?context|reduce the length|max_model_len|too many input tokens",
@@ -81,16 +101,22 @@ class Rejected(UserError):
 
 
 def says_filtered(status: object, body: object) -> bool:
-    """Whether an error says that a content filter stopped the text.
+    """Whether an error says that a content filter stopped this text.
+
+    In doubt it does not: the condition then stops with the server's words, while a filtered text may
+    count as wrong (``on_refusal``), and so may all of them.
 
     Args:
         status: of HTTP, or as the body of an answer of status 200 has it.
     """
     body = _unwrapped(body)
+    # the message alone: a validation error may quote the text that was asked
+    message = message_of(body)
+    if SHUT_OUT.search(message):
+        return False
     if isinstance(body, dict) and str(body.get("code")) in FILTER_CODES:
         return True
-    # the message alone: a validation error may quote the text that was asked
-    return status in FILTER_STATUS and bool(FILTERED.search(message_of(body)))
+    return status in FILTER_STATUS and bool(FILTERED.search(message))
 
 
 def diagnose(

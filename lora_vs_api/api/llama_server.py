@@ -11,8 +11,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from lora_vs_api.api.child_server import check_name, environment_of, running
@@ -23,7 +23,6 @@ from lora_vs_api.threads import spin_briefly
 PACKAGE = "xllamacpp"
 
 
-@contextmanager
 def serve_gguf(
     gguf: str | Path,
     model_name: str,
@@ -34,7 +33,7 @@ def serve_gguf(
     port: int | None = None,
     startup_seconds: float = 180,
     log: str | Path = "logs/serve.log",
-) -> Iterator[str]:
+) -> AbstractContextManager[str]:
     """Serve the model file ``gguf`` under ``model_name`` while the block runs.
 
     Args:
@@ -44,8 +43,8 @@ def serve_gguf(
         port, startup_seconds, log: as :func:`lora_vs_api.api.child_server.running` has them, which
             also says how the process ends and what it raises. It gets no API key.
 
-    Yields:
-        The base URL for an OpenAI client, such as ``http://127.0.0.1:43211/v1``.
+    Returns:
+        While it is entered, the base URL for an OpenAI client, such as ``http://127.0.0.1:43211/v1``.
 
     Raises:
         UserError: besides, the file is missing or another one, or the package is.
@@ -73,15 +72,14 @@ def serve_gguf(
             *("--context", str(context), "--threads", str(threads or _processors())),
         ]
 
-    with running(
+    return running(
         command,
         model_name,
         threads_share(environment_of(os.environ)),
         port=port,
         startup_seconds=startup_seconds,
         log=log,
-    ) as url:
-        yield url
+    )
 
 
 def threads_share(environ: Mapping[str, str]) -> dict[str, str]:

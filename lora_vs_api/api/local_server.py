@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from lora_vs_api.api.child_server import check_name, environment_of, running
 from lora_vs_api.errors import UserError
 
 
-@contextmanager
 def serve(
     model_dir: str | Path,
     model_name: str,
@@ -27,7 +25,7 @@ def serve(
     continuous_batching: bool = False,
     startup_seconds: float = 180,
     log: str | Path = "logs/serve.log",
-) -> Iterator[str]:
+) -> AbstractContextManager[str]:
     """Serve the model in ``model_dir`` under ``model_name`` while the block runs.
 
     The process ends with the block however that ends, and with this process even when it is
@@ -44,8 +42,8 @@ def serve(
         startup_seconds: how long the server may take until it is healthy.
         log: gets what the server prints; replaced.
 
-    Yields:
-        The base URL for an OpenAI client, such as ``http://127.0.0.1:43211/v1``.
+    Returns:
+        While it is entered, the base URL for an OpenAI client, such as ``http://127.0.0.1:43211/v1``.
 
     Raises:
         UserError: no model there, the port is taken, the process ended or did not get healthy
@@ -69,12 +67,11 @@ def serve(
             *(["--continuous-batching"] if continuous_batching else []),
         ]
 
-    with running(
+    return running(
         command,
         model_name,
         environment_of(os.environ),
         port=port,
         startup_seconds=startup_seconds,
         log=log,
-    ) as url:
-        yield url
+    )

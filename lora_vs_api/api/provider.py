@@ -61,8 +61,19 @@ class Provider:
         """``text`` without the key, wherever a server quoted it."""
         return text.replace(self.api_key, "[API key]") if self.api_key else text
 
+    def cleaned(self, value: Any) -> Any:
+        """The JSON of a server without the key, in names and texts.
+
+        To be called before anything of it is cut: of a key in two halves neither is found again.
+        """
+        if isinstance(value, str):
+            return self.redact(value)
+        if isinstance(value, dict):
+            return {self.cleaned(name): self.cleaned(item) for name, item in value.items()}
+        return [self.cleaned(item) for item in value] if isinstance(value, list) else value
+
     def redacted(self, reply: Reply) -> Reply:
-        """``reply`` as it may be kept, however a server that echoes its requests built it."""
+        """``reply`` as it may be kept: the key may stand in parts that were put together."""
         return replace(
             reply,
             output=self.redact(reply.output),

@@ -6,13 +6,13 @@ or there is none and a reason. https://platform.openai.com/docs/api-reference
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
 from lora_vs_api.api.diagnosis import message_of, says_filtered, short
 from lora_vs_api.api.pacing import wait_in
 from lora_vs_api.api.types import ApiCondition, NoAnswer, Outcome, Reply
+from lora_vs_api.shown import LONE_SURROGATE
 
 NO_USAGE = "the server reports no token usage, which the costs need"
 # how servers call the end of an answer, in lower case; any other end is that of a whole answer
@@ -27,10 +27,11 @@ CHAT_OUTCOMES: dict[str, Outcome] = {
 BROKEN_OFF = {"error", "abort", "aborted", "cancelled", "canceled", "failed", "network_error"}
 REFUSED = "no reason given"
 
+# no text has so many: a count beyond it is none, and no file could hold any number
+MOST_TOKENS = 10**9
+
 # of an output: tokens of the request and of the output, by the tokenizer at hand
 Estimate = Callable[[str], tuple[int, int]]
-
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def read_reply(body: Any, condition: ApiCondition, estimate: Estimate | None = None) -> Reply:
@@ -71,7 +72,7 @@ def _whole(value: Any) -> Any:
     JSON can escape one half of a pair, which no file and no store can hold.
     """
     if isinstance(value, str):
-        return _SURROGATE.sub("\ufffd", value)
+        return LONE_SURROGATE.sub("\ufffd", value)
     if isinstance(value, dict):
         return {_whole(key): _whole(item) for key, item in value.items()}
     return [_whole(item) for item in value] if isinstance(value, list) else value
@@ -230,7 +231,7 @@ def _counted(
 def _count(value: Any) -> int | None:
     """A number of tokens, None for anything that is none."""
     whole = isinstance(value, int) and not isinstance(value, bool)
-    return value if whole and value >= 0 else None
+    return value if whole and 0 <= value < MOST_TOKENS else None
 
 
 def _string(value: Any) -> str:

@@ -22,7 +22,7 @@ from typing import Any
 from lora_vs_api.api import keys
 from lora_vs_api.api.holder import has_died, new_holder
 from lora_vs_api.api.provider import host_of
-from lora_vs_api.api.store_disk import FULL, Reserve, free_bytes, journal_mode
+from lora_vs_api.api.store_disk import Reserve, free_bytes, journal_mode
 from lora_vs_api.api.store_rows import (
     ADDITIONS,
     COLUMNS,
@@ -36,6 +36,7 @@ from lora_vs_api.api.store_rows import (
 from lora_vs_api.api.types import Answer, ApiCondition, Mode, Reply, Request
 from lora_vs_api.api.wire import request_body
 from lora_vs_api.errors import UserError
+from lora_vs_api.files import DISK_FULL
 
 # how long another process may hold the file for its own writing
 BUSY_SECONDS = 60.0
@@ -365,7 +366,7 @@ class ResponseStore:
 
     def _is_full(self, error: sqlite3.Error | OSError, name: str) -> bool:
         if isinstance(error, OSError):
-            return error.errno in FULL
+            return error.errno in DISK_FULL
         if name == "SQLITE_FULL":
             return True
         try:

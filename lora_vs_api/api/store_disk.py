@@ -17,7 +17,6 @@ NETWORK: Final = frozenset(
         *("fuse.s3fs", "fuse.rclone", "fuse.juicefs"),
     }
 )
-FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 # a proof of room by writing is for what can be written at once; the rest is looked up
 MOST_HELD = 2**30
 MOUNTS = Path("/proc/self/mountinfo")

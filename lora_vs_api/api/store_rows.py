@@ -20,6 +20,8 @@ COLUMNS = (
     "concurrency", "reasoning_tokens", "lost_attempts", "lost_input_tokens", "lost_output_tokens",
 )  # fmt: skip
 LOST = COLUMNS[-3:]
+# no answer takes a year; more is no time, and may be a number that no file can hold
+MOST_SECONDS = 365 * 86_400
 # came with the second version: an export of the first lacks them
 ADDED = {"tokens_estimated": 0, **dict.fromkeys(COLUMNS[-5:])}
 TABLES = (
@@ -141,6 +143,8 @@ def checked_rows(
             if found.setdefault(row["key"], columns) != columns:
                 raise ValueError(f"another answer to the request of {places[row['key']]}")
             places.setdefault(row["key"], place)
+        except RecursionError:
+            refused.append(f"{place}: nested too deeply")
         except ValueError as error:
             refused.append(f"{place}: {error}")
     if refused:
@@ -171,7 +175,10 @@ def checked_row(row: Mapping[str, Any]) -> dict[str, Any]:
     lost = [row[name] for name in LOST]
     if None in lost and any(value is not None for value in lost):
         raise ValueError(f"{', '.join(LOST)}: expected all three or null for all three")
-    text = json.dumps(row["request"], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    # allow_nan: what JSON does not have could not be exported again
+    text = json.dumps(
+        row["request"], sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+    )
     if not _is_writable(text):
         raise ValueError("request: holds half a character (a lone surrogate)")
     return {name: row[name] for name in COLUMNS} | {"request": text}
@@ -213,8 +220,8 @@ def _unlike(name: str, value: Any) -> str | None:
         return None if value in (0, 1) else "0 or 1"
     if name == "latency_seconds":
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        timed = value is None or (number and 0 <= value < float("inf"))
-        return None if timed else "seconds ≥ 0 or null"
+        timed = value is None or (number and 0 <= value <= MOST_SECONDS)
+        return None if timed else "seconds ≥ 0 or null, at most those of a year"
     if name == "asked_at":
         return None if _is_time(value) else "a time such as 2026-01-02T03:04:05+00:00"
     if name in ("output", "response_id", "served_model"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -11,7 +11,8 @@ from pathlib import Path
 
 from lora_vs_api.api import keys
 from lora_vs_api.api.asking import condition_of, embedded_server, key_of, token_counter
-from lora_vs_api.api.budget import Budget, count_input_tokens, usd
+from lora_vs_api.api.batch import check_batch_api
+from lora_vs_api.api.budget import Budget, count_input_tokens, discounted, usd
 from lora_vs_api.api.client import ask_all
 from lora_vs_api.api.diagnosis import Rejected, other_limit, other_role
 from lora_vs_api.api.few_shot import shot_chooser
@@ -82,19 +83,58 @@ def examine_api(params: Params, name: str | None) -> None:
             listed.price, count_tokens, params.task.record_fields,
         )  # fmt: skip
         trial = probe.find(condition)
-        if trial is not None:
-            probe.look_closer(trial)
-    if trial is None:
-        raise UserError(f"{keys.condition_key(name)}: no way was found to ask it; see above")
+        if trial is None:
+            raise UserError(f"{keys.condition_key(name)}: no way was found to ask it; see above")
+        # what is known by now is told, whatever comes of looking closer
+        open_ends = [probe.look_closer(trial), _batch_problem(params, condition, provider)]
     for label, value in [*probe.findings(trial), *_price_lines(params, name, listed, probe)]:
         show(f"{label + ':':<20}{value}")
-    changes = _changes(name, condition, trial)
+    _conclude(condition, trial, probe.answers[0].reply, open_ends)
+
+
+def _conclude(
+    condition: ApiCondition,
+    trial: ApiCondition,
+    first: Reply,
+    open_ends: Sequence[UserError | None],
+) -> None:
+    """Say what to set.
+
+    Args:
+        first: the first answer.
+        open_ends: what stopped the looking closer, and what is wrong with the Batch API.
+
+    Raises:
+        UserError: something has to be set, or the text got no answer to score.
+    """
+    changes = _changes(condition.name, condition, trial)
     if changes:
         show("\nset, in conf/local.yaml or after -S:")
         for change in changes:
             show(f"  {change}")
-        raise UserError(f"{keys.condition_key(name)}: works with {', '.join(changes)}")
+    for error in filter(None, open_ends):
+        raise error
+    if not first.is_scored:
+        raise UserError(
+            f"{keys.condition_key(condition.name)}: the text was {first.outcome}, which is no answer to "
+            "score: what else works is not shown; expected another model, or a text that it takes"
+        )
+    if changes:
+        raise UserError(f"{keys.condition_key(condition.name)}: works with {', '.join(changes)}")
     show("\nworks as it is set")
+
+
+def _batch_problem(params: Params, condition: ApiCondition, provider: Provider) -> UserError | None:
+    """Why ``api.server.mode=batch`` cannot be; that there is a Batch API is told."""
+    if params.api.server.mode != "batch":
+        return None
+    try:
+        policy = AskPolicy(params.api.limits.timeout_seconds, max_attempts=1)
+        check_batch_api(condition, provider, policy)
+    except UserError as error:
+        return error
+    show("Batch API: there is one; the run asks through it, these requests do not")
+    return None
 
 
 @contextmanager
@@ -169,17 +209,27 @@ class Probe:
             what = _change(condition, todo[0]) if todo else ""
         return None
 
-    def look_closer(self, trial: ApiCondition) -> None:
-        """Ask once more for ids and cache, and once with a schema where none was sent."""
+    def look_closer(self, trial: ApiCondition) -> UserError | None:
+        """Ask once more for ids and cache, and once with a schema where none was sent.
+
+        Returns:
+            What stopped it, where that does not pass by itself: a budget that is used up, say.
+        """
         if trial.schema is not None:
             self.schema = self._schema_words(self.answers[-1].reply)
-        if self.made < MAX_REQUESTS:
-            self._ask(trial, "the same again")
-        if trial.schema is None and self.made < MAX_REQUESTS:
-            strict = replace(trial, schema=json_schema(self.fields), json_object=False)
-            rejected = self._ask(strict, "with a JSON Schema", counts=False)
-            if rejected is not None:
-                self.schema = "ignored" if rejected.answered else "refused"
+        try:
+            if self.made < MAX_REQUESTS:
+                self._ask(trial, "the same again")
+            if trial.schema is None and self.made < MAX_REQUESTS:
+                strict = replace(trial, schema=json_schema(self.fields), json_object=False)
+                rejected = self._ask(strict, "with a JSON Schema", counts=False)
+                if rejected is not None:
+                    self.schema = "ignored" if rejected.answered else "refused"
+        except UserError as error:
+            if not _may_pass(str(error)):
+                return error
+            show(f"not looked at further: {error}")
+        return None
 
     def _ask(self, trial: ApiCondition, what: str, counts: bool = True) -> Rejected | None:
         """Ask once, and again where that may pass; None when an answer came.
@@ -355,6 +405,11 @@ def _price_lines(
     """What the text cost, and about what the run will."""
     reply = probe.answers[0].reply
     one = usd(probe.price, reply.input_tokens, reply.output_tokens)
+    a_request, how = one, ""
+    if params.api.server.mode == "batch":
+        cheaper = discounted(probe.price, params.prices.batch_discount)
+        a_request = usd(cheaper, reply.input_tokens, reply.output_tokens)
+        how = f", in batches at {params.prices.batch_discount:.0%} less"
     again = params.api.replicates
     asked = params.evaluate.test_rows + (again.number - 1) * min(
         again.rows, params.evaluate.test_rows
@@ -365,5 +420,5 @@ def _price_lines(
             f"USD {one:.6f} at the price of {listed.name} ({listed.source}, {listed.as_of})",
         ),
         ("spent here", f"USD {probe.spent_usd:.6f} for {probe.made} requests"),
-        ("the run", f"about USD {one * asked:.4f} for {asked} requests of {name}"),
+        ("the run", f"about USD {a_request * asked:.4f} for {asked} requests of {name}{how}"),
     ]

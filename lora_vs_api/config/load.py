@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from lora_vs_api.config.consistency import inconsistency
 from lora_vs_api.config.explain import explain
 from lora_vs_api.config.literal import as_meant
+from lora_vs_api.config.pasted import take_out
 from lora_vs_api.config.renamed import renamed_key
 from lora_vs_api.config.sections import LocalFile, Params, PathWeights
 from lora_vs_api.config.sections.opponents import GgufSource
@@ -25,7 +26,8 @@ def load_params(path: str | Path = PARAMS) -> Params:
     """Read and check every key of ``path``.
 
     Raises:
-        UserError: one line naming the first key at fault and the form it should have.
+        UserError: one line naming the first key at fault and the form it should have. What may be a
+            secret there is taken out of the file.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -41,7 +43,11 @@ def load_params(path: str | Path = PARAMS) -> Params:
         line = f":{mark.line + 1}" if mark else ""
         said = " ".join(str(getattr(error, "problem", error)).split())
         raise UserError(f"{path}{line}: not valid YAML: {said}") from None
-    return _in_project(check_params(raw, str(path)), Path.cwd())
+    try:
+        params = check_params(raw, str(path))
+    except UserError as error:
+        raise UserError(f"{error}{take_out(path, text, raw)}") from None
+    return _in_project(params, Path.cwd())
 
 
 def _in_project(params: Params, here: Path) -> Params:

@@ -20,6 +20,8 @@ from lora_vs_api.config.sections.base import (
 )
 from lora_vs_api.prices.price import Price
 
+# what a name of an environment variable looks like, unlike a key
+VARIABLE = r"^[A-Z][A-Z0-9_]{0,63}$"
 BatchDiscount = Annotated[float, Field(ge=0, le=1, description="a share from 0 to 1")]
 
 TokenLimit = Literal["max_completion_tokens", "max_tokens", "max_output_tokens"]
@@ -104,7 +106,7 @@ class Limits(Section):
     ]
     # a name in lower case could be a pasted key: those of some providers look like a variable's name
     key_env: Annotated[
-        Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,63}$")] | None,
+        Annotated[str, Field(pattern=VARIABLE)] | None,
         Field(
             description="the name of an environment variable in capitals, such as OPENAI_API_KEY, "
             "and not the key itself; or null",

@@ -1,0 +1,82 @@
+"""Secrets that were pasted into a setting, taken out of the file again.
+
+DVC composes before anything of this project runs, so a key given as `-S api.limits.key_env=…` is in
+params.yaml before it can be refused, and the next commit would take it along.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lora_vs_api.config.sections.api import VARIABLE
+from lora_vs_api.files import write_text
+
+# Hydra's mark of a value that has to be given
+UNSET = "???"
+# so long a text stands nowhere else by chance
+LONG = 16
+_SECRET_NAME = re.compile(r"(key|secret|password|token)(_?env)?$", re.I)
+
+
+def take_out(path: str | Path, text: str, raw: Any) -> str:
+    """Put ``???`` where settings of ``api`` in the file at ``path`` may hold a secret.
+
+    Args:
+        text: of the file.
+        raw: what it holds.
+
+    Returns:
+        What to add to the error that refuses the file; empty where nothing was found.
+    """
+    found = _found(raw)
+    if not found:
+        return ""
+    for key, value in found.items():
+        name = re.escape(key.rpartition(".")[2])
+        setting = re.compile(rf"^(\s*['\"]?{name}['\"]?:[ \t]*)(?=.*{re.escape(value)}).*$", re.M)
+        text = setting.sub(rf"\g<1>{UNSET}", text)
+        if len(value) >= LONG:
+            text = text.replace(value, UNSET)
+    named = ", ".join(found)
+    done = "was taken out of" if _replaced(path, text) else "has to be taken out of"
+    return (
+        f"; {named}: what may be a secret {done} {path}; git and DVC may have copies: revoke a key "
+        "that stood there (docs/apis.md)"
+    )
+
+
+def _found(raw: Any) -> Mapping[str, str]:
+    """Settings that may hold a secret, and what they hold."""
+    try:
+        return dict(_pasted(raw.get("api") if isinstance(raw, dict) else None, "api"))
+    except RecursionError:
+        # a mapping within itself
+        return {}
+
+
+def _pasted(value: Any, key: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from _pasted(item, f"{key}.{name}")
+    elif isinstance(value, str | int | float) and not isinstance(value, bool):
+        name, text = key.rpartition(".")[2], str(value)
+        in_address = name.lower().endswith("url") and re.search(r"[@?#]", text)
+        is_key = _SECRET_NAME.search(name) and not re.search(VARIABLE, text)
+        if text not in ("", UNSET) and (in_address or is_key):
+            yield key, text
+
+
+def _replaced(path: str | Path, text: str) -> bool:
+    """Write ``text`` if it is free of secrets; whether it was."""
+    try:
+        if _found(yaml.safe_load(text)):
+            return False
+        write_text(path, text)
+    except (OSError, ValueError, yaml.YAMLError, RecursionError):
+        return False
+    return True
