@@ -232,7 +232,6 @@ def decided_against(
     lora: ConditionRuns,
     baselines: Sequence[ConditionRuns],
     bills: Mapping[str, BilledRun],
-    *,
     training_usd: float,
     clauses: Clauses,
     run_to_run_sd: float,
