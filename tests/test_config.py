@@ -182,7 +182,11 @@ HUB = {"source": "hub", "repo": "o/M", "revision": "main"}
         ("data/categories/billing", 0.5, "data.categories: expected shares that sum to 1"),
         ("contamination/field", "urgency", "contamination.field: expected an enum field"),
         ("baseline", "nobody", "baseline: expected one of embedded_zero_shot"),
-        ("priced_as/embedded_zero_shot", "x", "priced_as.embedded_zero_shot: expected a model of openai"),
+        (
+            "priced_as/embedded_zero_shot",
+            "x",
+            "priced_as.embedded_zero_shot: expected a model of openai",
+        ),
         (
             "api/server/mode",
             "batch",

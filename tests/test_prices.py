@@ -44,7 +44,7 @@ from lora_vs_api.prices.price import Price
 from lora_vs_api.report.page.data import _billed
 from lora_vs_api.report.sections.money import money_section
 from lora_vs_api.stats.economics import api_request_costs, break_even
-from stages.analyze import other_payments
+from stages import analyze
 from tests.imports import ROOT
 from tests.report_fixture import analysis, changed, inputs
 
@@ -450,7 +450,7 @@ def asked_about(params: Params) -> list[OtherPayment]:
         timings=Timings.from_json({"latency_seconds": [2.0, 2.0], "latency_concurrency": [1, 1]}),
     )
     cost = api_cost(run, params.priced_as[name], params.prices)
-    return other_payments(params, [ConditionRuns(name, "A", "api", "m", 0, (run,), cost)])
+    return analyze.other_payments(params, [ConditionRuns(name, "A", "api", "m", 0, (run,), cost)])
 
 
 def test_a_list_does_not_stand_beside_itself():
@@ -506,6 +506,20 @@ def test_a_cache_of_this_machine_makes_no_token_cheaper():
     )
     assert plain.usd == pytest.approx(1000 * (1000 * 0.75 + 100 * 4.5) / 1e6)
     assert cached.usd < plain.usd and "cached" not in plain.how
+
+
+@pytest.mark.parametrize(
+    ("api", "kept"), [("contest", False), ("embedded", False), ("openai", True)]
+)
+def test_the_analysis_bills_a_providers_cache_and_no_other(monkeypatch, api, kept):
+    """What an API of a provider says it had cached was billed so; what this machine says was not."""
+    params = with_prices(f"api={api}")
+    timings = {"latency_seconds": [1.0], "wall_seconds": 1.0, "cached_input_tokens": [900]}
+    run = replace(run_of(1000), timings=Timings.from_json(timings))
+    monkeypatch.setattr(analyze, "read_run", lambda *_: run)
+    apis = [item for item in analyze.read_runs(params, []) if item.kind == "api"]
+    assert apis and all("billed as cached" in item.cost.how for item in apis) == kept
+    assert any("billed as cached" in item.cost.how for item in apis) == kept
 
 
 def test_a_budget_is_held_at_the_dearer_list():

@@ -53,9 +53,8 @@ def summary(analysis: Analysis) -> Summary:
 
 def _otherwise(analysis: Analysis) -> dict[Payment, OtherwiseSummary]:
     beside = analysis.economics.prices_beside
-    prices: dict[Payment, str] = {"machine": MACHINE}
-    if beside is not None:
-        prices["list"] = beside.words
+    prices: dict[Payment, str] = {} if beside is None else {"list": beside.words}
+    prices["machine"] = MACHINE
     found: dict[Payment, OtherwiseSummary] = {}
     for way, words in prices.items():
         rows = [row for row in analysis.paid_otherwise if row.way == way]

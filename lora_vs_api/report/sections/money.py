@@ -44,7 +44,7 @@ def money_section(inputs: ReportInputs) -> Markdown:
         prices=listed_prices(analysis),
         beside=economics.prices_beside,
         beside_usd=usd_otherwise(analysis, "list"),
-        here=any(row.way == "machine" for row in analysis.paid_otherwise),
+        here=next((row for row in analysis.paid_otherwise if row.way == "machine"), None),
         here_usd=usd_otherwise(analysis, "machine"),
         otherwise=otherwise(analysis),
         per_day=next((list(row.days) for row in economics.break_even if row.days is not None), []),
@@ -81,8 +81,8 @@ def usd_otherwise(analysis: Analysis, way: Payment) -> dict[str, float | None]:
     }
 
 
-def otherwise(analysis: Analysis) -> list[tuple[PaidOtherwise, str, str, str, Markdown]]:
-    """What is paid otherwise, in words, with its volume and what its interval shows."""
+def otherwise(analysis: Analysis) -> list[tuple[PaidOtherwise, str, str, str]]:
+    """What is paid otherwise, how in words, and its volume with the interval."""
     beside = analysis.economics.prices_beside
     ways = {"machine": "run on this machine", "list": beside and f"at the prices of {beside.words}"}
     return [
@@ -91,7 +91,6 @@ def otherwise(analysis: Analysis) -> list[tuple[PaidOtherwise, str, str, str, Ma
             str(ways[row.way]),
             advice.pay_back_volume(row.decision),
             advice.pay_back_between(row.decision),
-            advice.money_words(row.decision),
         )
         for row in analysis.paid_otherwise
     ]
