@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -30,6 +31,7 @@ from lora_vs_api.analysis.decision import decisions
 from lora_vs_api.analysis.groups import read_labels, text_groups
 from lora_vs_api.analysis.ledger import read_ledger, text_keys, with_setting, write_ledger
 from lora_vs_api.analysis.metrics import Hypothesis, Split
+from lora_vs_api.analysis.otherwise import OtherPayment, at_other_prices, run_here
 from lora_vs_api.analysis.ownership import LocalSide, ownership_of
 from lora_vs_api.analysis.results import (
     Analysis,
@@ -40,6 +42,7 @@ from lora_vs_api.analysis.results import (
     Kind,
     OtherTuning,
     Ownership,
+    PaidOtherwise,
     Resampling,
     Selected,
     read_result,
@@ -76,18 +79,19 @@ def main(params: Params) -> None:
         for item in runs
         if item.kind == "api"
     }
-    economics = costs_and_break_even(params, conditions, bills)
+    payments = other_payments(params, baselines)
+    economics = costs_and_break_even(params, conditions, bills, payments)
     hypothesis = read_result("metrics/hypothesis.json", Hypothesis)
-    decided = decided_against(
+    decide = partial(
+        decided_against,
         comparisons,
         lora,
-        baselines,
-        bills,
-        economics.training.total_usd,
-        hypothesis.clauses,
-        params.economics.run_to_run_sd,
-        draws,
+        training_usd=economics.training.total_usd,
+        clauses=hypothesis.clauses,
+        run_to_run_sd=params.economics.run_to_run_sd,
+        draws=draws,
     )
+    decided = decide(baselines, bills)
     # against None, where no API condition was asked
     judged = next((row for row in decided if row.baseline == params.baseline), None)
     analysis = Analysis(
@@ -110,6 +114,11 @@ def main(params: Params) -> None:
         economics=economics,
         ownership=ownership(params, lora, bills, conditions, draws),
         decisions=decided,
+        paid_otherwise=tuple(
+            PaidOtherwise(way=paid.way, cost=item.cost, decision=row)
+            for paid in payments
+            for item, row in zip(paid.conditions, decide(paid.conditions, paid.bills), strict=True)
+        ),
         verdict=verdict(hypothesis, judged, draws.confidence),
         examples={
             item.name: examples(rows, lora.runs[0], item.runs[0])
@@ -141,6 +150,8 @@ def read_runs(params: Params, rows: Sequence[dict[str, Any]]) -> list[ConditionR
 
     def api(name: str) -> ConditionRuns:
         settings, run = params.conditions[name], read_run(name, rows, fields)
+        if params.api.server.kind != "openai":
+            run = run.without_cache()
         cost = api_cost(run, params.priced_as[name], params.prices)
         label = label_of(name, settings.model, params.labels)
         return ConditionRuns(
@@ -173,6 +184,7 @@ def costs_and_break_even(
     params: Params,
     conditions: Sequence[Condition],
     bills: Mapping[str, BilledRun],
+    payments: Sequence[OtherPayment],
 ) -> Economics:
     return economics_of(
         conditions,
@@ -181,7 +193,19 @@ def costs_and_break_even(
         params.baseline,
         training_time(params.sweep.ranks, params.sweep.learning_rates, params.seeds),
         params.economics,
+        next((paid.prices for paid in payments if paid.prices), None),
     )
+
+
+def other_payments(params: Params, baselines: Sequence[ConditionRuns]) -> list[OtherPayment]:
+    """The ways of paying for the API conditions' answers that decide nothing."""
+    asked = [item for item in baselines if item.kind == "api"]
+    beside, found = params.prices_beside, []
+    if beside is not None and beside != params.prices:
+        found.append(at_other_prices(asked, params.priced_as, beside))
+    if params.api.server.kind != "openai":
+        found.append(run_here(asked, params.economics))
+    return [paid for paid in found if paid.conditions]
 
 
 def ownership(
@@ -213,9 +237,10 @@ def decided_against(
     run_to_run_sd: float,
     draws: Draws,
 ) -> tuple[Decision, ...]:
-    """What may be said against each baseline; what has no bill ran here and was timed."""
+    """What may be said against each of ``baselines``; what has no bill ran here and was timed."""
+    names = [item.name for item in baselines]
     return decisions(
-        comparisons,
+        [row for row in comparisons if row.baseline in names],
         local_request_costs(lora.runs, lora.cost),
         {item.name: request_costs(item, bills) for item in baselines},
         training_usd,

@@ -44,7 +44,7 @@ def test_params_yaml_is_the_composition_of_conf():
 
 
 @pytest.mark.parametrize("profile", ["laptop", "smol-gpu", "paper"])
-@pytest.mark.parametrize("prices", ["published", "listed-2026-11"])
+@pytest.mark.parametrize("prices", ["published", "listed-2026-11", "catalogue"])
 def test_every_profile_and_price_list_composes(profile, prices):
     """No profile or preset is broken while nobody runs it here."""
     compose([f"profile={profile}", f"prices={prices}"], conf=ROOT / "conf")
@@ -201,7 +201,7 @@ HUB = {"source": "hub", "repo": "o/M", "revision": "main"}
         (
             "priced_as/large_zero_shot_schema",
             "x",
-            "priced_as.large_zero_shot_schema: expected one of gpt",
+            "priced_as.large_zero_shot_schema: expected a model of openai",
         ),
         (
             "api/server/mode",

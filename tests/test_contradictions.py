@@ -7,6 +7,7 @@ is read as a reader would read it: every claim is held against the interval prin
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Literal
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 from lora_vs_api.analysis.compare import compare
 from lora_vs_api.analysis.condition import ConditionRuns
 from lora_vs_api.analysis.costs import (
+    BilledRun,
     MachineTime,
     api_cost,
     billed,
@@ -28,7 +30,15 @@ from lora_vs_api.analysis.costs import (
     price_list,
 )
 from lora_vs_api.analysis.decision import decisions
-from lora_vs_api.analysis.results import Analysis, Condition, Decision, Outcome, TextGroups
+from lora_vs_api.analysis.otherwise import at_other_prices, run_here
+from lora_vs_api.analysis.results import (
+    Analysis,
+    Condition,
+    Decision,
+    Outcome,
+    PaidOtherwise,
+    TextGroups,
+)
 from lora_vs_api.analysis.scored_run import Floats, ScoredRun, Timings
 from lora_vs_api.analysis.summary import summary
 from lora_vs_api.analysis.verdict import verdict
@@ -76,6 +86,7 @@ class Case:
     ``majority`` and ``nearest`` are rivals without a model, None where there is none.
     ``apis`` are the API conditions that were asked, the first of them the baseline.
     ``groups`` is how many groups the texts come from, None where each counts alone.
+    ``beside`` is what the API costs on the other list, None where there is none.
     ``training`` None is as much as makes the measured break-even exactly the registered limit.
     """
 
@@ -90,6 +101,7 @@ class Case:
     nearest: Scores | None = None
     api: str = "dear"
     apis: tuple[str, ...] = APIS
+    beside: str | None = None
     training: float | None = 1200.0
     api_kind: Literal["embedded", "llama_cpp", "openai"] = "openai"
     random: int = 0
@@ -127,6 +139,13 @@ def run(fields: Floats, timings: dict[str, object], random: np.random.Generator)
     )
 
 
+def price_listing(source: str, usd: float) -> ListedPrices:
+    return ListedPrices(
+        kind="list", as_of="2026-05", source=source, batch_discount=0.5,
+        models={"gpt-x": Price(input=usd, cached_input=None, output=0.0)},
+    )  # fmt: skip
+
+
 def made(case: Case) -> Analysis:
     """What the analysis makes of it."""
     random = np.random.default_rng(case.random)
@@ -137,10 +156,7 @@ def made(case: Case) -> Analysis:
         apis=case.apis,
         model_free={name: 0.5 for name, how in cheap.items() if how is not None},
     )
-    prices = ListedPrices(
-        kind="list", as_of="2026-05", source="a list", batch_discount=0.5,
-        models={"gpt-x": Price(input=API_PRICE[case.api], cached_input=None, output=0.0)},
-    )  # fmt: skip
+    prices = price_listing("a list", API_PRICE[case.api])
     configured = Economics(
         engineer_days=1, hours_per_day=1, usd_per_hour=0, watts=65, usd_per_kwh=0.15, overhead=1.5,
         volumes_per_day=[1000], rented_usd_per_hour=None, sensitivity_factor=2,
@@ -158,7 +174,9 @@ def made(case: Case) -> Analysis:
             "latency_seconds": (1 + random.random(min(6, case.texts))).tolist(),
             "wall_seconds": 3.0, "throughput_texts_per_second": 1.0,
         }  # fmt: skip
-        asked = {"latency_seconds": [1.0] * case.texts}
+        asked = {
+            "latency_seconds": [1.0] * case.texts, "latency_concurrency": [1] * case.texts
+        }  # fmt: skip
         runs = tuple(run(f, asked if row.kind == "api" else local, random) for f in fields)
         cost = (
             api_cost(runs[0], "gpt-x", prices)
@@ -179,28 +197,43 @@ def made(case: Case) -> Analysis:
     if training is None:
         theirs = next(row for row in conditions if row.name == base.reference.name)
         training = max(0.0, LIMIT / 1000 * (theirs.cost_per_1k.usd - lora.cost.usd))
+    apis = [item for item in others if item.kind == "api"]
+    payments = []
+    if case.beside is not None:
+        other = price_listing("another list", API_PRICE[case.beside])
+        payments.append(at_other_prices(apis, dict.fromkeys(bills, "gpt-x"), other))
+    if case.api_kind != "openai":
+        payments.append(run_here(apis, configured))
     economics = economics_of(
         conditions, bills, price_list(dict.fromkeys(bills, "gpt-x"), prices), base.baseline,
         MachineTime(1, 0.0, None), configured.model_copy(update={"usd_per_hour": training}),
+        next((paid.prices for paid in payments if paid.conditions), None),
     )  # fmt: skip
     labels = case.groups and Labels(
         "thread", tuple(f"t{n % case.groups}" for n in range(case.texts))
     )
     comparisons = compare(lora, others, FIELDS, DRAWS, labels or None)
-    decided = decisions(
-        comparisons,
-        local_request_costs(lora.runs, lora.cost),
-        {
+
+    def decide(
+        items: Iterable[ConditionRuns], bills: Mapping[str, BilledRun]
+    ) -> tuple[Decision, ...]:
+        costs = {
             item.name: bills[item.name].request_costs()
             if item.name in bills
             else local_request_costs(item.runs, item.cost)
-            for item in others
-        },
-        economics.training.total_usd,
-        HYPOTHESIS.clauses,
-        case.seeds,
-        DRAWS,
-    )
+            for item in items
+        }
+        return decisions(
+            [row for row in comparisons if row.baseline in costs],
+            local_request_costs(lora.runs, lora.cost),
+            costs,
+            economics.training.total_usd,
+            HYPOTHESIS.clauses,
+            case.seeds,
+            DRAWS,
+        )
+
+    decided = decide(others, bills)
     judged = next((row for row in decided if row.baseline == base.baseline), None)
     return base.model_copy(
         update={
@@ -211,6 +244,13 @@ def made(case: Case) -> Analysis:
             "comparisons": comparisons,
             "economics": economics,
             "decisions": decided,
+            "paid_otherwise": tuple(
+                PaidOtherwise(way=paid.way, cost=item.cost, decision=row)
+                for paid in payments
+                for item, row in zip(
+                    paid.conditions, decide(paid.conditions, paid.bills), strict=True
+                )
+            ),
             "verdict": verdict(HYPOTHESIS, judged, DRAWS.confidence),
         }
     )
@@ -478,6 +518,64 @@ def check_no_api(result: Analysis, told: ReportInputs) -> None:
     assert (set(found.verdict.values()) == {"not judged"}) == (not asked)
 
 
+def check_otherwise(result: Analysis, told: ReportInputs) -> None:
+    """What the answers would cost otherwise is named as such, and said by its own interval alone."""
+    answer, judged, money = answer_section(told), verdict_section(told), money_section(told)
+    beside, here = (
+        {row.decision.baseline: row.decision for row in result.paid_otherwise if row.way == way}
+        for way in ("list", "machine")
+    )
+    deciding = "a list, 2026-05"
+    asked = result.baseline is not None
+    for text in (answer, judged, money):
+        said = text.lower()
+        assert (f"the prices of {deciding}" in said or f"names: {deciding}" in said) == asked
+    cost = re.search(r"^- \*\*Cost\.\*\* (.*)$", answer, flags=re.MULTILINE)[1]
+    told_of = [row for row in result.decisions if f"With {escape(row.label)} they cost" in cost]
+    for decision in told_of:
+        said = cost.split(f"With {escape(decision.label)} they cost ")[1].split(" With ")[0]
+        other = beside.get(decision.baseline)
+        assert ("at the prices of another list, 2026-05)" in said) == (other is not None)
+        differs = other is not None and (other.cheaper, other.pays_back) != (
+            decision.cheaper, decision.pays_back,
+        )  # fmt: skip
+        words = re.search(
+            r"At the prices of another list, 2026-05 it would be said that (.*?)\.(?: |$)", said
+        )
+        assert (words is not None) == differs
+        if words and other:
+            held(money_claims(words[1]), other)
+        words = re.search(
+            r"run on this machine like the fine-tune costs USD \S+ instead: (.*?)\.(?: |$)", said
+        )
+        assert (words is not None) == (decision.baseline in here)
+        if words:
+            held(money_claims(words[1]), here[decision.baseline])
+    if result.baseline in beside:
+        other = beside[str(result.baseline)]
+        found = re.search(
+            r"At those of another list, 2026-05, which decide nothing, .*? would say (\w+) and .*? (\w+)\.",
+            judged,
+        )
+        assert found and found.groups() == (other.cheaper, other.pays_back)
+    else:
+        assert "which decide nothing" not in judged
+    assert ("Paid in another way, which decides nothing" in money) == bool(result.paid_otherwise)
+    if result.paid_otherwise:
+        table = money.split("Paid in another way, which decides nothing:")[1].split("![")[0]
+        for paid, row in zip(result.paid_otherwise, cells(table), strict=True):
+            assert row[1] == (
+                "run on this machine"
+                if paid.way == "machine"
+                else "at the prices of another list, 2026-05"
+            )
+            assert (
+                below(ends(row[5], " to ") if " to " in row[5] else (np.inf, np.inf), LIMIT)
+                == paid.decision.pays_back
+            )
+            assert row[6:] == [paid.decision.cheaper, paid.decision.pays_back]
+
+
 def costs(report: str) -> str:
     return report.split("## Costs")[1].split("\n## ")[0]
 
@@ -486,6 +584,7 @@ def check(case: Case) -> Analysis:
     result = made(case)
     told = inputs(result)
     check_no_api(result, told)
+    check_otherwise(result, told)
     answer, judged, paired = answer_section(told), verdict_section(told), paired_section(told)
     check_headline(result, answer)
     check_answer(result, answer)
@@ -523,6 +622,7 @@ KINDS = st.sampled_from(
         majority=st.none() | KINDS,
         nearest=st.none() | KINDS,
         api=st.sampled_from(list(API_PRICE)),
+        beside=st.none() | st.sampled_from(list(API_PRICE)),
         training=st.sampled_from([None, 0.0, 0.01, 1200.0]),
         api_kind=st.sampled_from(["openai", "openai", "embedded", "llama_cpp"]),
         apis=st.sampled_from([APIS, APIS, APIS[:1], ()]),
@@ -533,6 +633,8 @@ KINDS = st.sampled_from(
 @example(Case(groups=1, lora="perfect"))
 @example(Case(api="free", training=0.0))
 @example(Case(nearest="perfect"))
+@example(Case(api="dear", beside="free", api_kind="llama_cpp"))
+@example(Case(api="free", beside="dear", training=0.01))
 @example(Case(apis=()))
 @example(Case(apis=(), nearest="perfect", majority="zero", api_kind="embedded"))
 @example(Case(few_shot="perfect", lora="zero", api_kind="llama_cpp"))

@@ -16,7 +16,7 @@ STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 ALIASES = {"task.field_specs": "task.fields", "task.record_fields": "task.fields"}
 # They decide whether and how patiently an API is asked, never what it answers: a new price,
 # budget or time limit must not ask again.
-HOW_TO_ASK = {"api.limits", "prices", "priced_as", "opponents"}
+HOW_TO_ASK = {"api.limits", "prices", "prices_beside", "priced_as", "opponents"}
 # How often a training writes a checkpoint: resumed or not, it ends in the same bytes.
 HOW_TO_TRAIN = {"checkpoints"}
 # What a base model is called and how much room it takes fetches nothing again.

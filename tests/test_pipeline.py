@@ -179,14 +179,18 @@ def test_another_way_of_tuning_is_a_condition_of_its_own(clone):
 
 def test_a_price_reruns_analysis_and_report_only(clone):
     """Costs are worked out last; nothing is asked or trained again."""
-    assert clone.experiment("prices=catalogue") == ANALYSIS
-    # another day of the catalogue, too: the report says which
-    assert clone.experiment("prices=catalogue", "prices.date=2026-10-30") == ANALYSIS
+    assert clone.experiment("prices=published") == ANALYSIS
+    # what stands beside, too, and another day of the catalogue: the report says which
+    assert clone.experiment("prices_beside=null") == ANALYSIS
+    assert clone.experiment("prices.date=2026-10-30") == ANALYSIS
     analysis = json.loads((clone.path / "metrics/analysis.json").read_text())
     assert analysis["economics"]["prices"]["as_of"] == "2026-10-30"
     report = (clone.path / "report/report.md").read_text()
-    assert re.search(r"openai gpt-5\.4-mini \| 0\.75 \| 0\.075\d* \| 4\.5 \|", report)
-    assert re.search(r"genai-prices \d\S+, 2026-10-30", report)
+    day = r"genai-prices \d\S+, 2026-10-30"
+    assert re.search(rf"openai gpt-5\.4-mini \| {day} \| 0\.75 \| 0\.075\d* \| 4\.5 \|", report)
+    # the published prices beside, by name; and the models that ran here, at their own cost
+    assert "gpt-5.4-mini | published experiment 002, 2026-05 | 0.15 | – | 0.6 |" in report
+    assert "| run on this machine |" in report
 
 
 def paid_trainings(clone) -> int:

@@ -26,21 +26,27 @@ from genai_prices.types import (
     TimeOfDateConstraint,
 )
 
-from lora_vs_api.analysis.costs import api_cost, billed, price_list
+from lora_vs_api.analysis.condition import ConditionRuns
+from lora_vs_api.analysis.costs import api_cost, billed, local_cost, price_list
+from lora_vs_api.analysis.otherwise import OtherPayment, run_here
+from lora_vs_api.analysis.results import CostPer1K, PaidOtherwise
 from lora_vs_api.analysis.scored_run import ScoredRun, Timings
+from lora_vs_api.analysis.summary import summary
+from lora_vs_api.api.asking import dearest_price
 from lora_vs_api.api.budget import discounted, estimate, usd
 from lora_vs_api.config.compose import compose
 from lora_vs_api.config.load import check_params
 from lora_vs_api.config.sections import CataloguePrices, Params
 from lora_vs_api.errors import UserError
 from lora_vs_api.prices import catalogue
-from lora_vs_api.prices.lookup import price_of
+from lora_vs_api.prices.lookup import known_prices, price_of
 from lora_vs_api.prices.price import Price
 from lora_vs_api.report.page.data import _billed
 from lora_vs_api.report.sections.money import money_section
-from lora_vs_api.stats.economics import api_request_costs
+from lora_vs_api.stats.economics import api_request_costs, break_even
+from stages import analyze
 from tests.imports import ROOT
-from tests.report_fixture import analysis, inputs
+from tests.report_fixture import analysis, changed, inputs
 
 VERSION = f"genai-prices {genai_prices.__version__}"
 BASE = {"input": 1.0, "cached_input": 0.1, "output": 10.0}
@@ -355,9 +361,197 @@ def test_the_report_prints_each_price_with_its_source_and_day():
     )
     economics = result.economics.model_copy(update={"prices": found})
     text = str(money_section(inputs(result.model_copy(update={"economics": economics}))))
-    label = result.condition("api_zero_shot").label
-    assert f"| {label} | openai gpt-5.4 | 2.5 | 0.25 | 15 | 50% |" in text
-    assert (
-        f"| {label}, prompts above 272,000 tokens | openai gpt-5.4 | 5 | 0.5 | 22.5 | 50% |" in text
+    name = result.condition("api_zero_shot").label
+    whose = f"openai gpt-5.4 | {VERSION}, 2026-10-30"
+    assert f"| {name} | {whose} | 2.5 | 0.25 | 15 | 50% |" in text
+    assert f"| {name}, prompts above 272,000 tokens | {whose} | 5 | 0.5 | 22.5 | 50% |" in text
+    assert f"The prices of {VERSION}, 2026-10-30 decide" in text
+
+
+# --- the list that decides, and the one beside it ------------------------------------------------
+
+
+def test_by_default_the_catalogue_decides_and_the_published_prices_stand_beside():
+    """Both roles of the contest, mini and nano, have a price on either list."""
+    params = check_params(yaml.safe_load(compose(["api=contest"], conf=ROOT / "conf")))
+    published = params.prices_beside
+    assert (params.prices.kind, published.source) == ("catalogue", "published experiment 002")
+    found = {
+        entry: (price_of(entry, params.prices).price, price_of(entry, published).price)
+        for entry in set(params.priced_as.values())
+    }
+    assert found == {
+        "gpt-5.4-mini": (
+            Price(input=0.75, cached_input=0.075, output=4.5),
+            Price(input=0.15, cached_input=None, output=0.6),
+        ),
+        "gpt-5.4-nano": (
+            Price(input=0.2, cached_input=0.02, output=1.25),
+            Price(input=0.075, cached_input=None, output=0.3),
+        ),
+    }
+
+
+@pytest.mark.parametrize(
+    ("model", "tokens", "volume"),
+    [("mini", 220, "1.90e+07"), ("mini", 620, "9.76e+06"), ("nano", 220, "7.27e+07")],
+)
+def test_the_published_protocol_is_decided_at_the_published_prices(model, tokens, volume):
+    """The profile's own list still gives the published break-evens; today's prices stand beside."""
+    for profile in ("paper", "smol-gpu"):
+        params = check_params(yaml.safe_load(compose([f"profile={profile}"], conf=ROOT / "conf")))
+        assert params.prices.source == "published experiment 002"
+        assert params.prices_beside.kind == "catalogue"
+        price = price_of(f"gpt-5.4-{model}", params.prices).price
+        cost = 1000 * api_request_costs([tokens], [100], price)[0]
+        assert f"{break_even(1200.0, 0.03, cost):.2e}" == volume
+
+
+def test_what_stands_beside_may_know_fewer_models(shipped):
+    """A condition that it does not know has no cost there; what is wrong with the list is said."""
+    entries = {"a": "gpt-5.4-mini", "b": "m"}
+    listed = with_prices().prices_beside
+    assert set(known_prices(entries, listed)) == {"a"}
+    shipped(model("m", from_(date(2026, 1, 1), "4")))
+    assert set(known_prices(entries, prices())) == {"b"}
+    with pytest.raises(UserError, match=r"^prices_beside\.provider: expected a provider"):
+        known_prices(entries, prices(provider="opnai"), "prices_beside")
+    with pytest.raises(UserError, match=r"^prices_beside\.models\.a\.model: expected a model"):
+        known_prices({"a": "a"}, prices(a="openai mm"), "prices_beside")
+    with pytest.raises(UserError, match=r"^prices_beside\.date: expected 2026-01-01 or later"):
+        known_prices(entries, prices("2025-01-01"), "prices_beside")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["prices@prices_beside=catalogue", "prices_beside.provider=opnai"],
+            r"prices_beside\.provider: expected a provider of genai-prices \S+ such as openai",
+        ),
+        (["prices_beside.kind=lists"], r"prices_beside\.kind: expected one of list, catalogue, found"),
+        (
+            ["prices_beside.batch_discount=2"],
+            r"prices_beside\.batch_discount: expected a share .*, found 2",
+        ),
+        (["~prices@prices_beside"], r"prices_beside: missing"),
+    ],
+)  # fmt: skip
+def test_a_wrong_list_beside_is_named(overrides, message):
+    with pytest.raises(UserError, match=message):
+        compose(overrides, conf=ROOT / "conf")
+
+
+def asked_about(params: Params) -> list[OtherPayment]:
+    """The other ways of paying for the baseline, asked with one request in flight."""
+    name = params.baseline
+    run = replace(
+        run_of(1000, 1000),
+        timings=Timings.from_json({"latency_seconds": [2.0, 2.0], "latency_concurrency": [1, 1]}),
     )
-    assert f"USD per million tokens: {VERSION}, 2026-10-30." in text
+    cost = api_cost(run, params.priced_as[name], params.prices)
+    return analyze.other_payments(params, [ConditionRuns(name, "A", "api", "m", 0, (run,), cost)])
+
+
+def test_a_list_does_not_stand_beside_itself():
+    """The same list twice would be one column twice; null leaves the column out."""
+
+    def ways(*overrides: str) -> list[str]:
+        params = check_params(yaml.safe_load(compose(overrides, conf=ROOT / "conf")))
+        return [paid.way for paid in asked_about(params)]
+
+    assert ways("api=openai") == ["list"]
+    assert ways("api=openai", "prices=published") == []
+    assert ways("api=openai", "prices_beside=null") == []
+    # what this machine serves can be run without a bill
+    assert ways("api=contest") == ["list", "machine"]
+
+
+def test_the_other_costs_are_counted_as_those_that_decide():
+    """The same answers and the same functions: only the prices, or who is paid, are others."""
+    params = check_params(yaml.safe_load(compose(["api=contest"], conf=ROOT / "conf")))
+    by_list, here = asked_about(params)
+    (item,) = by_list.conditions
+    assert item.cost == api_cost(item.runs[0], "gpt-5.4-mini", params.prices_beside)
+    assert item.cost.usd == pytest.approx(1000 * (1000 * 0.15 + 100 * 0.6) / 1e6)
+    assert "gpt-5.4-mini (published experiment 002, 2026-05)" in item.cost.how
+    assert by_list.bills[item.name].request_costs().mean() * 1000 == pytest.approx(item.cost.usd)
+    (item,) = here.conditions
+    assert item.cost.usd == local_cost(item.runs, params.economics).usd
+    assert item.cost.priced_as is None and item.cost.batched_usd is None
+
+
+@pytest.mark.parametrize(
+    "timings",
+    [
+        {"latency_seconds": [2.0, 2.0], "latency_concurrency": [4, 4]},
+        {"latency_seconds": [2.0, 2.0], "latency_concurrency": [1, None]},
+        {"latency_seconds": [], "mode": "batch"},
+    ],
+)
+def test_no_machine_time_is_made_of_requests_that_shared_it(timings):
+    """Four at a time each take four times as long; added up they would be billed four times."""
+    run = replace(run_of(10, 10), timings=Timings.from_json(timings))
+    item = ConditionRuns("a", "A", "api", "m", 0, (run,), api_cost(run, "gpt-5.4-mini", prices()))
+    params = with_prices()
+    assert run_here([item], params.economics).conditions == ()
+
+
+def test_a_cache_of_this_machine_makes_no_token_cheaper():
+    """Nine tenths of a few-shot prompt come from llama.cpp's memory; no provider has seen them."""
+    kept = {"latency_seconds": [1.0], "cached_input_tokens": [900]}
+    run = replace(run_of(1000), timings=Timings.from_json(kept))
+    cached, plain = (
+        api_cost(each, "gpt-5.4-mini", prices()) for each in (run, run.without_cache())
+    )
+    assert plain.usd == pytest.approx(1000 * (1000 * 0.75 + 100 * 4.5) / 1e6)
+    assert cached.usd < plain.usd and "cached" not in plain.how
+
+
+@pytest.mark.parametrize(
+    ("api", "kept"), [("contest", False), ("embedded", False), ("openai", True)]
+)
+def test_the_analysis_bills_a_providers_cache_and_no_other(monkeypatch, api, kept):
+    """What an API of a provider says it had cached was billed so; what this machine says was not."""
+    params = with_prices(f"api={api}")
+    timings = {"latency_seconds": [1.0], "wall_seconds": 1.0, "cached_input_tokens": [900]}
+    run = replace(run_of(1000), timings=Timings.from_json(timings))
+    monkeypatch.setattr(analyze, "read_run", lambda *_: run)
+    apis = [item for item in analyze.read_runs(params, []) if item.kind == "api"]
+    assert apis and all("billed as cached" in item.cost.how for item in apis) == kept
+    assert any("billed as cached" in item.cost.how for item in apis) == kept
+
+
+def test_a_budget_is_held_at_the_dearer_list():
+    """`paper` is decided at prices of May, and a provider bills today's."""
+    for overrides in (["profile=paper"], ["api=openai"], ["api=openai", "prices_beside=null"]):
+        params = check_params(yaml.safe_load(compose(overrides, conf=ROOT / "conf")))
+        listed, discount = dearest_price(params, params.baseline)
+        assert (listed.name, listed.price.output, discount) == ("openai gpt-5.4-mini", 4.5, 0.5)
+
+
+def test_summary_names_the_list_that_decides_and_what_stands_beside():
+    result = analysis()
+    assert summary(result).prices == "a list, 2026-05" and summary(result).paid_otherwise == {}
+    assert summary(analysis(apis=())).prices is None
+    row = result.decisions[1]
+    beside = result.economics.prices.model_copy(update={"source": "another list"})
+    result = result.model_copy(
+        update={
+            "economics": result.economics.model_copy(update={"prices_beside": beside}),
+            "paid_otherwise": tuple(
+                PaidOtherwise(
+                    way=way,
+                    cost=CostPer1K(usd=usd_per_1k, batched_usd=None, how="so"),
+                    decision=changed(row, pay_back__volume=volume),
+                )
+                for way, usd_per_1k, volume in (("list", 0.2, 6e6), ("machine", 0.001, None))
+            ),
+        }
+    )
+    found = summary(result).paid_otherwise
+    assert found["list"].prices == "another list, 2026-05"
+    assert found["list"].usd_per_1k == {row.baseline: 0.2}
+    assert found["list"].break_even_inferences == {row.baseline: 6_000_000}
+    assert found["machine"].break_even_inferences == {row.baseline: "never"}
+    assert "machine" in found["machine"].prices

@@ -221,7 +221,7 @@ def test_a_served_base_model_is_never_called_hosted():
     assert "billed as gpt-x" in section(text, "Limitations")
     # each mention of hosted models denies, contrasts or refers to the stand-in
     for sentence in re.findall(r"[^.|\n]*\bhosted\b[^.|\n]*", text):
-        assert re.search(r"no hosted|standing in for a hosted|a hosted model(,|'s network) and|about hosted|a hosted API would",
+        assert re.search(r"no hosted|standing in for a hosted|a hosted model(,|'s network) and|about (a )?hosted|a hosted API would",
                          sentence, re.IGNORECASE), sentence  # fmt: skip
 
 

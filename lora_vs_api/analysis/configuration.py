@@ -41,6 +41,7 @@ def config_sha256(params: Params) -> str:
         "opponents": {name: opponent.sha256 for name, opponent in params.opponents.items()},
         "priced_as": params.priced_as,
         "prices": params.prices,
+        "prices_beside": params.prices_beside,
         "runtime": params.runtime,
         "sanity": params.sanity,
         "seeds": params.seeds,

@@ -238,13 +238,14 @@ def economics_of(
     baseline: str | None,
     trained: MachineTime,
     configured: sections.Economics,
+    prices_beside: PriceList | None = None,
 ) -> Economics:
     """Training cost, and the volume at which each API condition has cost as much.
 
     Args:
         conditions: rows of the comparison.
         api: API condition → its run with its price; empty where none was asked.
-        prices: for the record.
+        prices, prices_beside: for the record.
         baseline: the API condition whose break-even is taken apart, setting by setting; None where
             there is none.
         trained: machine time of all trainings.
@@ -255,6 +256,7 @@ def economics_of(
     training = _training(trained, configured)
     return Economics(
         prices=prices,
+        prices_beside=prices_beside,
         training=training,
         local_per_1k=local.usd,
         rented_usd_per_hour=configured.rented_usd_per_hour,

@@ -24,6 +24,8 @@ Kind = Literal["lora", "base", "tuned", "api", "model_free"]
 Outcome = Literal["holds", "fails", "undecided"]
 # and of a clause, which may be about what was not measured
 Judged = Literal["holds", "fails", "undecided", "not judged"]
+# how an API condition's answers are paid for, beside the prices that decide
+Payment = Literal["list", "machine"]
 Record = dict[str, JsonValue]
 
 # with fewer independent texts the report says that they are few
@@ -551,6 +553,11 @@ class PriceList(Result):
     names: dict[str, str]
     conditions: dict[str, Price]
 
+    @property
+    def words(self) -> str:
+        """Who lists them, and for when."""
+        return f"{self.source}, {self.as_of}"
+
 
 class TrainingCost(Result):
     """What all trainings cost once. ``rented_usd``: their machine time on a rented machine."""
@@ -606,9 +613,14 @@ class Sensitivity(Result):
 
 class Economics(Result):
     """What both sides cost. Without an API condition there is no break-even, and nothing that it
-    could depend on: ``sensitivity`` is None."""
+    could depend on: ``sensitivity`` is None.
+
+    ``prices`` decide; ``prices_beside`` are those of another list (:class:`PaidOtherwise`), of the
+    conditions that it knows.
+    """
 
     prices: PriceList
+    prices_beside: PriceList | None = None
     training: TrainingCost
     local_per_1k: float
     rented_usd_per_hour: float | None
@@ -770,6 +782,20 @@ class Decision(Result):
     pays_back: Outcome
 
 
+class PaidOtherwise(Result):
+    """What an API condition's answers cost in another way than the one that decides.
+
+    ``list``: their tokens at the prices of ``Economics.prices_beside``. ``machine``, where this
+    machine served the model: its measured seconds, counted as the fine-tune's are, which is what it
+    costs to run that model oneself. ``decision`` is what could be said of the costs if they were
+    these; the accuracy in it is that of the one that decides, and nothing goes by it.
+    """
+
+    way: Payment
+    cost: CostPer1K
+    decision: Decision
+
+
 # --- the hypothesis --------------------------------------------------------------------------
 
 
@@ -847,6 +873,7 @@ class Analysis(Result):
     economics: Economics
     ownership: Ownership
     decisions: tuple[Decision, ...]
+    paid_otherwise: tuple[PaidOtherwise, ...] = ()
     verdict: Verdict
     examples: dict[str, Examples]
 
@@ -890,6 +917,13 @@ class Analysis(Result):
 
     def decision(self, baseline: str) -> Decision:
         return next(row for row in self.decisions if row.baseline == baseline)
+
+    def otherwise(self, baseline: str, way: Payment) -> PaidOtherwise | None:
+        """The baseline's answers paid in another way; None where that is not known of them."""
+        for row in self.paid_otherwise:
+            if (row.decision.baseline, row.way) == (baseline, way):
+                return row
+        return None
 
     def break_even(self, baseline: str) -> BreakEven:
         return next(row for row in self.economics.break_even if row.baseline == baseline)
@@ -997,11 +1031,20 @@ class RivalSummary(Result):
     lora_gain_high: float
 
 
+class OtherwiseSummary(Result):
+    """By API condition; ``prices`` says in words what it is paid at."""
+
+    prices: str
+    usd_per_1k: dict[str, float]
+    break_even_inferences: dict[str, int | Literal["never"]]
+
+
 class Summary(Result):
     """metrics/summary.json: the few numbers that `dvc metrics diff` compares between branches.
 
     ``config`` is the beginning of the settings' SHA-256. ``conditions`` holds all but LoRA.
-    ``break_even_inferences`` is by API condition, and empty without one.
+    ``break_even_inferences`` is by API condition, and empty without one. Costs and clauses go by
+    ``prices``, None without an API condition; ``paid_otherwise`` has what decides nothing.
     """
 
     task: str
@@ -1013,6 +1056,8 @@ class Summary(Result):
     strongest_rival: RivalSummary
     conditions: dict[str, ConditionSummary]
     break_even_inferences: dict[str, int | Literal["never"]]
+    prices: str | None
+    paid_otherwise: dict[Payment, OtherwiseSummary]
     verdict: dict[str, Judged]
 
 

@@ -176,6 +176,11 @@ class ScoredRun:
         cached = self.timings.cached_input_tokens
         return np.zeros_like(self.input_tokens) if cached is None else np.array(cached)
 
+    def without_cache(self) -> ScoredRun:
+        """The same run with no input token billed as cached: what a server of one's own keeps in memory
+        says nothing of the cache of the provider that the tokens are billed as."""
+        return replace(self, timings=replace(self.timings, cached_input_tokens=None))
+
     @property
     def billed_input_tokens(self) -> NDArray[np.int64]:
         """With those of attempts that brought no answer and may have been billed."""

@@ -10,10 +10,14 @@ from lora_vs_api.analysis.results import (
     Condition,
     ConditionSummary,
     LoraSummary,
+    OtherwiseSummary,
+    Payment,
     RivalSummary,
     Summary,
 )
 from lora_vs_api.stats.rounding import rounded
+
+MACHINE = "run on this machine, its electricity"
 
 
 def summary(analysis: Analysis) -> Summary:
@@ -41,8 +45,28 @@ def summary(analysis: Analysis) -> Summary:
         break_even_inferences={
             row.baseline: _inferences(row.volume) for row in analysis.economics.break_even
         },
+        prices=analysis.economics.prices.words if analysis.economics.break_even else None,
+        paid_otherwise=_otherwise(analysis),
         verdict={clause.name: clause.outcome for clause in analysis.verdict.clauses},
     )
+
+
+def _otherwise(analysis: Analysis) -> dict[Payment, OtherwiseSummary]:
+    beside = analysis.economics.prices_beside
+    prices: dict[Payment, str] = {} if beside is None else {"list": beside.words}
+    prices["machine"] = MACHINE
+    found: dict[Payment, OtherwiseSummary] = {}
+    for way, words in prices.items():
+        rows = [row for row in analysis.paid_otherwise if row.way == way]
+        if rows:
+            found[way] = OtherwiseSummary(
+                prices=words,
+                usd_per_1k={row.decision.baseline: rounded(row.cost.usd) for row in rows},
+                break_even_inferences={
+                    row.decision.baseline: _inferences(row.decision.pay_back.volume) for row in rows
+                },
+            )
+    return found
 
 
 def _figures(row: Condition) -> ConditionSummary:

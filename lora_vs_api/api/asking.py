@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from lora_vs_api.api import keys
-from lora_vs_api.api.budget import CostLimits, discounted
+from lora_vs_api.api.budget import CostLimits, discounted, usd
 from lora_vs_api.api.client import ask_all
 from lora_vs_api.api.few_shot import shot_chooser
 from lora_vs_api.api.llama_server import serve_gguf
@@ -31,13 +31,15 @@ from lora_vs_api.config.sections import (
 from lora_vs_api.errors import UserError
 from lora_vs_api.log import say
 from lora_vs_api.paths import opponent_file
-from lora_vs_api.prices.lookup import price_of
+from lora_vs_api.prices.lookup import ListedPrice, known_prices, price_of
 from lora_vs_api.record.fields import Field
 from lora_vs_api.record.json_schema import json_schema
 from lora_vs_api.record.prompt import messages
 
 # ids that a message names at most
 SHOWN = 10
+# of a request, in and out, by which two prices are compared
+USUAL_TOKENS = (500, 100)
 
 
 def embedded_server(params: Params, name: str) -> AbstractContextManager[str]:
@@ -83,10 +85,9 @@ def limits_of(params: Params, name: str, train: list[dict[str, Any]]) -> CostLim
     """Price and budget of the condition; answers are expected to be as long as train's records."""
     count_tokens = token_counter(params.conditions[name].weights)
     records = [count_tokens(json.dumps(row["record"])) for row in train[:100]]
-    listed = price_of(params.priced_as[name], params.prices, f"priced_as.{name}")
+    listed, discount = dearest_price(params, name)
     price, priced_as = listed.price, listed.name
     if params.api.server.mode == "batch":
-        discount = params.prices.batch_discount
         price, priced_as = discounted(price, discount), f"{priced_as} less {discount:.0%}"
     return CostLimits(
         price=price,
@@ -95,6 +96,19 @@ def limits_of(params: Params, name: str, train: list[dict[str, Any]]) -> CostLim
         expected_output_tokens=sum(records) / len(records),
         count_tokens=count_tokens,
     )
+
+
+def dearest_price(params: Params, name: str) -> tuple[ListedPrice, float]:
+    """The price that a condition is estimated at, and a batch's discount: of both lists the dearer.
+
+    The one that decides the report may be a publication's, and no budget holds at prices of the past.
+    """
+    entry, beside = params.priced_as[name], params.prices_beside
+    found = [(price_of(entry, params.prices, f"priced_as.{name}"), params.prices.batch_discount)]
+    if beside is not None:
+        known = known_prices({name: entry}, beside, "prices_beside")
+        found += [(listed, beside.batch_discount) for listed in known.values()]
+    return max(found, key=lambda each: usd(each[0].price, *USUAL_TOKENS))
 
 
 def condition_of(params: Params, name: str) -> ApiCondition:

@@ -10,7 +10,13 @@ from itertools import pairwise
 from pathlib import Path
 
 from lora_vs_api.api import keys
-from lora_vs_api.api.asking import condition_of, embedded_server, key_of, token_counter
+from lora_vs_api.api.asking import (
+    condition_of,
+    dearest_price,
+    embedded_server,
+    key_of,
+    token_counter,
+)
 from lora_vs_api.api.batch import check_batch_api
 from lora_vs_api.api.budget import Budget, count_input_tokens, discounted, usd
 from lora_vs_api.api.client import ask_all
@@ -25,7 +31,7 @@ from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_jsonl
 from lora_vs_api.log import show
 from lora_vs_api.paths import TEST, TRAIN
-from lora_vs_api.prices.lookup import ListedPrice, price_of
+from lora_vs_api.prices.lookup import ListedPrice
 from lora_vs_api.prices.price import Price
 from lora_vs_api.record.fields import Field
 from lora_vs_api.record.json_schema import json_schema
@@ -71,7 +77,7 @@ def examine_api(params: Params, name: str | None) -> None:
     if name not in params.conditions:
         raise UserError(f"doctor: expected one of {', '.join(params.conditions)}, found {name!r}")
     condition = replace(condition_of(params, name), on_refusal="score_zero")
-    listed = price_of(params.priced_as[name], params.prices, f"priced_as.{name}")
+    listed, _ = dearest_price(params, name)
     request, count_tokens = _question(params, name)
     with _provider(params, name) as provider:
         show(

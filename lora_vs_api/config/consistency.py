@@ -20,7 +20,7 @@ from lora_vs_api.config.sections import (
 from lora_vs_api.data.perturbation import PERTURBATIONS, chosen
 from lora_vs_api.errors import UserError
 from lora_vs_api.paths import opponent_file
-from lora_vs_api.prices.lookup import price_of
+from lora_vs_api.prices.lookup import known_prices, price_of
 
 # what the generator says of each text
 SITUATION = "situation"
@@ -127,6 +127,11 @@ def _conditions_have_a_price(params: Params) -> str | None:
             price_of(params.priced_as.get(name), params.prices, f"priced_as.{name}")
         except UserError as error:
             return str(error)
+    try:
+        if params.prices_beside is not None:
+            known_prices(params.priced_as, params.prices_beside, "prices_beside")
+    except UserError as error:
+        return str(error)
     return None
 
 

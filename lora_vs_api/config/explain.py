@@ -95,7 +95,7 @@ def _inner(node: Schema, part: Key, root: Schema) -> Schema | None:
 def _resolved(node: Schema, root: Schema) -> Schema:
     """``node`` itself, or the section that it names, null aside."""
     arms = [arm for arm in node.get("anyOf", []) if arm.get("type") != "null"]
-    if len(arms) == 1 and ("$ref" in arms[0] or "additionalProperties" in arms[0]):
+    if len(arms) == 1 and {"$ref", "additionalProperties", "discriminator"} & arms[0].keys():
         node = arms[0]
     if "$ref" in node:
         found: Schema = root["$defs"][node["$ref"].rsplit("/", 1)[-1]]

@@ -14,7 +14,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 from lora_vs_api.errors import UserError
-from lora_vs_api.prices.price import Price, Tier
+from lora_vs_api.prices.price import Price, Tier, UnknownPrice
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -103,7 +103,7 @@ def _model(provider: Provider, name: str, key: str) -> ModelInfo:
         return found
     others = [other.id for other in shipped if other.find_model(name) is not None]
     elsewhere = f"; it is known of {', '.join(others[:3])}" if others else ""
-    raise UserError(
+    raise UnknownPrice(
         f"{key}: expected a model of {provider.id} in {version()}{_such_as(name, list(own))}, "
         f"found {name!r}{elsewhere}"
     )

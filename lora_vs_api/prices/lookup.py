@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lora_vs_api.errors import UserError
 from lora_vs_api.prices import catalogue
-from lora_vs_api.prices.price import Price
+from lora_vs_api.prices.price import Price, UnknownPrice
 
 if TYPE_CHECKING:
     from lora_vs_api.config import sections
@@ -31,35 +31,41 @@ class ListedPrice:
     note: str | None = None
 
 
-def price_of(entry: str | None, prices: sections.Prices, key: str = "priced_as") -> ListedPrice:
+def price_of(
+    entry: str | None,
+    prices: sections.Prices,
+    key: str = "priced_as",
+    section: str = "prices",
+) -> ListedPrice:
     """The price of ``entry``: everything that asks what a token costs, asks here.
 
     Args:
         entry: a value of ``priced_as``.
-        prices: the section of that name.
-        key: where ``entry`` stands, for messages.
+        prices: the list.
+        key, section: where ``entry`` and the list stand, for messages.
 
     Raises:
-        UserError: it has no price, or none that the counts of an answer determine.
+        UnknownPrice: the list does not know it.
+        UserError: it has no price that the counts of an answer determine, or the list is wrong.
     """
     if prices.kind == "list":
         if entry is None or entry not in prices.models:
-            raise UserError(
-                f"{key}: expected one of {', '.join(prices.models)} (keys of prices.models), "
+            raise UnknownPrice(
+                f"{key}: expected one of {', '.join(prices.models)} (keys of {section}.models), "
                 f"found {entry!r}"
             )
         return ListedPrice(entry, prices.models[entry], source_of(prices), as_of(prices))
     if entry is None:
-        raise UserError(f"{key}: missing; expected a model of {prices.provider}")
+        raise UnknownPrice(f"{key}: missing; expected a model of {prices.provider}")
     special = prices.models.get(entry)
     found = catalogue.find(
         special.provider if special else prices.provider,
         special.model if special else entry,
         prices.day,
         catalogue.Keys(
-            provider=f"prices.models.{entry}.provider" if special else "prices.provider",
-            model=f"prices.models.{entry}.model" if special else key,
-            date="prices.date",
+            provider=f"{section}.models.{entry}.provider" if special else f"{section}.provider",
+            model=f"{section}.models.{entry}.model" if special else key,
+            date=f"{section}.date",
         ),
     )
     note = None
@@ -69,6 +75,25 @@ def price_of(entry: str | None, prices: sections.Prices, key: str = "priced_as")
             "million), which no answer tells"
         )
     return ListedPrice(found.name, found.price, source_of(prices), as_of(prices), note)
+
+
+def known_prices(
+    priced_as: Mapping[str, str], prices: sections.Prices, section: str = "prices"
+) -> dict[str, ListedPrice]:
+    """The prices of those conditions that the list knows.
+
+    Args:
+        priced_as: API condition → entry.
+        prices, section: as :func:`price_of`, whose other errors this raises.
+    """
+    found = {}
+    for name, entry in priced_as.items():
+        try:
+            found[name] = price_of(entry, prices, f"priced_as.{name}", section)
+        except UnknownPrice:
+            if entry in prices.models:  # renamed there, to what the catalogue does not know
+                raise
+    return found
 
 
 def source_of(prices: sections.Prices) -> str:

@@ -6,10 +6,16 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from lora_vs_api.errors import UserError
+
 Usd = Annotated[float, Field(ge=0, description="a number ≥ 0")]
 OptionalUsd = Annotated[
     Annotated[float, Field(ge=0)] | None, Field(description="a number ≥ 0, or null")
 ]
+
+
+class UnknownPrice(UserError):
+    """The list or the provider knows no model of that name."""
 
 
 class Rates(BaseModel):

@@ -154,4 +154,6 @@ class Params(Section):
     see_also: list[SeeAlso]
     priced_as: dict[str, str]
     prices: Prices
+    # what stands beside it, and decides nothing; null: nothing does
+    prices_beside: Prices | None
     hypothesis: Hypothesis

@@ -117,6 +117,11 @@ def money_words(decision: Decision) -> Markdown:
     return Markdown(f"{cheaper_words(decision)}, {joined} {pays_back_words(decision)}")
 
 
+def money_outcomes(decision: Decision) -> tuple[Outcome, Outcome]:
+    """What :func:`money_words` say: of two decisions alike, they say the same."""
+    return decision.cheaper, decision.pays_back
+
+
 def cheaper_words(decision: Decision) -> str:
     ratio = decision.max_ratio
     less = "less" if ratio == 1 else f"less than {ratio:g} times as much"

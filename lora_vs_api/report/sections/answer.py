@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lora_vs_api.analysis.results import Analysis, Condition, Decision
+from lora_vs_api.analysis.results import Analysis, Condition, Decision, PaidOtherwise
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import Markdown, render
 from lora_vs_api.report.sections import advice
@@ -25,7 +25,9 @@ from lora_vs_api.report.sections.facts import (
 class Rival:
     """A condition beside the fine-tune, with what is decided and how it is said.
 
-    ``per_day`` is the volume a day that ``days`` is told for, None where neither is told.
+    ``per_day`` is the volume a day that ``days`` is told for, None where neither is told. ``beside`` and
+    ``here`` are its answers at the other list's prices and run on this machine, None where they have no
+    such cost; ``money_beside`` is what could be said at those prices, None where it is the same.
     """
 
     condition: Condition
@@ -36,6 +38,10 @@ class Rival:
     pay_back_volume: str
     per_day: int | None
     days: float | None
+    beside: PaidOtherwise | None
+    money_beside: Markdown | None
+    here: PaidOtherwise | None
+    money_here: Markdown | None
 
 
 def rival(analysis: Analysis, name: str) -> Rival:
@@ -43,6 +49,10 @@ def rival(analysis: Analysis, name: str) -> Rival:
     entries = [row for row in analysis.economics.break_even if row.baseline == name]
     days = (entries[0].days or {}) if entries else {}
     per_day = list(days)[len(days) // 2] if days else None
+    beside, here = analysis.otherwise(name, "list"), analysis.otherwise(name, "machine")
+    differs = beside is not None and advice.money_outcomes(
+        beside.decision
+    ) != advice.money_outcomes(decision)
     return Rival(
         condition=analysis.condition(name),
         decision=decision,
@@ -52,6 +62,10 @@ def rival(analysis: Analysis, name: str) -> Rival:
         pay_back_volume=advice.pay_back_volume(decision),
         per_day=per_day,
         days=None if per_day is None else days[per_day],
+        beside=beside,
+        money_beside=advice.money_words(beside.decision) if beside and differs else None,
+        here=here,
+        money_here=advice.money_words(here.decision) if here else None,
     )
 
 
@@ -81,6 +95,8 @@ def answer_section(inputs: ReportInputs) -> Markdown:
         analysis=analysis,
         advice=recommendation(inputs),
         rivals=rivals(analysis),
+        prices=analysis.economics.prices,
+        beside=analysis.economics.prices_beside,
         seeds=len(analysis.seeds),
         timed=list(timed.values()),
         compare=compare,
@@ -138,6 +154,9 @@ def verdict_section(inputs: ReportInputs) -> Markdown:
     return render(
         "verdict",
         verdict=analysis.verdict,
+        prices=analysis.economics.prices,
+        beside=analysis.economics.prices_beside,
+        other=None if analysis.baseline is None else analysis.otherwise(analysis.baseline, "list"),
         baseline=analysis.reference,
         seeds=len(analysis.seeds),
         embedded=is_embedded(analysis),

@@ -13,7 +13,15 @@ from lora_vs_api.report import numbers
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import Markdown, render
 from lora_vs_api.report.sections.advice import difference_between
-from lora_vs_api.report.sections.facts import in_flight, method_names, seeds_words, unit_words
+from lora_vs_api.report.sections.facts import (
+    has_api,
+    in_flight,
+    is_local,
+    method_names,
+    seeds_words,
+    served_models,
+    unit_words,
+)
 
 # a p95 from fewer is close to the slowest of them
 MIN_TIMED = 20
@@ -42,6 +50,9 @@ def results_section(inputs: ReportInputs) -> Markdown:
         timed=analysis.lora.latency.compares_with(analysis.lora.latency),
         replicated=[row for row in rows if row.noise_floor],
         in_flight=in_flight,
+        prices=analysis.economics.prices.words if has_api(analysis) else None,
+        local=is_local(analysis),
+        models=served_models(analysis),
         refused=[row for row in rows if row.outcomes.refused or row.outcomes.filtered],
         billed=[row for row, _ in billed],
         lost=any(billing.lost_attempts for _, billing in billed),

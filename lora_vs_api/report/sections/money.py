@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from lora_vs_api.analysis.results import (
+    Analysis,
     Economics,
     Ownership,
     OwnershipInputs,
     OwnershipLocal,
+    PaidOtherwise,
+    Payment,
+    PriceList,
     Way,
 )
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.numbers import usd
 from lora_vs_api.report.rendering import Markdown, render
+from lora_vs_api.report.sections import advice
+
+if TYPE_CHECKING:
+    from lora_vs_api.prices.price import Price
 
 SECONDS_PER_DAY = 86_400
 
@@ -32,15 +41,12 @@ def money_section(inputs: ReportInputs) -> Markdown:
         local=analysis.lora.cost_per_1k,
         against=against,
         method=against[0][1].method if against else None,
-        prices=[
-            (
-                row.label,
-                economics.prices.names[row.name],
-                economics.prices.conditions[row.name],
-            )
-            for row in analysis.conditions
-            if row.name in economics.prices.conditions
-        ],
+        prices=listed_prices(analysis),
+        beside=economics.prices_beside,
+        beside_usd=usd_otherwise(analysis, "list"),
+        here=next((row for row in analysis.paid_otherwise if row.way == "machine"), None),
+        here_usd=usd_otherwise(analysis, "machine"),
+        otherwise=otherwise(analysis),
         per_day=next((list(row.days) for row in economics.break_even if row.days is not None), []),
         ways=ways(economics),
         owned=analysis.ownership,
@@ -50,6 +56,44 @@ def money_section(inputs: ReportInputs) -> Markdown:
         judged_per_1k=analysis.reference.cost_per_1k.usd,
         without_effect=without_effect(analysis.ownership),
     )
+
+
+def listed_prices(analysis: Analysis) -> list[tuple[str, str, PriceList, Price]]:
+    """Label, whose price it is, the list and the price; those that decide come first."""
+    lists = (analysis.economics.prices, analysis.economics.prices_beside)
+    return [
+        (row.label, prices.names[row.name], prices, prices.conditions[row.name])
+        for prices in lists
+        if prices is not None
+        for row in analysis.conditions
+        if row.name in prices.conditions
+    ]
+
+
+def usd_otherwise(analysis: Analysis, way: Payment) -> dict[str, float | None]:
+    """What 1,000 answers of each condition cost in another way; what ran here at its own cost."""
+    found = {
+        row.decision.baseline: row.cost.usd for row in analysis.paid_otherwise if row.way == way
+    }
+    return {
+        row.name: found.get(row.name) if row.kind == "api" or way == "list" else row.cost_per_1k.usd
+        for row in analysis.conditions
+    }
+
+
+def otherwise(analysis: Analysis) -> list[tuple[PaidOtherwise, str, str, str]]:
+    """What is paid otherwise, how in words, and its volume with the interval."""
+    beside = analysis.economics.prices_beside
+    ways = {"machine": "run on this machine", "list": beside and f"at the prices of {beside.words}"}
+    return [
+        (
+            row,
+            str(ways[row.way]),
+            advice.pay_back_volume(row.decision),
+            advice.pay_back_between(row.decision),
+        )
+        for row in analysis.paid_otherwise
+    ]
 
 
 def machine(owned: Ownership) -> str:

@@ -21,5 +21,8 @@ def published_section(inputs: ReportInputs) -> Markdown:
         our_base=None if judged is None else analysis.condition(judged),
         judged=None if judged is None else analysis.decision(judged),
         break_even=None if judged is None else analysis.break_even(judged),
+        prices=analysis.economics.prices,
+        beside=analysis.economics.prices_beside,
+        other=None if judged is None else analysis.otherwise(judged, "list"),
         verdict={clause.name: clause.outcome for clause in analysis.verdict.clauses},
     )
