@@ -236,7 +236,7 @@ def test_an_open_model_on_this_machine_is_called_that():
     part = section(text, "Limitations")
     assert "No hosted model was asked" in part and "billed as gpt-x" in part
     for sentence in re.findall(r"[^.|\n]*\bhosted\b[^.|\n]*", text):
-        assert re.search(r"no hosted|about (a|that) hosted|a hosted model's network|a hosted API would",
+        assert re.search(r"no hosted|call a hosted model is open|about (a|that) hosted|a hosted model's network|a hosted API would",
                          sentence, re.IGNORECASE), sentence  # fmt: skip
 
 

@@ -240,7 +240,7 @@ def check_lengths(
     Args:
         splits: name → rows.
         fields: of the record.
-        instruction: the system prompt.
+        instruction: that every prompt begins with.
         count: tokens of a text, by the base model's tokenizer.
         max_new_tokens: the limit of an answer.
         context: tokens that the model can hold; None where its config names no limit.
