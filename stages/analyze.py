@@ -101,6 +101,7 @@ def main(params: Params) -> None:
         config_sha256=config_sha256(params),
         tunings=other_tunings(params),
         api_kind=params.api.server.kind,
+        loopback=params.api.server.loopback,
         texts=len(rows),
         groups=text_groups(groups, params.split.group_by),
         seeds=tuple(params.seeds),
@@ -158,6 +159,7 @@ def read_runs(params: Params, rows: Sequence[dict[str, Any]]) -> list[ConditionR
             name, label, "api", settings.model, settings.examples, (run,), cost,
             nearest_shots=settings.nearest_examples,
             schema_enforced=settings.output == "json_schema",
+            json_mode=settings.output == "json_object",
         )  # fmt: skip
 
     seeds = [f"lora-seed-{seed}" for seed in params.seeds]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+
 from scipy.special import ndtri
 from tokenizers import Tokenizer
 
-from lora_vs_api.config.sections import Params
+from lora_vs_api.config.sections import EmbeddedServer, LlamaCppServer, Params
 from lora_vs_api.data.checks import (
     DataCheck,
     check_fields,
@@ -13,6 +16,8 @@ from lora_vs_api.data.checks import (
     check_likeness,
     check_precision,
     conflicts,
+    context_warnings,
+    few_shot_tokens,
     field_warnings,
     size_warnings,
 )
@@ -21,13 +26,15 @@ from lora_vs_api.files import read_json, read_rows, write_json
 from lora_vs_api.log import say
 from lora_vs_api.model.context import context_length
 from lora_vs_api.paths import BASE, TEST, TRAIN, VAL
+from lora_vs_api.record.rows import Row
 
 
 def main(params: Params) -> None:
     splits = {name: read_rows(path) for name, path in
               (("train", TRAIN), ("val", VAL), ("test", TEST))}  # fmt: skip
     fields = params.task.record_fields
-    tokenizer = Tokenizer.from_file(f"{BASE}/tokenizer.json")
+    count = token_counter()
+    shown = {name: (c.examples, c.nearest_examples) for name, c in params.conditions.items()}
     found: DataCheck = {
         "fields": check_fields(splits, fields),
         "conflicts": conflicts(read_rows("data/corpus.jsonl")),
@@ -36,23 +43,11 @@ def main(params: Params) -> None:
             splits,
             fields,
             params.task.instruction,
-            lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids),
+            count,
             max_new_tokens=params.decoding.max_new_tokens,
             context=context_length(read_json(f"{BASE}/config.json")),
-            shots=max(
-                (
-                    condition.examples * (not condition.nearest_examples)
-                    for condition in params.conditions.values()
-                ),
-                default=0,
-            ),
-            nearest=max(
-                (
-                    condition.examples * condition.nearest_examples
-                    for condition in params.conditions.values()
-                ),
-                default=0,
-            ),
+            shots=max((k for k, nearest in shown.values() if not nearest), default=0),
+            nearest=max((k for k, nearest in shown.values() if nearest), default=0),
         ),
         "precision": check_precision(
             min(params.evaluate.test_rows, len(splits["test"])),
@@ -64,6 +59,7 @@ def main(params: Params) -> None:
     found["warnings"] = [
         *size_warnings(params.evaluate.test_rows, len(splits["test"])),
         *_warnings(found),
+        *_contexts(params, splits, found["lengths"]["context"], count),
     ]
     for warning in found["warnings"]:
         say(f"data_check: {warning}")
@@ -78,19 +74,50 @@ def _warnings(found: DataCheck) -> list[str]:
             f"{len(found['conflicts']):,} texts occur with different records, such as {first}; the first was "
             "kept."
         )
-    alike, lengths = found["likeness"], found["lengths"]
+    alike = found["likeness"]
     if alike["test_rows_like_a_train_row"]:
         said.append(
             f"{alike['test_rows_like_a_train_row']:,} test rows are near duplicates of training "
             "rows: their scores say little about new texts."
         )
-    context = lengths["context"]
-    if context and lengths["few_shot_prompt_tokens"] + lengths["max_new_tokens"] > context:
-        said.append(
-            f"{lengths['shots']} examples make prompts of up to about "
-            f"{lengths['few_shot_prompt_tokens']:,} tokens, more than the base model holds."
-        )
     return said
+
+
+def token_counter() -> Callable[[str], int]:
+    """Counts a text's tokens by the base model's tokenizer, each text once."""
+    tokenizer = Tokenizer.from_file(f"{BASE}/tokenizer.json")
+    return cache(lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids))
+
+
+def _contexts(
+    params: Params,
+    splits: Mapping[str, Sequence[Row]],
+    base_context: int | None,
+    count: Callable[[str], int],
+) -> list[str]:
+    """Warnings of prompts that are too long for a server of the nodes' own; another's limit is not known."""
+    server = params.api.server
+    if isinstance(server, LlamaCppServer):
+        context, key = server.context, "api.server.context"
+    elif isinstance(server, EmbeddedServer) and base_context is not None:
+        context, key = base_context, "what the base model holds"
+    else:
+        return []
+    task, limit = params.task, params.decoding.max_new_tokens
+    prompts = {
+        name: few_shot_tokens(
+            splits,
+            task.record_fields,
+            task.instruction,
+            count,
+            **{"nearest" if condition.nearest_examples else "shots": condition.examples},
+        )
+        for name, condition in params.conditions.items()
+    }
+    limits = {name: each.max_output_tokens or limit for name, each in params.conditions.items()}
+    return context_warnings(
+        prompts, limits, context, key, other_tokenizer=isinstance(server, LlamaCppServer)
+    )
 
 
 if __name__ == "__main__":

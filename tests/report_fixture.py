@@ -357,6 +357,7 @@ def analysis(
     api_usd: float = 0.0711,
     apis: tuple[str, ...] = APIS,
     model_free: Mapping[str, float] | None = None,
+    loopback: bool = False,
 ) -> results.Analysis:
     """``api_usd`` at or below 0.0057 makes an API answer cheaper than a local one.
 
@@ -426,6 +427,7 @@ def analysis(
         config_sha256="cd" * 32,
         tunings={},
         api_kind=api_kind,
+        loopback=loopback,
         texts=64,
         seeds=seeds,
         selected=results.Selected(r=8, learning_rate=0.002),

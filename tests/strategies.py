@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from typing import Any
 from unicodedata import normalize
@@ -121,3 +122,69 @@ def answers(completion: str) -> st.SearchStrategy[str]:
     )
     around = record.map(lambda text: f"Sure:\n```json\n{text}\n```")
     return st.one_of(st.just(completion), cut, other, record, around, ANY_TEXT, HALF)
+
+
+# JSON Schemas as classes and people write them
+_LEAF_SCHEMA = st.one_of(
+    st.sampled_from(["string", "integer", "number", "boolean"]).map(lambda kind: {"type": kind}),
+    st.lists(LABEL | st.none(), min_size=1, max_size=3).map(lambda labels: {"enum": labels}),
+    LABEL.map(lambda label: {"const": label}),
+    st.sampled_from(["integer", "number"]).map(
+        lambda kind: {"type": [kind, "null"], "minimum": -3, "maximum": 9}
+    ),
+    st.sampled_from(["A", "B"]).map(lambda name: {"$ref": f"#/$defs/{name}"}),
+)
+
+
+def _object_schemas(inner: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    properties = st.dictionaries(NAME, inner, min_size=1, max_size=2)
+    return properties.map(
+        lambda found: {"type": "object", "properties": found, "required": list(found)[:1]}
+    )
+
+
+_SCHEMA = st.recursive(
+    _LEAF_SCHEMA,
+    lambda inner: st.one_of(
+        _object_schemas(inner),
+        inner.map(lambda items: {"type": "array", "items": items}),
+        inner.map(lambda arm: {"anyOf": [arm, {"type": "null"}]}),
+        inner.map(lambda arm: {"allOf": [arm]}),
+    ),
+    max_leaves=4,
+)
+
+
+def places(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The way to everything within a JSON value, the whole aside."""
+    found = [path] if path else []
+    inner: Any = ()
+    if isinstance(node, dict):
+        inner = node.items()
+    elif isinstance(node, list):
+        inner = enumerate(node)
+    for key, item in inner:
+        found += places(item, (*path, key))
+    return found
+
+
+@st.composite
+def _json_schemas(draw: st.DrawFn) -> dict[str, Any]:
+    """A schema, now and then with something else at one place of it, or a keyword more."""
+    defs = st.fixed_dictionaries({"A": _LEAF_SCHEMA, "B": _object_schemas(_LEAF_SCHEMA)})
+    schema = copy.deepcopy({**draw(_object_schemas(_SCHEMA)), "$defs": draw(defs)})
+    if draw(st.booleans()):
+        *way, last = draw(st.sampled_from(places(schema)))
+        node: Any = schema
+        for key in way:
+            node = node[key]
+        other = draw(st.booleans() | JSON | _SCHEMA)
+        if draw(st.booleans()) and isinstance(node, dict):
+            last = draw(st.sampled_from(_KEYWORDS))
+        node[last] = other
+    return schema
+
+
+_KEYWORDS = ("type", "enum", "const", "minimum", "maximum", "required", "$ref", "items", "prefixItems",
+             "properties", "anyOf", "oneOf", "allOf")  # fmt: skip
+JSON_SCHEMA = _json_schemas()

@@ -44,6 +44,7 @@ from lora_vs_api.analysis.summary import summary
 from lora_vs_api.analysis.verdict import verdict
 from lora_vs_api.config.sections import Economics, ListedPrices, Price
 from lora_vs_api.report.inputs import ReportInputs
+from lora_vs_api.report.markdown import report_markdown
 from lora_vs_api.report.model_card import Published, model_card
 from lora_vs_api.report.rendering import escape
 from lora_vs_api.report.sections.advice import ACCURACY, ACTIONS, JOINED, SAID
@@ -88,6 +89,8 @@ class Case:
     ``groups`` is how many groups the texts come from, None where each counts alone.
     ``beside`` is what the API costs on the other list, None where there is none.
     ``training`` None is as much as makes the measured break-even exactly the registered limit.
+    ``loopback``: the API's address is of this machine. ``schema`` is how many answers leave the JSON Schema
+    that was sent with them, None where none was sent.
     """
 
     seeds: int = 3
@@ -105,6 +108,8 @@ class Case:
     training: float | None = 1200.0
     api_kind: Literal["embedded", "llama_cpp", "openai"] = "openai"
     random: int = 0
+    loopback: bool = False
+    schema: int | None = None
 
 
 def scores(how: Scores, runs: int, texts: int, random: np.random.Generator) -> Floats:
@@ -152,6 +157,7 @@ def made(case: Case) -> Analysis:
     cheap = {"majority": case.majority, "nearest": case.nearest}
     base = analysis(
         api_kind=case.api_kind,
+        loopback=case.loopback,
         seeds=tuple(range(case.seeds)),
         apis=case.apis,
         model_free={name: 0.5 for name, how in cheap.items() if how is not None},
@@ -188,6 +194,12 @@ def made(case: Case) -> Analysis:
             row, field_f1=interval(f1), cost_per_1k=cost, exact_match=round(f1 / 2, 6),
             per_field=dict(zip(FIELDS, fields.mean(axis=(0, 1)).tolist())),
         )  # fmt: skip
+        if row.kind == "api" and case.schema is not None:
+            left = min(case.schema, row.outcomes.conforming)
+            shown = changed(
+                shown, schema_enforced=True, outcomes__conforming=row.outcomes.conforming - left,
+                outcomes__schema_violating=row.outcomes.schema_violating + left,
+            )  # fmt: skip
         rows.append((shown, ConditionRuns(row.name, row.label, row.kind, "Tiny", 0, runs, cost)))
     conditions, (lora, *others) = tuple(row for row, _ in rows), [item for _, item in rows]
     bills = {
@@ -336,6 +348,11 @@ def check_headline(result: Analysis, text: str) -> None:
         without = "No API condition was asked, so there is no API side to compare with, and whether"
         assert headline.startswith(without)
         headline = headline.split("Leaving APIs aside: ")[1]
+    elif result.api_kind == "llama_cpp" or result.loopback:
+        # other models than the base, on this machine: no hosted one, and rivals all the same
+        assert headline.startswith("Whether to call a hosted model is open: ")
+        assert "Tiny-7M stands in for one, billed as gpt-x, and is a rival" in headline
+        headline = headline.split("Of all that was measured: ")[1]
     nothing = all(row.field_f1.estimate == 0 for row in result.conditions)
     assert (headline == "Nothing is recommended: every condition scores 0.") == nothing
     if nothing:
@@ -509,7 +526,8 @@ def check_no_api(result: Analysis, told: ReportInputs) -> None:
     assert ("## Costs and break-even" in report) == asked
     assert bool(re.search(r"\| break-even|per million tokens|\.svg", costs(report))) == asked
     assert ("| against | API, USD per 1K |" in report) == asked
-    assert ("Hosted models vary" in report) == (asked and result.api_kind == "openai")
+    hosted = result.api_kind == "openai" and not result.loopback
+    assert ("Hosted models vary" in report) == (asked and hosted)
     assert ("No API was asked" in report) == (not asked)
     found = summary(result)
     assert set(found.break_even_inferences) == {
@@ -574,6 +592,39 @@ def check_otherwise(result: Analysis, told: ReportInputs) -> None:
                 == paid.decision.pays_back
             )
             assert row[6:] == [paid.decision.cheaper, paid.decision.pays_back]
+# what may be said of hosted models where none was asked: denials, contrasts, and what is open
+NOT_HOSTED = (
+    r"no hosted model was asked|call a hosted model is open|a hosted API would be sent|"
+    r"a hosted model's network and queue|about (a|that) hosted model|about hosted models|"
+    r"in for a hosted (one|model)|not (of )?(a )?hosted (API|model|ones)|What a hosted model would score"
+)
+
+
+def check_who_was_asked(result: Analysis, told: ReportInputs) -> None:
+    """A model is called hosted where one was asked and nowhere else, in report and model card."""
+    report, card = report_markdown(told), model_card(result, CARD)
+    here = result.api_kind != "openai" or result.loopback
+    asked = result.baseline is not None
+    for text in (report, card):
+        for found in re.finditer("hosted", text):
+            around = " ".join(text[max(0, found.start() - 40) : found.end() + 40].split())
+            assert not (here or not asked) or re.search(NOT_HOSTED, around, re.I), around
+        assert ("no hosted model was asked" in text.lower()) <= (here and asked)
+    assert ("The API conditions ask hosted models" in report) == (asked and not here)
+    assert ("llama.cpp's server" in report) == (asked and result.api_kind == "llama_cpp")
+    assert ("transformers serve" in report) == (asked and result.api_kind == "embedded")
+    # where the instruction stands in a prompt is the template's and the server's affair
+    assert "system prompt" not in report
+
+
+def check_schemas(result: Analysis, told: ReportInputs) -> None:
+    """What was sent is told as sent, and what came of it as counted."""
+    method = method_section(told)
+    assert not re.search(r"provider enforces|can answer only what the record", method)
+    for row in result.conditions:
+        follows = f"{row.outcomes.conforming} of {row.outcomes.total} answers have it"
+        sent = f"{escape(row.label)} ({follows})" in method
+        assert sent == (row.kind == "api" and row.schema_enforced)
 
 
 def costs(report: str) -> str:
@@ -585,6 +636,8 @@ def check(case: Case) -> Analysis:
     told = inputs(result)
     check_no_api(result, told)
     check_otherwise(result, told)
+    check_who_was_asked(result, told)
+    check_schemas(result, told)
     answer, judged, paired = answer_section(told), verdict_section(told), paired_section(told)
     check_headline(result, answer)
     check_answer(result, answer)
@@ -627,6 +680,8 @@ KINDS = st.sampled_from(
         api_kind=st.sampled_from(["openai", "openai", "embedded", "llama_cpp"]),
         apis=st.sampled_from([APIS, APIS, APIS[:1], ()]),
         random=st.integers(0, 2**16),
+        loopback=st.booleans(),
+        schema=st.none() | st.integers(0, 3),
     )
 )
 @example(Case(texts=2, lora="scattered"))
@@ -635,6 +690,8 @@ KINDS = st.sampled_from(
 @example(Case(nearest="perfect"))
 @example(Case(api="dear", beside="free", api_kind="llama_cpp"))
 @example(Case(api="free", beside="dear", training=0.01))
+@example(Case(loopback=True, schema=0))
+@example(Case(api_kind="llama_cpp", schema=2))
 @example(Case(apis=()))
 @example(Case(apis=(), nearest="perfect", majority="zero", api_kind="embedded"))
 @example(Case(few_shot="perfect", lora="zero", api_kind="llama_cpp"))

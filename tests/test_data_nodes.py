@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,30 @@ def test_a_slice_that_is_cut_is_told_on_the_terminal_and_in_the_report(project, 
     )
     assert json.loads((project / "metrics/data_check.json").read_text())["warnings"][0] == warning
     assert f"data_check: {warning}" in capsys.readouterr().err
+
+
+def test_a_prompt_that_no_server_holds_is_named_before_anything_is_trained(project, capsys):
+    """Or the condition stops after all trainings, at the first text that is too long."""
+    build_tiny_model(project / "models/base_model")
+    fits = ("split.set_aside=3", "api=contest", "api.server.context=100000")
+    asked = params(*fits)
+    stages.corpus.main(asked)
+    stages.split.main(asked)
+    stages.data_check.main(asked)
+    assert "may not fit" not in capsys.readouterr().err
+    stages.data_check.main(
+        params(*fits[:2], "api.server.context=1000", "conditions.large_few_shot_5.shots=50")
+    )
+    warned = json.loads((project / "metrics/data_check.json").read_text())["warnings"]
+    (line,) = [text for text in warned if text.startswith("conditions.large_few_shot_5 ")]
+    assert re.search(
+        r"about [\d,]+ tokens .* 20% more by another's.*, and api\.server\.context is 1,000; exp",
+        line,
+    )
+    assert "fewer conditions.large_few_shot_5.shots" in line
+    # the base model asked itself has one tokenizer; a provider's limit is not known
+    for other, told in (("embedded", "what the base model holds is "), ("openai", None)):
+        name = {"embedded": "embedded_few_shot_5", "openai": "mini_few_shot_5"}[other]
+        stages.data_check.main(params(fits[0], f"api={other}", f"conditions.{name}.shots=500"))
+        said = capsys.readouterr().err
+        assert ("may not fit" in said) == (told is not None) and (told or "") in said

@@ -41,7 +41,7 @@ from lora_vs_api.api.provider import Provider
 from lora_vs_api.api.replies import read_reply
 from lora_vs_api.api.store import ResponseStore, request_key, request_text
 from lora_vs_api.api.types import Answer, ApiCondition, NoAnswer, Reply, Request
-from lora_vs_api.cli.init import TaskSource, write_task
+from lora_vs_api.cli.init import TaskSource, read_schema, write_task
 from lora_vs_api.config.fields import checked_fields
 from lora_vs_api.config.literal import as_meant, can_be_kept, shown, yaml_text
 from lora_vs_api.config.load import check_params, load_params
@@ -49,6 +49,7 @@ from lora_vs_api.config.sections import Params
 from lora_vs_api.data.checks import check_fields
 from lora_vs_api.data.contamination import read_label
 from lora_vs_api.data.decisive import vocabulary
+from lora_vs_api.data.from_schema import fields_from_json_schema
 from lora_vs_api.data.infer import infer_field
 from lora_vs_api.data.perturbation import PERTURBATIONS, perturb
 from lora_vs_api.data.review import COLUMNS, read_verdicts
@@ -63,12 +64,14 @@ from lora_vs_api.record.fields import Field, fields_from_config
 from lora_vs_api.record.parsing import parse_record
 from lora_vs_api.record.prompt import completion
 from lora_vs_api.scoring.scores import score_output
+from lora_vs_api.shown import visible
 from lora_vs_api.validation.records import violations
 from tests.fault_server import Seen, chat_body, response_body
 from tests.imports import ROOT
 from tests.strategies import (
     ANY_TEXT,
     JSON,
+    JSON_SCHEMA,
     LABEL,
     NAME,
     SPEC,
@@ -76,6 +79,7 @@ from tests.strategies import (
     TRICKY,
     answers,
     composed,
+    places,
     records,
 )
 from tests.test_api_client import CHAT, MINI
@@ -124,19 +128,7 @@ def test_fields_come_back_from_a_config(specs):
         assert found["task"]["fields"] == specs and checked_fields(specs)
 
 
-def _places(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    found = [path] if path else []
-    inner: Any = ()
-    if isinstance(node, dict):
-        inner = node.items()
-    elif isinstance(node, list):
-        inner = enumerate(node)
-    for key, item in inner:
-        found += _places(item, (*path, key))
-    return found
-
-
-PLACES = _places(RAW)
+PLACES = places(RAW)
 
 
 @settings(deadline=None)
@@ -356,6 +348,32 @@ def test_init_takes_a_file_or_says_why_not(data, form):
             cell = as_cell(given_row[field.name])
             if form == "," and cell and field.type in ("string", "enum"):
                 assert composed(row["record"][field.name]) == composed(cell)
+
+
+@settings(deadline=None)
+@given(JSON_SCHEMA)
+@example({"properties": {"a": True}})
+@example({"properties": {"a": {"type": "array", "items": [{"type": "string"}]}}})
+@example({"properties": {"a": {"enum": "ab"}}, "required": 1})
+@example({"properties": {"a": {"$ref": 1}}})
+@example({"properties": {"a": {"type": "integer", "minimum": 10**400}}})
+def test_a_json_schema_gives_fields_or_one_line(schema):
+    """As a class gives it and as a file holds it; whatever stands there."""
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "schema.json")
+        path.write_text(json.dumps(schema))
+        for read in (lambda: schema, lambda: read_schema(str(path))):
+            try:
+                specs = fields_from_json_schema(read(), "schema.json")
+            except UserError as error:
+                told = str(error)
+                assert told.startswith("--schema: ") and told == visible(told.replace("\n", "\0"))
+            else:
+                found.append(specs)
+                fields = checked_fields(specs)
+                assert [field.name for field in fields] == list(specs) and specs
+    assert len(found) < 2 or found[0] == found[1]
 
 
 # --- answers --------------------------------------------------------------------------

@@ -11,7 +11,8 @@ import yaml
 
 from lora_vs_api.cli import app
 from lora_vs_api.config.compose import compose
-from lora_vs_api.data.infer import fields_from_json_schema, infer_field, text_column, text_kind
+from lora_vs_api.data.from_schema import fields_from_json_schema
+from lora_vs_api.data.infer import infer_field, text_column, text_kind
 from lora_vs_api.data.source import read_table
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.fields import fields_from_config
@@ -113,7 +114,7 @@ def test_a_pydantic_model_becomes_fields():
         lines: list[Line]
         first: Line
 
-    found = fields_from_json_schema(Invoice.model_json_schema())
+    found = fields_from_json_schema(Invoice.model_json_schema(), "rows:Invoice")
     assert found == {
         "vendor": {"type": "string", "score": "exact"},
         "kind": {"type": "enum", "values": ["bill", "credit"], "score": "exact"},
@@ -134,31 +135,92 @@ def test_a_pydantic_model_becomes_fields():
     fields_from_config(found)
 
 
+A, LOOP = {"$ref": "#/$defs/A"}, {"properties": {"a": {"$ref": "#/$defs/A"}}}
+DEEP: dict = {"type": "string"}
+for _ in range(3000):
+    DEEP = {"anyOf": [DEEP]}
+
+
 @pytest.mark.parametrize(
     ("schema", "message"),
     [
-        ({"type": "string"}, "expected an object with properties"),
-        ({"properties": {"a": {}}}, "a: expected a type of"),
+        ({"type": "string"}, "#: expected an object with properties"),
+        ({"properties": []}, "#: expected an object with properties, found []"),
+        ({"properties": {"a": {}}}, "#/properties/a: expected a type of"),
+        ({"properties": {"a": True}}, "#/properties/a: expected a schema such as"),
+        ({"properties": {"a/b": False}}, "#/properties/a~1b: expected a schema such as"),
+        ({"properties": {"a\n\x1b": 1}}, "#/properties/a \\u001b: expected a schema such as"),
         ({"properties": {"a": {"type": ["string", "integer"]}}}, "a: expected a type of"),
+        ({"properties": {"a": {"type": {"x": 1}}}}, 'a/type: expected a list, found {"x": 1}'),
+        ({"properties": {"a": {"type": [["string"]]}}}, "a: expected a type of"),
         ({"properties": {"a": {"anyOf": [{"type": "string"}, {"type": "integer"}]}}}, "one type"),
-        ({"properties": {"a": {"enum": [1, 2]}}}, "a: expected an enum of texts"),
+        ({"properties": {"a": {"anyOf": [True]}}}, "a/anyOf/0: expected a schema such as"),
+        ({"properties": {"a": {"oneOf": 1}}}, "a/oneOf: expected a list, found 1"),
+        ({"properties": {"a": {"allOf": "x"}}}, 'a/allOf: expected a list, found "x"'),
+        ({"properties": {"a": {"enum": [1, 2]}}}, "a/enum: expected an enum of texts, found [1, 2]"),
+        ({"properties": {"a": {"enum": True}}}, "a/enum: expected a list, found true"),
+        ({"properties": {"a": {"enum": [None]}}}, "a/enum: expected an enum of texts"),
+        ({"properties": {"a": {"const": None}}}, "a/const: expected an enum of texts"),
         ({"properties": {"a": {"type": "object"}}}, "a: expected an object with properties"),
-        ({"properties": {"a": {"$ref": "#/$defs/A"}}}, "#/$defs/A: nothing there"),
-        ({"properties": {"a": {"$ref": "http://x"}}}, "not a reference within the file"),
-        (
-            {
-                "$defs": {"A": {"type": "object", "properties": {"a": {"$ref": "#/$defs/A"}}}},
-                "properties": {"a": {"$ref": "#/$defs/A"}},
-            },
-            "refers to itself",
-        ),
+        ({"properties": {"a": {"type": "array", "items": True}}}, "a/items: expected a schema such"),
+        ({"properties": {"a": {"type": "array", "items": [{}]}}}, "a/items: expected one schema"),
+        ({"properties": {"a": {"type": "array", "prefixItems": []}}}, "a/items: expected one schema"),
+        ({"properties": {"a": {"type": "string"}}, "required": 3}, "#/required: expected a list"),
+        ({"properties": {"a": {"type": "string"}}, "required": [[]]}, "expected a list of names"),
+        ({"properties": {"a": {"type": "integer", "minimum": "1"}}}, "a/minimum: expected a number"),
+        ({"properties": {"a": {"type": "integer", "maximum": True}}}, "a/maximum: expected a number"),
+        ({"properties": {"a": {"type": "number", "minimum": int("9" * 400)}}}, "a/minimum: expected a"),
+        ({"properties": {"a": {"type": "number", "maximum": 10**5000}}}, "found a int"),
+        ({"properties": {"a": {"type": "integer", "minimum": 2, "maximum": 1}}}, "no more than maxi"),
+        ({"properties": {"a": A}}, 'a/$ref: expected the place of a schema in the file, found "#/'),
+        ({"properties": {"a": A}, "$defs": {"A": True}}, "a/$ref: expected the place of a schema"),
+        ({"properties": {"a": A}, "$defs": {"A": A}}, "expected a record that ends within 20 levels"),
+        ({"properties": {"a": A}, "$defs": {"A": {"enum": 1}}}, "#/$defs/A/enum: expected a list"),
+        ({"properties": {"a": {"$ref": "http://x"}}}, "expected a reference within the file"),
+        ({"properties": {"a": {"$ref": 1}}}, "a/$ref: expected a reference within the file, #/…, found 1"),
+        ({"$ref": 3}, "#/$ref: expected a reference within the file"),
+        ({"properties": {"a": DEEP}}, "expected a record that ends within 20 levels"),
+        ({"properties": {"a": {"type": "object", **LOOP}}, "$defs": {"A": {"type": "object", **LOOP}}},
+         "expected a record that ends within 20 levels"),
+        ({"properties": {"\u00e9": {"type": "string"}, "e\u0301": {"type": "string"}}}, "no name twice"),
+        # eighteen definitions that each name the next one twice: a quarter of a million fields
+        ({"properties": {"a": {"$ref": "#/$defs/0"}},
+          "$defs": {**{str(n): {"type": "object",
+                                "properties": {x: {"$ref": f"#/$defs/{n + 1}"} for x in "ab"}}
+                       for n in range(17)}, "17": {"type": "string"}}}, "at most 1,000 fields"),
     ],
-)
-def test_a_schema_that_a_record_cannot_have_is_refused_with_its_path(schema, message):
+)  # fmt: skip
+def test_a_schema_that_a_record_cannot_have_is_refused_with_its_place(schema, message):
     """Half a schema taken over would be scored as if it were the whole."""
     with pytest.raises(UserError) as caught:
-        fields_from_json_schema(schema)
-    assert message in str(caught.value)
+        fields_from_json_schema(schema, "s.json")
+    told = str(caught.value)
+    assert message in told and told.startswith("--schema: s.json: #") and told.isprintable()
+
+
+def test_a_schema_is_read_as_json_schema_means_it():
+    """References into lists and with escapes, null in every way, names in either Unicode form."""
+    schema = {
+        "$ref": "#/$defs/a~1b%20c",
+        "$defs": {
+            "a/b c": {
+                "type": "object",
+                "properties": {
+                    "caf\u00e9": {"type": ["null", "string"], "minimum": "of no text"},
+                    "kind": {"anyOf": [{"enum": ["a", "e\u0301", "a"]}, {"const": None}]},
+                    "same": {"$ref": "#/$defs/a~1b%20c/properties/kind/anyOf/0"},
+                    "never": {"type": "string", "enum": ["a", None]},
+                },
+                "required": ["cafe\u0301", "kind", "same", "never", "elsewhere"],
+            }
+        },
+    }
+    assert fields_from_json_schema(schema, "s.json") == {
+        "caf\u00e9": {"type": "string", "score": "exact", "optional": True},
+        "kind": {"type": "enum", "values": ["a", "\u00e9"], "score": "exact", "optional": True},
+        "same": {"type": "enum", "values": ["a", "\u00e9"], "score": "exact"},
+        "never": {"type": "enum", "values": ["a"], "score": "exact"},
+    }
 
 
 @pytest.fixture
@@ -341,7 +403,43 @@ def test_a_dataset_that_is_not_there_is_one_line_and_leaves_nothing(
         (["b.csv", "--text", "mail"], "data.text: .* has no column 'mail'"),
         (["b.csv", "--schema", "none.json"], "--schema: none.json: no such file"),
         (["b.csv", "--schema", "latin1.json"], "--schema: latin1.json: not valid UTF-8"),
+        (["b.csv", "--schema", "folder.json"], "--schema: folder.json: cannot be read"),
+        (["b.csv", "--schema", "long.json"], "--schema: long.json: expected a smaller number"),
+        (
+            ["b.csv", "--schema", "deep.json"],
+            "--schema: deep.json: not valid JSON: nested too deeply",
+        ),
+        (
+            ["b.csv", "--schema", "list.json"],
+            "--schema: list.json: expected a JSON Schema, an object",
+        ),
+        (
+            ["b.csv", "--schema", "enum.json"],
+            r"--schema: enum.json: 'a\\x00': expected a name or label",
+        ),
+        (
+            ["b.csv", "--schema", "name.json"],
+            "--schema: name.json: expected names of 1 to 200 char",
+        ),
         (["b.csv", "--schema", "nomodule:Class"], "expected a pydantic model"),
+        (
+            ["b.csv", "--schema", "raises:Class"],
+            "raises:Class: RuntimeError: no GPU; expected a pyd",
+        ),
+        (
+            ["b.csv", "--schema", "exits:Class"],
+            "exits:Class: SystemExit: 3; expected a pydantic model",
+        ),
+        (
+            ["b.csv", "--schema", "broken:Class"],
+            "broken:Class: SyntaxError: .*; expected a pydantic",
+        ),
+        (
+            ["b.csv", "--schema", "json:dumps"],
+            "json:dumps: AttributeError: .*; expected a pydantic",
+        ),
+        (["b.csv", "--schema", "..:A"], "expected a .json file or module:Class"),
+        (["b.csv", "--schema", ":A"], "expected a .json file or module:Class"),
         (["b.csv", "--schema", "room"], "expected a .json file or module:Class"),
     ],
 )
@@ -350,7 +448,20 @@ def test_a_mistake_is_one_line_and_writes_nothing(project, arguments, message):
     write(project / "few.csv", bookings(3))
     write(project / "b.csv", bookings())
     (project / "latin1.json").write_bytes(b'{"title": "\xe9"}')
+    (project / "folder.json").mkdir()
+    for name, text in {
+        "long.json": '{"properties": {"a": {"type": "integer", "minimum": ' + "1" * 5000 + "}}}",
+        "deep.json": '{"not": ' * 100_000,
+        "list.json": "[]",
+        "enum.json": '{"properties": {"a": {"enum": ["a\\u0000"]}}}',
+        "name.json": '{"properties": {"": {"type": "string"}}}',
+        "raises.py": "raise RuntimeError('no\\nGPU')",
+        "exits.py": "raise SystemExit(3)",
+        "broken.py": "class Class(:",
+    }.items():
+        (project / name).write_text(text)
     before = sorted(path.name for path in (project / "conf/task").iterdir())
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=message) as told:
         run_init(*arguments)
+    assert str(told.value).isprintable()
     assert sorted(path.name for path in (project / "conf/task").iterdir()) == before

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -22,7 +21,6 @@ from lora_vs_api.report.markdown import report_markdown
 from lora_vs_api.report.page.data import page_data
 from lora_vs_api.stats.bootstrap import Draws
 from tests.dvc_nodes import dvc_nodes
-from tests.imports import ROOT
 from tests.report_fixture import PLOTS, analysis, inputs, perturbed_conditions, tables
 from tests.test_costs import ECONOMICS, LOCAL, scored
 
@@ -115,4 +113,3 @@ def test_the_page_has_no_calculator_and_the_summary_no_break_even():
     assert found.strongest_rival.condition == "nearest"
     json.dumps(found.model_dump(mode="json"))
     assert summary(analysis(apis=())).strongest_rival.condition == "base_zero_shot"
-    assert Path(ROOT, "conf", "api", "none.yaml").is_file()

@@ -46,6 +46,9 @@ def test_a_preset_composes_and_asks(name):
     params = composed(name)
     assert params.labels.keys() == params.conditions.keys() == params.priced_as.keys()
     question = Request("r", [{"role": "system", "content": "s"}, {"role": "user", "content": "u"}])
+    # what the report calls hosted: what is asked at no address of this machine
+    here = name in (*OWN, "contest", "embedded", "none")
+    assert params.api.server.loopback == here
     for condition, settings in params.conditions.items():
         asked = condition_of(params, condition)
         body = request_body(question, asked)

@@ -302,6 +302,8 @@ def test_a_text_of_a_filters_words_is_not_filtered():
          r"^conditions\.mini: .*email-0 .*too long for this model"),
         (CHAT, {"message": "the request exceeds the available context size. try increasing it"},
          r"^conditions\.mini: .*email-0 .*too long for this model"),
+        (replace(CHAT, context=4096), {"message": "the request exceeds the available context size"},
+         r"^api\.server\.context: 4,096 tokens are too few for email-0 of conditions\.mini "),
         (CHAT, {"message": "Unexpected role 'system'"}, r"^api\.server\.instruction_role: .*expected developer"),
         (replace(CHAT, instruction_role="developer"),
          {"message": "bad", "param": "messages[0].role"}, r"^api\.server\.instruction_role: .*expected system"),

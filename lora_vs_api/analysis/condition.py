@@ -66,6 +66,7 @@ class ConditionRuns:
     cost: CostPer1K
     nearest_shots: bool = False
     schema_enforced: bool = False
+    json_mode: bool = False
 
 
 def condition(
@@ -94,6 +95,7 @@ def condition(
         shots=of.shots,
         nearest_shots=of.nearest_shots,
         schema_enforced=of.schema_enforced,
+        json_mode=of.json_mode,
         field_f1=_interval(of.runs, lambda run: run.field_f1, draws, groups),
         valid_json=_mean(run.valid_json for run in of.runs),
         schema_valid=_mean(run.schema_valid for run in of.runs),

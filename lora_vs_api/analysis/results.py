@@ -290,9 +290,10 @@ class Condition(Result):
     """One row of the comparison: means over the condition's texts, and over its seeds if it has some.
 
     A field's score is None where no test text has a value for it. ``shots`` counts the examples in the
-    prompt, ``nearest_shots`` says that they are chosen for each text, ``schema_enforced`` that the
-    provider lets no answer leave the record's JSON Schema. ``noise_floor`` is None where no text was asked more than once, ``billing`` where there is
-    nothing to tell.
+    prompt, ``nearest_shots`` says that they are chosen for each text, ``schema_enforced`` that each
+    request carries the record's JSON Schema for the provider to enforce, ``json_mode`` that it asks for any JSON
+    object; what became of it is in ``outcomes``. ``noise_floor`` is None where no text was asked more than
+    once, ``billing`` where there is nothing to tell.
     """
 
     name: str
@@ -302,6 +303,7 @@ class Condition(Result):
     shots: int
     nearest_shots: bool = False
     schema_enforced: bool = False
+    json_mode: bool = False
     field_f1: Interval
     valid_json: float
     schema_valid: float
@@ -851,6 +853,7 @@ class Analysis(Result):
     ``config_sha256`` is the digest of the settings that the results come from.
     ``groups`` is None where every text is counted as independent.
     ``baseline`` is the API condition that the hypothesis is judged against, None where none was asked.
+    ``loopback`` says that the API conditions were asked at an address of this machine.
     ``examples`` has the API conditions' names; where there is none, those of all others.
     """
 
@@ -860,6 +863,7 @@ class Analysis(Result):
     config_sha256: str
     tunings: dict[str, OtherTuning]
     api_kind: str
+    loopback: bool = False
     texts: int
     groups: TextGroups | None = None
     seeds: tuple[int, ...]

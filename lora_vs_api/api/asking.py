@@ -129,7 +129,7 @@ def condition_of(params: Params, name: str) -> ApiCondition:
         on_refusal=settings.on_refusal or "fail",
     )
     if isinstance(server, LlamaCppServer):
-        return replace(found, grammar=server.grammar)
+        return replace(found, grammar=server.grammar, context=server.context)
     if isinstance(server, OpenAIServer):
         role = server.instruction_role or "system"
         return replace(found, token_limit=server.token_limit, instruction_role=role)

@@ -166,6 +166,12 @@ def _rejection(
         or _field(error, "code") == "context_length_exceeded"
         or TOO_LONG.search(why)
     ):
+        if condition.context is not None:
+            return Rejected(
+                f"{keys.CONTEXT}: {condition.context:,} tokens are too few for {request.id} of "
+                f"{keys.condition_key(name)} with its examples and its answer {why}; expected more, "
+                f"fewer {keys.condition_key(name)}.shots or shorter texts"
+            )
         return Rejected(
             f"{keys.condition_key(name)}: {rejects} {request.id} {why}; the text and its examples "
             "are too long for this model: expected fewer shots, shorter texts or another model"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 BASE_URL = "api.server.base_url"
 BUDGET = "api.limits.budget_usd"
+CONTEXT = "api.server.context"
 ENDPOINT = "api.server.endpoint"
 KEY_ENV = "api.limits.key_env"
 MAX_ATTEMPTS = "api.limits.max_attempts"

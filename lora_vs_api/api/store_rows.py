@@ -1,4 +1,4 @@
-"""The tables of the response store, and an answer as a row of them; `docs/apis.md` describes them."""
+"""The tables of the response store, and an answer as a row of them; `docs/store.md` describes them."""
 
 from __future__ import annotations
 

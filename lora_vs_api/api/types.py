@@ -30,6 +30,8 @@ class ApiCondition:
             model writes before an answer too; else it is the limit of the local models.
         token_limit: the parameter that carries the limit; None for the endpoint's own.
         instruction_role: of the turn with the instruction.
+        context: tokens of a prompt and its answer that a server of the node's own holds; None for
+            another's, which is not told.
         on_refusal: whether a text that is refused or filtered fails the condition or is wrong.
     """
 
@@ -46,6 +48,7 @@ class ApiCondition:
     token_limit: TokenLimit | None = None
     instruction_role: InstructionRole = "system"
     on_refusal: OnRefusal = "fail"
+    context: int | None = None
 
     @property
     def limit_parameter(self) -> TokenLimit:

@@ -16,10 +16,10 @@ from unicodedata import combining, normalize
 from lora_vs_api.config.fields import checked_fields
 from lora_vs_api.config.literal import can_be_kept, is_plain_word, key_text, shown, yaml_text
 from lora_vs_api.data.dataset_source import HUB, is_dataset, write_parquet
+from lora_vs_api.data.from_schema import fields_from_json_schema
 from lora_vs_api.data.infer import (
     Inferred,
     Texts,
-    fields_from_json_schema,
     id_column,
     infer_field,
     record_column,
@@ -129,32 +129,44 @@ def _task_name(given: TaskSource) -> str:
     return name if is_plain_word(name) else f"task_{name}"
 
 
-def _check_kept(
-    path: str, names: Sequence[str | None], specs: Mapping[str, Mapping[str, Any]]
-) -> None:
+def _check_kept(path: str, names: Sequence[str | None]) -> None:
     """Refuse what a config cannot hold, before it is written and read as something else.
 
     Raises:
-        UserError: a control character in a name, or a name that is a whole text.
+        UserError: a control character in one of ``names``, or a name that is a whole text.
     """
-    for name in (*names, *_field_names(specs)):
+    for name in names:
         if name is not None and not can_be_kept(name):
             raise UserError(
-                f"{path}: {name!r:.80}: expected a name without control characters, and not ???"
+                f"{path}: {name!r:.80}: expected a name or label without control characters, and not ???"
             )
-    for name in _field_names(specs):
+
+
+def _check_names(path: str, specs: Mapping[str, Mapping[str, Any]], hint: str) -> None:
+    """The same for names and labels of fields.
+
+    Raises:
+        UserError: a control character in one of them, or a field's name that is a whole text.
+    """
+    every = list(_every_spec(specs))
+    names = [name for name, _ in every if name is not None]
+    for name in names:
         if not name or len(name) > MAX_NAME:
             raise UserError(
-                f"{path}: expected column names of 1 to {MAX_NAME} characters, found {name!r:.80}; does "
-                "the first line name the columns?"
+                f"{path}: expected names of 1 to {MAX_NAME} characters, found {name!r:.80}{hint}"
             )
+    _check_kept(path, [*names, *(label for _, spec in every for label in spec.get("values", ()))])
 
 
-def _field_names(specs: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def _every_spec(
+    specs: Mapping[str, Mapping[str, Any]] | Mapping[None, Mapping[str, Any]],
+) -> Iterator[tuple[str | None, Mapping[str, Any]]]:
+    """Every field's name and spec, those within others included; a list's items have no name."""
     for name, spec in specs.items():
-        yield name
-        for inner in (spec, spec.get("items") or {}):
-            yield from _field_names(inner.get("fields") or {})
+        yield name, spec
+        yield from _every_spec(spec.get("fields", {}))
+        if "items" in spec:
+            yield from _every_spec({None: spec["items"]})
 
 
 def _write_task(given: TaskSource, name: str, path: str, origin: str, target: Path) -> None:
@@ -170,7 +182,11 @@ def _write_task(given: TaskSource, name: str, path: str, origin: str, target: Pa
     row_id = given.id or id_column(rows)
     inferred = _fields(given, path, rows, text, record, {row_id, given.group_by})
     specs = {field: found.spec for field, found in inferred.items()}
-    _check_kept(path, [path, given.noun, text, record, row_id, given.group_by], specs)
+    _check_kept(path, [path, given.noun, text, record, row_id, given.group_by])
+    if given.schema:
+        _check_names(f"--schema: {given.schema}", specs, "")
+    else:
+        _check_names(path, specs, "; does the first line name the columns?")
     fields = checked_fields(specs)
     # before anything is written: every row that does not fit is named with its line
     corpus = read_source(
@@ -224,7 +240,7 @@ def _fields(
 ) -> dict[str, Inferred]:
     """The record's fields; of columns, all but the text's and ``others``."""
     if given.schema:
-        specs = fields_from_json_schema(_schema(given.schema))
+        specs = fields_from_json_schema(read_schema(given.schema), given.schema)
         return {name: Inferred(spec, f"from {given.schema}") for name, spec in specs.items()}
     if record is not None:
         values = [_object(row.get(record), f"{path}: {record}") for row in rows]
@@ -257,30 +273,43 @@ def _object(value: Any, where: str) -> Mapping[str, Any]:
     return value
 
 
-def _schema(given: str) -> Mapping[str, Any]:
+def read_schema(given: str) -> Mapping[str, Any]:
+    """The JSON Schema in the file ``given``, or that of the pydantic model ``module:Class``.
+
+    Raises:
+        UserError: neither of the two can be read.
+    """
     path = Path(given)
     if path.suffix == ".json":
         try:
-            found = json.loads(path.read_text(encoding="utf-8-sig"))
+            found = json_value(path.read_text(encoding="utf-8-sig"))
         except FileNotFoundError:
             raise UserError(f"--schema: {path}: no such file") from None
-        except json.JSONDecodeError as error:
-            raise UserError(f"--schema: {path}:{error.lineno}: not valid JSON") from None
+        except OSError as error:
+            raise UserError(f"--schema: {path}: cannot be read ({error.strerror})") from None
         except UnicodeDecodeError as error:
             raise UserError(f"--schema: {path}: not valid UTF-8 ({error.reason})") from None
-        if not isinstance(found, Mapping):
-            raise UserError(f"--schema: {path}: expected a JSON Schema, an object")
-        return found
+        except ValueError as error:
+            raise UserError(f"--schema: {path}: {error}") from None
+    else:
+        found = _schema_of_model(given)
+    if not isinstance(found, Mapping):
+        raise UserError(f"--schema: {given}: expected a JSON Schema, an object")
+    return found
+
+
+def _schema_of_model(given: str) -> Any:
     module, _, name = given.partition(":")
-    if not name:
-        raise UserError("--schema: expected a .json file or module:Class, found " + repr(given))
+    if not all(map(str.isidentifier, (*module.split("."), name))):
+        raise UserError(f"--schema: expected a .json file or module:Class, found {given!r}")
     # a model of the user's own, in the folder they stand in
     sys.path.insert(0, str(Path.cwd()))
     try:
-        model = getattr(importlib.import_module(module), name)
-        return model.model_json_schema()
-    except (ImportError, AttributeError) as error:
-        raise UserError(f"--schema: {given}: {error}; expected a pydantic model") from None
+        return getattr(importlib.import_module(module), name).model_json_schema()
+    # a module of the user's own may do anything while it is imported, ending the program included
+    except (Exception, SystemExit) as error:
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"--schema: {given}: {said:.200}; expected a pydantic model") from None
 
 
 def _config(

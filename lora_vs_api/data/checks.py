@@ -21,6 +21,7 @@ ALIKE = 0.8  # Jaccard similarity of word triples from which two texts are near 
 RARE, DOMINANT = 0.02, 0.8  # shares of a label that are worth a warning
 MAX_SHOWN = 10
 CHAT_TOKENS = 32  # of a chat template around a prompt, roughly
+OTHER_TOKENIZER = 1.2  # times as many tokens another model's tokenizer may make of a text, roughly
 # standard deviations of one text's score: a typical one, and the largest that 0..1 allows
 SPREADS = {"typical": 0.3, "largest": 0.5}
 HALF_WIDTHS = (0.05, 0.02)
@@ -240,7 +241,7 @@ def check_lengths(
     Args:
         splits: name → rows.
         fields: of the record.
-        instruction: the system prompt.
+        instruction: that every prompt begins with.
         count: tokens of a text, by the base model's tokenizer.
         max_new_tokens: the limit of an answer.
         context: tokens that the model can hold; None where its config names no limit.
@@ -269,10 +270,10 @@ def check_lengths(
             f"with decoding.max_new_tokens={max_new_tokens}; the longest, {rows[widest]['id']}, "
             f"takes about {prompts[widest]:,}: leave such rows out, or use a model that holds more"
         )
-    per_shot = sum(answers) / len(rows) + sum(prompts) / len(rows) - count(instruction)
-    few_shot = round(max(prompts) + shots * per_shot)
+    few_shot = few_shot_tokens(splits, fields, instruction, count, shots=shots)
     if nearest:
-        few_shot = max(few_shot, _widest_with_nearest(splits, fields, instruction, count, nearest))
+        with_nearest = few_shot_tokens(splits, fields, instruction, count, nearest=nearest)
+        few_shot = max(few_shot, with_nearest)
     return {
         "prompt_tokens": _spread(prompts),
         "answer_tokens": _spread(answers),
@@ -281,6 +282,60 @@ def check_lengths(
         "context": context,
         "max_new_tokens": max_new_tokens,
     }
+
+
+def few_shot_tokens(
+    splits: Mapping[str, Sequence[Row]],
+    fields: Sequence[Field],
+    instruction: str,
+    count: Callable[[str], int],
+    *,
+    shots: int = 0,
+    nearest: int = 0,
+) -> int:
+    """About how many tokens the longest prompt takes, with its examples: see :func:`check_lengths`."""
+    if nearest:
+        return _widest_with_nearest(splits, fields, instruction, count, nearest)
+    rows = [row for split in splits.values() for row in split]
+    texts = [count(row["text"]) + CHAT_TOKENS for row in rows]
+    answers = sum(count(completion(row["record"], fields)) + 1 for row in rows)
+    per_shot = (sum(texts) + answers) / len(rows)
+    return round(count(instruction) + max(texts) + shots * per_shot)
+
+
+def context_warnings(
+    prompts: Mapping[str, int],
+    limits: Mapping[str, int],
+    context: int,
+    key: str,
+    *,
+    other_tokenizer: bool,
+) -> list[str]:
+    """Conditions whose prompts and answers may not fit into what their server holds.
+
+    No error: tokens of the base model's tokenizer are not those that another model counts.
+
+    Args:
+        prompts: condition → tokens of its longest prompt, by the base model's tokenizer.
+        limits: condition → the most tokens of its answer.
+        context: tokens that a prompt and its answer may have together.
+        key: of params.yaml that sets it, or what else does.
+        other_tokenizer: whether the model that is asked has one of its own.
+    """
+    said = []
+    for name, prompt in prompts.items():
+        margin = OTHER_TOKENIZER if other_tokenizer else 1.0
+        wanted = round(prompt * margin) + limits[name]
+        if wanted > context:
+            counted = "by the base model's tokenizer" + (
+                f", {OTHER_TOKENIZER - 1:.0%} more by another's" if other_tokenizer else ""
+            )
+            said.append(
+                f"conditions.{name} may not fit: its longest prompt takes about {prompt:,} tokens ({counted}), "
+                f"its answer up to {limits[name]:,}, and {key} is {context:,}; expected {wanted:,} or more "
+                f"there, fewer conditions.{name}.shots or shorter texts."
+            )
+    return said
 
 
 def _widest_with_nearest(

@@ -1,7 +1,8 @@
-"""A first task config from what a user has: from labelled rows, or from a JSON Schema.
+"""A first task config from labelled rows.
 
-Both give specs as they stand under ``task.fields``. What was inferred is a proposal: the config
-written from it says how each line came about, and is the user's to mend.
+Specs are as they stand under ``task.fields``. What was inferred is a proposal: the config
+written from it says how each line came about, and is the user's to mend. A schema that the user has
+decides instead (:mod:`lora_vs_api.data.from_schema`).
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ MAX_LABELS = 20  # of a text column that is read as an enum
 MIN_ROWS_PER_LABEL = 5  # on average
 MAX_RANGE = 12  # an integer's lowest and highest value become its bounds where they are closer
 MAX_EXACT = 2**53  # an integer beyond it is another one in programs that read JSON into floats
-MAX_DEPTH = 20  # a schema nested deeper refers to itself
 FREE_TEXT_WORDS = 4  # from so many words on average a paraphrase deserves part of the credit
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]|^\\?\\?\\?$")
 
@@ -246,98 +246,3 @@ def text_kind(texts: Sequence[str]) -> str:
     if half(lambda text: "\n" in text.strip() and MAIL_BEGINS.match(text)):
         return "mail"
     return "chat" if half(SPEAKS.search) else "snippet"
-
-
-def fields_from_json_schema(schema: Mapping[str, Any]) -> dict[str, Spec]:
-    """Specs for an object's JSON Schema, such as pydantic's ``model_json_schema()``.
-
-    A property that is not required, or that may be null, becomes optional. Descriptions,
-    formats and patterns have no place in ``task.fields`` and are left out.
-
-    Raises:
-        UserError: the path of what cannot be said in ``task.fields``.
-    """
-    root = _resolved(schema, schema)
-    if not isinstance(root.get("properties"), Mapping) or not root["properties"]:
-        raise UserError("the JSON Schema: expected an object with properties")
-    return _properties(root, schema, "")
-
-
-def _properties(
-    node: Mapping[str, Any], root: Mapping[str, Any], path: str, depth: int = 0
-) -> dict[str, Spec]:
-    if depth > MAX_DEPTH:
-        raise UserError(f"the JSON Schema: {path}: refers to itself, which a record cannot")
-    required = set(node.get("required", ()))
-    return {
-        # as keys of rows are read
-        normalize("NFC", name): _spec(inner, root, f"{path}{name}", depth + 1)
-        | ({} if name in required else {"optional": True})
-        for name, inner in node["properties"].items()
-    }
-
-
-def _resolved(node: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
-    seen = []
-    while "$ref" in node:
-        reference = node["$ref"]
-        if reference in seen or not reference.startswith("#"):
-            raise UserError(f"the JSON Schema: {reference}: not a reference within the file")
-        seen.append(reference)
-        target: Any = root
-        for part in reference.removeprefix("#").strip("/").split("/"):
-            target = target.get(part) if isinstance(target, Mapping) and part else target
-        if not isinstance(target, Mapping):
-            raise UserError(f"the JSON Schema: {reference}: nothing there")
-        node = {**target, **{key: value for key, value in node.items() if key != "$ref"}}
-    return node
-
-
-def _spec(node: Mapping[str, Any], root: Mapping[str, Any], path: str, depth: int = 0) -> Spec:
-    if depth > MAX_DEPTH:
-        raise UserError(f"the JSON Schema: {path}: refers to itself, which a record cannot")
-    node = _resolved(node, root)
-    arms = [_resolved(arm, root) for arm in node.get("anyOf") or node.get("oneOf") or ()]
-    if len(node.get("allOf", ())) == 1:
-        arms = [_resolved(node["allOf"][0], root)]
-    if arms:
-        kept = [arm for arm in arms if arm.get("type") != "null"]
-        if len(kept) != 1:
-            raise UserError(f"the JSON Schema: {path}: expected one type, or one and null")
-        spec = _spec(kept[0], root, path, depth + 1)
-        return spec | ({"optional": True} if len(kept) < len(arms) else {})
-    kinds = node.get("type")
-    kinds = [kinds] if isinstance(kinds, str) else list(kinds or ())
-    optional = {"optional": True} if "null" in kinds else {}
-    kinds = [kind for kind in kinds if kind != "null"]
-    labels = [node["const"]] if "const" in node else node.get("enum")
-    if labels is not None:
-        texts = [label for label in labels if label is not None]
-        if not all(isinstance(label, str) for label in texts):
-            raise UserError(f"the JSON Schema: {path}: expected an enum of texts")
-        optional = {"optional": True} if len(texts) < len(labels) else optional
-        return {"type": "enum", "values": texts, "score": "exact", **optional}
-    if len(kinds) != 1 or kinds[0] not in (
-        "string",
-        "integer",
-        "number",
-        "boolean",
-        "array",
-        "object",
-    ):
-        raise UserError(
-            f"the JSON Schema: {path}: expected a type of string, integer, number, boolean, "
-            f"array or object, found {node.get('type')!r}"
-        )
-    kind = kinds[0]
-    if kind == "array":
-        items = _spec(node.get("items", {"type": "string"}), root, f"{path}[]", depth + 1)
-        inner = {} if items["type"] == "string" and not items.get("optional") else {"items": items}
-        return {"type": "list", "score": "set_f1", **inner, **optional}
-    if kind == "object":
-        if not node.get("properties"):
-            raise UserError(f"the JSON Schema: {path}: expected an object with properties")
-        fields = _properties(node, root, f"{path}.", depth)
-        return {"type": "object", "score": "slot_f1", "fields": fields, **optional}
-    bounds = {key: node[key] for key in ("minimum", "maximum") if key in node}
-    return {"type": kind, "score": "exact", **bounds, **optional}

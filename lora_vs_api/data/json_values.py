@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
-from sys import float_info
 from typing import Any
 from unicodedata import normalize
+
+from lora_vs_api.record.parsing import finite_integer, finite_number
 
 
 def json_value(text: str) -> Any:
@@ -24,8 +24,8 @@ def json_value(text: str) -> Any:
         return json.loads(
             text,
             parse_constant=_constant,
-            parse_float=_number,
-            parse_int=_integer,
+            parse_float=finite_number,
+            parse_int=finite_integer,
             object_pairs_hook=_object,
         )
     except json.JSONDecodeError as error:
@@ -37,20 +37,6 @@ def json_value(text: str) -> Any:
 def _constant(text: str) -> None:
     if text != "NaN":
         raise ValueError(f"expected a number, found {text}")
-
-
-def _number(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"expected a smaller number, found {text:.40}")
-    return value
-
-
-def _integer(text: str) -> int:
-    # so many digits at most: Python would refuse thousands of them in words of its own
-    if len(text) > 310 or abs(value := int(text)) > float_info.max:
-        raise ValueError(f"expected a smaller number, found {text:.40}")
-    return value
 
 
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

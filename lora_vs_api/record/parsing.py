@@ -8,6 +8,8 @@ import re
 from sys import float_info
 from typing import Any, NamedTuple
 
+from lora_vs_api.shown import LONE_SURROGATE
+
 # How models mark what they think before they answer. Most of them: Qwen, DeepSeek, SmolLM, Granite,
 # GLM, Nemotron (<think>), Magistral ([THINK]), Gemma 4 (<|channel>thought), Cohere, Seed-OSS, Kimi.
 _THINKING = {
@@ -96,9 +98,6 @@ def _unwrapped(answer: str) -> str:
     return answer
 
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
-
-
 def parse_record(output: str) -> dict[str, Any] | None:
     """Return the JSON object that the whole answer is (white space around it aside), or None.
 
@@ -123,24 +122,30 @@ def _object(text: str) -> dict[str, Any] | None:
 def is_whole(text: str, record: dict[str, Any]) -> bool:
     """Whether a record read from ``text`` has no half of a character in a key or a text."""
     # only there where one is written out, or escaped
-    if not _SURROGATE.search(text) and "\\ud" not in text.lower():
+    if not LONE_SURROGATE.search(text) and "\\ud" not in text.lower():
         return True
-    return not _SURROGATE.search(json.dumps(record, ensure_ascii=False))
+    return not LONE_SURROGATE.search(json.dumps(record, ensure_ascii=False))
 
 
-def _finite(text: str) -> float:
+def finite_number(text: str) -> float:
+    """A JSON number with a point or an exponent; ValueError where no float holds it."""
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(text)
+        raise ValueError(f"expected a smaller number, found {text:.40}")
     return value
 
 
-def _integer(text: str) -> int:
-    # an integer of more digits than a float holds breaks whatever calculates with it
+def finite_integer(text: str) -> int:
+    """A JSON integer; ValueError for one of more digits than a float holds.
+
+    It would break whatever calculates with it, and Python refuses thousands of digits in words of its own.
+    """
     if len(text) > 310 or abs(value := int(text)) > float_info.max:
-        raise ValueError(text)
+        raise ValueError(f"expected a smaller number, found {text:.40}")
     return value
 
 
 # reads what a record may hold; ValueError for the rest, RecursionError where it is nested too deeply
-DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_finite, parse_int=_integer)
+DECODER = json.JSONDecoder(
+    parse_float=finite_number, parse_constant=finite_number, parse_int=finite_integer
+)

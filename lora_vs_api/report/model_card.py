@@ -14,6 +14,7 @@ from lora_vs_api.report.sections.facts import (
     has_api,
     is_embedded,
     is_local,
+    is_own_server,
     unit_words,
 )
 
@@ -59,6 +60,7 @@ def model_card(analysis: Analysis, what: Published) -> str:
         ],
         embedded=is_embedded(analysis),
         asked=has_api(analysis),
+        own_server=is_own_server(analysis),
         local=is_local(analysis),
         # a literal of Python, inside a code block
         instruction=Markdown(repr(what.instruction)),

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from lora_vs_api.config.addresses import is_loopback
 from lora_vs_api.config.sections.base import (
     Count,
     Day,
@@ -37,6 +38,7 @@ class EmbeddedServer(Section):
     dtype: DType
 
     mode: ClassVar[Literal["live"]] = "live"
+    loopback: ClassVar[Literal[True]] = True
 
 
 class LlamaCppServer(Section):
@@ -55,6 +57,7 @@ class LlamaCppServer(Section):
     grammar: Literal["compact", "response_format"]
 
     mode: ClassVar[Literal["live"]] = "live"
+    loopback: ClassVar[Literal[True]] = True
 
 
 class OpenAIServer(Section):
@@ -80,6 +83,11 @@ class OpenAIServer(Section):
         Literal["system", "developer"] | None,
         Field(description="one of system, developer, or null for system"),
     ] = None
+
+    @property
+    def loopback(self) -> bool:
+        """Whether the address is of this machine, as it always is where a node starts the server."""
+        return is_loopback(self.base_url)
 
 
 Server = Annotated[EmbeddedServer | LlamaCppServer | OpenAIServer, Field(discriminator="kind")]

@@ -15,6 +15,7 @@ from lora_vs_api.report.sections.facts import (
     in_flight,
     is_embedded,
     is_local,
+    is_own_server,
     priced_entries,
     served_models,
     unit_words,
@@ -129,7 +130,9 @@ def recommendation(inputs: ReportInputs) -> Markdown:
 
 
 def decided(analysis: Analysis) -> Markdown:
-    """What to do, against the strongest condition without tuning; nothing where an API stands in.
+    """What to do, against the strongest condition without tuning; nothing where the untuned base stands in.
+
+    Where other models of this machine do, they are rivals too: that a hosted one was not asked is said first.
 
     Which sentence it is follows from the four outcomes of the decision alone, see
     :mod:`lora_vs_api.report.sections.advice`.
@@ -146,6 +149,14 @@ def decided(analysis: Analysis) -> Markdown:
     advised = advice.recommend(decision, strongest, here=is_local(analysis))
     if all(row.field_f1.estimate == 0 for row in analysis.conditions):
         advised = advice.NOTHING
+    if is_local(analysis):
+        return render(
+            "stand_in",
+            advised=advised,
+            models=served_models(analysis),
+            priced=priced_entries(analysis),
+            own_server=is_own_server(analysis),
+        )
     return advised if has_api(analysis) else render("no_api", advised=advised)
 
 

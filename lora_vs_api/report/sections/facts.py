@@ -34,8 +34,13 @@ def is_embedded(analysis: Analysis) -> bool:
 
 
 def is_local(analysis: Analysis) -> bool:
-    """Whether this machine serves the API conditions' models, the untuned base or others."""
-    return analysis.api_kind != "openai" and has_api(analysis)
+    """Whether the API conditions were asked on this machine: of a node's server or of a user's own."""
+    return has_api(analysis) and (analysis.api_kind != "openai" or analysis.loopback)
+
+
+def is_own_server(analysis: Analysis) -> bool:
+    """Whether a server answered that the user runs on this machine; what it asks in turn is not known."""
+    return is_local(analysis) and analysis.api_kind == "openai"
 
 
 def served_models(analysis: Analysis) -> list[str]:

@@ -7,7 +7,13 @@ from lora_vs_api.config.sections import Adapter
 from lora_vs_api.record.fields import Field
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import Markdown, render
-from lora_vs_api.report.sections.facts import is_embedded, is_local, served_models, weight_words
+from lora_vs_api.report.sections.facts import (
+    is_embedded,
+    is_local,
+    is_own_server,
+    served_models,
+    weight_words,
+)
 from lora_vs_api.scoring.kinds import score_of
 
 VARIANTS = {
@@ -46,12 +52,14 @@ def method_section(inputs: ReportInputs) -> Markdown:
             if value is not None and key not in COUNTED
         },
         embedded=is_embedded(inputs.analysis),
+        own_server=is_own_server(inputs.analysis),
         local=is_local(inputs.analysis),
         models=served_models(inputs.analysis),
         open_models=weight_words(inputs.analysis),
         fixed=[row.label for row in few_shot if not row.nearest_shots],
         nearest=[row.label for row in few_shot if row.nearest_shots],
-        enforced=[row.label for row in conditions if row.schema_enforced],
+        enforced=[row for row in conditions if row.schema_enforced],
+        json_mode=[row.label for row in conditions if row.json_mode],
         plain=any(_in_plain_text(row, settings.constrained) for row in conditions),
     )
 
@@ -59,7 +67,7 @@ def method_section(inputs: ReportInputs) -> Markdown:
 def _in_plain_text(row: Condition, constrained: bool) -> bool:
     """Whether nothing but the prompt says what form the condition's answers have."""
     if row.kind == "api":
-        return not row.schema_enforced
+        return not (row.schema_enforced or row.json_mode)
     return row.kind != "model_free" and not constrained
 
 
