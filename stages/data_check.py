@@ -15,6 +15,7 @@ from lora_vs_api.data.checks import (
     conflicts,
     field_warnings,
     size_warnings,
+    token_warnings,
 )
 from lora_vs_api.entry import run_stage
 from lora_vs_api.files import read_json, read_rows, write_json
@@ -61,9 +62,11 @@ def main(params: Params) -> None:
         ),
         "warnings": [],
     }
+    added = tokenizer.get_added_tokens_decoder()
     found["warnings"] = [
         *size_warnings(params.evaluate.test_rows, len(splits["test"])),
         *_warnings(found),
+        *token_warnings(splits, [t.content for t in added.values() if t.special]),
     ]
     for warning in found["warnings"]:
         say(f"data_check: {warning}")

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, Literal
 
 from lora_vs_api.api.diagnosis import says_filtered, short
-from lora_vs_api.api.replies import Estimate, filtered_reply, read_reply
+from lora_vs_api.api.replies import Estimate, filtered_reply, read_reply, unfit_reply
 from lora_vs_api.api.types import ApiCondition, Endpoint, NoAnswer, Reply, Request
 from lora_vs_api.api.wire import request_body
 from lora_vs_api.errors import UserError
@@ -69,6 +69,10 @@ def read_results(
             error = entry.get("error") or body.get("error") or body or "no reason given"
             if says_filtered(response.get("status_code"), error):
                 yield key, filtered_reply((estimates or {}).get(key))
+                continue
+            unfit = unfit_reply(error, condition, (estimates or {}).get(key))
+            if unfit is not None:
+                yield key, unfit
                 continue
             reason = error.get("message", error) if isinstance(error, dict) else error
             yield key, f"status {response.get('status_code')}: {short(str(reason))}"
