@@ -37,11 +37,11 @@ from lora_vs_api.training.examples import chat_examples, check_examples
 from lora_vs_api.training.train import TrainingPolicy, train_adapter
 from lora_vs_api.weights.fetch import fetch_base
 from stages import corpus
+from tests import test_architectures as architectures
 from tests.commands import lora_vs_api
 from tests.fault_server import Fault, FaultServer
 from tests.imports import ROOT
 from tests.test_api_client import CHAT, MINI, ask, requests
-from tests.test_architectures import spec_of
 from tests.test_cases import twenty, written
 from tests.test_model import CPU, SPEC
 from tests.test_replies import BOTH, chat, responses, with_usage
@@ -77,20 +77,18 @@ def edited(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps({**found, **changes}))
 
 
-def test_what_was_learnt_is_said_whatever_the_model_s_own_settings_are(tiny, tmp_path, capsys):
-    """Qwen2.5 comes with a penalty on repetition, many a fine-tune with its cache off, its pad added later."""
+def test_what_was_learnt_is_said_whatever_the_model_s_own_settings_are(tmp_path):
+    """Qwen2.5 comes with a penalty on repetition, many a fine-tune with its cache off."""
+    own = architectures.tiny(tmp_path / "own", architectures.MODELS["qwen2"])
     edited(
-        tiny / "generation_config.json", repetition_penalty=1.5, no_repeat_ngram_size=3,
+        own / "generation_config.json", repetition_penalty=1.5, no_repeat_ngram_size=3,
         do_sample=True, temperature=0.7, min_new_tokens=60, num_beams=2, return_dict_in_generate=True,
     )  # fmt: skip
-    edited(tiny / "config.json", use_cache=False, return_dict=False, output_hidden_states=True)
-    tokenizer = AutoTokenizer.from_pretrained(tiny)
-    tokenizer.add_special_tokens({"pad_token": "[PAD]"})
-    tokenizer.clean_up_tokenization_spaces = True
-    tokenizer.save_pretrained(tiny)
-    base = fetched(tiny, tmp_path / "base")
+    edited(own / "config.json", use_cache=False, return_dict=False, output_hidden_states=True)
+    base = fetched(own, tmp_path / "base")
     examples = chat_examples(ROWS, "Extract.", FIELDS)
-    train_adapter(base, examples, spec_of(), CPU, tmp_path / "tuned", TrainingPolicy("t"))
+    spec = architectures.spec_of()
+    train_adapter(base, examples, spec, CPU, tmp_path / "tuned", TrainingPolicy("t"))
     model, tokenizer = load_tuned(base, tmp_path / "tuned", CPU), load_tokenizer(base, None)
     extractor = Extractor(model, tokenizer, "Extract.", FIELDS, max_new_tokens=80, batch_size=2)
     found = extractor.answers([row["text"] for row in ROWS], "t")
@@ -123,6 +121,9 @@ def test_a_token_that_the_model_has_no_row_for_is_named(tiny, tmp_path):
     assert "\n" not in str(error.value)
     with pytest.raises(UserError, match=r"runtime\.pad_token: '<\|image\|>' is not a token of"):
         load_tokenizer(tmp_path / "a", "<|image|>")
+    # nor is one to pad with, which many add
+    edited(tmp_path / "a" / "tokenizer_config.json", pad_token="<|image|>")
+    assert load_tokenizer(tmp_path / "a", None).pad_token == "<|im_end|>"
 
 
 def test_an_adapter_beside_a_model_is_no_part_of_it(tiny, tmp_path, capsys):
