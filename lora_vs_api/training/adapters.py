@@ -76,6 +76,7 @@ def _modules(spec: TrainingSpec, model: PreTrainedModel) -> list[str]:
             if isinstance(module, (nn.Linear, Conv1D)) and module is not head
         }
         - _without_adapter(model)
+        - _of_others(model)
     )
     if spec.target_modules == ALL_LINEAR:
         if not linear:
@@ -118,6 +119,18 @@ def _text_decoder(model: PreTrainedModel) -> nn.Module:
 def _without_adapter(model: PreTrainedModel) -> set[str]:
     """Names of modules that no adapter may be put on: a state-space kernel reads their weights alone."""
     return {"out_proj", "conv1d"} if model.config.model_type in STATE_SPACE else set()
+
+
+def _of_others(model: PreTrainedModel) -> set[str]:
+    """Names that modules have which can take no adapter: peft goes by the last part of a path alone.
+
+    A linear layer in a list is called 0, as is the first of all decoder layers (Gemma 3n).
+    """
+    return {
+        name.split(".")[-1]
+        for name, module in model.named_modules()
+        if not isinstance(module, ADAPTABLE)
+    }
 
 
 def _tied(model: PreTrainedModel) -> set[str]:
