@@ -20,6 +20,7 @@ from lora_vs_api.data.checks import (
     few_shot_tokens,
     field_warnings,
     size_warnings,
+    token_warnings,
 )
 from lora_vs_api.entry import run_stage
 from lora_vs_api.files import read_json, read_rows, write_json
@@ -33,7 +34,8 @@ def main(params: Params) -> None:
     splits = {name: read_rows(path) for name, path in
               (("train", TRAIN), ("val", VAL), ("test", TEST))}  # fmt: skip
     fields = params.task.record_fields
-    count = token_counter()
+    tokenizer = Tokenizer.from_file(f"{BASE}/tokenizer.json")
+    count = token_counter(tokenizer)
     shown = {name: (c.examples, c.nearest_examples) for name, c in params.conditions.items()}
     found: DataCheck = {
         "fields": check_fields(splits, fields),
@@ -56,10 +58,12 @@ def main(params: Params) -> None:
         ),
         "warnings": [],
     }
+    added = tokenizer.get_added_tokens_decoder()
     found["warnings"] = [
         *size_warnings(params.evaluate.test_rows, len(splits["test"])),
         *_warnings(found),
         *_contexts(params, splits, found["lengths"]["context"], count),
+        *token_warnings(splits, [t.content for t in added.values() if t.special]),
     ]
     for warning in found["warnings"]:
         say(f"data_check: {warning}")
@@ -83,9 +87,8 @@ def _warnings(found: DataCheck) -> list[str]:
     return said
 
 
-def token_counter() -> Callable[[str], int]:
-    """Counts a text's tokens by the base model's tokenizer, each text once."""
-    tokenizer = Tokenizer.from_file(f"{BASE}/tokenizer.json")
+def token_counter(tokenizer: Tokenizer) -> Callable[[str], int]:
+    """Counts a text's tokens, each text once."""
     return cache(lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids))
 
 

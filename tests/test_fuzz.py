@@ -53,7 +53,7 @@ from lora_vs_api.data.from_schema import fields_from_json_schema
 from lora_vs_api.data.infer import infer_field
 from lora_vs_api.data.perturbation import PERTURBATIONS, perturb
 from lora_vs_api.data.review import COLUMNS, read_verdicts
-from lora_vs_api.data.source import describe, read_source, value_of
+from lora_vs_api.data.source import describe, read_source, says_nothing, value_of
 from lora_vs_api.data.split import stratified_split
 from lora_vs_api.data.tables import Table, load_table
 from lora_vs_api.data.text_files import SEPARATORS
@@ -204,8 +204,9 @@ def write_rows(path: Path, form: str, rows: list[dict[str, Any]]) -> Path:
 
 
 def same(value: Any, spec: dict[str, Any], nested: bool = False) -> Any:
-    """The value of a row as it is in the corpus: an empty cell that may be null is null."""
-    return None if value == "" and spec.get("optional") and not nested else value
+    """The value of a row as it is in the corpus: an empty cell, or one of blanks, that may be null is null."""
+    empty = value == "" or (says_nothing(value) and value not in (spec.get("values") or ()))
+    return None if empty and spec.get("optional") and not nested else value
 
 
 @FEWER
@@ -262,10 +263,10 @@ def test_a_cell_keeps_what_it_says(cells):
     (field,) = fields_from_config({"f": inferred.spec})
     for cell in cells:
         value = value_of(cell, field)
-        if cell == "":
+        if cell == "" or (says_nothing(cell) and value is None):
             assert value is None
         elif field.type in ("string", "enum"):
-            assert value == cell
+            assert value == cell or (field.type == "enum" and value == cell.strip())
         elif field.type == "integer":
             assert str(value) == cell.strip()
         elif field.type == "number":

@@ -16,6 +16,7 @@ from lora_vs_api.api.client import ask_all
 from lora_vs_api.api.few_shot import shot_chooser
 from lora_vs_api.api.llama_server import serve_gguf
 from lora_vs_api.api.local_server import serve
+from lora_vs_api.api.oddities import odd_counts
 from lora_vs_api.api.policy import AskPolicy
 from lora_vs_api.api.provider import Provider
 from lora_vs_api.api.store import ResponseStore
@@ -178,6 +179,7 @@ def ask_condition(
         concurrency=params.api.ask.concurrency,
         total_seconds=None if patience.max_minutes is None else patience.max_minutes * 60,
     )
+    count_tokens: Callable[[str], int] | None = None
     started = time.perf_counter()
     if not requests:
         answers, stored = [], []
@@ -189,12 +191,15 @@ def ask_condition(
     else:
         provider = Provider(server.base_url, key_of(params))
         limits = limits_of(params, name, train)
+        count_tokens = limits.count_tokens
         started = time.perf_counter()
         with ResponseStore(_given(patience.store, keys.STORE)) as store:
             answers, stored = ask_stored(
                 requests + repeated, condition, store, limits, provider, policy, server.mode
             )
     _tell_of_the_unanswered(condition, answers)
+    for line in odd_counts(condition, [*requests, *repeated], answers, count_tokens):
+        say(f"{condition.name}: {line}")
     return ConditionRun(
         answers[: len(requests)],
         stored[: len(requests)],

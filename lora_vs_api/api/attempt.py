@@ -13,7 +13,7 @@ from lora_vs_api.api.budget import count_input_tokens
 from lora_vs_api.api.diagnosis import Rejected, diagnose, says_filtered, short
 from lora_vs_api.api.pacing import rate_limit_pause
 from lora_vs_api.api.provider import Provider
-from lora_vs_api.api.replies import Estimate, filtered_reply, read_reply
+from lora_vs_api.api.replies import Estimate, filtered_reply, read_reply, unfit_reply
 from lora_vs_api.api.types import ApiCondition, NoAnswer, Reply, Request
 from lora_vs_api.api.wire import request_body
 from lora_vs_api.errors import UserError
@@ -74,9 +74,13 @@ async def attempt(
         raise NoAnswer(why, billed=_was_sent(error)) from None
     except openai.APIStatusError as error:
         _clean(error, provider)
+        estimate = estimate_of(request, count_tokens)
         if says_filtered(error.status_code, error.body or error.message):
-            reply = filtered_reply(estimate_of(request, count_tokens))
+            reply = filtered_reply(estimate)
             return Attempt(reply, rate_limit_pause(error.response.headers), error.response)
+        unfit = unfit_reply(error.body, condition, estimate)
+        if unfit is not None:
+            return Attempt(unfit, rate_limit_pause(error.response.headers), error.response)
         raise diagnose(error, request, condition, str(client.base_url)) from None
     except openai.APIConnectionError as error:
         cause = error.__cause__ or error

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, Literal
 
 from lora_vs_api.api.diagnosis import message_of, says_filtered
-from lora_vs_api.api.replies import Estimate, filtered_reply, read_reply
+from lora_vs_api.api.replies import Estimate, filtered_reply, read_reply, unfit_reply
 from lora_vs_api.api.types import ApiCondition, Endpoint, NoAnswer, Reply, Request
 from lora_vs_api.api.wire import request_body
 from lora_vs_api.errors import UserError
@@ -92,4 +92,5 @@ def _result(
     said = entry.get("error") or inner or body or "no reason given"
     if says_filtered(status, said):
         return filtered_reply(estimate)
-    return f"status {status}: {message_of(said)}"
+    unfit = unfit_reply(said, condition, estimate)
+    return unfit or f"status {status}: {message_of(said)}"

@@ -6,6 +6,8 @@ or there is none and a reason. https://platform.openai.com/docs/api-reference
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -15,17 +17,20 @@ from lora_vs_api.api.types import ApiCondition, NoAnswer, Outcome, Reply
 from lora_vs_api.shown import LONE_SURROGATE
 
 NO_USAGE = "the server reports no token usage, which the costs need"
-# how servers call the end of an answer, in lower case; any other end is that of a whole answer
-CHAT_OUTCOMES: dict[str, Outcome] = {
-    "length": "truncated",
-    "max_tokens": "truncated",
-    "content_filter": "filtered",
-    "safety": "filtered",
-    "recitation": "filtered",
-    "refusal": "refused",
-}
-BROKEN_OFF = {"error", "abort", "aborted", "cancelled", "canceled", "failed", "network_error"}
+# How servers call the end of an answer, by words in the name, which is in lower case; the first that matches
+# counts, and any other end is that of a whole answer. DeepSeek has insufficient_system_resource, Mistral
+# model_length, Anthropic model_context_window_exceeded, Gemini safety, recitation, spii and more, GLM sensitive.
+BROKEN_OFF = re.compile(
+    r"error|abort|cancel|fail|insufficient|time_?out|time_?limit|overload|interrupt|unavailable|rate_?limit"
+)
+ENDS: tuple[tuple[Outcome, re.Pattern[str]], ...] = (
+    ("filtered", re.compile(r"filter|safety|recitation|sensitive|prohibit|block|spii|guardrail|moderat")),
+    ("truncated", re.compile(r"length|tokens|limit|context|truncat")),
+    ("refused", re.compile(r"refus")),
+)  # fmt: skip
 REFUSED = "no reason given"
+# Groq's code of an error: what the model wrote is not of the format that was asked for
+UNFIT = "json_validate_failed"
 
 # no text has so many: a count beyond it is none, and no file could hold any number
 MOST_TOKENS = 10**9
@@ -58,9 +63,10 @@ def read_reply(body: Any, condition: ApiCondition, estimate: Estimate | None = N
         else:
             output, outcome = _read_response(body, tokens[1], condition.max_output_tokens)
         if not output.strip() and outcome == "answered":
-            raise NoAnswer("empty output")
+            raise NoAnswer(f"empty output{_elsewhere(body)}")
     except NoAnswer as error:
-        if tokens[0] is not None and tokens[1] is not None:
+        # no request has 0 tokens
+        if tokens[0] and tokens[1] is not None:
             error.tokens = (tokens[0], _with_hidden(usage, tokens[0], tokens[1]))
         raise
     return _counted(body, usage, tokens, output, outcome, estimate)
@@ -89,6 +95,42 @@ def filtered_reply(estimate: Estimate | None, input_tokens: int | None = None) -
     return Reply("", "filtered", input_tokens, 0, 0, tokens_estimated=estimated)
 
 
+def unfit_reply(error: Any, condition: ApiCondition, estimate: Estimate | None) -> Reply | None:
+    """The answer that an error of a server holds, since it is not in the format that was asked for.
+
+    It is the model's answer, and wrong unless it is a record all the same: asked again at temperature 0 it
+    would come again. None for any other error, and where the server does not tell what was written.
+    """
+    error = _mapping(error)
+    written = error.get("failed_generation")
+    if not condition.wants_json or error.get("code") != UNFIT or not isinstance(written, str):
+        return None
+    if not written.strip() or estimate is None:
+        return None
+    written = _whole(written)
+    inputs, outputs = estimate(written)
+    return Reply(written, "answered", inputs, outputs, 0, tokens_estimated=True)
+
+
+def _elsewhere(body: dict[str, Any]) -> str:
+    """Where else than in its content a message has text, in words; empty where it has none."""
+    choices = _list(body.get("choices"))
+    message = _mapping(_mapping(choices[0]).get("message")) if choices else {}
+    for name in ("reasoning_content", "reasoning"):
+        text = message.get(name)
+        if isinstance(text, str) and text.strip():
+            return (
+                f", and {len(text):,} characters in {name}, {short(text, 60)!r}: does the server's "
+                "reasoning parser take answers for thinking?"
+            )
+    return ""
+
+
+def _outcome(end: str) -> Outcome:
+    """What an answer with that end is, in lower case."""
+    return next((outcome for outcome, form in ENDS if form.search(end)), "answered")
+
+
 def _read_response(
     body: dict[str, Any], output_tokens: int | None, max_output_tokens: int
 ) -> tuple[str, Outcome]:
@@ -113,10 +155,9 @@ def _read_response(
         return " ".join(refusals), "refused"
     status, reason = body.get("status"), _mapping(body.get("incomplete_details")).get("reason")
     outcome: Outcome = "answered"
-    if status == "incomplete" and reason == "content_filter":
-        outcome = "filtered"
-    elif status == "incomplete" and reason == "max_output_tokens":
-        outcome = "truncated"
+    end = str(reason).lower()
+    if status == "incomplete" and not BROKEN_OFF.search(end) and _outcome(end) != "answered":
+        outcome = _outcome(end)
     elif status not in ("completed", None):
         raise NoAnswer(f"status {status}: {short(str(reason))}")
     elif output_tokens is not None and output_tokens >= max_output_tokens:
@@ -135,11 +176,11 @@ def _read_chat(body: dict[str, Any]) -> tuple[str, Outcome]:
     _raise_error(choice.get("error"))
     # Gemini: content_filter: PROHIBITED_CONTENT
     end = str(choice.get("finish_reason") or "stop").lower().partition(":")[0]
-    if end in BROKEN_OFF:
-        raise NoAnswer(f"finish_reason {end}: the answer broke off")
+    if BROKEN_OFF.search(end):
+        raise NoAnswer(f"finish_reason {short(end, 60)}: the answer broke off")
     message = choice.get("message")
     if not isinstance(message, dict):
-        if CHAT_OUTCOMES.get(end) == "filtered":
+        if _outcome(end) == "filtered":
             return "", "filtered"
         raise NoAnswer("the answer holds no message")
     refusal = message.get("refusal")
@@ -150,7 +191,7 @@ def _read_chat(body: dict[str, Any]) -> tuple[str, Outcome]:
         for part in _parts(message.get("content"))
         if part.get("type", "text") in ("text", "output_text")
     )
-    return output, CHAT_OUTCOMES.get(end, "answered")
+    return output, _outcome(end)
 
 
 def _raise_error(error: Any, billed: bool = True) -> None:
@@ -162,9 +203,16 @@ def _raise_error(error: Any, billed: bool = True) -> None:
 
 
 def _parts(content: Any) -> list[dict[str, Any]]:
-    """A message's content, which is a list of parts or a string or nothing, as parts."""
+    """A message's content, which is a list of parts or a string or nothing, as parts.
+
+    Where JSON was asked for, some gateways send the object itself (Cloudflare): it is written out.
+    """
     if isinstance(content, str):
         return [{"type": "output_text", "text": content}]
+    if isinstance(content, dict):
+        is_part = content.get("type") in ("text", "output_text") and "text" in content
+        written = json.dumps(content, ensure_ascii=False)
+        return [content if is_part else {"type": "output_text", "text": written}]
     return [
         {"type": "output_text", "text": part} if isinstance(part, str) else _mapping(part)
         for part in _list(content)
@@ -197,6 +245,9 @@ def _counted(
 ) -> Reply:
     """The reply with its tokens: those that are listed, else those that ``estimate`` counts."""
     inputs, listed = tokens
+    # no request has 0 tokens, nor an answer: Ollama tells none of a prompt that it has in its cache
+    inputs = inputs or None
+    listed = None if listed == 0 and output.strip() else listed
     estimated = inputs is None or listed is None
     if inputs is None or listed is None:
         if estimate is None:

@@ -26,7 +26,7 @@ from lora_vs_api.data.infer import (
     text_column,
     text_kind,
 )
-from lora_vs_api.data.json_values import json_value
+from lora_vs_api.data.json_values import cell_value
 from lora_vs_api.data.perturbation import KINDS
 from lora_vs_api.data.source import is_template, read_source
 from lora_vs_api.data.tables import load_table
@@ -222,6 +222,12 @@ def _write_task(given: TaskSource, name: str, path: str, origin: str, target: Pa
     )
     say(f"{len(corpus):,} rows read from {path}; {target} written:")
     say(f"  text    {shown(text)}")
+    if record and not given.record:
+        say(f"  record  {shown(record)}, the one column of objects; other columns are no fields")
+    if row_id and not given.id:
+        say(
+            f"  id      {shown(row_id)}, which tells rows apart and is no field; --fields can name it as one"
+        )
     for field, found in inferred.items():
         say(f"  {field:<22} {found.spec['type']:<8} {found.why}")
     say(
@@ -265,7 +271,7 @@ def _fields(
 def _object(value: Any, where: str) -> Mapping[str, Any]:
     if isinstance(value, str):
         try:
-            value = json_value(value)
+            value = cell_value(value)
         except ValueError:
             raise UserError(f"{where}: expected a JSON object, found {value!r:.60}") from None
     if not isinstance(value, Mapping):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 from unicodedata import normalize
 
@@ -368,6 +368,23 @@ def _spread(values: Sequence[int]) -> Spread:
         "p95": ordered[math.ceil(0.95 * len(ordered)) - 1],
         "max": ordered[-1],
     }
+
+
+def token_warnings(splits: Mapping[str, Sequence[Row]], special: Collection[str]) -> list[str]:
+    """What a model reads otherwise than it is written: texts that hold tokens of its chat format.
+
+    Args:
+        special: the tokenizer's own tokens, such as the one that ends a turn.
+    """
+    said = []
+    for token in sorted(filter(None, special)):
+        held = [row["id"] for rows in splits.values() for row in rows if token in row["text"]]
+        if held:
+            said.append(
+                f"{len(held):,} texts hold {token}, such as {held[0]}: the base model reads it as a token of "
+                "its own, as if a turn began or ended there."
+            )
+    return said
 
 
 def size_warnings(wanted: int, available: int) -> list[str]:

@@ -98,12 +98,52 @@ def _one_split(found: Any, where: str) -> Dataset:
 
 
 def _by_name(data: Dataset) -> Dataset:
-    """Class labels as the words they stand for: a number says nothing to a model."""
-    from datasets import ClassLabel, Value
-
-    labels = {name: kind for name, kind in data.features.items() if isinstance(kind, ClassLabel)}
-    for name, kind in labels.items():
-        # -1 is how datasets marks a row without a label
-        words = [None if at in (None, -1) else kind.int2str(at) for at in data[name]]
-        data = data.remove_columns(name).add_column(name, words, feature=Value("string"))
+    """Class labels as the words they stand for, in lists and objects too: a number says nothing to a model."""
+    for name, kind in list(data.features.items()):
+        if _has_labels(kind):
+            words = [_worded(value, kind) for value in data[name]]
+            data = data.remove_columns(name).add_column(name, words, feature=_wordy(kind))
     return data
+
+
+def _inner(kind: Any) -> Any:
+    """What a list of datasets' features holds, in whichever of its forms; None for no list."""
+    if isinstance(kind, list):
+        return kind[0]
+    return getattr(kind, "feature", None)
+
+
+def _has_labels(kind: Any) -> bool:
+    from datasets import ClassLabel
+
+    if isinstance(kind, dict):
+        return any(map(_has_labels, kind.values()))
+    inner = _inner(kind)
+    return isinstance(kind, ClassLabel) if inner is None else _has_labels(inner)
+
+
+def _worded(value: Any, kind: Any) -> Any:
+    """``value`` of the feature ``kind`` with words for its labels."""
+    from datasets import ClassLabel
+
+    if value is None:
+        return None
+    if isinstance(kind, ClassLabel):
+        # -1 is how datasets marks a row without a label
+        return None if value == -1 else kind.int2str(value)
+    if isinstance(kind, dict):
+        return {key: _worded(value.get(key), inner) for key, inner in kind.items()}
+    inner = _inner(kind)
+    return value if inner is None else [_worded(item, inner) for item in value]
+
+
+def _wordy(kind: Any) -> Any:
+    """The feature ``kind`` with texts for its labels."""
+    from datasets import ClassLabel, List, Value
+
+    if isinstance(kind, ClassLabel):
+        return Value("string")
+    if isinstance(kind, dict):
+        return {key: _wordy(inner) for key, inner in kind.items()}
+    inner = _inner(kind)
+    return kind if inner is None else List(_wordy(inner))

@@ -15,8 +15,8 @@ from decimal import Decimal
 from typing import Any, Literal
 from unicodedata import normalize
 
-from lora_vs_api.data.json_values import json_value
-from lora_vs_api.data.source import id_of, value_of
+from lora_vs_api.data.json_values import cell_value, json_value
+from lora_vs_api.data.source import id_of, says_nothing, value_of
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.fields import Field
 
@@ -49,7 +49,11 @@ def infer_field(name: str, values: Sequence[Any], texts: Texts = "cells") -> Inf
             can be read as: numbers, true and false, JSON. In ``columns`` that have types JSON alone,
             and in ``json`` nothing but the text.
     """
-    present = [value for value in values if value is not None and value != ""]
+    present = [
+        value
+        for value in values
+        if not (value in (None, "") if texts == "json" else says_nothing(value))
+    ]
     empty = len(values) - len(present)
     found = _infer(present, texts) if present else Inferred({"type": "string"}, "always empty")
     if empty:
@@ -66,13 +70,24 @@ def _infer(values: Sequence[Any], texts: Texts) -> Inferred:
         changed = None if kind == "boolean" else _changed(values, kind)
         if changed is None:
             return _infer_number(values, read, kind)
-        found = _infer_text([str(value) for value in values])
+        found = _infer_text([str(value) for value in values], texts)
         return Inferred(found.spec, f"{found.why}; no numbers, since {changed}")
     for kind in ("object", "list"):
         read = _read_all(values, kind, texts)
         if read is not None:
-            return _infer_object(read) if kind == "object" else _infer_list(read)
-    return _infer_text([str(value) for value in values])
+            found = _infer_object(read) if kind == "object" else _infer_list(read)
+            as_python = any(isinstance(value, str) and not _is_json(value) for value in values)
+            why = f"{found.why}, as Python writes them" if as_python else found.why
+            return Inferred(found.spec, why)
+    return _infer_text([str(value) for value in values], texts)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json_value(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _changed(values: Sequence[Any], kind: str) -> str | None:
@@ -162,20 +177,37 @@ def _infer_list(values: Sequence[Sequence[Any]]) -> Inferred:
     return Inferred(spec, why)
 
 
-def _infer_text(values: Sequence[str]) -> Inferred:
+def _infer_text(values: Sequence[str], texts: Texts) -> Inferred:
     # one label in two Unicode forms is one
     counts = Counter(normalize("NFC", value) for value in values)
+    blanks = 0
+    if texts != "json":
+        counts, blanks = _without_blanks(counts)
     few = 1 < len(counts) <= MAX_LABELS and len(counts) * MIN_ROWS_PER_LABEL <= len(values)
     # no config can hold a control character
     if few and not any(map(CONTROL.search, counts)):
         rarest, n = counts.most_common()[-1]
         why = f"{len(counts)} labels in {len(values):,} rows, rarest {rarest!r} with {n:,}"
+        if blanks:
+            why += f"; {blanks:,} with blanks around the label, which are left out"
         return Inferred({"type": "enum", "values": sorted(counts), "score": "exact"}, why)
     words = sum(len(value.split()) for value in values) / len(values)
     why = f"{len(counts):,} different texts, {words:.1f} words on average"
     if words >= FREE_TEXT_WORDS:
         return Inferred({"type": "string", "score": "token_f1"}, why + ", so scored by words")
     return Inferred({"type": "string", "score": "exact"}, why)
+
+
+def _without_blanks(counts: Counter[str]) -> tuple[Counter[str], int]:
+    """Labels by how often they occur, and how often with blanks around them, which count as without.
+
+    Only where a label occurs in several such forms: else they may be part of it.
+    """
+    forms = Counter(label.strip() for label in counts)
+    found: Counter[str] = Counter()
+    for label, n in counts.items():
+        found[label.strip() if forms[label.strip()] > 1 else label] += n
+    return found, sum(n for label, n in counts.items() if label not in found)
 
 
 def text_column(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -206,20 +238,32 @@ def record_column(rows: Sequence[Mapping[str, Any]], text: str) -> str | None:
 def _is_object(value: Any) -> bool:
     if isinstance(value, str) and value.strip()[:1] == "{":
         try:
-            value = json_value(value)
+            value = cell_value(value)
         except ValueError:
             return False
     return isinstance(value, dict)
 
 
 def id_column(rows: Sequence[Mapping[str, Any]]) -> str | None:
-    """A column called id, or that ends in _id, with a different value in every row; else None."""
+    """A column called id, or that ends in _id, with a different value in every row; else None.
+
+    An order_id that most rows name in another column's text is what a record is to say, and no row's id.
+    """
     for name in rows[0]:
         if name.lower() == "id" or name.lower().endswith("_id"):
             values = [id_of(row, name) for row in rows]
             if all(values) and len(set(values)) == len(values):
-                return name
+                named = sum(_is_named(value, name, row) for value, row in zip(values, rows))
+                if name.lower() == "id" or 2 * named <= len(rows):
+                    return name
     return None
+
+
+def _is_named(value: str, column: str, row: Mapping[str, Any]) -> bool:
+    """Whether another column's words name the ``value`` of ``column``."""
+    word = re.compile(rf"(?<!\w){re.escape(value)}(?!\w)")
+    others = (other for name, other in row.items() if name != column and isinstance(other, str))
+    return any(len(other.split()) > FREE_TEXT_WORDS and word.search(other) for other in others)
 
 
 MAIL_BEGINS = re.compile(

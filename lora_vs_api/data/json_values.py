@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
+from ast import literal_eval
 from collections.abc import Sequence
 from typing import Any
 from unicodedata import normalize
+from warnings import catch_warnings
 
 from lora_vs_api.record.parsing import finite_integer, finite_number
+from lora_vs_api.shown import LONE_SURROGATE
 
 
 def json_value(text: str) -> Any:
@@ -47,3 +51,38 @@ def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
             raise ValueError(f"expected no key twice, found {name!r:.60}")
         found[name] = value
     return found
+
+
+def cell_value(text: str) -> Any:
+    """The value of a cell that holds an object or a list: as JSON, or as Python writes it.
+
+    pandas writes lists and dictionaries into CSV as Python shows them, ``['a', 'b']``. Only what Python
+    would show so again is taken: numpy's ``['a' 'b']``, which Python would read as one text, is not.
+
+    Raises:
+        ValueError: neither of the two, or half a character, which no text file can hold.
+    """
+    try:
+        value = json_value(text)
+    except ValueError as error:
+        try:
+            with catch_warnings(action="ignore"):
+                value = literal_eval(text.strip())
+            shown = repr(value) == text.strip() and isinstance(value, dict | list)
+        # the latter two: nested too deeply for Python's reader
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            shown = False
+        if not shown:
+            raise error from None
+        # what JSON has no word for, such as sets and numbers without end, is no JSON once it is written
+        try:
+            value = json_value(json.dumps(value, default=_no_json))
+        except (RecursionError, TypeError):
+            raise error from None
+    if "\\u" in text and LONE_SURROGATE.search(json.dumps(value, ensure_ascii=False)):
+        raise ValueError("expected whole characters, found a lone surrogate")
+    return value
+
+
+def _no_json(value: object) -> None:
+    raise ValueError(f"expected what JSON can say, found {value!r:.40}")

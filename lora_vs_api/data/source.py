@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unicodedata import normalize
 
-from lora_vs_api.data.json_values import json_value
+from lora_vs_api.data.json_values import cell_value
 from lora_vs_api.data.tables import MAX_SHOWN, Rows, load_table, problems_error
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.fields import Field, completed
@@ -219,7 +219,7 @@ def _record(
     given = columns.get(record)
     if isinstance(given, str):
         try:
-            given = json_value(given)
+            given = cell_value(given)
         except ValueError as error:
             return {}, [f"{record}: expected a JSON object, found {given!r:.80} ({error})"]
     if not isinstance(given, dict):
@@ -235,7 +235,7 @@ def value_of(cell: Any, field: Field) -> Any:
         ValueError: the text is none of that type.
     """
     if not isinstance(cell, str) or field.type in ("string", "enum"):
-        return None if cell == "" and field.optional else cell
+        return _text_of(cell, field)
     cell = cell.strip()
     if not cell:
         return [] if field.type == "list" and not field.optional else None
@@ -249,7 +249,23 @@ def value_of(cell: Any, field: Field) -> Any:
         if field.items is not None and field.items.type not in ("string", "enum"):
             raise ValueError(cell)
         return [part.strip() for part in cell.split(";") if part.strip()]
-    return json_value(cell)
+    return cell_value(cell)
+
+
+def says_nothing(value: Any) -> bool:
+    """Whether a cell is empty, or holds nothing but blanks, as those that were typed over do."""
+    return value is None or (isinstance(value, str) and not value.strip(" \t"))
+
+
+def _text_of(cell: Any, field: Field) -> Any:
+    """A text as it is written; a label without the blanks around it, where it is one only so."""
+    if not isinstance(cell, str):
+        return cell
+    if field.optional and (not cell or (says_nothing(cell) and cell not in field.values)):
+        return None
+    if field.type == "enum" and field.label(cell) is None and field.label(cell.strip()) is not None:
+        return cell.strip()
+    return cell
 
 
 def _number(cell: str, field: Field) -> float:

@@ -184,7 +184,7 @@ def _parquet(path: Path) -> Table:
 
     try:
         found = pyarrow.parquet.read_table(path)
-        columns = [column.to_pylist(maps_as_pydicts="strict") for column in found.columns]
+        columns = [_values(column) for column in found.columns]
     # also dates and texts that Python has no value for
     except (pyarrow.ArrowException, OSError, ValueError, OverflowError, KeyError) as error:
         said = " ".join(str(error).split())
@@ -198,6 +198,54 @@ def _parquet(path: Path) -> Table:
     }
     rows = [dict(zip(plain, values)) for values in zip(*plain.values())]
     return Table([(f"{path}: row {n}", row) for n, row in enumerate(rows, start=1)], notes)
+
+
+def _values(column: Any) -> list[Any]:
+    """A column's values as Python has them, numbers of 32 and 16 bits with the digits that they are meant by.
+
+    0.1 in 32 bits is 0.10000000149011612 in Python's 64, which nobody wrote and no text says.
+    """
+    values: list[Any] = column.to_pylist(maps_as_pydicts="strict")
+    return [_shortest(value, column.type) for value in values] if _is_short(column.type) else values
+
+
+def _parts_of(kind: Any) -> list[tuple[str | None, Any]]:
+    """Types within a nested one: of a struct's fields by name, of what a list or map holds under None."""
+    from pyarrow import types
+
+    if types.is_struct(kind):
+        return [(field.name, field.type) for field in kind]
+    if types.is_map(kind):
+        return [(None, kind.item_type)]
+    inner = getattr(kind, "value_type", None)
+    return [] if inner is None else [(None, inner)]
+
+
+def _is_short(kind: Any) -> bool:
+    from pyarrow import types
+
+    if types.is_float32(kind) or types.is_float16(kind):
+        return True
+    return any(_is_short(inner) for _, inner in _parts_of(kind))
+
+
+def _shortest(value: Any, kind: Any) -> Any:
+    """``value`` of the type ``kind``, its short numbers with the fewest digits that tell them apart."""
+    import numpy as np
+    from pyarrow import types
+
+    if value is None:
+        return None
+    if types.is_float32(kind) or types.is_float16(kind):
+        return float(str((np.float32 if types.is_float32(kind) else np.float16)(value)))
+    inner = dict(_parts_of(kind))
+    if isinstance(value, Mapping):
+        return {
+            key: _shortest(item, inner.get(key, inner.get(None))) for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_shortest(item, inner[None]) for item in value]
+    return _shortest(value, inner[None]) if inner else value
 
 
 def _plain_column(path: Path, name: str, values: Sequence[Any], notes: list[str]) -> list[Any]:

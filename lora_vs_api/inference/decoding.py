@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
-from transformers import DynamicCache
+from transformers import DynamicCache, GenerationConfig
 
 from lora_vs_api.record.parsing import MARKERS
 
@@ -84,6 +85,21 @@ def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> se
     return {token for token in (tokenizer.eos_token_id, *declared) if token is not None}
 
 
+@contextmanager
+def greedy(model: PreTrainedModel) -> Iterator[None]:
+    """``model`` without what its own generation config asks for; all that counts has to be given.
+
+    Sampling is not all that can stand there: Qwen2.5's has a repetition penalty, which applies to the most
+    likely token too and takes the quotes and names from JSON. What was learnt is what the logits say.
+    """
+    settings = cast(Any, model)
+    own, settings.generation_config = settings.generation_config, GenerationConfig()
+    try:
+        yield
+    finally:
+        settings.generation_config = own
+
+
 def answer_text(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int]) -> str:
     """The text of ``tokens``, special ones left out but for those that mark a model's thinking."""
     names = tokenizer.convert_ids_to_tokens(list(tokens))
@@ -93,6 +109,11 @@ def answer_text(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int]) -> st
         if is_mark:
             pieces += (names[place] for place in places)
         else:
-            words = tokenizer.decode([tokens[place] for place in places], skip_special_tokens=True)
+            # what a tokenizer calls cleaning up eats blanks: "Quoi ?" would come back as "Quoi?"
+            words = tokenizer.decode(
+                [tokens[place] for place in places],
+                skip_special_tokens=True,
+                clean_up_tokenization_spaces=False,
+            )
             pieces.append(cast(str, words))
     return "".join(pieces)

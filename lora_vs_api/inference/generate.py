@@ -19,6 +19,7 @@ from lora_vs_api.inference.decoding import (
     Prefix,
     answer_text,
     end_tokens,
+    greedy,
     padded,
 )
 from lora_vs_api.model.attention import has_plain_attention
@@ -219,23 +220,20 @@ def _decode(
     common = torch.tensor(prefix.ids, dtype=torch.long).expand(len(encoded), -1)
     input_ids = torch.cat([common, own], dim=1)
     # typed as a method of a mixin that not every model has; those that are loaded here do
-    produced = (
-        cast(Any, model)
-        .generate(
-            input_ids=input_ids.to(model.device),
-            attention_mask=torch.cat([torch.ones_like(common), seen], dim=1).to(model.device),
-            past_key_values=prefix.for_batch(len(encoded)),
-            max_new_tokens=max_new_tokens,
-            do_sample=False,
-            # a base model's own generation config may ask for sampling at some temperature
-            temperature=None,
-            top_p=None,
-            top_k=None,
-            eos_token_id=sorted(ends),
-            pad_token_id=pad,
-        )[:, input_ids.shape[1] :]
-        .tolist()
-    )
+    with greedy(model):
+        produced = (
+            cast(Any, model)
+            .generate(
+                input_ids=input_ids.to(model.device),
+                attention_mask=torch.cat([torch.ones_like(common), seen], dim=1).to(model.device),
+                past_key_values=prefix.for_batch(len(encoded)),
+                max_new_tokens=max_new_tokens,
+                do_sample=False,
+                eos_token_id=sorted(ends),
+                pad_token_id=pad,
+            )[:, input_ids.shape[1] :]
+            .tolist()
+        )
     answers = []
     for tokens in produced:
         stop = next((i for i, token in enumerate(tokens) if token in ends), None)

@@ -36,13 +36,22 @@ def load_tokenizer(base: str | Path, pad_token: str | None) -> PreTrainedTokeniz
     tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True)
     if tokenizer.chat_template is None:
         raise UserError(f"{base}: the tokenizer has no chat template; expected a chat model")
+    rows = _known_tokens(base)
     if pad_token is not None:
-        if pad_token not in tokenizer.get_vocab():
+        if tokenizer.get_vocab().get(pad_token, rows) >= rows:
             raise UserError(f"runtime.pad_token: {pad_token!r} is not a token of {base}")
         tokenizer.pad_token = pad_token
-    if tokenizer.pad_token is None:
+    # one that was added to the tokenizer alone would be looked up beyond the embeddings
+    if tokenizer.pad_token is None or tokenizer.pad_token_id >= rows:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
     return tokenizer
+
+
+def _known_tokens(base: str | Path) -> float:
+    """How many tokens the model's embeddings have rows for; infinite where its config does not say."""
+    path = Path(base, "config.json")
+    config = read_json(path) if path.is_file() else {}
+    return ({**config, **(config.get("text_config") or {})}).get("vocab_size") or float("inf")
 
 
 def load_base(
@@ -71,6 +80,9 @@ def load_base(
             f"{base}: its weights lack {len(missing)} tensors of the model that config.json describes, "
             f"such as {missing[0]}; fetch the whole model"
         )
+    # some configs ask for plain tuples, which nothing here reads
+    for config in (model.config, model.config.get_text_config()):
+        config.return_dict = True
     if runtime.device == "cpu":
         if has_plain_attention(model.config):
             model.set_attn_implementation(GROUPED)

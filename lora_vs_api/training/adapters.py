@@ -76,6 +76,7 @@ def _modules(spec: TrainingSpec, model: PreTrainedModel) -> list[str]:
             if isinstance(module, (nn.Linear, Conv1D)) and module is not head
         }
         - _without_adapter(model)
+        - _of_others(model)
     )
     if spec.target_modules == ALL_LINEAR:
         if not linear:
@@ -88,11 +89,15 @@ def _modules(spec: TrainingSpec, model: PreTrainedModel) -> list[str]:
     wrong = [name for name in spec.target_modules if name not in there]
     problem = f"the base model has no module {', '.join(wrong)}"
     if not wrong:
-        able = {
-            name.split(".")[-1]
-            for name, module in model.named_modules()
-            if isinstance(module, ADAPTABLE) and module is not head
-        } - _without_adapter(model)
+        able = (
+            {
+                name.split(".")[-1]
+                for name, module in model.named_modules()
+                if isinstance(module, ADAPTABLE) and module is not head
+            }
+            - _without_adapter(model)
+            - _tied(model)
+        )
         wrong = [name for name in spec.target_modules if name not in able]
         problem = (
             f"no adapter can be put on {', '.join(wrong)} of a {model.config.model_type} model"
@@ -114,6 +119,29 @@ def _text_decoder(model: PreTrainedModel) -> nn.Module:
 def _without_adapter(model: PreTrainedModel) -> set[str]:
     """Names of modules that no adapter may be put on: a state-space kernel reads their weights alone."""
     return {"out_proj", "conv1d"} if model.config.model_type in STATE_SPACE else set()
+
+
+def _of_others(model: PreTrainedModel) -> set[str]:
+    """Names that modules have which can take no adapter: peft goes by the last part of a path alone.
+
+    A linear layer in a list is called 0, as is the first of all decoder layers (Gemma 3n).
+    """
+    return {
+        name.split(".")[-1]
+        for name, module in model.named_modules()
+        if not isinstance(module, ADAPTABLE)
+    }
+
+
+def _tied(model: PreTrainedModel) -> set[str]:
+    """Name of the embeddings where the output layer is the same matrix.
+
+    An adapter on them counts for the tokens that go in, and once merged also for those that come out.
+    """
+    embeddings, head = model.get_input_embeddings(), model.get_output_embeddings()
+    if not isinstance(head, nn.Linear) or head.weight is not getattr(embeddings, "weight", None):
+        return set()
+    return {name.split(".")[-1] for name, module in model.named_modules() if module is embeddings}
 
 
 def _beside_the_text(model: PreTrainedModel) -> str | None:

