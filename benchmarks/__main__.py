@@ -24,6 +24,7 @@ NAMES = {
     "growth": "time and memory of corpus, split, analyze and report at 2,000 to 200,000 examples",
     "pipeline": "a run from nothing in a clone, node by node, and what a change costs after it",
     "scale": "a thousand sleeping nodes: scheduling overhead, 1 to 8 workers against ideal",
+    "serving": "the fine-tune behind llama.cpp's server against plain `generate`: latency, rate, cost",
 }
 
 ABSENT = "–"
@@ -40,6 +41,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=5, help="how often each pair is timed (5)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--model", default="models/base_model", help="folder of the base model")
+    parser.add_argument(
+        "--merged", help="of `serving`: folder of the fine-tune, merged or an adapter"
+    )
+    parser.add_argument(
+        "--gguf", nargs="+", help="of `serving`: the same as GGUF files, such as F16 Q8_0"
+    )
+    parser.add_argument(
+        "--server", nargs="+", metavar="NAME=URL", help="of `serving`: other servers of it that run"
+    )
     parser.add_argument("--profile", help="of `pipeline` (laptop, with cuda smol-gpu); or tiny")
     parser.add_argument("--folder", help="where `pipeline` works and leaves its clone")
     parser.add_argument("--out", default="benchmarks/results", help="folder of the results")

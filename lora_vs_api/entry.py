@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import DISK_FULL
+from lora_vs_api.lifetime import end_with_dvc, ended_like_ctrl_c
 from lora_vs_api.log import show_everything
 from lora_vs_api.shown import visible
 
@@ -23,8 +24,9 @@ UNWRITABLE = (*DISK_FULL, errno.EROFS, errno.EACCES, errno.EPERM)
 def run_stage(main: Callable[[Params], None]) -> None:
     """Run ``main`` on the checked params; a UserError becomes one line on stderr and exit code 1.
 
-    So does a disk that is full or must not be written.
+    So does a disk that is full or must not be written. The node ends with the dvc that started it.
     """
+    end_with_dvc()
     # imported here: help and completion of the command line do not wait for it
     from lora_vs_api.config.load import load_params
 
@@ -42,19 +44,21 @@ def run_stage(main: Callable[[Params], None]) -> None:
 
 
 def run_command(command: Callable[[], None]) -> None:
-    """Run ``command``; see :func:`run_stage`."""
+    """Run ``command``; see :func:`run_stage`. SIGTERM and SIGHUP end it in order, as Ctrl-C does."""
     # libraries must not look for a hub when everything a node reads is on disk
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     show_everything()
-    try:
-        command()
-    except UserError as error:
-        print(f"error: {visible(str(error))}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        print("interrupted: nothing half-written; `dvc repro` goes on from here", file=sys.stderr)
-        sys.exit(130)
+    with ended_like_ctrl_c() as ending:
+        try:
+            command()
+        except UserError as error:
+            print(f"error: {visible(str(error))}", file=sys.stderr)
+            sys.exit(1)
+        except KeyboardInterrupt:
+            said = "interrupted: nothing half-written; `dvc repro` goes on from here"
+            print(said, file=sys.stderr)
+            sys.exit(ending.exit_code)
 
 
 def argument(name: str, expected: str) -> str:

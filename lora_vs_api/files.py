@@ -1,7 +1,7 @@
 """Reading and writing node outputs: byte-identical for equal content, never half-written.
 
 Every writer fills a temporary sibling and renames it, so that an interrupted node leaves
-either the old file or the new one.
+either the old file or the new one; what a killed one left of the sibling is taken away by the next.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ import errno
 import itertools
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -36,7 +37,8 @@ def write_text(path: str | Path, text: str) -> None:
 def _write_pieces(path: str | Path, pieces: Iterable[str]) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    _sweep(path)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path))
     try:
         # half a character, as a model may write it, is written as JSON escapes it: \ud83d
         with os.fdopen(
@@ -46,11 +48,11 @@ def _write_pieces(path: str | Path, pieces: Iterable[str]) -> None:
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except OSError as error:
-        os.unlink(temporary)
+        Path(temporary).unlink(missing_ok=True)
         # of a write that finds no room, it does not know the file
         raise OSError(error.errno, error.strerror, str(path)) from None
     except BaseException:
-        os.unlink(temporary)
+        Path(temporary).unlink(missing_ok=True)
         raise
 
 
@@ -146,7 +148,9 @@ def new_directory(path: str | Path) -> Iterator[Path]:
     """Yield an empty temporary directory that becomes ``path`` when the block succeeds."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    _sweep(path)
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=_prefix(path)))
+    old = Path(f"{temporary}.old")
     try:
         yield temporary
         os.chmod(temporary, 0o755)
@@ -154,8 +158,40 @@ def new_directory(path: str | Path) -> Iterator[Path]:
             # safetensors writes 0600; outputs carry the permissions git and DVC expect
             os.chmod(file, 0o755 if file.is_dir() else 0o644)
         if path.exists():
-            shutil.rmtree(path)
+            # not deleted where it is: killed meanwhile, this would leave half of it under its name
+            os.replace(path, old)
         os.replace(temporary, path)
-    except BaseException:
+    finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _prefix(path: Path) -> str:
+    """Of temporary siblings of ``path``; whose they are stands in it."""
+    return f".{path.name}.{os.getpid()}."
+
+
+def _sweep(path: Path) -> None:
+    """Take away what processes of this machine that are no more have left half-written of ``path``."""
+    form = re.compile(rf"\.{re.escape(path.name)}\.(\d{{1,9}})\.[a-z0-9_]{{8}}(\.old)?")
+    for sibling in path.parent.iterdir():
+        found = form.fullmatch(sibling.name)
+        if found and has_died(int(found[1])):
+            if sibling.is_dir():
+                shutil.rmtree(sibling, ignore_errors=True)
+            else:
+                with suppress(OSError):
+                    sibling.unlink()
+
+
+def has_died(pid: int) -> bool:
+    """Whether there is no process ``pid`` on this machine any more."""
+    if os.name != "posix":
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass  # it is another user's, and alive
+    return False

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
+
+from lora_vs_api.tied import run_tied
 
 
 class NoWheel(Exception):
@@ -35,9 +36,10 @@ def download_wheel(
     Raises:
         NoWheel: with the last line that pip said.
     """
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
-    done = subprocess.run(
-        [*command, *options, "--dest", str(folder), requirement],
+    arguments = ["download", "--no-deps", "--only-binary=:all:", *options]
+    done = run_tied(
+        "pip",
+        [*arguments, "--dest", str(folder), requirement],
         stdin=stdin,
         stdout=stdout,
         stderr=subprocess.PIPE,

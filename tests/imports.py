@@ -14,11 +14,13 @@ PLUMBING = {
     "lora_vs_api/entry.py",
     "lora_vs_api/errors.py",
     "lora_vs_api/files.py",
+    "lora_vs_api/lifetime.py",
     "lora_vs_api/log.py",
     "lora_vs_api/paths.py",
     "lora_vs_api/processor.py",
     "lora_vs_api/shown.py",
     "lora_vs_api/threads.py",
+    "lora_vs_api/tied.py",
     "lora_vs_api/wheels.py",
 }
 # (who imports, what) of which no node of the first depends on the second: what an answer costs decides

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 _SERVER = multiprocessing.get_context("forkserver")
@@ -23,3 +25,22 @@ def exit_code(process: BaseProcess, seconds: float = 60) -> int | None:
     """Wait for the end: 0, 1 after an exception, or minus the signal that ended it."""
     process.join(seconds)
     return process.exitcode
+
+
+def descendants(pid: int) -> list[int]:
+    """Every process that ``pid`` started, and those that they did (Linux)."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            for child in map(int, task.read_text().split()):
+                found += [child, *descendants(child)]
+    return found
+
+
+def is_running(pid: int) -> bool:
+    """Whether the process is there and has not ended; one that nobody has waited for yet has (Linux)."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return False
+    return status.rsplit(")", 1)[1].split()[0] not in "ZX"

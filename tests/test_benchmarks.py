@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
-from benchmarks.__main__ import quantity, summary, table
+from benchmarks.__main__ import main, quantity, summary, table
 from benchmarks.measured_node import LOG, measure
 from benchmarks.pipeline import NodeRun, read_log, whole_run
 from benchmarks.timing import Row
-from lora_vs_api.files import write_json
+from lora_vs_api.api.llama_server import serve_gguf
+from lora_vs_api.config.compose import compose
+from lora_vs_api.config.load import check_params
+from lora_vs_api.digests import file_sha256
+from lora_vs_api.errors import UserError
+from lora_vs_api.files import write_json, write_jsonl
+from tests.imports import ROOT
 
 ALONE = [
     Row("overhead", "start-up of train", "s", 3.6831, notes={"peak MiB": 485, "torch": "yes"}),
@@ -124,3 +133,55 @@ def test_both_sides_train_alike_with_todays_settings(clone):
         assert apart < (0.001 if row["what"].startswith("float32") else 0.05), row
     (sweep,) = json.loads((written / "sweep-cpu.json").read_text())["rows"]
     assert sweep["what"].startswith("5 trials and 2 seeds, 5 of them distinct")
+
+
+@pytest.mark.slow
+def test_the_served_fine_tune_beside_plain_generate(tmp_path, monkeypatch):
+    """A tiny model as folder, as file behind llama.cpp, and behind a server that runs already: one
+    table with latencies, rates and costs, and the answers of one model are the same."""
+    from benchmarks import serving
+    from tests.tiny_gguf import gguf_of
+    from tests.tiny_model import build_tiny_model
+
+    model = build_tiny_model(tmp_path / "tiny")
+    gguf = gguf_of(model, tmp_path / "f32.gguf")
+    rows = [{"id": f"{i}", "text": f"I was charged twice, order {i}."} for i in range(3)]
+    write_jsonl(tmp_path / "data/split/test.jsonl", rows)
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(serving, "IN_FLIGHT", (1, 2))
+    monkeypatch.setattr(serving, "composed", tiny_settings)
+    with serve_gguf(gguf, "other", sha256=file_sha256(gguf), context=4096) as url:
+        main(
+            ["serving", "--rounds", "2", "--model", str(model), "--merged", str(model),
+             "--gguf", str(gguf), "--server", f"other={url}", "--out", "results"]
+        )  # fmt: skip
+    rows = json.loads(Path("results/serving-cpu.json").read_text())["rows"]
+    latencies, rates = rows[:2], rows[2:]
+    assert [row["notes"]["equal answers"] for row in latencies] == ["3 of 3"] * 2
+    assert all(row["notes"]["the same in every round"] == "yes" for row in latencies)
+    assert [row["what"].rpartition(", ")[2] for row in rates] == [
+        "2 in flight", "1 in flight", "2 in flight", "1 in flight", "2 in flight"
+    ]  # fmt: skip
+    assert all(row["ratio"] > 0 and "USD" in row["notes"]["a thousand"] for row in rates)
+    assert "llama.cpp, f32, one slot" in Path("results/README.md").read_text()
+
+
+def tiny_settings(profile):
+    changed = [
+        f"profile={profile}",
+        "runtime.pad_token=null",
+        "decoding.max_new_tokens=20",
+    ]
+    return check_params(yaml.safe_load(compose(changed, conf=ROOT / "conf")))
+
+
+def test_what_the_serving_benchmark_is_not_given_is_said(tmp_path, monkeypatch):
+    """In a line, before a model is loaded."""
+    from benchmarks import serving
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"^--gguf: models/served/seed-0/model\.gguf: no such file"):
+        serving._files(argparse.Namespace(gguf=None))
+    with pytest.raises(UserError, match=r"^--server: expected NAME=URL such as .* found vllm"):
+        serving._urls(argparse.Namespace(server=["vllm"]))

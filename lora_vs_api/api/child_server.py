@@ -59,8 +59,8 @@ def running(
         The base URL for an OpenAI client, such as ``http://127.0.0.1:43211/v1``.
 
     Raises:
-        UserError: the port is taken, the process ended or did not get healthy in time; the last
-            two with the end of its log.
+        UserError: the port is taken, or the process did not get healthy in time or ended, be it while
+            it was asked; the last two with the end of its log.
     """
     if port is not None:
         _check_port(port)
@@ -80,7 +80,12 @@ def running(
                 # Ctrl-C reaches this process alone, which then stops the server
                 start_new_session=True,
             )
-        yield _wait_until_healthy(process, folder, model_name, port, startup_seconds, log)
+        url = _wait_until_healthy(process, folder, model_name, port, startup_seconds, log)
+        try:
+            yield url
+        except (UserError, OSError):
+            _check_it_lives(process, model_name, log)
+            raise
     finally:
         if process is not None:
             _stop(process)
@@ -225,12 +230,30 @@ def _wait_until_healthy(
             progress.update()
 
 
+def _check_it_lives(process: subprocess.Popen[bytes], model_name: str, log: Path) -> None:
+    """Say so where what was asked of the server failed because it has ended.
+
+    Raises:
+        UserError: how it ended, with the end of its log.
+    """
+    try:
+        # its connections break a moment before it is gone
+        code = process.wait(timeout=1)
+    except subprocess.TimeoutExpired:
+        return
+    raise UserError(
+        f"the server of {model_name} ended {_how(code)} while it was asked; run again, nothing "
+        f"was scored; {log} ends: {_tail(log.read_text(errors='replace'))}"
+    ) from None
+
+
 def _how(code: int) -> str:
     """How a process ended: a negative code is the signal that ended it."""
     if code >= 0:
         return f"with exit code {code}"
     known = {number.value: number.name for number in signal.Signals}
-    return f"by signal {known.get(-code, -code)}"
+    memory = ", as for want of memory," if -code == getattr(signal, "SIGKILL", None) else ""
+    return f"by signal {known.get(-code, -code)}{memory}"
 
 
 def _healthy(url: str) -> bool:

@@ -6,6 +6,8 @@ import os
 import socket
 import uuid
 
+from lora_vs_api import files
+
 
 def new_holder() -> str:
     """A name that no other holder has, of this process on this machine."""
@@ -15,12 +17,4 @@ def new_holder() -> str:
 def has_died(holder: str) -> bool:
     """Whether the holder was a process of this machine that is no more."""
     host, number, _ = holder.split("/")
-    if host != socket.gethostname() or os.name != "posix":
-        return False
-    try:
-        os.kill(int(number), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        pass  # it is another user's, and alive
-    return False
+    return host == socket.gethostname() and files.has_died(int(number))

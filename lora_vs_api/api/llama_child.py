@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from lora_vs_api.api.serve_child import announce, end_with_parent
+from lora_vs_api.api.serve_child import announce, tie_to_parent
 
 
 def main() -> None:
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, required=True)
     arguments = parser.parse_args()
     # before the model is read: a parent that dies meanwhile must not leave this process behind
-    threading.Thread(target=end_with_parent, args=(arguments.folder,), daemon=True).start()
+    tie_to_parent(arguments.folder)
 
     import xllamacpp
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import socket
 import sys
 import threading
@@ -28,7 +29,7 @@ def main() -> None:
     parser.add_argument("--continuous-batching", action="store_true")
     arguments = parser.parse_args()
     # before the slow imports: a parent that dies during them must not leave this process behind
-    threading.Thread(target=end_with_parent, args=(arguments.folder,), daemon=True).start()
+    tie_to_parent(arguments.folder)
 
     # from_pretrained takes an existing relative path for what it is; so the name that requests
     # give is the name of a link here, and no hub is asked
@@ -49,13 +50,42 @@ def main() -> None:
     )
 
 
+def tie_to_parent(folder: Path) -> None:
+    """Have this process end as soon as its parent does, and leave no ``folder`` behind.
+
+    To be called before anything slow: a parent that dies meanwhile must not leave it running.
+    """
+    if hasattr(os, "fork"):
+        _guard_from_outside(folder)
+    threading.Thread(target=end_with_parent, args=(folder,), daemon=True).start()
+
+
 def end_with_parent(folder: Path) -> None:
     """Wait for the end of the parent, then end at once and leave no folder behind."""
-    while os.read(sys.stdin.fileno(), 1024):
-        pass
+    _wait_for_parents_end()
     shutil.rmtree(folder, ignore_errors=True)
     # not sys.exit: that would wait for a generation that nobody reads any more
     os._exit(0)
+
+
+def _guard_from_outside(folder: Path) -> None:
+    """A child that does the same: while C++ code reads a model, no thread of the server has its turn."""
+    server = os.getpid()
+    if os.fork():
+        return
+    try:
+        _wait_for_parents_end()
+        # its number may be another process's once it has ended by itself
+        if os.getppid() == server:
+            os.kill(server, signal.SIGKILL)
+        shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os._exit(0)
+
+
+def _wait_for_parents_end() -> None:
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
 
 
 def _dtype(device: str) -> str:

