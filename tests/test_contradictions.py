@@ -592,6 +592,8 @@ def check_otherwise(result: Analysis, told: ReportInputs) -> None:
                 == paid.decision.pays_back
             )
             assert row[6:] == [paid.decision.cheaper, paid.decision.pays_back]
+
+
 # what may be said of hosted models where none was asked: denials, contrasts, and what is open
 NOT_HOSTED = (
     r"no hosted model was asked|call a hosted model is open|a hosted API would be sent|"

@@ -429,7 +429,7 @@ def test_no_reply_of_a_server_ends_the_analysis(data, specs):
 def edited(data: Any, body: Any) -> Any:
     """``body`` with any JSON in any place of it, or as it is."""
     whole = {"": copy.deepcopy(body)}
-    place = data.draw(st.sampled_from(_places(whole)))
+    place = data.draw(st.sampled_from(places(whole)))
     if data.draw(st.integers(0, 3)):
         node = whole
         for key in place[:-1]:

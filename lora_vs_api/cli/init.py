@@ -26,7 +26,7 @@ from lora_vs_api.data.infer import (
     text_column,
     text_kind,
 )
-from lora_vs_api.data.json_values import cell_value
+from lora_vs_api.data.json_values import cell_value, json_value
 from lora_vs_api.data.perturbation import KINDS
 from lora_vs_api.data.source import is_template, read_source
 from lora_vs_api.data.tables import load_table

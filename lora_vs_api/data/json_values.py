@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from ast import literal_eval
 from collections.abc import Sequence
 from typing import Any
