@@ -415,7 +415,7 @@ def test_a_dataset_that_is_not_there_is_one_line_and_leaves_nothing(
         ),
         (
             ["b.csv", "--schema", "enum.json"],
-            r"--schema: enum.json: 'a\\x00': expected a name or label",
+            r"--schema: enum.json: 'a\\x00': expected a label without",
         ),
         (
             ["b.csv", "--schema", "name.json"],

@@ -129,7 +129,7 @@ def _task_name(given: TaskSource) -> str:
     return name if is_plain_word(name) else f"task_{name}"
 
 
-def _check_kept(path: str, names: Sequence[str | None]) -> None:
+def _check_kept(path: str, names: Sequence[str | None], what: str = "name") -> None:
     """Refuse what a config cannot hold, before it is written and read as something else.
 
     Raises:
@@ -138,7 +138,7 @@ def _check_kept(path: str, names: Sequence[str | None]) -> None:
     for name in names:
         if name is not None and not can_be_kept(name):
             raise UserError(
-                f"{path}: {name!r:.80}: expected a name or label without control characters, and not ???"
+                f"{path}: {name!r:.80}: expected a {what} without control characters, and not ???"
             )
 
 
@@ -155,7 +155,8 @@ def _check_names(path: str, specs: Mapping[str, Mapping[str, Any]], hint: str) -
             raise UserError(
                 f"{path}: expected names of 1 to {MAX_NAME} characters, found {name!r:.80}{hint}"
             )
-    _check_kept(path, [*names, *(label for _, spec in every for label in spec.get("values", ()))])
+    _check_kept(path, names)
+    _check_kept(path, [label for _, spec in every for label in spec.get("values", ())], "label")
 
 
 def _every_spec(
