@@ -10,7 +10,9 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -95,3 +97,31 @@ def reproduced(tmp_path_factory) -> Clone:
 def clone(reproduced, tmp_path) -> Clone:
     """The baseline in a copy of the test's own."""
     return reproduced.copy(tmp_path / "project")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hydra_composes_once() -> Iterator[None]:
+    """Equal files and overrides are composed once in a test process: a fifth of a second each time.
+
+    What is made of the text, its checks above all, is done every time.
+    """
+    from dvc.utils import hydra
+
+    real = hydra.compose_and_dump
+    texts: dict[Any, bytes] = {}
+
+    def compose_and_dump(
+        output: str, folder: str, module: None, name: str, plugins: str, overrides: list[str]
+    ) -> None:
+        conf = Path(folder)
+        files = [path for path in sorted(conf.rglob("*")) if path.is_file()]
+        content = tuple((str(path.relative_to(conf)), path.read_bytes()) for path in files)
+        key = hash(content), name, tuple(overrides)
+        if key not in texts:
+            real(output, folder, module, name, plugins, overrides)
+            texts[key] = Path(output).read_bytes()
+        Path(output).write_bytes(texts[key])
+
+    hydra.compose_and_dump = compose_and_dump
+    yield
+    hydra.compose_and_dump = real
