@@ -237,7 +237,8 @@ def test_an_open_model_on_this_machine_is_called_that():
     assert "no text leaves the machine, nor with the models" in section(text, "The question")
     better = changed(result, conditions__3__field_f1__estimate=0.9)
     better = redecided(better, "api_few_shot_5", difference=(-0.3, -0.2))
-    assert answer.recommendation(inputs(better)).startswith(f"Use {better.conditions[3].label}: ")
+    said = answer.recommendation(inputs(better))
+    assert f" Of all that was measured: Use {better.conditions[3].label}: " in said
     assert "no test of the claim about that hosted model" in section(text, "Hypothesis")
     assert "llama.cpp's server" in section(text, "Method")
     part = section(text, "Limitations")
@@ -247,7 +248,7 @@ def test_an_open_model_on_this_machine_is_called_that():
     part = section(report(changed(result, **names)), "Limitations")
     assert "Big-7B-Q4_K_M: open 4-bit models that llama.cpp" in part
     for sentence in re.findall(r"[^.|\n]*\bhosted\b[^.|\n]*", text):
-        assert re.search(r"no hosted|call a hosted model is open|about (a|that) hosted|a hosted model's network|a hosted API would",
+        assert re.search(r"no hosted|call a hosted model is open|about (a|that) hosted|What a hosted model would score|a hosted model's network|a hosted API would",
                          sentence, re.IGNORECASE), sentence  # fmt: skip
 
 
