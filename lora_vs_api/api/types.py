@@ -31,6 +31,7 @@ class ApiCondition:
         token_limit: the parameter that carries the limit; None for the endpoint's own.
         instruction_role: of the turn with the instruction.
         on_refusal: whether a text that is refused or filtered fails the condition or is wrong.
+        may_be_empty: an answer without a character is one, and wrong; else it is asked for again.
     """
 
     name: str
@@ -46,6 +47,7 @@ class ApiCondition:
     token_limit: TokenLimit | None = None
     instruction_role: InstructionRole = "system"
     on_refusal: OnRefusal = "fail"
+    may_be_empty: bool = False
 
     @property
     def limit_parameter(self) -> TokenLimit:
