@@ -819,6 +819,38 @@ class OtherTuning(Result):
     virtual_tokens: int | None
 
 
+class SeedServed(Result):
+    """How one seed was served; ``reason`` says why it was not, and the counts are 0 then.
+
+    Of ``texts`` validation texts, asked before any answer counted, ``same`` got the answer that
+    transformers gives greedily in float32; log-probabilities of ``probed`` tokens differed by
+    ``difference`` nats at most.
+    """
+
+    seed: int
+    engine: Literal["llama_cpp", "transformers"]
+    reason: str | None
+    texts: int
+    same: int
+    probed: int
+    difference: float | None
+
+
+class Serving(Result):
+    """The fine-tune behind llama.cpp's server, from files of ``outtype`` weights."""
+
+    outtype: str
+    seeds: tuple[SeedServed, ...]
+
+    @property
+    def converted(self) -> list[SeedServed]:
+        return [row for row in self.seeds if row.engine == "llama_cpp"]
+
+    @property
+    def refused(self) -> list[SeedServed]:
+        return [row for row in self.seeds if row.engine != "llama_cpp"]
+
+
 class Analysis(Result):
     """metrics/analysis.json.
 
@@ -826,6 +858,7 @@ class Analysis(Result):
     ``groups`` is None where every text is counted as independent.
     ``baseline`` is the API condition that the hypothesis is judged against, None where none was asked.
     ``examples`` has the API conditions' names; where there is none, those of all others.
+    ``serving`` is None where the fine-tune was to answer in the project's own process.
     """
 
     profile: str
@@ -849,6 +882,7 @@ class Analysis(Result):
     decisions: tuple[Decision, ...]
     verdict: Verdict
     examples: dict[str, Examples]
+    serving: Serving | None = None
 
     @property
     def lora(self) -> Condition:
