@@ -27,7 +27,7 @@ help:  ## this list
 setup: $(VENV)/.run  ## create .venv and install what a run needs
 setup-test: $(VENV)/.test  ## and what the tests need
 
-$(VENV)/.run: requirements/build.txt requirements/cpu.txt requirements/cuda.txt requirements/serving.txt $(RUN_LISTS) pyproject.toml
+$(VENV)/.run: requirements/build.txt requirements/cpu.txt requirements/cuda.txt requirements/serving.txt requirements/conversion.txt $(RUN_LISTS) pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "error: $(PYTHON) is $$($(PYTHON) -V); Python 3.11 or newer is needed: make PYTHON=python3.11 …" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
@@ -41,6 +41,9 @@ $(VENV)/.run: requirements/build.txt requirements/cpu.txt requirements/cuda.txt 
 	@# PyPI's torch for Linux loads only with the CUDA packages that it names; others name none
 	@$(BIN)/python -c 'import importlib.metadata as m; exit(any(r.startswith(("nvidia-", "cuda-")) for r in m.requires("torch")))' \
 	  || { set -x; $(PINNED) -r requirements/cuda.txt; }
+	@# llama.cpp's converter brings a gguf of its own, which must not hide the one that is pinned
+	rm -rf $(VENV)/converter
+	$(PINNED) --target $(VENV)/converter -r requirements/conversion.txt
 	$(INSTALL) --editable .
 	@touch $@
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 BASE = "models/base_model"
+# folders with one for each seed: what training wrote, and what a server reads of it
+TRAINED = "models/train"
+SERVED = "models/served"
 TRAIN = "data/split/train.jsonl"
 VAL = "data/split/val.jsonl"
 TEST = "data/split/test.jsonl"
@@ -15,3 +18,8 @@ APPLIED = "metrics/perturb.json"
 def opponent_file(name: str) -> str:
     """The model file of ``opponents.<name>``."""
     return f"models/opponent/{name}.gguf"
+
+
+def seed_folder(weights: str, seed: int) -> str:
+    """What answers for one seed of the fine-tune; ``weights`` is ``TRAINED`` or ``SERVED``."""
+    return f"{weights}/seed-{seed}"

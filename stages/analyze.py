@@ -49,6 +49,7 @@ from lora_vs_api.analysis.results import (
     write_result,
 )
 from lora_vs_api.analysis.scored_run import Floats, read_run
+from lora_vs_api.analysis.serving import serving_of
 from lora_vs_api.analysis.summary import summary
 from lora_vs_api.analysis.tables import COLUMNS, answer_table, plot_tables
 from lora_vs_api.analysis.verdict import verdict
@@ -126,6 +127,7 @@ def main(params: Params) -> None:
             for item in baselines
             if item.kind == "api" or not bills
         },
+        serving=serving_of(params.seeds, lora.runs),
     )
     write_result("metrics/analysis.json", analysis)
     write_result("metrics/summary.json", summary(analysis))

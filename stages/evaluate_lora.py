@@ -4,17 +4,39 @@ from __future__ import annotations
 
 from lora_vs_api.config.sections import Params
 from lora_vs_api.entry import argument, run_stage
-from lora_vs_api.inference.evaluate import evaluate_condition
-from lora_vs_api.model.loading import load_tuned
-from lora_vs_api.model.runtime import resolve_runtime
-from lora_vs_api.paths import BASE
+from lora_vs_api.files import read_jsonl
+from lora_vs_api.paths import BASE, TEST, seed_folder
+from lora_vs_api.serving.evaluate import ask_rows, note_fallback, write_evaluation
+from lora_vs_api.serving.served import Served, read_served
 
 
 def main(params: Params) -> None:
     seed = int(argument("a seed", "one of seeds"))
+    folder, name = seed_folder(params.serving.weights, seed), f"lora-seed-{seed}"
+    served = read_served(folder)
+    if served is not None and served.engine == "llama_cpp":
+        found = ask_rows(params, folder, read_jsonl(TEST, params.evaluate.test_rows), name)
+        write_evaluation(
+            params,
+            found,
+            served,
+            predictions=f"predictions/evaluate/{name}",
+            timings=f"timings/evaluate/{name}.json",
+        )
+    else:
+        in_process(params, folder, name, served)
+
+
+def in_process(params: Params, folder: str, name: str, served: Served | None) -> None:
+    # torch takes seconds to load, and a server's answers need none
+    from lora_vs_api.inference.evaluate import evaluate_condition
+    from lora_vs_api.model.loading import load_tuned
+    from lora_vs_api.model.runtime import resolve_runtime
+
     runtime = resolve_runtime(params.runtime.device, params.runtime.dtype)
-    model = load_tuned(BASE, f"models/train/seed-{seed}", runtime)
-    evaluate_condition(params, f"lora-seed-{seed}", model, runtime)
+    evaluate_condition(params, name, load_tuned(BASE, folder, runtime), runtime)
+    if served is not None:
+        note_fallback(f"timings/evaluate/{name}.json", served)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from tests.imports import ROOT
 TINY = """# @package _global_
 defaults:
   - override /model: local
+  - override /serving: transformers
 model:
   disk_gb: 0.01
   weights: {{path: "{model}"}}

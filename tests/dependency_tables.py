@@ -26,7 +26,7 @@ KINDS = {
     "data": "base_model opponent corpus split data_check review hypothesis contamination",
     "search": "sanity rank_trial select_rank lr_trial select sweep",
     "training": "train tune",
-    "answers": "evaluate_base evaluate_lora evaluate_tune evaluate_api evaluate_model_free",
+    "answers": "evaluate_base served evaluate_lora evaluate_tune evaluate_api evaluate_model_free",
     "perturbed texts": "perturb perturbed_lora perturbed_api",
     "results": "robustness analyze report",
 }
@@ -35,6 +35,7 @@ KINDS = {
 ROLES = {
     "inference": {"weights", "model", "inference", "api"},
     "serving": {"api"},
+    "conversion": {"conversion"},
     "training": {"training"},
     "statistics": {"neighbours", "stats", "analysis", "model_free"},
     "prices": {"prices"},

@@ -40,6 +40,8 @@ def finished(tmp_path_factory):
     root = tmp_path_factory.mktemp("project")
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["seeds"] = [1, 2]
+    # in the process: tests/test_serving.py asks the server
+    params["serving"] |= {"engine": "transformers", "weights": "models/train", "converted": []}
     params["task"] = {"fields": FIELDS, "instruction": "Extract.", "group_by": None}
     params["split"]["stratify_by"] = None
     params["contamination"]["field"] = None

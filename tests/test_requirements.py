@@ -15,8 +15,9 @@ from packaging.utils import canonicalize_name
 from tests.imports import ROOT
 
 LISTS = {path.stem: path.read_text() for path in (ROOT / "requirements").glob("*.txt")}
-ROLES = ("inference", "serving", "training", "statistics", "prices", "figures")
-RUN = (*ROLES, "build", "run")
+ROLES = ("inference", "serving", "conversion", "training", "statistics", "prices", "figures")
+# the converter is installed apart, into a folder of its own
+RUN = (*(role for role in ROLES if role != "conversion"), "build", "run")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 

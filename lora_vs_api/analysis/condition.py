@@ -190,7 +190,7 @@ def _latency(runs: Sequence[ScoredRun]) -> Latency:
         requests=len(seconds),
         in_flight=known,
         in_flight_unknown=unknown,
-        how=_how_timed(runs[0]),
+        how="; ".join(dict.fromkeys(_how_timed(run) for run in runs)),
     )
 
 
@@ -223,6 +223,8 @@ def _how_timed(run: ScoredRun) -> str:
     if timings.batch:
         return "asked as a batch, which has no latency"
     place = timings.machine or "over HTTP"
+    if timings.over_http:
+        place = f"over HTTP to llama.cpp's server, {place}"
     known, unknown = _in_flight(run)
     said = place
     if known is not None:

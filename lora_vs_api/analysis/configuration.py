@@ -45,6 +45,7 @@ def config_sha256(params: Params) -> str:
         "runtime": params.runtime,
         "sanity": params.sanity,
         "seeds": params.seeds,
+        "serving": params.serving,
         "split": params.split,
         "stats": params.stats,
         "sweep": params.sweep,

@@ -121,11 +121,19 @@ def billed(run: ScoredRun, priced_as: str, prices: sections.Prices) -> BilledRun
 
 
 def local_cost(runs: Sequence[ScoredRun], economics: sections.Economics) -> CostPer1K:
-    """Cost per 1,000 texts on one's own or a rented machine, one at a time and in batches."""
+    """Cost per 1,000 texts on one's own or a rented machine, one at a time and in batches.
+
+    Batches cost what they took where some were measured, and have no price where none was.
+    """
     one = np.concatenate([run.timings.latency_seconds for run in runs])
     wall = sum(run.timings.wall_seconds for run in runs)
+    each = float(one.mean())
     # time over texts: the mean of several rates would count the fastest run most
-    each, batched = float(one.mean()), wall / sum(len(run.outputs) for run in runs)
+    batched = (
+        wall / sum(len(run.outputs) for run in runs)
+        if all(run.timings.in_batches for run in runs)
+        else None
+    )
     rent = economics.rented_usd_per_hour
     watts, energy = answering_watts(runs, economics)
     batch_joules = _joules([run.timings.batch_joules for run in runs])
@@ -134,13 +142,23 @@ def local_cost(runs: Sequence[ScoredRun], economics: sections.Economics) -> Cost
     how = MEASURED_BY if energy == "measured" else "configured"
     return CostPer1K(
         usd=local_cost_per_1k(each, watts, *price),
-        batched_usd=local_cost_per_1k(batched, batch_watts, *price),
+        batched_usd=None if batched is None else local_cost_per_1k(batched, batch_watts, *price),
         rented_usd=None if rent is None else rented_cost_per_1k(each, rent),
-        rented_batched_usd=None if rent is None else rented_cost_per_1k(batched, rent),
-        how=f"electricity: mean seconds × {watts:.4g} W ({how}) × "
+        rented_batched_usd=None
+        if rent is None or batched is None
+        else rented_cost_per_1k(batched, rent),
+        how=f"electricity: mean seconds{engine_words(runs)} × {watts:.4g} W ({how}) × "
         f"${economics.usd_per_kwh:g}/kWh × {economics.overhead:g}",
         energy=energy,
     )
+
+
+def engine_words(runs: Sequence[ScoredRun]) -> str:
+    """What answered, where it was not this project's process for all runs: for a table of costs."""
+    over_http = [run.timings.over_http for run in runs]
+    if all(over_http):
+        return " over HTTP behind llama.cpp's server"
+    return " (some seeds behind llama.cpp's server)" if any(over_http) else ""
 
 
 def answering_watts(
@@ -168,8 +186,10 @@ def power(
 
 
 def text_seconds(runs: Sequence[ScoredRun]) -> Floats:
-    """Seconds of each text's answer, shape (k,): a mean over the runs."""
-    seconds: Floats = np.mean([run.timings.latency_seconds for run in runs], axis=0)
+    """Seconds of each text's answer, shape (k,): a mean over the runs, of the texts that all timed."""
+    # every run times the first of the texts, one in this process fewer of them than a server's
+    timed = min(len(run.timings.latency_seconds) for run in runs)
+    seconds: Floats = np.mean([run.timings.latency_seconds[:timed] for run in runs], axis=0)
     return seconds
 
 

@@ -847,6 +847,38 @@ class OtherTuning(Result):
     virtual_tokens: int | None
 
 
+class SeedServed(Result):
+    """How one seed was served; ``reason`` says why it was not, and the counts are 0 then.
+
+    Of ``texts`` validation texts, asked before any answer counted, ``same`` got the answer that
+    transformers gives greedily in float32; log-probabilities of ``probed`` tokens differed by
+    ``difference`` nats at most.
+    """
+
+    seed: int
+    engine: Literal["llama_cpp", "transformers"]
+    reason: str | None
+    texts: int
+    same: int
+    probed: int
+    difference: float | None
+
+
+class Serving(Result):
+    """The fine-tune behind llama.cpp's server, from files of ``outtype`` weights."""
+
+    outtype: str
+    seeds: tuple[SeedServed, ...]
+
+    @property
+    def converted(self) -> list[SeedServed]:
+        return [row for row in self.seeds if row.engine == "llama_cpp"]
+
+    @property
+    def refused(self) -> list[SeedServed]:
+        return [row for row in self.seeds if row.engine != "llama_cpp"]
+
+
 class Analysis(Result):
     """metrics/analysis.json.
 
@@ -855,6 +887,7 @@ class Analysis(Result):
     ``baseline`` is the API condition that the hypothesis is judged against, None where none was asked.
     ``loopback`` says that the API conditions were asked at an address of this machine.
     ``examples`` has the API conditions' names; where there is none, those of all others.
+    ``serving`` is None where the fine-tune was to answer in the project's own process.
     """
 
     profile: str
@@ -880,6 +913,7 @@ class Analysis(Result):
     paid_otherwise: tuple[PaidOtherwise, ...] = ()
     verdict: Verdict
     examples: dict[str, Examples]
+    serving: Serving | None = None
 
     @property
     def lora(self) -> Condition:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,12 +56,32 @@ class Billing:
 
 
 @dataclass(frozen=True)
+class ServedRun:
+    """How a run of the fine-tune came by its engine, as ``timings/`` has it.
+
+    ``reason`` says why transformers answered where llama.cpp's server was to; else ``same`` of
+    ``texts`` validation texts had been answered as transformers does, and log-probabilities of
+    tokens differed by ``difference`` nats at most.
+    """
+
+    engine: Literal["llama_cpp", "transformers"]
+    outtype: str
+    reason: str | None
+    texts: int
+    same: int
+    probed: int
+    difference: float | None
+
+
+@dataclass(frozen=True)
 class Timings:
     """What a run took, as far as the analysis reads it; the first is in seconds, shape (k,).
 
     ``latency_seconds`` has the requests that were timed one by one: some texts of a local run,
     all of an API's, none of a batch's. The next four are a local run's: of those requests, and of
     answering all texts in batches; joules are the GPU's and None where no counter measured them.
+    ``in_batches`` is False where no text was answered together with another, so that a batch was not
+    measured. ``served`` is set where the fine-tune was to be asked behind a server.
     ``machine`` names the machine in words. ``in_flight`` has of each latency how many requests the
     call kept in flight, None where an answer was stored without that; it is empty for a local run,
     which is timed one at a time. The rest are an API run's: whether it was asked as a batch, and
@@ -78,11 +98,19 @@ class Timings:
     in_flight: tuple[int | None, ...] = ()
     cached_input_tokens: tuple[int, ...] | None = None
     billing: Billing | None = None
+    in_batches: bool = True
+    served: ServedRun | None = None
+
+    @property
+    def over_http(self) -> bool:
+        """Whether a server of this machine answered for the fine-tune."""
+        return self.served is not None and self.served.engine == "llama_cpp"
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Timings:
         """From the content of a file in timings/evaluate/."""
         machine, cached = found.get("machine"), found.get("cached_input_tokens")
+        served = found.get("served")
         return cls(
             latency_seconds=np.array(found["latency_seconds"], dtype=np.float64),
             latency_joules=found.get("latency_joules"),
@@ -94,6 +122,8 @@ class Timings:
             in_flight=tuple(found.get("latency_concurrency", ())),
             cached_input_tokens=None if cached is None else tuple(cached),
             billing=Billing.from_json(found) if "lost_attempts" in found else None,
+            in_batches=found.get("batch_size", 1) is not None,
+            served=None if served is None else ServedRun(**served),
         )
 
 

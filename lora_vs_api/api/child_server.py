@@ -28,7 +28,11 @@ from lora_vs_api.threads import spin_briefly
 
 HOST = "127.0.0.1"
 # loopback is never behind the proxy that the environment may name
-_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class ServerEnded(UserError):
+    """A server ended of its own accord, with an exit code and not by a signal, before it was healthy."""
 
 
 @contextmanager
@@ -59,8 +63,8 @@ def running(
         The base URL for an OpenAI client, such as ``http://127.0.0.1:43211/v1``.
 
     Raises:
-        UserError: the port is taken, or the process did not get healthy in time or ended, be it while
-            it was asked; the last two with the end of its log.
+        UserError: the port is taken, the process ended, be it while it was asked (:class:`ServerEnded`
+            where it did so itself), or did not get healthy in time; the last two with the end of its log.
     """
     if port is not None:
         _check_port(port)
@@ -213,7 +217,8 @@ def _wait_until_healthy(
                 text = log.read_text(errors="replace")
                 if port is not None and "address already in use" in text:
                     raise UserError(_port_message(port, "Address already in use"))
-                raise UserError(
+                kind = ServerEnded if process.returncode > 0 else UserError
+                raise kind(
                     f"the server of {model_name} ended {_how(process.returncode)} before "
                     f"it was healthy; {log} ends: {_tail(text)}"
                 )
@@ -258,7 +263,7 @@ def _how(code: int) -> str:
 
 def _healthy(url: str) -> bool:
     try:
-        with _direct.open(url + "/health", timeout=5) as response:
+        with direct.open(url + "/health", timeout=5) as response:
             return bool(response.status == 200)
     except (urllib.error.URLError, OSError):
         return False

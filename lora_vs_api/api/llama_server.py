@@ -27,21 +27,25 @@ def serve_gguf(
     gguf: str | Path,
     model_name: str,
     *,
-    sha256: str,
+    sha256: str | None,
     context: int,
     threads: int | None = None,
     port: int | None = None,
     startup_seconds: float = 180,
     log: str | Path = "logs/serve.log",
+    asked_by: str = "api.server.kind=llama_cpp",
+    instead: str = "api=embedded",
 ) -> AbstractContextManager[str]:
     """Serve the model file ``gguf`` under ``model_name`` while the block runs.
 
     Args:
-        gguf: read by C++ code, so by nothing before its digest is known to be ``sha256``.
+        gguf: read by C++ code, so by nothing before its digest is known to be ``sha256``; None for
+            a file that was made here.
         context: the most tokens of a prompt and its answer together.
         threads: None for as many as this process may use processors.
         port, startup_seconds, log: as :func:`lora_vs_api.api.child_server.running` has them, which
             also says how the process ends and what it raises. It gets no API key.
+        asked_by, instead: for messages, the setting that wants this server and one that does not.
 
     Returns:
         While it is entered, the base URL for an OpenAI client, such as ``http://127.0.0.1:43211/v1``.
@@ -53,12 +57,12 @@ def serve_gguf(
     check_name(model_name)
     if importlib.util.find_spec(PACKAGE) is None:
         raise UserError(
-            f"api.server.kind=llama_cpp needs the package {PACKAGE}, which is not installed: "
-            f"pip install {PACKAGE}; where no wheel of it fits, api=embedded does without"
+            f"{asked_by} needs the package {PACKAGE}, which is not installed: "
+            f"pip install {PACKAGE}; where no wheel of it fits, {instead} does without"
         )
     if not gguf.is_file():
         raise UserError(f"{gguf}: no model to serve there; run `dvc repro opponent@{gguf.stem}`")
-    found = file_sha256(gguf)
+    found = None if sha256 is None else file_sha256(gguf)
     if found != sha256:
         raise UserError(
             f"{gguf}: has SHA-256 {found}, expected {sha256} (opponents.{gguf.stem}.sha256); it is "
@@ -69,7 +73,7 @@ def serve_gguf(
         return [
             *(sys.executable, "-m", "lora_vs_api.api.llama_child", str(folder)),
             *(str(gguf.resolve()), model_name, "--port", str(port or 0)),
-            *("--context", str(context), "--threads", str(threads or _processors())),
+            *("--context", str(context), "--threads", str(threads or processors())),
         ]
 
     return running(
@@ -96,7 +100,8 @@ def threads_share(environ: Mapping[str, str]) -> dict[str, str]:
     return kept
 
 
-def _processors() -> int:
+def processors() -> int:
+    """How many this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

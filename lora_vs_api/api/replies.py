@@ -46,8 +46,8 @@ def read_reply(body: Any, condition: ApiCondition, estimate: Estimate | None = N
         estimate: counts the tokens that the server does not tell.
 
     Raises:
-        NoAnswer: it is none, it failed, it is empty, or it does not tell its usage and there is
-            no ``estimate``.
+        NoAnswer: it is none, it failed, it is empty where the condition wants text, or it does not
+            tell its usage and there is no ``estimate``.
     """
     chat = condition.endpoint == "chat"
     body = _mapping(_whole(body))
@@ -62,7 +62,7 @@ def read_reply(body: Any, condition: ApiCondition, estimate: Estimate | None = N
             output, outcome = _read_chat(body)
         else:
             output, outcome = _read_response(body, tokens[1], condition.max_output_tokens)
-        if not output.strip() and outcome == "answered":
+        if not output.strip() and outcome == "answered" and not condition.may_be_empty:
             raise NoAnswer(f"empty output{_elsewhere(body)}")
     except NoAnswer as error:
         # no request has 0 tokens

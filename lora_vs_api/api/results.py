@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from lora_vs_api.api.types import ConditionRun, Reply
+from lora_vs_api.api.types import Answer, ConditionRun, Reply, Request
 from lora_vs_api.files import new_directory, write_json, write_jsonl
 
 
@@ -13,19 +14,12 @@ def _scored(reply: Reply) -> str:
     return reply.output if reply.is_scored else ""
 
 
-def write_answers(
-    run: ConditionRun, *, mode: str, predictions: str | Path, timings: str | Path
+def write_predictions(
+    answers: Sequence[Answer],
+    predictions: str | Path,
+    replicates: Sequence[tuple[Request, Answer]] = (),
 ) -> None:
-    """Write predictions.jsonl and usage.jsonl into ``predictions``, everything timed to ``timings``.
-
-    ``latency_concurrency`` has the number in flight of each latency, null where it is not known.
-    Lists that count by answer hold null where an answer was stored by a version that did not count.
-    Where an earlier call paid for some answers their latency is that call's, and no throughput
-    is known. Replicates are for replicates.jsonl; nothing is scored from them but the noise.
-    """
-    answers = run.answers
-    timed = [a for a in answers if a.latency_seconds is not None]
-    losses = [a.losses for a in answers]
+    """Write predictions.jsonl and usage.jsonl into ``predictions``; replicates where there are any."""
     with new_directory(predictions) as folder:
         write_jsonl(
             folder / "predictions.jsonl",
@@ -42,7 +36,7 @@ def write_answers(
                 for a in answers
             ),
         )
-        if run.replicates:
+        if replicates:
             write_jsonl(
                 folder / "replicates.jsonl",
                 (
@@ -51,9 +45,25 @@ def write_answers(
                         "replicate": request.replicate,
                         "output": _scored(answer.reply),
                     }
-                    for request, answer in run.replicates
+                    for request, answer in replicates
                 ),
             )
+
+
+def write_answers(
+    run: ConditionRun, *, mode: str, predictions: str | Path, timings: str | Path
+) -> None:
+    """Write predictions.jsonl and usage.jsonl into ``predictions``, everything timed to ``timings``.
+
+    ``latency_concurrency`` has the number in flight of each latency, null where it is not known.
+    Lists that count by answer hold null where an answer was stored by a version that did not count.
+    Where an earlier call paid for some answers their latency is that call's, and no throughput
+    is known. Replicates are for replicates.jsonl; nothing is scored from them but the noise.
+    """
+    answers = run.answers
+    timed = [a for a in answers if a.latency_seconds is not None]
+    losses = [a.losses for a in answers]
+    write_predictions(answers, predictions, run.replicates)
     write_json(
         timings,
         {

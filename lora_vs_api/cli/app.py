@@ -327,7 +327,8 @@ def predict(
     encoding: Encoding = None,
     seed: Seed = None,
     batch_size: Annotated[
-        int | None, typer.Option(help="texts at once (default: as evaluated)")
+        int | None,
+        typer.Option(help="texts at once, where transformers answers (default: as evaluated)"),
     ] = None,
     constrained: Annotated[
         bool,
@@ -339,7 +340,7 @@ def predict(
 ) -> None:
     """Write records for new texts with the trained model.
 
-    For one text, or for a file of them.
+    For one text, or for a file of them; on the engine that was evaluated (serving.engine).
     """
     from lora_vs_api.cli.predict import predict_records
 
@@ -410,7 +411,8 @@ def export(
 ) -> None:
     """Write the tuned model, merged, for vLLM and other servers.
 
-    One folder that vLLM, `transformers serve` and the converter of llama.cpp take.
+    One folder that vLLM, `transformers serve` and the converter of llama.cpp take; with the file for
+    llama.cpp's server in it where that was evaluated.
     """
     from lora_vs_api.cli.export import export_merged
 

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from lora_vs_api.config.sections import Params
 from lora_vs_api.errors import UserError
-from lora_vs_api.paths import BASE
+from lora_vs_api.log import say
+from lora_vs_api.paths import BASE, TRAINED, seed_folder
+from lora_vs_api.serving.served import GGUF, read_served
 from lora_vs_api.shown import LONE_SURROGATE
 
-if TYPE_CHECKING:
-    from lora_vs_api.inference.generate import Generation
+
+@dataclass(frozen=True)
+class LocalAnswer:
+    """What a local model said, and whether the token limit cut it."""
+
+    output: str
+    truncated: bool
 
 
 def adapter_folder(params: Params, seed: int | None) -> Path:
@@ -25,11 +32,24 @@ def adapter_folder(params: Params, seed: int | None) -> Path:
     if seed is not None and seed not in params.seeds:
         known = ", ".join(map(str, params.seeds))
         raise UserError(f"--seed: expected one of {known}, found {seed}")
-    folder = Path(f"models/train/seed-{params.seeds[0] if seed is None else seed}")
+    folder = Path(seed_folder(TRAINED, params.seeds[0] if seed is None else seed))
     for needed in (folder / "adapter_config.json", Path(BASE, "config.json")):
         if not needed.is_file():
             raise UserError(f"{needed}: not there; run `dvc repro`, or `dvc pull` with a remote")
     return folder
+
+
+def served_file(params: Params, adapter: Path) -> Path | None:
+    """The model file that evaluation asked for this adapter's seed; None where it asked the adapter.
+
+    Raises:
+        UserError: the fine-tune is asked behind a server, and the file is not on this machine.
+    """
+    if params.serving.engine != "llama_cpp":
+        return None
+    folder = Path(params.serving.weights, adapter.name)
+    served = read_served(folder)
+    return folder / GGUF if served is not None and served.engine == "llama_cpp" else None
 
 
 def ask(
@@ -40,12 +60,20 @@ def ask(
     constrained: bool,
     batch_size: int | None = None,
     names: Sequence[str] | None = None,
-) -> list[Generation]:
+) -> list[LocalAnswer]:
     """The answers of the base, tuned where an ``adapter`` is given, with the task's own prompt.
+
+    The fine-tune answers on the engine and from the file that it was evaluated on.
 
     Raises:
         UserError: texts that the model cannot hold, called as ``names`` says; nothing was asked.
     """
+    names = names or ["the text"] * len(texts)
+    gguf = None if adapter is None else served_file(params, adapter)
+    if gguf is not None:
+        if batch_size is not None:
+            say("--batch-size: llama.cpp's server answers one text at a time")
+        return _ask_served(params, gguf, texts, names, constrained=constrained)
     from lora_vs_api.inference.extractor import extractor_of
     from lora_vs_api.model.loading import load_base, load_tuned
     from lora_vs_api.model.runtime import resolve_runtime
@@ -55,8 +83,26 @@ def ask(
     extractor = extractor_of(params, model, constrained=constrained)
     if batch_size is not None:
         extractor = replace(extractor, batch_size=batch_size)
-    extractor.check_texts(texts, names or ["the text"] * len(texts))
-    return extractor.answers(texts, "answers")
+    extractor.check_texts(texts, names)
+    return [
+        LocalAnswer(answer.output, answer.truncated)
+        for answer in extractor.answers(texts, "answers")
+    ]
+
+
+def _ask_served(
+    params: Params, gguf: Path, texts: Sequence[str], names: Sequence[str], *, constrained: bool
+) -> list[LocalAnswer]:
+    from lora_vs_api.serving.asking import ask_tuned, check_texts, serve_tuned
+
+    rows = [{"id": str(place), "text": text} for place, text in enumerate(texts)]
+    with serve_tuned(params, gguf) as url:
+        check_texts(params, url, texts, names)
+        found = ask_tuned(params, url, rows, "answers", constrained=constrained)
+    return [
+        LocalAnswer(answer.reply.output, answer.reply.outcome == "truncated")
+        for answer in found.answers
+    ]
 
 
 def one_text(given: str, stream: TextIO) -> str:

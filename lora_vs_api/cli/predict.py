@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from unicodedata import normalize
 
-from lora_vs_api.cli.local_model import adapter_folder, ask, one_text
+from lora_vs_api.cli.local_model import LocalAnswer, adapter_folder, ask, one_text
 from lora_vs_api.config.load import load_params
 from lora_vs_api.data.source import MAX_SHOWN, is_template, read_table, text_reader
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import write_jsonl
 from lora_vs_api.log import say, show
 from lora_vs_api.record.parsing import parse_record
-
-if TYPE_CHECKING:
-    from lora_vs_api.inference.generate import Generation
 
 
 def predict_records(
@@ -37,7 +34,7 @@ def predict_records(
         column: of ``input``, or a Jinja template over its columns; None takes the task's.
         output: a file to write instead of printing.
         encoding: of ``input``, where it is no UTF-8.
-        batch_size: texts at once; None takes the evaluation's.
+        batch_size: texts at once where transformers answers; None takes the evaluation's.
 
     Raises:
         UserError: neither or both of text and input, a row without a text or with one that the model
@@ -100,7 +97,7 @@ def _rows(path: str, column: str, encoding: str | None) -> list[dict[str, Any]]:
     return rows
 
 
-def _result(row: dict[str, Any], answer: Generation) -> dict[str, Any]:
+def _result(row: dict[str, Any], answer: LocalAnswer) -> dict[str, Any]:
     record = parse_record(answer.output)
     result = {**row, "record": record}
     if record is None:

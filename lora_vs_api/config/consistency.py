@@ -19,7 +19,7 @@ from lora_vs_api.config.sections import (
 )
 from lora_vs_api.data.perturbation import PERTURBATIONS, chosen
 from lora_vs_api.errors import UserError
-from lora_vs_api.paths import opponent_file
+from lora_vs_api.paths import SERVED, TRAINED, opponent_file
 from lora_vs_api.prices.lookup import known_prices, price_of
 
 # what the generator says of each text
@@ -300,6 +300,28 @@ def _conditions_serve_an_opponent(params: Params) -> str | None:
     return None
 
 
+def _engine_goes_with_its_files(params: Params) -> str | None:
+    """A node per seed exists and is read where the engine takes a file of its own, and nowhere else."""
+    serving = params.serving
+    if serving.engine == "vllm":
+        return (
+            "serving.engine: vllm is not built into the pipeline; expected llama_cpp or transformers, "
+            "chosen by -S serving=…"
+        )
+    weights, seeds = (SERVED, params.seeds) if serving.engine == "llama_cpp" else (TRAINED, [])
+    if serving.weights != weights:
+        return (
+            f"serving.engine: {serving.engine} does not go with serving.weights: {serving.weights}; "
+            f"expected both from -S serving={serving.engine}"
+        )
+    if serving.converted != seeds:
+        return (
+            f"serving.converted: expected {seeds} with serving.engine={serving.engine} and these seeds, "
+            f"found {serving.converted}"
+        )
+    return None
+
+
 def _opponents_add_up(params: Params) -> str | None:
     for name, opponent in params.opponents.items():
         if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
@@ -339,5 +361,6 @@ CHECKS: tuple[Callable[[Params], str | None], ...] = (
     _address_is_one_without_secrets,
     _a_key_is_sent_in_the_clear_to_this_machine_alone,
     _opponents_add_up,
+    _engine_goes_with_its_files,
     _conditions_serve_an_opponent,
 )

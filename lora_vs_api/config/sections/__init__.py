@@ -60,6 +60,7 @@ from lora_vs_api.config.sections.opponents import (
     WheelPart,
     WheelParts,
 )
+from lora_vs_api.config.sections.serving import Serving
 from lora_vs_api.config.sections.training import (
     Adapter,
     Checkpoints,
@@ -102,6 +103,7 @@ __all__ = [
     "PromptTuning",
     "Replicates",
     "SeeAlso",
+    "Serving",
     "Train",
     "Tuning",
     "WheelPart",
@@ -132,6 +134,7 @@ class Params(Section):
     ]
     decoding: Decoding
     evaluate: Evaluate
+    serving: Serving
     model_free: list[ModelFree]
     robustness: Robustness
     stats: Stats

@@ -21,12 +21,16 @@ from lora_vs_api.report.sections.facts import (
 
 def limitations_section(inputs: ReportInputs) -> Markdown:
     analysis = inputs.analysis
+    serving = analysis.serving
     statistics, judged = analysis.lora_statistics, analysis.comparison(analysis.reference.name)
     return render(
         "limitations",
         analysis=analysis,
         judged=judged,
         detectable=judged.planning.here if judged.planning else None,
+        in_process=[]
+        if serving is None or not serving.converted
+        else [row.label for row in analysis.conditions if row.kind in ("base", "tuned")],
         embedded=is_embedded(analysis),
         own_server=is_own_server(analysis),
         local=is_local(analysis),

@@ -34,8 +34,17 @@ def method_section(inputs: ReportInputs) -> Markdown:
         batch *= int(str(settings.train.get(key, 1)))
     conditions = inputs.analysis.conditions
     few_shot = [row for row in conditions if row.shots]
+    serving = inputs.analysis.serving
+    converted = [] if serving is None else serving.converted
     return render(
         "method",
+        converted=converted,
+        outtype="" if serving is None else serving.outtype.upper(),
+        same=sum(row.same for row in converted),
+        checked=sum(row.texts for row in converted),
+        probed=sum(row.probed for row in converted),
+        difference=max((row.difference or 0.0 for row in converted), default=0.0),
+        refused=[] if serving is None else serving.refused,
         analysis=inputs.analysis,
         settings=settings,
         sanity=inputs.sanity,

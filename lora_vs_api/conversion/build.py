@@ -1,0 +1,135 @@
+"""What answers for one seed of the fine-tune: a model file that was found to agree, or the adapter."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from lora_vs_api.api.child_server import ServerEnded
+from lora_vs_api.conversion.check import (
+    ODD_TEXTS,
+    Agreement,
+    check_probabilities,
+    check_prompts,
+)
+from lora_vs_api.conversion.convert import NotConverted, convert, converter_folder
+from lora_vs_api.files import new_directory
+from lora_vs_api.inference.extractor import extractor_of
+from lora_vs_api.log import say
+from lora_vs_api.model.loading import load_tuned
+from lora_vs_api.model.runtime import Runtime, resolve_runtime
+from lora_vs_api.paths import BASE
+from lora_vs_api.serving.asking import ask_tuned, prompt_of, serve_tuned
+from lora_vs_api.serving.served import GGUF, Served
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from lora_vs_api.config.sections import Params
+
+
+def build_served(
+    params: Params, trained: str | Path, rows: Sequence[dict[str, Any]], out: str | Path
+) -> Served:
+    """Merge, convert and check the adapter in ``trained``; the result into the folder ``out``.
+
+    The folder gets the model file and the record of its checks. Where the model cannot be converted,
+    or does not agree with transformers, it gets the adapter, with the reason in the record.
+
+    Args:
+        rows: validation texts whose answers are compared.
+
+    Raises:
+        UserError: what could be mended here, such as a package that is missing.
+    """
+    converter_folder()  # before minutes of work
+    trained = Path(trained)
+    runtime = resolve_runtime(params.runtime.device, params.runtime.dtype)
+    # rounded once, by the converter
+    model = load_tuned(BASE, trained, Runtime(runtime.device, torch.float32))
+    with new_directory(out) as folder:
+        try:
+            write_gguf(params, model, folder / GGUF)
+            served = agreement(params, model, folder / GGUF, rows)
+        except NotConverted as refusal:
+            served = Served("transformers", params.serving.conversion.outtype, reason=str(refusal))
+            (folder / GGUF).unlink(missing_ok=True)
+            for file in sorted(trained.iterdir()):
+                shutil.copyfile(file, folder / file.name)
+        served.write(folder)
+    _tell(served, trained.name)
+    return served
+
+
+def write_gguf(params: Params, model: PreTrainedModel, target: Path) -> None:
+    """``model`` with the base's tokenizer and chat template as one file.
+
+    Raises:
+        NotConverted: llama.cpp's converter does not take it.
+    """
+    merged = target.parent / "merged"
+    try:
+        model.save_pretrained(merged)
+        for file in sorted(Path(BASE).iterdir()):
+            # config and weights are the model's own, the rest is the base's
+            if file.suffix != ".safetensors" and not (merged / file.name).exists():
+                shutil.copyfile(file, merged / file.name)
+        convert(
+            merged,
+            target,
+            outtype=params.serving.conversion.outtype,
+            pre_tokenizer=params.serving.conversion.pre_tokenizer,
+        )
+    finally:
+        shutil.rmtree(merged, ignore_errors=True)
+
+
+def agreement(
+    params: Params, model: PreTrainedModel, gguf: Path, rows: Sequence[dict[str, Any]]
+) -> Served:
+    """What the server says of the model file, against ``model`` in this process.
+
+    Raises:
+        NotConverted: the server does not load it, or something differs that must not.
+    """
+    constrained = params.decoding.constrained
+    extractor = extractor_of(params, model, constrained=constrained)
+    texts = [row["text"] for row in rows]
+    prompts = [prompt_of(params, text) for text in (*texts, *ODD_TEXTS)]
+    try:
+        with serve_tuned(params, gguf) as url:
+            check_prompts(extractor.tokenizer, url, prompts)
+            found: Agreement = check_probabilities(
+                model, extractor.tokenizer, url, prompts, params.serving.conversion.outtype
+            )
+            asked = ask_tuned(
+                params, url, rows, "validation texts, llama.cpp", constrained=constrained
+            )
+    except ServerEnded:
+        raise NotConverted("llama.cpp does not load the file that its converter made") from None
+    ours = extractor.answers(texts, "validation texts, transformers")
+    same = sum(
+        answer.reply.output == own.output for answer, own in zip(asked.answers, ours, strict=True)
+    )
+    return Served(
+        "llama_cpp",
+        params.serving.conversion.outtype,
+        texts=len(texts),
+        same=same,
+        probed=found.probed,
+        difference=found.difference,
+    )
+
+
+def _tell(served: Served, name: str) -> None:
+    if served.engine == "transformers":
+        say(f"{name}: transformers answers for it: {served.reason}")
+    else:
+        say(
+            f"{name}: {served.same} of {served.texts} validation texts are answered alike, "
+            f"log-probabilities differ by {served.difference:g} at most"
+        )

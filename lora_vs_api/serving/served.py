@@ -1,0 +1,50 @@
+"""What answers for a seed of the fine-tune, as the node before has written it down."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from lora_vs_api.errors import UserError
+from lora_vs_api.files import read_json, write_json
+
+GGUF = "model.gguf"
+RECORD = "served.json"
+
+
+@dataclass(frozen=True)
+class Served:
+    """The engine of one seed, and how it was found to agree with transformers.
+
+    ``reason`` says why a model that was to be served is not; the folder then holds the adapter. Of
+    ``texts`` validation texts ``same`` got the very answer that transformers gives greedily in
+    float32, and log-probabilities of ``probed`` tokens differ by ``difference`` at most, in nats.
+    """
+
+    engine: Literal["llama_cpp", "transformers"]
+    outtype: str
+    reason: str | None = None
+    texts: int = 0
+    same: int = 0
+    probed: int = 0
+    difference: float | None = None
+
+    def write(self, folder: str | Path) -> None:
+        write_json(Path(folder, RECORD), asdict(self))
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def read_served(folder: str | Path) -> Served | None:
+    """What is served out of ``folder``; None where it holds a training and was never to be served.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    if not Path(folder).is_dir():
+        raise UserError(f"{folder}: not there; run `dvc repro`, or `dvc pull` with a remote")
+    if not Path(folder, RECORD).is_file():
+        return None
+    return Served(**read_json(Path(folder, RECORD)))
