@@ -124,7 +124,8 @@ def test_a_condition_of_the_preset_as_its_node_asks_it(tiny, tmp_path, monkeypat
     rows = [{"id": "a", "text": "Charged twice. Anna"}, {"id": "b", "text": "It crashes. Bob"}]
     run = ask_condition(params, "embedded_zero_shot", rows, params.task.record_fields, [])
     assert [answer.id for answer in run.answers] == ["a", "b"]
-    assert {answer.reply.served_model for answer in run.answers} == {params.model.name}
+    # the server adds a revision to the name
+    assert all(a.reply.served_model.startswith(params.model.name) for a in run.answers)
     assert {answer.reply.output_tokens for answer in run.answers} == {8}
 
 
