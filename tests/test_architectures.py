@@ -77,6 +77,12 @@ MODELS = {
     "gemma": Family("gemma", "gemma"),
     "gemma2": Family("gemma2", "gemma", "own loss", {"final_logit_softcapping": 30.0}),
     "gemma3": Family("gemma3", "gemma3", config={"sliding_window": 32}, nested=True),
+    # its linear layers in a list are called 0 and 1, as its decoder layers are
+    "gemma3n": Family(
+        "gemma3n_text", "gemma3", "own loss",
+        {"sliding_window": 32, "vocab_size_per_layer_input": 640, "hidden_size_per_layer_input": 16,
+         "num_kv_shared_layers": 0, "laurel_rank": 8, "altup_num_inputs": 2},
+    ),
     "granite": Family(
         "granite", "granite", "own loss",
         {"logits_scaling": 8.0, "embedding_multiplier": 12.0, "residual_multiplier": 0.5}, quick=True,
