@@ -140,7 +140,8 @@ def test_the_dag_is_dvcs():
     known = {n.address: n for n in nodes}
     places = {n.address: i for i, n in enumerate(nodes)}
     assert all(places[need] < places[n.address] for n in nodes for need in n.needs)
-    assert {"train@0", "base_model", "split"} <= known["evaluate_lora@0"].needs
+    assert {"served@0", "base_model", "split"} <= known["evaluate_lora@0"].needs
+    assert "train@0" in known["served@0"].needs
     # what is timed has nothing beside it
     timed = {n.address.split("@")[0] for n in nodes if n.exclusive}
     assert timed == {"evaluate_lora", "evaluate_base", "evaluate_api", "evaluate_model_free"}
