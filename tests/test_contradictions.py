@@ -563,9 +563,7 @@ def check_otherwise(result: Analysis, told: ReportInputs) -> None:
         assert (words is not None) == differs
         if words and other:
             held(money_claims(words[1]), other)
-        words = re.search(
-            r"run on this machine like the fine-tune costs USD \S+ instead: (.*?)\.(?: |$)", said
-        )
+        words = re.search(r"run on this machine costs USD \S+ instead: (.*?)\.(?: |$)", said)
         assert (words is not None) == (decision.baseline in here)
         if words:
             held(money_claims(words[1]), here[decision.baseline])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -206,6 +207,15 @@ def other_template(merged, target, *, outtype, pre_tokenizer):
     gguf_of(merged, target)
 
 
+def unwritable_template(merged, target, *, outtype, pre_tokenizer):
+    # what the server tries when it loads it is short
+    (merged / "chat_template.jinja").write_text(
+        "{% for turn in messages %}{% if turn['content']|length > 100 %}{{ raise_exception('too long') }}"
+        "{% endif %}{{ turn['content'] }}{% endfor %}"
+    )
+    gguf_of(merged, target)
+
+
 def no_model(merged, target, *, outtype, pre_tokenizer):
     target.write_bytes(b"GGUF, but not really")
 
@@ -216,6 +226,7 @@ def no_model(merged, target, *, outtype, pre_tokenizer):
         (refusing, "does not take it: NotImplementedError"),
         (other_weights, "log-probabilities in llama.cpp differ by"),
         (other_template, "its chat template says something else"),
+        (unwritable_template, "/apply-template: HTTP Error"),
         (no_model, "llama.cpp does not load the file"),
     ],
 )
@@ -230,6 +241,25 @@ def test_a_model_that_cannot_be_served_falls_back_and_says_why(
     assert reason in found.reason and str(tmp_path) not in found.reason
     assert not (out / GGUF).exists() and not (out / "merged").exists()
     assert greedy(params, out) == greedy(params, seed_folder(TRAINED, 0))
+
+
+def test_the_converter_finds_no_code_to_run(params, converter, tmp_path, monkeypatch):
+    """For some kinds of model it lets transformers run what `auto_map` names."""
+    seen = {}
+
+    def look(merged, target, *, outtype, pre_tokenizer):
+        seen.update({name: (merged / name).read_text() for name in names})
+        refusing(merged, target, outtype=outtype, pre_tokenizer=pre_tokenizer)
+
+    names = ("config.json", "tokenizer_config.json")
+    base = shutil.copytree(BASE, tmp_path / "base")
+    for name in names:
+        settings = json.loads((base / name).read_text())
+        (base / name).write_text(json.dumps({**settings, "auto_map": {"AutoConfig": "own.Code"}}))
+    converter.setattr(build, "BASE", str(base))
+    converter.setattr(build, "convert", look)
+    build_served(params, seed_folder(TRAINED, 0), ROWS, tmp_path / "served")
+    assert set(seen) == set(names) and "own.Code" not in "".join(seen.values())
 
 
 def test_the_node_answers_in_its_process_where_the_model_fell_back(params, converter, monkeypatch):

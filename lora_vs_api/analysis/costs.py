@@ -125,9 +125,9 @@ def local_cost(runs: Sequence[ScoredRun], economics: sections.Economics) -> Cost
 
     Batches cost what they took where some were measured, and have no price where none was.
     """
-    one = np.concatenate([run.timings.latency_seconds for run in runs])
+    # each run counts once, however many of its answers were timed, as in `text_seconds`
+    each = float(np.mean([run.timings.latency_seconds.mean() for run in runs]))
     wall = sum(run.timings.wall_seconds for run in runs)
-    each = float(one.mean())
     # time over texts: the mean of several rates would count the fastest run most
     batched = (
         wall / sum(len(run.outputs) for run in runs)

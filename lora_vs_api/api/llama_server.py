@@ -61,7 +61,8 @@ def serve_gguf(
             f"pip install {PACKAGE}; where no wheel of it fits, {instead} does without"
         )
     if not gguf.is_file():
-        raise UserError(f"{gguf}: no model to serve there; run `dvc repro opponent@{gguf.stem}`")
+        node = "served" if sha256 is None else f"opponent@{gguf.stem}"
+        raise UserError(f"{gguf}: no model to serve there; run `dvc repro {node}`")
     found = None if sha256 is None else file_sha256(gguf)
     if found != sha256:
         raise UserError(

@@ -16,14 +16,15 @@ from lora_vs_api.conversion.check import (
     check_probabilities,
     check_prompts,
 )
-from lora_vs_api.conversion.convert import NotConverted, convert, converter_folder
-from lora_vs_api.files import new_directory
+from lora_vs_api.conversion.convert import ENVIRONMENT, NotConverted, convert, converter_folder
+from lora_vs_api.files import new_directory, read_json, write_json
 from lora_vs_api.inference.extractor import extractor_of
 from lora_vs_api.log import say
 from lora_vs_api.model.loading import load_tuned
 from lora_vs_api.model.runtime import Runtime, resolve_runtime
 from lora_vs_api.paths import BASE
 from lora_vs_api.serving.asking import ask_tuned, prompt_of, serve_tuned
+from lora_vs_api.serving.endpoints import Unanswerable
 from lora_vs_api.serving.served import GGUF, Served
 
 if TYPE_CHECKING:
@@ -76,8 +77,10 @@ def write_gguf(params: Params, model: PreTrainedModel, target: Path) -> None:
         model.save_pretrained(merged)
         for file in sorted(Path(BASE).iterdir()):
             # config and weights are the model's own, the rest is the base's
-            if file.suffix != ".safetensors" and not (merged / file.name).exists():
+            if "safetensors" not in file.name and not (merged / file.name).exists():
                 shutil.copyfile(file, merged / file.name)
+        for name in ("config.json", "tokenizer_config.json"):
+            _without_code(merged / name)
         convert(
             merged,
             target,
@@ -109,8 +112,12 @@ def agreement(
             asked = ask_tuned(
                 params, url, rows, "validation texts, llama.cpp", constrained=constrained
             )
-    except ServerEnded:
+    except ServerEnded as error:
+        if any(word in str(error) for word in ENVIRONMENT):
+            raise
         raise NotConverted("llama.cpp does not load the file that its converter made") from None
+    except Unanswerable as error:
+        raise NotConverted(str(error)) from None
     ours = extractor.answers(texts, "validation texts, transformers")
     same = sum(
         answer.reply.output == own.output for answer, own in zip(asked.answers, ours, strict=True)
@@ -123,6 +130,14 @@ def agreement(
         probed=found.probed,
         difference=found.difference,
     )
+
+
+def _without_code(path: Path) -> None:
+    """Let a settings file name no Python code: the converter would look for it and run it."""
+    if path.is_file():
+        settings = read_json(path)
+        if settings.pop("auto_map", None) is not None:
+            write_json(path, settings)
 
 
 def _tell(served: Served, name: str) -> None:

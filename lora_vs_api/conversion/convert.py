@@ -23,7 +23,14 @@ FOLDER = Path(sys.prefix, "converter")
 LOG = Path("logs/convert.log")
 MAX_REASON = 200  # characters
 # a machine's fault and not the model's: tried again, the same model may well be converted
-ENVIRONMENT = ("No space left on device", "MemoryError", "ModuleNotFoundError", "ImportError")
+ENVIRONMENT = (
+    "No space left on device",
+    "MemoryError",
+    "ModuleNotFoundError",
+    "ImportError",
+    "failed to allocate",
+    "unable to allocate",
+)
 
 
 class NotConverted(Exception):
@@ -104,6 +111,6 @@ def _failure(said: str, merged: Path) -> NotConverted | UserError:
     last = lines[-1] if lines else "no reason given"
     if any(word in said for word in ENVIRONMENT):
         return UserError(f"the converter could not work here: {last}; {LOG} has all that it said")
-    # the folder has another name each time, and the reason is part of an output
-    reason = last.replace(str(merged), "the merged model")
+    # the folders have other names each time, and the reason is part of an output
+    reason = last.replace(str(merged), "the merged model").replace(str(merged.parent), "its folder")
     return NotConverted(f"llama.cpp's converter does not take it: {reason[:MAX_REASON]}")

@@ -19,6 +19,10 @@ from lora_vs_api.errors import UserError
 TIMEOUT_SECONDS = 600
 
 
+class Unanswerable(UserError):
+    """The server is there and says that it cannot do this with the model that it has."""
+
+
 @dataclass(frozen=True)
 class Probe:
     """Tokens that were chosen greedily after a prompt, with their log-probabilities in nats."""
@@ -71,5 +75,7 @@ def _post(url: str, path: str, body: Mapping[str, Any]) -> Any:
     try:
         with direct.open(request, timeout=TIMEOUT_SECONDS) as response:
             return json.loads(response.read())
+    except urllib.error.HTTPError as error:
+        raise Unanswerable(f"llama.cpp's server: {path}: {error}") from None
     except (urllib.error.URLError, OSError, ValueError) as error:
         raise UserError(f"llama.cpp's server: {path}: {error}") from None
