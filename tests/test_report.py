@@ -22,6 +22,7 @@ from lora_vs_api.analysis.results import Billing, Kind, NoiseFloor, OtherTuning
 from lora_vs_api.analysis.slots import condition_slots
 from lora_vs_api.config.sections import Adapter, Plots
 from lora_vs_api.errors import UserError
+from lora_vs_api.figures.drawing import wrap
 from lora_vs_api.figures.headline import headline
 from lora_vs_api.figures.latency import latency_ecdf
 from lora_vs_api.figures.looks import lab, looks
@@ -872,3 +873,11 @@ def test_the_installation_is_in_the_report():
 def test_every_variant_of_lora_has_a_name():
     """A variant that the config takes can be told of in the report."""
     assert set(get_args(Adapter.model_fields["variant"].annotation)) == set(VARIANTS)
+
+
+def test_a_long_name_breaks_where_a_reader_would():
+    """A model's name is longer than a line of a figure; half a word on the next line is no name."""
+    label = "Qwen2.5-Coder-0.5B-Instruct-Q4_K_M 3 nearest examples"
+    assert wrap(label) == "Qwen2.5-Coder-0.5B-Instruct-\nQ4_K_M 3 nearest examples"
+    # where nothing is too long, a hyphen is no place to break
+    assert wrap("Tiny-7M over HTTP, zero-shot, strict") == "Tiny-7M over HTTP,\nzero-shot, strict"

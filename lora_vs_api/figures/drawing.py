@@ -156,14 +156,17 @@ def seeds_note(analysis: Analysis) -> str:
 
 
 def wrap(label: str, width: int = 30) -> str:
-    """Over as few lines as ``width`` allows, and those of like length."""
+    """Over as few lines as ``width`` allows, and those of like length.
+
+    A word that is longer, such as a model's name, breaks after a hyphen where it has one.
+    """
+    longest = max((len(word) for word in label.split()), default=1)
 
     def wrapped(columns: int) -> list[str]:
-        return textwrap.wrap(label, columns, break_on_hyphens=False)
+        return textwrap.wrap(label, columns, break_on_hyphens=longest > width)
 
     fewest = len(wrapped(width))
     # a narrower column can also break a long word, which adds lines or splits it
-    longest = max((len(word) for word in label.split()), default=1)
     for columns in range(min(longest, width), width):
         if len(wrapped(columns)) == fewest:
             return "\n".join(wrapped(columns))

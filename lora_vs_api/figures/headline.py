@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 def headline(analysis: Analysis, look: Mapping[str, Look]) -> Figure:
     """Field F1 of every condition with its interval, best on top."""
-    rows = sorted(analysis.conditions, key=lambda row: row.field_f1.estimate)
+    # from the bottom up; the table has equal ones in this order too
+    rows = sorted(analysis.conditions, key=lambda row: -row.field_f1.estimate)[::-1]
     figure, ax = new_figure(1.5 + 0.62 * len(rows))
     for place, row in enumerate(rows):
         f1 = row.field_f1
