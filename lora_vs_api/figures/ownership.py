@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
-from lora_vs_api.figures.drawing import INK, new_figure, titles
+from lora_vs_api.figures.drawing import INK, new_figure, short, titles
 from lora_vs_api.report.numbers import count, signed_usd
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ def ownership(analysis: Analysis, color: str) -> Figure | None:
     figure, ax = new_figure(2.2 + 0.5 * max(1, len(rows)))
     # a linear middle: savings are of either sign and of all sizes
     ax.set_xscale("symlog", linthresh=100)
+    ax.xaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{'-' if value < 0 else ''}{short(abs(value))}")
+    )
     for place, row in enumerate(rows):
         for end, shade in ((row.low_saving, "white"), (row.high_saving, color)):
             ax.barh(
