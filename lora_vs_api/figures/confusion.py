@@ -38,7 +38,7 @@ def confusion_matrices(analysis: Analysis, color: str, most: int = 4) -> Figure 
     for field, axes in zip(fields, grid):
         for ax, row in zip(axes, rows):
             _confusion(ax, row.diagnosis.confusion[field], color, ax is axes[0])
-            ax.set_title(wrap(row.label, 34) if field == fields[0] else "", fontsize=9.5)
+            ax.set_title(wrap(row.label, 22) if field == fields[0] else "", fontsize=9)
         axes[0].set_ylabel(f"{field}\nexpected", fontsize=9.5)
     for ax in grid[-1]:
         ax.set_xlabel("answered")
