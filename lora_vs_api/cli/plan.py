@@ -19,7 +19,7 @@ from lora_vs_api.orchestrate.plan import Step, Took, plan_nodes
 
 WIDTH = 100
 # reasons of one node that are told; the rest is counted
-REASONS = 4
+REASONS = 3
 DOES = {"run": "run", "follow": "maybe", "restore": "from cache", "unchanged": "nothing"}
 MARKS = {"last": "{}", "settings": "({})", "sibling": "~{}", "timings": "≥{}"}
 LEGEND = {
@@ -114,7 +114,7 @@ def table(steps: Sequence[Step]) -> list[str]:
         return []
     name = min(40, max(len("node"), *(len(step.address) for step in shown)))
     does = max(map(len, DOES.values()))
-    minutes = 9
+    minutes = 7
     why = WIDTH - name - does - minutes - 6
     lines = [f"{'node':<{name}}  {'what':<{does}}  {'why':<{why}}  {'minutes':>{minutes}}".rstrip()]
     for step in shown:

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from lora_vs_api.config.load import PARAMS
 from lora_vs_api.durations import read_duration
@@ -306,7 +306,8 @@ class _Foresight:
             values = self._values(dep)
             if set(dep.params) - values.keys():
                 return None
-            dep.hash_info = HashInfo(dep.PARAM_PARAMS, values)
+            # as DVC keeps them there
+            dep.hash_info = HashInfo(dep.PARAM_PARAMS, cast("str", values))
         if not all(dep.hash_info and dep.fs.protocol == "local" for dep in files):
             return None
         cache = self.repo.stage_cache
