@@ -258,7 +258,7 @@ def run(
 
 
 @_command(
-    app, "plan", "plan", "plan -S seeds=[0,1,2,3]", "plan -S profile=paper -S api=openai --short"
+    app, "plan", "plan", 'plan -S "seeds=[0,1,2,3]"', "plan -S profile=paper -S api=openai --short"
 )
 def plan(
     overrides: Annotated[
