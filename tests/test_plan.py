@@ -209,7 +209,7 @@ def test_the_table_fits_a_terminal():
     assert "split" not in text and "(20)" in text and "~0.1" in text and "unknown" in text
     assert "and 6 more" in " ".join(text.split()), "reasons are counted after the first"
     assert "Nodes: 3 run, 1 more if what they read comes out otherwise, 1 come out" in text
-    assert "about 0.5000 for 1 conditions" in text and "at most 2 a condition" in text
+    assert "about 0.5000 for 1 of 2 nodes" in text and "at most 2 a condition" in text
 
 
 def test_a_download_is_that_of_the_settings_or_of_unknown_size():

@@ -143,6 +143,8 @@ def _digits(took: Took) -> str:
 
 def _minutes(seconds: float) -> str:
     minutes = seconds / 60
+    if minutes < 0.05:
+        return "<0.1"
     return f"{minutes:.0f}" if minutes >= 9.95 else f"{minutes:.1f}"
 
 
@@ -163,7 +165,7 @@ def _nodes(plan: Plan) -> str:
         parts.append(f"{len(follow)} more if what they read comes out otherwise")
     if cached:
         parts.append(f"{len(cached)} come out of DVC's cache")
-    return f"Nodes: {', '.join(parts)}; {len(plan.of('unchanged'))} are up to date."
+    return f"Nodes: {', '.join(parts)}; up to date: {len(plan.of('unchanged'))}."
 
 
 def _time(plan: Plan) -> str:
@@ -182,7 +184,7 @@ def _money(plan: Plan) -> str:
         return "Dollars: none, no node asks an API that is paid for."
     known = [one.usd for one in plan.payments if one.usd is not None]
     unknown = [one for one in plan.payments if one.usd is None]
-    said = f"about {sum(known):.4f} for {len(known)} conditions" if known else ""
+    said = f"about {sum(known):.4f} for {len(known)} of {len(plan.payments)} nodes" if known else ""
     if unknown:
         said += f"{', and ' if said else ''}unknown for {len(unknown)} ({unknown[0].unknown})"
     limit = plan.payments[0].limit_usd
