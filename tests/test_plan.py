@@ -43,6 +43,10 @@ stages:
     outs:
     - all.txt:
         cache: false
+  count:
+    cmd: cat made/*/a.txt | wc -c > count.txt
+    deps: [made]
+    outs: [count.txt]
   last:
     cmd: wc -l < all.txt > last.txt
     deps: [all.txt]
@@ -99,11 +103,18 @@ def project(made, tmp_path, monkeypatch) -> Path:
 
 def test_with_nothing_changed_there_is_nothing_to_do(project):
     steps = plan_nodes(project)
-    assert [step.address for step in steps] == ["data", "make@0", "make@1", "gather", "last"]
+    assert [step.address for step in steps] == [
+        "data",
+        "make@0",
+        "make@1",
+        "gather",
+        "count",
+        "last",
+    ]
     assert states(steps) == {}
     said = totals(Plan(steps, [], []))
     assert (
-        said == ["Nothing to do: all 5 nodes are up to date."]
+        said == ["Nothing to do: all 6 nodes are up to date."]
         and in_short(Plan(steps, [], [])) == []
     )
 
@@ -114,12 +125,13 @@ def test_a_changed_setting_names_its_nodes_and_both_values_and_touches_nothing(p
     steps = plan_nodes(project, params(scale=2))
     assert contents(project) == before
     assert states(steps) == {
-        "make@0": "run", "make@1": "run", "gather": "follow", "last": "follow",
+        "make@0": "run", "make@1": "run", "gather": "follow", "count": "follow", "last": "follow",
     }  # fmt: skip
     assert reasons(steps) == {
         "make@0": ("scale 1 → 2",),
         "make@1": ("scale 1 → 2",),
         "gather": ("after make@0, make@1",),
+        "count": ("after make@0, make@1",),
         "last": ("after gather",),
     }
 
@@ -129,7 +141,9 @@ def test_a_new_seed_names_its_new_node_alone(project):
     before = contents(project)
     steps = plan_nodes(project, params(seeds=[0, 1, 2]))
     assert contents(project) == before
-    assert states(steps) == {"make@2": "run", "gather": "follow", "last": "follow"}
+    assert states(steps) == {
+        "make@2": "run", "gather": "follow", "count": "follow", "last": "follow",
+    }  # fmt: skip
     assert reasons(steps)["make@2"] == ("new",)
 
 
@@ -141,7 +155,7 @@ def test_what_ran_before_comes_out_of_the_cache_down_to_the_last_node_that_can(p
     steps = plan_nodes(project, back)
     # gather keeps its output out of the cache, and dvc with it out of the run cache
     assert states(steps) == {
-        "make@0": "restore", "make@1": "restore", "gather": "run", "last": "follow",
+        "make@0": "restore", "make@1": "restore", "gather": "run", "count": "restore", "last": "follow",
     }  # fmt: skip
     assert reasons(steps)["gather"] == ("made changed by make@0, make@1",)
     (project / "params.yaml").write_text(back)
