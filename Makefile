@@ -55,7 +55,7 @@ $(VENV)/.test: $(VENV)/.run requirements/test.txt
 run: setup  ## everything from corpus to report, only what changed; JOBS=4 runs nodes side by side
 	@# a run that was killed may have left half of dvc.lock, and DVC would refuse it
 	@python -m lora_vs_api mend
-	$(if $(JOBS),python -m lora_vs_api run -j $(JOBS),dvc repro && python -m lora_vs_api answer)
+	$(if $(JOBS),python -m lora_vs_api run -j $(JOBS),python -m lora_vs_api plan --short; dvc repro && python -m lora_vs_api answer)
 
 test: lint  ## style, types and every test
 	$(PYTEST)

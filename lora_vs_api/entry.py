@@ -5,9 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from lora_vs_api import STARTED
+from lora_vs_api.durations import note_duration
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import DISK_FULL
 from lora_vs_api.lifetime import end_with_dvc, ended_like_ctrl_c
@@ -41,6 +44,8 @@ def run_stage(main: Callable[[Params], None]) -> None:
             raise UserError(f"{where}: {what} ({error.strerror})") from None
 
     run_command(checked)
+    # one that failed has ended above: how long it took to fail says nothing
+    note_duration(time.monotonic() - STARTED)
 
 
 def run_command(command: Callable[[], None]) -> None:

@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PLUMBING = {
     "lora_vs_api/config",
     "lora_vs_api/digests.py",
+    "lora_vs_api/durations.py",
     "lora_vs_api/entry.py",
     "lora_vs_api/errors.py",
     "lora_vs_api/files.py",

@@ -18,7 +18,7 @@ from lora_vs_api.errors import UserError
 from tests.commands import exit_code, lora_vs_api
 from tests.imports import ROOT
 
-COMMANDS = ("init", "params", "run", "answer", "mend", "push", "predict", "compare", "doctor", "export", "publish",
+COMMANDS = ("init", "params", "run", "plan", "answer", "mend", "push", "predict", "compare", "doctor", "export", "publish",
             "review",
             "store stats", "store export", "store import", "experiments", "search", "points",
             "plots-page")  # fmt: skip

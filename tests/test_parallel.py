@@ -222,6 +222,7 @@ def test_a_failing_node_leaves_the_others_results(project):
     done = command(project, "quick", "after")
     said = done.communicate(timeout=60)[1]
     assert done.returncode == 1
+    assert "plan: Nodes: 3 run; up to date: 0." in said
     assert "error: bad: disk: full (all of it: logs/run/bad.log)" in said
     assert "error: 1 of 3 nodes failed; skipped: after" in said and "Traceback" not in said
     assert (project / "quick.txt").read_text() == "quick\n"

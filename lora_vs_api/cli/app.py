@@ -249,11 +249,40 @@ def run(
     What `dvc repro` does, with the same dvc.lock: each node is run by DVC, as soon as what it needs
     is there. Nodes that measure time (evaluate_*) are exclusive: nothing runs beside them. A node
     that fails leaves the others' results in place; those that need it are skipped.
-    Where all went well and the report is up to date, the decision is printed at the end.
+    What is going to run is told first, as `plan --short` does. Where all went well and the report is up
+    to date, the decision is printed at the end.
     """
     from lora_vs_api.cli.run import RunOptions, run_pipeline
 
     run_pipeline(RunOptions(targets or [], jobs, gpus, on, slurm or []))
+
+
+@_command(
+    app, "plan", "plan", 'plan -S "seeds=[0,1,2,3]"', "plan -S profile=paper -S api=openai --short"
+)
+def plan(
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-S",
+            "--set-param",
+            metavar="KEY=VALUE",
+            help="as for `dvc exp run`, several times for several; without one, params.yaml as it is",
+        ),
+    ] = None,
+    short: Annotated[
+        bool, typer.Option("--short", help="the few lines that `run` and `make run` begin with")
+    ] = False,
+) -> None:
+    """Say what a run would do and why, and run nothing.
+
+    Which nodes would run, and which setting, file or output changed or that they are new; what comes
+    out of DVC's cache; minutes, dollars and megabytes to expect. Nothing is asked over the network,
+    and the workspace stays as it is, with -S too.
+    """
+    from lora_vs_api.cli.plan import show_plan
+
+    show_plan(overrides or [], short=short)
 
 
 @_command(app, "answer", "answer")

@@ -48,6 +48,7 @@ def run_pipeline(given: RunOptions) -> None:
     Raises:
         UserError: a wrong option, an executor that is not there, or nodes that failed.
     """
+    from lora_vs_api.cli.plan import plan_in_short
     from lora_vs_api.orchestrate.lockfile import keep_copy
     from lora_vs_api.orchestrate.pipeline import locked_nodes, order_lock, read_nodes
     from lora_vs_api.orchestrate.scheduler import Outcome, needed_by, run_nodes, touched_by
@@ -70,6 +71,8 @@ def run_pipeline(given: RunOptions) -> None:
         say("Data and pipelines are up to date.")
         _tell(reported)
         return
+    for line in plan_in_short(root, {node.address for node in nodes}):
+        say(line)
     before, started = locked_nodes(root), time.monotonic()
     since: dict[str, float] = {}
 

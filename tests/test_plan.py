@@ -1,0 +1,291 @@
+"""`lora-vs-api plan`: what a run would do, held against what dvc then does; and nothing touched by it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lora_vs_api.cli.plan import WIDTH, Plan, in_short, table, totals
+from lora_vs_api.config.compose import compose
+from lora_vs_api.config.load import check_params
+from lora_vs_api.durations import FOLDER
+from lora_vs_api.orchestrate.expenses import Payment, _stored, downloads, payments
+from lora_vs_api.orchestrate.plan import Step, Took, differences, plan_nodes
+from tests.clones import ANALYSIS, Clone, ran
+from tests.imports import ROOT
+
+# a gate of two makers and a reader of their common folder, one node for each seed
+PIPELINE = """
+stages:
+  data:
+    cmd: cp raw.txt data.txt
+    deps: [raw.txt]
+    outs: [data.txt]
+  make:
+    matrix:
+      seed: ${seeds}
+    cmd: mkdir -p made/${item.seed} && (cat data.txt; echo ${item.seed}; grep scale params.yaml) > made/${item.seed}/a.txt && touch made/${item.seed}/$(grep -c "scale.*1" params.yaml)
+    params: [scale]
+    deps: [data.txt]
+    outs:
+    - made/${item.seed}
+  gather:
+    cmd: cat made/*/a.txt > all.txt
+    deps: [made]
+    outs:
+    - all.txt:
+        cache: false
+  count:
+    cmd: cat made/*/a.txt | wc -c > count.txt
+    deps: [made]
+    outs: [count.txt]
+  last:
+    cmd: wc -l < all.txt > last.txt
+    deps: [all.txt]
+    outs: [last.txt]
+"""
+
+
+def dvc(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments], cwd=folder, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file that is the user's: all but git's and DVC's own folders, DVC's cache among these."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not {".git", "tmp"} & set(path.relative_to(folder).parts)
+    }
+
+
+def params(**given: object) -> str:
+    return yaml.safe_dump({"seeds": [0, 1], "scale": 1, **given})
+
+
+def states(steps: list[Step]) -> dict[str, str]:
+    return {step.address: step.state for step in steps if step.state != "unchanged"}
+
+
+def reasons(steps: list[Step]) -> dict[str, tuple[str, ...]]:
+    return {step.address: step.reasons for step in steps if step.reasons}
+
+
+@pytest.fixture(scope="module")
+def made(empty_repository, tmp_path_factory) -> Path:
+    """The small pipeline, run once; to be copied."""
+    folder = Path(shutil.copytree(empty_repository, tmp_path_factory.mktemp("plan") / "project"))
+    (folder / "dvc.yaml").write_text(PIPELINE)
+    (folder / "params.yaml").write_text(params())
+    (folder / "raw.txt").write_text("raw\n")
+    dvc(folder, "repro")
+    return folder
+
+
+@pytest.fixture
+def project(made, tmp_path, monkeypatch) -> Path:
+    folder = Path(shutil.copytree(made, tmp_path / "project", symlinks=True))
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def test_with_nothing_changed_there_is_nothing_to_do(project):
+    steps = plan_nodes(project)
+    assert [step.address for step in steps] == [
+        "data",
+        "make@0",
+        "make@1",
+        "gather",
+        "count",
+        "last",
+    ]
+    assert states(steps) == {}
+    said = totals(Plan(steps, [], []))
+    assert (
+        said == ["Nothing to do: all 6 nodes are up to date."]
+        and in_short(Plan(steps, [], [])) == []
+    )
+
+
+def test_a_changed_setting_names_its_nodes_and_both_values_and_touches_nothing(project):
+    """As `-S` gives it: the text of params.yaml is another, the file stays, and so does every other."""
+    before = contents(project)
+    steps = plan_nodes(project, params(scale=2))
+    assert contents(project) == before
+    assert states(steps) == {
+        "make@0": "run", "make@1": "run", "gather": "follow", "count": "follow", "last": "follow",
+    }  # fmt: skip
+    assert reasons(steps) == {
+        "make@0": ("scale 1 → 2",),
+        "make@1": ("scale 1 → 2",),
+        "gather": ("after make@0, make@1",),
+        "count": ("after make@0, make@1",),
+        "last": ("after gather",),
+    }
+
+
+def test_a_new_seed_names_its_new_node_alone(project):
+    """`dvc repro --dry` ends with an error here: what the new node would write is not there."""
+    before = contents(project)
+    steps = plan_nodes(project, params(seeds=[0, 1, 2]))
+    assert contents(project) == before
+    assert states(steps) == {
+        "make@2": "run", "gather": "follow", "count": "follow", "last": "follow",
+    }  # fmt: skip
+    assert reasons(steps)["make@2"] == ("new",)
+
+
+def test_what_ran_before_comes_out_of_the_cache_down_to_the_last_node_that_can(project):
+    """Its outputs are foreseen, in the folder that two nodes write too: dvc then does the same."""
+    (project / "params.yaml").write_text(params(scale=2))
+    dvc(project, "repro")
+    back = params(scale=1)
+    steps = plan_nodes(project, back)
+    # gather keeps its output out of the cache, and dvc with it out of the run cache
+    assert states(steps) == {
+        "make@0": "restore", "make@1": "restore", "gather": "run", "count": "restore", "last": "follow",
+    }  # fmt: skip
+    assert reasons(steps)["gather"] == ("made changed by make@0, make@1",)
+    (project / "params.yaml").write_text(back)
+    assert ran(dvc(project, "repro")) == {"gather"}, "last reads the same number of lines"
+
+
+def test_a_deleted_output_that_is_cached_is_restored_and_one_that_is_not_is_made_anew(project):
+    (project / "last.txt").unlink()
+    (project / "data.txt").unlink()
+    steps = plan_nodes(project)
+    assert states(steps) == {"data": "restore", "last": "restore"}
+    assert reasons(steps) == {"data": ("data.txt deleted",), "last": ("last.txt deleted",)}
+    assert ran(dvc(project, "repro")) == set()
+    (project / "all.txt").unlink()
+    assert states(plan_nodes(project)) == {"gather": "run", "last": "follow"}
+    assert ran(dvc(project, "repro")) == {"gather"}
+
+
+def test_a_changed_and_a_missing_file_are_named(project):
+    (project / "raw.txt").write_text("other\n")
+    steps = plan_nodes(project)
+    assert reasons(steps)["data"] == ("raw.txt changed",) and states(steps)["data"] == "run"
+    (project / "raw.txt").unlink()
+    steps = plan_nodes(project)
+    assert states(steps)["data"] == "run", "the digest that it had would be found in the run cache"
+    assert reasons(steps)["data"] == ("raw.txt is not there",)
+
+
+def test_minutes_are_of_the_last_time_or_unknown(project):
+    """Never invented: of its own last time, marked where the settings were others; of others of its name."""
+    (project / FOLDER).mkdir(parents=True)
+    for name, seconds in (("make@0", 60), ("make@1", 180)):
+        (project / FOLDER / f"{name}.json").write_text(json.dumps({"seconds": seconds}))
+    took = {s.address: s.took for s in plan_nodes(project, params(seeds=[0, 1, 2], scale=2))}
+    assert took["make@0"] == Took(60, "settings")
+    assert took["make@2"] == Took(120, "sibling")
+    assert took["data"] is None and took["gather"] is None
+    (project / FOLDER / "gather.json").write_text("{")
+    assert {s.address: s.took for s in plan_nodes(project, params(scale=2))}["gather"] is None
+
+
+def test_differences_are_told_by_key_and_nothing_is_shown_that_may_be_a_secret():
+    before = {"epochs": 3, "old": 1, "same": {"a": 1}, "url": "http://u:pw@h/v1", "r": None}
+    now = {"epochs": 5, "new": [1], "same": {"a": 1}, "url": "http://u:pw@i/v1", "r": True}
+    assert list(differences("train", before, now)) == [
+        "train.epochs 3 → 5", "train.old is gone", "train.url changed", "train.r null → true", "train.new is new",
+    ]  # fmt: skip
+
+
+STEPS = [
+    Step("base_model", "run", ("model.weights.version 1 → 2",), Took(30, "last")),
+    Step("opponent@large", "run", ("new",)),
+    Step("evaluate_api@a_condition_with_a_name_that_is_very_long", "run", tuple(f"task.fields.field_{i} changed" for i in range(9)), Took(1200, "settings")),
+    Step("report", "follow", ("after analyze",), Took(4, "sibling")),
+    Step("sanity", "restore", ("models/sanity deleted",)),
+    Step("split", "unchanged"),
+]  # fmt: skip
+
+
+def test_the_table_fits_a_terminal():
+    plan = Plan(
+        STEPS, [Payment("evaluate_api@a", 0.5, 2.0), Payment("b", None, 2.0, "why " * 40)], []
+    )
+    lines = [*table(STEPS), *totals(plan)]
+    assert max(map(len, lines)) <= WIDTH
+    text = "\n".join(lines)
+    assert "split" not in text and "(20)" in text and "~0.1" in text and "unknown" in text
+    assert "and 6 more" in " ".join(text.split()), "reasons are counted after the first"
+    assert "Nodes: 3 run, 1 more if what they read comes out otherwise, 1 come out" in text
+    assert "about 0.5000 for 1 of 2 nodes" in text and "at most 2 a condition" in text
+
+
+def test_a_download_is_that_of_the_settings_or_of_unknown_size():
+    params = check_params(yaml.safe_load(compose((), ROOT / "conf")))
+    found = {one.address: one.bytes for one in downloads(STEPS, params)}
+    assert found == {"base_model": None, "opponent@large": params.opponents["large"].bytes}
+    assert downloads([replace(step, state="restore") for step in STEPS], params) == []
+
+
+def test_what_is_asked_on_this_machine_costs_nothing_and_a_hosted_api_what_is_unknown_or_estimated(
+    tmp_path, monkeypatch
+):
+    """The texts of now are no estimate where others are going to be asked."""
+    monkeypatch.chdir(tmp_path)
+    asked = [Step("evaluate_api@mini_zero_shot", "run", ("new",))]
+    here = check_params(yaml.safe_load(compose((), ROOT / "conf")))
+    assert payments([Step("evaluate_api@large_few_shot_5", "run")], here) == []
+    hosted = check_params(yaml.safe_load(compose(["api=openai"], ROOT / "conf")))
+    found = payments(asked, hosted)
+    assert [(one.usd, one.limit_usd) for one in found] == [(None, 2.0)]
+    assert "tokenizer.json is not there" in found[0].unknown
+    found = payments([Step("split", "run"), *asked], hosted)
+    assert found[0].usd is None and found[0].unknown == "split would choose other texts"
+
+
+def test_the_store_is_read_and_no_file_made_beside_it(tmp_path):
+    store = tmp_path / "store.sqlite"
+    with sqlite3.connect(store) as db:
+        db.execute("pragma journal_mode = wal")
+        db.execute("create table answers (key text primary key)")
+        db.execute("insert into answers values ('a')")
+    db.close()
+    before = sorted(path.name for path in tmp_path.iterdir())
+    assert _stored(str(store), ["a", "b"]) == {"a"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    store.write_text("no database")
+    assert _stored(str(store), ["a"]) == set() == _stored(None, ["a"])
+
+
+@pytest.mark.slow
+def test_the_projects_own_plan_is_what_dvc_then_does(clone: Clone):
+    """Through the command: nothing to do; a setting; a new seed; the workspace stays byte for byte."""
+    plan = (sys.executable, "-m", "lora_vs_api", "plan")
+    before = contents(clone.path)
+    assert "Nothing to do" in clone.run(*plan)
+    said = clone.run(*plan, "-S", "seeds=[0,1,2]")
+    assert "new" in next(line for line in said.splitlines() if line.startswith("train@2"))
+    assert max(map(len, said.splitlines())) <= WIDTH
+    planned = {line.split()[0] for line in said.split("\n\n")[0].splitlines()[1:] if line[0] != " "}
+    assert {"train@2", "evaluate_lora@2", "perturbed_lora@2", "analyze", "report"} <= planned
+    said = clone.run(*plan, "-S", "stats.seed=1")
+    assert "stats.seed 0 → 1" in said and not any(n in said for n in ("train@", "evaluate_lora"))
+    said = clone.run(*plan, "-S", "trian.epochs=1", check=False)
+    assert "trian" in said and "Traceback" not in said and len(said.strip().splitlines()) == 1
+    assert contents(clone.path) == before
+    # every node has noted what it took
+    assert (clone.path / FOLDER / "analyze.json").is_file()
+    assert clone.experiment("seeds=[0,1,2]") <= planned
+    # and back: trainings and answers come out of the cache, what is not cached is made anew
+    said = clone.run(*plan, "-S", "seeds=[0,1]")
+    assert "train@" not in said and ANALYSIS & {
+        line.split()[0] for line in said.splitlines() if line
+    }
