@@ -156,5 +156,7 @@ def test_where_nothing_was_chosen_no_choice_is_told():
     assert not Tried(ranks=1, learning_rates=1).is_choice
     page = sweep_markdown([TRIAL], [TRIAL], TRIAL)
     assert "so nothing was chosen" in page and "Best of the sweep" not in page
+    # nor is a published sweep set beside none
+    assert "published" not in page
     two = [TRIAL, replace(TRIAL, r=8, item="8")]
     assert "Best of the sweep" in sweep_markdown(two, [TRIAL], TRIAL)
