@@ -19,7 +19,7 @@ FUZZ ?= tests/test_fuzz.py
 # two workers; who has nothing left takes over tests of the other (tests/conftest.py orders them)
 PYTEST := pytest -n 2 --dist worksteal
 
-.PHONY: help setup setup-test run test quick fuzz lint params lock page clean
+.PHONY: help setup setup-test run quick-look test quick fuzz lint params lock page clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -56,6 +56,10 @@ run: setup  ## everything from corpus to report, only what changed; JOBS=4 runs 
 	@# a run that was killed may have left half of dvc.lock, and DVC would refuse it
 	@python -m lora_vs_api mend
 	$(if $(JOBS),python -m lora_vs_api run -j $(JOBS),python -m lora_vs_api plan --short; dvc repro && python -m lora_vs_api answer)
+
+quick-look: setup  ## a try on your data in five minutes, not an answer; SET="task=bookings"
+	@python -m lora_vs_api mend
+	python -m lora_vs_api params profile=quick $(SET) && dvc repro && python -m lora_vs_api answer
 
 test: lint  ## style, types and every test
 	$(PYTEST)

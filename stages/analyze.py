@@ -45,6 +45,8 @@ from lora_vs_api.analysis.results import (
     PaidOtherwise,
     Resampling,
     Selected,
+    TrainedOn,
+    Tried,
     read_result,
     write_result,
 )
@@ -53,7 +55,7 @@ from lora_vs_api.analysis.serving import serving_of
 from lora_vs_api.analysis.summary import summary
 from lora_vs_api.analysis.tables import COLUMNS, answer_table, plot_tables
 from lora_vs_api.analysis.verdict import verdict
-from lora_vs_api.config.sections import Clauses, Params
+from lora_vs_api.config.sections import Clauses, Params, Train
 from lora_vs_api.entry import run_stage
 from lora_vs_api.files import read_jsonl, write_jsonl, write_text
 from lora_vs_api.paths import TEST
@@ -128,6 +130,8 @@ def main(params: Params) -> None:
             if item.kind == "api" or not bills
         },
         serving=serving_of(params.seeds, lora.runs),
+        trained_on=trained_on(params.train, read_result("metrics/split.json", Split).train),
+        tried=Tried(ranks=len(params.sweep.ranks), learning_rates=len(params.sweep.learning_rates)),
     )
     write_result("metrics/analysis.json", analysis)
     write_result("metrics/summary.json", summary(analysis))
@@ -261,6 +265,14 @@ def request_costs(item: ConditionRuns, bills: Mapping[str, BilledRun]) -> Floats
     if item.name in bills:
         return bills[item.name].request_costs()
     return local_request_costs(item.runs, item.cost)
+
+
+def trained_on(train: Train, given: int) -> TrainedOn:
+    """How many of ``given`` texts one training sees: all, unless its steps end before."""
+    if train.max_steps is None:
+        return TrainedOn(seen=given, given=given)
+    texts = train.max_steps * train.batch_size * train.gradient_accumulation
+    return TrainedOn(seen=min(given, texts), given=given)
 
 
 def other_tunings(params: Params) -> dict[str, OtherTuning]:

@@ -36,6 +36,7 @@ from lora_vs_api.report.markdown import report_markdown
 from lora_vs_api.report.page.data import TestText, page_data
 from lora_vs_api.report.page.html import report_html
 from lora_vs_api.report.provenance import installation, provenance
+from lora_vs_api.report.sections.facts import stamp
 
 METRICS = (
     "analysis",
@@ -71,7 +72,7 @@ def main(params: Params) -> None:
     answers = cast("Iterator[AnswerRow]", iterate_jsonl("metrics/answers.jsonl"))
     texts = cast("Iterator[TestText]", iterate_jsonl(TEST))
     data = page_data(analysis, answers, texts)
-    write_text("report/report.html", report_html(text, "report", data))
+    write_text("report/report.html", report_html(text, "report", data, stamp(analysis)))
     write_json("report/provenance.json", provenance())
 
 

@@ -12,6 +12,7 @@ from lora_vs_api.entry import run_stage
 from lora_vs_api.figures.sweep import write_sweep_figure
 from lora_vs_api.files import new_directory, write_text
 from lora_vs_api.report.sections.sweep import sweep_markdown
+from lora_vs_api.report.stamp import stamp_of
 from lora_vs_api.selection.trials import best_trial, read_trials, write_trials
 
 
@@ -27,7 +28,8 @@ def main(params: Params) -> None:
         {"sweep": name, **{key: getattr(trial, key) for key in columns}} for name, trial in trials
     ]
     write_text("plots/sweep.csv", pd.DataFrame(rows).to_csv(index=False))
-    write_text("report/sweep.md", sweep_markdown(ranks, rates, best_trial(rates)))
+    stamp = stamp_of(params.profile_name)
+    write_text("report/sweep.md", sweep_markdown(ranks, rates, best_trial(rates), stamp))
 
 
 if __name__ == "__main__":

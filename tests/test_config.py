@@ -43,7 +43,7 @@ def test_params_yaml_is_the_composition_of_conf():
     assert (ROOT / "params.yaml").read_text() == compose(conf=ROOT / "conf")
 
 
-@pytest.mark.parametrize("profile", ["laptop", "smol-gpu", "paper"])
+@pytest.mark.parametrize("profile", ["laptop", "quick", "smol-gpu", "paper"])
 @pytest.mark.parametrize("prices", ["published", "listed-2026-11", "catalogue"])
 def test_every_profile_and_price_list_composes(profile, prices):
     """No profile or preset is broken while nobody runs it here."""
@@ -52,7 +52,13 @@ def test_every_profile_and_price_list_composes(profile, prices):
 
 @pytest.mark.parametrize(
     ("profile", "api"),
-    [("laptop", "contest"), ("smol-gpu", "embedded"), ("paper", "openai"), (None, "contest")],
+    [
+        ("laptop", "contest"),
+        ("quick", "contest_small"),
+        ("smol-gpu", "embedded"),
+        ("paper", "openai"),
+        (None, "contest"),
+    ],
 )
 def test_whom_a_profile_asks(profile, api):
     """The default asks other, larger models; who follows the publication asks what it says; -S wins."""

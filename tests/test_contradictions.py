@@ -359,8 +359,9 @@ def check_headline(result: Analysis, text: str) -> None:
         return
     action, why = headline.split(": ", 1)
     accuracy, money = why.rstrip(".").split("; ")
-    if result.api_kind == "llama_cpp" and result.strongest_rival.kind == "api":
-        # an open model of this machine: what it would cost is another's price, and nobody is called
+    here = result.api_kind == "llama_cpp" or result.loopback
+    if here and result.strongest_rival.kind == "api":
+        # a model of this machine: what it would cost is another's price, and nobody is called
         whose, money = money.split(", ", 1)
         assert whose == "against the token prices of gpt-x" and not action.startswith("Call")
     assert str(escape(decision.label)) in accuracy

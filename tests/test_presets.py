@@ -47,13 +47,13 @@ def test_a_preset_composes_and_asks(name):
     assert params.labels.keys() == params.conditions.keys() == params.priced_as.keys()
     question = Request("r", [{"role": "system", "content": "s"}, {"role": "user", "content": "u"}])
     # what the report calls hosted: what is asked at no address of this machine
-    here = name in (*OWN, "contest", "embedded", "none")
+    here = name in (*OWN, "contest", "contest_small", "embedded", "none")
     assert params.api.server.loopback == here
     for condition, settings in params.conditions.items():
         asked = condition_of(params, condition)
         body = request_body(question, asked)
         assert body["model"] == settings.model and body[asked.limit_parameter] > 0
-        if name not in ("embedded", "contest"):
+        if name not in ("embedded", "contest", "contest_small"):
             assert settings.on_refusal == "fail"
             assert (settings.max_output_tokens or 112) == asked.max_output_tokens
 

@@ -836,6 +836,24 @@ class Selected(Result):
     learning_rate: float
 
 
+class TrainedOn(Result):
+    """Of ``given`` training texts, one final training sees ``seen``."""
+
+    seen: int
+    given: int
+
+
+class Tried(Result):
+    """How many ranks and learning rates the sweep tried; of one of each nothing is chosen."""
+
+    ranks: int
+    learning_rates: int
+
+    @property
+    def is_choice(self) -> bool:
+        return self.ranks > 1 or self.learning_rates > 1
+
+
 class OtherTuning(Result):
     """Another way of tuning the same base; rank and virtual tokens where the method has them."""
 
@@ -888,6 +906,7 @@ class Analysis(Result):
     ``loopback`` says that the API conditions were asked at an address of this machine.
     ``examples`` has the API conditions' names; where there is none, those of all others.
     ``serving`` is None where the fine-tune was to answer in the project's own process.
+    ``trained_on`` and ``tried`` are None in what an earlier version wrote.
     """
 
     profile: str
@@ -914,6 +933,8 @@ class Analysis(Result):
     verdict: Verdict
     examples: dict[str, Examples]
     serving: Serving | None = None
+    trained_on: TrainedOn | None = None
+    tried: Tried | None = None
 
     @property
     def lora(self) -> Condition:

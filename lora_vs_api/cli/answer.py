@@ -9,6 +9,7 @@ from lora_vs_api.config.load import load_params
 from lora_vs_api.log import say, show
 from lora_vs_api.report.rendering import plain
 from lora_vs_api.report.sections.answer import decided
+from lora_vs_api.report.sections.facts import stamp
 
 REPORTS = "report/report.md, or on one page with every answer report/report.html"
 
@@ -33,6 +34,12 @@ def tell_answer() -> None:
 
 def next_commands(analysis: Analysis) -> dict[str, str]:
     """Command → what it is for: the tuned model, the same question for other texts, another rival."""
+    if stamp(analysis) is not None:
+        task = load_params().task_name
+        full = {
+            f"dvc exp run -S task={task}": "the answer: profile=laptop, some 35 minutes on two cores"
+        }
+        return full | {'lora-vs-api predict "a text of yours"': "what it has learnt so far"}
     if analysis.api_kind == "openai":
         other = {"dvc exp run -S api=contest": "against open models on this machine"}
     else:

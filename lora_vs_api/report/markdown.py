@@ -13,7 +13,7 @@ from lora_vs_api.report.sections.comparison import (
 )
 from lora_vs_api.report.sections.data import contamination_section, data_section
 from lora_vs_api.report.sections.diagnosis import diagnosis_section
-from lora_vs_api.report.sections.facts import has_api
+from lora_vs_api.report.sections.facts import has_api, stamp
 from lora_vs_api.report.sections.limitations import limitations_section
 from lora_vs_api.report.sections.method import method_section, reproducibility_section
 from lora_vs_api.report.sections.model_free import model_free_section
@@ -51,6 +51,11 @@ def report_markdown(inputs: ReportInputs) -> str:
             model=inputs.analysis.model,
             config=shown_digest(inputs.analysis.config_sha256),
             asked=has_api(inputs.analysis),
+            stamp=stamp(inputs.analysis),
+            steps=inputs.settings.train.get("max_steps"),
+            trained_on=inputs.analysis.trained_on,
+            seeds=len(inputs.analysis.seeds),
+            texts=inputs.analysis.texts,
         ),
         *(section(inputs) for section in SECTIONS),
     ]

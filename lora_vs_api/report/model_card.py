@@ -15,6 +15,7 @@ from lora_vs_api.report.sections.facts import (
     is_embedded,
     is_local,
     is_own_server,
+    stamp,
     unit_words,
 )
 
@@ -45,6 +46,7 @@ def model_card(analysis: Analysis, what: Published) -> str:
         "model_card",
         metadata=Markdown(_metadata(analysis, what, own)),
         what=what,
+        stamp=stamp(analysis),
         analysis=analysis,
         unit=unit_words(analysis),
         own=own,

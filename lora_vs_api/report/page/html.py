@@ -20,7 +20,9 @@ TOOLS = Path(__file__).with_name("page_tools.html")
 SCRIPT = Path(__file__).with_name("page.js")
 
 
-def report_html(markdown: str, figures: str | Path, data: PageData | None = None) -> str:
+def report_html(
+    markdown: str, figures: str | Path, data: PageData | None = None, stamp: str | None = None
+) -> str:
     """Render a report.
 
     Args:
@@ -28,6 +30,7 @@ def report_html(markdown: str, figures: str | Path, data: PageData | None = None
         figures: the folder that image links such as ``figures/headline.svg`` are relative to.
         data: of :func:`lora_vs_api.report.page.data.page_data`, for the break-even calculator
             and the list of all answers; without it the page has neither.
+        stamp: what stays in sight on the whole page, and on each page in print.
 
     Raises:
         UserError: a figure is not there.
@@ -56,6 +59,7 @@ def report_html(markdown: str, figures: str | Path, data: PageData | None = None
         "BODY": body,
         "SCRIPT": script,
         "SCRIPT_SHA256": script_hash(script),
+        "STAMP": "" if stamp is None else f'<p class="stamp">{html.escape(stamp)}</p>\n',
         "TOOLS": "" if data is None else _tools(data) + data_block(data),
     }
     # in one pass, so that a name between at signs in an email is never taken for a part

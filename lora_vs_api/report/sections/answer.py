@@ -18,6 +18,7 @@ from lora_vs_api.report.sections.facts import (
     is_own_server,
     priced_entries,
     served_models,
+    stamp,
     unit_words,
 )
 
@@ -94,6 +95,7 @@ def answer_section(inputs: ReportInputs) -> Markdown:
     return render(
         "answer",
         analysis=analysis,
+        trained_on=analysis.trained_on,
         advice=recommendation(inputs),
         rivals=rivals(analysis),
         prices=analysis.economics.prices,
@@ -130,6 +132,12 @@ def recommendation(inputs: ReportInputs) -> Markdown:
 
 
 def decided(analysis: Analysis) -> Markdown:
+    """What to do as :func:`_decided` says it, stamped where the run was a try."""
+    said, stamped = _decided(analysis), stamp(analysis)
+    return said if stamped is None else Markdown(f"{stamped}. {said}")
+
+
+def _decided(analysis: Analysis) -> Markdown:
     """What to do, against the strongest condition without tuning; nothing where the untuned base stands in.
 
     Where other models of this machine do, they are rivals too: that a hosted one was not asked is said first.

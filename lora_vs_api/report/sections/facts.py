@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from lora_vs_api.analysis.results import Analysis, Condition, Latency, in_flight_words
+from lora_vs_api.report.stamp import stamp_of
 
 # characters of a value that a sentence quotes
 MAX_SHOWN = 60
@@ -19,6 +20,11 @@ class WithMethod(Protocol):
     def method(self) -> str: ...
 
 
+def stamp(analysis: Analysis) -> str | None:
+    """What has to stand wherever these results are shown; None of a whole run."""
+    return stamp_of(analysis.profile)
+
+
 def api_conditions(analysis: Analysis) -> list[Condition]:
     return [row for row in analysis.conditions if row.kind == "api"]
 
@@ -26,6 +32,11 @@ def api_conditions(analysis: Analysis) -> list[Condition]:
 def has_api(analysis: Analysis) -> bool:
     """Whether there is an API side at all."""
     return bool(api_conditions(analysis))
+
+
+def has_choice(analysis: Analysis) -> bool:
+    """Whether the sweep had anything to choose from."""
+    return analysis.tried is None or analysis.tried.is_choice
 
 
 def is_embedded(analysis: Analysis) -> bool:

@@ -8,6 +8,7 @@ from lora_vs_api.report.sections.facts import (
     apart,
     constant_fields,
     has_api,
+    has_choice,
     is_embedded,
     is_local,
     is_own_server,
@@ -26,6 +27,7 @@ def limitations_section(inputs: ReportInputs) -> Markdown:
     return render(
         "limitations",
         analysis=analysis,
+        chosen=has_choice(analysis),
         judged=judged,
         detectable=judged.planning.here if judged.planning else None,
         in_process=[]

@@ -8,6 +8,7 @@ from lora_vs_api.record.fields import Field
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import Markdown, render
 from lora_vs_api.report.sections.facts import (
+    has_choice,
     is_embedded,
     is_local,
     is_own_server,
@@ -45,6 +46,7 @@ def method_section(inputs: ReportInputs) -> Markdown:
         probed=sum(row.probed for row in converted),
         difference=max((row.difference or 0.0 for row in converted), default=0.0),
         refused=[] if serving is None else serving.refused,
+        chosen=has_choice(inputs.analysis),
         analysis=inputs.analysis,
         settings=settings,
         sanity=inputs.sanity,

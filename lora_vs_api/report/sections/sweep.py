@@ -21,14 +21,19 @@ class Edge:
 
 
 def sweep_markdown(
-    rank_trials: Sequence[Trial], lr_trials: Sequence[Trial], winner: Trial
+    rank_trials: Sequence[Trial],
+    lr_trials: Sequence[Trial],
+    winner: Trial,
+    stamp: str | None = None,
 ) -> Markdown:
-    """The sweep's own page; its figure is linked as figures-sweep/sweep.svg."""
+    """The sweep's own page; its figure is linked as figures-sweep/sweep.svg. ``stamp`` heads it."""
     published = published_experiment()
     return Markdown(
         render(
             "sweep",
             winner=winner,
+            stamp=stamp,
+            chosen=len(rank_trials) > 1 or len(lr_trials) > 1,
             trials=[("rank", trial) for trial in rank_trials]
             + [("learning rate", trial) for trial in lr_trials],
             edges=edges(winner, rank_trials, lr_trials),
