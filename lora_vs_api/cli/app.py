@@ -402,7 +402,7 @@ def doctor(
         ),
     ] = False,
 ) -> None:
-    """Look at a setup: what is there, what is missing, what mends it.
+    """Say what a run lacks here, and what mends it.
 
     A table of what a run needs: Python, torch, disk, git and DVC, network, keys (not shown), servers,
     prices, report. Nothing is paid for. Exit code 0 where a run could start, else 1.
