@@ -123,6 +123,8 @@ def test_what_is_broken_is_one_line_and_the_others_stay(project, asked, broken, 
     assert code == 1 and error.count("\n") == 1
     assert error.startswith(f"error: doctor: a run cannot start yet: {line}")
     assert states(table)[line] == "MISSING" and mend in table
+    # in the words of the one who found it, not as a fault of the doctor's
+    assert "Error: " not in table
     assert states(table)["Python"] == "ok" and "torch" in states(table)
 
 
