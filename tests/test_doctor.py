@@ -333,6 +333,7 @@ def test_it_asks_the_first_test_text_where_there_is_one(seen, tmp_path, monkeypa
         )
 
 
-def test_without_anything_to_examine():
+def test_a_condition_is_asked_with_api_alone():
+    """It may cost: a word too many is no order to pay."""
     with pytest.raises(UserError, match="expected --api"):
-        doctor.examine(api=False, condition=None)
+        doctor.examine(api=False, condition="mini_zero_shot")

@@ -409,11 +409,20 @@ def compare(
     compare_answers(text, seed=seed, constrained=constrained, apis=apis)
 
 
-@_command(app, "doctor", "doctor --api", "doctor --api mini_zero_shot")
+@_command(app, "doctor", "doctor", "doctor --offline -S profile=smol-gpu", "doctor --api")
 def doctor(
     condition: Annotated[
-        str | None, typer.Argument(help="an API condition (default: the baseline)")
+        str | None, typer.Argument(help="with --api, whom to ask (default: the baseline)")
     ] = None,
+    override: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-S", metavar="KEY=VALUE", help="a setting, as for `dvc exp run`; several times"
+        ),
+    ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="look at nothing beyond this machine")
+    ] = False,
     api: Annotated[
         bool,
         typer.Option(
@@ -422,15 +431,23 @@ def doctor(
         ),
     ] = False,
 ) -> None:
-    """Try out a setup, and say what works and what to set.
+    """Say what a run lacks here, and what mends it.
+
+    A table of what a run needs: Python, torch, disk, git and DVC, network, keys (not shown), servers,
+    prices, report. Nothing is paid for. Exit code 0 where a run could start, else 1.
 
     With --api one text is asked: endpoint, parameter of the token limit, role of the instruction,
     JSON Schema, counts, ids and price. What is refused is tried another way, and the setting that
     works is printed. No answer is stored.
     """
+    if not api and condition is None:
+        from lora_vs_api.cli.checkup import check_up
+
+        check_up(override or [], offline=offline)
+        return
     from lora_vs_api.cli.doctor import examine
 
-    examine(api=api, condition=condition)
+    examine(api=api, condition=condition, overrides=override or [])
 
 
 @_command(app, "export", "export merged")

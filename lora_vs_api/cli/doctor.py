@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
+import yaml
+
 from lora_vs_api.api import keys
 from lora_vs_api.api.asking import (
     condition_of,
@@ -25,7 +27,8 @@ from lora_vs_api.api.few_shot import shot_chooser
 from lora_vs_api.api.policy import AskPolicy
 from lora_vs_api.api.provider import Provider
 from lora_vs_api.api.types import Answer, ApiCondition, Reply, Request
-from lora_vs_api.config.load import load_params
+from lora_vs_api.config.compose import compose
+from lora_vs_api.config.load import check_params, load_params
 from lora_vs_api.config.sections import OpenAIServer, Params
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_jsonl
@@ -50,15 +53,16 @@ WAIT_SECONDS = 1.0
 CountTokens = Callable[[str], int]
 
 
-def examine(*, api: bool, condition: str | None) -> None:
-    """Try what was asked for, and print what works and what to set.
+def examine(*, api: bool, condition: str | None, overrides: Sequence[str] = ()) -> None:
+    """Ask an API condition, with Hydra ``overrides``, and print what works and what to set.
 
     Raises:
-        UserError: nothing was asked for, or something does not work as it is set.
+        UserError: a condition without ``api``, or something does not work as it is set.
     """
     if not api:
-        raise UserError("doctor: nothing to examine; expected --api")
-    examine_api(load_params(), condition)
+        raise UserError(f"doctor: {condition} is asked with --api alone; expected --api")
+    params = check_params(yaml.safe_load(compose(overrides))) if overrides else load_params()
+    examine_api(params, condition)
 
 
 def examine_api(params: Params, name: str | None) -> None:
