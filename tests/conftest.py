@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,6 +26,12 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # every dvc command would start two more processes, which report its use and look for a new version
 os.environ.setdefault("DVC_NO_ANALYTICS", "1")
 os.environ.setdefault("DVC_TEST", "1")
+
+# started in the background of a script, or by nohup, this process ignores them, and so would every
+# program that a test ends with one of them
+for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, usual)
 
 # what takes longest is not left for the end
 FIRST = ("test_pipeline.py", "test_search.py", "test_pipeline_faults.py", "test_own_task.py")
