@@ -188,7 +188,7 @@ def test_never_breaking_even_is_said_everywhere(tmp_path):
     assert [row[3:] for row in found] == [["never", "never"]] * 2
     assert "training is never paid back" in section(text, "The question")
     assert "training is never paid back" in section(text, "Hypothesis")
-    assert "training is never paid back" in answer.recommendation(inputs(result))
+    assert "training is never paid back" in answer.decided(result)
     names = ("break_even", "tornado", "price_volume")
     drawn(tmp_path, result, names=names)
     for name in names:
@@ -201,7 +201,7 @@ def test_a_stronger_api_condition_decides():
     assert result.strongest_api is result.strongest_rival is result.conditions[3]
     result = redecided(result, "api_few_shot_5", difference=(-0.3, -0.2))
     few = result.conditions[3].label
-    assert answer.recommendation(inputs(result)).startswith(f"Call {few}")
+    assert answer.decided(result).startswith(f"Call {few}")
     assert "less accurate than it by 0.02 or more" in section(report(result), "The question")
 
 
@@ -210,7 +210,7 @@ def test_what_can_be_had_without_tuning_or_an_api_decides_too():
     result = changed(analysis(api_kind="openai"), conditions__1__field_f1__estimate=0.9)
     result = redecided(result, "base_zero_shot", difference=(-0.3, -0.2))
     label = result.conditions[1].label
-    assert answer.recommendation(inputs(result)).startswith(f"Use {label}: the fine-tune is less")
+    assert answer.decided(result).startswith(f"Use {label}: the fine-tune is less")
     assert f"{label} scores 0.900" in section(report(result), "The question")
 
 
@@ -234,11 +234,11 @@ def test_an_open_model_on_this_machine_is_called_that():
     assert "standing in" not in text and "untuned base model" not in section(text, "Hypothesis")
     assert "billed as gpt-x" in section(text, "The question")
     # what costs less, costs less than at whose price
-    assert "; against the token prices of gpt-x, " in answer.recommendation(inputs(result))
+    assert "; against the token prices of gpt-x, " in answer.decided(result)
     assert "no text leaves the machine, nor with the models" in section(text, "The question")
     better = changed(result, conditions__3__field_f1__estimate=0.9)
     better = redecided(better, "api_few_shot_5", difference=(-0.3, -0.2))
-    said = answer.recommendation(inputs(better))
+    said = answer.decided(better)
     assert f" Of all that was measured: Use {better.conditions[3].label}: " in said
     assert "no test of the claim about that hosted model" in section(text, "Hypothesis")
     assert "llama.cpp's server" in section(text, "Method")

@@ -183,8 +183,9 @@ def _version(package: str) -> str | None:
 
 
 def _machine() -> Iterator[Finding]:
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count()
+    from lora_vs_api.api.llama_server import processors
+
+    cores = processors()
     try:
         text = Path("/proc/meminfo").read_text(encoding="ascii")
         free = int(re.findall(r"^MemAvailable: +(\d+) kB", text, re.MULTILINE)[0]) / 1e6
@@ -254,13 +255,10 @@ def _lock() -> Iterator[Finding]:
 
 def _settings(overrides: Sequence[str], known: list[Params]) -> Iterator[Finding]:
     """What conf/ composes to, put into ``known``, and whether params.yaml is that."""
-    import yaml
+    from lora_vs_api.config.compose import composed
+    from lora_vs_api.config.load import PARAMS, load_params
 
-    from lora_vs_api.config.compose import compose
-    from lora_vs_api.config.load import PARAMS, check_params, load_params
-
-    text = compose(overrides)
-    params = check_params(yaml.safe_load(text))
+    text, params = composed(overrides)
     which = f"profile {params.profile_name}, task {params.task_name}, model {params.model.name}"
     if overrides:
         known.append(params)

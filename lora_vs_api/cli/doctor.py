@@ -9,8 +9,6 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
-import yaml
-
 from lora_vs_api.api import keys
 from lora_vs_api.api.asking import (
     condition_of,
@@ -27,8 +25,8 @@ from lora_vs_api.api.few_shot import shot_chooser
 from lora_vs_api.api.policy import AskPolicy
 from lora_vs_api.api.provider import Provider
 from lora_vs_api.api.types import Answer, ApiCondition, Reply, Request
-from lora_vs_api.config.compose import compose
-from lora_vs_api.config.load import check_params, load_params
+from lora_vs_api.config.compose import composed
+from lora_vs_api.config.load import load_params
 from lora_vs_api.config.sections import OpenAIServer, Params
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_jsonl
@@ -61,7 +59,7 @@ def examine(*, api: bool, condition: str | None, overrides: Sequence[str] = ()) 
     """
     if not api:
         raise UserError(f"doctor: {condition} is asked with --api alone; expected --api")
-    params = check_params(yaml.safe_load(compose(overrides))) if overrides else load_params()
+    params = composed(overrides)[1] if overrides else load_params()
     examine_api(params, condition)
 
 

@@ -6,11 +6,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
 from lora_vs_api.analysis.configuration import config_sha256, shown_digest
-from lora_vs_api.config.compose import compose
-from lora_vs_api.config.load import PARAMS, check_params
+from lora_vs_api.config.compose import composed
+from lora_vs_api.config.load import PARAMS
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import write_text
 from lora_vs_api.log import say
@@ -26,13 +24,13 @@ def compose_params(overrides: Sequence[str], *, check: bool) -> None:
     Raises:
         UserError: an override that Hydra refuses, or a params.yaml that differs.
     """
-    text = compose(overrides)
+    text, params = composed(overrides)
     if not check:
         write_text(PARAMS, text)
         say(f"{PARAMS} composed; `dvc repro` runs what it changes")
     elif not Path(PARAMS).is_file() or Path(PARAMS).read_text(encoding="utf-8") != text:
         raise UserError(f"{PARAMS}: not what conf/ composes to; `make params` makes it again")
-    say(whose_results(shown_digest(config_sha256(check_params(yaml.safe_load(text))))))
+    say(whose_results(shown_digest(config_sha256(params))))
 
 
 def whose_results(config: str, summary: str | Path = SUMMARY) -> str:

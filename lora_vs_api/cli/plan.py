@@ -7,10 +7,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
-from lora_vs_api.config.compose import compose
-from lora_vs_api.config.load import PARAMS, check_params, load_params
+from lora_vs_api.config.compose import compose, composed
+from lora_vs_api.config.load import PARAMS, load_params
 from lora_vs_api.config.sections import Params
 from lora_vs_api.errors import UserError
 from lora_vs_api.log import say, show
@@ -55,10 +53,9 @@ def show_plan(overrides: Sequence[str], *, short: bool) -> None:
     """
     root = Path.cwd()
     if overrides:
-        text = compose(overrides)
-        params, plan_of = check_params(yaml.safe_load(text)), text
+        plan_of, params = composed(overrides)
     else:
-        params, plan_of = load_params(), None
+        plan_of, params = None, load_params()
     plan = make_plan(plan_nodes(root, plan_of), params)
     if short:
         for line in in_short(plan):
@@ -73,11 +70,11 @@ def show_plan(overrides: Sequence[str], *, short: bool) -> None:
 def _tell_of_conf(root: Path) -> None:
     """A setting that was written into conf/ and is not in params.yaml yet is not in the plan."""
     try:
-        composed = compose()
+        text = compose()
     except UserError as error:
         show(f"Note: conf/ does not compose: {error}")
         return
-    if composed != (root / PARAMS).read_text(encoding="utf-8"):
+    if text != (root / PARAMS).read_text(encoding="utf-8"):
         show(
             f"Note: this is the plan of {PARAMS}, as `dvc repro` and `make run` read it; conf/ composes "
             "to other\nsettings: `make params` takes them over, `dvc exp run` does before it runs."

@@ -14,6 +14,7 @@ import yaml
 
 from lora_vs_api.config.load import PARAMS, check_params
 from lora_vs_api.config.renamed import renamed_file, renamed_override
+from lora_vs_api.config.sections import Params
 from lora_vs_api.errors import UserError
 
 # whatever section it was put into, and however it is spelt
@@ -22,7 +23,12 @@ _SECRET = re.compile(r"@|\b(sk|gsk|key)-", re.IGNORECASE)
 
 
 def compose(overrides: Sequence[str] = (), conf: str | Path = "conf") -> str:
-    """The text of params.yaml for ``conf`` and Hydra ``overrides`` such as ``lora.r=32``.
+    """The text of params.yaml for ``conf`` and Hydra ``overrides``; see :func:`composed`."""
+    return composed(overrides, conf)[0]
+
+
+def composed(overrides: Sequence[str] = (), conf: str | Path = "conf") -> tuple[str, Params]:
+    """The text of params.yaml for ``conf`` and Hydra ``overrides`` such as ``lora.r=32``, and its settings.
 
     Raises:
         UserError: an override that Hydra refuses, a key or file under an earlier version's name, or
@@ -54,8 +60,7 @@ def compose(overrides: Sequence[str] = (), conf: str | Path = "conf") -> str:
                 message = message.replace(value, "…")
             raise UserError(f"{where}: {message}") from None
         text = target.read_text(encoding="utf-8")
-    check_params(yaml.safe_load(text), where)
-    return text
+    return text, check_params(yaml.safe_load(text), where)
 
 
 def _shown(override: str) -> str:

@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from lora_vs_api.config.compose import compose
-from lora_vs_api.config.load import check_params
+from lora_vs_api.config.compose import composed
 from lora_vs_api.errors import UserError
 from lora_vs_api.paths import BASE
 from lora_vs_api.processor import cpu_name
@@ -110,7 +109,7 @@ def _point(
     for override in overrides:
         if not SEARCHED.fullmatch(override.partition("=")[0]):
             raise UserError(f"{file}: expected settings of lora or train, found {override}")
-    params = check_params(yaml.safe_load(compose([*base, *overrides], conf)), str(file))
+    _, params = composed([*base, *overrides], conf)
     other = next((key for key in MADE_HERE if getattr(params, key) != getattr(here, key)), None)
     if other:
         raise UserError(

@@ -96,7 +96,7 @@ def answer_section(inputs: ReportInputs) -> Markdown:
         "answer",
         analysis=analysis,
         trained_on=analysis.trained_on,
-        advice=recommendation(inputs),
+        advice=decided(analysis),
         rivals=rivals(analysis),
         prices=analysis.economics.prices,
         beside=analysis.economics.prices_beside,
@@ -125,10 +125,6 @@ def scope(analysis: Analysis) -> Markdown:
         unit=unit_words(analysis),
         apart=apart(analysis),
     )
-
-
-def recommendation(inputs: ReportInputs) -> Markdown:
-    return decided(inputs.analysis)
 
 
 def decided(analysis: Analysis) -> Markdown:
