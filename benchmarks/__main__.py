@@ -24,6 +24,7 @@ NAMES = {
     "growth": "time and memory of corpus, split, analyze and report at 2,000 to 200,000 examples",
     "pipeline": "a run from nothing in a clone, node by node, and what a change costs after it",
     "scale": "a thousand sleeping nodes: scheduling overhead, 1 to 8 workers against ideal",
+    "decoding": "on a GPU: plain `generate`, ours, a compiled static cache, continuous batching",
     "serving": "the fine-tune behind llama.cpp's server against plain `generate`: latency, rate, cost",
 }
 
@@ -42,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--model", default="models/base_model", help="folder of the base model")
     parser.add_argument(
-        "--merged", help="of `serving`: folder of the fine-tune, merged or an adapter"
+        "--merged",
+        help="of `serving`, `inference` and `decoding`: folder of the fine-tune, merged or an adapter",
     )
     parser.add_argument(
         "--gguf", nargs="+", help="of `serving`: the same as GGUF files, such as F16 Q8_0"

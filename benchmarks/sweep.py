@@ -22,16 +22,18 @@ def run(given: argparse.Namespace) -> list[Row]:
     rows = read_jsonl(TRAIN)
     trials = len(params.sweep.ranks) + len(params.sweep.learning_rates)
     seeds = len(params.seeds)
-    # the best rank's trial is one of the rates, and the sweep's seed one of the final seeds
-    distinct = trials - 1 + seeds - 1
-    mine = [train_ours(given.model, params, rows, runtime) for _ in range(2)]
-    plain = [train_plain(given.model, params, rows, runtime, None) for _ in range(2)]
+    # the best rank's trial is one of the rates, where its rate is among them
+    again = float(params.sweep.rank_sweep_learning_rate) in map(float, params.sweep.learning_rates)
+    distinct = trials - again + seeds
+    steps = STEPS[given.device]
+    mine = [train_ours(given.model, params, rows, runtime, steps) for _ in range(2)]
+    plain = [train_plain(given.model, params, rows, runtime, steps, None) for _ in range(2)]
     ours = [distinct * run["seconds"] for run in mine]
     theirs = [(trials + seeds) * run["seconds"] for run in plain]
     return [
         compared(
             "sweep",
-            f"{trials} trials and {seeds} seeds, {distinct} of them distinct, {STEPS} steps each",
+            f"{trials} trials and {seeds} seeds, {distinct} of them distinct, {steps} steps each",
             "sweeps/h",
             3600,
             (ours, theirs),
