@@ -19,10 +19,11 @@ from lora_vs_api.api import keys
 from lora_vs_api.api.attempt import CountTokens, estimate_of
 from lora_vs_api.api.batch_files import PATHS, UnreadableResult, batch_file, read_results
 from lora_vs_api.api.connection import check_environment, own_headers
-from lora_vs_api.api.diagnosis import failure_message, refusal, short
+from lora_vs_api.api.diagnosis import failure_message, refusal
 from lora_vs_api.api.doubles import Doubles
 from lora_vs_api.api.policy import AskPolicy
 from lora_vs_api.api.provider import Provider
+from lora_vs_api.api.server_error import short
 from lora_vs_api.api.store import OpenBatch, ResponseStore, request_key
 from lora_vs_api.api.types import Answer, ApiCondition, Losses, Reply, Request
 from lora_vs_api.errors import UserError

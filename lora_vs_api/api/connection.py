@@ -44,6 +44,11 @@ def _proxies() -> list[tuple[str, str]]:
     return [(name, os.environ[name]) for name in names if os.environ.get(name)]
 
 
+def proxy_names() -> list[str]:
+    """The variables that name a proxy."""
+    return [name for name, _ in _proxies()]
+
+
 def _check_proxy(name: str, value: str) -> None:
     form = (
         f"{name}: expected a proxy's address such as http://proxy.example.org:8080, "
@@ -78,7 +83,7 @@ def _try_to_connect() -> None:
         raise UserError(f"{name}: cannot be read as certificates in PEM: {why}") from None
     except Exception as error:
         # the library's own classes have no common base; its text may hold a proxy's password
-        names = ", ".join(name for name, _ in _proxies()) or "NO_PROXY"
+        names = ", ".join(proxy_names()) or "NO_PROXY"
         raise UserError(
             f"{names}: cannot be used as proxies ({type(error).__name__}); "
             "expected addresses such as http://proxy.example.org:8080"
