@@ -14,12 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lora_vs_api.api.connection import not_trusted
 from lora_vs_api.api.diagnosis import diagnose
 from lora_vs_api.api.pacing import rate_limit_pause, reset_seconds
 from lora_vs_api.api.provider import Provider
 from lora_vs_api.api.replies import read_reply
 from lora_vs_api.api.server_error import headers_in, read_error, says_filtered, status_in
-from lora_vs_api.api.types import NoAnswer
+from lora_vs_api.api.types import NoAnswer, Request
+from lora_vs_api.api.wire import request_body
 from lora_vs_api.errors import UserError
 from tests.fault_server import Fault, FaultServer
 from tests.test_api_client import CHAT, KEY, MINI, ask, requests
@@ -31,6 +33,8 @@ KEY_ENV = r"^api\.limits\.key_env: "
 QUOTA = r"^the account's quota at "
 ACCOUNT = r"^the account's own settings at .* leave no provider for the model 'gpt-mini'"
 PLACE = r"^http://h/v1 serves nobody where this runs"
+TOO_LONG = r"^conditions\.mini: .* rejects email-0 .*the text and its examples are too long"
+NO_SYSTEM = r"^api\.server\.instruction_role: .*; expected user$"
 RETRIED = "retried"
 
 
@@ -163,6 +167,21 @@ CASES = {
                                    "code": 404}}, r"^conditions\.mini: .*rejects request email-0 \(404\)"),
     "a model's parameter, not the model": (400, openai("The model gpt-4.1 has max_tokens deprecated: max_tokens is no longer "
                                            "supported"), r"^api\.server\.token_limit: "),
+    "vLLM, no room for an answer": (400, {"object": "error", "message": "max_tokens must be at least 1, got -186.",
+                                    "type": "BadRequestError", "param": None, "code": 400}, TOO_LONG),
+    "vLLM, the same under its parameter": (400, openai("max_tokens must be at least 1, got -7584. (parameter=max_tokens, "
+                                           "value=-7584)", param="max_tokens", code=400), TOO_LONG),
+    "vLLM, later": (400, openai("This model's maximum context length is 2048 tokens. However, your request has 8 input tokens "
+                                "plus 2045 'max_tokens'.", param="input_tokens, max_tokens", code=400), TOO_LONG),
+    "a limit of nothing": (400, openai("max_tokens must be at least 1, got 0", param="max_tokens"),
+                           r"^conditions\.mini\.max_output_tokens: "),
+    "llama.cpp, a schema": (400, {"error": {"code": 400, "message": "Failed to initialize samplers: failed to parse grammar",
+                            "type": "invalid_request_error"}}, r"^conditions\.mini\.output: "),
+    "vLLM, Gemma": (400, {"object": "error", "message": "System role not supported", "type": "BadRequestError", "param": None,
+                    "code": 400}, NO_SYSTEM),
+    "vLLM, Gemma 3": (400, openai("Conversation roles must alternate user/assistant/user/assistant/..."), NO_SYSTEM),
+    "llama.cpp, Ministral": (500, {"error": {"code": 500, "message": "Only user, assistant and tool roles are supported, got "
+                             "system"}}, NO_SYSTEM),
     # --- what passes
     "llama.cpp, still loading": (503, {"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}}, RETRIED),
     "a gateway's 500": (500, openai("model not found"), RETRIED),
@@ -273,8 +292,12 @@ SSE = 'data: {"id": "x", "choices": [{"delta": {"content": "{}"}}]}\n\ndata: [DO
         (f": PROCESSING\n\n{SSE}", 1, ADDRESS),
         (f"event: message\n{SSE}", 1, ADDRESS),
         ('data: {"error": {"message": "overloaded"}}\n\n', 3, r"status 200: overloaded \(3 attempts\)"),
-        ("<html>Sign in to the network</html>", 3, r"not valid JSON, it begins '<html>Sign in to the network</html>' \("),
-        (f"{'x' * 54} {KEY}", 3, r"it begins 'x+ \[API…' \("),
+        # as OpenAI tells an overload, in the middle of its events
+        ("event: response.created\ndata: {}\n\nevent: error\ndata: "
+         '{"type": "error", "error": {"code": "server_is_overloaded", "message": "overloaded"}}\n\n', 3,
+         r"status 200: overloaded \(3 attempts\)"),
+        ("<html>Sign in to the <b>network</b></html>", 3, r"not valid JSON, it begins \"a page, 'Sign in to the network'\" \("),
+        (f"{'x' * 74} {KEY}", 3, r"it begins 'x+ \[API…' \("),
         ("", 3, r"not valid JSON, it is empty \("),
         (" \n\n", 3, r"not valid JSON, it is empty \("),
     ],
@@ -286,6 +309,42 @@ def test_a_body_that_is_no_json_is_shown(body, attempts, expected):
             ask(server, 1, CHAT)
         assert len(server.seen) == attempts
     assert KEY[:9] not in str(caught.value)
+
+
+def test_of_a_page_its_title_is_told():
+    """Cloudflare's begin with a screenful that says nothing."""
+    page = f"<!DOCTYPE html>{'<!-- [if lt IE 7] -->' * 40}<title>api.x.org &amp; co | 521: Web server\nis down</title>"
+    assert read_error(page).message == "a page, 'api.x.org & co | 521: Web server is down'"
+    assert read_error("a < b").message == "a < b"
+
+
+def test_an_instruction_at_the_head_of_the_first_user_turn():
+    """For a server whose chat template has no system turn; what is asked is otherwise the same."""
+    shots = [("system", "Do."), ("user", "a"), ("assistant", "{}"), ("user", "b")]
+    asked = Request("x", [{"role": role, "content": content} for role, content in shots])
+    sent = request_body(asked, replace(CHAT, instruction_role="user"))["messages"]
+    assert [(turn["role"], turn["content"]) for turn in sent] == [
+        ("user", "Do.\n\na"), ("assistant", "{}"), ("user", "b"),
+    ]  # fmt: skip
+    assert asked.messages[0]["content"] == "Do."
+
+
+def test_an_encryption_that_fails_is_not_tried_again():
+    """The certificate of a company's proxy, or https where there is none."""
+    with FaultServer() as server:
+
+        class Secured:
+            url = server.url.replace("http://", "https://")
+
+        with pytest.raises(
+            UserError, match=ADDRESS + r".* does not speak https: .*; expected http:// or"
+        ):
+            ask(Secured, 1, CHAT)
+    said = not_trusted(
+        "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed", "https://h/v1"
+    )
+    assert said.startswith("SSL_CERT_FILE: the certificate of https://h/v1 is not trusted here")
+    assert not_trusted("Name or service not known", "https://h/v1") is None
 
 
 def test_blank_lines_before_an_answer_are_none_of_it():
@@ -319,8 +378,8 @@ def test_a_proxy_that_wants_a_login_is_named(monkeypatch):
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
-    assert str(said_of(407, "<html>")).startswith(
-        "HTTPS_PROXY: the proxy lets nothing through (407: <html>)"
+    assert str(said_of(407, "<html>log in")).startswith(
+        "HTTPS_PROXY: the proxy lets nothing through (407: a page, 'log in')"
     )
     with FaultServer() as proxy:
         address = proxy.url.removesuffix("/v1").replace("http://", "http://me:s3cret@")

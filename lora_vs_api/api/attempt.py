@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lora_vs_api.api import keys
 from lora_vs_api.api.budget import count_input_tokens
+from lora_vs_api.api.connection import not_trusted
 from lora_vs_api.api.diagnosis import Rejected, diagnose, refused_by_proxy
 from lora_vs_api.api.pacing import rate_limit_pause
 from lora_vs_api.api.provider import Provider
@@ -29,7 +30,7 @@ CountTokens = Callable[[str], int]
 UNSENT = {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol"}
 # server-sent events: fields and comments, a line each
 EVENT = re.compile(r"\s*(?:(?:data|event|id|retry):|: ?\w)")
-STREAMED_ERROR = re.compile(r'^data:\s*(?P<body>\{"error":.*)$', re.M)
+EVENT_DATA = re.compile(r"^data:(.*)$", re.M)
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,9 @@ async def attempt(
         if type(cause).__name__ == "ProxyError" and re.match(r"4\d\d\b", str(cause)):
             # that of the tunnel to a server behind https; 5xx may pass
             raise UserError(refused_by_proxy(short(str(cause)))) from None
+        untrusted = not_trusted(str(cause), str(client.base_url))
+        if untrusted is not None:
+            raise UserError(untrusted) from None
         why = f"connection failed: {type(cause).__name__} {cause}".rstrip()
         raise NoAnswer(why, billed=_was_sent(error)) from None
     # ValueError: half a character, say; RecursionError: nested too deeply to be looked through
@@ -158,15 +162,16 @@ def _json_of(content: bytes, provider: Provider, base_url: str) -> Any:
     except (ValueError, RecursionError):
         text = provider.redact(content.decode(errors="replace"))
     if EVENT.match(text):
-        error = STREAMED_ERROR.search(text)
-        if error is None:
-            raise UserError(
-                f"{keys.BASE_URL}: {base_url} streams its answer although it was told not to "
-                '("stream": false); expected a server or gateway that heeds it'
-            )
-        said = message_of(parsed(error["body"]))
-        raise NoAnswer(f"error in an answer of status 200: {said}")
-    begins = f", it begins {short(text, 60)!r}" if text.strip() else ", it is empty"
+        events = [parsed(data) for data in EVENT_DATA.findall(text)]
+        for event in events:
+            if isinstance(event, dict) and event.get("error"):
+                raise NoAnswer(f"error in an answer of status 200: {message_of(event)}")
+        raise UserError(
+            f"{keys.BASE_URL}: {base_url} streams its answer although it was told not to "
+            '("stream": false); expected a server or gateway that heeds it'
+        )
+    # of a page its title
+    begins = f", it begins {short(message_of(text), 80)!r}" if text.strip() else ", it is empty"
     raise NoAnswer(f"the answer is not valid JSON{begins}")
 
 

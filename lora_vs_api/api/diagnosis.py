@@ -32,7 +32,9 @@ from lora_vs_api.errors import UserError
 RETRYABLE_STATUS = {408, 409, 429}
 TOO_LONG = re.compile(
     r"context[ _](length|window|size)|maximum context|(prompt|input|request) (is )?too (long|large)|"
-    r"exceeds? the (available |model'?s? )?context|reduce the length|max_model_len|too many input tokens",
+    r"exceeds? the (available |model'?s? )?context|reduce the length|max_model_len|too many input tokens|"
+    # what a prompt beyond the context leaves for the answer (vLLM)
+    r"max_(completion_|output_)?tokens must be at least \d+, got -\d",
     re.I,
 )
 # of a limit that is rejected: the number, and not the parameter that carries it
@@ -53,11 +55,16 @@ IN_WORDS = {
     "max_output_tokens": r"\bmax_output_tokens\b",
     "max_completion_tokens": r"\bmax_completion_tokens\b",
     "max_tokens": r"\bmax_tokens\b",
-    "response_format": r"\bresponse_format\b|\bjson[_ ](schema|object|mode)\b|structured outputs?\b",
+    "response_format": r"\bresponse_format\b|\bjson[_ ](schema|object|mode)\b|structured outputs?\b|"
+    r"\b(parse|compile|invalid) (the )?grammar\b|\bgrammar (error|is not|could not)\b",
     "text": r"\btext\.format\b|['\"`]text['\"`]",
-    "role": r"\brole\b",
+    "role": r"\broles?\b",
     "store": r"['\"`]store['\"`]",
 }
+# of a chat template that has turns of users and assistants alone (Gemma, Mistral)
+NO_SYSTEM = re.compile(
+    r"system role (is )?not supported|roles must alternate|roles are supported, got system", re.I
+)
 
 
 class Rejected(UserError):
@@ -98,7 +105,9 @@ def diagnose(
         return UserError(
             f"the account's quota at {base_url} is used up ({status}): {error.message}"
         )
-    if status in RETRYABLE_STATUS or status >= 500:
+    # llama.cpp says with status 500 what a chat template refuses
+    passes = status in RETRYABLE_STATUS or status >= 500
+    if passes and not NO_SYSTEM.search(error.message):
         return NoAnswer(f"status {status}: {error.message}", wait, billed=False)
     if status == 407:
         return UserError(refused_by_proxy(f"{status}: {error.message}"))
@@ -234,7 +243,7 @@ def _rejection(
         )
     key, hint = keys.parameter_key(rejected, name), HINTS.get(rejected, "")
     if rejected == "role":
-        hint = f"; expected {other_role(condition)}"
+        hint = f"; expected {'user' if NO_SYSTEM.search(why) else other_role(condition)}"
     return Rejected(f"{key}: {rejects} it {why}{hint}", rejected)
 
 

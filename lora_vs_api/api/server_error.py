@@ -7,6 +7,7 @@ says which servers' bodies tests/test_server_errors.py tries.
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from dataclasses import dataclass
@@ -164,7 +165,7 @@ def read_error(body: object, levels: int = MOST_LEVELS) -> ServerError:
     """
     said = _unwrapped(body)
     if not isinstance(said, dict):
-        return ServerError(short(str(said)))
+        return ServerError(short(_of_a_page(str(said))))
     words = said.get("message") or said.get("detail") or said.get("error") or said
     found = ServerError(
         short(str(words)), _name(said, "code"), _name(said, "type"), _name(said, "param")
@@ -237,6 +238,15 @@ def _unwrapped(body: object) -> object:
         else:
             break
     return body
+
+
+def _of_a_page(text: str) -> str:
+    """What a page of a gateway says: its title, or its text; any other text as it is."""
+    if not re.match(r"\s*<(?:!doctype|html|\?xml|!--|head|body)", text, re.I):
+        return text
+    title = re.search(r"<title[^>]*>(.*?)</title>", text, re.I | re.S)
+    words = title[1] if title else re.sub(r"<[^>]*>", " ", text)
+    return f"a page, {short(html.unescape(words), 200)!r}"
 
 
 def parsed(raw: object) -> object:

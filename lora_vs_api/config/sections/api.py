@@ -86,8 +86,8 @@ class OpenAIServer(Section):
         ),
     ] = None
     instruction_role: Annotated[
-        Literal["system", "developer"] | None,
-        Field(description="one of system, developer, or null for system"),
+        Literal["system", "developer", "user"] | None,
+        Field(description="one of system, developer, user, or null for system"),
     ] = None
 
     @property
