@@ -35,6 +35,7 @@ ACCOUNT = r"^the account's own settings at .* leave no provider for the model 'g
 PLACE = r"^http://h/v1 serves nobody where this runs"
 TOO_LONG = r"^conditions\.mini: .* rejects email-0 .*the text and its examples are too long"
 NO_SYSTEM = r"^api\.server\.instruction_role: .*; expected user$"
+WALL = r"^a firewall on the way to http://h/v1 refuses this \(403\): "
 RETRIED = "retried"
 
 
@@ -138,6 +139,9 @@ CASES = {
     "xAI, no money": (403, "Your team 16f has either used all available credits or reached its monthly spending limit.", QUOTA),
     "SiliconFlow, no money": (403, {"code": 30011, "message": "The selected model requires paid balance. Your paid balance is "
                               "insufficient. Please top up and try again.", "data": None}, QUOTA),
+    # whatever wait it asks for beside it
+    "OpenAI, no money": (429, openai("You exceeded your current quota. Please try again in 20s.", type="insufficient_quota",
+                                     code="insufficient_quota"), QUOTA),
     "Moonshot behind OpenRouter": (429, behind('{"error":{"message":"Your account is suspended due to insufficient balance"}}',
                                                429), QUOTA),
     "Gemini, a limit per minute": (429, google(429, "You exceeded your current quota, please check your plan and billing "
@@ -173,6 +177,14 @@ CASES = {
                                            "value=-7584)", param="max_tokens", code=400), TOO_LONG),
     "vLLM, later": (400, openai("This model's maximum context length is 2048 tokens. However, your request has 8 input tokens "
                                 "plus 2045 'max_tokens'.", param="input_tokens, max_tokens", code=400), TOO_LONG),
+    "Anthropic, a schema": (400, {"type": "error", "error": {"type": "invalid_request_error", "message": "output_config.format."
+                            "schema: For 'array' type, 'minItems' values other than 0 or 1 are not supported"}},
+                            r"^conditions\.mini\.output: "),
+    "nginx, http to https": (400, "<html><head><title>400 The plain HTTP request was sent to HTTPS port</title></head></html>",
+                             ADDRESS + ".*expected https://$"),
+    "Go, http to https": (400, "Client sent an HTTP request to an HTTPS server.", ADDRESS + ".*expected https://$"),
+    "Cloudflare, a page": (403, "<!DOCTYPE html><html><head><title>Just a moment...</title></head></html>", WALL),
+    "Cloudflare, a code": (403, "error code: 1010", WALL),
     "a limit of nothing": (400, openai("max_tokens must be at least 1, got 0", param="max_tokens"),
                            r"^conditions\.mini\.max_output_tokens: "),
     "llama.cpp, a schema": (400, {"error": {"code": 400, "message": "Failed to initialize samplers: failed to parse grammar",

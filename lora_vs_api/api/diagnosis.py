@@ -12,6 +12,8 @@ from lora_vs_api.api.server_error import (
     KEY,
     MODEL,
     NO_ROUTE,
+    PLAIN_HTTP,
+    WALL,
     ServerError,
     headers_in,
     read_error,
@@ -56,7 +58,7 @@ IN_WORDS = {
     "max_completion_tokens": r"\bmax_completion_tokens\b",
     "max_tokens": r"\bmax_tokens\b",
     "response_format": r"\bresponse_format\b|\bjson[_ ](schema|object|mode)\b|structured outputs?\b|"
-    r"\b(parse|compile|invalid) (the )?grammar\b|\bgrammar (error|is not|could not)\b",
+    r"\boutput_(config|format)\b|\b(parse|compile|invalid) (the )?grammar\b|\bgrammar (error|is not|could not)\b",
     "text": r"\btext\.format\b|['\"`]text['\"`]",
     "role": r"\broles?\b",
     "store": r"['\"`]store['\"`]",
@@ -100,15 +102,14 @@ def diagnose(
         headers: names in any case, as the HTTP library has them.
     """
     error = read_error(body)
-    wait = _wait(headers, body)
-    if status == 402 or (status < 500 and wait is None and error.is_quota):
+    if status == 402 or (status < 500 and error.is_quota):
         return UserError(
             f"the account's quota at {base_url} is used up ({status}): {error.message}"
         )
     # llama.cpp says with status 500 what a chat template refuses
     passes = status in RETRYABLE_STATUS or status >= 500
     if passes and not NO_SYSTEM.search(error.message):
-        return NoAnswer(f"status {status}: {error.message}", wait, billed=False)
+        return NoAnswer(f"status {status}: {error.message}", _wait(headers, body), billed=False)
     if status == 407:
         return UserError(refused_by_proxy(f"{status}: {error.message}"))
     if error.is_place:
@@ -122,7 +123,7 @@ def diagnose(
             f"{condition.model!r} ({status}): {error.message}; expected other settings there, or "
             f"another {keys.parameter_key('model', condition.name)}"
         )
-    found = _of_the_model(status, error, condition, base_url) or _of_the_key(
+    found = _of_the_model(status, error, condition, base_url) or _of_the_way(
         status, error, base_url
     )
     if found is not None:
@@ -183,13 +184,22 @@ def _is_named(model: str, error: ServerError) -> bool:
     return bool(re.search(rf"(?<![\w/]){re.escape(model)}(?![\w/])", error.message))
 
 
-def _of_the_key(status: int, error: ServerError, base_url: str) -> UserError | None:
-    """What is wrong with the key; None where it is something else."""
+def _of_the_way(status: int, error: ServerError, base_url: str) -> UserError | None:
+    """What is wrong with the key, or with the way to the server; None where it is something else."""
     if status == 401 or (status == 400 and KEY.search(error.message)):
         # without the server's text, which may quote the key
         return UserError(
             f"{keys.KEY_ENV}: {base_url} rejects the API key ({status}); "
             "expected the environment variable it names to hold a valid key"
+        )
+    if PLAIN_HTTP.search(error.message):
+        return UserError(
+            f"{keys.BASE_URL}: {base_url} speaks https alone ({status}): {error.message}; expected https://"
+        )
+    if status == 403 and WALL.match(error.message):
+        return UserError(
+            f"a firewall on the way to {base_url} refuses this (403): {error.message}; expected another "
+            "network, or whoever runs the firewall to let it through"
         )
     if status == 403:
         return UserError(

@@ -108,6 +108,12 @@ PATH = re.compile(
     r"\bunexpected endpoint or method\b|\bunknown request url\b|\binvalid url \(|\bno route matched\b",
     re.I,
 )
+PLAIN_HTTP = re.compile(
+    r"\bplain HTTP request was sent to HTTPS port\b|\bHTTP request to an HTTPS server\b", re.I
+)
+# a firewall's answer, and not the server's: a page, or Cloudflare's code
+PAGE = "a page, "
+WALL = re.compile(rf"{PAGE}|error code: 1\d\d\d$")
 # what stands where there is nothing: LiteLLM writes Python's None as a string
 NOTHING = {"", "none", "null", "undefined", "nil"}
 # an error within an error within …; no server goes so far
@@ -246,7 +252,7 @@ def _of_a_page(text: str) -> str:
         return text
     title = re.search(r"<title[^>]*>(.*?)</title>", text, re.I | re.S)
     words = title[1] if title else re.sub(r"<[^>]*>", " ", text)
-    return f"a page, {short(html.unescape(words), 200)!r}"
+    return f"{PAGE}{short(html.unescape(words), 200)!r}"
 
 
 def parsed(raw: object) -> object:
