@@ -26,7 +26,8 @@ class Fault:
     page of some gateway), ``empty``, ``refusal``, ``filtered``, ``incomplete`` (token limit),
     ``failed`` (200 with status failed), ``no_usage``, ``ok`` (answers, with ``headers``), ``json``
     (200 with what ``body`` makes of the usual body),
-    ``double`` (the answer that another request was given last, its id and all).
+    ``double`` (the answer that another request was given last, its id and all), ``raw`` (200 with
+    ``text``, or with what it makes of the usual body).
     """
 
     kind: str
@@ -35,6 +36,7 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     body: Callable[[dict[str, Any]], Any] | None = None
+    text: str | Callable[[dict[str, Any]], str] = ""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,8 @@ class FaultServer:
         self.on_arrival = on_arrival
         # what it does to every request that is not scripted, by its path and body
         self.habit: Callable[[str, dict[str, Any]], Fault | None] = lambda path, body: None
+        # as a proxy, the status of its answer to a tunnel
+        self.tunnel = 403
         # what it answers to GET, by path
         self.pages: dict[str, Any] = {}
         self.faults = {text: list(scripted) for text, scripted in (faults or {}).items()}
@@ -128,6 +132,9 @@ class _Handler(BaseHTTPRequestHandler):
         found = {"error": {"message": "no such page"}} if page is None else page
         self._send(404 if page is None else 200, json.dumps(found).encode())
 
+    def do_CONNECT(self) -> None:
+        self._send(self.server_state.tunnel, b"<html>log in</html>")
+
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         headers = {name.lower(): value for name, value in self.headers.items()}
@@ -164,7 +171,10 @@ class _Handler(BaseHTTPRequestHandler):
             answer = self.server_state.last or answer
         self.server_state.last = answer
         content = json.dumps(answer).encode()
-        if kind == "truncated_json":
+        if kind == "raw":
+            text = fault.text(answer) if callable(fault.text) else fault.text
+            self._send(200, text.encode(), fault.headers)
+        elif kind == "truncated_json":
             self._send(200, content[: len(content) // 2])
         elif kind == "reset_mid_body":
             self._head(200, len(content), {})

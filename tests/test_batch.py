@@ -191,9 +191,15 @@ def test_a_server_without_batches_names_the_key_to_change(tmp_path):
     with (
         BatchServer(on_event=gone) as server,
         ResponseStore(tmp_path / "t") as store,
-        pytest.raises(UserError, match="batch at .* failed: Connection error"),
+        pytest.raises(UserError, match=r"batch at .* failed: Connection error\. Remote"),
     ):
-        ask(server.url, store, requests(1))
+        ask(server.url, store, requests(1), max_attempts=1)
+    with (
+        BatchServer() as server,
+        ResponseStore(tmp_path / "u") as store,
+        pytest.raises(UserError, match=r"^api\.server\.base_url: .* does not speak https"),
+    ):
+        ask(server.url.replace("http:", "https:"), store, requests(1), max_attempts=1)
 
 
 @pytest.mark.parametrize("cut", ["a row less", "half a row", "nothing"])

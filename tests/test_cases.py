@@ -618,7 +618,7 @@ def test_a_reply_that_python_cannot_read_is_no_answer(content):
     """Asked again, and then named: never the end of the run."""
 
     async def create(**body: Any) -> Any:
-        return SimpleNamespace(content=content)
+        return SimpleNamespace(content=content.encode())
 
     endpoint = SimpleNamespace(with_raw_response=SimpleNamespace(create=create))
     client = SimpleNamespace(chat=SimpleNamespace(completions=endpoint), base_url="http://x")

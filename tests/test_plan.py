@@ -13,13 +13,17 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lora_vs_api.api.asking import ask_condition
 from lora_vs_api.cli.plan import WIDTH, Plan, in_short, table, totals
 from lora_vs_api.config.compose import compose
 from lora_vs_api.config.load import check_params
 from lora_vs_api.durations import FOLDER
-from lora_vs_api.orchestrate.expenses import Payment, _stored, downloads, payments
+from lora_vs_api.files import write_jsonl
+from lora_vs_api.orchestrate.expenses import Payment, _estimate, _stored, downloads, payments
 from lora_vs_api.orchestrate.plan import Step, Took, differences, plan_nodes
+from lora_vs_api.paths import PERTURBED, TEST, TRAIN
 from tests.clones import ANALYSIS, Clone, ran
+from tests.fault_server import FaultServer
 from tests.imports import ROOT
 
 # a gate of two makers and a reader of their common folder, one node for each seed
@@ -249,6 +253,37 @@ def test_what_is_asked_on_this_machine_costs_nothing_and_a_hosted_api_what_is_un
     assert "tokenizer.json is not there" in found[0].unknown
     found = payments([Step("split", "run"), *asked], hosted)
     assert found[0].usd is None and found[0].unknown == "split would choose other texts"
+
+
+def test_what_was_asked_is_nothing_left_to_pay(tmp_path, monkeypatch):
+    """The plan counts the very requests that the node asks: texts, and those that are asked again."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-planted")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("lora_vs_api.api.asking.token_counter", lambda weights: len)
+    with FaultServer() as server:
+        settings = [
+            "api=openai", f"api.server.base_url={server.url}", "api.limits.store=s",
+            "api.server.endpoint=chat", "api.replicates.number=3", "api.replicates.rows=2",
+        ]  # fmt: skip
+        params = check_params(yaml.safe_load(compose(settings, ROOT / "conf")))
+        slice_ = params.evaluate.model_copy(update={"test_rows": 4})
+        params = params.model_copy(update={"evaluate": slice_})
+        rows = [{"id": f"t{i}", "text": f"mail {i}", "record": {}} for i in range(6)]
+        for path, some in ((TEST, rows), (TRAIN, rows), (PERTURBED, rows[1:4])):
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            write_jsonl(path, some)
+        weights = Path(params.conditions["mini_zero_shot"].weights)
+        weights.parent.mkdir(parents=True)
+        weights.touch()
+        name, fields = "mini_zero_shot", params.task.record_fields
+        for perturbed, count in ((False, 8), (True, 3)):
+            assert _estimate(params, name, perturbed=perturbed).requests == count
+        again = params.api.replicates
+        ask_condition(params, name, rows[:4], fields, rows, replicates=again)
+        assert len(server.seen) == 8
+        assert _estimate(params, name, perturbed=False) is None
+        # the texts are those that were asked
+        assert _estimate(params, name, perturbed=True) is None
 
 
 def test_the_store_is_read_and_no_file_made_beside_it(tmp_path):

@@ -115,6 +115,6 @@ def test_a_wrong_setting_of_a_condition_is_named(key, message):
 
 def test_a_wrong_role_is_named():
     with pytest.raises(
-        UserError, match=r"instruction_role: expected one of system, developer, or null"
+        UserError, match=r"instruction_role: expected one of system, developer, user, or null"
     ):
-        compose(["api=openai", "api.server.instruction_role=user"], conf=ROOT / "conf")
+        compose(["api=openai", "api.server.instruction_role=assistant"], conf=ROOT / "conf")

@@ -13,6 +13,9 @@ import pytest
 import yaml
 
 from lora_vs_api.config.compose import compose
+from lora_vs_api.config.secrets import is_secret_name, is_variable, may_be_secret
+from lora_vs_api.config.sections import Params
+from lora_vs_api.errors import UserError
 from lora_vs_api.files import write_jsonl
 from tests.fault_server import Fault, FaultServer
 from tests.imports import ROOT
@@ -136,7 +139,6 @@ def test_a_pasted_key_is_not_repeated(project):
         ("base_url", "https://example.org/v1?key=0123456789abcdef"),
     ]  # fmt: skip
     from lora_vs_api.config.load import check_params
-    from lora_vs_api.errors import UserError
 
     for name, value in pasted:
         raw = yaml.safe_load((project / "params.yaml").read_text())
@@ -161,7 +163,6 @@ def test_a_pasted_key_is_not_repeated(project):
 )  # fmt: skip
 def test_a_key_that_hydra_refuses_is_not_repeated(override):
     """Under another name, or in no form that Hydra can read: its own message quotes the override."""
-    from lora_vs_api.errors import UserError
 
     with pytest.raises(UserError) as caught:
         compose([override], ROOT / "conf")
@@ -185,7 +186,6 @@ PASTED = "sk-proj-0123456789abcdef"
 def test_a_pasted_key_is_taken_out_of_the_file(project, section, name, value):
     """DVC has written it before this project could refuse it; the next commit would take it along."""
     from lora_vs_api.config.load import load_params
-    from lora_vs_api.errors import UserError
 
     params(project, "http://127.0.0.1:1/v1")
     path = project / "params.yaml"
@@ -205,10 +205,103 @@ def test_a_pasted_key_is_taken_out_of_the_file(project, section, name, value):
         load_params(path)
 
 
+NAMES = [
+    "OPENAI_API_KEY", "MY_COMPANY_LLM_GATEWAY_KEY_2", "HF_TOKEN", "GSK_API_KEY", "SK_LEARN_HOME_KEY",
+    "OPENROUTER_KEY_20261126", "A100_X8_H100_KEY", "GPT4O_KEY", "HF_TOKEN_EU_CENTRAL_1234", "KEY_2026_11_26",
+    "EU_WEST_1_AZURE_GPT4O_MINI_KEY", "LLM2_KEY_V3_TEAM7", "MISTRALAIPRODUCTIONKEY", "AZUREGPT4OMINIKEY2",
+    "AWS_BEARER_TOKEN_BEDROCK", "TEAM_A1_B2_KEY", "K",
+]  # fmt: skip
+KEYS = [
+    "SK-PROJ-ABCDEF0123456789", "SK_PROJ_ABCDEF0123456789", "GSK_ABCDEF0123456789ABCDEF", "AKIAIOSFODNN7EXAMPLE",
+    "A1B2C3D4E5F60718293A4B5C6D7E8F90", "A1B2_C3D4E5_F6G7H8J9K0", "HF_ABCDEFGHIJ0123456789", "sk-0123456789abcdef",
+    "gsk_0123456789abcdef", "AIzaSy0123456789", "key", "OPENAI-API-KEY", "OPENAI API KEY",
+]  # fmt: skip
+
+
+def test_a_variable_s_name_passes_and_a_key_in_capitals_does_not(project):
+    """One that looks like a name would be asked for in the environment, and printed in the line that misses it."""
+    from lora_vs_api.config.load import check_params, load_params
+
+    params(project, "http://127.0.0.1:1/v1")
+    path = project / "params.yaml"
+    text = path.read_text()
+    raw = yaml.safe_load(text)
+    for name in NAMES:
+        raw["api"]["limits"]["key_env"] = name
+        assert check_params(raw).api.limits.key_env == name
+        assert not may_be_secret("api.limits.key_env", name)
+    expected = r"api\.limits\.key_env: expected the name of an environment variable in capitals"
+    for key in KEYS:
+        raw["api"]["limits"]["key_env"] = key
+        with pytest.raises(UserError, match=expected) as caught:
+            check_params(raw)
+        assert may_be_secret("key_env", key)
+        assert repr(key) not in str(caught.value)
+    path.write_text(text.replace(f"key_env: {NAME}", f"key_env: {KEYS[2]}"))
+    with pytest.raises(UserError, match="was taken out of") as caught:
+        load_params(path)
+    assert "key_env: ???" in path.read_text() and KEYS[2] not in path.read_text()
+    with pytest.raises(UserError, match=expected) as caught:
+        compose([f"api.limits.key_env={KEYS[2]}"], ROOT / "conf")
+    assert KEYS[2] not in str(caught.value)
+
+
+def test_keys_drawn_by_chance_are_no_variables():
+    """In capitals, as long as providers' keys; letters and digits, hexadecimal, base 32."""
+    import random
+
+    draw, missed = random.Random(0), 0
+    for alphabet in (
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789",
+        "0123456789ABCDEF",
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567",
+    ):
+        keys = ["K" + "".join(draw.choices(alphabet, k=39)) for _ in range(500)]
+        missed += sum(map(is_variable, keys))
+    assert missed <= 3
+
+
+def test_no_setting_that_there_is_may_be_a_secret():
+    """Of the names only the one that is to hold a variable's, and no value of any preset."""
+
+    def leaves(value, key=""):
+        if isinstance(value, dict):
+            for name, item in value.items():
+                yield from leaves(item, f"{key}.{name}" if key else str(name))
+        elif isinstance(value, list):
+            for item in value:
+                yield from leaves(item, key)
+        else:
+            yield key, str(value)
+
+    schema = Params.model_json_schema()
+    sections = [schema, *schema["$defs"].values()]
+    names = {name for section in sections for name in section.get("properties", {})}
+    assert {name for name in names if is_secret_name(name)} == {"key_env"}
+    for preset in sorted(path.stem for path in (ROOT / "conf" / "api").glob("*.yaml")):
+        text = (ROOT / "conf" / "api" / f"{preset}.yaml").read_text()
+        for key, value in leaves(yaml.safe_load(text)):
+            assert value in ("None", "???") or not may_be_secret(key, value), (preset, key, value)
+    for key, value in leaves(yaml.safe_load((ROOT / "params.yaml").read_text())):
+        assert value == "None" or not may_be_secret(key, value), (key, value)
+    # nor is one hidden in a message, as if it were one
+    with pytest.raises(
+        UserError, match=r"runtime\.pad_token=<pad> api\.server\.base_url=http://h/v1 seeds=no"
+    ):
+        compose(
+            [
+                "api=server",
+                "runtime.pad_token=<pad>",
+                "api.server.base_url=http://h/v1",
+                "seeds=no",
+            ],
+            ROOT / "conf",
+        )
+
+
 def test_another_fault_takes_nothing_out(project):
     """A file that is refused for something else stays as it is, and so does one that is a mistake in a name."""
     from lora_vs_api.config.load import load_params
-    from lora_vs_api.errors import UserError
 
     params(project, "http://127.0.0.1:1/v1")
     path = project / "params.yaml"

@@ -13,10 +13,10 @@ import pytest
 from lora_vs_api.analysis.scored_run import read_answers
 from lora_vs_api.api.client import ask_all
 from lora_vs_api.api.connection import check_environment, own_headers
-from lora_vs_api.api.diagnosis import says_filtered
 from lora_vs_api.api.policy import AskPolicy
 from lora_vs_api.api.provider import Provider
 from lora_vs_api.api.results import write_answers
+from lora_vs_api.api.server_error import says_filtered
 from lora_vs_api.api.store import ResponseStore
 from lora_vs_api.api.types import ConditionRun
 from lora_vs_api.errors import UserError

@@ -9,8 +9,9 @@ import pytest
 
 from lora_vs_api.api import keys
 from lora_vs_api.api.batch_files import batch_file, read_results
-from lora_vs_api.api.diagnosis import rejected_parameter, short
+from lora_vs_api.api.diagnosis import rejected_parameter
 from lora_vs_api.api.provider import Provider
+from lora_vs_api.api.server_error import short
 from lora_vs_api.api.types import ApiCondition, Reply, Request
 from lora_vs_api.api.wire import request_body
 from lora_vs_api.errors import UserError

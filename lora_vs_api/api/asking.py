@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lora_vs_api.api import keys
@@ -137,6 +137,44 @@ def condition_of(params: Params, name: str) -> ApiCondition:
     return found
 
 
+@dataclass(frozen=True)
+class Questions:
+    """What a condition asks of some texts: each once in their order, then some of them again."""
+
+    first: list[Request]
+    again: list[Request]
+
+
+def questions(
+    params: Params,
+    name: str,
+    rows: Sequence[dict[str, Any]],
+    fields: tuple[Field, ...],
+    train: list[dict[str, Any]],
+    replicates: Replicates | None = None,
+) -> Questions:
+    """Condition ``name``'s requests about ``rows``; the arguments are those of :func:`ask_condition`.
+
+    Raises:
+        UserError: there are fewer training rows than examples in a prompt.
+    """
+    shots_for = shot_chooser(name, params.conditions[name], train, params.api.ask.shots_seed)
+    first = [
+        Request(
+            row["id"],
+            messages(params.task.instruction, row["text"], fields, shots_for(row["text"])),
+        )
+        for row in rows
+    ]
+    # hosted models answer the same question differently, also at temperature 0: ask some again
+    again = [
+        replace(request, id=f"{request.id}#{number}", replicate=number)
+        for number in range(1, replicates.number if replicates else 1)
+        for request in first[: replicates.rows if replicates else 0]
+    ]
+    return Questions(first, again)
+
+
 def ask_condition(
     params: Params,
     name: str,
@@ -157,21 +195,9 @@ def ask_condition(
         UserError: no key, a budget too small, or an answer that cannot be had; what was answered
             by then is stored.
     """
-    server, patience, settings = params.api.server, params.api.limits, params.conditions[name]
-    shots_for = shot_chooser(name, settings, train, params.api.ask.shots_seed)
-    requests = [
-        Request(
-            row["id"],
-            messages(params.task.instruction, row["text"], fields, shots_for(row["text"])),
-        )
-        for row in rows
-    ]
-    # hosted models answer the same question differently, also at temperature 0: ask some again
-    repeated = [
-        replace(request, id=f"{request.id}#{number}", replicate=number)
-        for number in range(1, replicates.number if replicates else 1)
-        for request in requests[: replicates.rows if replicates else 0]
-    ]
+    server, patience = params.api.server, params.api.limits
+    asked = questions(params, name, rows, fields, train, replicates)
+    requests = [*asked.first, *asked.again]
     condition = condition_of(params, name)
     policy = AskPolicy(
         timeout_seconds=patience.timeout_seconds,
@@ -186,7 +212,7 @@ def ask_condition(
     elif server.kind != "openai":
         with embedded_server(params, name) as url:
             started = time.perf_counter()
-            answers = ask_all(requests + repeated, condition, Provider(url), policy)
+            answers = ask_all(requests, condition, Provider(url), policy)
             stored = [False] * len(answers)
     else:
         provider = Provider(server.base_url, key_of(params))
@@ -195,15 +221,15 @@ def ask_condition(
         started = time.perf_counter()
         with ResponseStore(_given(patience.store, keys.STORE)) as store:
             answers, stored = ask_stored(
-                requests + repeated, condition, store, limits, provider, policy, server.mode
+                requests, condition, store, limits, provider, policy, server.mode
             )
     _tell_of_the_unanswered(condition, answers)
-    for line in odd_counts(condition, [*requests, *repeated], answers, count_tokens):
+    for line in odd_counts(condition, requests, answers, count_tokens):
         say(f"{condition.name}: {line}")
     return ConditionRun(
-        answers[: len(requests)],
-        stored[: len(requests)],
-        list(zip(repeated, answers[len(requests) :])),
+        answers[: len(asked.first)],
+        stored[: len(asked.first)],
+        list(zip(asked.again, answers[len(asked.first) :])),
         time.perf_counter() - started,
     )
 

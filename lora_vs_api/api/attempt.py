@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lora_vs_api.api import keys
 from lora_vs_api.api.budget import count_input_tokens
-from lora_vs_api.api.diagnosis import Rejected, diagnose, says_filtered, short
+from lora_vs_api.api.connection import not_trusted
+from lora_vs_api.api.diagnosis import Rejected, diagnose, refused_by_proxy
 from lora_vs_api.api.pacing import rate_limit_pause
 from lora_vs_api.api.provider import Provider
 from lora_vs_api.api.replies import Estimate, filtered_reply, read_reply, unfit_reply
+from lora_vs_api.api.server_error import message_of, parsed, says_filtered, short, status_in
 from lora_vs_api.api.types import ApiCondition, NoAnswer, Reply, Request
 from lora_vs_api.api.wire import request_body
 from lora_vs_api.errors import UserError
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
 CountTokens = Callable[[str], int]
 # what failed before a byte of the request was sent cannot have been billed
 UNSENT = {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol"}
+# server-sent events: fields and comments, a line each
+EVENT = re.compile(r"\s*(?:(?:data|event|id|retry):|: ?\w)")
+EVENT_DATA = re.compile(r"^data:(.*)$", re.M)
 
 
 @dataclass(frozen=True)
@@ -81,15 +87,23 @@ async def attempt(
         unfit = unfit_reply(error.body, condition, estimate)
         if unfit is not None:
             return Attempt(unfit, rate_limit_pause(error.response.headers), error.response)
-        raise diagnose(error, request, condition, str(client.base_url)) from None
+        said, headers = error.body or error.message, error.response.headers
+        url = str(client.base_url)
+        raise diagnose(error.status_code, said, headers, request, condition, url) from None
     except openai.APIConnectionError as error:
         cause = error.__cause__ or error
         if isinstance(cause, UserError):
             # of a redirect that is not followed
             raise cause from None
+        if type(cause).__name__ == "ProxyError" and re.match(r"4\d\d\b", str(cause)):
+            # that of the tunnel to a server behind https; 5xx may pass
+            raise UserError(refused_by_proxy(short(str(cause)))) from None
+        untrusted = not_trusted(str(cause), str(client.base_url))
+        if untrusted is not None:
+            raise UserError(untrusted) from None
         why = f"connection failed: {type(cause).__name__} {cause}".rstrip()
         raise NoAnswer(why, billed=_was_sent(error)) from None
-    # ValueError: no JSON, no UTF-8, or a number of more digits than Python reads
+    # ValueError: half a character, say; RecursionError: nested too deeply to be looked through
     except (openai.APIResponseValidationError, ValueError, RecursionError):
         raise NoAnswer("the answer is not valid JSON") from None
     except openai.APIError as error:
@@ -126,9 +140,39 @@ async def _send(
     endpoint = client.chat.completions if condition.endpoint == "chat" else client.responses
     raw = await endpoint.with_raw_response.create(**body)
     # the plain JSON: the client's types would be built from whatever a server sent, unchecked
-    answer = provider.cleaned(json.loads(raw.content))
+    answer = _json_of(raw.content, provider, str(client.base_url))
+    status = status_in(answer)
+    if status is not None and not says_filtered(status, answer):
+        url = str(client.base_url)
+        raise diagnose(status, answer, raw.headers, request, condition, url)
     reply = provider.redacted(read_reply(answer, condition, estimate_of(request, count_tokens)))
     return Attempt(reply, rate_limit_pause(raw.headers), raw.http_response)
+
+
+def _json_of(content: bytes, provider: Provider, base_url: str) -> Any:
+    """The JSON of an answer, without the key.
+
+    Raises:
+        NoAnswer: it is none; the reason shows how it begins.
+        UserError: it is a stream, which was not asked for and would come again.
+    """
+    try:
+        return provider.cleaned(json.loads(content))
+    # ValueError: no JSON, no UTF-8, or a number of more digits than Python reads
+    except (ValueError, RecursionError):
+        text = provider.redact(content.decode(errors="replace"))
+    if EVENT.match(text):
+        events = [parsed(data) for data in EVENT_DATA.findall(text)]
+        for event in events:
+            if isinstance(event, dict) and event.get("error"):
+                raise NoAnswer(f"error in an answer of status 200: {message_of(event)}")
+        raise UserError(
+            f"{keys.BASE_URL}: {base_url} streams its answer although it was told not to "
+            '("stream": false); expected a server or gateway that heeds it'
+        )
+    # of a page its title
+    begins = f", it begins {short(message_of(text), 80)!r}" if text.strip() else ", it is empty"
+    raise NoAnswer(f"the answer is not valid JSON{begins}")
 
 
 def _check_format_is_known(output: str, condition: ApiCondition, base_url: str) -> None:

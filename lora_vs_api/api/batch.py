@@ -18,11 +18,12 @@ from tqdm import tqdm
 from lora_vs_api.api import keys
 from lora_vs_api.api.attempt import CountTokens, estimate_of
 from lora_vs_api.api.batch_files import PATHS, UnreadableResult, batch_file, read_results
-from lora_vs_api.api.connection import check_environment, own_headers
-from lora_vs_api.api.diagnosis import failure_message, refusal, short
+from lora_vs_api.api.connection import check_environment, not_trusted, own_headers
+from lora_vs_api.api.diagnosis import failure_message, refusal
 from lora_vs_api.api.doubles import Doubles
 from lora_vs_api.api.policy import AskPolicy
 from lora_vs_api.api.provider import Provider
+from lora_vs_api.api.server_error import short
 from lora_vs_api.api.store import OpenBatch, ResponseStore, request_key
 from lora_vs_api.api.types import Answer, ApiCondition, Losses, Reply, Request
 from lora_vs_api.errors import UserError
@@ -416,10 +417,17 @@ def _id_of(found: object) -> str:
 
 
 def _explain(error: Exception, condition: ApiCondition, provider: Provider) -> str:
-    base_url = provider.base_url
-    if isinstance(error.__cause__, UserError):
+    base_url, cause = provider.base_url, error.__cause__
+    if isinstance(cause, UserError):
         # of a redirect that is not followed
-        return provider.redact(str(error.__cause__))
+        return provider.redact(str(cause))
+    said = provider.redact(str(error))
+    if cause is not None:
+        # the client says no more than that the connection failed
+        said = f"{said} {type(cause).__name__}: {provider.redact(str(cause))}"
+        untrusted = not_trusted(said, base_url)
+        if untrusted is not None:
+            return untrusted
     status = getattr(error, "status_code", None)
     if status == 401:
         return f"{keys.KEY_ENV}: {base_url} rejects the API key (401)"
@@ -427,7 +435,7 @@ def _explain(error: Exception, condition: ApiCondition, provider: Provider) -> s
         return _no_batches(base_url, str(status))
     where = f" ({status})" if status else ""
     key = keys.condition_key(condition.name)
-    return f"{key}: batch at {base_url} failed{where}: {short(provider.redact(str(error)))}"
+    return f"{key}: batch at {base_url} failed{where}: {short(said)}"
 
 
 def _no_batches(base_url: str, why: str) -> str:

@@ -9,8 +9,8 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, Literal
 
-from lora_vs_api.api.diagnosis import message_of, says_filtered
 from lora_vs_api.api.replies import Estimate, filtered_reply, read_reply, unfit_reply
+from lora_vs_api.api.server_error import message_of, says_filtered
 from lora_vs_api.api.types import ApiCondition, Endpoint, NoAnswer, Reply, Request
 from lora_vs_api.api.wire import request_body
 from lora_vs_api.errors import UserError

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from lora_vs_api.api import keys
 from lora_vs_api.api.provider import Provider
 from lora_vs_api.errors import UserError
 
@@ -44,6 +45,28 @@ def _proxies() -> list[tuple[str, str]]:
     return [(name, os.environ[name]) for name in names if os.environ.get(name)]
 
 
+def proxy_names() -> list[str]:
+    """The variables that name a proxy."""
+    return [name for name, _ in _proxies()]
+
+
+def not_trusted(why: str, base_url: str) -> str | None:
+    """What to say of a connection whose encryption fails, which no retry mends; None for another fault.
+
+    Args:
+        why: what the HTTP library says.
+    """
+    said = " ".join(why.split())
+    if "CERTIFICATE_VERIFY_FAILED" in why:
+        return (
+            f"SSL_CERT_FILE: the certificate of {base_url} is not trusted here: {said}; expected a file "
+            "with the certificate of whoever signed it, such as a company's own authority"
+        )
+    if "WRONG_VERSION_NUMBER" in why or "UNKNOWN_PROTOCOL" in why:
+        return f"{keys.BASE_URL}: {base_url} does not speak https: {said}; expected http:// or another port"
+    return None
+
+
 def _check_proxy(name: str, value: str) -> None:
     form = (
         f"{name}: expected a proxy's address such as http://proxy.example.org:8080, "
@@ -78,7 +101,7 @@ def _try_to_connect() -> None:
         raise UserError(f"{name}: cannot be read as certificates in PEM: {why}") from None
     except Exception as error:
         # the library's own classes have no common base; its text may hold a proxy's password
-        names = ", ".join(name for name, _ in _proxies()) or "NO_PROXY"
+        names = ", ".join(proxy_names()) or "NO_PROXY"
         raise UserError(
             f"{names}: cannot be used as proxies ({type(error).__name__}); "
             "expected addresses such as http://proxy.example.org:8080"

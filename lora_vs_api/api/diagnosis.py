@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from lora_vs_api.api import keys
-from lora_vs_api.api.pacing import retry_after, wait_in
+from lora_vs_api.api.connection import proxy_names
+from lora_vs_api.api.pacing import rate_limit_pause, retry_after, wait_in
+from lora_vs_api.api.server_error import (
+    KEY,
+    MODEL,
+    NO_ROUTE,
+    PLAIN_HTTP,
+    WALL,
+    ServerError,
+    headers_in,
+    read_error,
+    short,
+)
 from lora_vs_api.api.types import (
     Answer,
     ApiCondition,
@@ -19,43 +30,13 @@ from lora_vs_api.api.types import (
 )
 from lora_vs_api.errors import UserError
 
-if TYPE_CHECKING:
-    from openai import APIStatusError
-
 # 408 timeout, 409 lock, 429 rate limit; every 5xx besides
 RETRYABLE_STATUS = {408, 409, 429}
-FILTER_STATUS = (400, 403)
-FILTER_CODES = {"content_filter", "content_policy_violation", "invalid_prompt"}
-# How servers say that they do not take a text for what it says; none has a code for it in common. Named
-# are the text, what became of it, and the filter: a policy alone is in messages about accounts too.
-_TEXT = (
-    r"\b(?:prompt|input|content|text|message|request|response|output|completion)s?\b[^.;]{0,40}?"
-)
-_FILTER = (
-    r"(?<!['\"`])\b(?:content[ _-]?(?:management|filter|policy|moderation)|responsible ?ai|"
-    r"(?:by|our) moderation|(?:safety|moderation) (?:system|filter|reason|polic|guideline|check)|"
-    r"usage (?:polic|guideline))"
-)
-FILTERED = re.compile(
-    rf"{_TEXT}\b(?:was|were|is|are|been|got) (?:flagged|filtered)\b|"
-    rf"{_TEXT}\b(?:flagged|filtered|blocked|rejected|stopped|violat\w+|trigger\w*)\b[^;]{{0,80}}?{_FILTER}|"
-    r"\bflagged_input\b",
-    re.I,
-)
-# Not of this text: whoever asks is shut out, and every text with it. A threat ("may be suspended") is none.
-_WHO = (
-    r"\b(?:account|organi[sz]ation|key|subscription|resource|project|tenant|workspace|team|"
-    r"user(?!\S*\s(?:prompt|input|content|text|message|request)))s?\b(?!')"
-)
-_SHUT = (
-    r"\b(?:suspen(?:ded|sion)|disabled|blocked|banned|deactivated|terminat(?:ed|ion)|restricted|"
-    r"revoked|closed|locked)\b"
-)
-_SURELY = r"(?:(?!\b(?:may|might|could|can|be|being)\b)[^.;]){0,60}?"
-SHUT_OUT = re.compile(rf"{_WHO}{_SURELY}{_SHUT}|{_SHUT}\s(?:\w+\s){{0,2}}{_WHO}", re.I)
 TOO_LONG = re.compile(
     r"context[ _](length|window|size)|maximum context|(prompt|input|request) (is )?too (long|large)|"
-    r"exceeds? the (available |model'?s? )?context|reduce the length|max_model_len|too many input tokens",
+    r"exceeds? the (available |model'?s? )?context|reduce the length|max_model_len|too many input tokens|"
+    # what a prompt beyond the context leaves for the answer (vLLM)
+    r"max_(completion_|output_)?tokens must be at least \d+, got -\d",
     re.I,
 )
 # of a limit that is rejected: the number, and not the parameter that carries it
@@ -76,11 +57,16 @@ IN_WORDS = {
     "max_output_tokens": r"\bmax_output_tokens\b",
     "max_completion_tokens": r"\bmax_completion_tokens\b",
     "max_tokens": r"\bmax_tokens\b",
-    "response_format": r"\bresponse_format\b|\bjson[_ ](schema|object|mode)\b|structured outputs?\b",
+    "response_format": r"\bresponse_format\b|\bjson[_ ](schema|object|mode)\b|structured outputs?\b|"
+    r"\boutput_(config|format)\b|\b(parse|compile|invalid) (the )?grammar\b|\bgrammar (error|is not|could not)\b",
     "text": r"\btext\.format\b|['\"`]text['\"`]",
-    "role": r"\brole\b",
+    "role": r"\broles?\b",
     "store": r"['\"`]store['\"`]",
 }
+# of a chat template that has turns of users and assistants alone (Gemma, Mistral)
+NO_SYSTEM = re.compile(
+    r"system role (is )?not supported|roles must alternate|roles are supported, got system", re.I
+)
 
 
 class Rejected(UserError):
@@ -100,71 +86,148 @@ class Rejected(UserError):
         self.answered = answered
 
 
-def says_filtered(status: object, body: object) -> bool:
-    """Whether an error says that a content filter stopped this text.
-
-    In doubt it does not: the condition then stops with the server's words, while a filtered text may
-    count as wrong (``on_refusal``), and so may all of them.
+def diagnose(
+    status: int,
+    body: object,
+    headers: Mapping[str, str],
+    request: Request,
+    condition: ApiCondition,
+    base_url: str,
+) -> NoAnswer | UserError:
+    """An error as something to retry, or as the key that has to change.
 
     Args:
-        status: of HTTP, or as the body of an answer of status 200 has it.
+        status: of HTTP, or the one that an answer of status 200 has in its body.
+        body: of the error, or its text.
+        headers: names in any case, as the HTTP library has them.
     """
-    body = _unwrapped(body)
-    # the message alone: a validation error may quote the text that was asked
-    message = message_of(body)
-    if SHUT_OUT.search(message):
-        return False
-    if isinstance(body, dict) and str(body.get("code")) in FILTER_CODES:
-        return True
-    return status in FILTER_STATUS and bool(FILTERED.search(message))
-
-
-def diagnose(
-    error: APIStatusError, request: Request, condition: ApiCondition, base_url: str
-) -> NoAnswer | UserError:
-    """An HTTP error status as something to retry, or as the key that has to change."""
-    status, text = error.status_code, _server_message(error)
-    code = _field(error, "code")
-    if code == "insufficient_quota" or status == 402:
-        return UserError(f"the account's quota at {base_url} is used up ({status}): {text}")
-    if status in RETRYABLE_STATUS or status >= 500:
-        wait = retry_after(error.response.headers)
-        if wait is None:
-            wait = wait_in(error.body)
-        return NoAnswer(f"status {status}: {text}", wait, billed=False)
-    if status == 401:
-        # without the server's text, which may quote the key
+    error = read_error(body)
+    if status == 402 or (status < 500 and error.is_quota):
         return UserError(
-            f"{keys.KEY_ENV}: {base_url} rejects the API key (401); "
-            "expected the environment variable it names to hold a valid key"
+            f"the account's quota at {base_url} is used up ({status}): {error.message}"
         )
-    if status == 403:
-        return UserError(f"{keys.KEY_ENV}: {base_url} forbids this with that key (403): {text}")
-    if status == 404 and (code == "model_not_found" or condition.model in text):
-        return Rejected(
-            f"{keys.parameter_key('model', condition.name)}: {base_url} does not know the model "
-            f"{condition.model!r} (404): {text}",
-            "model",
+    # llama.cpp says with status 500 what a chat template refuses
+    passes = status in RETRYABLE_STATUS or status >= 500
+    if passes and not NO_SYSTEM.search(error.message):
+        return NoAnswer(f"status {status}: {error.message}", _wait(headers, body), billed=False)
+    if status == 407:
+        return UserError(refused_by_proxy(f"{status}: {error.message}"))
+    if error.is_place:
+        return UserError(
+            f"{base_url} serves nobody where this runs ({status}): {error.message}; expected "
+            "another provider, or a network elsewhere"
         )
-    if status in (404, 405):
+    if error.is_account:
+        return UserError(
+            f"the account's own settings at {base_url} leave no provider for the model "
+            f"{condition.model!r} ({status}): {error.message}; expected other settings there, or "
+            f"another {keys.parameter_key('model', condition.name)}"
+        )
+    found = _of_the_model(status, error, condition, base_url) or _of_the_way(
+        status, error, base_url
+    )
+    if found is not None:
+        return found
+    if status in (404, 405) and not NO_ROUTE.search(error.message):
         return Rejected(
-            f"{keys.BASE_URL}: {base_url} has no {condition.endpoint} endpoint ({status}): {text}; "
-            f"expected the address of an OpenAI-compatible API with its /v1 (or another "
-            f"{keys.ENDPOINT})",
+            f"{keys.BASE_URL}: {base_url} has no {condition.endpoint} endpoint ({status}): "
+            f"{error.message}; expected the address of an OpenAI-compatible API with its /v1 (or "
+            f"another {keys.ENDPOINT})",
             "endpoint",
         )
-    return _rejection(error, request, condition, f"{base_url} rejects", f"({status}): {text}")
+    return _rejection(status, error, request, condition, base_url)
+
+
+def _wait(headers: Mapping[str, str], body: object) -> float | None:
+    """Seconds that an error asks to wait, wherever it says so."""
+    for wait in (retry_after(headers), wait_in(body), rate_limit_pause(headers)):
+        if wait is not None:
+            return wait
+    return rate_limit_pause(headers_in(body))
+
+
+def _of_the_model(
+    status: int, error: ServerError, condition: ApiCondition, base_url: str
+) -> Rejected | None:
+    """What is wrong with the model that the condition names; None where it is something else."""
+    key, why = keys.parameter_key("model", condition.name), f"({status}): {error.message}"
+    if error.is_other_endpoint:
+        other = "responses" if condition.endpoint == "chat" else "chat"
+        return Rejected(
+            f"{keys.ENDPOINT}: {base_url} does not ask the model {condition.model!r} at its "
+            f"{condition.endpoint} endpoint {why}; expected {other}, or another {key}",
+            "endpoint",
+        )
+    # elsewhere its words may be of a parameter that it does not take: they are looked at in their turn
+    said = status in (401, 403, 404, 410) and bool(MODEL.search(error.message))
+    named = status == 404 and _is_named(condition.model, error)
+    if not (error.names_model or said or named):
+        return None
+    if status in (401, 403):
+        # of a 401 not the server's text, which may quote a part of the key
+        why = why if status != 401 else f"({status})"
+        return Rejected(
+            f"{key}: {base_url} gives this key no access to the model {condition.model!r} {why}; "
+            f"expected a model that the key may ask, or another key ({keys.KEY_ENV})",
+            "model",
+        )
+    return _no_such_model(condition, base_url, why)
+
+
+def _no_such_model(condition: ApiCondition, base_url: str, why: str) -> Rejected:
+    key = keys.parameter_key("model", condition.name)
+    return Rejected(f"{key}: {base_url} has no model {condition.model!r} {why}", "model")
+
+
+def _is_named(model: str, error: ServerError) -> bool:
+    """Whether the model's name stands in a reason, and not as a part of a path that is quoted there."""
+    return bool(re.search(rf"(?<![\w/]){re.escape(model)}(?![\w/])", error.message))
+
+
+def _of_the_way(status: int, error: ServerError, base_url: str) -> UserError | None:
+    """What is wrong with the key, or with the way to the server; None where it is something else."""
+    if status == 401 or (status == 400 and KEY.search(error.message)):
+        # without the server's text, which may quote the key
+        return UserError(
+            f"{keys.KEY_ENV}: {base_url} rejects the API key ({status}); "
+            "expected the environment variable it names to hold a valid key"
+        )
+    if PLAIN_HTTP.search(error.message):
+        return UserError(
+            f"{keys.BASE_URL}: {base_url} speaks https alone ({status}): {error.message}; expected https://"
+        )
+    if status == 403 and WALL.match(error.message):
+        return UserError(
+            f"a firewall on the way to {base_url} refuses this (403): {error.message}; expected another "
+            "network, or whoever runs the firewall to let it through"
+        )
+    if status == 403:
+        return UserError(
+            f"{keys.KEY_ENV}: {base_url} forbids this with that key (403): {error.message}"
+        )
+    return None
+
+
+def refused_by_proxy(why: str) -> str:
+    """What to say of a proxy that lets nothing through.
+
+    Args:
+        why: its status, and what it says.
+    """
+    names = ", ".join(proxy_names()) or "HTTPS_PROXY"
+    return (
+        f"{names}: the proxy lets nothing through ({why}); expected its address with a login where it "
+        "wants one (http://name:password@proxy.example.org:8080), or another way to the server"
+    )
 
 
 def _rejection(
-    error: APIStatusError, request: Request, condition: ApiCondition, rejects: str, why: str
+    status: int, error: ServerError, request: Request, condition: ApiCondition, base_url: str
 ) -> Rejected:
     """What is to blame for a request that is rejected, as far as the server tells."""
-    parameter, name = _field(error, "param"), condition.name
+    name, rejects, why = condition.name, f"{base_url} rejects", f"({status}): {error.message}"
     if not LIMIT_TOO_LARGE.search(why) and (
-        error.status_code == 413
-        or _field(error, "code") == "context_length_exceeded"
-        or TOO_LONG.search(why)
+        status == 413 or error.code == "context_length_exceeded" or TOO_LONG.search(why)
     ):
         if condition.context is not None:
             return Rejected(
@@ -176,9 +239,11 @@ def _rejection(
             f"{keys.condition_key(name)}: {rejects} {request.id} {why}; the text and its examples "
             "are too long for this model: expected fewer shots, shorter texts or another model"
         )
-    rejected = rejected_parameter(parameter, why, condition.model)
+    rejected = rejected_parameter(error.parameter, why, condition.model)
     if rejected is None:
         return Rejected(f"{keys.condition_key(name)}: {rejects} request {request.id} {why}")
+    if rejected == "model":
+        return _no_such_model(condition, base_url, why)
     if rejected in keys.LIMITS and UNKNOWN_NAME.search(why) and not LIMIT_TOO_LARGE.search(why):
         other = other_limit(condition)
         expected = "another endpoint" if other is None else other
@@ -188,7 +253,7 @@ def _rejection(
         )
     key, hint = keys.parameter_key(rejected, name), HINTS.get(rejected, "")
     if rejected == "role":
-        hint = f"; expected {other_role(condition)}"
+        hint = f"; expected {'user' if NO_SYSTEM.search(why) else other_role(condition)}"
     return Rejected(f"{key}: {rejects} it {why}{hint}", rejected)
 
 
@@ -222,38 +287,22 @@ def rejected_parameter(parameter: str, text: str, model: str) -> str | None:
         text: the server's message.
         model: the condition's.
     """
+    # OpenAI's JSON mode blames the input, which lacks the word
+    if re.search(r"\bcontain the word\W+json\b", text, re.I):
+        return "response_format"
     if parameter:
         if re.search(r"\brole\b", parameter):
             return "role"
+        # where it is a path in the request's body (FastAPI)
+        parameter = re.sub(r"^body\W+", "", parameter)
         return next((name for name in keys.PARAMETER_KEYS if parameter.startswith(name)), None)
-    # "model" is in many messages: only its name there means that it is to blame
-    if re.search(rf"['\"`]{re.escape(model)}['\"`]|not a valid model", text):
-        return "model"
-    return next((name for name, form in IN_WORDS.items() if re.search(form, text, re.I)), None)
-
-
-def _field(error: APIStatusError, name: str) -> str:
-    body = _unwrapped(error.body)
-    return str(body.get(name) or "") if isinstance(body, dict) else ""
-
-
-def _server_message(error: APIStatusError) -> str:
-    return message_of(error.body or error.message)
-
-
-def message_of(body: object) -> str:
-    """What an error's body says is wrong, on one line; APIs differ in where they say it."""
-    body = _unwrapped(body)
-    if isinstance(body, dict):
-        body = body.get("message") or body.get("detail") or body.get("error") or body
-    return short(str(body))
-
-
-def _unwrapped(body: object) -> object:
-    """The error itself: Gemini sends a list of one, in which it stands under ``error``."""
-    if isinstance(body, list) and body and isinstance(body[0], dict):
-        body = body[0].get("error") or body[0]
-    return body
+    # a parameter that the model does not take stands before the model, which is named with it
+    found = next((name for name, form in IN_WORDS.items() if re.search(form, text, re.I)), None)
+    if found is not None:
+        return found
+    # "model" is in many messages: only its name there, or what became of it, means that it is to blame
+    named = re.search(rf"['\"`]{re.escape(model)}['\"`]", text)
+    return "model" if named or MODEL.search(text) else None
 
 
 REFUSED, FILTERED_OUT = "refused: ", "stopped by the content filter"
@@ -302,9 +351,3 @@ def failure_message(
         f"{keys.condition_key(condition.name)}: {len(failures)} of {len(requests)} requests got "
         f"no answer to score{rest}: {'; '.join(parts())}{hint if refused else ''}"
     )
-
-
-def short(text: str, max_length: int = 300) -> str:
-    """``text`` on one line, its end cut off where it is long."""
-    text = " ".join(text.split())
-    return text if len(text) <= max_length else text[: max_length - 1] + "…"

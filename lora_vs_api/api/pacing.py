@@ -109,23 +109,42 @@ def _unit(word: str) -> str:
     return word if word == "ms" else word[0]
 
 
-def rate_limit_pause(headers: Mapping[str, str]) -> float | None:
-    """Seconds to leave the server alone, where ``x-ratelimit-remaining-*`` says 0; else None.
+# beyond these a bare number is a moment, in seconds or milliseconds since 1970
+EPOCH_SECONDS, EPOCH_MILLISECONDS = 1e9, 1e12
 
-    The longer of requests and tokens counts.
+
+def rate_limit_pause(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
+    """Seconds to leave the server alone, where ``x-ratelimit-remaining…`` says 0; else None.
+
+    The longest counts, of requests, of tokens and of what has no name.
     """
     pauses = [
-        reset_seconds(headers.get(f"x-ratelimit-reset-{what}", ""))
-        for what in ("requests", "tokens")
-        if headers.get(f"x-ratelimit-remaining-{what}", "").strip() == "0"
+        reset_seconds(headers.get(f"x-ratelimit-reset{what}", ""), now)
+        for what in ("", "-requests", "-tokens")
+        if headers.get(f"x-ratelimit-remaining{what}", "").strip() == "0"
     ]
     return max(pauses, default=None)
 
 
-def reset_seconds(reset: str) -> float:
-    """Seconds of a reset such as ``6m0s``, ``1.5s`` or ``20ms``; 0 for anything else.
+def reset_seconds(reset: str, now: datetime | None = None) -> float:
+    """Seconds ≥ 0 of a reset such as ``6m0s``, ``1.5s`` or ``20ms``; 0 for anything else.
 
-    https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers
+    Some servers send bare seconds (Azure) or a moment: since 1970 (OpenRouter, in milliseconds), or
+    as a date. https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers
     """
+    now = now or datetime.now(UTC)
+    if re.fullmatch(r"\s*\d{1,15}(?:\.\d*)?\s*", reset):
+        seconds = float(reset)
+        if seconds >= EPOCH_SECONDS:
+            seconds /= 1000 if seconds >= EPOCH_MILLISECONDS else 1
+            seconds -= now.timestamp()
+        return max(0.0, seconds)
+    if re.match(r"\s*\d{4}-\d\d-\d\d", reset):
+        try:
+            moment = datetime.fromisoformat(reset.strip())
+        except ValueError:
+            return 0.0
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return max(0.0, (moment - now).total_seconds())
     parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", reset)
     return sum((float(number) * UNIT_SECONDS[unit] for number, unit in parts), 0.0)

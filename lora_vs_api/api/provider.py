@@ -59,7 +59,11 @@ class Provider:
 
     def redact(self, text: str) -> str:
         """``text`` without the key, wherever a server quoted it."""
-        return text.replace(self.api_key, "[API key]") if self.api_key else text
+        if not self.api_key:
+            return text
+        # JSON within a text may have its slashes escaped (PHP)
+        escaped = self.api_key.replace("/", "\\/")
+        return text.replace(self.api_key, "[API key]").replace(escaped, "[API key]")
 
     def cleaned(self, value: Any) -> Any:
         """The JSON of a server without the key, in names and texts.

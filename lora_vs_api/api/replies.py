@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from lora_vs_api.api.diagnosis import message_of, says_filtered, short
 from lora_vs_api.api.pacing import wait_in
+from lora_vs_api.api.server_error import message_of, says_filtered, short
 from lora_vs_api.api.types import ApiCondition, NoAnswer, Outcome, Reply
 from lora_vs_api.shown import LONE_SURROGATE
 
@@ -280,7 +280,9 @@ def _counted(
 
 
 def _count(value: Any) -> int | None:
-    """A number of tokens, None for anything that is none."""
+    """A number of tokens, None for anything that is none; JSON has 20.0 for 20, too."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     whole = isinstance(value, int) and not isinstance(value, bool)
     return value if whole and 0 <= value < MOST_TOKENS else None
 

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 Endpoint = Literal["responses", "chat"]
 TokenLimit = Literal["max_completion_tokens", "max_tokens", "max_output_tokens"]
-InstructionRole = Literal["system", "developer"]
+# user: the instruction stands at the head of the first user turn
+InstructionRole = Literal["system", "developer", "user"]
 OnRefusal = Literal["fail", "score_zero"]
 Grammar = Literal["compact", "response_format"]
 Mode = Literal["live", "batch"]

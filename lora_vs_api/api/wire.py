@@ -14,12 +14,7 @@ from lora_vs_api.api.types import ApiCondition, Request
 
 def request_body(request: Request, condition: ApiCondition) -> dict[str, Any]:
     """What is sent, in full: the arguments of the openai client's call."""
-    messages = [
-        {**message, "role": condition.instruction_role}
-        if message["role"] == "system"
-        else dict(message)
-        for message in request.messages
-    ]
+    messages = _turns(request, condition)
     schema = None
     if condition.schema is not None:
         schema = {"name": "record", "schema": condition.schema, "strict": True}
@@ -49,6 +44,17 @@ def request_body(request: Request, condition: ApiCondition) -> dict[str, Any]:
     elif condition.json_object:
         body["text"] = {"format": {"type": "json_object"}}
     return body
+
+
+def _turns(request: Request, condition: ApiCondition) -> list[dict[str, str]]:
+    """The request's messages, the instruction in the role that the server has for it."""
+    turns = [dict(message) for message in request.messages]
+    role = condition.instruction_role
+    if role == "user" and [turn["role"] for turn in turns[:2]] == ["system", "user"]:
+        # as a chat template without a system role has it
+        first = f"{turns[0]['content']}\n\n{turns[1]['content']}"
+        return [{"role": "user", "content": first}, *turns[2:]]
+    return [turn | {"role": role} if turn["role"] == "system" else turn for turn in turns]
 
 
 def compact_grammar(schema: Mapping[str, Any]) -> str:

@@ -327,7 +327,11 @@ def _others(trial: ApiCondition, parameter: str | None) -> list[ApiCondition]:
     limit = other_limit(trial)
     ways: dict[str, list[ApiCondition]] = {
         "token_limit": [replace(trial, token_limit=limit)] if limit else [],
-        "role": [replace(trial, instruction_role=other_role(trial))],
+        "role": [
+            replace(trial, instruction_role=role)
+            for role in (other_role(trial), "user")
+            if role != trial.instruction_role
+        ],
         "response_format": _weaker_formats(trial),
         "temperature": [] if trial.temperature is None else [replace(trial, temperature=None)],
         "reasoning": []

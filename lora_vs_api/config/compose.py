@@ -5,7 +5,6 @@ The same composition, by the same code, as `dvc exp run` does before it runs.
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,12 +13,9 @@ import yaml
 
 from lora_vs_api.config.load import PARAMS, check_params
 from lora_vs_api.config.renamed import renamed_file, renamed_override
+from lora_vs_api.config.secrets import may_be_secret
 from lora_vs_api.config.sections import Params
 from lora_vs_api.errors import UserError
-
-# whatever section it was put into, and however it is spelt
-_SECRET_KEY = re.compile(r"(key|secret|password|url)(_?env)?$", re.IGNORECASE)
-_SECRET = re.compile(r"@|\b(sk|gsk|key)-", re.IGNORECASE)
 
 
 def compose(overrides: Sequence[str] = (), conf: str | Path = "conf") -> str:
@@ -71,4 +67,4 @@ def _shown(override: str) -> str:
 def _secret(override: str) -> str | None:
     """The value of an override that may be a secret or an address with one in it."""
     key, _, value = override.partition("=")
-    return value if _SECRET_KEY.search(key) or _SECRET.search(value) else None
+    return value if may_be_secret(key, value.strip(" \t'\"{[")) else None

@@ -13,14 +13,13 @@ from typing import Any
 
 import yaml
 
-from lora_vs_api.config.sections.api import VARIABLE
+from lora_vs_api.config.secrets import may_be_secret
 from lora_vs_api.files import write_text
 
 # Hydra's mark of a value that has to be given
 UNSET = "???"
 # so long a text stands nowhere else by chance
 LONG = 16
-_SECRET_NAME = re.compile(r"(key|secret|password|token)(_?env)?$", re.I)
 
 
 def take_out(path: str | Path, text: str, raw: Any) -> str:
@@ -64,10 +63,8 @@ def _pasted(value: Any, key: str) -> Iterator[tuple[str, str]]:
         for name, item in value.items():
             yield from _pasted(item, f"{key}.{name}")
     elif isinstance(value, str | int | float) and not isinstance(value, bool):
-        name, text = key.rpartition(".")[2], str(value)
-        in_address = name.lower().endswith("url") and re.search(r"[@?#]", text)
-        is_key = _SECRET_NAME.search(name) and not re.search(VARIABLE, text)
-        if text not in ("", UNSET) and (in_address or is_key):
+        text = str(value)
+        if text not in ("", UNSET) and may_be_secret(key, text):
             yield key, text
 
 

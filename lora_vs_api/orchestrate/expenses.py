@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,38 +71,19 @@ def payments(steps: Sequence[Step], params: Params) -> list[Payment]:
 
 
 def _estimate(params: Params, name: str, *, perturbed: bool) -> Estimate | None:
-    """The cost of what the store does not hold, as the node announces it; None for nothing.
-
-    The requests are those of :func:`lora_vs_api.api.asking.ask_condition`, which asks them.
-    """
-    from lora_vs_api.api.asking import condition_of, limits_of
+    """The cost of what the store does not hold, as the node announces it; None for nothing."""
+    from lora_vs_api.api.asking import condition_of, limits_of, questions
     from lora_vs_api.api.budget import count_input_tokens, estimate
-    from lora_vs_api.api.few_shot import shot_chooser
     from lora_vs_api.api.store import request_key, request_text
-    from lora_vs_api.api.types import Request
-    from lora_vs_api.record.prompt import messages
 
     server, settings = params.api.server, params.conditions[name]
     assert isinstance(server, OpenAIServer)
     if not Path(settings.weights).is_file():
         raise UserError(f"{settings.weights} is not there to count tokens with")
     rows = read_jsonl(PERTURBED) if perturbed else read_jsonl(TEST, params.evaluate.test_rows)
-    train, fields = read_jsonl(TRAIN), params.task.record_fields
-    shots_for = shot_chooser(name, settings, train, params.api.ask.shots_seed)
-    requests = [
-        Request(
-            row["id"],
-            messages(params.task.instruction, row["text"], fields, shots_for(row["text"])),
-        )
-        for row in rows
-    ]
-    if not perturbed:
-        again = params.api.replicates
-        requests += [
-            replace(request, id=f"{request.id}#{number}", replicate=number)
-            for number in range(1, again.number)
-            for request in requests[: again.rows]
-        ]
+    train, again = read_jsonl(TRAIN), None if perturbed else params.api.replicates
+    asked = questions(params, name, rows, params.task.record_fields, train, again)
+    requests = [*asked.first, *asked.again]
     condition, limits = condition_of(params, name), limits_of(params, name, train)
     keys = {
         request.id: request_key(request_text(request, condition, server.base_url, server.mode))

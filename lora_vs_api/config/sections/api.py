@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from lora_vs_api.config.addresses import is_loopback
+from lora_vs_api.config.secrets import VARIABLE, is_variable
 from lora_vs_api.config.sections.base import (
     Count,
     Day,
@@ -21,8 +22,13 @@ from lora_vs_api.config.sections.base import (
 )
 from lora_vs_api.prices.price import Price
 
-# what a name of an environment variable looks like, unlike a key
-VARIABLE = r"^[A-Z][A-Z0-9_]{0,63}$"
+
+def _no_key(name: str) -> str:
+    if not is_variable(name):
+        raise ValueError("a key, and not the name of the variable that holds it")
+    return name
+
+
 BatchDiscount = Annotated[float, Field(ge=0, le=1, description="a share from 0 to 1")]
 
 TokenLimit = Literal["max_completion_tokens", "max_tokens", "max_output_tokens"]
@@ -80,8 +86,8 @@ class OpenAIServer(Section):
         ),
     ] = None
     instruction_role: Annotated[
-        Literal["system", "developer"] | None,
-        Field(description="one of system, developer, or null for system"),
+        Literal["system", "developer", "user"] | None,
+        Field(description="one of system, developer, user, or null for system"),
     ] = None
 
     @property
@@ -112,9 +118,9 @@ class Limits(Section):
         Annotated[int, Field(ge=1, le=65535)] | None,
         Field(description="a port 1..65535, or null for any free one"),
     ]
-    # a name in lower case could be a pasted key: those of some providers look like a variable's name
+    # a name in lower case could be a pasted key, and so could one of letters and digits mixed up
     key_env: Annotated[
-        Annotated[str, Field(pattern=VARIABLE)] | None,
+        Annotated[str, Field(pattern=VARIABLE), AfterValidator(_no_key)] | None,
         Field(
             description="the name of an environment variable in capitals, such as OPENAI_API_KEY, "
             "and not the key itself; or null",

@@ -1,0 +1,281 @@
+"""What a server's error says: its reason, the names that it gives it, and what kind of fault it is.
+
+Servers agree neither on where the reason stands nor on a code for it, and a gateway may hand on the
+error of the provider behind it. The words below are those of reports on their trackers; docs/apis.md
+says which servers' bodies tests/test_server_errors.py tries.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+FILTER_STATUS = (400, 403)
+FILTER_CODES = {
+    "content_filter", "content_policy_violation", "invalid_prompt", "data_inspection_failed",
+    "sensitive_words_detected",
+}  # fmt: skip
+# How servers say that they do not take a text for what it says; none has a code for it in common. Named
+# are the text, what became of it, and the filter: a policy alone is in messages about accounts too.
+_TEXT = (
+    r"\b(?:prompt|input|content|text|message|request|response|output|completion)s?\b[^.;]{0,40}?"
+)
+_FILTER = (
+    r"(?<!['\"`])\b(?:content[ _-]?(?:management|filter|policy|moderation)|responsible ?ai|"
+    r"(?:by|our) moderation|(?:safety|moderation) (?:system|filter|reason|polic|guideline|check)|"
+    r"usage (?:polic|guideline))"
+)
+# DeepSeek, DashScope, Moonshot, one-api, LiteLLM and Zhipu, whose sentences name no filter
+_FIXED = (
+    r"\bcontent exists risk\b|\bmay contain (?:inappropriate|sensitive) (?:content|information)\b|"
+    r"\brequest was rejected because it was considered high risk\b|"
+    r"\b(?:input|output) contains sensitive words\b|\bviolated guardrail policy\b|"
+    r"包含不安全或敏感内容"
+)
+FILTERED = re.compile(
+    rf"{_TEXT}\b(?:was|were|is|are|been|got) (?:flagged|filtered)\b|"
+    rf"{_TEXT}\b(?:flagged|filtered|blocked|rejected|stopped|violat\w+|trigger\w*)\b[^;]{{0,80}}?{_FILTER}|"
+    rf"\bflagged_input\b|{_FIXED}",
+    re.I,
+)
+# Not of this text: whoever asks is shut out, and every text with it. A threat ("may be suspended") is none.
+_WHO = (
+    r"\b(?:account|organi[sz]ation|key|subscription|resource|project|tenant|workspace|team|"
+    r"user(?!\S*\s(?:prompt|input|content|text|message|request)))s?\b(?!')"
+)
+_SHUT = (
+    r"\b(?:suspen(?:ded|sion)|disabled|blocked|banned|deactivated|terminat(?:ed|ion)|restricted|"
+    r"revoked|closed|locked)\b"
+)
+_SURELY = r"(?:(?!\b(?:may|might|could|can|be|being)\b)[^.;]){0,60}?"
+SHUT_OUT = re.compile(rf"{_WHO}{_SURELY}{_SHUT}|{_SHUT}\s(?:\w+\s){{0,2}}{_WHO}", re.I)
+
+# "exceeded your current quota" is none of them: Gemini says it of a limit per minute, too
+QUOTA_CODES = {
+    "insufficient_quota", "billing_hard_limit_reached", "billing_not_active",
+    "exceeded_current_quota_error", "insufficient_balance", "credit_limit",
+}  # fmt: skip
+QUOTA = re.compile(
+    r"\b(?:credit )?balance is (?:too low|insufficient)\b|\binsufficient (?:\w+ )?(?:balance|credits?|funds)\b|"
+    r"\bused all (?:available|your) credits\b|\bdoesn't have any credits\b|\bmonthly spending limit\b|"
+    r"\bcredits (?:are|have been) (?:depleted|exhausted)\b|余额不足|欠费",
+    re.I,
+)
+PLACE_CODES = {"unsupported_country_region_territory"}
+PLACE = re.compile(r"\b(?:country|region|territory|location)\b[^.;]{0,30}\bnot supported\b", re.I)
+KEY = re.compile(
+    r"\b(?:invalid|incorrect|missing|expired|malformed) api[ _-]?key\b|"
+    r"\bapi[ _-]?key (?:is )?(?:not valid|invalid|not found|expired|incorrect|missing)\b|\bAPI_KEY_INVALID\b",
+    re.I,
+)
+# the account's own choice of providers and of what these may do with a text (OpenRouter)
+ACCOUNT = re.compile(
+    r"\b(?:matching|match) your [\w ]*(?:data policy|guardrail)|\bno allowed providers are available\b|"
+    r"\ball providers have been ignored\b",
+    re.I,
+)
+# a model of another endpoint
+OTHER_ENDPOINT_CODES = {"OperationNotSupported"}
+OTHER_ENDPOINT = re.compile(
+    r"\b(?:only )?(?:not )?supported in (?:the )?v1/|\bnot a chat model\b|"
+    r"\boperation does not work with the specified model\b",
+    re.I,
+)
+MODEL_CODES = {
+    "model_not_found", "model_not_available", "model_not_supported", "model_decommissioned",
+    "dedicated_endpoint_not_running", "invalid_model", "unknown_model", "DeploymentNotFound",
+    "key_model_access_denied", "team_model_access_denied",
+}  # fmt: skip
+# a model's name may hold dots
+_UP_TO = r"(?:[^.;\n]|\.(?=\S)){0,160}?"
+MODEL = re.compile(
+    rf"\bmodels?\b{_UP_TO}\b(?:not found|(?:does |do )?not exist|not (?:currently )?(?:available|loaded|deployed)|"
+    r"unavailable|decommissioned|retired|no longer (?:available|supported)|not a valid model)\b|"
+    r"\b(?:unknown|invalid|no such|non-serverless) model\b(?! (?:parameter|output|response))|"
+    r"\bnot a valid model\b|\bno models? (?:is |are )?(?:loaded|available)\b|"
+    r"\bmodel (?:name|id|identifier) is (?:invalid|unknown)\b|"
+    r"\bdeployment for this resource does not exist\b|\bfunction\b.{0,80}\bnot found for account\b|\bno endpoints found for\b|"
+    r"\b(?:access to|authorized to access|allowed to access) (?:the )?model\b",
+    re.I,
+)
+# no provider that takes the request as it is (OpenRouter): of its parameters, not of the address
+NO_ROUTE = re.compile(r"\bno endpoints? found that\b", re.I)
+# an address that is none of the server's; LM Studio says so with status 200
+PATH = re.compile(
+    r"\bunexpected endpoint or method\b|\bunknown request url\b|\binvalid url \(|\bno route matched\b",
+    re.I,
+)
+PLAIN_HTTP = re.compile(
+    r"\bplain HTTP request was sent to HTTPS port\b|\bHTTP request to an HTTPS server\b", re.I
+)
+# a firewall's answer, and not the server's: a page, or Cloudflare's code
+PAGE = "a page, "
+WALL = re.compile(rf"{PAGE}|error code: 1\d\d\d$")
+# what stands where there is nothing: LiteLLM writes Python's None as a string
+NOTHING = {"", "none", "null", "undefined", "nil"}
+# an error within an error within …; no server goes so far
+MOST_LEVELS = 4
+
+
+@dataclass(frozen=True)
+class ServerError:
+    """An error's reason on one line, and its names where it has any, else empty.
+
+    Attributes:
+        kind: what the body calls its ``type``.
+        parameter: of the request, as the server names it.
+    """
+
+    message: str
+    code: str = ""
+    kind: str = ""
+    parameter: str = ""
+
+    @property
+    def names(self) -> set[str]:
+        return {self.code, self.kind}
+
+    @property
+    def is_quota(self) -> bool:
+        """Whether the account's money is used up, which no wait brings back."""
+        return bool(self.names & QUOTA_CODES or QUOTA.search(self.message))
+
+    @property
+    def is_place(self) -> bool:
+        """Whether the provider serves nobody where this runs."""
+        return bool(self.names & PLACE_CODES or PLACE.search(self.message))
+
+    @property
+    def is_account(self) -> bool:
+        """Whether the account's own settings shut out every provider of the model."""
+        return bool(ACCOUNT.search(self.message))
+
+    @property
+    def is_other_endpoint(self) -> bool:
+        """Whether the model is there, and answers at another endpoint alone."""
+        return bool(self.names & OTHER_ENDPOINT_CODES or OTHER_ENDPOINT.search(self.message))
+
+    @property
+    def names_model(self) -> bool:
+        """Whether the model is to blame by the error's own names, whatever its words are."""
+        return self.parameter == "model" or bool(self.names & MODEL_CODES)
+
+
+def read_error(body: object, levels: int = MOST_LEVELS) -> ServerError:
+    """What an error's body says, wherever it says it.
+
+    A gateway's "Provider returned error" is followed by the provider's own reason and has its names.
+    """
+    said = _unwrapped(body)
+    if not isinstance(said, dict):
+        return ServerError(short(_of_a_page(str(said))))
+    words = said.get("message") or said.get("detail") or said.get("error") or said
+    found = ServerError(
+        short(str(words)), _name(said, "code"), _name(said, "type"), _name(said, "param")
+    )
+    metadata = said.get("metadata")
+    raw = metadata.get("raw") if isinstance(metadata, dict) else None
+    if not raw or not levels:
+        return found
+    behind = read_error(parsed(raw), levels - 1)
+    return ServerError(
+        short(f"{found.message}: {behind.message}"),
+        behind.code or found.code,
+        behind.kind or found.kind,
+        behind.parameter or found.parameter,
+    )
+
+
+def says_filtered(status: object, body: object) -> bool:
+    """Whether an error says that a content filter stopped this text.
+
+    In doubt it does not: the condition then stops with the server's words, while a filtered text may
+    count as wrong (``on_refusal``), and so may all of them.
+
+    Args:
+        status: of HTTP, or as the body of an answer of status 200 has it.
+    """
+    # the message alone: a validation error may quote the text that was asked
+    error = read_error(body)
+    if SHUT_OUT.search(error.message):
+        return False
+    if error.names & FILTER_CODES:
+        return True
+    return status in FILTER_STATUS and bool(FILTERED.search(error.message))
+
+
+def message_of(body: object) -> str:
+    """What an error's body says is wrong, on one line; APIs differ in where they say it."""
+    return read_error(body).message
+
+
+def status_in(body: object) -> int | None:
+    """The status that an error in an answer of status 200 should have had; None where it tells none.
+
+    OpenRouter and others write it as the code, LM Studio answers to any path.
+    """
+    if not isinstance(body, dict) or not body.get("error") or "choices" in body or "output" in body:
+        return None
+    error = read_error(body)
+    if re.fullmatch(r"[45]\d\d", error.code):
+        return int(error.code)
+    return 404 if PATH.search(error.message) else None
+
+
+def headers_in(body: object) -> dict[str, str]:
+    """Headers of a rate limit that stand in an error's body (OpenRouter), names in lower case."""
+    said = _unwrapped(body)
+    metadata = said.get("metadata") if isinstance(said, dict) else None
+    headers = metadata.get("headers") if isinstance(metadata, dict) else None
+    items = headers.items() if isinstance(headers, dict) else ()
+    return {str(name).lower(): str(value) for name, value in items}
+
+
+def _unwrapped(body: object) -> object:
+    """The error itself: Gemini sends a list of one, and it may stand under ``error``."""
+    for _ in range(MOST_LEVELS):
+        if isinstance(body, list) and body and isinstance(body[0], dict):
+            body = body[0]
+        elif isinstance(body, dict) and isinstance(body.get("error"), dict):
+            body = body["error"]
+        else:
+            break
+    return body
+
+
+def _of_a_page(text: str) -> str:
+    """What a page of a gateway says: its title, or its text; any other text as it is."""
+    if not re.match(r"\s*<(?:!doctype|html|\?xml|!--|head|body)", text, re.I):
+        return text
+    title = re.search(r"<title[^>]*>(.*?)</title>", text, re.I | re.S)
+    words = title[1] if title else re.sub(r"<[^>]*>", " ", text)
+    return f"{PAGE}{short(html.unescape(words), 200)!r}"
+
+
+def parsed(raw: object) -> object:
+    """What a text that may be JSON says, else the text."""
+    if not isinstance(raw, str):
+        return raw
+    try:
+        return json.loads(raw, parse_int=float)
+    except (ValueError, RecursionError):
+        return raw
+
+
+def _name(said: dict[str, Any], field: str) -> str:
+    value = said.get(field)
+    if isinstance(value, list):
+        value = ".".join(map(str, value))
+    elif isinstance(value, float) and value.is_integer():
+        value = int(value)
+    text = "" if value is None or isinstance(value, dict) else str(value)
+    return "" if text.strip().lower() in NOTHING else text
+
+
+def short(text: str, max_length: int = 300) -> str:
+    """``text`` on one line, its end cut off where it is long."""
+    text = " ".join(text.split())
+    return text if len(text) <= max_length else text[: max_length - 1] + "…"
