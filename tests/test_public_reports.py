@@ -706,12 +706,13 @@ def test_what_keeps_zeros_in_a_spreadsheet_is_no_part_of_them(project, capsys, a
 
 def test_what_stands_for_no_value_is_none(project, capsys):
     """MySQL's null and a formula's error anywhere, NA among numbers; as a label NA is Namibia."""
-    rows = twenty(a=["x", r"\N", "y"], b=["#N/A", "u", "#REF!"], n=["1", "NA", "20"], ok=["TRUE", "NA", "FALSE"],
+    rows = twenty(a=["x", r"\N", "y"], b=["#N/A", "u", "#REF!"], n=["1", "nan", "20"], ok=["TRUE", "NA", "FALSE"],
                   iso=["NA", "NC", "null"], zip=["00007", "NA", "12345"])  # fmt: skip
     lora_vs_api("init", written("a.csv", *rows))
     said = capsys.readouterr().err
     assert r"a: \N in 7 cells, read as empty" in said
     assert "b: #N/A, #REF! in 13 cells, read as empty" in said
+    assert "from 1 to 20 in the data; empty or NA in 7 of 20 rows" in said
     assert records_of("a")[:3] == [
         {"a": "x", "b": None, "n": 1, "ok": True, "iso": "NA", "zip": "00007"},
         {"a": None, "b": "u", "n": None, "ok": None, "iso": "NC", "zip": "NA"},

@@ -54,13 +54,14 @@ def infer_field(name: str, values: Sequence[Any], texts: Texts = "cells") -> Inf
         for value in values
         if not (value in (None, "") if texts == "json" else says_nothing(value))
     ]
-    if texts == "cells":
-        present = _numbers_alone(present)
+    words = "empty"
+    if texts == "cells" and len(rest := _numbers_alone(present)) < len(present):
+        present, words = rest, "empty or NA"
     empty = len(values) - len(present)
     found = _infer(present, texts) if present else Inferred({"type": "string"}, "always empty")
     if empty:
         spec = {**found.spec, "optional": True}
-        return Inferred(spec, f"{found.why}; empty in {empty:,} of {len(values):,} rows")
+        return Inferred(spec, f"{found.why}; {words} in {empty:,} of {len(values):,} rows")
     return found
 
 
