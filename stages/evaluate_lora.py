@@ -7,14 +7,14 @@ from lora_vs_api.entry import argument, run_stage
 from lora_vs_api.files import read_jsonl
 from lora_vs_api.paths import BASE, TEST, seed_folder
 from lora_vs_api.serving.evaluate import ask_rows, note_fallback, write_evaluation
-from lora_vs_api.serving.served import Served, read_served
+from lora_vs_api.serving.served import Served, has_file, read_served
 
 
 def main(params: Params) -> None:
     seed = int(argument("a seed", "one of seeds"))
     folder, name = seed_folder(params.serving.weights, seed), f"lora-seed-{seed}"
     served = read_served(folder)
-    if served is not None and served.engine == "llama_cpp":
+    if has_file(served):
         found = ask_rows(params, folder, read_jsonl(TEST, params.evaluate.test_rows), name)
         write_evaluation(
             params,

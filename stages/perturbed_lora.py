@@ -8,14 +8,14 @@ from lora_vs_api.entry import argument, run_stage
 from lora_vs_api.files import read_jsonl
 from lora_vs_api.paths import BASE, PERTURBED, seed_folder
 from lora_vs_api.serving.evaluate import ask_rows
-from lora_vs_api.serving.served import read_served
+from lora_vs_api.serving.served import has_file, read_served
 
 
 def main(params: Params) -> None:
     seed = int(argument("a seed", "one of seeds"))
     folder, name = seed_folder(params.serving.weights, seed), f"lora-seed-{seed}"
     served = read_served(folder)
-    if served is not None and served.engine == "llama_cpp":
+    if has_file(served):
         found = ask_rows(params, folder, read_jsonl(PERTURBED), f"{name}: perturbed texts")
         write_predictions(found.answers, f"predictions/perturbed/{name}")
     else:

@@ -30,9 +30,11 @@ from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_jsonl
 from lora_vs_api.inference.decoding import answer_text
 from lora_vs_api.inference.extractor import Extractor
+from lora_vs_api.inference.generate import Generation, encode_prompt
 from lora_vs_api.model.loading import load_base, load_tokenizer, load_tuned
 from lora_vs_api.record.fields import Field, fields_from_config
 from lora_vs_api.record.parsing import parse_record
+from lora_vs_api.training import train as training
 from lora_vs_api.training.examples import chat_examples, check_examples
 from lora_vs_api.training.train import TrainingPolicy, train_adapter
 from lora_vs_api.weights.fetch import fetch_base
@@ -202,6 +204,124 @@ def test_tokens_of_the_chat_format_in_a_text_are_told(tiny):
     [said] = token_warnings({"train": texts[:2], "test": texts[2:]}, ["</s>", "<s>", ""])
     assert said.startswith("2 texts hold </s>, such as row-1: the base model reads it as a token")
     assert token_warnings({"train": texts[:1]}, ["</s>"]) == []
+
+
+def test_what_only_sampling_heeds_prevents_no_saving(tiny, tmp_path, capsys):
+    """Llama 2 chat and Vicuna come with a temperature and no sampling: a full fine-tuning was lost at its end."""
+    edited(tiny / "generation_config.json", temperature=0.9, top_p=0.6, max_length=77)
+    base = fetched(tiny, tmp_path / "base")
+    assert "temperature, top_p left out" in capsys.readouterr().err
+    settings = json.loads((base / "generation_config.json").read_text())
+    assert settings["max_length"] == 77 and settings["eos_token_id"] == 2
+    spec = replace(SPEC, method="full", max_steps=1)
+    train_adapter(
+        base, chat_examples(ROWS, "Do.", FIELDS), spec, CPU, tmp_path / "t", TrainingPolicy("t")
+    )
+    assert (tmp_path / "t" / "generation_config.json").is_file()
+    # one that says how it samples is as it came
+    edited(tiny / "generation_config.json", do_sample=True)
+    before = (tiny / "generation_config.json").read_bytes()
+    assert (fetched(tiny, base) / "generation_config.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("named", ["LlamaTokenizerFast", "GemmaTokenizerFast"])
+def test_a_tokenizer_under_another_s_name_loses_no_blanks(tiny, tmp_path, named):
+    """transformers 5 puts the class's way to split words in place of tokenizer.json's (DeepSeek, distilled models)."""
+    own = load_tokenizer(tiny, None)
+    edited(tiny / "tokenizer_config.json", tokenizer_class=named)
+    found = load_tokenizer(fetched(tiny, tmp_path / "base"), None)
+    text = 'Hello world,  it is ü\n{"a": "b c"}'
+    assert found(text)["input_ids"] == own(text)["input_ids"] and found.eos_token == own.eos_token
+    assert answer_text(found, found(text)["input_ids"]) == text
+
+
+def test_a_tokenizer_that_gives_back_something_else_is_refused(tiny, tmp_path):
+    """No record could be written with it."""
+    content = json.loads((tiny / "tokenizer.json").read_text())
+    content["normalizer"] = {"type": "Lowercase"}
+    (tiny / "tokenizer.json").write_text(json.dumps(content))
+    with pytest.raises(
+        UserError, match=r"does not give back .* comes back as 'hello world"
+    ) as error:
+        fetched(tiny, tmp_path / "base")
+    assert "\n" not in str(error.value)
+
+
+def test_a_model_file_ends_an_answer_where_training_does(tiny, tmp_path, monkeypatch):
+    """A tokenizer's own end may be another: llama.cpp would go on to the limit (Gemma 4, merged)."""
+    from lora_vs_api.conversion import build
+    from lora_vs_api.conversion.convert import NotConverted
+
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        file = tiny / name
+        file.write_text(file.read_text().replace("<|im_end|>", "[END]"))
+    edited(tiny / "tokenizer_config.json", eos_token="<|endoftext|>")
+    base = fetched(tiny, tmp_path / "base")
+    ends = []
+
+    def convert(merged: Path, target: Path, **_: Any) -> None:
+        ends.append(json.loads((merged / "tokenizer_config.json").read_text())["eos_token"])
+
+    monkeypatch.setattr(build, "BASE", str(base))
+    monkeypatch.setattr(build, "convert", convert)
+    params = check_params(yaml.safe_load(compose(["serving=llama_cpp", "runtime.pad_token=null"])))
+    build.write_gguf(params, load_base(base, CPU), tmp_path / "model.gguf")
+    assert ends == ["[END]"]
+    # and where it goes on all the same, it is not what answers
+    ours = [Generation("{}", False, 9, 2)]
+    build._check_ends([counted(0)], ours)
+    build._check_ends(
+        [counted(0, output="{} {}", outcome="truncated")], [replace(ours[0], truncated=True)]
+    )
+    with pytest.raises(NotConverted, match="does not stop"):
+        build._check_ends([counted(0, output="{} {}", outcome="truncated")], ours)
+
+
+def test_a_token_that_the_tokenizer_has_not_is_left_out(tmp_path):
+    """Qwen's embeddings have rows to spare, and a model may choose one."""
+    tokenizer = load_tokenizer(build_tiny_model(tmp_path, spare=64), None)
+    ids = tokenizer("abc")["input_ids"]
+    assert answer_text(tokenizer, [540, *ids, 575]) == "abc"
+
+
+def test_a_chat_begins_once(tiny, tmp_path):
+    """With a template and a tokenizer that both put the first token there, in training as in asking."""
+    content = json.loads((tiny / "tokenizer.json").read_text())
+    first = {"id": "<|im_start|>", "type_id": 0}
+    content["post_processor"] = {
+        "type": "TemplateProcessing", "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+        "single": [{"SpecialToken": first}, {"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": first}],
+        "special_tokens": {"<|im_start|>": {"id": "<|im_start|>", "ids": [1], "tokens": ["<|im_start|>"]}},
+    }  # fmt: skip
+    (tiny / "tokenizer.json").write_text(json.dumps(content))
+    base = fetched(tiny, tmp_path / "base")
+    tokenizer = load_tokenizer(base, None)
+    assert tokenizer("x")["input_ids"][::2] == [1, 1]
+    examples = chat_examples(ROWS, "Do.", FIELDS)
+    row = training._trainer(base, examples, SPEC, CPU, str(tmp_path)).train_dataset[0]
+    asked = encode_prompt(tokenizer, examples[0]["prompt"])
+    assert row["input_ids"][: len(asked)] == asked and asked[:2] != [1, 1]
+    assert [label for label in row["labels"] if label != -100][-2] == 2
+
+
+def test_an_output_layer_of_its_own_stays_one(tiny, tmp_path):
+    """A merged model whose config still says that it is the embeddings."""
+    model = load_base(tiny, CPU)
+    model.config.tie_word_embeddings = False
+    model.lm_head.weight = torch.nn.Parameter(torch.randn_like(model.lm_head.weight))
+    model.save_pretrained(tiny)
+    edited(tiny / "config.json", tie_word_embeddings=True)
+    base, spec = fetched(tiny, tmp_path / "base"), replace(SPEC, max_steps=1)
+    train_adapter(
+        base, chat_examples(ROWS, "Do.", FIELDS), spec, CPU, tmp_path / "t", TrainingPolicy("t")
+    )
+    tuned = load_tuned(base, tmp_path / "t", CPU)
+    assert torch.equal(tuned.lm_head.weight, model.lm_head.weight)
+    tuned.save_pretrained(tmp_path / "merged")
+    assert (
+        json.loads((tmp_path / "merged" / "config.json").read_text())["tie_word_embeddings"]
+        is False
+    )
 
 
 @pytest.mark.parametrize("bias", [0.0, 0.5], ids=["fast", "own loss"])
@@ -543,6 +663,78 @@ def test_a_value_that_hydra_does_not_read_is_one_line(project, value):
         assert str(error).startswith("conf/ with ") and "\n" not in str(error)
     else:
         assert found
+
+
+@pytest.mark.parametrize("separator", [",", "\t"])
+def test_quotes_with_a_backslash_are_quotes(project, capsys, separator):
+    """As Spark and MySQL write them; a backslash in a file that is CSV as it stands is left alone."""
+    texts = [f'No. {i} said "hi", C:\\new, "bye"' for i in range(20)]
+    lines = [
+        '"' + text.replace("\\", r"\\").replace('"', r"\"") + f'"{separator}b' for text in texts
+    ]
+    Path("a.tsv").write_text("\n".join([f"text{separator}label", *lines]))
+    name = Path("a.tsv").rename("a.csv" if separator == "," else "a.tsv").name
+    assert [row["text"] for _, row in read_table(name)] == texts
+    lora_vs_api("init", name)
+    assert r"quotes within cells are written \" and read as quotes" in capsys.readouterr().err
+    Path("b.csv").write_text('text,label\n"a\\""b",c\\"d\n')
+    assert dict(read_table("b.csv")[0][1]) == {"text": 'a\\"b', "label": 'c\\"d'}
+    Path("c.csv").write_text('text,label\n"a \\"b" c,d\n')
+    with pytest.raises(UserError, match=r"c\.csv:2: not valid CSV"):
+        read_table("c.csv")
+
+
+@pytest.mark.parametrize(
+    ("around", "note"),
+    [
+        ('="{}"', 'code: ="…" around 20 cells, left out'),
+        ("'{}", "code: a sign around every cell"),
+        ("\x1f{}", "code: a sign around every cell"),
+        ("{}\u200b", "code: a sign around every cell"),
+    ],
+)
+def test_what_keeps_zeros_in_a_spreadsheet_is_no_part_of_them(project, capsys, around, note):
+    """Exports put it there so that 00007 is not shown as 7."""
+    codes = [f"{i:05}" for i in range(4)]
+    lora_vs_api("init", written("a.csv", *twenty(code=[around.format(code) for code in codes])))
+    assert note in capsys.readouterr().err
+    assert [record["code"] for record in records_of("a")[:4]] == codes
+    # one label of several may begin or end so
+    lora_vs_api("init", written("b.csv", *twenty(code=["'7", "7"])))
+    assert [record["code"] for record in records_of("b")[:2]] == ["'7", "7"]
+
+
+def test_what_stands_for_no_value_is_none(project, capsys):
+    """MySQL's null and a formula's error anywhere, NA among numbers; as a label NA is Namibia."""
+    rows = twenty(a=["x", r"\N", "y"], b=["#N/A", "u", "#REF!"], n=["1", "nan", "20"], ok=["TRUE", "NA", "FALSE"],
+                  iso=["NA", "NC", "null"], zip=["00007", "NA", "12345"])  # fmt: skip
+    lora_vs_api("init", written("a.csv", *rows))
+    said = capsys.readouterr().err
+    assert r"a: \N in 7 cells, read as empty" in said
+    assert "b: #N/A, #REF! in 13 cells, read as empty" in said
+    assert "from 1 to 20 in the data; empty or NA in 7 of 20 rows" in said
+    assert records_of("a")[:3] == [
+        {"a": "x", "b": None, "n": 1, "ok": True, "iso": "NA", "zip": "00007"},
+        {"a": None, "b": "u", "n": None, "ok": None, "iso": "NC", "zip": "NA"},
+        {"a": "y", "b": None, "n": 20, "ok": False, "iso": "null", "zip": "12345"},
+    ]
+
+
+def test_a_label_with_a_blank_that_is_not_seen_is_the_same(project):
+    """A zero-width space is pasted along from a web page."""
+    lora_vs_api(
+        "init", written("a.csv", *twenty(kind=["billing", "billing\u200b", "\ufeffother", "other"]))
+    )
+    assert [record["kind"] for record in records_of("a")[:4]] == [
+        "billing", "billing", "other", "other",
+    ]  # fmt: skip
+
+
+def test_a_folder_of_parts_is_called_so(project):
+    """Spark writes one under the name of a file."""
+    Path("a.parquet").mkdir()
+    with pytest.raises(UserError, match=r"a\.parquet: is a folder, as Spark writes one"):
+        read_table("a.parquet")
 
 
 def test_labels_that_the_config_has_with_blanks_keep_them():

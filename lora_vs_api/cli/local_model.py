@@ -11,7 +11,7 @@ from lora_vs_api.config.sections import Params
 from lora_vs_api.errors import UserError
 from lora_vs_api.log import say
 from lora_vs_api.paths import BASE, TRAINED, seed_folder
-from lora_vs_api.serving.served import GGUF, read_served
+from lora_vs_api.serving.served import GGUF, has_file, read_served
 from lora_vs_api.shown import LONE_SURROGATE
 
 
@@ -48,8 +48,7 @@ def served_file(params: Params, adapter: Path) -> Path | None:
     if params.serving.engine != "llama_cpp":
         return None
     folder = Path(params.serving.weights, adapter.name)
-    served = read_served(folder)
-    return folder / GGUF if served is not None and served.engine == "llama_cpp" else None
+    return folder / GGUF if has_file(read_served(folder)) else None
 
 
 def ask(
@@ -93,12 +92,11 @@ def ask(
 def _ask_served(
     params: Params, gguf: Path, texts: Sequence[str], names: Sequence[str], *, constrained: bool
 ) -> list[LocalAnswer]:
-    from lora_vs_api.serving.asking import ask_tuned, check_texts, serve_tuned
+    from lora_vs_api.serving.asking import ask_tuned, serve_tuned
 
     rows = [{"id": str(place), "text": text} for place, text in enumerate(texts)]
     with serve_tuned(params, gguf) as url:
-        check_texts(params, url, texts, names)
-        found = ask_tuned(params, url, rows, "answers", constrained=constrained)
+        found = ask_tuned(params, url, rows, "answers", constrained=constrained, names=names)
     return [
         LocalAnswer(answer.reply.output, answer.reply.outcome == "truncated")
         for answer in found.answers

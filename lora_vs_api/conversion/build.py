@@ -18,9 +18,10 @@ from lora_vs_api.conversion.check import (
 )
 from lora_vs_api.conversion.convert import ENVIRONMENT, NotConverted, convert, converter_folder
 from lora_vs_api.files import new_directory, read_json, write_json
+from lora_vs_api.inference.decoding import end_tokens
 from lora_vs_api.inference.extractor import extractor_of
 from lora_vs_api.log import say
-from lora_vs_api.model.loading import load_tuned
+from lora_vs_api.model.loading import load_tokenizer, load_tuned
 from lora_vs_api.model.runtime import Runtime, resolve_runtime
 from lora_vs_api.paths import BASE
 from lora_vs_api.serving.asking import ask_tuned, prompt_of, serve_tuned
@@ -28,9 +29,11 @@ from lora_vs_api.serving.endpoints import Unanswerable
 from lora_vs_api.serving.served import GGUF, Served
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from lora_vs_api.api.types import Answer
     from lora_vs_api.config.sections import Params
+    from lora_vs_api.inference.generate import Generation
 
 
 def build_served(
@@ -73,6 +76,7 @@ def write_gguf(params: Params, model: PreTrainedModel, target: Path) -> None:
         NotConverted: llama.cpp's converter does not take it.
     """
     merged = target.parent / "merged"
+    tokenizer = load_tokenizer(BASE, params.runtime.pad_token)
     try:
         model.save_pretrained(merged)
         for file in sorted(Path(BASE).iterdir()):
@@ -81,6 +85,7 @@ def write_gguf(params: Params, model: PreTrainedModel, target: Path) -> None:
                 shutil.copyfile(file, merged / file.name)
         for name in ("config.json", "tokenizer_config.json"):
             _without_code(merged / name)
+        _end_at(merged, _end_of_turn(model, tokenizer))
         convert(
             merged,
             target,
@@ -119,6 +124,7 @@ def agreement(
     except Unanswerable as error:
         raise NotConverted(str(error)) from None
     ours = extractor.answers(texts, "validation texts, transformers")
+    _check_ends(asked.answers, ours)
     same = sum(
         answer.reply.output == own.output for answer, own in zip(asked.answers, ours, strict=True)
     )
@@ -130,6 +136,46 @@ def agreement(
         probed=found.probed,
         difference=found.difference,
     )
+
+
+def _end_of_turn(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> str | None:
+    """The token that the chat template puts after an answer; None where that ends it by none."""
+    turns = [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]
+    try:
+        ids = tokenizer.apply_chat_template(turns, return_dict=False)
+    # a template that insists on a system turn
+    except Exception:
+        return None
+    ends = end_tokens(model, tokenizer)
+    found = next((token for token in reversed(list(ids)) if token in ends), None)
+    return None if found is None else str(tokenizer.convert_ids_to_tokens(found))
+
+
+def _end_at(merged: Path, end: str | None) -> None:
+    """Have the model in ``merged`` end with the token ``end``.
+
+    transformers stops at several; llama.cpp at the one end of a sequence, and at others whose name it knows.
+    """
+    file = merged / "tokenizer_config.json"
+    settings = read_json(file) if file.is_file() else {}
+    if end is not None and settings.get("eos_token") != end:
+        write_json(file, {**settings, "eos_token": end})
+
+
+def _check_ends(theirs: Sequence[Answer], ours: Sequence[Generation]) -> None:
+    """See that the server goes on with no answer that is at its end.
+
+    Raises:
+        NotConverted: it does with one.
+    """
+    for answer, own in zip(theirs, ours, strict=True):
+        reply = answer.reply
+        if (
+            not own.truncated
+            and reply.outcome == "truncated"
+            and reply.output.startswith(own.output)
+        ):
+            raise NotConverted("llama.cpp does not stop at the token that ends an answer")
 
 
 def _without_code(path: Path) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from lora_vs_api.api.child_server import environment_of
 from lora_vs_api.errors import UserError
+from lora_vs_api.tied import run_tied
 
 PACKAGE = "convert_hf_to_gguf"
 # where `make setup` installs requirements/conversion.txt
@@ -74,30 +75,21 @@ def convert(merged: Path, target: Path, *, outtype: str, pre_tokenizer: str | No
     environment = environment_of(os.environ)
     if folder is not None:
         environment["PYTHONPATH"] = os.pathsep.join([str(folder), environment["PYTHONPATH"]])
-    command = [
-        *(sys.executable, "-m", "lora_vs_api.conversion.convert_child", str(merged), str(target)),
-        *("--outtype", outtype),
-        *(() if pre_tokenizer is None else ("--pre-tokenizer", pre_tokenizer)),
-    ]
+    arguments = [str(merged), str(target), "--outtype", outtype]
+    if pre_tokenizer is not None:
+        arguments += ["--pre-tokenizer", pre_tokenizer]
     LOG.parent.mkdir(parents=True, exist_ok=True)
     with open(LOG, "wb") as output:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
+        code = run_tied(
+            "lora_vs_api.conversion.convert_child",
+            arguments,
+            stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             env=environment,
             # Ctrl-C reaches this process alone, which then ends the child
             start_new_session=True,
-        )
-    try:
-        code = process.wait()
-    finally:
-        assert process.stdin is not None  # a pipe, as it was started
-        process.stdin.close()
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+        ).returncode
     said = LOG.read_text(errors="replace")
     if code < 0:
         name = signal.Signals(-code).name

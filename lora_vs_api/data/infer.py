@@ -16,7 +16,7 @@ from typing import Any, Literal
 from unicodedata import normalize
 
 from lora_vs_api.data.json_values import cell_value, json_value
-from lora_vs_api.data.source import id_of, says_nothing, value_of
+from lora_vs_api.data.source import bare, id_of, is_missing, says_nothing, value_of
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.fields import Field
 
@@ -54,12 +54,24 @@ def infer_field(name: str, values: Sequence[Any], texts: Texts = "cells") -> Inf
         for value in values
         if not (value in (None, "") if texts == "json" else says_nothing(value))
     ]
+    words = "empty"
+    if texts == "cells" and len(rest := _numbers_alone(present)) < len(present):
+        present, words = rest, "empty or NA"
     empty = len(values) - len(present)
     found = _infer(present, texts) if present else Inferred({"type": "string"}, "always empty")
     if empty:
         spec = {**found.spec, "optional": True}
-        return Inferred(spec, f"{found.why}; empty in {empty:,} of {len(values):,} rows")
+        return Inferred(spec, f"{found.why}; {words} in {empty:,} of {len(values):,} rows")
     return found
+
+
+def _numbers_alone(values: Sequence[Any]) -> list[Any]:
+    """``values`` without the NA among numbers and booleans; all of them where the rest is something else."""
+    rest = [value for value in values if not is_missing(str(value).strip())]
+    numbers = ("boolean", "integer", "number")
+    if 0 < len(rest) < len(values) and _infer(rest, "cells").spec["type"] in numbers:
+        return rest
+    return list(values)
 
 
 def _infer(values: Sequence[Any], texts: Texts) -> Inferred:
@@ -203,10 +215,10 @@ def _without_blanks(counts: Counter[str]) -> tuple[Counter[str], int]:
 
     Only where a label occurs in several such forms: else they may be part of it.
     """
-    forms = Counter(label.strip() for label in counts)
+    forms = Counter(map(bare, counts))
     found: Counter[str] = Counter()
     for label, n in counts.items():
-        found[label.strip() if forms[label.strip()] > 1 else label] += n
+        found[bare(label) if forms[bare(label)] > 1 else label] += n
     return found, sum(n for label, n in counts.items() if label not in found)
 
 

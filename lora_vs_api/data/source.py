@@ -34,6 +34,7 @@ __all__ = [
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 # Python itself would also read 1_007, and digits of other scripts
 _INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
+_BLANKS = r"[\s\u200b\u2060\ufeff]+"
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
 
@@ -237,6 +238,8 @@ def value_of(cell: Any, field: Field) -> Any:
     if not isinstance(cell, str) or field.type in ("string", "enum"):
         return _text_of(cell, field)
     cell = cell.strip()
+    if is_missing(cell) and field.type in ("boolean", "integer", "number"):
+        return None
     if not cell:
         return [] if field.type == "list" and not field.optional else None
     if field.type == "boolean":
@@ -257,14 +260,24 @@ def says_nothing(value: Any) -> bool:
     return value is None or (isinstance(value, str) and not value.strip(" \t"))
 
 
+def is_missing(cell: str) -> bool:
+    """Whether R, pandas or SQL write this where a number is missing; a label may well be called so."""
+    return cell in ("NA", "N/A", "NaN", "nan", "null", "NULL")
+
+
+def bare(label: str) -> str:
+    """Without blanks around it, those included that are not seen (a zero-width space, a byte order mark)."""
+    return re.sub(rf"^{_BLANKS}|{_BLANKS}$", "", label)
+
+
 def _text_of(cell: Any, field: Field) -> Any:
     """A text as it is written; a label without the blanks around it, where it is one only so."""
     if not isinstance(cell, str):
         return cell
     if field.optional and (not cell or (says_nothing(cell) and cell not in field.values)):
         return None
-    if field.type == "enum" and field.label(cell) is None and field.label(cell.strip()) is not None:
-        return cell.strip()
+    if field.type == "enum" and field.label(cell) is None and field.label(bare(cell)) is not None:
+        return bare(cell)
     return cell
 
 

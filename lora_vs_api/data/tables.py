@@ -27,6 +27,12 @@ SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 # what pandas calls a column without a name when it reads one, or an index when it writes Parquet
 _INDEX_NAME = re.compile(r"(?:Unnamed: \d+|__index_level_\d+__|)")
 
+# what databases write for null, and spreadsheets where a formula fails
+_NO_VALUE = {"\\N", "#N/A", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!"}
+# ways to have a spreadsheet keep 00007: a formula, an apostrophe, a character that is not seen
+_FORMULA = re.compile(r'="((?:[^"]|"")*)"', re.DOTALL)
+_GUARD = re.compile(r"(?:'(?=[\d=+@-])|[\x1f\u200b])(.+)|(.+)\u200b", re.DOTALL)
+
 Rows = list[tuple[str, Mapping[str, Any]]]
 
 
@@ -56,6 +62,10 @@ def load_table(path: str | Path, encoding: str | None = None) -> Table:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise UserError(f"{path}: expected a file that ends in {', '.join(SUFFIXES)}")
+    if path.is_dir():
+        raise UserError(
+            f"{path}: is a folder, as Spark writes one; expected one file: join its parts into one"
+        )
     if not path.is_file():
         raise UserError(f"{path}: no such file; data.path names the labelled rows")
     if suffix == ".parquet":
@@ -76,6 +86,7 @@ def problems_error(path: str | Path, problems: Sequence[str]) -> UserError:
 def _csv(path: Path, text: str, separator: str | None) -> Table:
     found = csv_rows(path, text, separator)
     notes = [f"first line sep={found.separator}: left out, it names the separator"] * found.named
+    notes += ['quotes within cells are written \\" and read as quotes'] * found.escaped
     if not found.rows:
         return Table([], notes)
     (first, names), *rest = found.rows
@@ -86,12 +97,44 @@ def _csv(path: Path, text: str, separator: str | None) -> Table:
             raise UserError(
                 f"{path}:{line}: expected {len(header)} cells as in the header, found {len(cells)}"
             )
-    columns = [[cells[place] for _, cells in rest] for place in range(len(header))]
+    columns = [
+        list(_meant(name, [cells[place] for _, cells in rest], notes))
+        for place, name in enumerate(header)
+    ]
     kept = _kept(f"{path}:{first}", header, columns, notes)
     rows: Rows = [
-        (f"{path}:{line}", {header[place]: cells[place] for place in kept}) for line, cells in rest
+        (f"{path}:{line}", {header[place]: columns[place][row] for place in kept})
+        for row, (line, _) in enumerate(rest)
     ]
     return Table(rows, notes)
+
+
+def _meant(name: str, cells: Sequence[str], notes: list[str]) -> Sequence[str]:
+    """A column as it was meant, without what is put around cells for a spreadsheet or in place of them.
+
+    What was read otherwise than it is written is added to ``notes``.
+    """
+    errors = sorted({cell for cell in cells if cell in _NO_VALUE})
+    if errors:
+        count = sum(cell in errors for cell in cells)
+        notes.append(f"{name}: {', '.join(errors)} in {count:,} cells, read as empty")
+        cells = ["" if cell in errors else cell for cell in cells]
+    formulas = [_FORMULA.fullmatch(cell) for cell in cells]
+    if any(formulas):
+        count = sum(found is not None for found in formulas)
+        notes.append(f'{name}: ="…" around {count:,} cells, left out')
+        cells = [
+            found[1].replace('""', '"') if found else cell
+            for cell, found in zip(cells, formulas, strict=True)
+        ]
+    guards = [_GUARD.fullmatch(cell) for cell in cells if cell]
+    # one cell alone may well begin or end so
+    if guards and all(guards):
+        notes.append(f"{name}: a sign around every cell that keeps a spreadsheet off, left out")
+        cells = [
+            found[1] or found[2] if (found := _GUARD.fullmatch(cell)) else "" for cell in cells
+        ]
+    return cells
 
 
 def _check_names(where: str, names: Sequence[str]) -> None:

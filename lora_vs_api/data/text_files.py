@@ -6,7 +6,8 @@ import codecs
 import csv
 import io
 import re
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lora_vs_api.errors import UserError
@@ -30,6 +31,8 @@ _KINDS = (
 _SEPARATOR_LINE = re.compile(r'"?sep=([^\r\n"])"?[ \t]*(?:\r\n|\n|\r|$)', re.IGNORECASE)
 # the first row, a line end between quotes included, and what of it stands between quotes
 _FIRST_ROW, _QUOTED = re.compile(r'(?:[^"\r\n]|"[^"]*")*'), re.compile(r'"[^"]*"')
+# a character with a backslash before it
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 # the likelier first
 SEPARATORS = (",", ";", "\t", "|")
 # of a cell; the csv module's own limit is 131,072 characters
@@ -85,12 +88,14 @@ def read_text(path: str | Path, encoding: str | None = None) -> str:
 class CsvRows:
     """The rows of a CSV file that are not empty, each with the line on which it begins.
 
-    ``named`` says that the file's first line was Excel's ``sep=``, which names the separator.
+    ``named`` says that the file's first line was Excel's ``sep=``, which names the separator, ``escaped`` that
+    quotes within cells have a backslash before them.
     """
 
     rows: list[tuple[int, list[str]]]
     separator: str
     named: bool
+    escaped: bool = False
 
 
 def csv_rows(path: str | Path, text: str, separator: str | None = None) -> CsvRows:
@@ -98,11 +103,35 @@ def csv_rows(path: str | Path, text: str, separator: str | None = None) -> CsvRo
 
     Without a ``separator`` the first row decides, whatever stands there between quotes: commas and
     semicolons in the texts below would mislead. Where it has several that could be one, the first of
-    them, by how often they stand there, that cuts all rows into as many cells as the first.
+    them, by how often they stand there, that cuts all rows into as many cells as the first. A file that is
+    no CSV as it stands is read with ``\\"`` for a quote within a cell where that makes a table of it.
 
     Raises:
         UserError: with the line on which a row begins that is not valid CSV.
     """
+    try:
+        return _csv_rows(path, text, separator)
+    except UserError:
+        if '\\"' in text:
+            for mark in SEPARATORS if separator is None else (separator,):
+                with suppress(UserError):
+                    found = _csv_rows(path, _doubled(text, mark), mark)
+                    if len({len(cells) for _, cells in found.rows}) == 1 < len(found.rows[0][1]):
+                        return replace(found, escaped=True)
+        raise
+
+
+def _doubled(text: str, separator: str) -> str:
+    """``text`` with the quotes within quoted cells doubled, as CSV has them, that have a backslash."""
+    cell = rf'(?<![^{re.escape(separator)}\r\n])"(?:[^"\\]|\\.|"")*"'
+    return re.sub(cell, lambda found: _ESCAPED.sub(_plain, found[0]), text, flags=re.DOTALL)
+
+
+def _plain(escaped: re.Match[str]) -> str:
+    return {'"': '""', "\\": "\\", "\n": "\n"}.get(escaped[1], escaped[0])
+
+
+def _csv_rows(path: str | Path, text: str, separator: str | None) -> CsvRows:
     named = _SEPARATOR_LINE.match(text)
     first = 1
     if named:

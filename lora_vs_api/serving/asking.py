@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,11 +38,10 @@ class Answered:
     wall_seconds: float
 
 
-@contextmanager
-def serve_tuned(params: Params, gguf: str | Path) -> Iterator[str]:
-    """A server for the converted fine-tune, fresh and for this block alone; its URL for the client."""
+def serve_tuned(params: Params, gguf: str | Path) -> AbstractContextManager[str]:
+    """A server for the converted fine-tune, fresh and for one block alone; its URL for the client."""
     server = params.serving.server
-    with serve_gguf(
+    return serve_gguf(
         gguf,
         NAME,
         sha256=None,
@@ -51,8 +50,7 @@ def serve_tuned(params: Params, gguf: str | Path) -> Iterator[str]:
         log="logs/serve-fine-tune.log",
         asked_by="serving.engine=llama_cpp",
         instead="serving=transformers",
-    ) as url:
-        yield url
+    )
 
 
 def threads_of(params: Params) -> int:
@@ -66,7 +64,13 @@ def prompt_of(params: Params, text: str) -> list[Message]:
 
 
 def ask_tuned(
-    params: Params, url: str, rows: Sequence[dict[str, Any]], description: str, *, constrained: bool
+    params: Params,
+    url: str,
+    rows: Sequence[dict[str, Any]],
+    description: str,
+    *,
+    constrained: bool,
+    names: Sequence[str] | None = None,
 ) -> Answered:
     """Ask about every row, one at a time and in their order, each once.
 
@@ -74,12 +78,13 @@ def ask_tuned(
         rows: each with an id of its own and a text.
         description: what the progress is called.
         constrained: it can write only what the record's schema allows.
+        names: what the texts are called in messages; None takes the ids.
 
     Raises:
         UserError: a text is longer than the server's context; nothing was asked then. Or the server
             failed.
     """
-    check_texts(params, url, [row["text"] for row in rows], [row["id"] for row in rows])
+    check_texts(params, url, [row["text"] for row in rows], names or [row["id"] for row in rows])
     condition = ApiCondition(
         name=description,
         model=NAME,

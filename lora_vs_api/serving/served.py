@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_json, write_json
@@ -48,3 +48,8 @@ def read_served(folder: str | Path) -> Served | None:
     if not Path(folder, RECORD).is_file():
         return None
     return Served(**read_json(Path(folder, RECORD)))
+
+
+def has_file(served: Served | None) -> TypeGuard[Served]:
+    """Whether the folder holds a model file, which llama.cpp's server answers with."""
+    return served is not None and served.engine == "llama_cpp"

@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from lora_vs_api.errors import UserError
+from lora_vs_api.files import read_json, write_json
+from lora_vs_api.log import say
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 # what a file begins with that git-lfs has not fetched
 POINTER = b"version https://git-lfs"
+# what every record is made of
+PROBE = 'Hello World, it is 12:30. {"a": "b c", "N": [5, 6]}'
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 
 
@@ -189,11 +193,54 @@ def _check_tokenizer(folder: Path, where: str, rows: int) -> None:
                 f"{where}: its tokenizer comes with code of its own, which is not run; use another base model"
             ) from None
         raise UserError(f"{where}: {name} cannot be read ({reason}); fetch it again") from None
+    tokenizer = _check_kept(tokenizer, folder, where)
     _check_rows(tokenizer, rows, where)
     if not file.is_file():
         if not tokenizer.is_fast:
             raise UserError(f"{where}: no tokenizer.json in it, and none can be made of the rest")
         tokenizer.backend_tokenizer.save(str(file))
+
+
+def _check_kept(
+    tokenizer: PreTrainedTokenizerBase, folder: Path, where: str
+) -> PreTrainedTokenizerBase:
+    """Make sure that the tokenizer gives back what it is given.
+
+    Some models name a class that replaces how tokenizer.json splits words, and transformers takes the
+    class's word for it: blanks are lost then. Where tokenizer.json by itself keeps them, the name is
+    mended in the folder.
+
+    Returns:
+        The tokenizer that does.
+
+    Raises:
+        UserError: none does: such a model could not write a record.
+    """
+    from transformers import PreTrainedTokenizerFast
+
+    found = _given_back(tokenizer)
+    if found == PROBE:
+        return tokenizer
+    if (folder / "tokenizer.json").is_file():
+        plain = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+        if _given_back(plain) == PROBE:
+            file = folder / "tokenizer_config.json"
+            settings = read_json(file) if file.is_file() else {}
+            write_json(file, {**settings, "tokenizer_class": "PreTrainedTokenizerFast"})
+            say(
+                f"tokenizer_config.json: tokenizer_class {settings.get('tokenizer_class')} does not go "
+                "with tokenizer.json, which is used as it is"
+            )
+            return plain
+    raise UserError(
+        f"{where}: its tokenizer does not give back what it is given ({PROBE!r} comes back as "
+        f"{found!r:.80}), so the model cannot write a record; use another base model"
+    )
+
+
+def _given_back(tokenizer: PreTrainedTokenizerBase) -> str:
+    ids = tokenizer(PROBE, add_special_tokens=False)["input_ids"]
+    return str(tokenizer.decode(ids, clean_up_tokenization_spaces=False)).strip()
 
 
 def _check_rows(tokenizer: PreTrainedTokenizerBase, rows: int, where: str) -> None:

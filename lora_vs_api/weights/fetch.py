@@ -7,11 +7,11 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lora_vs_api.digests import file_sha256
 from lora_vs_api.errors import UserError
-from lora_vs_api.files import new_directory
+from lora_vs_api.files import new_directory, read_json, write_json
 from lora_vs_api.log import say
 from lora_vs_api.weights.chat_template import settle_chat
 from lora_vs_api.weights.check import check_config, check_files
@@ -60,7 +60,30 @@ def fetch_base(
         else:
             _from_path(weights, folder)
         check_files(folder, _named(weights))
+        _settle_generation(folder)
         settle_chat(folder, template_arguments or {}, _named(weights))
+
+
+def _settle_generation(folder: Path) -> None:
+    """Leave out of how a model generates what contradicts the rest, such as a temperature without sampling.
+
+    It has no effect, and a tuned model cannot be saved with it (Llama 2 chat, Vicuna and others come so).
+    """
+    from transformers import GenerationConfig
+
+    file = folder / "generation_config.json"
+    settings = read_json(file) if file.is_file() else {}
+    kept: dict[str, Any] = {}
+    # what others depend on first
+    for name in sorted(settings, key=lambda name: name not in ("do_sample", "num_beams")):
+        try:
+            GenerationConfig(**kept, **{name: settings[name]}).validate(strict=True)
+        except ValueError:
+            continue
+        kept[name] = settings[name]
+    if left := [name for name in settings if name not in kept]:
+        write_json(file, {name: value for name, value in settings.items() if name in kept})
+        say(f"generation_config.json: {', '.join(left)} left out, which contradicts the rest of it")
 
 
 def _named(weights: WheelWeights | HubWeights | PathWeights) -> str:
