@@ -278,7 +278,7 @@ def test_conversations_become_text_and_record(tmp_path):
     ask, says = turn("user", "two nights"), turn("assistant", '{"nights": 2}')
     for rows, expected in (
         ([{"messages": [turn("system", "Be terse."), ask, says]}],
-         {"text": "two nights", "record": '{"nights": 2}', "system": "Be terse."}),
+         {"text": "two nights", "record": '{"nights": 2}'}),
         ([{"conversations": [{"from": "human", "value": "two"}, {"from": "gpt", "value": "{}"}], "n": 3}],
          {"text": "two", "record": "{}", "n": 3}),
         ([{"messages": [ask, turn("assistant", "where?"), turn("user", "Rome"), says]}],

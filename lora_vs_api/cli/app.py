@@ -131,8 +131,9 @@ def init(
     file: Annotated[
         str,
         typer.Argument(
-            help="labelled rows: .csv, .tsv, .jsonl or .parquet; or a dataset, hub:owner/name or a "
-            "folder of `save_to_disk`, which becomes data/NAME.parquet"
+            help="labelled rows: .csv, .tsv, .jsonl, .json or .parquet, or a folder with one each for "
+            "train, val and test; or a dataset, hub:owner/name or a folder of `save_to_disk`, which "
+            "becomes data/NAME.parquet"
         ),
     ],
     split: Annotated[str | None, typer.Option(help="of a dataset that has several")] = None,
@@ -150,7 +151,12 @@ def init(
     id: Annotated[str | None, typer.Option(help="column with a unique id")] = None,
     fields: Annotated[
         str | None,
-        typer.Option(help="columns of the record, with commas (default: all others)"),
+        typer.Option(
+            help="columns or keys of the record, with commas (default: all that a text can tell)"
+        ),
+    ] = None,
+    drop: Annotated[
+        str | None, typer.Option(help="columns or keys of the record to leave out, with commas")
     ] = None,
     schema: Annotated[
         str | None,
@@ -185,6 +191,7 @@ def init(
             encoding,
             conf,
             force,
+            drop,
         )
     )
 

@@ -23,7 +23,7 @@ TEXT, RECORD, INSTRUCTION = "text", "record", "system"
 
 
 def unrolled(path: str, table: Table) -> Table:
-    """``table`` with text, record and system prompt of each conversation in its place.
+    """``table`` with text and record of each conversation in its place, and system prompts where they differ.
 
     A text of one turn is what was said; one of several has ``role: `` before each. A record is the
     assistant's JSON, or the functions that it called, as {name, arguments}, in a list under ``calls``
@@ -37,6 +37,8 @@ def unrolled(path: str, table: Table) -> Table:
         return table
     parts = [_parts(f"{place}: {key}", row.get(key), FORMS[key]) for place, row in table.rows]
     several = any(calls is not None and len(calls) != 1 for *_, calls in parts)
+    systems = {system for system, *_ in parts}
+    instruction = systems.pop() if len(systems) == 1 else None
     rows: Rows = []
     for (place, row), (system, text, said, calls) in zip(table.rows, parts, strict=True):
         new: dict[str, Any] = {TEXT: text}
@@ -44,7 +46,7 @@ def unrolled(path: str, table: Table) -> Table:
             new[RECORD] = {"calls": calls} if several else calls[0]
         elif said is not None:
             new[RECORD] = said
-        if system is not None:
+        if system is not None and instruction is None:
             new[INSTRUCTION] = system
         kept = {
             name: value for name, value in row.items() if name not in (key, "tools", "functions")
@@ -56,9 +58,8 @@ def unrolled(path: str, table: Table) -> Table:
             )
         rows.append((place, {**new, **kept}))
     what = "functions that it calls" if any(calls for *_, calls in parts) else "last answer"
-    return Table(
-        rows, [*table.notes, f"{key}: what was said is the text, the assistant's {what} the record"]
-    )
+    said = f"{key}: what was said is the text, the assistant's {what} the record"
+    return Table(rows, [*table.notes, said], conversations=True, instruction=instruction)
 
 
 def _parts(

@@ -174,7 +174,7 @@ def _check_columns(
     for key, name in wanted.items():
         if name is not None and name not in columns:
             raise UserError(
-                f"{key}: {path} has no column {name!r}{_meant(name, columns)}; it has "
+                f"{key}: {path} has no column {name!r}{did_you_mean(name, columns)}; it has "
                 f"{', '.join(sorted(columns))}"
             )
     names = columns if record is None else _keys(table, fields, record)
@@ -185,7 +185,7 @@ def _check_columns(
                 f"{path} has no such column" if record is None else f"no {record} has such a key"
             )
             raise UserError(
-                f"task.fields.{field.name}: {where}{_meant(field.name, names)}; it has "
+                f"task.fields.{field.name}: {where}{did_you_mean(field.name, names)}; it has "
                 f"{', '.join(sorted(names))}"
             )
 
@@ -205,7 +205,7 @@ def _keys(table: Rows, fields: Sequence[Field], record: str) -> set[str]:
     return found
 
 
-def _meant(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The one of ``known`` that ``name`` may have been meant to be, as a question."""
     near = get_close_matches(name, list(known), n=1)
     return f" (did you mean {near[0]}?)" if near else ""

@@ -11,7 +11,13 @@ Rows = list[tuple[str, Mapping[str, Any]]]
 
 @dataclass(frozen=True)
 class Table:
-    """Rows as (place such as ``file.csv:12``, column → value), and what to know of how they were read."""
+    """Rows as (place such as ``file.csv:12``, column → value), and what to know of how they were read.
+
+    ``conversations``: their texts and records were taken from such. ``instruction`` is the one system prompt
+    that all of these have, if any.
+    """
 
     rows: Rows
     notes: list[str] = field(default_factory=list)
+    conversations: bool = False
+    instruction: str | None = None
