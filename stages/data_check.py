@@ -19,6 +19,7 @@ from lora_vs_api.data.checks import (
     context_warnings,
     few_shot_tokens,
     field_warnings,
+    instruction_warnings,
     size_warnings,
     token_warnings,
 )
@@ -62,6 +63,7 @@ def main(params: Params) -> None:
     found["warnings"] = [
         *size_warnings(params.evaluate.test_rows, len(splits["test"])),
         *_warnings(found),
+        *instruction_warnings(params.task.instruction, fields),
         *_contexts(params, splits, found["lengths"]["context"], count),
         *token_warnings(splits, [t.content for t in added.values() if t.special]),
     ]
