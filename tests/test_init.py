@@ -12,6 +12,7 @@ import yaml
 
 from lora_vs_api.cli import app
 from lora_vs_api.config.compose import compose
+from lora_vs_api.config.load import check_params
 from lora_vs_api.data.columns import text_column
 from lora_vs_api.data.from_schema import fields_from_json_schema
 from lora_vs_api.data.infer import infer_field, text_kind
@@ -661,3 +662,18 @@ def test_calls_of_functions_become_a_record(project, prompt):
 def test_the_text_is_what_a_person_wrote(columns, text):
     """An address is longer than most utterances."""
     assert text_column([columns] * 3) == text
+
+
+def test_the_descriptions_of_a_schema_are_kept(project):
+    """Somebody has said already what each field means."""
+    room = {"$ref": "#/$defs/Room"}
+    schema = {
+        "properties": {"room": room, "nights": {"type": "integer", "description": "of\n the stay"}},
+        "required": ["room", "nights"],
+        "$defs": {"Room": {"enum": ["single", "double", "suite"], "description": "its size: $ {x}"}},
+    }  # fmt: skip
+    (project / "s.json").write_text(json.dumps(schema))
+    run_init(write(project / "b.csv", bookings()), "--schema", "s.json")
+    params = check_params(yaml.safe_load(compose(["task=b"], project / "conf")))
+    told = {name: field.description for name, field in params.task.fields.items()}
+    assert told == {"room": "its size: $ {x}", "nights": "of the stay"}

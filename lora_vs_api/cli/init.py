@@ -36,7 +36,7 @@ from lora_vs_api.errors import UserError
 from lora_vs_api.files import write_text
 from lora_vs_api.log import say
 from lora_vs_api.record.fields import Field
-from lora_vs_api.record.prompt import completion
+from lora_vs_api.record.prompt import completion, system_prompt
 from lora_vs_api.record.rows import Row
 from lora_vs_api.shown import visible
 
@@ -169,6 +169,7 @@ def _check_names(path: str, specs: Mapping[str, Mapping[str, Any]], hint: str) -
             )
     _check_kept(path, names)
     _check_kept(path, [label for _, spec in every for label in spec.get("values", ())], "label")
+    _check_kept(path, [spec.get("description") for _, spec in every], "description")
 
 
 def _every_spec(
@@ -315,7 +316,7 @@ def _say_what_was_guessed(
         )
     say(f"The first of them, {first['id']}, as a model is asked and answers it:")
     for what, said in (
-        ("system", task.prompt),
+        ("system", system_prompt(task.prompt, task.fields)),
         ("user", first["text"]),
         ("answer", completion(first["record"], task.fields)),
     ):

@@ -49,7 +49,7 @@ class TaskConfig:
 
     @property
     def prompt(self) -> str:
-        """What every model is told."""
+        """What every model is told, but for the fields' descriptions."""
         if self.instruction is not None:
             return self.instruction
         told = "; ".join(_told(field, self.copied) for field in self.fields)
@@ -85,7 +85,7 @@ def config_text(task: TaskConfig) -> str:
         "  # type: string, enum, integer, number, boolean, list (items: …) or object (fields: …);",
         "  # optional: true where the value may be null. score: exact, normalised or token_f1 for",
         "  # strings; exact or tolerance (tolerance: 0.5) for numbers; set_f1 for lists; slot_f1",
-        "  # for objects.",
+        "  # for objects. description: what every model is told of it, in prompt and JSON Schema.",
         "  fields:",
     ]
     for field, found in task.inferred.items():

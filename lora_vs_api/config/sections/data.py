@@ -70,6 +70,10 @@ class TaskField(Section):
     tolerance: int | float | None = None
     items: TaskField | None = None
     fields: dict[str, TaskField] | None = None
+    description: Annotated[
+        str | None,
+        Field(min_length=1, description="a text that every model is told of the field, or null"),
+    ] = None
 
 
 class Task(Section):
