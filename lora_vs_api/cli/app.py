@@ -351,7 +351,7 @@ def predict(
     ] = None,
     input: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help=".csv, .tsv, .jsonl or .parquet of texts"),
+        typer.Option(metavar="FILE", help=".csv, .tsv, .jsonl, .json or .parquet of texts"),
     ] = None,
     column: Annotated[
         str | None,
@@ -390,6 +390,28 @@ def predict(
         batch_size=batch_size,
         constrained=constrained,
     )
+
+
+@_command(app, "evaluate", "evaluate new.csv", "evaluate new.csv --output scored.jsonl")
+def evaluate(
+    file: Annotated[str, typer.Argument(help="labelled rows, with the columns that data.path has")],
+    output: Annotated[
+        str | None, typer.Option(metavar="FILE", help=".jsonl to write answers and scores to")
+    ] = None,
+    encoding: Encoding = None,
+    seed: Seed = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(help="texts at once, where transformers answers (default: as evaluated)"),
+    ] = None,
+) -> None:
+    """Score the trained model on a second labelled file.
+
+    With the engine, decoding and scores of the run's evaluation, and an interval for new texts.
+    """
+    from lora_vs_api.cli.evaluate import evaluate_file
+
+    evaluate_file(file, output, encoding=encoding, seed=seed, batch_size=batch_size)
 
 
 @_command(app, "compare", 'compare "a double room for two nights, please" --constrained')
