@@ -16,9 +16,20 @@ def main(params: Params) -> None:
         summary = {"source": "generator", **summarise(rows)}
     else:
         fields = params.task.record_fields
-        groups = {"task.group_by": params.task.group_by, "split.group_by": params.split.group_by}
+        groups = {
+            "task.group_by": params.task.group_by,
+            "split.group_by": params.split.group_by,
+            "split.column": params.split.column,
+        }
         rows = read_source(
-            data.path, fields, data.text, data.record, data.id, groups, data.encoding
+            data.path,
+            fields,
+            data.text,
+            data.record,
+            data.id,
+            groups,
+            data.encoding,
+            data.drop or (),
         )
         summary = describe(rows, data.path, fields)
     write_jsonl("data/corpus.jsonl", rows)

@@ -19,6 +19,7 @@ from lora_vs_api.data.checks import (
     context_warnings,
     few_shot_tokens,
     field_warnings,
+    instruction_warnings,
     size_warnings,
     token_warnings,
 )
@@ -27,6 +28,7 @@ from lora_vs_api.files import read_json, read_rows, write_json
 from lora_vs_api.log import say
 from lora_vs_api.model.context import context_length
 from lora_vs_api.paths import BASE, TEST, TRAIN, VAL
+from lora_vs_api.record.prompt import system_prompt
 from lora_vs_api.record.rows import Row
 
 
@@ -44,7 +46,7 @@ def main(params: Params) -> None:
         "lengths": check_lengths(
             splits,
             fields,
-            params.task.instruction,
+            system_prompt(params.task.instruction, fields),
             count,
             max_new_tokens=params.decoding.max_new_tokens,
             context=context_length(read_json(f"{BASE}/config.json")),
@@ -62,6 +64,7 @@ def main(params: Params) -> None:
     found["warnings"] = [
         *size_warnings(params.evaluate.test_rows, len(splits["test"])),
         *_warnings(found),
+        *instruction_warnings(system_prompt(params.task.instruction, fields), fields),
         *_contexts(params, splits, found["lengths"]["context"], count),
         *token_warnings(splits, [t.content for t in added.values() if t.special]),
     ]
@@ -111,7 +114,7 @@ def _contexts(
         name: few_shot_tokens(
             splits,
             task.record_fields,
-            task.instruction,
+            system_prompt(task.instruction, task.record_fields),
             count,
             **{"nearest" if condition.nearest_examples else "shots": condition.examples},
         )

@@ -31,6 +31,7 @@ from lora_vs_api.entry import run_stage
 from lora_vs_api.figures.report import write_report_figures
 from lora_vs_api.files import iterate_jsonl, new_directory, read_jsonl, write_json, write_text
 from lora_vs_api.paths import TEST
+from lora_vs_api.record.prompt import system_prompt
 from lora_vs_api.report.inputs import ReportInputs, Settings
 from lora_vs_api.report.markdown import report_markdown
 from lora_vs_api.report.page.data import TestText, page_data
@@ -96,7 +97,7 @@ def report_inputs(params: Params) -> ReportInputs:
         hypothesis=read_result("metrics/hypothesis.json", Hypothesis),
         sanity=read_result("metrics/sanity.json", Sanity),
         settings=Settings(
-            instruction=params.task.instruction,
+            instruction=system_prompt(params.task.instruction, params.task.record_fields),
             fields=params.task.record_fields,
             device=params.runtime.device,
             train=params.train.model_dump(),

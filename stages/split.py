@@ -13,6 +13,7 @@ from lora_vs_api.config.sections import Params
 from lora_vs_api.data.split import (
     assert_disjoint,
     first_of_each_text,
+    given_split,
     grouped_split,
     labels_of,
     masked_sentence_overlap,
@@ -27,14 +28,19 @@ from lora_vs_api.paths import GROUPS
 
 
 def main(params: Params) -> None:
-    by, shares, whole = params.split.stratify_by, params.split.shares.model_dump(), None
+    by, shares = params.split.stratify_by, params.split.shares.model_dump()
     corpus = read_rows("data/corpus.jsonl")
-    rows = first_of_each_text(corpus)
-    if params.split.group_by is None:
+    rows, kept = first_of_each_text(corpus), params.split.group_by
+    whole = None if kept is None else labels_of(rows, kept, "split.group_by")
+    if params.split.column is not None:
+        # all rows: the same text in two splits is refused, and not left out of one in silence
+        given = labels_of(corpus, params.split.column, "split.column")
+        splits = given_split(corpus, given, by, params.split.seed)
+    elif whole is None:
         splits = stratified_split(rows, shares, by, params.split.seed)
     else:
-        whole = labels_of(rows, params.split.group_by, "split.group_by")
         splits = grouped_split(rows, whole, shares, by, params.split.seed)
+    if whole is not None:
         assert_disjoint(splits, {row["id"]: label for row, label in zip(rows, whole)})
     assert_disjoint(splits)
     splits["test"] = without_first(splits["test"], params.split.set_aside)
@@ -55,6 +61,8 @@ def main(params: Params) -> None:
     metrics: dict[str, Any] = {name: len(split) for name, split in splits.items()}
     metrics["set_aside"] = params.split.set_aside
     metrics["repeated_texts_left_out"] = len(corpus) - len(rows)
+    if params.split.column is not None:
+        metrics["column"] = params.split.column
     if by is not None:
         metrics["categories"] = {
             name: dict(sorted(Counter(str(row["record"].get(by)) for row in split).items()))

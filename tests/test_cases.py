@@ -145,7 +145,7 @@ def test_a_text_in_a_file_with_types_stays_one(project):
         {
             "text": f"t {i} x",
             "zip": f"{12345 + i}",
-            "yes": "no",
+            "yes": ["no", "yes"][i % 2],
             "in": {"n": f"{i}"},
             "at": {"n": i},
             "l": [f"{i}"],

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lora_vs_api.config.compose import compose
+from lora_vs_api.config.load import check_params
 from lora_vs_api.data.checks import (
     check_fields,
     check_lengths,
@@ -13,11 +16,13 @@ from lora_vs_api.data.checks import (
     check_precision,
     conflicts,
     field_warnings,
+    instruction_warnings,
     near_duplicates,
     size_warnings,
 )
 from lora_vs_api.errors import UserError
-from lora_vs_api.record.fields import fields_from_config
+from lora_vs_api.record.fields import Field, fields_from_config
+from tests.imports import ROOT
 
 FIELDS = fields_from_config(
     {
@@ -145,3 +150,29 @@ def test_fewer_test_rows_than_asked_for_are_told():
     assert size_warnings(100, 64) == [
         "evaluate.test_rows asks for 100 test texts; 64 are there, and all of them are evaluated."
     ]
+
+
+def test_instruction_and_fields_name_the_same_keys():
+    """An untuned model answers with the keys that it is told of; a misspelt one costs it the field."""
+    slot = Field(name="zip", type="string")
+    fields = (
+        Field(name="issue_kind", type="enum", values=("late_delivery", "other")),
+        Field(name="address", type="object", fields=(slot,)),
+        Field(name="items", type="list", items=Field("item", "object", fields=(Field("sku", "string"),))),
+    )  # fmt: skip
+    told = "Keys: issue_kind (late_delivery, other); address (object with zip (string)); items (with sku)."
+    assert instruction_warnings(told, fields) == []
+    assert instruction_warnings(told.replace("zip", "postcode"), fields) == [
+        "task.instruction does not name zip: a model that is not tuned has to guess that key."
+    ]
+    for wrong in ("issue_kinds", "`issuekind`", 'as "isue_kind": …', "; isue_kind (text)"):
+        found = instruction_warnings(f"{told} {wrong}", fields)
+        assert len(found) == 1 and "is no field (did you mean issue_kind?)" in found[0], wrong
+    # addresses of mail and of pages are no keys
+    assert instruction_warnings(f"{told} From a_b@c.de or https://x.org/a_b.", fields) == []
+
+
+@pytest.mark.parametrize("task", ["support_emails", "us_addresses"])
+def test_the_shipped_tasks_name_their_keys(task):
+    params = check_params(yaml.safe_load(compose([f"task={task}"], ROOT / "conf")))
+    assert instruction_warnings(params.task.instruction, params.task.record_fields) == []

@@ -112,7 +112,7 @@ def _binary_params(root):
         (_no_dvc, "dvc", "mend: dvc init"),
         (_half_lock, "dvc.lock", "mend: lora-vs-api mend"),
         (_two_locks, "dvc.lock", "mend: git checkout --ours dvc.lock"),
-        (_broken_conf, "settings", "conf/ with no override: "),
+        (_broken_conf, "settings", "conf/local.yaml:3:1: not valid YAML: "),
         (_no_conf, "settings", "no config.yaml there"),
     ],
 )

@@ -19,6 +19,7 @@ import yaml
 from lora_vs_api.files import read_jsonl
 from lora_vs_api.model.runtime import resolve_runtime
 from lora_vs_api.record.fields import fields_from_config
+from lora_vs_api.scoring.scores import score_output
 from lora_vs_api.training.examples import chat_examples
 from lora_vs_api.training.train import TrainingPolicy, train_adapter
 from lora_vs_api.validation.records import violations
@@ -90,6 +91,56 @@ def test_a_file_of_texts_gives_a_file_of_records(project, capsys):
     found = read_jsonl(project / "4.jsonl")
     assert [row["id"] for row in found] == [row["id"] for row in rows]
     assert found == read_jsonl(project / "1.jsonl")
+
+
+def labelled(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def test_a_second_labelled_file_is_scored_at_any_time(project, capsys):
+    """As the run was measured, with an interval that says what it is of, and what trained the model told."""
+    (project / "data/split").mkdir(parents=True, exist_ok=True)
+    trained = {"id": "r1", **ROWS[0], "text": "Ann  wants 1 "}
+    labelled(project / "data/split/train.jsonl", [trained])
+    path = labelled(project / "second.jsonl", ROWS)
+    lora_vs_api("evaluate", path, "--output", "scored.jsonl")
+    said = capsys.readouterr()
+    scored = read_jsonl(project / "scored.jsonl")
+    for row, expected in zip(scored, ROWS, strict=True):
+        score = score_output(row["output"], expected["record"], fields_from_config(FIELDS))
+        assert (row["field_f1"], row["exact_match"]) == (
+            round(score.field_f1, 6),
+            score.exact_match,
+        )
+    mean = sum(row["field_f1"] for row in scored) / 4
+    shown = re.search(r"field F1 +([\d.]+) +([\d.]+) to ([\d.]+)", said.out)
+    low, high = float(shown[2]), float(shown[3])
+    assert float(shown[1]) == pytest.approx(mean, abs=1e-3) and 0 <= low <= mean <= high <= 1
+    assert low < high
+    assert re.search(r"\n  who +[\d.]+\n  level +[\d.]+\n", said.out)
+    assert "of this one training" in said.err and "1 of the texts also stand in" in said.err
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (
+            [{"text": "a", "record": {"who": "Ann", "level": 9}}],
+            "record.level: expected an integer 1..5",
+        ),
+        ([{"text": "a"}], "data.record: .* has no column 'record'"),
+        ([{"text": "a", "record": {"who": "Ann"}}], "task.fields.level: no record has such a key"),
+        ([], "no rows in it"),
+    ],
+)
+def test_a_second_file_that_does_not_fit_is_a_line_and_nothing_is_asked(
+    project, capsys, rows, message
+):
+    path = labelled(project / "second.jsonl", rows)
+    assert re.search(message, failing(capsys, "evaluate", path, "--output", "never.jsonl"))
+    assert not (project / "never.jsonl").exists()
+    assert "--seed: expected one of 1, 2" in failing(capsys, "evaluate", path, "--seed", "9")
 
 
 def test_an_answer_that_is_no_json_is_shown_and_counted(project, capsys):

@@ -297,11 +297,69 @@ def test_a_file_that_is_no_yaml_or_not_there(tmp_path):
         load_params(tmp_path / "params.yaml")
 
 
-def test_an_override_hydra_refuses_is_one_line():
-    """A misspelt -S key ends in a line, not in Hydra's stack."""
-    with pytest.raises(UserError, match=r"lora\.rr=3: Could not override 'lora\.rr'") as error:
-        compose(["lora.rr=3"], conf=ROOT / "conf")
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ("lora.rr=3", "lora.rr: unknown key (did you mean r?); expected one of r,"),
+        ("lorra.r=3", "lorra.r: unknown key (did you mean lora.r or"),
+        ("rank=8", "rank: unknown key (did you mean sweep.ranks?)"),
+        ("adapter.dropout=0.1", "adapter.dropout: unknown key (did you mean lora.adapter.dropout?)"),
+        ("foo=1", "foo: unknown key; expected one of profile_name"),
+        ("profil=quick", "profil: unknown key (did you mean profile?)"),
+        ("profile=quik", "profile: expected one of laptop, paper, quick, smol-gpu, found 'quik' (did you"),
+        ("task=mine", "task: expected one of support_emails, us_addresses, found 'mine'; `lora-vs-api init"),
+        ("task=us_addresses data.encoding=cp1252",
+         "data.encoding: not set in conf/ so far; expected +data.encoding=cp1252"),
+        ("task=us_addresses data.encodng=cp1252", "data.encodng: unknown key (did you mean encoding?)"),
+        ("~lora.rr", "lora.rr: no such key to leave out (did you mean lora.r?)"),
+        ("seeds=0,1", "seeds: expected one value, or a list as seeds=[0,1], found 0,1"),
+        ("lora.r", "'lora.r': expected key=value, +key=value or ~key"),
+        ("lora.r=[1", "'lora.r=[1': expected key=value"),
+        ("=3", "'=3': expected key=value"),
+    ],
+)  # fmt: skip
+def test_an_override_that_is_none_is_one_line_with_what_was_meant(overrides, message):
+    """Hydra's advice, `+lora.rr=3`, would be refused next."""
+    given = overrides.split()
+    with pytest.raises(UserError) as error:
+        compose(given, conf=ROOT / "conf")
+    assert str(error.value).startswith(f"conf/ with {overrides}: {message}")
+    assert "\n" not in str(error.value) and "+lora" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (b"lora:\n  r: [1\n", ":8:1: not valid YAML: expected ',' or ']'"),
+        (b"lora:\n r: 3\n\tx: 1\n", ":8:1: not valid YAML: found character '\\t'"),
+        (b"lora: r: 8\n", ":6:8: not valid YAML: mapping values are not allowed here"),
+        (b"lora:\n  r: 8\nlora:\n  r: 4\n", ":8:1: not valid YAML: found duplicate key lora"),
+        (b'x: "a\xff"\n', ":6:6: not valid UTF-8"),
+        (b'x: "a\x01"\n', ":6:6: not valid YAML: a control character"),
+        (b"x: &a [*a]\n", ":6:8: expected settings, found *a within itself"),
+        (b"- lora\n", ": expected settings, key: value, found ['lora']"),
+        (b"lora:\n  rr: 3\n", ":7: lora.rr: unknown key (did you mean r?)"),
+        (b"lora:\n  r:8\n", ":6: lora: expected a section with r,"),
+        (b"seeds: [0, 0]\n", ":6: seeds: expected no value twice"),
+    ],
+)
+def test_a_slip_in_one_s_own_settings_is_a_line_with_its_place(tmp_path, lines, message):
+    """Fifty lines of a parser's traceback do not say which file was meant."""
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    with (tmp_path / "conf/local.yaml").open("ab") as file:
+        file.write(lines)
+    with pytest.raises(UserError) as error:
+        compose(conf=tmp_path / "conf")
+    assert str(error.value).startswith(f"conf/local.yaml{message}")
     assert "\n" not in str(error.value)
+
+
+def test_a_slip_in_one_s_own_defaults_names_the_group(tmp_path):
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    with (tmp_path / "conf/local.yaml").open("a") as file:
+        file.write("defaults:\n  - override /taks: us_addresses\n")
+    with pytest.raises(UserError, match=r"override /taks: no such group \(did you mean task\?\)"):
+        compose(conf=tmp_path / "conf")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 
 import pytest
@@ -11,8 +12,10 @@ import yaml
 
 from lora_vs_api.cli import app
 from lora_vs_api.config.compose import compose
+from lora_vs_api.config.load import check_params
+from lora_vs_api.data.columns import text_column
 from lora_vs_api.data.from_schema import fields_from_json_schema
-from lora_vs_api.data.infer import infer_field, text_column, text_kind
+from lora_vs_api.data.infer import infer_field, text_kind
 from lora_vs_api.data.source import read_table
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.fields import fields_from_config
@@ -27,10 +30,13 @@ def spec(*values):
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        (["1", "2", "2"], {"type": "integer", "score": "exact", "minimum": 1, "maximum": 2}),
+        (["1", "2", "2"], {"type": "integer", "score": "exact"}),
+        (["1", "2", "2"] * 10, {"type": "integer", "score": "exact", "minimum": 1, "maximum": 2}),
+        # the highest was seen once: a higher one may come
+        (["1"] * 40 + ["2"] * 40 + ["5"], {"type": "integer", "score": "exact"}),
         (["10", "-4000"], {"type": "integer", "score": "exact"}),
         (["1", "2.5"], {"type": "number", "score": "exact"}),
-        ([0, 1], {"type": "integer", "score": "exact", "minimum": 0, "maximum": 1}),
+        ([0, 1] * 15, {"type": "integer", "score": "exact", "minimum": 0, "maximum": 1}),
         (["yes", "No"], {"type": "boolean", "score": "exact"}),
         ([True, False], {"type": "boolean", "score": "exact"}),
         (["a", "b"] * 5, {"type": "enum", "values": ["a", "b"], "score": "exact"}),
@@ -56,7 +62,7 @@ def test_objects_are_inferred_key_by_key():
         "type": "object",
         "score": "slot_f1",
         "fields": {
-            "a": {"type": "integer", "score": "exact", "minimum": 1, "maximum": 2},
+            "a": {"type": "integer", "score": "exact"},
             "b": {"type": "string", "score": "exact", "optional": True},
         },
         "optional": True,
@@ -465,3 +471,209 @@ def test_a_mistake_is_one_line_and_writes_nothing(project, arguments, message):
         run_init(*arguments)
     assert str(told.value).isprintable()
     assert sorted(path.name for path in (project / "conf/task").iterdir()) == before
+
+
+def adverts(n=60, **more):
+    """Rows as an export has them: a text among links, ids, people and dates that no text tells."""
+    towns = ["Lyon", "Genoa", "Porto"]
+    return [
+        {
+            "advertId": f"L{i}",
+            "url": f"https://cars.example/ads/{i}/{'x' * 80}",
+            "ad": f"Selling a {['red', 'blue'][i % 2]} car number {i}, to see in {towns[i % 3]}",
+            "colour": ["red", "blue"][i % 2],
+            "town": towns[i % 3],
+            "plate": f"number {i}",
+            "currency": "EUR",
+            "annotated_by": ["ann", "bob"][i % 2],
+            "createdAt": f"2026-01-{i % 28 + 1:02d} 10:00:00",
+            "seller_id": f"s{i % 7}",
+            "checked": "",
+            "part": ["train", "train", "dev", "test"][i % 4],
+        }
+        | {name: values[i % len(values)] for name, values in more.items()}
+        for i in range(n)
+    ]
+
+
+def test_columns_that_no_text_tells_are_left_out_and_named(project, capsys):
+    """A model that is asked for the annotator's name learns to make one up."""
+    run_init(write(project / "ads.csv", adverts()), "--noun", "advert")
+    params = yaml.safe_load(compose(["task=ads"], project / "conf"))
+    assert (params["data"]["text"], params["data"]["id"]) == ("ad", "advertId")
+    assert list(params["task"]["fields"]) == ["colour", "town", "plate"]
+    assert params["split"]["column"] == "part"
+    said, written = capsys.readouterr().err, (project / "conf/task/ads.yaml").read_text()
+    for name, why in (
+        ("url", "addresses that no text names"),
+        ("currency", "'EUR' in every row: nothing to learn"),
+        ("annotated_by", "called as who labelled"),
+        ("createdAt", "called as when the row was made"),
+        ("seller_id", "an id that several rows share and no text names"),
+        ("checked", "empty in every row"),
+    ):
+        assert f"# left out: {name}: {why}" in written
+        assert re.search(rf"^  {name} +left out \({re.escape(why)}", said, re.M)
+    assert "plate (string, copied from the text)" in params["task"]["instruction"]
+    # a row as a model sees it
+    assert "  user    Selling a red car number 0, to see in Lyon\n" in said
+    assert '  answer  {"colour": "red", "town": "Lyon", "plate": "number 0"}\n' in said
+
+
+def test_what_the_user_names_is_taken_whatever_it_is_called(project):
+    """--fields brings back what was left out; --drop leaves out what was taken."""
+    path = write(project / "ads.csv", adverts())
+    run_init(path, "--fields", "seller_id,part", "--name", "a")
+    run_init(path, "--drop", "plate,part", "--name", "b")
+    found = {n: yaml.safe_load(compose([f"task={n}"], project / "conf")) for n in "ab"}
+    assert list(found["a"]["task"]["fields"]) == ["seller_id", "part"]
+    assert list(found["b"]["task"]["fields"]) == ["colour", "town"]
+    assert found["a"]["split"]["column"] is None and found["b"]["split"]["column"] is None
+
+
+def test_a_column_that_a_text_names_is_a_field_whatever_it_is_called(project):
+    """A seller's id, a date or an address that stand in the text can be found there."""
+    rows = [
+        row | {"ad": f"{row['ad']} ({row['seller_id']}, {row['createdAt']}) {row['url']}"}
+        for row in adverts()
+    ]
+    run_init(write(project / "ads.csv", rows))
+    fields = yaml.safe_load(compose(["task=ads"], project / "conf"))["task"]["fields"]
+    assert {"seller_id", "createdAt", "url"} <= set(fields)
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        (["train", "dev", "test", *["train"] * 21, "holdout"], r"ads\.csv:26: part: expected train, val"),
+        (["train", "dev", "test"], None),
+        (["train", "test"], None),
+    ],
+)  # fmt: skip
+def test_a_split_column_is_one_or_is_told(project, capsys, part, message):
+    path = write(project / "ads.csv", adverts(part=part))
+    if message is not None:
+        with pytest.raises(UserError, match=message):
+            run_init(path)
+        return
+    run_init(path)
+    column = yaml.safe_load(compose(["task=ads"], project / "conf"))["split"]["column"]
+    told = "part  " in capsys.readouterr().err
+    assert (column, told) == (("part", False) if len(part) == 3 else (None, True))
+
+
+def test_a_split_that_shares_texts_is_refused_with_the_way_out(project):
+    rows = adverts()
+    rows[2]["ad"] = rows[0]["ad"]
+    with pytest.raises(
+        UserError, match=r"L0 in train and L2 in val .*--drop part splits by chance"
+    ):
+        run_init(write(project / "ads.csv", rows))
+    assert not (project / "conf/task/ads.yaml").exists()
+
+
+def test_keys_of_a_record_are_chosen_and_constants_dropped(project):
+    """--fields was passed over in silence where the record is one column."""
+    rows = [
+        {"text": f"guest number {i}", "gold": {"who": str(i), "n": i % 9, "version": 2}}
+        for i in range(30)
+    ]
+    path = project / "r.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for options, fields, drop in (
+        ([], ["who", "n"], ["version"]),
+        (["--fields", "version"], ["version"], ["who", "n"]),
+        (["--drop", "n"], ["who"], ["n", "version"]),
+    ):
+        run_init(str(path), "--force", *options)
+        params = yaml.safe_load(compose(["task=r"], project / "conf"))
+        assert list(params["task"]["fields"]) == fields and params["data"]["drop"] == drop
+    with pytest.raises(UserError, match=r"--fields: no key in gold 'wo' \(did you mean who\?\)"):
+        run_init(str(path), "--force", "--fields", "wo")
+    with pytest.raises(UserError, match=r"--drop: 'n' is among --fields"):
+        run_init(str(path), "--force", "--fields", "n", "--drop", "n")
+
+
+def test_a_schema_s_field_that_no_row_has_is_left_out(project, capsys):
+    """A schema may know more than the rows: an optional key of it would only be learnt as null."""
+    path = write(project / "b.csv", bookings())
+    room = {"enum": ["single", "double", "suite"]}
+    schema = {"properties": {"room": room, "pets": {"type": "string"}}, "required": ["room"]}
+    (project / "s.json").write_text(json.dumps(schema))
+    run_init(path, "--schema", "s.json")
+    params = yaml.safe_load(compose(["task=b"], project / "conf"))
+    assert list(params["task"]["fields"]) == ["room"]
+    assert "pets" in capsys.readouterr().err
+    with pytest.raises(UserError, match="--fields: --schema names the fields"):
+        run_init(path, "--force", "--schema", "s.json", "--fields", "room")
+    (project / "s.json").write_text(json.dumps({"properties": {"pets": {"type": "string"}}}))
+    with pytest.raises(UserError, match="s.json: no row has any of pets"):
+        run_init(path, "--force", "--schema", "s.json")
+
+
+def test_three_files_become_a_task_with_its_own_split(project):
+    for name, n in (("train", 40), ("val", 10), ("test", 10)):
+        rows = [{**row, "message": f"{row['message']} {name}"} for row in bookings(n)]
+        for row in rows:
+            row["booking_id"] += name
+        (project / "mine").mkdir(exist_ok=True)
+        write(project / f"mine/{name}.csv", rows)
+    run_init("mine")
+    params = yaml.safe_load(compose(["task=mine"], project / "conf"))
+    assert (params["data"]["path"], params["split"]["column"]) == ("mine", "split")
+    # cells of CSV are read as in one file
+    assert params["task"]["fields"]["nights"]["type"] == "integer"
+
+
+@pytest.mark.parametrize("prompt", ["Call name with arguments.", "You are helpful."])
+def test_calls_of_functions_become_a_record(project, prompt):
+    """Arguments differ by function; a system prompt counts where it names what the record has."""
+    path = project / "calls.jsonl"
+    with path.open("w") as stream:
+        for i in range(30):
+            name, arguments = [("book", {"people": i % 4}), ("cancel", {"code": f"C{i}"})][i % 2]
+            call = {"function": {"name": name, "arguments": json.dumps(arguments)}}
+            turns = [
+                {"role": "system", "content": prompt},
+                {"role": "user", "content": f"please {name} for {i % 4}, C{i}"},
+                {"role": "assistant", "content": None, "tool_calls": [call]},
+            ]
+            stream.write(json.dumps({"messages": turns}) + "\n")
+    run_init("calls.jsonl")
+    params = yaml.safe_load(compose(["task=calls"], project / "conf"))
+    fields, told = params["task"]["fields"], params["task"]["instruction"]
+    assert list(fields) == ["name", "arguments"]
+    assert all(inner["optional"] for inner in fields["arguments"]["fields"].values())
+    assert (told == prompt) == ("name" in prompt)
+    assert told == prompt or "code (string, or null, copied from the text)" in told
+
+
+@pytest.mark.parametrize(
+    ("columns", "text"),
+    [
+        ({"utterance": "two nights please", "link": f"https://a.example/{'x' * 90}"}, "utterance"),
+        ({"query": "two nights please", "model_reply": "of course, I have booked two"}, "query"),
+        ({"note_to_self": "a long remark of mine", "what": "two nights"}, "what"),
+        ({"文": "銀座まで寿司を三個", "path": "/a/very/long/path/that/is/no/text"}, "文"),
+        ({"title": "short one", "story": "a much longer piece of prose"}, "story"),
+        ({"a": "word", "b": "longerword"}, "b"),
+    ],
+)
+def test_the_text_is_what_a_person_wrote(columns, text):
+    """An address is longer than most utterances."""
+    assert text_column([columns] * 3) == text
+
+
+def test_the_descriptions_of_a_schema_are_kept(project):
+    """Somebody has said already what each field means."""
+    room = {"$ref": "#/$defs/Room"}
+    schema = {
+        "properties": {"room": room, "nights": {"type": "integer", "description": "of\n the stay"}},
+        "required": ["room", "nights"],
+        "$defs": {"Room": {"enum": ["single", "double", "suite"], "description": "its size: $ {x}"}},
+    }  # fmt: skip
+    (project / "s.json").write_text(json.dumps(schema))
+    run_init(write(project / "b.csv", bookings()), "--schema", "s.json")
+    params = check_params(yaml.safe_load(compose(["task=b"], project / "conf")))
+    told = {name: field.description for name, field in params.task.fields.items()}
+    assert told == {"room": "its size: $ {x}", "nights": "of the stay"}

@@ -266,6 +266,16 @@ def test_failing_at_format_is_told_from_failing_at_the_task():
     assert "no condition scores above 0.1" not in text
 
 
+def test_a_split_of_the_user_s_own_is_told():
+    """Shares and chance decided unless a column of the file did."""
+    made = inputs(analysis())
+    own = replace(made, split=changed(made.split, column="part"))
+    given = section(markdown.report_markdown(own), "Data and review")
+    assert "30 test texts (by the column `part`), of which the first" in " ".join(given.split())
+    plain = " ".join(section(report(), "Data and review").split())
+    assert "30 test texts, of which the first" in plain and "by the column" not in plain
+
+
 def test_conventions_of_the_corpus_are_a_limitation():
     """What a generator says only its examples teach is passed on, and nothing is made up."""
     corpus = changed(inputs(analysis()).corpus, conventions=["The scale of `x` | is ours."])

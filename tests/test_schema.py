@@ -15,7 +15,7 @@ from lora_vs_api.config.fields import checked_fields
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.fields import completed
 from lora_vs_api.record.json_schema import json_schema
-from lora_vs_api.record.prompt import completion
+from lora_vs_api.record.prompt import completion, messages
 from lora_vs_api.scoring.scores import score_output, score_value, set_f1
 from lora_vs_api.validation.records import violations
 
@@ -250,3 +250,32 @@ def test_booleans_are_tabled_as_json_writes_them():
         BY_NAME["paid"], [{"paid": True}, {"paid": 1}], [{"paid": True}, {"paid": False}]
     )
     assert table["true"]["true"] == 1 and table["false"]["(another label)"] == 1
+
+
+def test_a_description_is_told_in_prompt_and_schema_and_nowhere_else():
+    """Without one the prompt is the instruction, byte for byte; with one every model reads the same words."""
+    plain = {
+        "kind": {"type": "enum", "values": ["a", "b"], "optional": True},
+        "buyer": {"type": "object", "fields": {"zip": {"type": "string"}}},
+        "lines": {
+            "type": "list",
+            "items": {"type": "object", "fields": {"sum": {"type": "number"}}},
+        },
+    }
+    bare = checked_fields(plain)
+    assert messages("Extract.", "t", bare)[0]["content"] == "Extract."
+    assert "description" not in json.dumps(json_schema(bare))
+    told = json.loads(json.dumps(plain))
+    told["kind"]["description"] = "what was sent"
+    told["buyer"]["fields"]["zip"]["description"] = "five digits"
+    told["lines"]["items"]["fields"]["sum"]["description"] = "net, in euros"
+    fields = checked_fields(told)
+    assert messages("Extract.", "t", fields)[0]["content"] == (
+        "Extract.\n- kind: what was sent\n- buyer.zip: five digits\n- lines[].sum: net, in euros"
+    )
+    found = json_schema(fields)["properties"]
+    assert found["kind"]["description"] == "what was sent"
+    assert found["buyer"]["properties"]["zip"]["description"] == "five digits"
+    record = {"kind": "a", "buyer": {"zip": "1"}, "lines": []}
+    assert completion(record, fields) == completion(record, bare)
+    jsonschema.validate(record, json_schema(fields))

@@ -80,7 +80,10 @@ def test_the_space_that_comes_with_the_project_is_one():
         ("lora.learning_rate: choice(2, 3)", "expected a learning rate above 0 and below 1"),
         ("data.seed: choice(0, 1)", "data.seed: expected a setting of lora or train, or model"),
         ("evaluate.test_rows: choice(8, 9)", "expected a setting of lora or train, or model"),
-        ("model: choice(smollm2-135m, none-such)", "Could not find 'model/none-such'"),
+        (
+            "model: choice(smollm2-135m, none-such)",
+            "model: expected one of local, qwen2.5-1.5b, smollm2-135m, found 'none-such'",
+        ),
         ("{}", "expected settings to search"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 
 from lora_vs_api.data.source import MAX_SHOWN, read_source, read_table
 from lora_vs_api.errors import UserError
-from lora_vs_api.record.fields import fields_from_config
+from lora_vs_api.record.fields import Field, fields_from_config
 
 FIELDS = fields_from_config(
     {
@@ -98,9 +98,10 @@ def test_a_record_column_may_be_an_object_or_json(tmp_path):
     rows = [
         {"t": "one", "label": record},
         {"t": "two", "label": json.dumps(record)},
+        {"t": "three", "label": {**record, "nights": 3, "rate": 1.5}},
     ]
     found = read_source(write_jsonl(tmp_path / "a.jsonl", rows), FIELDS, "t", "label", None)
-    assert [row["id"] for row in found] == ["row-000001", "row-000002"]
+    assert [row["id"] for row in found] == [f"row-00000{n}" for n in (1, 2, 3)]
     assert found[0]["record"] == found[1]["record"] == EXPECTED[0]["record"]
 
 
@@ -146,7 +147,8 @@ def test_the_list_of_bad_rows_is_capped(tmp_path):
         ("body,guest\nx,y\n", "a.csv", {"row_id": "id"}, "data.id: .* has no column 'id'"),
         ("body,guest\nx,y\n", "a.csv", {}, "task.fields.room: .* has no such column"),
         ("not parquet", "a.parquet", {}, "not readable as Parquet"),
-        ("x", "a.xlsx", {}, "expected a file that ends in .csv"),
+        ("x", "a.xlsx", {}, "save the sheet as CSV"),
+        ("x", "a.doc", {}, "expected a file that ends in .csv"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_one_clear_line(content, name, asked, message, tmp_path):
@@ -180,3 +182,136 @@ def test_a_bad_template_is_named_and_cannot_run_code(text, message, tmp_path):
     path = write_jsonl(tmp_path / "a.jsonl", ROWS)
     with pytest.raises(UserError, match=f"data.text.*{re.escape(message)}"):
         read_source(path, FIELDS, text, None, None)
+
+
+def split_rows(**counts):
+    return [
+        {"t": f"{name} {n}", "room": "x", "part": name}
+        for name, k in counts.items()
+        for n in range(k)
+    ]
+
+
+ROOM = (Field(name="room", type="string"),)
+
+
+def test_a_row_of_no_split_is_named_with_its_line(tmp_path):
+    """A split column is the user's own: a value that is none of the three is no guess of ours."""
+    rows = split_rows(train=2, holdout=1, test=1)
+    path = write_jsonl(tmp_path / "a.jsonl", rows)
+    with pytest.raises(
+        UserError, match=r"a\.jsonl:3: part: expected train, val or test .*'holdout'"
+    ):
+        read_source(path, ROOM, "t", None, None, {"split.column": "part"})
+    # the same column may group texts too, whatever it says
+    assert len(read_source(path, ROOM, "t", None, None, {"task.group_by": "part"})) == 4
+
+
+def test_three_files_are_a_folder_whose_rows_know_their_file(tmp_path):
+    """train.csv, dev.csv and test.csv, as shared tasks publish them."""
+    for name in ("train", "dev", "test"):
+        (tmp_path / f"{name}.csv").write_text(f"t,room\n{name} 1,x\n{name} 2,y\n")
+    (tmp_path / "README.md").write_text("not data")
+    found = read_source(tmp_path, ROOM, "t", None, None, {"split.column": "split"})
+    assert [row["meta"]["split"] for row in found] == ["train"] * 2 + ["val"] * 2 + ["test"] * 2
+    (tmp_path / "valid.csv").write_text("t,room\na,b\n")
+    with pytest.raises(
+        UserError, match=r"expected one file for val, found dev\.csv and valid\.csv"
+    ):
+        read_table(tmp_path)
+    (tmp_path / "valid.csv").unlink()
+    (tmp_path / "dev.csv").rename(tmp_path / "devel.csv")
+    with pytest.raises(UserError, match=r"such as val\.csv, found test\.csv, train\.csv"):
+        read_table(tmp_path)
+    (tmp_path / "dev.csv").write_text("t,room,split\na,b,test\n")
+    with pytest.raises(UserError, match=r"dev\.csv:2: split: expected val in the file dev\.csv"):
+        read_table(tmp_path)
+
+
+@pytest.mark.parametrize("record", [None, "label"])
+def test_a_key_that_no_row_has_is_refused_though_it_may_be_empty(record, tmp_path):
+    """A misspelt column was learnt as a field that is always null."""
+    fields = (*ROOM, Field(name="nigths", type="integer", optional=True))
+    columns = {"room": "x", "nights": 2}
+    rows = [{"t": str(n), **(columns if record is None else {record: columns})} for n in range(3)]
+    path = write_jsonl(tmp_path / "a.jsonl", rows)
+    with pytest.raises(UserError, match=r"^task\.fields\.nigths: .*did you mean nights\?") as told:
+        read_source(path, fields, "t", record, None)
+    assert "\n" not in str(told.value)
+
+
+def test_keys_of_a_record_can_be_dropped(tmp_path):
+    path = write_jsonl(tmp_path / "a.jsonl", [{"t": "a", "label": {"room": "x", "notes": 3}}])
+    with pytest.raises(UserError, match="notes: unknown field"):
+        read_source(path, ROOM, "t", "label", None)
+    assert read_source(path, ROOM, "t", "label", None, drop=["notes"])[0]["record"] == {"room": "x"}
+
+
+def test_a_json_list_is_read_as_its_rows(tmp_path):
+    """What `json.dump` of a list writes, or an export that holds it under one key."""
+    path = tmp_path / "a.json"
+    for found in (ROWS, {"data": ROWS, "version": 2}):
+        path.write_text(json.dumps(found))
+        assert [row for _, row in read_table(path)] == ROWS
+    for text, message in (
+        (json.dumps({"a": 1}), "expected a list of objects, found dict"),
+        ("[1]", "item 1: expected an object, found 1"),
+        ('{"a": 1}\n{"a": 2}\n', "are these JSON Lines"),
+        ("[{]", "a.json: not valid JSON"),
+        ('[{"a": "\\ud83d"}]', "item 1: 'a': expected whole characters"),
+    ):
+        path.write_text(text)
+        with pytest.raises(UserError, match=message):
+            read_table(path)
+
+
+def turn(role, content=None, **more):
+    return {"role": role, "content": content, **more}
+
+
+def called(name, arguments):
+    return {"type": "function", "function": {"name": name, "arguments": json.dumps(arguments)}}
+
+
+def test_conversations_become_text_and_record(tmp_path):
+    """The files that fine-tuning services take, in their three shapes."""
+    ask, says = turn("user", "two nights"), turn("assistant", '{"nights": 2}')
+    for rows, expected in (
+        ([{"messages": [turn("system", "Be terse."), ask, says]}],
+         {"text": "two nights", "record": '{"nights": 2}'}),
+        ([{"conversations": [{"from": "human", "value": "two"}, {"from": "gpt", "value": "{}"}], "n": 3}],
+         {"text": "two", "record": "{}", "n": 3}),
+        ([{"messages": [ask, turn("assistant", "where?"), turn("user", "Rome"), says]}],
+         {"text": "user: two nights\nassistant: where?\nuser: Rome", "record": '{"nights": 2}'}),
+        ([{"messages": [ask, turn("assistant", tool_calls=[called("book", {"n": 2})])], "tools": []}],
+         {"text": "two nights", "record": {"name": "book", "arguments": {"n": 2}}}),
+        ([{"messages": [ask, turn("assistant", tool_calls=[called("a", {}), called("b", {})])]}],
+         {"text": "two nights", "record": {"calls": [
+             {"name": "a", "arguments": {}}, {"name": "b", "arguments": {}}]}}),
+        ([{"messages": [ask]}], {"text": "two nights"}),
+        # a column of that name and no conversation
+        ([{"messages": "two"}], {"messages": "two"}),
+    ):  # fmt: skip
+        path = write_jsonl(tmp_path / "a.jsonl", rows)
+        assert [row for _, row in read_table(path)] == [expected]
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        ({}, r"a\.jsonl:2: messages: expected a list of turns with role and content"),
+        ({"messages": [turn("assistant", "{}")]}, "expected a turn of the user before"),
+        ({"messages": [turn("user", 3), turn("assistant", "{}")]}, "content: expected a text, found 3"),
+        ({"messages": [turn("user", "a"), turn("assistant", tool_calls=[{"x": 1}])]},
+         "tool_calls: expected a function with name and arguments"),
+        ({"messages": [turn("user", "a"), turn("assistant", tool_calls=[
+            {"function": {"name": "f", "arguments": "{"}}])]}, "f: arguments: not valid JSON"),
+        ({"messages": [turn("user", "a"), turn("assistant", "{}")], "text": "b"},
+         "expected no column 'text' beside messages"),
+    ],
+)  # fmt: skip
+def test_a_conversation_that_is_none_is_named_with_its_line(second, message, tmp_path):
+    first = {"messages": [turn("user", "a"), turn("assistant", "{}")]}
+    with pytest.raises(UserError, match=message) as told:
+        read_table(write_jsonl(tmp_path / "a.jsonl", [first, second]))
+    assert "\n" not in str(told.value)

@@ -13,6 +13,7 @@ from lora_vs_api.data.shares import largest_remainder
 from lora_vs_api.data.split import (
     assert_disjoint,
     first_of_each_text,
+    given_split,
     masked_sentence_overlap,
     stratified_split,
     without_first,
@@ -163,3 +164,38 @@ def test_of_a_repeated_text_the_first_is_kept():
         {"id": "c", "text": "hello you", "record": {"n": 1}},
     ]
     assert [row["id"] for row in first_of_each_text(rows)] == ["a", "c"]
+
+
+def _labelled(**counts):
+    """Rows sorted by their label and their split, as a file often is."""
+    named = [name for name, count in counts.items() for _ in range(count)]
+    return _rows("a" if place < len(named) // 2 else "b" for place in range(len(named))), named
+
+
+def test_a_given_split_is_kept_and_mixed():
+    """Nodes take the first rows of a split: of a sorted file these would be one label's."""
+    rows, labels = _labelled(Training=60, Dev=20, TEST=20)
+    found = given_split(rows, labels, "label", 0)
+    for (name, own), said in zip(found.items(), ("Training", "Dev", "TEST"), strict=True):
+        assert sorted(row["id"] for row in own) == sorted(
+            row["id"] for row, label in zip(rows, labels) if label == said
+        ), name
+    assert {row["record"]["label"] for row in found["train"][:4]} == {"a", "b"}
+    assert found == given_split(rows, labels, "label", 0)
+    assert found["train"] != given_split(rows, labels, "label", 1)["train"]
+
+
+def test_a_given_split_that_is_none_is_refused():
+    """What cannot be measured is said before anything is trained, with what to do."""
+    rows, labels = _labelled(train=8, test=4)
+    with pytest.raises(UserError, match=r"found 8 train, 0 val, 4 test; mark some rows as val"):
+        given_split(rows, labels, None, 0)
+    rows, labels = _labelled(train=8, val=2, test=2)
+    rows[-1] = {**rows[-1], "text": f" {rows[0]['text']}\n"}
+    with pytest.raises(UserError, match="row-0 in train and row-11 in test have the same text"):
+        given_split(rows, labels, None, 0)
+    with pytest.raises(UserError, match="row-0: expected train, val or test, found 'holdout'"):
+        given_split(rows, ["holdout", *labels[1:]], None, 0)
+    # the same text twice in one split is one text, as elsewhere
+    rows[-1] = {**rows[-1], "text": rows[-2]["text"]}
+    assert len(given_split(rows, labels, None, 0)["test"]) == 1

@@ -36,7 +36,8 @@ class Corpus(Result):
 class Split(Result):
     """metrics/split.json; ``categories``: split → label → texts, of the field it is stratified by.
 
-    ``set_aside`` texts of the test split are in none: earlier runs have scored them.
+    ``set_aside`` texts of the test split are in none: earlier runs have scored them. ``column`` is that of
+    the user's file which decided; None where shares and chance did.
     """
 
     train: int
@@ -46,6 +47,7 @@ class Split(Result):
     repeated_texts_left_out: int
     categories: dict[str, dict[str, int]] | None = None
     masked_sentence_overlap: float | None = None
+    column: str | None = None
     sha256: dict[str, str]
 
 

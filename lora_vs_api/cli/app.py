@@ -131,8 +131,9 @@ def init(
     file: Annotated[
         str,
         typer.Argument(
-            help="labelled rows: .csv, .tsv, .jsonl or .parquet; or a dataset, hub:owner/name or a "
-            "folder of `save_to_disk`, which becomes data/NAME.parquet"
+            help="labelled rows: .csv, .tsv, .jsonl, .json or .parquet, or a folder with one each for "
+            "train, val and test; or a dataset, hub:owner/name or a folder of `save_to_disk`, which "
+            "becomes data/NAME.parquet"
         ),
     ],
     split: Annotated[str | None, typer.Option(help="of a dataset that has several")] = None,
@@ -150,7 +151,12 @@ def init(
     id: Annotated[str | None, typer.Option(help="column with a unique id")] = None,
     fields: Annotated[
         str | None,
-        typer.Option(help="columns of the record, with commas (default: all others)"),
+        typer.Option(
+            help="columns or keys of the record, with commas (default: all that a text can tell)"
+        ),
+    ] = None,
+    drop: Annotated[
+        str | None, typer.Option(help="columns or keys of the record to leave out, with commas")
     ] = None,
     schema: Annotated[
         str | None,
@@ -185,6 +191,7 @@ def init(
             encoding,
             conf,
             force,
+            drop,
         )
     )
 
@@ -344,7 +351,7 @@ def predict(
     ] = None,
     input: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help=".csv, .tsv, .jsonl or .parquet of texts"),
+        typer.Option(metavar="FILE", help=".csv, .tsv, .jsonl, .json or .parquet of texts"),
     ] = None,
     column: Annotated[
         str | None,
@@ -383,6 +390,28 @@ def predict(
         batch_size=batch_size,
         constrained=constrained,
     )
+
+
+@_command(app, "evaluate", "evaluate new.csv", "evaluate new.csv --output scored.jsonl")
+def evaluate(
+    file: Annotated[str, typer.Argument(help="labelled rows, with the columns that data.path has")],
+    output: Annotated[
+        str | None, typer.Option(metavar="FILE", help=".jsonl to write answers and scores to")
+    ] = None,
+    encoding: Encoding = None,
+    seed: Seed = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(help="texts at once, where transformers answers (default: as evaluated)"),
+    ] = None,
+) -> None:
+    """Score the trained model on a second labelled file.
+
+    With the engine, decoding and scores of the run's evaluation, and an interval for new texts.
+    """
+    from lora_vs_api.cli.evaluate import evaluate_file
+
+    evaluate_file(file, output, encoding=encoding, seed=seed, batch_size=batch_size)
 
 
 @_command(app, "compare", 'compare "a double room for two nights, please" --constrained')

@@ -12,6 +12,7 @@ from lora_vs_api.errors import UserError
 from lora_vs_api.files import new_directory
 from lora_vs_api.log import say
 from lora_vs_api.paths import BASE
+from lora_vs_api.record.prompt import system_prompt
 
 
 def export_merged(target: Path, seed: int | None) -> None:
@@ -49,4 +50,10 @@ def export_merged(target: Path, seed: int | None) -> None:
     else:
         # the file that was evaluated
         print(f"  llama-server -m {shlex.quote(str(target / gguf.name))}   # what was evaluated")
-    say("The system prompt is task.instruction of params.yaml, the user turn the text alone.")
+    told, fields = params.task.instruction, params.task.record_fields
+    more = (
+        "" if system_prompt(told, fields) == told else " and the fields' descriptions, a line each"
+    )
+    say(
+        f"The system prompt is task.instruction of params.yaml{more}, the user turn the text alone."
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import math
 import re
 import sys
@@ -13,8 +12,11 @@ from pathlib import Path
 from typing import Any
 from unicodedata import combining, normalize
 
+from lora_vs_api.cli.task_config import TaskConfig, config_text, copied_fields
 from lora_vs_api.config.fields import checked_fields
-from lora_vs_api.config.literal import can_be_kept, is_plain_word, key_text, shown, yaml_text
+from lora_vs_api.config.literal import can_be_kept, is_plain_word, shown
+from lora_vs_api.data.chat import RECORD
+from lora_vs_api.data.columns import always_the_same, bookkeeping, split_column, text_column
 from lora_vs_api.data.dataset_source import HUB, is_dataset, write_parquet
 from lora_vs_api.data.from_schema import fields_from_json_schema
 from lora_vs_api.data.infer import (
@@ -23,24 +25,27 @@ from lora_vs_api.data.infer import (
     id_column,
     infer_field,
     record_column,
-    text_column,
     text_kind,
 )
 from lora_vs_api.data.json_values import cell_value, json_value
-from lora_vs_api.data.perturbation import KINDS
-from lora_vs_api.data.source import is_template, read_source
-from lora_vs_api.data.tables import load_table
+from lora_vs_api.data.source import did_you_mean, is_template, read_source, text_reader
+from lora_vs_api.data.split import given_split, labels_of
+from lora_vs_api.data.table import Rows, Table
+from lora_vs_api.data.tables import load_table, split_files
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import write_text
 from lora_vs_api.log import say
 from lora_vs_api.record.fields import Field
-from lora_vs_api.record.prompt import completion
-from lora_vs_api.validation.records import expected
+from lora_vs_api.record.prompt import completion, system_prompt
+from lora_vs_api.record.rows import Row
+from lora_vs_api.shown import visible
 
 MIN_ROWS = 20
 # a record's JSON is names and punctuation: tokens are shorter than in prose
 CHARACTERS_A_TOKEN = 2.5
 MAX_NAME = 200  # characters of a field's name
+DROPPED = "by --drop"
+MAX_SHOWN = 600  # of a prompt, text or answer that is shown as an example
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ class TaskSource:
     """What the user says of their file; what is None is inferred.
 
     ``file``: labelled rows, or a dataset, of which ``split`` and ``revision`` are taken. ``text``,
-    ``record``, ``id`` and ``group_by`` are columns, ``fields`` several with commas. ``force`` writes over a task
+    ``record``, ``id`` and ``group_by`` are columns, ``fields`` and ``drop`` several with commas. ``force`` writes over a task
     of that ``name`` in ``conf``. ``encoding`` is that of a text file that is no UTF-8.
     """
 
@@ -66,6 +71,7 @@ class TaskSource:
     encoding: str | None
     conf: str
     force: bool
+    drop: str | None = None
 
 
 def write_task(given: TaskSource) -> None:
@@ -80,7 +86,7 @@ def write_task(given: TaskSource) -> None:
     target = Path(given.conf, "task", f"{name}.yaml")
     if target.exists() and not given.force:
         raise UserError(f"{target}: is already there; --force writes over it, --name names another")
-    if not is_dataset(given.file):
+    if not is_dataset(given.file) or _is_three_files(given.file):
         for option in ("split", "revision"):
             if getattr(given, option):
                 raise UserError(f"--{option}: {given.file} is a file and has none")
@@ -102,9 +108,15 @@ def write_task(given: TaskSource) -> None:
         raise
 
 
+def _is_three_files(file: str) -> bool:
+    """A folder with a file each for train, val and test, and none that `save_to_disk` wrote."""
+    folder = Path(file)
+    return folder.is_dir() and len(split_files(folder)) > 1
+
+
 def _composed(given: TaskSource) -> TaskSource:
     """With the names of columns in NFC, as those of the file are read."""
-    named = ("text", "record", "id", "fields", "group_by")
+    named = ("text", "record", "id", "fields", "drop", "group_by")
     found: dict[str, Any] = {
         key: normalize("NFC", name) for key in named if (name := getattr(given, key))
     }
@@ -157,6 +169,7 @@ def _check_names(path: str, specs: Mapping[str, Mapping[str, Any]], hint: str) -
             )
     _check_kept(path, names)
     _check_kept(path, [label for _, spec in every for label in spec.get("values", ())], "label")
+    _check_kept(path, [spec.get("description") for _, spec in every], "description")
 
 
 def _every_spec(
@@ -178,103 +191,269 @@ def _write_task(given: TaskSource, name: str, path: str, origin: str, target: Pa
     rows = [columns for _, columns in table.rows]
     if len(rows) < MIN_ROWS:
         raise UserError(f"{path}: expected at least {MIN_ROWS} rows, found {len(rows)}")
-    text = given.text or text_column(rows)
-    record = given.record or record_column(rows, text)
-    row_id = given.id or id_column(rows)
-    inferred = _fields(given, path, rows, text, record, {row_id, given.group_by})
+    roles = _roles(given, path, table)
+    inferred, left_out, drop = _fields(given, path, table.rows, roles)
     specs = {field: found.spec for field, found in inferred.items()}
-    _check_kept(path, [path, given.noun, text, record, row_id, given.group_by])
-    if given.schema:
-        _check_names(f"--schema: {given.schema}", specs, "")
-    else:
+    _check_kept(path, [path, given.noun, *roles.columns, *drop])
+    if not given.schema:
         _check_names(path, specs, "; does the first line name the columns?")
     fields = checked_fields(specs)
+    groups = {"--group-by": given.group_by, "split.column": roles.split}
     # before anything is written: every row that does not fit is named with its line
     corpus = read_source(
-        path, fields, text, record, row_id, {"--group-by": given.group_by}, given.encoding
+        path, fields, roles.text, roles.record, roles.id, groups, given.encoding, drop
     )
-
+    if roles.split is not None:
+        _check_split(corpus, roles.split)
     longest = max(len(completion(row["record"], fields)) for row in corpus)
-    tokens = 16 * math.ceil(longest / CHARACTERS_A_TOKEN / 16) + 16
-    stratify = next((field.name for field in fields if field.type == "enum"), None)
-    source = {
-        "path": path,
-        "text": text,
-        "record": record,
-        "id": row_id,
-        "encoding": given.encoding,
-    }
-    write_text(
-        target,
-        _config(
-            name,
-            given.noun,
-            source,
-            origin,
-            inferred,
-            fields,
-            stratify,
-            given.group_by,
-            tokens,
-            longest,
-            text_kind([row["text"] for row in corpus]),
-            len(rows),
-        ),
+    texts = [row["text"] for row in corpus]
+    task = TaskConfig(
+        name=name,
+        noun=given.noun,
+        source={
+            "path": path,
+            "text": roles.text,
+            "record": roles.record,
+            "id": roles.id,
+            "encoding": given.encoding,
+            "drop": drop,
+        },
+        origin=origin,
+        inferred=inferred,
+        fields=fields,
+        left_out=left_out,
+        copied=copied_fields(fields, [row["record"] for row in corpus], texts),
+        instruction=_own_instruction(table.instruction, fields),
+        group_by=given.group_by,
+        split=roles.split,
+        tokens=16 * math.ceil(longest / CHARACTERS_A_TOKEN / 16) + 16,
+        longest=longest,
+        kind=text_kind(texts),
+        rows=len(rows),
     )
-    say(f"{len(corpus):,} rows read from {path}; {target} written:")
-    say(f"  text    {shown(text)}")
-    if record and not given.record:
-        say(f"  record  {shown(record)}, the one column of objects; other columns are no fields")
-    if row_id and not given.id:
+    write_text(target, config_text(task))
+    _say_what_was_guessed(given, task, roles, corpus[0], target)
+
+
+@dataclass(frozen=True)
+class _Roles:
+    """Columns that are no fields: text (or a template over columns), record, id, and the split's."""
+
+    text: str
+    record: str | None
+    id: str | None
+    split: str | None
+
+    @property
+    def columns(self) -> tuple[str | None, ...]:
+        return (self.text, self.record, self.id, self.split)
+
+
+def _roles(given: TaskSource, path: str, table: Table) -> _Roles:
+    rows = [columns for _, columns in table.rows]
+    dropped, fields = set(_names(given.drop)), set(_names(given.fields))
+    text = given.text or text_column([_without(row, dropped | fields) for row in rows])
+    record = given.record
+    if record is None and table.conversations and RECORD in rows[0]:
+        # an assistant that answers in prose in some row: named with its line, and not taken for a text
+        record = RECORD
+    if record is None and RECORD not in dropped:
+        record = record_column([_without(row, dropped | fields) for row in rows], text)
+    row_id = given.id or id_column([_without(row, dropped | fields) for row in rows])
+    split = split_column([_without(row, dropped | fields) for row in rows])
+    return _Roles(text, record, row_id, None if split == given.group_by else split)
+
+
+def _without(row: Mapping[str, Any], names: set[str]) -> Mapping[str, Any]:
+    return {name: value for name, value in row.items() if name not in names}
+
+
+def _names(given: str | None) -> list[str]:
+    """Names with commas between them, as an option gives them."""
+    return [name.strip() for name in given.split(",") if name.strip()] if given else []
+
+
+def _check_split(corpus: Sequence[Row], column: str) -> None:
+    try:
+        given_split(corpus, labels_of(corpus, column, "split.column"), None, 0)
+    except UserError as error:
+        raise UserError(f"{error}; or --drop {column} splits by chance") from None
+
+
+def _own_instruction(found: str | None, fields: Sequence[Field]) -> str | None:
+    """The system prompt of the file's conversations, where it tells a model what the record has."""
+    if found is None:
+        return None
+    unnamed = [field.name for field in fields if field.name not in found]
+    if unnamed or not can_be_kept(found):
+        why = f"does not name {', '.join(unnamed)}" if unnamed else "holds control characters"
+        say(f"the conversations' system prompt {why}: an instruction is written instead")
+        return None
+    say("the conversations' system prompt is taken as the instruction")
+    return found
+
+
+def _say_what_was_guessed(
+    given: TaskSource, task: TaskConfig, roles: _Roles, first: Row, target: Path
+) -> None:
+    say(f"{task.rows:,} rows read from {task.source['path']}; {target} written:")
+    say(f"  text    {shown(roles.text)}")
+    if roles.record and not given.record:
+        say(f"  record  {shown(roles.record)}; other columns are no fields")
+    if roles.id and not given.id:
         say(
-            f"  id      {shown(row_id)}, which tells rows apart and is no field; --fields can name it as one"
+            f"  id      {shown(roles.id)}, which tells rows apart and is no field; --fields can name it as one"
         )
-    for field, found in inferred.items():
+    if roles.split:
+        say(f"  split   {shown(roles.split)}, which says train, val or test; --drop leaves it out")
+    for field, found in task.inferred.items():
         say(f"  {field:<22} {found.spec['type']:<8} {found.why}")
+    for name, why in task.left_out.items():
+        say(f"  {name:<22} left out ({shown(why)})")
+    if any(why != DROPPED for why in task.left_out.values()) and not given.fields:
+        say(
+            "  --fields NAME,NAME,… names the record's columns, those that were left out among them"
+        )
+    say(f"The first of them, {first['id']}, as a model is asked and answers it:")
+    for what, said in (
+        ("system", system_prompt(task.prompt, task.fields)),
+        ("user", first["text"]),
+        ("answer", completion(first["record"], task.fields)),
+    ):
+        cut = said if len(said) <= MAX_SHOWN else f"{said[:MAX_SHOWN]}… ({len(said):,} characters)"
+        say(f"  {what:<7} {visible(' '.join(cut.split()))}")
     say(
         "Read it and mend what was guessed wrong; the instruction is what every model is told. Then:"
     )
-    print(f'  make params SET="task={name}" && dvc repro')
+    print(f'  make params SET="task={task.name}" && dvc repro')
 
 
 def _fields(
+    given: TaskSource, path: str, table: Rows, roles: _Roles
+) -> tuple[dict[str, Inferred], dict[str, str], list[str]]:
+    """The record's fields, what of file or schema is none and why, and keys of the record to drop."""
+    rows = [columns for _, columns in table]
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    named, dropped = _names(given.fields), _names(given.drop)
+    both = [name for name in named if name in dropped]
+    if both:
+        raise UserError(f"--drop: {both[0]!r} is among --fields; expected it in one of them")
+    if given.schema and named:
+        raise UserError("--fields: --schema names the fields; expected one of the two")
+    values: list[Mapping[str, Any]] = rows
+    if roles.record is not None:
+        values = [
+            _object(row.get(roles.record), f"{place}: {roles.record}") for place, row in table
+        ]
+    names = list(dict.fromkeys(name for value in values for name in value))
+    where = "column" if roles.record is None else f"key in {roles.record}"
+    for option, wanted, known in (
+        ("--fields", named, names),
+        ("--drop", dropped, [*names, *columns]),
+    ):
+        for name in wanted:
+            if name not in known:
+                raise UserError(
+                    f"{option}: no {where} {name!r}{did_you_mean(name, known)}; there are {', '.join(names)}"
+                )
+    if given.schema:
+        inferred, left_out = _schema_fields(given.schema, names, dropped)
+    else:
+        inferred, left_out = _inferred_fields(given, path, values, names, roles)
+    keys = [] if roles.record is None else [name for name in names if name in {*left_out, *dropped}]
+    if roles.record is not None:
+        used = {*roles.columns, given.group_by}
+        left_out |= {
+            name: f"beside {roles.record}, which holds the record"
+            for name in columns
+            if name not in used and not _is_used(name, roles.text)
+        }
+    return inferred, left_out, keys
+
+
+def _schema_fields(
+    schema: str, names: Sequence[str], dropped: Sequence[str]
+) -> tuple[dict[str, Inferred], dict[str, str]]:
+    """The fields of a schema, but for those that may be empty and that no row has."""
+    specs = fields_from_json_schema(read_schema(schema), schema)
+    _check_names(f"--schema: {schema}", specs, "")
+    left_out = {
+        name: DROPPED if name in dropped else "in the schema and in no row: nothing to learn"
+        for name, spec in specs.items()
+        if name in dropped or (spec.get("optional") and name not in names)
+    }
+    if len(left_out) == len(specs):
+        raise UserError(
+            f"--schema: {schema}: no row has any of {', '.join(specs)}; there are {', '.join(names)}"
+        )
+    fields = {
+        name: Inferred(spec, f"from {schema}")
+        for name, spec in specs.items()
+        if name not in left_out
+    }
+    return fields, left_out
+
+
+def _inferred_fields(
     given: TaskSource,
     path: str,
-    rows: Sequence[Mapping[str, Any]],
-    text: str,
-    record: str | None,
-    others: set[str | None],
-) -> dict[str, Inferred]:
-    """The record's fields; of columns, all but the text's and ``others``."""
-    if given.schema:
-        specs = fields_from_json_schema(read_schema(given.schema), given.schema)
-        return {name: Inferred(spec, f"from {given.schema}") for name, spec in specs.items()}
-    if record is not None:
-        values = [_object(row.get(record), f"{path}: {record}") for row in rows]
-        names = list(dict.fromkeys(name for value in values for name in value))
-        return {name: infer_field(name, [v.get(name) for v in values], "json") for name in names}
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    if given.fields:
-        names = [name.strip() for name in given.fields.split(",")]
-        for name in names:
-            if name not in columns:
-                raise UserError(f"--fields: no column {name!r}; there are {', '.join(columns)}")
+    values: Sequence[Mapping[str, Any]],
+    names: Sequence[str],
+    roles: _Roles,
+) -> tuple[dict[str, Inferred], dict[str, str]]:
+    named, dropped = _names(given.fields), _names(given.drop)
+    flat = roles.record is None
+    others = {*roles.columns, given.group_by} if flat else set()
+    rest = [
+        name
+        for name in names
+        if name in named or not (name in others or (flat and _is_used(name, roles.text)))
+    ]
+    left_out = {name: DROPPED for name in rest if name in dropped}
+    if named:
+        left_out |= {name: "not in --fields" for name in rest if name not in named}
+    elif flat:
+        open_ = [name for name in rest if name not in left_out]
+        left_out |= bookkeeping(values, open_, text_reader(roles.text))
     else:
-        # in a template a column is a name between braces or in a filter
-        used = set(re.findall(r"\w+", text)) if is_template(text) else {text}
-        names = [name for name in columns if name not in used | others]
-    if not names:
-        raise UserError(f"{path}: no column beside the text; name the record's with --fields")
-    texts: Texts = "cells" if Path(path).suffix.lower() in (".csv", ".tsv") else "columns"
-    return {name: infer_field(name, [row.get(name) for row in rows], texts) for name in names}
+        whys = {name: always_the_same([row.get(name) for row in values]) for name in rest}
+        left_out |= {name: why for name, why in whys.items() if why and name not in left_out}
+    kept = named or [name for name in rest if name not in left_out]
+    if not kept:
+        told = "".join(f"; {name}: {why}" for name, why in left_out.items())
+        raise UserError(f"{path}: no column beside the text{told}; name the record's with --fields")
+    texts: Texts = "columns"
+    if not flat:
+        texts = "json"
+    elif Path(path).suffix.lower() in (".csv", ".tsv") or _is_folder_of_csv(path):
+        texts = "cells"
+    fields = {name: infer_field(name, [row.get(name) for row in values], texts) for name in kept}
+    return fields, left_out
+
+
+def _is_folder_of_csv(path: str) -> bool:
+    if not Path(path).is_dir():
+        return False
+    files = split_files(Path(path)).values()
+    return all(file.suffix.lower() in (".csv", ".tsv") for file in files)
+
+
+def _is_used(name: str, text: str) -> bool:
+    """Whether the text is, or is made of, the column ``name``."""
+    if not is_template(text):
+        return name == text
+    # in a template a column is a name between braces or in a filter
+    return name in re.findall(r"\w+", text)
 
 
 def _object(value: Any, where: str) -> Mapping[str, Any]:
     if isinstance(value, str):
         try:
             value = cell_value(value)
-        except ValueError:
-            raise UserError(f"{where}: expected a JSON object, found {value!r:.60}") from None
+        except ValueError as error:
+            raise UserError(
+                f"{where}: expected a JSON object, found {value!r:.60} ({error})"
+            ) from None
     if not isinstance(value, Mapping):
         raise UserError(f"{where}: expected a JSON object, found {value!r:.60}")
     return value
@@ -317,89 +496,3 @@ def _schema_of_model(given: str) -> Any:
     except (Exception, SystemExit) as error:
         said = " ".join(f"{type(error).__name__}: {error}".split())
         raise UserError(f"--schema: {given}: {said:.200}; expected a pydantic model") from None
-
-
-def _config(
-    name: str,
-    noun: str,
-    source: Mapping[str, str | None],
-    origin: str,
-    inferred: Mapping[str, Inferred],
-    fields: Sequence[Field],
-    stratify: str | None,
-    group_by: str | None,
-    tokens: int,
-    longest: int,
-    kind: str,
-    rows: int,
-) -> str:
-    title = f"{noun.capitalize()} to a {len(fields)}-field record"
-    lines = [
-        "# @package _global_",
-        f"# Written by `lora-vs-api init` from {rows:,} rows of {shown(origin)}; yours to edit.",
-        "data:",
-        "  source: file",
-        f"  path: {yaml_text(source['path'])}",
-        f"  text: {yaml_text(source['text'])}   # a column, or a Jinja template over columns",
-        f"  record: {yaml_text(source['record'])}   # column with the record; null: one column a field",
-        f"  id: {yaml_text(source['id'])}   # column; null: by position",
-        *([f"  encoding: {yaml_text(source['encoding'])}"] if source["encoding"] else []),
-        f"task_name: {yaml_text(name)}",
-        f"task_title: {yaml_text(title)}",
-        "task:",
-        "  # type: string, enum, integer, number, boolean, list (items: …) or object (fields: …);",
-        "  # optional: true where the value may be null. score: exact, normalised or token_f1 for",
-        "  # strings; exact or tolerance (tolerance: 0.5) for numbers; set_f1 for lists; slot_f1",
-        "  # for objects.",
-        "  fields:",
-    ]
-    for field, found in inferred.items():
-        lines.append(f"    # {shown(found.why)}")
-        lines.append(f"    {key_text(field)}: {yaml_text(found.spec)}")
-    instruction = (
-        f"Extract a record from the {noun}. Answer with one JSON object on one line and "
-        f"nothing else. Keys: {'; '.join(_told(field) for field in fields)}."
-    )
-    lines += [
-        "  # The same words for every condition, local or API. Say what a stranger would not know.",
-        f"  instruction: {yaml_text(instruction)}",
-        f"  group_by: {yaml_text(group_by)}   # a column (customer, thread) whose texts are alike; or null",
-        "split:",
-        f"  stratify_by: {yaml_text(stratify)}   # a field, so that every split has its mix; or null",
-        "contamination:",
-        f"  field: {yaml_text(stratify)}   # an enum field the untuned base is asked for; or null",
-        "decoding:",
-        f"  # the longest record has {longest:,} characters; too few tokens stop the run",
-        f"  max_new_tokens: {tokens}",
-        "robustness:",
-        "  texts:",
-        "    # The test texts once more, perturbed. mail, chat or snippet, guessed: mail where half of",
-        "    # them have several lines and begin with a greeting or a header, chat where half of them",
-        "    # say I, we, you or please. It decides what they are perturbed by; perturbations: [...]",
-        "    # names it. What would change a record is left out text by text.",
-        f"    kind: {kind}   # {', '.join(KINDS[kind])}",
-        "    perturbations: auto",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _told(field: Field) -> str:
-    """A field as the instruction names it."""
-    if field.type == "object":
-        inner = ", ".join(f"{each.name} ({_kind(each)})" for each in field.fields)
-        return f"{field.name} (object with {inner}{', or null' if field.optional else ''})"
-    return f"{field.name} ({_kind(field)})"
-
-
-def _kind(field: Field) -> str:
-    if field.type == "enum":
-        # one label that has a comma would read as two
-        labels = (json.dumps(v, ensure_ascii=False) if "," in v else v for v in field.values)
-        words = f"one of {', '.join(labels)}"
-    elif field.type == "list":
-        words = "list of " + ("strings" if field.items is None else _kind(field.items))
-    elif field.type == "object":
-        words = "object with " + ", ".join(each.name for each in field.fields)
-    else:
-        words = expected(field).removesuffix(" or null").removeprefix("an ").removeprefix("a ")
-    return words + (", or null" if field.optional else "")

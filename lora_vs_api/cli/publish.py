@@ -19,6 +19,7 @@ from lora_vs_api.errors import UserError
 from lora_vs_api.files import new_directory, read_json, write_json, write_text
 from lora_vs_api.log import say
 from lora_vs_api.paths import BASE
+from lora_vs_api.record.prompt import system_prompt
 from lora_vs_api.report.model_card import Published, model_card
 
 ADAPTER = "adapter_model.safetensors"
@@ -97,7 +98,7 @@ def publish_adapter(options: PublishOptions) -> None:
             base_model=base,
             weights=weights_of(params),
             license=params.model.license,
-            instruction=params.task.instruction,
+            instruction=system_prompt(params.task.instruction, params.task.record_fields),
             max_new_tokens=params.decoding.max_new_tokens,
             adapter_sha256=file_sha256(source / ADAPTER),
             commit=git and git["commit"],

@@ -8,6 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -15,6 +16,7 @@ from lora_vs_api.config.load import PARAMS, check_params
 from lora_vs_api.config.renamed import renamed_file, renamed_override
 from lora_vs_api.config.secrets import may_be_secret
 from lora_vs_api.config.sections import Params
+from lora_vs_api.config.slips import no_mapping, override_slip, place_of, yaml_slip
 from lora_vs_api.errors import UserError
 
 
@@ -30,7 +32,6 @@ def composed(overrides: Sequence[str] = (), conf: str | Path = "conf") -> tuple[
         UserError: an override that Hydra refuses, a key or file under an earlier version's name, or
             a composition that is not a valid config.
     """
-    from dvc.utils.hydra import compose_and_dump
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
@@ -44,19 +45,71 @@ def composed(overrides: Sequence[str] = (), conf: str | Path = "conf") -> tuple[
     old_key = renamed_override(overrides)
     if old_key:
         raise UserError(f"{where}: {old_key}")
+    own = no_mapping(conf)
+    if own:
+        raise UserError(own)
+    try:
+        text = _dumped(overrides, conf)
+    # the last three: a file of conf/ that is no YAML, holds what no file can, or itself
+    except (
+        HydraException,
+        OmegaConfBaseException,
+        yaml.YAMLError,
+        ValueError,
+        RecursionError,
+    ) as error:
+        slip = yaml_slip(error, conf)
+        if slip:
+            raise UserError(slip) from None
+        # Hydra's own message ends in advice that runs over several lines
+        message = override_slip(
+            " ".join(str(error).split()),
+            overrides,
+            conf,
+            lambda others: _problem(others, conf),
+            lambda: _plain(conf),
+        )
+        key = getattr(error, "full_key", None)
+        if key and key not in message:
+            message = f"{key}: {message}"
+        for value in filter(None, map(_secret, overrides)):
+            message = message.replace(value, "…")
+        raise UserError(f"{where}: {message}") from None
+    try:
+        return text, check_params(yaml.safe_load(text), where)
+    except UserError as error:
+        problem = str(error).removeprefix(f"{where}: ")
+        key = problem.partition(": ")[0]
+        given = [override.partition("=")[0].lstrip("+~") for override in overrides]
+        place = "" if key in given else place_of(key, conf)
+        raise UserError(f"{place}{problem}" if place else str(error)) from None
+
+
+def _dumped(overrides: Sequence[str], conf: Path) -> str:
+    from dvc.utils.hydra import compose_and_dump
+
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder, PARAMS)
-        try:
-            compose_and_dump(str(target), str(conf), None, "config", folder, list(overrides))
-        # the last two: a file of conf/ that is no YAML, or holds what no file can
-        except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
-            # Hydra's own message ends in advice that runs over several lines
-            message = " ".join(str(error).split())
-            for value in filter(None, map(_secret, overrides)):
-                message = message.replace(value, "…")
-            raise UserError(f"{where}: {message}") from None
-        text = target.read_text(encoding="utf-8")
-    return text, check_params(yaml.safe_load(text), where)
+        compose_and_dump(str(target), str(conf), None, "config", folder, list(overrides))
+        return target.read_text(encoding="utf-8")
+
+
+def _plain(conf: Path) -> dict[str, Any]:
+    """conf/ composed without an override, to tell what keys there are; empty where it cannot be."""
+    try:
+        found: dict[str, Any] = yaml.safe_load(compose((), conf))
+    except UserError:
+        return {}
+    return found
+
+
+def _problem(overrides: Sequence[str], conf: Path) -> str | None:
+    """What is wrong with ``overrides``, without where; None for nothing."""
+    try:
+        composed(overrides, conf)
+    except UserError as error:
+        return str(error).partition(": ")[2]
+    return None
 
 
 def _shown(override: str) -> str:

@@ -111,6 +111,29 @@ def _groups_are_named_where_they_are_kept_whole(params: Params) -> str | None:
     return None
 
 
+def _a_column_splits_what_has_columns(params: Params) -> str | None:
+    column = params.split.column
+    if column is None or not isinstance(params.data, GeneratedData):
+        return None
+    return (
+        f"split.column: expected null for generated texts, which have no columns, found {column!r}"
+    )
+
+
+def _what_is_dropped_is_of_a_record(params: Params) -> str | None:
+    """A column that is no field is left out as it is; a key that is a field cannot be."""
+    drop = getattr(params.data, "drop", None)
+    if not drop:
+        return None
+    if getattr(params.data, "record", None) is None:
+        return (
+            "data.drop: names keys of data.record, which is null: of columns those alone are read that "
+            f"task.fields names; expected null, found {drop}"
+        )
+    both = [name for name in drop if name in params.task.fields]
+    return f"data.drop: expected no field of the task, found {both[0]!r}" if both else None
+
+
 def _baseline_is_a_condition(params: Params) -> str | None:
     if not params.conditions:
         if params.baseline is None:
@@ -347,6 +370,8 @@ CHECKS: tuple[Callable[[Params], str | None], ...] = (
     _contamination_asks_for_an_enum_field,
     _split_is_stratified_by_a_field,
     _groups_are_named_where_they_are_kept_whole,
+    _a_column_splits_what_has_columns,
+    _what_is_dropped_is_of_a_record,
     _baseline_is_a_condition,
     _conditions_have_a_price,
     _sweep_has_a_seed_of_its_own,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 from unicodedata import normalize
 
@@ -125,6 +127,53 @@ def check_fields(
     return found
 
 
+# words of an instruction that are meant as keys: between backticks or double quotes, with _ in them, or in a
+# list of them as `init` writes it, each before its form in brackets
+_MEANT_AS_KEYS = (
+    re.compile(r"`([^`\s]+)`"),
+    re.compile(r'"([^"\s]+)"(?=\s*:)'),
+    re.compile(r"(?<![\w/.@-])([^\W_]\w*_\w*[^\W_])(?![\w/@-])"),
+    re.compile(r"(?:[Kk]eys: |; )(\w+) \("),
+)
+
+
+def instruction_warnings(instruction: str, fields: Sequence[Field]) -> list[str]:
+    """Where instruction and fields name different keys, one sentence each.
+
+    A field that is not named is one that untuned models have to guess; a name that is no field asks for what
+    no record has. Words are compared as they are written, since keys are.
+    """
+    names, labels = _named(fields)
+    said = [
+        f"task.instruction does not name {name}: a model that is not tuned has to guess that key."
+        for name in names
+        if not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", instruction)
+    ]
+    meant = [word for form in _MEANT_AS_KEYS for word in form.findall(instruction)]
+    for word in dict.fromkeys(meant):
+        if word not in names and word not in labels:
+            near = get_close_matches(word, list(names), n=1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            said.append(f"task.instruction names {word}, which is no field{hint}.")
+    return said
+
+
+def _named(fields: Sequence[Field]) -> tuple[dict[str, None], set[str]]:
+    """Names of the fields and of those within, in their order, and all labels of enums."""
+    names: dict[str, None] = {}
+    labels: set[str] = set()
+    for field in fields:
+        names[field.name] = None
+        labels |= set(field.values)
+        for inner in (field.items,) if field.items is not None else ():
+            labels |= set(inner.values)
+            found, more = _named(inner.fields)
+            names, labels = names | found, labels | more
+        found, more = _named(field.fields)
+        names, labels = names | found, labels | more
+    return names, labels
+
+
 def _empty_slots(field: Field, values: Sequence[Any]) -> dict[str, float]:
     """For each of an object's slots that may be empty, the share of values that say nothing there."""
     found: dict[str, float] = {}
@@ -151,6 +200,9 @@ def field_warnings(found: Mapping[str, FieldCheck]) -> list[str]:
             )
         elif facts["different"] == 1 and facts["null"] == 0:
             said.append(f"{name} always has the same value: any model learns it, none is tested.")
+        for slot, share in facts.get("slots", {}).items():
+            if share == 1 and facts["different"]:
+                said.append(f"{name}.{slot} is always null: nothing to learn and nothing to score.")
         labels = facts.get("labels", {})
         total = sum(sum(counts.values()) for counts in labels.values())
         for label, counts in labels.items():

@@ -63,8 +63,8 @@ class _Schema:
 def fields_from_json_schema(schema: Mapping[str, Any], file: str) -> dict[str, Spec]:
     """Specs for an object's JSON Schema.
 
-    A property that is not required, or that may be null, becomes optional. Descriptions,
-    formats and patterns have no place in ``task.fields`` and are left out.
+    A property that is not required, or that may be null, becomes optional. Descriptions are kept; formats
+    and patterns have no place in ``task.fields`` and are left out.
 
     Args:
         schema: as it was read.
@@ -114,7 +114,16 @@ def _properties(schema: _Schema, node: _Node, depth: int) -> dict[str, Spec]:
                 f"{place}/{_step(name)}", "expected no name twice, in whatever Unicode form"
             )
         specs[composed] = spec | ({} if composed in always else {"optional": True})
+        if told := _description(schema, value, f"{place}/{_step(name)}"):
+            specs[composed]["description"] = told
     return specs
+
+
+def _description(schema: _Schema, value: Any, place: str) -> str:
+    """What a property says of itself, on one line: beside its reference, or where that leads to."""
+    node = schema.node(value, place)
+    told = node.value.get("description", _resolved(schema, node).value.get("description"))
+    return " ".join(told.split()) if isinstance(told, str) else ""
 
 
 def _resolved(schema: _Schema, node: _Node) -> _Node:

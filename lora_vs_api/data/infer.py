@@ -15,9 +15,9 @@ from decimal import Decimal
 from typing import Any, Literal
 from unicodedata import normalize
 
+from lora_vs_api.data.columns import plain_name
 from lora_vs_api.data.json_values import cell_value, json_value
 from lora_vs_api.data.source import bare, id_of, is_missing, says_nothing, value_of
-from lora_vs_api.errors import UserError
 from lora_vs_api.record.fields import Field
 
 Spec = dict[str, Any]
@@ -25,7 +25,9 @@ Texts = Literal["cells", "columns", "json"]
 
 MAX_LABELS = 20  # of a text column that is read as an enum
 MIN_ROWS_PER_LABEL = 5  # on average
-MAX_RANGE = 12  # an integer's lowest and highest value become its bounds where they are closer
+# an integer's lowest and highest value become its bounds where they are closer than MAX_RANGE, and seen
+# in rows enough that another one would have been
+MAX_RANGE, MIN_BOUNDED, MIN_EACH = 12, 30, 3
 MAX_EXACT = 2**53  # an integer beyond it is another one in programs that read JSON into floats
 FREE_TEXT_WORDS = 4  # from so many words on average a paraphrase deserves part of the credit
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]|^\\?\\?\\?$")
@@ -157,7 +159,13 @@ def _infer_number(values: Sequence[Any], read: Sequence[Any], kind: str) -> Infe
     low, high = min(read), max(read)
     why = f"from {low:g} to {high:g} in the data"
     spec: Spec = {"type": kind, "score": "exact"}
-    if kind == "integer" and 0 < high - low < MAX_RANGE and len(set(read)) > 1:
+    counts = Counter(read)
+    if (
+        kind == "integer"
+        and 0 < high - low < MAX_RANGE
+        and len(read) >= MIN_BOUNDED
+        and all(counts[value] >= MIN_EACH for value in (low, high))
+    ):
         spec |= {"minimum": int(low), "maximum": int(high)}
         why += ", taken as the bounds"
     return Inferred(spec, why)
@@ -222,23 +230,6 @@ def _without_blanks(counts: Counter[str]) -> tuple[Counter[str], int]:
     return found, sum(n for label, n in counts.items() if label not in found)
 
 
-def text_column(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The column with the longest texts on average.
-
-    Raises:
-        UserError: no column holds texts.
-    """
-    lengths: dict[str, int] = {}
-    for row in rows:
-        for name, value in row.items():
-            # a record as JSON text can be longer than what it was taken from
-            if isinstance(value, str) and value.strip()[:1] != "{":
-                lengths[name] = lengths.get(name, 0) + len(value)
-    if not lengths:
-        raise UserError("no column holds texts; name it with --text")
-    return max(lengths, key=lambda name: lengths[name])
-
-
 def record_column(rows: Sequence[Mapping[str, Any]], text: str) -> str | None:
     """The one column that holds an object, or an object as JSON, in every row; else None."""
     found = [
@@ -257,16 +248,17 @@ def _is_object(value: Any) -> bool:
 
 
 def id_column(rows: Sequence[Mapping[str, Any]]) -> str | None:
-    """A column called id, or that ends in _id, with a different value in every row; else None.
+    """A column called id, or that ends so (order_id, orderId, uuid), with another value in every row; else None.
 
     An order_id that most rows name in another column's text is what a record is to say, and no row's id.
     """
     for name in rows[0]:
-        if name.lower() == "id" or name.lower().endswith("_id"):
+        last = plain_name(name).rpartition("_")[2]
+        if last in ("id", "uid", "uuid", "guid"):
             values = [id_of(row, name) for row in rows]
             if all(values) and len(set(values)) == len(values):
                 named = sum(_is_named(value, name, row) for value, row in zip(values, rows))
-                if name.lower() == "id" or 2 * named <= len(rows):
+                if plain_name(name) == last or 2 * named <= len(rows):
                     return name
     return None
 

@@ -7,12 +7,14 @@ labelled five hundred rows wants to mend all of them at once.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unicodedata import normalize
 
 from lora_vs_api.data.json_values import cell_value
+from lora_vs_api.data.split import split_named
 from lora_vs_api.data.tables import MAX_SHOWN, Rows, load_table, problems_error
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.fields import Field, completed
@@ -46,6 +48,7 @@ def read_source(
     row_id: str | None,
     groups: Mapping[str, str | None] | None = None,
     encoding: str | None = None,
+    drop: Sequence[str] = (),
 ) -> list[Row]:
     """The corpus rows ``{"id", "text", "record"}`` of a labelled file, in its order.
 
@@ -61,12 +64,13 @@ def read_source(
             strings may also be separated by semicolons.
         row_id: the column with a unique id; None: ids are given by position.
         groups: config key, such as ``task.group_by`` → the column that it names, or None. Every row
-            needs a value there.
+            needs a value there, and one of train, val and test in that of ``split.column``.
         encoding: of a text file without a byte order mark; None for UTF-8.
+        drop: keys of ``record`` that are left out.
 
     Raises:
-        UserError: the file or a column is missing, or rows are malformed: each of them with its
-            place and field, up to :data:`MAX_SHOWN`.
+        UserError: the file or a column is missing, no row has a key of ``fields``, or rows are malformed: each
+            of them with its place and field, up to :data:`MAX_SHOWN`.
     """
     table = read_table(path, encoding)
     kept = {key: column for key, column in (groups or {}).items() if column is not None}
@@ -91,10 +95,10 @@ def read_source(
         elif key in seen:
             problems.append(f"{row_id}: {key!r} is already at {seen[key]}; expected unique ids")
         seen.setdefault(key, place)
-        values, wrong = _record(columns, fields, record)
+        values, wrong = _record(columns, fields, record, drop)
         problems += wrong
         meta, wrong = _groups(columns, list(dict.fromkeys(kept.values())))
-        problems += wrong
+        problems += wrong + _no_split(meta, kept.get("split.column"))
         if not problems:
             row: Row = {"id": key, "text": words, "record": values}
             rows.append({**row, "meta": meta} if kept else row)
@@ -171,15 +175,41 @@ def _check_columns(
     for key, name in wanted.items():
         if name is not None and name not in columns:
             raise UserError(
-                f"{key}: {path} has no column {name!r}; it has {', '.join(sorted(columns))}"
+                f"{key}: {path} has no column {name!r}{did_you_mean(name, columns)}; it has "
+                f"{', '.join(sorted(columns))}"
             )
-    if record is None:
-        for field in fields:
-            if field.name not in columns and not field.optional:
-                raise UserError(
-                    f"task.fields.{field.name}: {path} has no such column; it has "
-                    f"{', '.join(sorted(columns))}"
-                )
+    names = columns if record is None else _keys(table, fields, record)
+    for field in fields:
+        # one that may be empty too: a slip of the pen would be learnt as a field that is always null
+        if names and field.name not in names:
+            where = (
+                f"{path} has no such column" if record is None else f"no {record} has such a key"
+            )
+            raise UserError(
+                f"task.fields.{field.name}: {where}{did_you_mean(field.name, names)}; it has "
+                f"{', '.join(sorted(names))}"
+            )
+
+
+def _keys(table: Rows, fields: Sequence[Field], record: str) -> set[str]:
+    """Keys of the records, as many as it takes to find all ``fields``; what is no object is named later."""
+    wanted, found = {field.name for field in fields}, set[str]()
+    for _, columns in table:
+        value = columns.get(record)
+        try:
+            value = cell_value(value) if isinstance(value, str) else value
+        except ValueError:
+            continue
+        found |= set(value) if isinstance(value, dict) else set()
+        if wanted <= found:
+            break
+    return found
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The one of ``known`` that ``name`` may have been meant to be, as a question."""
+    near = get_close_matches(name, list(known), n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def _groups(columns: Mapping[str, Any], kept: Sequence[str]) -> tuple[dict[str, str], list[str]]:
@@ -198,8 +228,18 @@ def _groups(columns: Mapping[str, Any], kept: Sequence[str]) -> tuple[dict[str, 
     return found, problems
 
 
+def _no_split(labels: Mapping[str, str], column: str | None) -> list[str]:
+    """What is wrong with the cell of a row that says which split it is in."""
+    if column is None or column not in labels or split_named(labels[column]) is not None:
+        return []
+    return [
+        f"{column}: expected train, val or test (or training, valid, validation, dev), found "
+        f"{labels[column]!r:.80}"
+    ]
+
+
 def _record(
-    columns: Mapping[str, Any], fields: tuple[Field, ...], record: str | None
+    columns: Mapping[str, Any], fields: tuple[Field, ...], record: str | None, drop: Sequence[str]
 ) -> tuple[dict[str, Any], list[str]]:
     """The record of a row, and what is wrong with it."""
     if record is None:
@@ -225,6 +265,7 @@ def _record(
             return {}, [f"{record}: expected a JSON object, found {given!r:.80} ({error})"]
     if not isinstance(given, dict):
         return {}, [f"{record}: expected a JSON object, found {given!r:.80}"]
+    given = {key: value for key, value in given.items() if key not in drop}
     whole = completed(given, fields)
     return whole, [f"{record}.{problem}" for problem in violations(whole, fields)]
 

@@ -123,6 +123,78 @@ def grouped_split(
     return divided
 
 
+# what people call the three, in lower case
+SPLIT_WORDS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "development": "val",
+    "test": "test",
+    "testing": "test",
+}
+
+
+def split_named(value: object) -> str | None:
+    """Which of train, val and test a cell names; None for anything else."""
+    return SPLIT_WORDS.get(str(value).strip().lower())
+
+
+def given_split(
+    rows: Sequence[Row], labels: Sequence[str], by: str | None, seed: int
+) -> dict[str, list[Row]]:
+    """Divide rows as their ``labels`` say, each split mixed as :func:`stratified_split` mixes it.
+
+    Nodes take the first rows of a split, and a file is often sorted: in the mixed order these are a random
+    sample of it, with the split's mix of ``record[by]``.
+
+    Args:
+        rows, by, seed: as there.
+        labels: of each row, a word that :func:`split_named` knows.
+
+    Raises:
+        UserError: a split has no rows, or the same text is in two of them, white space aside.
+    """
+    divided: dict[str, list[Row]] = {"train": [], "val": [], "test": []}
+    for row, label in zip(rows, labels, strict=True):
+        named = split_named(label)
+        if named is None:
+            raise UserError(
+                f"split.column: {row['id']}: expected train, val or test, found {label!r}"
+            )
+        divided[named].append(row)
+    counts = ", ".join(f"{len(own):,} {name}" for name, own in divided.items())
+    empty = [name for name, own in divided.items() if not own]
+    if empty:
+        raise UserError(
+            f"split.column: expected rows for train, val and test, found {counts}; mark some rows as "
+            f"{empty[0]}, or split by split.shares (split.column: null)"
+        )
+    _assert_apart(divided)
+    rng = random.Random(seed)
+    found = {}
+    for name, own in divided.items():
+        strata = _strata(first_of_each_text(own), by)
+        for members in strata.values():
+            rng.shuffle(members)
+        found[name] = _mixed(strata, rng)
+    return found
+
+
+def _assert_apart(divided: Mapping[str, Sequence[Row]]) -> None:
+    """As :func:`assert_disjoint`, white space aside: which of two rows to leave out is the user's to say."""
+    plain: dict[str, list[Row]] = {
+        name: [{**row, "text": " ".join(row["text"].split())} for row in own]
+        for name, own in divided.items()
+    }
+    try:
+        assert_disjoint(plain)
+    except UserError as error:
+        raise UserError(f"split.column: {error}; take it out of one") from None
+
+
 def _best_places(
     profiles: Mapping[str, Counter[str]], shares: Mapping[str, float], rng: random.Random
 ) -> dict[str, str]:

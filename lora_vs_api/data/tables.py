@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from decimal import Decimal
 from math import isinf
@@ -17,13 +16,19 @@ from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
+from lora_vs_api.data.chat import unrolled
 from lora_vs_api.data.json_values import json_value
+from lora_vs_api.data.split import split_named
+from lora_vs_api.data.table import Rows, Table
 from lora_vs_api.data.text_files import csv_rows, read_text
 from lora_vs_api.errors import UserError
 from lora_vs_api.shown import LONE_SURROGATE
 
 MAX_SHOWN = 20
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
+SPLITS = ("train", "val", "test")
+# the column that says of which file of a folder a row is
+FILE_SPLIT = "split"
 # what pandas calls a column without a name when it reads one, or an index when it writes Parquet
 _INDEX_NAME = re.compile(r"(?:Unnamed: \d+|__index_level_\d+__|)")
 
@@ -33,16 +38,6 @@ _NO_VALUE = {"\\N", "#N/A", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#V
 _FORMULA = re.compile(r'="((?:[^"]|"")*)"', re.DOTALL)
 _GUARD = re.compile(r"(?:'(?=[\d=+@-])|[\x1f\u200b])(.+)|(.+)\u200b", re.DOTALL)
 
-Rows = list[tuple[str, Mapping[str, Any]]]
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows as (place such as ``file.csv:12``, column → value), and what to know of how they were read."""
-
-    rows: Rows
-    notes: list[str] = field(default_factory=list)
-
 
 def load_table(path: str | Path, encoding: str | None = None) -> Table:
     """All rows of a file.
@@ -51,8 +46,11 @@ def load_table(path: str | Path, encoding: str | None = None) -> Table:
     ISO texts, and its decimals numbers where no digit is lost by that. A number that is missing (NaN)
     is None. A column without a name that counts the rows is left out.
 
+    Conversations (:mod:`lora_vs_api.data.chat`) become a text and a record.
+
     Args:
-        path: a .csv, .tsv, .jsonl, .ndjson or .parquet file.
+        path: a .csv, .tsv, .jsonl, .ndjson, .json or .parquet file, or a folder that has one each for
+            train, val and test, called so; its rows have the column :data:`FILE_SPLIT`.
         encoding: of a text file without a byte order mark; None for UTF-8.
 
     Raises:
@@ -60,20 +58,71 @@ def load_table(path: str | Path, encoding: str | None = None) -> Table:
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise UserError(f"{path}: expected a file that ends in {', '.join(SUFFIXES)}")
-    if path.is_dir():
+    if path.is_dir() and suffix in SUFFIXES:
         raise UserError(
             f"{path}: is a folder, as Spark writes one; expected one file: join its parts into one"
         )
+    if path.is_dir():
+        return _folder(path, encoding)
+    if suffix in (".xlsx", ".xls", ".xlsm", ".ods"):
+        raise UserError(
+            f"{path}: a spreadsheet's own format; save the sheet as CSV (in Excel: Save As, CSV UTF-8) and "
+            "name that file"
+        )
+    if suffix not in SUFFIXES:
+        raise UserError(f"{path}: expected a file that ends in {', '.join(SUFFIXES)}")
     if not path.is_file():
         raise UserError(f"{path}: no such file; data.path names the labelled rows")
     if suffix == ".parquet":
-        return _parquet(path)
+        return unrolled(str(path), _parquet(path))
     text = read_text(path, encoding)
     if suffix in (".csv", ".tsv"):
         return _csv(path, text, "\t" if suffix == ".tsv" else None)
-    return Table(list(_json_lines(path, text)))
+    rows = _json_list(path, text) if suffix == ".json" else _json_lines(path, text)
+    return unrolled(str(path), Table(list(rows)))
+
+
+def split_files(folder: Path) -> dict[str, Path]:
+    """The files of ``folder`` that are called train, val and test, or as people call these.
+
+    Raises:
+        UserError: two of them are of one split.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        name = split_named(path.stem)
+        if name is None or path.suffix.lower() not in SUFFIXES or not path.is_file():
+            continue
+        if name in found:
+            raise UserError(
+                f"{folder}: expected one file for {name}, found {found[name].name} and {path.name}"
+            )
+        found[name] = path
+    return found
+
+
+def _folder(folder: Path, encoding: str | None) -> Table:
+    files = split_files(folder)
+    missing = [name for name in SPLITS if name not in files]
+    if missing:
+        raise UserError(
+            f"{folder}: expected a file each for train, val and test, such as {missing[0]}.csv, found "
+            f"{', '.join(path.name for path in files.values()) or 'none'}"
+        )
+    rows: Rows = []
+    notes: list[str] = []
+    for name in SPLITS:
+        path = files[name]
+        table = load_table(path, encoding)
+        notes += [f"{path.name}: {note}" for note in table.notes]
+        for place, row in table.rows:
+            if split_named(row.get(FILE_SPLIT, name)) != name:
+                raise UserError(
+                    f"{place}: {FILE_SPLIT}: expected {name} in the file {path.name}, found "
+                    f"{row[FILE_SPLIT]!r:.40}"
+                )
+            rows.append((place, {**row, FILE_SPLIT: name}))
+    return Table(rows, notes)
 
 
 def problems_error(path: str | Path, problems: Sequence[str]) -> UserError:
@@ -176,6 +225,32 @@ def _counts_rows(values: Sequence[Any]) -> bool:
     return all(re.fullmatch(r"\d+", text, re.ASCII) for text in texts) and len(set(texts)) == len(
         texts
     )
+
+
+def _json_list(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The objects of a JSON list, or of the one list that an object holds, such as ``{"data": […]}``."""
+    try:
+        found = json_value(text)
+    except ValueError as error:
+        lines = [line for line in text.split("\n") if line.strip()]
+        hint = ""
+        if len(lines) > 1 and all(line.strip()[:1] == "{" for line in lines[:3]):
+            hint = "; are these JSON Lines? then call it .jsonl"
+        raise UserError(f"{path}: {error}{hint}") from None
+    if isinstance(found, dict):
+        lists = [value for value in found.values() if isinstance(value, list)]
+        found = lists[0] if len(lists) == 1 else found
+    if not isinstance(found, list):
+        raise UserError(f"{path}: expected a list of objects, found {type(found).__name__}")
+    broken: list[str] = []
+    for number, row in enumerate(found, start=1):
+        place = f"{path}: item {number}"
+        if not isinstance(row, dict):
+            raise UserError(f"{place}: expected an object, found {row!r:.60}")
+        broken += [f"{place}: {problem}" for problem in _halves(row)]
+        yield place, row
+    if broken:
+        raise problems_error(path, broken)
 
 
 def _json_lines(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -16,7 +16,8 @@ class Field:
     ``values`` belongs to enums, ``minimum`` and ``maximum`` to integers and numbers, ``items`` to
     lists and ``fields`` to objects. ``optional`` means that the value may be null; the key is
     always there, as strict structured outputs want it. ``score`` is empty where the config names
-    none (:mod:`lora_vs_api.scoring.kinds`); ``tolerance`` is in the value's own unit.
+    none (:mod:`lora_vs_api.scoring.kinds`); ``tolerance`` is in the value's own unit. ``description`` is
+    what every model is told of the field, in prompt and JSON Schema; empty to say nothing.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Field:
     tolerance: float | None = None
     items: Field | None = None
     fields: tuple[Field, ...] = ()
+    description: str = ""
 
     def has_type(self, value: Any) -> bool:
         """Of the field's JSON type, whether or not an allowed value; null is of none."""
@@ -112,6 +114,7 @@ def _field(name: str, spec: Mapping[str, Any]) -> Field:
         tolerance=spec.get("tolerance"),
         items=None if items is None else _field("item", items),
         fields=fields_from_config(spec.get("fields") or {}) if kind == "object" else (),
+        description=spec.get("description") or "",
     )
 
 

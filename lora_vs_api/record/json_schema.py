@@ -33,6 +33,8 @@ def _property(field: Field) -> dict[str, Any]:
     for key in ("minimum", "maximum"):
         if getattr(field, key) is not None:
             found[key] = getattr(field, key)
+    if field.description:
+        found["description"] = field.description
     if field.optional:
         found["type"] = [found["type"], "null"]
         if "enum" in found:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lora_vs_api.record.fields import Field, ordered
@@ -17,17 +17,38 @@ def completion(record: dict[str, Any], fields: Sequence[Field]) -> str:
     return json.dumps(whole, ensure_ascii=False)
 
 
+def system_prompt(instruction: str, fields: Sequence[Field]) -> str:
+    """The instruction, then a line for each field that has a description, those within others too.
+
+    Without descriptions it is the instruction itself. A field within an object is called ``address.street``,
+    one of a list's objects ``items[].price``.
+    """
+    return "\n".join([instruction, *_described(fields, "")])
+
+
+def _described(fields: Sequence[Field], prefix: str) -> Iterator[str]:
+    for field in fields:
+        path = f"{prefix}{field.name}"
+        if field.description:
+            yield f"- {path}: {field.description}"
+        if field.items is not None:
+            if field.items.description:
+                yield f"- {path}[]: {field.items.description}"
+            yield from _described(field.items.fields, f"{path}[].")
+        yield from _described(field.fields, f"{path}.")
+
+
 def messages(
     instruction: str,
     text: str,
     fields: Sequence[Field],
     shots: Sequence[dict[str, Any]] = (),
 ) -> list[Message]:
-    """Chat messages for one text: the instruction, then ``shots`` as answered turns, then it.
+    """Chat messages for one text: the system prompt, then ``shots`` as answered turns, then it.
 
     ``shots`` are corpus rows (``text`` and ``record``); zero of them gives the zero-shot prompt.
     """
-    turns = [{"role": "system", "content": instruction}]
+    turns = [{"role": "system", "content": system_prompt(instruction, fields)}]
     for shot in shots:
         turns.append({"role": "user", "content": shot["text"]})
         turns.append({"role": "assistant", "content": completion(shot["record"], fields)})

@@ -24,7 +24,8 @@ class GeneratedData(Section):
 class FileData(Section):
     """Labelled rows of the user's own; without ``record``, one column a field.
 
-    ``encoding`` is that of a text file that is no UTF-8 and has no byte order mark.
+    ``encoding`` is that of a text file that is no UTF-8 and has no byte order mark. ``drop`` names keys
+    of ``record`` that are left out.
     """
 
     source: Literal["file"]
@@ -33,6 +34,10 @@ class FileData(Section):
     record: str | None = None
     id: str | None = None
     encoding: str | None = None
+    drop: Annotated[
+        list[str] | None,
+        Field(description="a list of keys of the record, such as [notes], or null"),
+    ] = None
 
 
 Data = Annotated[GeneratedData | FileData, Field(discriminator="source")]
@@ -65,6 +70,10 @@ class TaskField(Section):
     tolerance: int | float | None = None
     items: TaskField | None = None
     fields: dict[str, TaskField] | None = None
+    description: Annotated[
+        str | None,
+        Field(min_length=1, description="a text that every model is told of the field, or null"),
+    ] = None
 
 
 class Task(Section):
@@ -96,6 +105,9 @@ class Shares(Section):
 
 
 class Split(Section):
+    """Who decides which texts train: ``column`` where one is named, else ``shares`` and chance."""
+
+    column: GroupBy
     shares: Shares
     stratify_by: str | None
     group_by: GroupBy

@@ -1,0 +1,146 @@
+"""A second labelled file scored with the trained model, at any time after the run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from unicodedata import normalize
+
+from lora_vs_api.cli.local_model import LocalAnswer, adapter_folder, ask
+from lora_vs_api.config.load import load_params
+from lora_vs_api.config.sections import Params
+from lora_vs_api.data.source import read_source, read_table
+from lora_vs_api.errors import UserError
+from lora_vs_api.files import read_rows, write_jsonl
+from lora_vs_api.log import say, show
+from lora_vs_api.paths import TRAIN
+from lora_vs_api.record.fields import Field
+from lora_vs_api.record.parsing import parse_record
+from lora_vs_api.record.rows import Row
+from lora_vs_api.scoring.scores import Score, score_output
+from lora_vs_api.stats.bayesian import text_interval
+from lora_vs_api.stats.bootstrap import Draws
+from lora_vs_api.stats.clusters import Labels
+
+
+def evaluate_file(
+    file: str, output: str | None, *, encoding: str | None, seed: int | None, batch_size: int | None
+) -> None:
+    """Print how the fine-tune of one ``seed`` scores on the labelled rows of ``file``.
+
+    On the engine and with the decoding that the run's scores were measured with. The interval is for new
+    texts (or, with task.group_by, new groups of them), the one training as it is; another training is not
+    in it.
+
+    Args:
+        file: rows as those of data.path; an id column may be missing.
+        output: a .jsonl to write each answer, its gold record and its score to; None writes none.
+        encoding: of a text file that is no UTF-8; None takes data.encoding.
+
+    Raises:
+        UserError: rows that do not fit the task or the model, no adapter.
+    """
+    if batch_size is not None and batch_size < 1:
+        raise UserError(f"--batch-size: expected an integer ≥ 1, found {batch_size}")
+    params = load_params()
+    adapter = adapter_folder(params, seed)
+    rows = _rows(params, file, encoding)
+    fields = params.task.record_fields
+    answers = ask(
+        params,
+        adapter,
+        [row["text"] for row in rows],
+        constrained=params.decoding.constrained,
+        batch_size=batch_size,
+        names=[f"{file}: row {row['id']}" for row in rows],
+    )
+    pairs = list(zip(rows, answers, strict=True))
+    scores = [score_output(answer.output, row["record"], fields) for row, answer in pairs]
+    if output:
+        write_jsonl(
+            output, [_line(*pair, score) for pair, score in zip(pairs, scores, strict=True)]
+        )
+        say(f"{len(rows):,} answers with their scores written to {output}")
+    _show_scores(params, file, adapter.name, rows, scores)
+
+
+def _rows(params: Params, file: str, encoding: str | None) -> list[Row]:
+    data = params.data
+    if data.source == "file":
+        text, record, drop = data.text, data.record, data.drop or ()
+        row_id, encoding = data.id, encoding or data.encoding
+    else:
+        # generated rows, as data/corpus.jsonl has them
+        text, record, drop, row_id = "text", "record", (), "id"
+    columns = {name for _, row in read_table(file, encoding) for name in row}
+    known = row_id if row_id in columns else None
+    groups = {"task.group_by": params.task.group_by if data.source == "file" else None}
+    return read_source(
+        Path(file), params.task.record_fields, text, record, known, groups, encoding, drop
+    )
+
+
+def _line(row: Row, answer: LocalAnswer, score: Score) -> dict[str, Any]:
+    return {
+        "id": row["id"],
+        "text": row["text"],
+        "record": parse_record(answer.output),
+        "output": answer.output,
+        "expected": row["record"],
+        "field_f1": round(score.field_f1, 6),
+        "exact_match": score.exact_match,
+        "truncated": answer.truncated,
+    }
+
+
+def _show_scores(
+    params: Params, file: str, name: str, rows: Sequence[Row], scores: Sequence[Score]
+) -> None:
+    draws, by = Draws(**params.stats.model_dump()), params.task.group_by
+    labelled = by is not None and all(by in row.get("meta", {}) for row in rows)
+    groups = Labels(str(by), tuple(row["meta"][str(by)] for row in rows)) if labelled else None
+    say(f"{file}: {len(rows):,} texts, answered by {name} as in the run's evaluation")
+    show(f"{'':<22} {'score':>6}  {draws.confidence:.0%} interval")
+    method = ""
+    for what, values in (
+        ("field F1", [score.field_f1 for score in scores]),
+        ("exact match", [float(score.exact_match) for score in scores]),
+        ("valid JSON", [float(score.valid_json) for score in scores]),
+    ):
+        found = text_interval(values, draws, groups=groups)
+        method = found.method
+        show(f"{what:<22} {found.estimate:>6.3f}  {found.low:.3f} to {found.high:.3f}")
+    for field, score in _by_field(params.task.record_fields, scores).items():
+        show(f"  {field:<20} {'–' if score is None else f'{score:.3f}':>6}")
+    say(f"Intervals: {method}; of this one training, another would differ.")
+    if by is not None and not labelled:
+        say("task.group_by counts for a file with such a column; every text counts as independent.")
+    seen = _seen_in_training(rows)
+    if seen:
+        say(
+            f"{len(seen):,} of the texts also stand in {TRAIN}, such as {seen[0]}: they are scored from memory."
+        )
+
+
+def _by_field(fields: Sequence[Field], scores: Sequence[Score]) -> Mapping[str, float | None]:
+    """Each field's F1 over all texts, None where nothing is to be found: as in the report."""
+    found: dict[str, float | None] = {}
+    for place, field in enumerate(fields):
+        weights = [(score.wanted[place] + score.given[place]) / 2 for score in scores]
+        right = sum(score.fields[place] * weight for score, weight in zip(scores, weights))
+        filled = any(score.wanted[place] for score in scores)
+        found[field.name] = right / sum(weights) if filled else None
+    return found
+
+
+def _seen_in_training(rows: Sequence[Row]) -> list[str]:
+    """Ids of rows whose text trained the model, white space and Unicode form aside."""
+    if not Path(TRAIN).is_file():
+        return []
+    trained = {_plain(row["text"]) for row in read_rows(TRAIN)}
+    return [row["id"] for row in rows if _plain(row["text"]) in trained]
+
+
+def _plain(text: str) -> str:
+    return normalize("NFC", " ".join(text.split()))

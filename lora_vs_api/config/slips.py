@@ -1,0 +1,215 @@
+"""Slips of the pen in conf/ and in overrides: what Hydra, OmegaConf and YAML say of them, in one line.
+
+Hydra's advice to put a ``+`` before an unknown key is passed on only where the settings take that key.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from difflib import SequenceMatcher, get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+LOCAL = "local.yaml"
+MAX_MEANT = 3  # keys that one may have been meant to be
+_UNKNOWN = re.compile(r"Could not override '([^']+)'")
+_GONE = re.compile(r"Could not delete from config\. '([^']+)'")
+_NO_CHOICE = re.compile(
+    r"Could not find '([^']+)/([^'/]+)'\s+Available options in '[^']+':\s+(.*?)\s+Config"
+)
+_SEVERAL = re.compile(r"Ambiguous value for argument '([^']*)'")
+_FORM = re.compile(r"(?s)\+{0,2}[^=\s]+=.*|~[^=\s]+")
+_GRAMMAR = re.compile(
+    r"LexerNoViableAlt|Error parsing override|no viable alternative|missing EQUAL"
+)
+
+
+def yaml_slip(error: Exception, conf: Path) -> str | None:
+    """A file of ``conf`` that is no YAML, as file, line, column and what is wrong; None for another error."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        said = " ".join(str(error.problem or error).split())
+        return f"{_shown(Path(mark.name), conf)}:{mark.line + 1}:{mark.column + 1}: not valid YAML: {said}"
+    if isinstance(error, yaml.YAMLError | UnicodeDecodeError | RecursionError):
+        return next((slip for path in _files(conf) if (slip := _slip_of(path, conf))), None)
+    return None
+
+
+def no_mapping(conf: Path) -> str | None:
+    """The user's own file where it holds no settings: Hydra would pass over a list in silence."""
+    path = conf / LOCAL
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError):
+        # composing says which
+        return None
+    if found is None or isinstance(found, dict):
+        return None
+    return f"{_shown(path, conf)}: expected settings, key: value, found {found!r:.60}"
+
+
+def _files(conf: Path) -> list[Path]:
+    """The user's own file first."""
+    return sorted(conf.rglob("*.yaml"), key=lambda path: (path.name != LOCAL, path))
+
+
+def _slip_of(path: Path, conf: Path) -> str | None:
+    raw, name = path.read_bytes(), _shown(path, conf)
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line, column = _place(raw[: error.start].decode("utf-8", "replace"))
+        return f"{name}:{line}:{column}: not valid UTF-8; save it as UTF-8"
+    try:
+        yaml.safe_load(text)
+    except yaml.reader.ReaderError as error:
+        line, column = _place(text[: error.position])
+        return f"{name}:{line}:{column}: not valid YAML: a control character"
+    except yaml.MarkedYAMLError as error:
+        return yaml_slip(error, conf)
+    except (ValueError, RecursionError):
+        return None
+    alias = re.search(r"(?m)^(?!\s*#).*?[\s\[{,](\*[\w-]+)", text)
+    if alias and _holds_itself(yaml.safe_load(text)):
+        line, column = _place(text[: alias.start(1)])
+        return f"{name}:{line}:{column}: expected settings, found {alias[1]} within itself"
+    return None
+
+
+def _holds_itself(value: Any, above: tuple[int, ...] = ()) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    if id(value) in above:
+        return True
+    inner = value.values() if isinstance(value, dict) else value
+    return any(_holds_itself(item, (*above, id(value))) for item in inner)
+
+
+def _place(before: str) -> tuple[int, int]:
+    return before.count("\n") + 1, len(before.rpartition("\n")[2]) + 1
+
+
+def _shown(path: Path, conf: Path) -> str:
+    """``path`` as the user calls it: from the folder that conf/ stands in."""
+    try:
+        return str(Path(conf.name, path.resolve().relative_to(conf.resolve())))
+    except ValueError:
+        return str(path)
+
+
+def override_slip(
+    message: str,
+    overrides: Sequence[str],
+    conf: Path,
+    with_plus: Callable[[Sequence[str]], str | None],
+    composed: Callable[[], Mapping[str, Any]],
+) -> str:
+    """What Hydra says of ``overrides``, in the project's words where it is a slip that these know.
+
+    Args:
+        message: Hydra's, in one line.
+        with_plus: what is wrong with other overrides, None where they compose.
+        composed: conf/ without an override.
+    """
+    unknown, gone = _UNKNOWN.search(message), _GONE.search(message)
+    if unknown:
+        return _unknown(unknown[1], overrides, conf, with_plus, composed)
+    if gone:
+        return f"{gone[1]}: no such key to leave out{_hint(gone[1], list(_keys(composed())))}"
+    choice = _NO_CHOICE.search(message)
+    if choice:
+        group, found, known = choice[1], choice[2], choice[3].split()
+        near = get_close_matches(found, known, n=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        own = "; `lora-vs-api init FILE` writes one of your own" if group == "task" else ""
+        return f"{group}: expected one of {', '.join(known)}, found {found!r}{hint}{own}"
+    several = _SEVERAL.search(message)
+    if several:
+        name, _, value = several[1].partition("=")
+        return f"{name}: expected one value, or a list as {name}=[{value}], found {value}"
+    odd = [text for text in overrides if not _FORM.fullmatch(text)]
+    if odd or _GRAMMAR.search(message):
+        named = next((text for text in odd or overrides if text in message), (odd or overrides)[0])
+        return (
+            f"{named!r}: expected key=value, +key=value or ~key, with quotes around what a shell or Hydra reads "
+            "otherwise, such as 'key=\"a, b\"'"
+        )
+    return message
+
+
+def _unknown(
+    key: str,
+    overrides: Sequence[str],
+    conf: Path,
+    with_plus: Callable[[Sequence[str]], str | None],
+    composed: Callable[[], Mapping[str, Any]],
+) -> str:
+    if all(text.partition("=")[0] != key for text in overrides):
+        # of a file's own list of defaults
+        near = get_close_matches(key, _groups(conf), n=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        return f"defaults: override /{key}: no such group{hint}; expected one of {', '.join(_groups(conf))}"
+    more = [f"+{text}" if text.partition("=")[0] == key else text for text in overrides]
+    refused = with_plus(more)
+    if refused is None:
+        added = next(text for text in more if text.partition("=")[0] == f"+{key}")
+        return f"{key}: not set in conf/ so far; expected {added} to add it"
+    known = list(_keys(composed()))
+    # beside its siblings the settings know best what it was to be
+    if key.rpartition(".")[0] in known and ("did you mean" in refused or "belongs to" in refused):
+        return refused
+    hint = _hint(key, [*known, *_groups(conf)])
+    if not hint and "unknown key" in refused:
+        return refused
+    return (
+        f"{key}: unknown key{hint}"
+        if hint
+        else f"{key}: not set in conf/ so far; with it, {refused}"
+    )
+
+
+def _groups(conf: Path) -> list[str]:
+    return sorted(path.name for path in conf.iterdir() if path.is_dir())
+
+
+def _hint(key: str, known: Sequence[str]) -> str:
+    """The ones of ``known`` that ``key`` may have been meant to be, as a question.
+
+    Those that end in the same word, the one that is written alike, or those whose last word is.
+    """
+    last = key.rpartition(".")[2]
+    ends = [name.rpartition(".")[2] for name in known]
+    near = [name for name, end in zip(known, ends) if end == last and "." in name]
+    near.sort(key=lambda name: -SequenceMatcher(None, name, key).ratio())
+    near = near or get_close_matches(key, known, n=1, cutoff=0.8)
+    if not near:
+        alike = get_close_matches(last, ends, n=1, cutoff=0.8)
+        near = [name for name, end in zip(known, ends) if end in alike]
+    return f" (did you mean {' or '.join(near[:MAX_MEANT])}?)" if near else ""
+
+
+def _keys(value: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, inner in value.items():
+        yield f"{prefix}{name}"
+        if isinstance(inner, dict):
+            yield from _keys(inner, f"{prefix}{name}.")
+
+
+def place_of(key: str, conf: Path) -> str:
+    """Where the user's own file sets the dotted ``key``, as ``conf/local.yaml:7: ``; empty where it does not."""
+    path = conf / LOCAL
+    try:
+        node = yaml.compose(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError, RecursionError):
+        return ""
+    line = None
+    for part in key.split("."):
+        pairs = node.value if isinstance(node, yaml.MappingNode) else []
+        found = next(((name, value) for name, value in pairs if name.value == part), None)
+        if found is None:
+            return ""
+        line, node = found[0].start_mark.line + 1, found[1]
+    return f"{_shown(path, conf)}:{line}: "
