@@ -363,7 +363,7 @@ class _Waits:
             self.ran = self.ran or now.state == "RUNNING"
             return
         if self.ran:
-            self.ran, self.reason = False, ""
+            self.ran, self.reason = False, now.reason
             say(f"{label} was queued again: {waits_for(now.reason)}")
         waited = time.monotonic() - self.since
         if now.reason not in ("None", "", self.reason) and waited > QUIET_SECONDS:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 PATIENCE = 60  # seconds that a command of Slurm's may take
+WIDTH = 160  # of a line of a job's log, where it is shown
 # of which a job has not ended, or not for good
 LIVING = frozenset(
     {"PENDING", "RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED", "STOPPED", "REQUEUED",
@@ -96,6 +97,7 @@ def reason_in(said: str) -> str:
     """Slurm's own reason in what a command said: its errors in one line."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     errors = [m[1] for line in lines if (m := re.match(r"\w+: (?:fatal|error): (.*)", line))]
+    errors = [error.removeprefix("Batch job submission failed: ") for error in errors]
     return "; ".join(dict.fromkeys(errors)) or " ".join(lines[-1:])
 
 
@@ -192,4 +194,5 @@ def last_words(stderr: str, lines: int = 3) -> str:
     """The last lines of a job's stderr, without what submitit and Slurm say in every one."""
     said: Sequence[str] = [line.strip() for line in stderr.splitlines() if line.strip()]
     said = [line for line in said if not re.match(r"submitit (INFO|WARNING)|srun: Job step", line)]
-    return " | ".join(said[-lines:])
+    # a command that was killed is told with all that it was started with
+    return " | ".join(line if len(line) <= WIDTH else f"{line[:WIDTH]}…" for line in said[-lines:])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,9 @@ from tests.cluster.slurm import Slurm, missing, private_slurm
 from tests.imports import ROOT
 
 # how often each node's command began and came to its end, for exactly-once
-COUNTED = "echo x >> {name}.began; sleep {seconds}; echo {name} > {name}.txt; echo x >> {name}.ended"
+COUNTED = (
+    "echo x >> {name}.began; sleep {seconds}; echo {name} > {name}.txt; echo x >> {name}.ended"
+)
 PIPELINE = """
 stages:
   one:
@@ -91,6 +94,14 @@ def wait_for(check: Callable[[], object], seconds: float = 90) -> None:
     assert check()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # `make test-cluster` alone runs them: they start daemons, as root
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.cluster)
+
+
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory) -> Path:
     """The folder that the cluster's machines share, all but one."""
@@ -108,7 +119,7 @@ def slurm(shared) -> Iterator[Slurm]:
 
 @pytest.fixture
 def folder(empty_repository, shared, request) -> Path:
-    return Path(shutil.copytree(empty_repository, shared / request.node.name))
+    return Path(shutil.copytree(empty_repository, shared / re.sub(r"\W", "-", request.node.name)))
 
 
 def environment_for(environment: dict[str, str]) -> dict[str, str]:

@@ -33,7 +33,7 @@ SlurmctldPort={controller}
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.socket
+AuthInfo=socket={folder}/munge.socket,cred_expire=10
 CredType=cred/munge
 CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
 StateSaveLocation={folder}/state
@@ -203,6 +203,9 @@ def private_slurm(hidden: Path | None = None) -> Iterator[Slurm]:
 
 
 if __name__ == "__main__":
+    # as Ctrl-C: the daemons end with it
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with private_slurm(Path(sys.argv[1]) if len(sys.argv) > 1 else None) as cluster:
         print(f"export SLURM_CONF={cluster.folder}/slurm.conf", flush=True)
-        signal.pause()
+        with suppress(KeyboardInterrupt):
+            signal.pause()
