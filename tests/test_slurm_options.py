@@ -77,7 +77,7 @@ def test_a_mistake_is_one_line(given, said):
         ),
         (Told("FAILED", exit_code=(0, 9)), "killed by signal 9"),
         (Told("FAILED", exit_code=(137, 0)), "killed by signal 9"),
-        (Told("FAILED", exit_code=(127, 0)), "a program was not found"),
+        (Told("FAILED", exit_code=(127, 0)), "the environment of this shell"),
         (Told("FAILED", exit_code=(3, 0)), "exit code 3"),
         (None, "Slurm knows the job no more"),
     ],

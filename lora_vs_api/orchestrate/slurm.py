@@ -322,7 +322,9 @@ class SlurmExecutor:
             never_ran = gone == "CANCELLED" and not handle.paths.stdout.exists()
             if never_ran or time.monotonic() - lag > LAG_SECONDS:
                 told = self._note_times(job)
-                return f"{_cause(told, self._root)} ({self._where(job, handle, told)})"
+                said = _stderr(handle)
+                where = self._where(job, handle, told, said)
+                return f"{_cause(told, self._root, said)} ({where})"
         return "interrupted"
 
     def _unseen(self, job: Job) -> str | None:
@@ -339,14 +341,14 @@ class SlurmExecutor:
             self._queued[job.address] = max(0.0, told.started - told.submitted)
         return told
 
-    def _where(self, job: Job, handle: Any, told: Told | None) -> str:
+    def _where(self, job: Job, handle: Any, told: Told | None, said: str) -> str:
         on = f" on {told.nodes}" if told and told.nodes else ""
         log = handle.paths.stderr
         if not log.exists():
             return f"job {job.job_id}{on}; it wrote no log here"
-        said = last_words(log.read_text(encoding="utf-8", errors="replace"))
+        words = last_words(said)
         return f"job {job.job_id}{on}; {log.relative_to(self._root)}" + (
-            f": {said}" if said else ""
+            f": {words}" if words else ""
         )
 
 
@@ -484,12 +486,21 @@ def _result(handle: Any, job: Job) -> str | None:
                 f"conf/config.yaml, or --slurm time=MINUTES (job {job.job_id})"
             )
         trace = [line for line in lines if not line.startswith(("You can check", "  - "))]
-        return f"{trace[-1].strip() if trace else type(error).__name__} (job {job.job_id})"
+        last = trace[-1].strip() if trace else type(error).__name__
+        hint = f"{BARE}: " if any(mark in last for mark in BARE_MARKS) else ""
+        return f"{hint}{last} (job {job.job_id})"
     return None if problem is None else f"{problem} (job {job.job_id})"
 
 
-def _cause(told: Told | None, root: Path) -> str:
-    """Why a job ended without a result, in words."""
+def _stderr(handle: Any) -> str:
+    try:
+        return str(handle.paths.stderr.read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return ""
+
+
+def _cause(told: Told | None, root: Path, said: str = "") -> str:
+    """Why a job ended without a result, in words; ``said`` is its stderr."""
     if told is None:
         return "Slurm knows the job no more, and it left no result"
     if told.state in CAUSES:
@@ -504,11 +515,19 @@ def _cause(told: Told | None, root: Path) -> str:
         return f"the job could not be started: {_unshared(told, root)}, and may you write there?"
     if number or code > 128:
         return f"killed by signal {number or code - 128}"
-    if code == 127:
-        return "a program was not found: is the environment of this shell passed on to jobs?"
+    if code == 127 or any(mark in said for mark in BARE_MARKS):
+        return BARE
     if code:
         return f"exit code {code}"
     return f"ended without a result ({told.state})"
+
+
+# what a job says that lacks this shell's variables
+BARE = "the environment of this shell was not passed on to the job (sbatch's --export)"
+BARE_MARKS = (
+    "Could not figure out which environment", "ModuleNotFoundError", "command not found",
+    "python: not found",
+)  # fmt: skip
 
 
 def _unshared(told: Told, root: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -143,10 +144,21 @@ def test_a_clone_at_the_same_place_is_not_this_folder(project, slurm, tmp_path):
     assert "one.began" not in left.stdout and "dvc.yaml" in left.stdout
 
 
-def test_an_environment_that_is_not_passed_on(project):
-    code, said = project.run("--slurm", 'additional_parameters={"export": "NONE"}', "one")
-    assert code == 1 and "No module named 'lora_vs_api'" in said, said
-    assert "the environment of this shell" in said
+@pytest.mark.parametrize(
+    ("exported", "said"),
+    [
+        ("NONE", "Could not figure out which environment"),
+        # what submitit needs, but not where this project lies
+        ("SUBMITIT_EXECUTOR,PATH", "No module named 'lora_vs_api'"),
+    ],
+)
+def test_an_environment_that_is_not_passed_on(project, exported, said):
+    told = json.dumps({"export": exported})
+    code, lines = project.run(
+        "--slurm", f"additional_parameters={told}", "one", SUBMITIT_EXECUTOR="slurm"
+    )
+    assert code == 1 and said in lines, lines
+    assert "error: one: the environment of this shell was not passed on to the job" in lines
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
