@@ -42,6 +42,8 @@ class Project:
 
     folder: Path
     environment: dict[str, str]
+    # what a command begins with that is to see the cluster
+    inside: list[str] = field(default_factory=list)
     heads: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def write(self, one: float = 0.2, two: float = 0.2) -> None:
@@ -55,7 +57,7 @@ class Project:
         """`lora-vs-api run --on …`, its words in a file that outlives a kill."""
         with (self.folder.parent / f"{self.folder.name}.said").open("w") as said:
             process = subprocess.Popen(
-                [sys.executable, "-m", "lora_vs_api", "run", "--on", on, *arguments],
+                [*self.inside, sys.executable, "-m", "lora_vs_api", "run", "--on", on, *arguments],
                 cwd=self.folder, env={**self.environment, **more}, stderr=said, stdout=said,
                 text=True, start_new_session=True,
             )  # fmt: skip

@@ -16,7 +16,10 @@ from tests.cluster.conftest import Project, wait_for
 from tests.cluster.raylets import Raylets, private_ray
 from tests.imports import ROOT
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="raylets of one machine each")
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() != 0,
+    reason="no Ray here: a network of its own needs root",
+)
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +30,7 @@ def ray():
 
 @pytest.fixture
 def project(ray, folder):
-    project = Project(folder, {**ray.environment, "RAY_ADDRESS": ray.address})
+    project = Project(folder, {**ray.environment, "RAY_ADDRESS": ray.address}, ray.inside)
     project.environment.pop("OMP_NUM_THREADS", None)
     shutil.copy(ROOT / "params.yaml", folder)
     project.write()
@@ -45,7 +48,7 @@ def alive(ray: Raylets) -> int:
         "print(sum(n['Alive'] for n in ray.nodes()))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [*ray.inside, sys.executable, "-c", code],
         env={**ray.environment, "RAY_ADDRESS": ray.address}, capture_output=True, text=True,
     )  # fmt: skip
     return int(done.stdout.split()[-1]) if done.returncode == 0 else 0
@@ -65,7 +68,6 @@ def test_three_machines_give_the_right_results(project, ray):
             ray.kill(name)
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounts a folder")
 def test_a_machine_without_this_folder_is_refused(project, ray, shared):
     """Before anything runs, in one line."""
     ray.start("blind", hidden=shared)
@@ -104,7 +106,7 @@ def test_what_no_machine_holds_is_refused(project, asked, said):
 def test_a_head_of_ray_that_dies_is_said(folder):
     """Within seconds and in one line; with another head the next run does the rest, each node once."""
     with private_ray(ROOT) as ray:
-        project = Project(folder, {**ray.environment, "RAY_ADDRESS": ray.address})
+        project = Project(folder, {**ray.environment, "RAY_ADDRESS": ray.address}, ray.inside)
         shutil.copy(ROOT / "params.yaml", folder)
         project.write(one=120)
         head = project.head("one", on="ray")
