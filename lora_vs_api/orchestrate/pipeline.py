@@ -189,7 +189,23 @@ def has_landed(root: Path, address: str) -> bool:
     except OSError:
         return False
     entry = (entries or {}).get(address)
-    return entry is not None and all((root / out["path"]).exists() for out in entry.get("outs", []))
+    if entry is None:
+        return False
+    outputs = [out["path"] for out in entry.get("outs", [])]
+    return all("://" in path or (root / path).exists() for path in outputs)
+
+
+def unseen_here(root: Path, address: str, patience: float = 15.0) -> str | None:
+    """What a node that went well on another machine must have left in this folder; None where it has.
+
+    For so many seconds it is looked for: a network file system shows a file a moment later.
+    """
+    deadline = time.monotonic() + patience
+    while not has_landed(root, address):
+        if time.monotonic() > deadline:
+            return f"done elsewhere, and not in {LOCK} here: is this folder shared?"
+        time.sleep(0.5)
+    return None
 
 
 def locked_nodes(root: Path) -> list[str]:

@@ -7,16 +7,17 @@ import logging
 import os
 import secrets
 import socket
+import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from lora_vs_api.errors import UserError
 from lora_vs_api.orchestrate.executors import Resources
-from lora_vs_api.orchestrate.pipeline import Runner, environment_of
+from lora_vs_api.orchestrate.pipeline import Runner, environment_of, unseen_here
 
 # git and DVC leave this folder alone
 MARKERS = Path(".dvc/tmp")
@@ -63,7 +64,8 @@ class RayExecutor:
         if address is None:
             options["address"] = "local"
         try:
-            ray.init(**options, logging_level=logging.ERROR)
+            with _stderr_into(root / logs / "ray.log"):
+                ray.init(**options, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError) as error:
             raise UserError(f"RAY_ADDRESS: {address}: {' '.join(str(error).split())}") from None
         self._ray, self._needs = ray, needs
@@ -106,7 +108,13 @@ class RayExecutor:
             address, self._root, self._logs, self._threads, address in self._sharing,
             str(self._marker),
         )  # fmt: skip
-        self._refs[address].future().add_done_callback(lambda done: _tell(told, done))
+        root = Path(self._root)
+
+        def tell(done: Future[str | None]) -> None:
+            # in a thread: Ray's own would tell of no other task meanwhile
+            threading.Thread(target=_tell, args=(told, done, root, address), daemon=True).start()
+
+        self._refs[address].future().add_done_callback(tell)
         return told
 
     def queued(self, address: str) -> float | None:
@@ -125,8 +133,9 @@ class RayExecutor:
         if self._lost is None:
             self._ray.shutdown()
         else:
-            # it would wait for the dead head, here and at this process's end
-            atexit.unregister(self._ray.shutdown)
+            # taken down without its head, Ray waits for it or crashes, here and at this process's end
+            told = [one.result() for one in self._told.values() if one.done()]
+            atexit.register(_leave, int(self._lost in told))
 
     def _refuse_what_never_fits(self) -> None:
         """Ray itself would wait without end for a machine that can hold the task.
@@ -205,6 +214,29 @@ class RayExecutor:
                 told.set_result(self._lost)
 
 
+def _leave(code: int) -> None:
+    """End at once: 1 where the head's death failed nodes."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+@contextmanager
+def _stderr_into(log: Path) -> Iterator[None]:
+    """What Ray's own code writes past Python, of loggers and networks, goes into a file."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with log.open("ab") as stream:
+            os.dup2(stream.fileno(), 2)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
 def _node_of_ray(
     address: str, root: str, logs: str, threads: str | None, shares_cores: bool, marker: str
 ) -> str | None:
@@ -247,12 +279,13 @@ def _reachable(address: str) -> None:
         raise UserError(f"RAY_ADDRESS: {address}: {error}; expected a running cluster's") from None
 
 
-def _tell(told: Future[str | None], done: Future[str | None]) -> None:
+def _tell(told: Future[str | None], done: Future[str | None], root: Path, address: str) -> None:
     """Hand on a task's end, an exception as the words that say what went wrong."""
     error = done.exception()
+    problem = done.result() if error is None else _last_line(error)
     # it has been told already where the head was dead before
     with suppress(InvalidStateError):
-        told.set_result(done.result() if error is None else _last_line(error))
+        told.set_result(unseen_here(root, address) if problem is None else problem)
 
 
 def _last_line(error: BaseException) -> str:

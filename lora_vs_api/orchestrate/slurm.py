@@ -27,8 +27,7 @@ from lora_vs_api.orchestrate.jobs import (
     kept_jobs,
     new_job,
 )
-from lora_vs_api.orchestrate.lockfile import LOCK
-from lora_vs_api.orchestrate.pipeline import Runner, environment_of, has_landed
+from lora_vs_api.orchestrate.pipeline import Runner, environment_of, unseen_here
 from lora_vs_api.orchestrate.slurm_client import (
     Seen,
     SlurmSilent,
@@ -311,7 +310,7 @@ class SlurmExecutor:
             if result.exists():
                 self._note_times(job)
                 problem = _result(handle, job)
-                return self._unseen(job) if problem is None else problem
+                return unseen_here(self._root, job.address) if problem is None else problem
             gone = watch.has_ended(job, waits)
             if not gone:
                 lag = None
@@ -326,14 +325,6 @@ class SlurmExecutor:
                 where = self._where(job, handle, told, said)
                 return f"{_cause(told, self._root, said)} ({where})"
         return "interrupted"
-
-    def _unseen(self, job: Job) -> str | None:
-        """What a node that went well elsewhere must have left here; None where it has."""
-        deadline = time.monotonic() + LAG_SECONDS
-        while not has_landed(self._root, job.address):
-            if time.monotonic() > deadline or self._stopped.wait(0.5):
-                return f"done elsewhere, and not in {LOCK} here (job {job.job_id}): is this folder shared?"
-        return None
 
     def _note_times(self, job: Job) -> Told | None:
         told = detail(job.job_id or "")

@@ -98,8 +98,7 @@ def test_a_job_that_runs_out_of_time(project):
     assert code == 1 and "error: one: out of time: more minutes in `nodes`" in said, said
     assert "_0_log.err" in said
     project.write()
-    code, said = project.run("--slurm", "time=1")
-    assert code == 0 and project.is_right() and project.count("one.ended") == 1
+    assert project.run()[0] == 0 and project.is_right() and project.count("one.ended") == 1
 
 
 def test_a_machine_that_is_lost(project, slurm):
