@@ -40,6 +40,14 @@ def test_one_of_many_gets_it(tmp_path):
     assert os.listdir(tmp_path / module.FOLDER) == ["train@0"]
 
 
+def test_a_disk_without_hard_links_will_do(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        os, "link", lambda *_: (_ for _ in ()).throw(PermissionError(1, "no links"))
+    )
+    first, second = Claim(tmp_path, "train@0"), Claim(tmp_path, "train@0")
+    assert first.take() is None and second.take() == first.mine
+
+
 def written(root: Path, **changes: object) -> Path:
     path = root / module.FOLDER / "train@0"
     path.parent.mkdir(parents=True, exist_ok=True)

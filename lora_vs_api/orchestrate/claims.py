@@ -60,7 +60,7 @@ class Claim:
                 try:
                     # unlike a file that is made and then written, whole from the start; of two that
                     # try at the same time, on whatever machines, one gets it
-                    os.link(new, self.path)
+                    _put(new, self.path)
                     return None
                 except FileExistsError:
                     holder = living_holder(self.path)
@@ -94,7 +94,7 @@ class Claim:
             os.rename(self.path, aside)
             if living_holder(aside) is not None:
                 with suppress(FileExistsError):
-                    os.link(aside, self.path)
+                    _put(aside, self.path)
             aside.unlink(missing_ok=True)
 
 
@@ -140,6 +140,21 @@ def wait_until_taken(claim: Claim, pause: float = 2.0) -> None:
             )
             said = True
         time.sleep(pause)
+
+
+def _put(new: Path, path: Path) -> None:
+    """Give the file a second name, which must be free; on a disk without such, make it in two steps.
+
+    Raises:
+        FileExistsError: there is one of that name.
+    """
+    try:
+        os.link(new, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        with path.open("x", encoding="utf-8") as stream:
+            stream.write(new.read_text(encoding="utf-8"))
 
 
 def _holder(path: Path) -> Holder | None:

@@ -53,7 +53,11 @@ class _Guarded:
 
     def run(self, command: list[str]) -> int:
         """Run the command once nobody else does; its exit code."""
-        wait_until_taken(self.claim)
+        try:
+            wait_until_taken(self.claim)
+        except OSError as error:
+            # no room, or not ours to write: DVC says it better
+            print(f"no claim on the node: {error}", flush=True)
         try:
             with self._lock:
                 if self._ending:

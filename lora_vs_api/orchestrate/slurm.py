@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 SUBMITTED = Path("submitit")
 # of the job's script, where its machine does not see this folder
 UNSHARED = 97
+# seconds that a network file system may take to show a new file
+SEEN_SECONDS = 30
 # seconds: between two looks at the queue; until a result must be seen that a job wrote; until it is
 # said why a job waits
 LOOK_SECONDS, LAG_SECONDS, QUIET_SECONDS = 10.0, 15.0, 10.0
@@ -438,7 +440,7 @@ def _sees_folder(root: Path, job: Job) -> str:
     """A line of the job's script, which ends it where its machine does not see this very folder."""
     file = shlex.quote(str(file_of(root, job)))
     return (
-        f"for look in $(seq 10); do ls {shlex.quote(str(file_of(root, job).parent))} >/dev/null 2>&1; "
+        f"for look in $(seq {SEEN_SECONDS}); do ls {shlex.quote(str(file_of(root, job).parent))} >/dev/null 2>&1; "
         f"grep -qs {job.token} {file} && break; sleep 1; done; "
         f"grep -qs {job.token} {file} || "
         f"{{ echo {shlex.quote(f'{root}: not the folder that `run` was started in')} >&2; exit {UNSHARED}; }}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
+import os
 import re
 import subprocess
 from collections.abc import Iterable, Sequence
@@ -108,7 +108,7 @@ def queue() -> list[Seen]:
         SlurmSilent: the controller does not answer.
     """
     found = []
-    said = ask("squeue", "-h", "-t", "all", "-u", getpass.getuser(), "-o", "%i|%T|%j|%r")
+    said = ask("squeue", "-h", "-t", "all", "-u", str(os.getuid()), "-o", "%i|%T|%j|%r")
     for line in said.splitlines():
         # the reason may be a sentence
         job_id, state, name, reason = line.split("|", 3)

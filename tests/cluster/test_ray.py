@@ -118,6 +118,7 @@ def test_a_head_of_ray_that_dies_is_said(folder):
         assert time.monotonic() - began < 30
         assert f"error: one: the Ray head at {ray.address} is dead" in project.said, project.said
         assert "Traceback" not in project.said and len(project.said.splitlines()) < 15
+    project.inside = []
     project.write()
     code, said = project.run(on="local")
     assert code == 0 and project.is_right(), said
