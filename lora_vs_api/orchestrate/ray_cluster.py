@@ -161,6 +161,7 @@ class RayExecutor:
         Raises:
             UserError: one does not see this folder, or does not answer.
         """
+        from ray.exceptions import NodeDiedError, TaskUnschedulableError, WorkerCrashedError
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         look = self._ray.remote(max_retries=1, num_cpus=0)(_sees)
@@ -180,6 +181,9 @@ class RayExecutor:
             try:
                 if not self._ray.get(one):
                     blind.append(asked[one])
+            except (NodeDiedError, TaskUnschedulableError, WorkerCrashedError):
+                # it has left the cluster since; a task looks again wherever it runs
+                continue
             except Exception as error:  # Ray's own, around whatever happened there
                 broken.append(f"{asked[one]}: {_last_line(error)}")
         if broken:
