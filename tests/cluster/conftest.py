@@ -17,10 +17,9 @@ import pytest
 from tests.cluster.slurm import Slurm, missing, private_slurm
 from tests.imports import ROOT
 
-# how often each node's command began and came to its end, for exactly-once
-COUNTED = (
-    "echo x >> {name}.began; sleep {seconds}; echo {name} > {name}.txt; echo x >> {name}.ended"
-)
+# how often each node's command began and came to its end, for exactly-once; a sleep that is killed
+# ends it
+COUNTED = "echo x >> {name}.began && sleep {seconds} && echo {name} > {name}.txt && echo x >> {name}.ended"
 PIPELINE = """
 stages:
   one:
