@@ -19,7 +19,7 @@ FUZZ ?= tests/test_fuzz.py
 # two workers; who has nothing left takes over tests of the other (tests/conftest.py orders them)
 PYTEST := pytest -n 2 --dist worksteal
 
-.PHONY: help setup setup-test run quick-look test quick fuzz lint params lock page clean
+.PHONY: help setup setup-test run quick-look test test-cluster quick fuzz lint params lock page clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -61,8 +61,15 @@ quick-look: setup  ## a try on your data in five minutes, not an answer; SET="ta
 	@python -m lora_vs_api mend
 	python -m lora_vs_api params profile=quick $(SET) && dvc repro && python -m lora_vs_api answer
 
-test: lint  ## style, types and every test
-	$(PYTEST)
+test: lint  ## style, types and every test but those of test-cluster
+	$(PYTEST) -m "not cluster"
+
+test-cluster: setup-test  ## `run --on slurm` and `--on ray` on a Slurm and a Ray of its own
+	@# from Debian's packages, where root may install them; what is left out says why
+	@command -v slurmctld >/dev/null || [ -x /usr/sbin/slurmctld ] || ! command -v apt-get >/dev/null || [ "$$(id -u)" != 0 ] \
+	  || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurm-wlm munge >/dev/null; } \
+	  || echo "slurm-wlm could not be installed: its tests are left out" >&2
+	pytest tests/cluster -rs
 
 quick: setup-test  ## the tests that take seconds
 	$(PYTEST) -m "not slow"

@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from lora_vs_api.errors import UserError
-from lora_vs_api.orchestrate.executors import Resources, SlurmExecutor
+from lora_vs_api.orchestrate.executors import Resources
+from lora_vs_api.orchestrate.jobs import new_job
 from lora_vs_api.orchestrate.pipeline import locked_nodes
 from lora_vs_api.orchestrate.scheduler import Node, run_nodes
+from lora_vs_api.orchestrate.slurm import SlurmExecutor
 from tests.imports import ROOT
 
 PIPELINE = """
@@ -167,22 +169,13 @@ def test_without_slurm_there_is_one_line(project, monkeypatch):
 
 
 def test_slurm_is_told_what_the_config_says(project, monkeypatch):
-    """Resources by node, a machine of its own for what is timed, and the user's options."""
+    """Resources by node, a machine of its own for what is timed, the user's options after ours."""
     import submitit
-
-    told = []
 
     class Spy:
         def __init__(self, folder, cluster):
             assert cluster == "slurm"
-
-        def update_parameters(self, **parameters):
-            told.append(parameters)
-
-        def submit(self, node):
-            return type(
-                "Job", (), {"job_id": "7", "result": lambda self: None, "done": lambda self: True}
-            )()
+            self._executor = type("Slurm", (), {"_make_submission_command": None})
 
     monkeypatch.setattr(submitit, "AutoExecutor", Spy)
     needs = {
@@ -190,17 +183,22 @@ def test_slurm_is_told_what_the_config_says(project, monkeypatch):
         "evaluate_lora@0": SMALL,
     }
     executor = SlurmExecutor(
-        project, Path("logs"), 2, needs, frozenset({"evaluate_lora@0"}), {"partition": "gpu"}
-    )
-    nodes = [Node("train@0"), Node("evaluate_lora@0", frozenset({"train@0"}))]
-    assert run_nodes(nodes, executor.start, 1).done == ["train@0", "evaluate_lora@0"]
-    executor.stop()
+        project, Path("logs"), 2, needs, frozenset({"evaluate_lora@0"}),
+        {"partition": "gpu", "setup": ["module load cuda"]},
+    )  # fmt: skip
     executor.close()
-    assert told[0] == {
-        "name": "train-0", "timeout_min": 240, "mem_gb": 16, "cpus_per_task": 2,
+    job = new_job("train@0")
+    told = executor._parameters(job)
+    shared, *setup = told.pop("slurm_setup")
+    # the name finds the job again, and the token in its file proves the folder
+    assert (
+        job.name == f"train-0.{job.token}" and job.token in shared and setup == ["module load cuda"]
+    )
+    assert told == {
+        "name": job.name, "timeout_min": 240, "mem_gb": 16, "cpus_per_task": 2,
         "gpus_per_node": 1, "slurm_partition": "gpu",
     }  # fmt: skip
-    assert told[1]["slurm_exclusive"] is True
+    assert executor._parameters(new_job("evaluate_lora@0"))["slurm_exclusive"] is True
 
 
 def test_a_wrong_slurm_option_is_one_line(project):

@@ -310,9 +310,9 @@ def mend() -> None:
     DVC then refuses every command with a validation error. `run` does this by itself, and `make run`
     before `dvc repro`. What the file lost comes from the copy that `run` makes, or from git's HEAD.
     """
-    from lora_vs_api.cli.run import mend
+    from lora_vs_api.cli.run import mend_before_repro
 
-    mend()
+    mend_before_repro()
 
 
 @_command(app, "push", "push -r shared")

@@ -7,9 +7,11 @@ A node that fails leaves the others' results in place; those that need it are sk
 
 from __future__ import annotations
 
+import os
+import socket
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,9 +22,20 @@ from lora_vs_api.log import say
 
 if TYPE_CHECKING:
     from lora_vs_api.orchestrate.executors import Executor
-    from lora_vs_api.orchestrate.scheduler import Node
+    from lora_vs_api.orchestrate.jobs import Job
+    from lora_vs_api.orchestrate.scheduler import Node, Outcome
+    from lora_vs_api.orchestrate.slurm_options import Option
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 LOGS = Path("logs/run")
+# held by the one that submits; git and DVC leave this folder alone
+HEAD = Path(".dvc/tmp/run.lock")
+# until what another process here is about to end has ended
+WAIT_SECONDS = 30.0
 # the node that all results lead to
 REPORT = "report"
 
@@ -46,66 +59,69 @@ def run_pipeline(given: RunOptions) -> None:
     """Bring the targets, and what they need, up to date; tell each node that ends, then the answer.
 
     Raises:
-        UserError: a wrong option, an executor that is not there, or nodes that failed.
+        UserError: a wrong option, an executor that is not there, another run, or nodes that failed.
     """
-    from lora_vs_api.cli.plan import plan_in_short
-    from lora_vs_api.orchestrate.lockfile import keep_copy
-    from lora_vs_api.orchestrate.pipeline import locked_nodes, order_lock, read_nodes
-    from lora_vs_api.orchestrate.scheduler import Outcome, needed_by, run_nodes, touched_by
+    from lora_vs_api.orchestrate.pipeline import read_nodes
 
     if given.jobs < 1:
         raise UserError(f"--jobs: expected an integer ≥ 1, found {given.jobs}")
     root = Path.cwd()
-    mend()
-    everything, changed = read_nodes(root)
-    unknown = [target for target in given.targets if not _matching(everything, target)]
-    if unknown:
-        raise UserError(f"{unknown[0]}: no such node; `dvc stage list` names them")
-    nodes = everything
-    if given.targets:
-        wanted = [a for target in given.targets for a in _matching(everything, target)]
-        nodes = needed_by(everything, wanted)
-    reported = any(node.address == REPORT for node in nodes)
-    nodes = touched_by(nodes, changed & {node.address for node in nodes})
+    options = _options(given)
+    with _alone(root, given.on):
+        # before DVC is asked: what ends meanwhile is then in dvc.lock, or still waited for
+        living = _living_jobs(root, given.on)
+        patience = WAIT_SECONDS if living else 0.0
+        mend(patience)
+        everything, changed = read_nodes(root, patience)
+        _run_nodes(given, root, everything, changed, living, options)
+
+
+def _run_nodes(
+    given: RunOptions,
+    root: Path,
+    everything: Sequence[Node],
+    changed: set[str],
+    living: Mapping[str, Job],
+    options: Mapping[str, Option],
+) -> None:
+    from lora_vs_api.cli.plan import plan_in_short
+    from lora_vs_api.orchestrate.lockfile import keep_copy
+    from lora_vs_api.orchestrate.pipeline import locked_nodes, order_lock
+    from lora_vs_api.orchestrate.scheduler import run_nodes
+
+    nodes, reported = _chosen(given, everything, changed | living.keys())
+    for job in living.values():
+        if job.address not in {node.address for node in nodes}:
+            say(
+                f"{job.address}: job {job.job_id} of an earlier run goes on; nothing here waits for it"
+            )
     if not nodes:
         say("Data and pipelines are up to date.")
         _tell(reported)
         return
     for line in plan_in_short(root, {node.address for node in nodes}):
         say(line)
+    _say_who_runs(root, nodes, living)
     before, started = locked_nodes(root), time.monotonic()
-    since: dict[str, float] = {}
-
-    def tell(event: str, address: str, outcome: Outcome, running: Sequence[str]) -> None:
-        if event == "start":
-            since[address] = time.monotonic()
-            return
-        if event == "failed":
-            # killed, it may have left half of dvc.lock, which would fail all others
-            with suppress(UserError):
-                mend()
-        else:
-            keep_copy(root)
-        ended = len(outcome.done) + len(outcome.failed) + len(outcome.skipped)
-        took = f" in {time.monotonic() - since[address]:.0f} s" if address in since else ""
-        say(
-            f"[{ended}/{len(nodes)}] {address} {event}{took}"
-            + (f"; running: {', '.join(running)}" if running else "")
-        )
-
     say(f"{len(nodes)} nodes to look at, {given.jobs} at a time; what they say is in {LOGS}/")
     if given.on == "slurm":
         # each has a machine, or its share of one, to itself
         nodes = [replace(node, exclusive=False) for node in nodes]
-    executor = _executor(given, root, everything)
+    executor = _executor(given, root, everything, nodes, living, options)
+    # elsewhere, what is interrupted may still write dvc.lock
+    at_an_end = given.on == "local"
     try:
-        outcome = run_nodes(nodes, executor.start, given.jobs, tell)
+        outcome = run_nodes(
+            nodes, executor.start, given.jobs, _Teller(root, len(nodes), executor.queued)
+        )
+        at_an_end = True
     except BaseException:
         executor.stop()
         raise
     finally:
         executor.close()
-        order_lock(everything, before, root)
+        if at_an_end:
+            order_lock(list(everything), before, root)
         keep_copy(root)
     say(f"{len(outcome.done)} of {len(nodes)} done in {time.monotonic() - started:.0f} s")
     if outcome.failed:
@@ -116,6 +132,122 @@ def run_pipeline(given: RunOptions) -> None:
     _tell(reported)
 
 
+def _chosen(
+    given: RunOptions, everything: Sequence[Node], changed: set[str]
+) -> tuple[list[Node], bool]:
+    """The nodes to look at, and whether the report is among what was asked for."""
+    from lora_vs_api.orchestrate.scheduler import needed_by, touched_by
+
+    unknown = [target for target in given.targets if not _matching(everything, target)]
+    if unknown:
+        raise UserError(f"{unknown[0]}: no such node; `dvc stage list` names them")
+    nodes = list(everything)
+    if given.targets:
+        wanted = [a for target in given.targets for a in _matching(everything, target)]
+        nodes = needed_by(everything, wanted)
+    reported = any(node.address == REPORT for node in nodes)
+    return touched_by(nodes, changed & {node.address for node in nodes}), reported
+
+
+class _Teller:
+    """Says of each node how it ended, and keeps what its end may have damaged."""
+
+    def __init__(self, root: Path, total: int, queued: Callable[[str], float | None]) -> None:
+        self._root, self._total, self._queued = root, total, queued
+        self._since: dict[str, float] = {}
+
+    def __call__(self, event: str, address: str, outcome: Outcome, running: Sequence[str]) -> None:
+        from lora_vs_api.orchestrate.lockfile import keep_copy
+
+        if event == "start":
+            self._since[address] = time.monotonic()
+            return
+        if event == "failed":
+            # killed, it may have left half of dvc.lock, which would fail all others
+            with suppress(UserError):
+                mend()
+        else:
+            keep_copy(self._root)
+        ended = len(outcome.done) + len(outcome.failed) + len(outcome.skipped)
+        say(
+            f"[{ended}/{self._total}] {address} {event}{self._took(address)}"
+            + (f"; running: {', '.join(running)}" if running else "")
+        )
+
+    def _took(self, address: str) -> str:
+        """Its seconds; those in a queue apart, where there is one."""
+        if address not in self._since:
+            return ""
+        took, queued = time.monotonic() - self._since[address], self._queued(address)
+        if queued is None or queued > took:
+            return f" in {took:.0f} s"
+        return f" in {took - queued:.0f} s after {queued:.0f} s in the queue"
+
+
+@contextmanager
+def _alone(root: Path, on: str) -> Iterator[None]:
+    """Two heads would submit the same nodes; on one machine DVC's own locks keep them apart.
+
+    Raises:
+        UserError: another `run --on slurm` or `--on ray` is at work in this folder.
+    """
+    if on == "local" or fcntl is None:
+        yield
+        return
+    path = root / HEAD
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+", encoding="utf-8") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            stream.seek(0)
+            raise UserError(
+                f"another run is at work in this folder: {stream.read().strip() or 'it does not say where'}"
+            ) from None
+        except OSError:
+            # a file system without locks; the nodes' claims still keep each from running twice
+            yield
+            return
+        stream.truncate(0)
+        stream.write(f"PID {os.getpid()} on {socket.gethostname()}")
+        stream.flush()
+        yield
+
+
+def _living_jobs(root: Path, on: str) -> dict[str, Job]:
+    """Jobs of Slurm that an earlier run has left.
+
+    Raises:
+        UserError: there are some, and this run is to be elsewhere.
+    """
+    from lora_vs_api.orchestrate.jobs import kept_jobs
+
+    # nothing of Slurm's is asked where nothing was ever submitted
+    if not kept_jobs(root):
+        return {}
+    from lora_vs_api.orchestrate.slurm import living_jobs
+
+    living = living_jobs(root)
+    if living and on != "slurm":
+        ids = " ".join(str(job.job_id) for job in living.values())
+        raise UserError(
+            f"{', '.join(living)}: submitted to Slurm by an earlier run, and not at an end; "
+            f"`run --on slurm` waits for it, `scancel {ids}` ends it"
+        )
+    return living
+
+
+def _say_who_runs(root: Path, nodes: Sequence[Node], living: Mapping[str, Job]) -> None:
+    """Nodes that run somewhere already: theirs are waited for, and nothing waits without saying why."""
+    from lora_vs_api.orchestrate.claims import claims
+
+    for address, holder in claims(root):
+        if address in {node.address for node in nodes} and address not in living:
+            say(
+                f"{address} runs already, on {holder.host} (PID {holder.pid}): its end is waited for"
+            )
+
+
 def _tell(reported: bool) -> None:
     """The decision, where all that it rests on is up to date."""
     if reported:
@@ -124,25 +256,65 @@ def _tell(reported: bool) -> None:
         tell_answer()
 
 
-def mend() -> None:
+def mend(patience: float = 0.0) -> None:
     """Recover a dvc.lock that a kill left empty or half, and say so; copy one that is whole.
+
+    ``patience``: for so many seconds it is tried again while another DVC is at work.
 
     Raises:
         UserError: it holds a conflict of git's, or another DVC is at work.
     """
     from lora_vs_api.orchestrate.lockfile import keep_copy, mend_lock
 
-    done = mend_lock(Path.cwd())
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            done = mend_lock(Path.cwd())
+            break
+        except UserError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(1.0)
     if done:
         say(done)
     keep_copy(Path.cwd())
 
 
-def _executor(given: RunOptions, root: Path, nodes: Sequence[Node]) -> Executor:
+def mend_before_repro() -> None:
+    """:func:`mend`, for a `dvc repro` that comes next: it knows nothing of other machines.
+
+    Raises:
+        UserError: as :func:`mend`; or a node of an earlier run still runs somewhere.
+    """
+    from lora_vs_api.orchestrate.claims import claims
+
+    root = Path.cwd()
+    _living_jobs(root, "local")
+    deadline = time.monotonic() + WAIT_SECONDS
+    # what was interrupted a moment ago is about to end
+    while running := list(claims(root)):
+        if time.monotonic() > deadline:
+            address, holder = running[0]
+            raise UserError(
+                f"{address} is running on {holder.host} (PID {holder.pid}): wait for its end, or end it there"
+            )
+        time.sleep(1.0)
+    mend()
+
+
+def _executor(
+    given: RunOptions,
+    root: Path,
+    everything: Sequence[Node],
+    nodes: Sequence[Node],
+    living: Mapping[str, Job],
+    options: Mapping[str, Option],
+) -> Executor:
     from lora_vs_api.orchestrate import executors
 
-    timed = frozenset(node.address for node in nodes if node.exclusive)
-    sharing = frozenset(node.address for node in nodes if given.jobs > 1 and not node.exclusive)
+    # of a graph whose nodes lost the mark, on Slurm, the whole one says what is timed
+    timed = frozenset(node.address for node in everything if node.exclusive)
+    sharing = frozenset(n.address for n in everything if given.jobs > 1 and not n.exclusive)
     if given.on == "local":
         gpus = _gpus() if given.gpus is None else given.gpus
         return executors.LocalExecutor(root, LOGS, given.jobs, gpus, sharing)
@@ -158,18 +330,27 @@ def _executor(given: RunOptions, root: Path, nodes: Sequence[Node]) -> Executor:
             asked.minutes,
         )
     if given.on == "ray":
-        return executors.RayExecutor(root, LOGS, given.jobs, needs, sharing)
-    return executors.SlurmExecutor(root, LOGS, given.jobs, needs, timed, _options(given.slurm))
+        from lora_vs_api.orchestrate.ray_cluster import RayExecutor
+
+        return RayExecutor(root, LOGS, given.jobs, needs, sharing)
+    from lora_vs_api.orchestrate.slurm import SlurmExecutor
+
+    return SlurmExecutor(root, LOGS, given.jobs, needs, timed, options, living=living)
 
 
-def _options(given: Sequence[str]) -> dict[str, str]:
-    found = {}
-    for option in given:
-        key, mark, value = option.partition("=")
-        if not mark or not key.isidentifier():
-            raise UserError(f"--slurm: expected KEY=VALUE such as partition=gpu, found {option!r}")
-        found[key] = value
-    return found
+def _options(given: RunOptions) -> dict[str, Option]:
+    if given.on != "slurm":
+        if given.slurm:
+            raise UserError("--slurm: what Slurm is told, so it needs --on slurm")
+        return {}
+    try:
+        from lora_vs_api.orchestrate.slurm_options import typed_options
+
+        return typed_options(given.slurm)
+    except ImportError:
+        raise UserError(
+            "--on slurm: submitit is not installed; pip install 'lora-vs-api[slurm]'"
+        ) from None
 
 
 def _matching(nodes: Sequence[Node], target: str) -> list[str]:

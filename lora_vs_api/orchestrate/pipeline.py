@@ -11,12 +11,13 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import yaml
 
 from lora_vs_api.errors import UserError
-from lora_vs_api.orchestrate.lockfile import LOCK, write_lock
+from lora_vs_api.orchestrate.lockfile import LOCK, whole_entries, write_lock
 from lora_vs_api.orchestrate.scheduler import Node
 
 # DVC answers so when another process holds a lock for longer than it waits; asking again helps
@@ -26,8 +27,10 @@ BUSY_SECONDS, PAUSE = 600, 1.0
 UNSAVED = ("[Errno 13]", "[Errno 27]", "[Errno 28]", "[Errno 30]", "[Errno 122]")
 
 
-def read_nodes(root: str | Path = ".") -> tuple[list[Node], set[str]]:
+def read_nodes(root: str | Path = ".", patience: float = 0.0) -> tuple[list[Node], set[str]]:
     """Every node in the order in which `dvc repro` goes through them, and those that changed.
+
+    ``patience``: for so many seconds it is asked again where another dvc holds the lock.
 
     A node that carries ``meta: {timed: true}`` in dvc.yaml measures time and is exclusive: nothing runs beside it.
 
@@ -35,26 +38,34 @@ def read_nodes(root: str | Path = ".") -> tuple[list[Node], set[str]]:
         UserError: what DVC finds wrong with dvc.yaml, or who is at work here, in its words.
     """
     from dvc.exceptions import DvcException
+
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            return _read_nodes(root)
+        except DvcException as error:
+            if any(mark in str(error) for mark in BUSY) and time.monotonic() < deadline:
+                time.sleep(PAUSE)
+                continue
+            # over several lines where another dvc is at work here: which, by its PID
+            raise UserError(f"{root}: {' '.join(str(error).split())}") from None
+
+
+def _read_nodes(root: str | Path) -> tuple[list[Node], set[str]]:
     from dvc.repo import Repo
     from dvc.repo.reproduce import get_active_graph, plan_repro
 
-    try:
-        with Repo(str(root)) as repo:
-            graph = get_active_graph(repo.index.graph)
-            plan = plan_repro(graph)
-            nodes = [
-                Node(
-                    stage.addressing,
-                    frozenset(need.addressing for need in graph.successors(stage)),
-                    bool((stage.meta or {}).get("timed")),
-                )
-                for stage in plan
-            ]
-            changed = set(repo.status())
-    except DvcException as error:
-        # over several lines where another dvc is at work here: which, by its PID
-        raise UserError(f"{root}: {' '.join(str(error).split())}") from None
-    return nodes, changed
+    with Repo(str(root)) as repo:
+        graph = get_active_graph(repo.index.graph)
+        nodes = [
+            Node(
+                stage.addressing,
+                frozenset(need.addressing for need in graph.successors(stage)),
+                bool((stage.meta or {}).get("timed")),
+            )
+            for stage in plan_repro(graph)
+        ]
+        return nodes, set(repo.status())
 
 
 class Runner:
@@ -83,8 +94,8 @@ class Runner:
         return "interrupted" if self._stopped else problem_line(said, log.relative_to(self.root))
 
     def _once(self, address: str, log: Path, environment: dict[str, str]) -> int:
-        command = [sys.executable, "-m", "lora_vs_api.orchestrate.guard", sys.executable, "-m", "dvc",
-                   "repro", "--single-item", address]  # fmt: skip
+        command = [sys.executable, "-m", "lora_vs_api.orchestrate.guard", address,
+                   sys.executable, "-m", "dvc", "repro", "--single-item", address]  # fmt: skip
         with log.open("wb") as stream:
             with self._guard:
                 if self._stopped:
@@ -117,6 +128,17 @@ class Runner:
                 if child.stdin:
                     child.stdin.close()
 
+    def end(self) -> None:
+        """:meth:`stop`, and wait for the ends: also from a signal's handler while `run` waits for one."""
+        ending = threading.Thread(target=self.stop)
+        ending.start()
+        # the handler may have come while this very thread held the lock
+        ending.join(1.0)
+        for child in list(self._live):
+            # leaves its exit code to who waits for it
+            with suppress(ChildProcessError):
+                os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+
 
 def environment_of(slot: int = 0, gpus: int = 0, *, shares_cores: bool = False) -> dict[str, str]:
     """A node's environment: with several GPUs, each slot has one of its own.
@@ -131,7 +153,9 @@ def environment_of(slot: int = 0, gpus: int = 0, *, shares_cores: bool = False) 
     environment = dict(os.environ, DVC_NO_ANALYTICS="1")
     if shares_cores:
         environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    environment["PATH"] = (
+        f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', os.defpath)}"
+    )
     if gpus > 1:
         given = environment.get("CUDA_VISIBLE_DEVICES", "").split(",")
         ours = given if len(given) >= gpus else [str(index) for index in range(gpus)]
@@ -156,6 +180,32 @@ def order_lock(nodes: list[Node], before: list[str], root: Path) -> None:
     if list(there) != [*kept, *new]:
         content["stages"] = {name: there[name] for name in [*kept, *new]}
         write_lock(path, content)
+
+
+def has_landed(root: Path, address: str) -> bool:
+    """Whether what another machine did is here: the node's entry in dvc.lock, and its outputs."""
+    try:
+        entries = whole_entries((root / LOCK).read_bytes())
+    except OSError:
+        return False
+    entry = (entries or {}).get(address)
+    if entry is None:
+        return False
+    outputs = [out["path"] for out in entry.get("outs", [])]
+    return all("://" in path or (root / path).exists() for path in outputs)
+
+
+def unseen_here(root: Path, address: str, patience: float = 15.0) -> str | None:
+    """What a node that went well on another machine must have left in this folder; None where it has.
+
+    For so many seconds it is looked for: a network file system shows a file a moment later.
+    """
+    deadline = time.monotonic() + patience
+    while not has_landed(root, address):
+        if time.monotonic() > deadline:
+            return f"done elsewhere, and not in {LOCK} here: is this folder shared?"
+        time.sleep(0.5)
+    return None
 
 
 def locked_nodes(root: Path) -> list[str]:

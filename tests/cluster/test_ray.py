@@ -1,0 +1,125 @@
+"""`run --on ray` on a cluster of several machines: one folder, what never fits, a head that dies."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.cluster.conftest import Project, wait_for
+from tests.cluster.raylets import Raylets, private_ray
+from tests.imports import ROOT
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() != 0,
+    reason="no Ray here: a network of its own needs root",
+)
+
+
+@pytest.fixture(scope="module")
+def ray():
+    with private_ray(ROOT) as raylets:
+        yield raylets
+
+
+@pytest.fixture
+def project(ray, folder):
+    project = Project(folder, {**ray.environment, "RAY_ADDRESS": ray.address}, ray.inside)
+    project.environment.pop("OMP_NUM_THREADS", None)
+    shutil.copy(ROOT / "params.yaml", folder)
+    project.write()
+    yield project
+    for head in project.heads:
+        if head.poll() is None:
+            head.kill()
+            head.wait()
+
+
+def alive(ray: Raylets) -> int:
+    """Machines of the cluster, as Ray counts them."""
+    code = (
+        "import ray, logging; ray.init(logging_level=logging.ERROR, log_to_driver=False); "
+        "print(sum(n['Alive'] for n in ray.nodes()))"
+    )
+    done = subprocess.run(
+        [*ray.inside, sys.executable, "-c", code],
+        env={**ray.environment, "RAY_ADDRESS": ray.address}, capture_output=True, text=True,
+    )  # fmt: skip
+    return int(done.stdout.split()[-1]) if done.returncode == 0 else 0
+
+
+def test_three_machines_give_the_right_results(project, ray):
+    try:
+        # one after the other: of one address here, they would choose the same ports
+        for number, name in enumerate(("second", "third"), start=2):
+            ray.start(name)
+            wait_for(lambda number=number: alive(ray) == number)
+        code, said = project.run("-j", "2", on="ray")
+        assert code == 0 and "3 of 3 done" in said, said
+        assert project.is_right() and project.clean()
+        assert [project.count(f"{name}.ended") for name in ("one", "two", "both")] == [1, 1, 1]
+    finally:
+        for name in set(ray.machines) - {"head"}:
+            ray.kill(name)
+
+
+def test_a_machine_without_this_folder_is_refused(project, ray, shared):
+    """Before anything runs, in one line."""
+    ray.start("blind", hidden=shared)
+    try:
+        wait_for(lambda: alive(ray) >= 2)
+        code, said = project.run("one", on="ray")
+    finally:
+        ray.kill("blind")
+    assert code == 1 and f"does not see this folder: {project.folder} has to be the same" in said, (
+        said
+    )
+    assert "Traceback" not in said and project.count("one.began") == 0
+    assert not list(Path(project.folder, ".dvc/tmp").glob("marker-*"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (
+            {"cpus": 1, "gpus": 0, "memory_gb": 500, "minutes": 5},
+            "1 cores, 500 GB of memory on one",
+        ),
+        ({"cpus": 64, "gpus": 0, "memory_gb": 1, "minutes": 5}, "64 cores, 1 GB of memory on one"),
+    ],
+)
+def test_what_no_machine_holds_is_refused(project, asked, said):
+    """Ray itself would wait for such a machine without end and without a word."""
+    params = yaml.safe_load((project.folder / "params.yaml").read_text())
+    params["nodes"]["both"] = asked
+    (project.folder / "params.yaml").write_text(yaml.safe_dump(params))
+    code, lines = project.run(on="ray")
+    assert code == 1 and f"error: both: needs 0 GPU, {said}" in lines, lines
+    assert project.count("one.began") == 0
+
+
+def test_a_head_of_ray_that_dies_is_said(folder):
+    """Within seconds and in one line; with another head the next run does the rest, each node once."""
+    with private_ray(ROOT) as ray:
+        project = Project(folder, {**ray.environment, "RAY_ADDRESS": ray.address}, ray.inside)
+        shutil.copy(ROOT / "params.yaml", folder)
+        project.write(one=120)
+        head = project.head("one", on="ray")
+        wait_for(lambda: project.count("one.began"))
+        ray.kill("head")
+        began = time.monotonic()
+        assert head.wait(60) == 1
+        assert time.monotonic() - began < 30
+        assert f"error: one: the Ray head at {ray.address} is dead" in project.said, project.said
+        assert "Traceback" not in project.said and len(project.said.splitlines()) < 15
+    project.inside = []
+    project.write()
+    code, said = project.run(on="local")
+    assert code == 0 and project.is_right(), said
+    assert project.count("one.ended") == 1
