@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from lora_vs_api.analysis.configuration import config_sha256
 from lora_vs_api.analysis.results import write_result
 from lora_vs_api.cli import app as command_line
-from lora_vs_api.cli.answer import next_commands
 from lora_vs_api.config.compose import compose
 from lora_vs_api.config.load import load_params
 from lora_vs_api.report.markdown import report_markdown
 from lora_vs_api.report.rendering import escape, plain
+from lora_vs_api.report.sections.next_steps import next_commands
 from lora_vs_api.shown import visible
 from tests.commands import exit_code, lora_vs_api
 from tests.imports import ROOT
@@ -59,7 +59,7 @@ def test_the_decision_is_the_reports_own(project, capsys, kind):
     lines = said.out.strip().splitlines()
     assert lines[0] == headline(result)
     assert "report/report.md" in lines[2] and "report/report.html" in lines[2]
-    assert [line.split("  # ")[0].strip() for line in lines[4:]] == list(next_commands(result))
+    assert [line.split("  # ")[0].strip() for line in lines[4:]] == list(next_commands(result, load_params().task_name))
     assert said.err == ""
 
 
@@ -85,7 +85,7 @@ def test_what_to_try_next_are_commands(kind, monkeypatch):
     parsed = []
     monkeypatch.setattr(command_line, "run_command", lambda command: command())
     monkeypatch.setattr(command_line, "_with_user_errors", lambda *given: parsed.append(given))
-    commands = next_commands(analysis(api_kind=kind))
+    commands = next_commands(analysis(api_kind=kind), "invoices")
     assert 2 <= len(commands) <= 3
     for command in commands:
         program, *arguments = shlex.split(command)

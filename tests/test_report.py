@@ -186,9 +186,9 @@ def test_never_breaking_even_is_said_everywhere(tmp_path):
     text = report(result)
     found = rows(section(text, "Costs"), "against")
     assert [row[3:] for row in found] == [["never", "never"]] * 2
-    assert "training is never paid back" in section(text, "The question")
+    assert "training is never paid back" in section(text, "The answer in detail")
     assert "training is never paid back" in section(text, "Hypothesis")
-    assert "training is never paid back" in answer.decided(result)
+    assert "does not pay for itself within 36 months" in answer.decided(result)
     names = ("break_even", "tornado", "price_volume")
     drawn(tmp_path, result, names=names)
     for name in names:
@@ -202,7 +202,7 @@ def test_a_stronger_api_condition_decides():
     result = redecided(result, "api_few_shot_5", difference=(-0.3, -0.2))
     few = result.conditions[3].label
     assert answer.decided(result).startswith(f"Call {few}")
-    assert "less accurate than it by 0.02 or more" in section(report(result), "The question")
+    assert "less accurate than it by 0.02 or more" in section(report(result), "The answer in detail")
 
 
 def test_what_can_be_had_without_tuning_or_an_api_decides_too():
@@ -211,13 +211,13 @@ def test_what_can_be_had_without_tuning_or_an_api_decides_too():
     result = redecided(result, "base_zero_shot", difference=(-0.3, -0.2))
     label = result.conditions[1].label
     assert answer.decided(result).startswith(f"Use {label}: the fine-tune is less")
-    assert f"{label} scores 0.900" in section(report(result), "The question")
+    assert f"{label} scores 0.900" in section(report(result), "The answer in detail")
 
 
 def test_a_served_base_model_is_never_called_hosted():
     """The embedded API must be told apart from the hosted models that it stands in for."""
     text = report(analysis(api_kind="embedded"))
-    assert "no hosted model was asked" in section(text, "The question")
+    assert "no hosted model was asked" in section(text, "In a minute")
     assert "transformers serve" in section(text, "Limitations")
     assert "billed as gpt-x" in section(text, "Limitations")
     # each mention of hosted models denies, contrasts or refers to the stand-in
@@ -232,10 +232,10 @@ def test_an_open_model_on_this_machine_is_called_that():
     text = report(result)
     assert "nothing is recommended" not in text and "transformers serve" not in text
     assert "standing in" not in text and "untuned base model" not in section(text, "Hypothesis")
-    assert "billed as gpt-x" in section(text, "The question")
+    assert "billed as gpt-x" in section(text, "The answer in detail")
     # what costs less, costs less than at whose price
     assert "; against the token prices of gpt-x, " in answer.decided(result)
-    assert "no text leaves the machine, nor with the models" in section(text, "The question")
+    assert "no text leaves the machine, nor with the models" in section(text, "The answer in detail")
     better = changed(result, conditions__3__field_f1__estimate=0.9)
     better = redecided(better, "api_few_shot_5", difference=(-0.3, -0.2))
     said = answer.decided(better)
@@ -436,13 +436,13 @@ def test_configured_energy_is_not_called_measured():
 def test_latencies_compare_only_with_as_many_in_flight(tmp_path):
     """Four at once make each wait for the others: that is no slower model."""
     result = analysis(api_kind="openai")
-    assert "not all of them compare" not in section(report(result), "The question")
+    assert "not all of them compare" not in section(report(result), "The answer in detail")
     for in_flight, words in (((4, 4), "(4 in flight)"), (None, "(unknown number in flight)")):
         other = changed(
             result, conditions__2__latency__in_flight=in_flight,
             conditions__3__latency__in_flight=in_flight,
         )  # fmt: skip
-        part = section(report(other), "The question")
+        part = section(report(other), "The answer in detail")
         assert words in part and "so not all of them compare" in part
         assert "From the one to the other" not in part
         label = result.conditions[2].label
@@ -458,8 +458,8 @@ def test_mixed_numbers_in_flight_are_said():
     result = analysis(api_kind="openai")
     other = changed(result, conditions__3__latency__in_flight=(1, 4))
     text = report(other)
-    assert "(1 to 4 in flight)" in section(text, "The question")
-    assert "so not all of them compare" in section(text, "The question")
+    assert "(1 to 4 in flight)" in section(text, "The answer in detail")
+    assert "so not all of them compare" in section(text, "The answer in detail")
     assert any("1 to 4" in row for row in rows(section(text, "Results"), "latency measured on"))
 
 
@@ -491,10 +491,10 @@ def test_what_was_billed_beside_the_answers_has_columns_only_where_there_is_some
 
 def test_latency_and_locality_are_part_of_the_answer():
     """Hosted: whose tail is longer, and who sees the texts. Embedded: that this says nothing."""
-    part = section(report(analysis(api_kind="openai")), "The question")
+    part = section(report(analysis(api_kind="openai")), "The answer in detail")
     assert "0.52 s locally and 0.52 s through Tiny-7M over HTTP, 5-shot" in part
     assert "Tiny-7M was sent every text" in part
-    part = section(report(), "The question")
+    part = section(report(), "The answer in detail")
     assert "network and queue are not in it" in part and "would be sent every text" in part
 
 

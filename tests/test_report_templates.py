@@ -374,7 +374,7 @@ def test_a_report_is_whole(case):
         (
             "models served here",
             "**Whether to call a hosted model is open: none was asked. Tiny-7M stands in for one, billed as "
-            "gpt-x, and is a rival in its own right. Of all that was measured: Fine-tune for the accuracy",
+            "gpt-x, and is a rival in its own right. Of all that was measured: Fine-tune: ",
         ),
         (
             "a server of one's own",

@@ -16,6 +16,7 @@ from lora_vs_api.report.sections.diagnosis import diagnosis_section
 from lora_vs_api.report.sections.facts import has_api, stamp
 from lora_vs_api.report.sections.limitations import limitations_section
 from lora_vs_api.report.sections.method import method_section, reproducibility_section
+from lora_vs_api.report.sections.minute import minute_section
 from lora_vs_api.report.sections.model_free import model_free_section
 from lora_vs_api.report.sections.money import money_section
 from lora_vs_api.report.sections.published import published_section
@@ -23,6 +24,7 @@ from lora_vs_api.report.sections.robustness import robustness_section
 from lora_vs_api.report.sections.wins import win_loss_section
 
 SECTIONS = (
+    minute_section,
     answer_section,
     verdict_section,
     data_section,

@@ -10,13 +10,12 @@ from pydantic import JsonValue
 from lora_vs_api.analysis.results import Analysis, AnswerRow, Condition, OwnershipInputs
 from lora_vs_api.files import json_text
 from lora_vs_api.record.parsing import parse_record
+from lora_vs_api.report.sections.at_volume import volume_per_day
 from lora_vs_api.shown import visible
 
 if TYPE_CHECKING:
     from lora_vs_api.prices.price import Rates
 
-# where the report names no volume a day, because nothing is ever saved
-VOLUME_PER_DAY = 1000
 # texts whose answers are on the page: with six conditions about 10 MB, which browsers open at once
 MAX_TEXTS = 3_000
 
@@ -170,7 +169,6 @@ def _calculator(analysis: Analysis) -> Calculator | None:
         return None
     chosen = [row.baseline for row in entries]
     wrong = {row.baseline: row for row in analysis.ownership.against}
-    rates = sorted({rate for row in economics.break_even for rate in row.days or ()})
     return {
         "baselines": [
             {
@@ -191,7 +189,7 @@ def _calculator(analysis: Analysis) -> Calculator | None:
         "baseline": chosen.index(analysis.baseline) if analysis.baseline in chosen else 0,
         "upfront": economics.training.total_usd,
         "local": economics.local_per_1k,
-        "per_day": rates[len(rates) // 2] if rates else VOLUME_PER_DAY,
+        "per_day": volume_per_day(analysis),
         "plan": _plan(analysis.ownership.inputs),
         "labelled_texts": analysis.ownership.inputs.labelled_texts,
     }
