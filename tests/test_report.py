@@ -239,7 +239,7 @@ def test_an_open_model_on_this_machine_is_called_that():
     better = changed(result, conditions__3__field_f1__estimate=0.9)
     better = redecided(better, "api_few_shot_5", difference=(-0.3, -0.2))
     said = answer.decided(better)
-    assert f" Of all that was measured: Use {better.conditions[3].label}: " in said
+    assert f" Of all that was measured: Use {better.conditions[3].label} where accuracy matters: " in said
     assert "no test of the claim about that hosted model" in section(text, "Hypothesis")
     assert "llama.cpp's server" in section(text, "Method")
     part = section(text, "Limitations")

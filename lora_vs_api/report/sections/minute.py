@@ -26,7 +26,13 @@ from lora_vs_api.report.sections.at_volume import (
     volume_per_day,
     volumes,
 )
-from lora_vs_api.report.sections.facts import has_api, is_embedded, is_local, unit_words
+from lora_vs_api.report.sections.facts import (
+    has_api,
+    is_embedded,
+    is_local,
+    priced_entries,
+    unit_words,
+)
 from lora_vs_api.report.sections.next_steps import next_commands
 
 
@@ -52,6 +58,7 @@ def minute_section(inputs: ReportInputs) -> Markdown:
         months=paid.months,
         monthly=monthly(analysis),
         local=is_local(analysis),
+        priced=priced_entries(analysis),
         total=all(at_volume(analysis, name).total for name in compared(analysis)),
         confidence=analysis.statistics.confidence,
         texts=analysis.texts,
