@@ -59,7 +59,9 @@ def test_the_decision_is_the_reports_own(project, capsys, kind):
     lines = said.out.strip().splitlines()
     assert lines[0] == headline(result)
     assert "report/report.md" in lines[2] and "report/report.html" in lines[2]
-    assert [line.split("  # ")[0].strip() for line in lines[4:]] == list(next_commands(result, load_params().task_name))
+    assert [line.split("  # ")[0].strip() for line in lines[4:]] == list(
+        next_commands(result, load_params().task_name)
+    )
     assert said.err == ""
 
 

@@ -436,17 +436,20 @@ def check_minute(result: Analysis, text: str) -> None:
     assert above(ends(between, " to "), 0.0) == decision.superior
     pays = paid_at(result, decision, PER_DAY)
     assert money_claims(f"–, {money}")["pays_back"] == pays
-    for (label, usd, interval, _), row in zip(cells(text), (result.lora, *paid_for(result)), strict=True):
+    told = (result.lora, *paid_for(result))
+    for (label, usd, between, _), row in zip(cells(text), told, strict=True):
         assert label == str(escape(row.label))
-        if interval != "–":
-            low, high = ends(interval, " to ")
+        if between != "–":
+            low, high = ends(between, " to ")
             # printed to three digits, of an interval that may have no width
             assert low * 0.99 <= number(usd.replace("\\<", "")) <= high * 1.01
     volume = re.search(r"change it: Volume\.\*\* (.*)$", text, re.MULTILINE)[1]
     others = {per_day: paid_at(result, decision, per_day) for per_day in (1, 1_000_000)}
     if "it would be" not in volume:
         # nothing is recommended
-        found = [money_claims(f"–, {words}")["pays_back"] for words in volume.split(" against ")[:-1]]
+        found = [
+            money_claims(f"–, {words}")["pays_back"] for words in volume.split(" against ")[:-1]
+        ]
         assert found == list(others.values()) or found == [pays] == list(set(others.values()))
     else:
         same = re.search(r"At 1 and 1,000,000 a day it would be the same: “(.*)”\.", volume)
@@ -633,7 +636,14 @@ def check_groups(result: Analysis, answer: str) -> None:
 
 def check_no_api(result: Analysis, told: ReportInputs) -> None:
     """Without an API condition nothing is said of one, in no section: no price, no break-even."""
-    sections = (minute_section, answer_section, verdict_section, method_section, money_section, limitations_section)
+    sections = (
+        minute_section,
+        answer_section,
+        verdict_section,
+        method_section,
+        money_section,
+        limitations_section,
+    )
     report = "\n\n".join(section(told) for section in sections)
     asked = result.baseline is not None
     assert ("no API side to compare with" in report) == (not asked)

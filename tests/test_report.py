@@ -202,7 +202,9 @@ def test_a_stronger_api_condition_decides():
     result = redecided(result, "api_few_shot_5", difference=(-0.3, -0.2))
     few = result.conditions[3].label
     assert answer.decided(result).startswith(f"Call {few}")
-    assert "less accurate than it by 0.02 or more" in section(report(result), "The answer in detail")
+    assert "less accurate than it by 0.02 or more" in section(
+        report(result), "The answer in detail"
+    )
 
 
 def test_what_can_be_had_without_tuning_or_an_api_decides_too():
@@ -235,11 +237,16 @@ def test_an_open_model_on_this_machine_is_called_that():
     assert "billed as gpt-x" in section(text, "The answer in detail")
     # what costs less, costs less than at whose price
     assert "; against the token prices of gpt-x, " in answer.decided(result)
-    assert "no text leaves the machine, nor with the models" in section(text, "The answer in detail")
+    assert "no text leaves the machine, nor with the models" in section(
+        text, "The answer in detail"
+    )
     better = changed(result, conditions__3__field_f1__estimate=0.9)
     better = redecided(better, "api_few_shot_5", difference=(-0.3, -0.2))
     said = answer.decided(better)
-    assert f" Of all that was measured: Use {better.conditions[3].label} where accuracy matters: " in said
+    assert (
+        f" Of all that was measured: Use {better.conditions[3].label} where accuracy matters: "
+        in said
+    )
     assert "no test of the claim about that hosted model" in section(text, "Hypothesis")
     assert "llama.cpp's server" in section(text, "Method")
     part = section(text, "Limitations")

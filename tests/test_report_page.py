@@ -28,7 +28,6 @@ from lora_vs_api.report.sections.facts import is_local
 from lora_vs_api.shown import visible
 from lora_vs_api.stats.economics import break_even, days_to_break_even
 from lora_vs_api.stats.ownership import Answers, Machine, People, Plan, cheaper_from, totals
-from lora_vs_api.stats.rounding import rounded
 from tests.report_fixture import FIELDS, analysis, changed, inputs, redecided
 
 HOSTILE = (
@@ -405,7 +404,7 @@ def test_calculator_starts_at_the_report_and_follows_the_formula(opened, api_usd
     start = as_reported(api_usd, 1200.02, 0.0057, 10_000)
     assert results(page) == start
     measured = result.economics.break_even[0].volume
-    assert start["volume"] == numbers.volume(measured and rounded(measured))
+    assert start["volume"] == numbers.volume(measured)
     page.get_by_label("upfront, USD, once", exact=True).fill("600")
     page.get_by_label("fine-tune, USD per 1,000 answers", exact=True).fill("0.001")
     page.get_by_label("volume, answers a day", exact=True).fill("5000")
@@ -545,7 +544,9 @@ def test_the_pages_decision_starts_at_the_reports_and_moves_by_the_same_formula(
         month = cheaper_from(found)[0]
         whole = int(month) if np.isfinite(month) else None
         moved = AtVolume(int(volume), 36, whole, whole, whole, total=True)
-        words = told("By the measured means, against", int(volume), moved.pays, advice.pays_words(moved))
+        words = told(
+            "By the measured means, against", int(volume), moved.pays, advice.pays_words(moved)
+        )
         assert page.locator("#decision").inner_text() == words
         page.get_by_role("button", name="Reset").click()
         against_zero_shot(page)
@@ -579,7 +580,9 @@ again
 def test_details_are_folded_and_every_link_of_the_contents_leads_somewhere():
     """The first section stays in sight; two of one name are two places."""
     text = report_html(PARTS, ".")
-    folds = re.findall(r'<details class="part" id="([^"]+)">\n<summary><h2>(.*?)</h2></summary>', text)
+    folds = re.findall(
+        r'<details class="part" id="([^"]+)">\n<summary><h2>(.*?)</h2></summary>', text
+    )
     assert folds == [("report-second", "Second"), ("report-second-2", "Second")]
     nav = text.split('<nav class="contents"')[1].split("</nav>")[0]
     assert re.findall(r'href="#([^"]+)"', nav) == [anchor for anchor, _ in folds]
@@ -597,7 +600,9 @@ def test_tables_and_figures_have_names_and_can_be_scrolled_with_keys(tmp_path):
     assert f'<div class="table" role="region" tabindex="0" aria-label="{name}">' in text
     assert f'<caption class="unseen">{name}</caption>' in text
     assert '<th scope="col">a</th>' in text and '<th class="r" scope="col">b</th>' in text
-    figure = re.search(r'<div class="figure" role="region" tabindex="0" aria-label="([^"]+)">\s*<img (.*?)>', text)
+    figure = re.search(
+        r'<div class="figure" role="region" tabindex="0" aria-label="([^"]+)">\s*<img (.*?)>', text
+    )
     assert figure[1] == "Figure: Who &lt;is&gt; cheaper" and "<p><img" not in text
     assert 'alt="Who &lt;is&gt; cheaper"' in figure[2]
 

@@ -223,7 +223,7 @@ def _calculator(analysis: Analysis) -> Calculator | None:
         "plan": _plan(analysis.ownership.inputs),
         "labelled_texts": analysis.ownership.inputs.labelled_texts,
         "lead": lead(analysis),
-        "pays": {**advice.PAYS},
+        "pays": {outcome: advice.PAYS[outcome] for outcome in OUTCOMES},
     }
 
 
@@ -239,13 +239,11 @@ def _decision(analysis: Analysis, baseline: str) -> PageDecision:
     paid, decision = at_volume(analysis, baseline), analysis.decision(baseline)
     rival, here = analysis.condition(baseline), is_local(analysis)
     strongest = analysis.strongest_rival
+    actions: dict[str, str] = {
+        outcome: plain(advice.action(decision, rival, outcome, here=here)) for outcome in OUTCOMES
+    }
     return {
-        "actions": {
-            outcome: plain(advice.action(decision, rival, outcome, here=here))
-            for outcome in OUTCOMES
-        }
-        if recommends(analysis)
-        else None,
+        "actions": actions if recommends(analysis) else None,
         "pays": paid.pays,
         "said": advice.pays_words(paid),
         "beside": ""

@@ -47,13 +47,13 @@ def report_html(
     for index, token in enumerate(tokens):
         if token.type == "heading_open" and token.tag == "h1":
             title = _plain(tokens[index + 1])
-    before, parts = _parts(tokens)
+    before, sections = _parts(tokens)
 
     def rendered(some: Sequence[Token], heading: str = title) -> str:
         made = _accessible(some, heading, figures)
         return str(reader.renderer.render(made, reader.options, {}))
 
-    first, details = parts[:1], parts[1:]
+    first, details = sections[:1], sections[1:]
     body = rendered(before) + "".join(
         f'<div id="{part.anchor}">\n{rendered(part.tokens)}</div>\n' for part in first
     )

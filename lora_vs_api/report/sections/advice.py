@@ -110,15 +110,11 @@ def recommend(
     return Markdown(f"{said}: {accuracy_words(decision)}; {billed}{money}.")
 
 
-def action(
-    decision: Decision, rival: Condition, pays: Outcome, *, here: bool = False
-) -> Markdown:
+def action(decision: Decision, rival: Condition, pays: Outcome, *, here: bool = False) -> Markdown:
     """What to do, without why; arguments as :func:`recommend`."""
     # of several trainings it may be the seeds that leave it open
     units = "texts" if decision.seeds == 1 else "texts or seeds"
-    return Markdown(
-        ACTIONS[_accuracy(decision), pays].format(call=_call(rival, here), units=units)
-    )
+    return Markdown(ACTIONS[_accuracy(decision), pays].format(call=_call(rival, here), units=units))
 
 
 def waits(decision: Decision, pays: Outcome) -> bool:

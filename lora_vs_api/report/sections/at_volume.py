@@ -93,8 +93,10 @@ def at_volume(analysis: Analysis, rival: str, per_day: int | None = None) -> AtV
     against = owned_against(analysis, rival)
     if against is None:
         paid = analysis.decision(rival).pay_back
-        ends = (_month(end, per_day, months) for end in (paid.volume, paid.low, paid.high))
-        return AtVolume(per_day, months, *ends, total=False)
+        month, low, high = (
+            _month(end, per_day, months) for end in (paid.volume, paid.low, paid.high)
+        )
+        return AtVolume(per_day, months, month, low, high, total=False)
     row = next(row for row in against.rows if row.per_day == per_day)
     return AtVolume(
         per_day, months, row.cheaper_from, row.cheaper_from_low, row.cheaper_from_high, total=True
