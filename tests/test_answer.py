@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from lora_vs_api.analysis.configuration import config_sha256
 from lora_vs_api.analysis.results import write_result
 from lora_vs_api.cli import app as command_line
+from lora_vs_api.cli import browser
 from lora_vs_api.config.compose import compose
 from lora_vs_api.config.load import load_params
 from lora_vs_api.report.markdown import report_markdown
@@ -79,6 +80,50 @@ def test_before_any_run_there_is_nothing_to_say(project, capsys):
     assert exit_code("answer") == 1
     said = capsys.readouterr()
     assert said.out == "" and said.err.startswith("error: metrics/analysis.json: no such file; run")
+
+
+class Browsers:
+    """A machine's browsers: what they were told to open."""
+
+    def __init__(self, monkeypatch, works: bool, display: str | None) -> None:
+        self.opened: list[str] = []
+        monkeypatch.setattr(browser.sys, "platform", "linux")
+        for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
+            monkeypatch.delenv(name, raising=False)
+        if display is not None:
+            monkeypatch.setenv("DISPLAY", display)
+
+        def opens(address: str) -> bool:
+            self.opened.append(address)
+            return works
+
+        monkeypatch.setattr(browser.webbrowser, "open", opens)
+
+
+@pytest.mark.parametrize(
+    ("works", "display", "opened"), [(True, ":0", 1), (False, ":0", 1), (True, None, 0)]
+)
+def test_the_report_opens_in_the_browser_where_there_is_one(
+    project, monkeypatch, capsys, works, display, opened
+):
+    """Where there is none it is said, and is no error: the decision has been told."""
+    browsers = Browsers(monkeypatch, works, display)
+    Path("report").mkdir()
+    Path("report/report.html").write_text("<p>")
+    lora_vs_api("answer", "--open")
+    said = capsys.readouterr()
+    assert browsers.opened == [Path("report/report.html").resolve().as_uri()] * opened
+    assert ("no browser here to open report/report.html" in said.err) == (not works or not opened)
+    assert headline(of_these_settings(analysis())) in said.out
+    lora_vs_api("answer")
+    assert len(browsers.opened) == opened
+
+
+def test_without_a_report_there_is_nothing_to_open(project, monkeypatch, capsys):
+    browsers = Browsers(monkeypatch, True, ":0")
+    assert exit_code("answer", "--open") == 1
+    assert "report/report.html: no such file; run" in capsys.readouterr().err
+    assert browsers.opened == []
 
 
 @pytest.mark.parametrize("kind", KINDS)

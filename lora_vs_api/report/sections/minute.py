@@ -8,7 +8,6 @@ Nothing is decided here: every sentence is made of the claims of :mod:`lora_vs_a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from lora_vs_api.analysis.results import Analysis
 from lora_vs_api.report import numbers
@@ -26,6 +25,7 @@ from lora_vs_api.report.sections.at_volume import (
     volume_per_day,
     volumes,
 )
+from lora_vs_api.report.sections.change import Change
 from lora_vs_api.report.sections.facts import (
     has_api,
     is_embedded,
@@ -34,14 +34,6 @@ from lora_vs_api.report.sections.facts import (
     unit_words,
 )
 from lora_vs_api.report.sections.next_steps import next_commands
-
-
-@dataclass(frozen=True)
-class Change:
-    """A line of *What would change it*: the input in a word or two, and whole sentences about it."""
-
-    what: str
-    said: Markdown
 
 
 def minute_section(inputs: ReportInputs) -> Markdown:
@@ -191,8 +183,8 @@ def accuracy_change(inputs: ReportInputs) -> Change | None:
     )
 
 
-# HOOK: a section that knows what would change the decision (how many labels, a share escalated) adds the
-# function that says so in one Change, or None where it has nothing to say. The order is the page's.
+# HOOK: a section that knows what would change the decision (how many labels, a share escalated) has a function
+# that says so in one Change, or None where it has nothing to say, and adds it here. The order is the page's.
 WHAT_WOULD_CHANGE: list[Callable[[ReportInputs], Change | None]] = [
     volume_change,
     price_change,
