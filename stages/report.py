@@ -106,7 +106,6 @@ def report_inputs(params: Params) -> ReportInputs:
             model=params.model.model_dump(exclude={"weights"}) | params.model.weights.model_dump(),
             watts=params.economics.watts,
             see_also=tuple(params.see_also),
-            task=params.task_name,
         ),
         installation=installation(),
         digests={

@@ -710,5 +710,4 @@ SETTINGS = Settings(
     model={"name": "Tiny-7M", "source": "wheel", "revision": None},
     watts=65.0,
     see_also=(),
-    task="invoices",
 )

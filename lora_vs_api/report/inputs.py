@@ -27,7 +27,7 @@ class Settings:
 
     ``train`` and ``model`` are the sections of that name, key by key, the model's weights among
     them: what stands in them is printed as it is. ``watts`` is the configured power of a local
-    answer, ``see_also`` reports of other runs on the task, ``task`` the task's name in conf/task/.
+    answer, ``see_also`` reports of other runs on the task.
     """
 
     instruction: str
@@ -40,7 +40,6 @@ class Settings:
     model: Mapping[str, object]
     watts: float
     see_also: tuple[SeeAlso, ...]
-    task: str
 
 
 @dataclass(frozen=True)

@@ -11,16 +11,17 @@ from lora_vs_api.report.sections.facts import has_api, is_local, stamp
 PREDICT = 'lora-vs-api predict "a text of yours"'
 
 
-def next_commands(analysis: Analysis, task: str) -> dict[str, str]:
+def next_commands(analysis: Analysis, task: str | None = None) -> dict[str, str]:
     """Command → what it is for, two or three of them: the first is the next step.
 
     Args:
         analysis: whose decision it follows from.
-        task: the task's name in `conf/task/`.
+        task: the task's name in `conf/task/`, where it is known.
     """
     if stamp(analysis) is not None:
+        settings = "profile=laptop" if task is None else f"task={task}"
         return {
-            f"dvc exp run -S task={task}": "the answer: profile=laptop, some 35 minutes on two cores",
+            f"dvc exp run -S {settings}": "the answer: profile=laptop, some 35 minutes on two cores",
             PREDICT: "what it has learnt so far",
         }
     own = {
