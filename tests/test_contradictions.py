@@ -30,6 +30,7 @@ from lora_vs_api.analysis.costs import (
     price_list,
 )
 from lora_vs_api.analysis.decision import decisions
+from lora_vs_api.analysis.order import ranked
 from lora_vs_api.analysis.otherwise import at_other_prices, run_here
 from lora_vs_api.analysis.ownership import LocalSide, ownership_of
 from lora_vs_api.analysis.results import (
@@ -436,7 +437,7 @@ def check_minute(result: Analysis, text: str) -> None:
     assert above(ends(between, " to "), 0.0) == decision.superior
     pays = paid_at(result, decision, PER_DAY)
     assert money_claims(f"–, {money}")["pays_back"] == pays
-    told = (result.lora, *paid_for(result))
+    told = sorted((result.lora, *paid_for(result)), key=ranked(result).conditions.index)
     for (label, usd, between, _), row in zip(cells(text), told, strict=True):
         assert label == str(escape(row.label))
         if between != "–":

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lora_vs_api.analysis.order import ranked
 from lora_vs_api.analysis.results import Analysis, Outcome
 from lora_vs_api.report import numbers
 from lora_vs_api.report.markdown import report_markdown
@@ -144,9 +145,11 @@ def test_calculator_starts_at_the_measured_cost(api_usd, batched):
     )
     start = page_data(result, [], [])["calculator"]
     assert [entry["label"] for entry in start["baselines"]] == [
-        row.label for row in result.economics.break_even
+        row.label for row in ranked(result).economics.break_even
     ]
-    for entry, measured in zip(start["baselines"], result.economics.break_even, strict=True):
+    for entry, measured in zip(
+        start["baselines"], ranked(result).economics.break_even, strict=True
+    ):
         cost = (
             entry["input_price"] * entry["input_millions"]
             + entry["output_price"] * entry["output_millions"]
@@ -366,6 +369,12 @@ OWNED = ("month-api", "month-local", "horizon-api", "horizon-local", "from")
 ZERO_SHOT = "Tiny-7M over HTTP, zero-shot"
 
 
+def zero_shot(result: Analysis) -> dict[str, Any]:
+    """The page's entry of it."""
+    entries = page_data(result, [], [])["calculator"]["baselines"]
+    return next(entry for entry in entries if entry["label"] == ZERO_SHOT)
+
+
 def against_zero_shot(page: Any) -> Any:
     """It starts at the strongest; the fixture's numbers are those of the other one."""
     page.get_by_label("against").select_option(ZERO_SHOT)
@@ -417,7 +426,7 @@ def test_calculator_starts_at_the_report_and_follows_the_formula(opened, api_usd
 def test_a_price_moves_the_break_even(opened):
     """A price multiplies its own tokens alone; a slider in the middle is the start."""
     page = against_zero_shot(opened(whole_page()))
-    entry = page_data(analysis(), [], [])["calculator"]["baselines"][0]
+    entry = zero_shot(analysis())
     page.get_by_label("API input, USD per million tokens", exact=True).fill("0.3")
     api = 0.3 * entry["input_millions"] + 0.6 * entry["output_millions"]
     assert results(page) == as_reported(api, 1200.02, 0.0057, 10_000)
@@ -449,7 +458,7 @@ def test_the_total_cost_starts_at_the_report_and_follows_the_model(opened):
     """Every input moves it as stats/ownership.py says; a field below its least shows nothing."""
     result = analysis()
     page = against_zero_shot(opened(whole_page(result)))
-    entry = page_data(result, [], [])["calculator"]["baselines"][0]
+    entry = zero_shot(result)
     row = result.ownership.against[0].rows[1]
 
     def shown() -> list[str]:
@@ -510,8 +519,7 @@ def test_the_pages_decision_starts_at_the_reports_and_moves_by_the_same_formula(
     """The words are the report's, what becomes of the money is that of stats/ownership.py."""
     page = against_zero_shot(opened(whole_page(result)))
     decision, rival = result.decision("api_zero_shot"), result.condition("api_zero_shot")
-    start = page_data(result, [], [])["calculator"]
-    entry, paid = start["baselines"][0], at_volume(result, "api_zero_shot")
+    entry, paid = zero_shot(result), at_volume(result, "api_zero_shot")
     here = is_local(result)
 
     def told(by: str, volume: float, pays: Outcome, words: str) -> str:

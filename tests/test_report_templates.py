@@ -321,7 +321,7 @@ def test_a_report_is_whole(case):
         ),
         ("everything said", "perturbed: it shrinks (drop"),
         ("everything said", "clear of zero on the better side. Its lead"),
-        ("everything said", "| in batches, own electricity | – | 34 million"),
+        ("everything said", "| in batches, own electricity | 34 million ("),
         ("everything said", "only examples teach.** The scale is ours. So.\n"),
         ("everything said", "A p95 from fewer than 20 requests"),
         ("same everywhere", "Nothing varies, so there is no variance to divide."),

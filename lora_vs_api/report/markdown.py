@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lora_vs_api.analysis.configuration import shown_digest
+from lora_vs_api.analysis.order import ranked, ranked_robustness
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import render
 from lora_vs_api.report.sections.answer import answer_section, verdict_section
@@ -46,6 +49,11 @@ SECTIONS = (
 
 def report_markdown(inputs: ReportInputs) -> str:
     """The whole report. Figures are linked as figures/NAME.svg, beside the report."""
+    inputs = replace(
+        inputs,
+        analysis=ranked(inputs.analysis),
+        robustness=ranked_robustness(inputs.robustness, inputs.analysis),
+    )
     sections = [
         render(
             "title",

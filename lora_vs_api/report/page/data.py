@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict, get_args
 
 from pydantic import JsonValue
 
+from lora_vs_api.analysis.order import ranked
 from lora_vs_api.analysis.results import (
     Analysis,
     AnswerRow,
@@ -130,6 +131,7 @@ def page_data(
     Raises:
         ValueError: an answer belongs to none of the examples.
     """
+    analysis = ranked(analysis)
     labels = _labels(analysis)
     rows_of: dict[str, list[AnswerRow]] = {}
     more = False

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from lora_vs_api.analysis.order import ranked
 from lora_vs_api.analysis.results import Analysis
 from lora_vs_api.report import numbers
 from lora_vs_api.report.inputs import ReportInputs
@@ -76,9 +77,12 @@ def compared(analysis: Analysis) -> list[str]:
 
 
 def monthly(analysis: Analysis) -> list[Monthly]:
+    """The fine-tune's month and those of the rivals, in the order of every table."""
+    told = {analysis.lora.name, *compared(analysis)}
     return [
-        monthly_local(analysis),
-        *(monthly_rival(analysis, name) for name in compared(analysis)),
+        monthly_local(analysis) if row.kind == "lora" else monthly_rival(analysis, row.name)
+        for row in ranked(analysis).conditions
+        if row.name in told
     ]
 
 
