@@ -53,8 +53,14 @@ def headline(result) -> str:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_decision_is_the_reports_own(project, capsys, kind):
     """Word for word: a second wording could say something else. Then the report, and what to do next."""
-    result = of_these_settings(analysis(api_kind=kind))
+    # two models, the better one second: the report has an order of its own
+    models = {
+        "conditions__2__model": "First", "conditions__2__cost_per_1k__priced_as": "gpt-b",
+        "conditions__3__model": "Second", "conditions__3__cost_per_1k__priced_as": "gpt-a",
+    }  # fmt: skip
+    result = of_these_settings(changed(analysis(api_kind=kind), **models))
     write_result("metrics/analysis.json", result)
+    assert ("Second, First" in headline(result)) == (kind != "openai")
     lora_vs_api("answer")
     said = capsys.readouterr()
     lines = said.out.strip().splitlines()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lora_vs_api.analysis.order import ranked
 from lora_vs_api.analysis.results import Analysis, Condition, Decision, PaidOtherwise
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import Markdown, render
@@ -129,7 +130,7 @@ def scope(analysis: Analysis) -> Markdown:
 
 def decided(analysis: Analysis) -> Markdown:
     """What to do as :func:`_decided` says it, stamped where the run was a try."""
-    said, stamped = _decided(analysis), stamp(analysis)
+    said, stamped = _decided(ranked(analysis)), stamp(analysis)
     return said if stamped is None else Markdown(f"{stamped}. {said}")
 
 
