@@ -27,6 +27,7 @@ from lora_vs_api.figures.drawing import wrap
 from lora_vs_api.figures.headline import headline
 from lora_vs_api.figures.latency import latency_ecdf
 from lora_vs_api.figures.looks import lab, looks
+from lora_vs_api.figures.paired import paired_differences
 from lora_vs_api.figures.report import write_report_figures
 from lora_vs_api.figures.sweep import write_sweep_figure
 from lora_vs_api.report import markdown, numbers
@@ -181,6 +182,24 @@ def test_conditions_have_one_order_everywhere():
             assert list(dict.fromkeys(told)) == [label for label in labels if label in told], table
             seen += 1
     assert seen >= 6
+
+
+def test_ticks_do_not_touch_where_all_differences_are_0():
+    """An axis of no width labels hundredths of hundredths, one into the other."""
+    result = analysis(model_free={"majority": 0.0, "nearest": 0.0})
+    for row in result.decisions:
+        result = redecided(result, row.baseline, difference=(0.0, 0.0))
+    figure = paired_differences(result, looks(result.conditions, PLOTS))
+    figure.canvas.draw()
+    boxes = [
+        label.get_window_extent()
+        for label in figure.axes[0].get_xticklabels()
+        if label.get_text() and label.get_window_extent().x0 > 0
+    ]
+    assert len(boxes) > 2
+    for left, right in itertools.pairwise(sorted(boxes, key=lambda box: box.x0)):
+        # as far apart as one is wide, so that long names beside the axis do not bring them together
+        assert right.x0 - left.x1 > left.width
 
 
 def test_break_even_and_days():
