@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from lora_vs_api.analysis.configuration import config_sha256
 from lora_vs_api.analysis.results import write_result
 from lora_vs_api.cli import app as command_line
-from lora_vs_api.cli.answer import next_commands
+from lora_vs_api.cli import browser
 from lora_vs_api.config.compose import compose
 from lora_vs_api.config.load import load_params
 from lora_vs_api.report.markdown import report_markdown
 from lora_vs_api.report.rendering import escape, plain
+from lora_vs_api.report.sections.next_steps import next_commands
 from lora_vs_api.shown import visible
 from tests.commands import exit_code, lora_vs_api
 from tests.imports import ROOT
@@ -52,14 +53,22 @@ def headline(result) -> str:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_decision_is_the_reports_own(project, capsys, kind):
     """Word for word: a second wording could say something else. Then the report, and what to do next."""
-    result = of_these_settings(analysis(api_kind=kind))
+    # two models, the better one second: the report has an order of its own
+    models = {
+        "conditions__2__model": "First", "conditions__2__cost_per_1k__priced_as": "gpt-b",
+        "conditions__3__model": "Second", "conditions__3__cost_per_1k__priced_as": "gpt-a",
+    }  # fmt: skip
+    result = of_these_settings(changed(analysis(api_kind=kind), **models))
     write_result("metrics/analysis.json", result)
+    assert ("Second, First" in headline(result)) == (kind != "openai")
     lora_vs_api("answer")
     said = capsys.readouterr()
     lines = said.out.strip().splitlines()
     assert lines[0] == headline(result)
     assert "report/report.md" in lines[2] and "report/report.html" in lines[2]
-    assert [line.split("  # ")[0].strip() for line in lines[4:]] == list(next_commands(result))
+    assert [line.split("  # ")[0].strip() for line in lines[4:]] == list(
+        next_commands(result, load_params().task_name)
+    )
     assert said.err == ""
 
 
@@ -79,13 +88,57 @@ def test_before_any_run_there_is_nothing_to_say(project, capsys):
     assert said.out == "" and said.err.startswith("error: metrics/analysis.json: no such file; run")
 
 
+class Browsers:
+    """A machine's browsers: what they were told to open."""
+
+    def __init__(self, monkeypatch, works: bool, display: str | None) -> None:
+        self.opened: list[str] = []
+        monkeypatch.setattr(browser.sys, "platform", "linux")
+        for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
+            monkeypatch.delenv(name, raising=False)
+        if display is not None:
+            monkeypatch.setenv("DISPLAY", display)
+
+        def opens(address: str) -> bool:
+            self.opened.append(address)
+            return works
+
+        monkeypatch.setattr(browser.webbrowser, "open", opens)
+
+
+@pytest.mark.parametrize(
+    ("works", "display", "opened"), [(True, ":0", 1), (False, ":0", 1), (True, None, 0)]
+)
+def test_the_report_opens_in_the_browser_where_there_is_one(
+    project, monkeypatch, capsys, works, display, opened
+):
+    """Where there is none it is said, and is no error: the decision has been told."""
+    browsers = Browsers(monkeypatch, works, display)
+    Path("report").mkdir()
+    Path("report/report.html").write_text("<p>")
+    lora_vs_api("answer", "--open")
+    said = capsys.readouterr()
+    assert browsers.opened == [Path("report/report.html").resolve().as_uri()] * opened
+    assert ("no browser here to open report/report.html" in said.err) == (not works or not opened)
+    assert headline(of_these_settings(analysis())) in said.out
+    lora_vs_api("answer")
+    assert len(browsers.opened) == opened
+
+
+def test_without_a_report_there_is_nothing_to_open(project, monkeypatch, capsys):
+    browsers = Browsers(monkeypatch, True, ":0")
+    assert exit_code("answer", "--open") == 1
+    assert "report/report.html: no such file; run" in capsys.readouterr().err
+    assert browsers.opened == []
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_to_try_next_are_commands(kind, monkeypatch):
     """Two or three, each as it can be typed."""
     parsed = []
     monkeypatch.setattr(command_line, "run_command", lambda command: command())
     monkeypatch.setattr(command_line, "_with_user_errors", lambda *given: parsed.append(given))
-    commands = next_commands(analysis(api_kind=kind))
+    commands = next_commands(analysis(api_kind=kind), "invoices")
     assert 2 <= len(commands) <= 3
     for command in commands:
         program, *arguments = shlex.split(command)

@@ -30,7 +30,9 @@ from lora_vs_api.analysis.costs import (
     price_list,
 )
 from lora_vs_api.analysis.decision import decisions
+from lora_vs_api.analysis.order import ranked
 from lora_vs_api.analysis.otherwise import at_other_prices, run_here
+from lora_vs_api.analysis.ownership import LocalSide, ownership_of
 from lora_vs_api.analysis.results import (
     Analysis,
     Condition,
@@ -52,11 +54,13 @@ from lora_vs_api.report.sections.answer import answer_section, verdict_section
 from lora_vs_api.report.sections.comparison import paired_section
 from lora_vs_api.report.sections.limitations import limitations_section
 from lora_vs_api.report.sections.method import method_section
+from lora_vs_api.report.sections.minute import minute_section
 from lora_vs_api.report.sections.model_free import model_free_section
 from lora_vs_api.report.sections.money import money_section
 from lora_vs_api.report.sections.wins import win_loss_section
 from lora_vs_api.stats.bootstrap import Draws
 from lora_vs_api.stats.clusters import Labels
+from lora_vs_api.stats.ownership import Answers, Machine, People, Plan, totals
 from tests.report_fixture import (
     APIS,
     FIELDS,
@@ -73,6 +77,9 @@ DRAWS = Draws(resamples=200, seed=0, confidence=0.95)
 MARGIN = HYPOTHESIS.clauses.accuracy.margin
 LIMIT = HYPOTHESIS.clauses.break_even.max_inferences
 Scores = Literal["perfect", "zero", "scattered", "high", "apart", "one apart", "alike", "slips"]
+# the middle one is told
+VOLUMES_PER_DAY = (1, 1000, 1_000_000)
+PER_DAY, MONTHS = 1000, OWNERSHIP.horizon_months
 API_PRICE = {"free": 0.0, "cheap": 0.02, "close": 0.1, "dear": 50.0}
 CARD = Published(
     name="tiny", seed=0, base_model="o/t", weights="Tiny", license=None, instruction="Say it.",
@@ -165,8 +172,8 @@ def made(case: Case) -> Analysis:
     prices = price_listing("a list", API_PRICE[case.api])
     configured = Economics(
         engineer_days=1, hours_per_day=1, usd_per_hour=0, watts=65, usd_per_kwh=0.15, overhead=1.5,
-        volumes_per_day=[1000], rented_usd_per_hour=None, sensitivity_factor=2,
-    run_to_run_sd=0, ownership=OWNERSHIP,
+        volumes_per_day=list(VOLUMES_PER_DAY), rented_usd_per_hour=None, sensitivity_factor=2,
+        run_to_run_sd=0, ownership=OWNERSHIP,
     )  # fmt: skip
     rows: list[tuple[Condition, ConditionRuns]] = []
     tables = dict(zip(("lora", "base_zero_shot", "api_zero_shot", "api_few_shot_5"),
@@ -221,6 +228,14 @@ def made(case: Case) -> Analysis:
         MachineTime(1, 0.0, None), configured.model_copy(update={"usd_per_hour": training}),
         next((paid.prices for paid in payments if paid.conditions), None),
     )  # fmt: skip
+    owned = ownership_of(
+        LocalSide(lora.runs, MachineTime(1, 0.0, None), 100),
+        bills,
+        {item.name: item.label for item in others},
+        base.baseline,
+        configured.model_copy(update={"usd_per_hour": training}),
+        DRAWS,
+    )
     labels = case.groups and Labels(
         "thread", tuple(f"t{n % case.groups}" for n in range(case.texts))
     )
@@ -255,6 +270,7 @@ def made(case: Case) -> Analysis:
             "conditions": conditions,
             "comparisons": comparisons,
             "economics": economics,
+            "ownership": owned,
             "decisions": decided,
             "paid_otherwise": tuple(
                 PaidOtherwise(way=paid.way, cost=item.cost, decision=row)
@@ -322,9 +338,9 @@ def money_claims(words: str) -> dict[str, Outcome]:
         if "do not" in cheaper
         else "holds",
         "pays_back": "undecided"
-        if "is open" in pays
+        if re.search(r"is open|it is open whether", pays)
         else "fails"
-        if re.search(r"is (not|never) paid back", pays)
+        if re.search(r"is (not|never) paid back|does not pay", pays)
         else "holds",
     }
 
@@ -366,11 +382,39 @@ def check_headline(result: Analysis, text: str) -> None:
         assert whose == "against the token prices of gpt-x" and not action.startswith("Call")
     assert str(escape(decision.label)) in accuracy
     held(accuracy_claims(accuracy), decision)
-    held(money_claims(money), decision)
+    claims, pays = money_claims(money), paid_at(result, decision, PER_DAY)
+    assert claims == {"cheaper": decision.cheaper, "pays_back": pays}, money
+    months = re.search(r"at 1,000 a day .* within 36 months(?: \((.*?)\))?$", money)[1]
+    assert below(month_ends(months), MONTHS + 1) == pays, money
+    check_action(result, decision, action, pays)
+
+
+def month_ends(words: str | None) -> tuple[float, float]:
+    """From the start, after month 3, after month 3 to never; nothing is never."""
+    if words is None:
+        return np.inf, np.inf
+    low, _, high = words.removeprefix("after month ").partition(" to ")
+    return (0, 0) if low == "from the start" else (number(low), number(high or low))
+
+
+def paid_at(result: Analysis, decision: Decision, per_day: int) -> Outcome:
+    """Said here once more: an API's total at the end of the horizon, of others training alone."""
+    for entry in result.ownership.against:
+        if entry.baseline == decision.baseline:
+            (row,) = (row for row in entry.rows if row.per_day == per_day)
+            found = (row.cheaper_from_low, row.cheaper_from_high)
+            return below(tuple(np.inf if end is None else end for end in found), MONTHS + 1)
+    found = (decision.pay_back.low, decision.pay_back.high)
+    ends = tuple(np.inf if end is None else end for end in found)
+    return below(ends, per_day * MONTHS * 365 / 12)
+
+
+def check_action(result: Analysis, decision: Decision, action: str, pays: Outcome) -> None:
+    """What to do is no more than what is known of accuracy, and of the money at a volume."""
     # of one training, another is no way to know more
     assert ("or seeds" in action) == (len(result.seeds) > 1 and " more " in action)
     if action.startswith("Fine-tune"):
-        saves = decision.non_inferior == "holds" and decision.pays_back == "holds"
+        saves = decision.non_inferior == "holds" and pays == "holds"
         assert decision.superior == "holds" or saves
         assert ("accuracy" not in action) or decision.superior == "holds"
         assert action != "Fine-tune to save money" or saves
@@ -378,6 +422,80 @@ def check_headline(result: Analysis, text: str) -> None:
         assert action.startswith("Fine-tune")
     if decision.non_inferior == "fails":
         assert action.startswith(("Call", "Use"))
+
+
+def check_minute(result: Analysis, text: str) -> None:
+    """The page on top: its month, how sure it is and what would change it, against the numbers below it."""
+    decision = result.decision(result.strongest_rival.name)
+    sure = re.search(r"^- \*\*How sure\.\*\* (.*)$", text, re.MULTILINE)[1]
+    accuracy, between, money = re.search(
+        r"[Aa]gainst .*? (the fine-tune .*?|this adapter .*?|it is open .*?) \(difference .*? interval "
+        r"(\S+ to \S+), on .*?\); (.*?)\. What",
+        sure,
+    ).groups()
+    held(accuracy_claims(accuracy), decision)
+    assert above(ends(between, " to "), 0.0) == decision.superior
+    pays = paid_at(result, decision, PER_DAY)
+    assert money_claims(f"–, {money}")["pays_back"] == pays
+    told = sorted((result.lora, *paid_for(result)), key=ranked(result).conditions.index)
+    for (label, usd, between, _), row in zip(cells(text), told, strict=True):
+        assert label == str(escape(row.label))
+        if between != "–":
+            low, high = ends(between, " to ")
+            # printed to three digits, of an interval that may have no width
+            assert low * 0.99 <= number(usd.replace("\\<", "")) <= high * 1.01
+    volume = re.search(r"change it: Volume\.\*\* (.*)$", text, re.MULTILINE)[1]
+    others = {per_day: paid_at(result, decision, per_day) for per_day in (1, 1_000_000)}
+    if "it would be" not in volume:
+        # nothing is recommended
+        found = [
+            money_claims(f"–, {words}")["pays_back"] for words in volume.split(" against ")[:-1]
+        ]
+        assert found == list(others.values()) or found == [pays] == list(set(others.values()))
+    else:
+        same = re.search(r"At 1 and 1,000,000 a day it would be the same: “(.*)”\.", volume)
+        said = [same[1]] * 2 if same else re.findall(r"it would be “(.*?)”", volume)
+        for action, outcome in zip(said, others.values(), strict=True):
+            check_action(result, decision, action, outcome)
+    prices = re.search(r"change it: Prices\.\*\* .*? in total: (.*)\.$", text, re.MULTILINE)
+    assert (prices is None) == (result.strongest_api is None)
+    if prices:
+        for key, clause in zip(("api", "label", "wrong"), prices[1].split("; "), strict=True):
+            check_price(result, key, clause)
+
+
+def paid_for(result: Analysis) -> list[Condition]:
+    found = [result.strongest_rival]
+    if result.strongest_api not in (None, result.strongest_rival):
+        found.append(result.strongest_api)
+    return found
+
+
+def check_price(result: Analysis, key: str, clause: str) -> None:
+    """On either side of the printed amount the totals are on either side too; or they never change."""
+    api, owned = result.strongest_api, result.ownership
+    (entry,) = (row for row in owned.against if row.baseline == api.name)
+
+    def is_less(usd: float) -> bool:
+        price = usd if key == "api" else api.cost_per_1k.usd
+        label, wrong = usd * (key == "label"), usd * (key == "wrong")
+        plan = Plan(
+            MONTHS, 0.0, 0.0, People(owned.inputs.build_usd + 100 * label, 0.0), People(0.0, 0.0),
+            Machine(0.0, owned.inputs.busy_usd_per_hour, 0.0, 1.0), None, 0.0, wrong,
+        )  # fmt: skip
+        answers = [owned.inputs.seconds, price / 1000, owned.local_wrong, entry.api_wrong]
+        found = totals(plan, Answers(*(np.array([value]) for value in answers)), PER_DAY)
+        return bool(found.local[0, -1] < found.api[0, -1])
+
+    said = re.search(r"^if .* (more|less) than USD (\S+) \(", clause)
+    if said is None:
+        cheaper = {is_less(usd) for usd in (1e-9, 1e-3, 1.0, 1e3)}
+        assert cheaper == {clause.startswith("whatever")}, clause
+        return
+    if "<" in said[2] or number(said[2]) < 1e-9:
+        return
+    usd = number(said[2])
+    assert [is_less(usd * 0.98), is_less(usd * 1.02)] == [said[1] == "less", said[1] == "more"]
 
 
 def check_answer(result: Analysis, text: str) -> None:
@@ -519,7 +637,14 @@ def check_groups(result: Analysis, answer: str) -> None:
 
 def check_no_api(result: Analysis, told: ReportInputs) -> None:
     """Without an API condition nothing is said of one, in no section: no price, no break-even."""
-    sections = (answer_section, verdict_section, method_section, money_section, limitations_section)
+    sections = (
+        minute_section,
+        answer_section,
+        verdict_section,
+        method_section,
+        money_section,
+        limitations_section,
+    )
     report = "\n\n".join(section(told) for section in sections)
     asked = result.baseline is not None
     assert ("no API side to compare with" in report) == (not asked)
@@ -597,7 +722,8 @@ def check_otherwise(result: Analysis, told: ReportInputs) -> None:
 NOT_HOSTED = (
     r"no hosted model was asked|call a hosted model is open|a hosted API would be sent|"
     r"a hosted model's network and queue|about (a|that) hosted model|about hosted models|"
-    r"in for a hosted (one|model)|not (of )?(a )?hosted (API|model|ones)|What a hosted model would score"
+    r"in for a hosted (one|model)|not (of )?(a )?hosted (API|model|ones)|What a hosted model would score|"
+    r"What asking hosted models would cost"
 )
 
 
@@ -640,7 +766,9 @@ def check(case: Case) -> Analysis:
     check_who_was_asked(result, told)
     check_schemas(result, told)
     answer, judged, paired = answer_section(told), verdict_section(told), paired_section(told)
-    check_headline(result, answer)
+    minute = minute_section(told)
+    check_headline(result, minute)
+    check_minute(result, minute)
     check_answer(result, answer)
     check_groups(result, answer)
     check_verdict(result, judged)
@@ -758,7 +886,6 @@ def test_every_combination_has_its_sentence(difference, ratio, volume):
     for row in result.decisions:
         result = redecided(result, row.baseline, difference=difference, ratio=ratio, volume=volume)
     answer = answer_section(inputs(result))
-    check_headline(result, answer)
     check_answer(result, answer)
     check_verdict(result, verdict_section(inputs(result)))
 

@@ -616,7 +616,7 @@ def test_the_report_says_for_which_texts_it_holds(groups, said, not_said):
 
 def test_texts_and_groups_are_counted_side_by_side():
     text = report_markdown(inputs(grouped(28, 28)))
-    assert text.count("64 test texts from 28 situations") == 2
+    assert text.count("64 test texts from 28 situations") == 3
     assert "**64 texts from 28 situations and 3 seeds.**" in text
     assert "n is the number of situations, 28, from which the 64 test texts come" in text
     assert (

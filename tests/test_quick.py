@@ -137,7 +137,7 @@ def test_how_many_texts_one_training_sees(quick, steps, seen):
 def test_the_answer_says_how_many_labelled_texts_were_trained_on():
     """Of a whole run too: who labelled 1,400 wants to know that 640 were used."""
     result = of_profile("laptop")
-    answer = report_markdown(inputs(result)).split("\n## ")[1]
+    answer = report_markdown(inputs(result)).split("\n## ")[2]
     assert "fine-tuned Tiny-7M, trained on 192 of the 1,400 training texts, scores" in answer
     every = changed(result, trained_on__seen=1400)
     assert "trained on all 1,400 training texts, scores" in report_markdown(inputs(every))

@@ -18,6 +18,7 @@ import yaml
 from matplotlib.colors import to_rgb
 
 from lora_vs_api import figures as figures_package
+from lora_vs_api.analysis.order import ranked
 from lora_vs_api.analysis.results import Billing, Kind, NoiseFloor, OtherTuning
 from lora_vs_api.analysis.slots import condition_slots
 from lora_vs_api.config.sections import Adapter, Plots
@@ -26,6 +27,7 @@ from lora_vs_api.figures.drawing import wrap
 from lora_vs_api.figures.headline import headline
 from lora_vs_api.figures.latency import latency_ecdf
 from lora_vs_api.figures.looks import lab, looks
+from lora_vs_api.figures.paired import paired_differences
 from lora_vs_api.figures.report import write_report_figures
 from lora_vs_api.figures.sweep import write_sweep_figure
 from lora_vs_api.report import markdown, numbers
@@ -129,7 +131,7 @@ def test_results_table_holds_the_numbers_of_the_analysis():
 
 def test_every_number_of_the_comparison_tables_is_from_the_analysis():
     """The paired table, the seeds and the intervals repeat the analysis digit by digit."""
-    result = analysis()
+    result = ranked(analysis())
     text = report(result)
     part = section(text, "The fine-tune against")
     for row, found, alone in zip(
@@ -165,14 +167,49 @@ def test_every_number_of_the_comparison_tables_is_from_the_analysis():
     ]  # fmt: skip
 
 
+def test_conditions_have_one_order_everywhere():
+    """The best first, in every table and figure: a reader who looks for a row finds it where it was."""
+    result = analysis(model_free={"majority": 0.7, "nearest": 0.15})
+    text, labels = report(result), [row.label for row in ranked(result).conditions]
+    scores = [row.field_f1.estimate for row in ranked(result).conditions]
+    assert scores == sorted(scores, reverse=True) and labels[0].startswith("majority")
+    tables = re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)
+    seen = 0
+    for table in tables:
+        first = [line.split(" | ")[0].removeprefix("| ").strip() for line in table.splitlines()[2:]]
+        told = [label for label in first if label in labels]
+        if len(set(told)) > 1:
+            assert list(dict.fromkeys(told)) == [label for label in labels if label in told], table
+            seen += 1
+    assert seen >= 6
+
+
+def test_ticks_do_not_touch_where_all_differences_are_0():
+    """An axis of no width labels hundredths of hundredths, one into the other."""
+    result = analysis(model_free={"majority": 0.0, "nearest": 0.0})
+    for row in result.decisions:
+        result = redecided(result, row.baseline, difference=(0.0, 0.0))
+    figure = paired_differences(result, looks(result.conditions, PLOTS))
+    figure.canvas.draw()
+    boxes = [
+        label.get_window_extent()
+        for label in figure.axes[0].get_xticklabels()
+        if label.get_text() and label.get_window_extent().x0 > 0
+    ]
+    assert len(boxes) > 2
+    for left, right in itertools.pairwise(sorted(boxes, key=lambda box: box.x0)):
+        # as far apart as one is wide, so that long names beside the axis do not bring them together
+        assert right.x0 - left.x1 > left.width
+
+
 def test_break_even_and_days():
     """The volume and the days are those of the analysis, in words."""
     found = rows(section(report(), "Costs"), "against")
-    assert found[0][1:6] == [
+    assert found[1][1:6] == [
         "0.0711", "+0.0654", "18.3 million", "16.5 million to 20.2 million", "50.3 years",
     ]  # fmt: skip
     ways = rows(section(report(), "Costs"), "way")
-    assert ways[0][1] == "34 million (0.0012 against 0.0355 USD per 1K)"
+    assert ways[0][2] == "34 million (0.0012 against 0.0355 USD per 1K)"
     inputs_changed = rows(section(report(), "Costs").split("### What the")[1], "input")
     assert inputs_changed == [
         ["engineer time", "9 million", "36 million"],
@@ -186,9 +223,9 @@ def test_never_breaking_even_is_said_everywhere(tmp_path):
     text = report(result)
     found = rows(section(text, "Costs"), "against")
     assert [row[3:] for row in found] == [["never", "never"]] * 2
-    assert "training is never paid back" in section(text, "The question")
+    assert "training is never paid back" in section(text, "The answer in detail")
     assert "training is never paid back" in section(text, "Hypothesis")
-    assert "training is never paid back" in answer.decided(result)
+    assert "does not pay for itself within 36 months" in answer.decided(result)
     names = ("break_even", "tornado", "price_volume")
     drawn(tmp_path, result, names=names)
     for name in names:
@@ -202,7 +239,9 @@ def test_a_stronger_api_condition_decides():
     result = redecided(result, "api_few_shot_5", difference=(-0.3, -0.2))
     few = result.conditions[3].label
     assert answer.decided(result).startswith(f"Call {few}")
-    assert "less accurate than it by 0.02 or more" in section(report(result), "The question")
+    assert "less accurate than it by 0.02 or more" in section(
+        report(result), "The answer in detail"
+    )
 
 
 def test_what_can_be_had_without_tuning_or_an_api_decides_too():
@@ -211,18 +250,18 @@ def test_what_can_be_had_without_tuning_or_an_api_decides_too():
     result = redecided(result, "base_zero_shot", difference=(-0.3, -0.2))
     label = result.conditions[1].label
     assert answer.decided(result).startswith(f"Use {label}: the fine-tune is less")
-    assert f"{label} scores 0.900" in section(report(result), "The question")
+    assert f"{label} scores 0.900" in section(report(result), "The answer in detail")
 
 
 def test_a_served_base_model_is_never_called_hosted():
     """The embedded API must be told apart from the hosted models that it stands in for."""
     text = report(analysis(api_kind="embedded"))
-    assert "no hosted model was asked" in section(text, "The question")
+    assert "no hosted model was asked" in section(text, "In a minute")
     assert "transformers serve" in section(text, "Limitations")
     assert "billed as gpt-x" in section(text, "Limitations")
     # each mention of hosted models denies, contrasts or refers to the stand-in
     for sentence in re.findall(r"[^.|\n]*\bhosted\b[^.|\n]*", text):
-        assert re.search(r"no hosted|standing in for a hosted|a hosted model(,|'s network) and|about (a )?hosted|a hosted API would",
+        assert re.search(r"no hosted|standing in for a hosted|a hosted model(,|'s network) and|about (a )?hosted|a hosted API would|asking hosted models would",
                          sentence, re.IGNORECASE), sentence  # fmt: skip
 
 
@@ -232,14 +271,19 @@ def test_an_open_model_on_this_machine_is_called_that():
     text = report(result)
     assert "nothing is recommended" not in text and "transformers serve" not in text
     assert "standing in" not in text and "untuned base model" not in section(text, "Hypothesis")
-    assert "billed as gpt-x" in section(text, "The question")
+    assert "billed as gpt-x" in section(text, "The answer in detail")
     # what costs less, costs less than at whose price
     assert "; against the token prices of gpt-x, " in answer.decided(result)
-    assert "no text leaves the machine, nor with the models" in section(text, "The question")
+    assert "no text leaves the machine, nor with the models" in section(
+        text, "The answer in detail"
+    )
     better = changed(result, conditions__3__field_f1__estimate=0.9)
     better = redecided(better, "api_few_shot_5", difference=(-0.3, -0.2))
     said = answer.decided(better)
-    assert f" Of all that was measured: Use {better.conditions[3].label}: " in said
+    assert (
+        f" Of all that was measured: Use {better.conditions[3].label} where accuracy matters: "
+        in said
+    )
     assert "no test of the claim about that hosted model" in section(text, "Hypothesis")
     assert "llama.cpp's server" in section(text, "Method")
     part = section(text, "Limitations")
@@ -249,7 +293,7 @@ def test_an_open_model_on_this_machine_is_called_that():
     part = section(report(changed(result, **names)), "Limitations")
     assert "Big-7B-Q4_K_M: open 4-bit models that llama.cpp" in part
     for sentence in re.findall(r"[^.|\n]*\bhosted\b[^.|\n]*", text):
-        assert re.search(r"no hosted|call a hosted model is open|about (a|that) hosted|What a hosted model would score|a hosted model's network|a hosted API would",
+        assert re.search(r"no hosted|call a hosted model is open|about (a|that) hosted|What a hosted model would score|a hosted model's network|a hosted API would|asking hosted models would",
                          sentence, re.IGNORECASE), sentence  # fmt: skip
 
 
@@ -430,7 +474,8 @@ def test_few_texts_are_said_to_be_few():
     result = analysis()
     part = section(report(result), "The fine-tune against") + section(report(result), "What the")
     assert "Fewer than 30 texts" not in part
-    few = changed(result, texts=12, comparisons__0__clusters=12)
+    counted = {f"comparisons__{n}__clusters": 12 for n in range(len(result.comparisons))}
+    few = changed(result, texts=12, **counted)
     assert "Fewer than 30 texts: the test keeps its level" in report(few)
     assert "Fewer than 30 texts are few" in section(report(few), "What the intervals")
 
@@ -446,13 +491,13 @@ def test_configured_energy_is_not_called_measured():
 def test_latencies_compare_only_with_as_many_in_flight(tmp_path):
     """Four at once make each wait for the others: that is no slower model."""
     result = analysis(api_kind="openai")
-    assert "not all of them compare" not in section(report(result), "The question")
+    assert "not all of them compare" not in section(report(result), "The answer in detail")
     for in_flight, words in (((4, 4), "(4 in flight)"), (None, "(unknown number in flight)")):
         other = changed(
             result, conditions__2__latency__in_flight=in_flight,
             conditions__3__latency__in_flight=in_flight,
         )  # fmt: skip
-        part = section(report(other), "The question")
+        part = section(report(other), "The answer in detail")
         assert words in part and "so not all of them compare" in part
         assert "From the one to the other" not in part
         label = result.conditions[2].label
@@ -468,8 +513,8 @@ def test_mixed_numbers_in_flight_are_said():
     result = analysis(api_kind="openai")
     other = changed(result, conditions__3__latency__in_flight=(1, 4))
     text = report(other)
-    assert "(1 to 4 in flight)" in section(text, "The question")
-    assert "so not all of them compare" in section(text, "The question")
+    assert "(1 to 4 in flight)" in section(text, "The answer in detail")
+    assert "so not all of them compare" in section(text, "The answer in detail")
     assert any("1 to 4" in row for row in rows(section(text, "Results"), "latency measured on"))
 
 
@@ -501,10 +546,10 @@ def test_what_was_billed_beside_the_answers_has_columns_only_where_there_is_some
 
 def test_latency_and_locality_are_part_of_the_answer():
     """Hosted: whose tail is longer, and who sees the texts. Embedded: that this says nothing."""
-    part = section(report(analysis(api_kind="openai")), "The question")
+    part = section(report(analysis(api_kind="openai")), "The answer in detail")
     assert "0.52 s locally and 0.52 s through Tiny-7M over HTTP, 5-shot" in part
     assert "Tiny-7M was sent every text" in part
-    part = section(report(), "The question")
+    part = section(report(), "The answer in detail")
     assert "network and queue are not in it" in part and "would be sent every text" in part
 
 

@@ -30,7 +30,7 @@ def test_they_stand_in_every_table_of_conditions():
 
 def test_a_cheap_rival_that_is_better_is_said_where_the_answer_is():
     found = sections(analysis(model_free=RIVALS))
-    answer = found["The question and the answer"]
+    answer = found["The answer in detail"]
     assert f"Without a model, {COPY} scores 0.810: a difference of -0.176" in answer
     assert "so the fine-tune is less accurate than it by 0.02 or more" in answer
     assert "**On these texts the fine-tune buys no accuracy" in found["The fine-tune against no model at all"]  # fmt: skip
@@ -39,12 +39,12 @@ def test_a_cheap_rival_that_is_better_is_said_where_the_answer_is():
 def test_it_is_said_also_where_an_api_is_better_still():
     result = analysis(model_free={"nearest": 0.15})
     assert result.strongest_rival.name == "api_few_shot_5"
-    answer = sections(result)["The question and the answer"]
+    answer = sections(result)["The answer in detail"]
     assert "nearest training text (TF-IDF) scores 0.150" in answer
 
 
 def test_a_hosted_model_is_not_recommended_over_a_better_rival_without_one():
-    answer = sections(analysis(api_kind="openai", model_free=RIVALS))["The question and the answer"]
+    answer = sections(analysis(api_kind="openai", model_free=RIVALS))["In a minute"]
     assert f"**Use {COPY}" in answer
 
 

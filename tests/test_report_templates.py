@@ -321,7 +321,7 @@ def test_a_report_is_whole(case):
         ),
         ("everything said", "perturbed: it shrinks (drop"),
         ("everything said", "clear of zero on the better side. Its lead"),
-        ("everything said", "| in batches, own electricity | – | 34 million"),
+        ("everything said", "| in batches, own electricity | 34 million ("),
         ("everything said", "only examples teach.** The scale is ours. So.\n"),
         ("everything said", "A p95 from fewer than 20 requests"),
         ("same everywhere", "Nothing varies, so there is no variance to divide."),
@@ -374,7 +374,7 @@ def test_a_report_is_whole(case):
         (
             "models served here",
             "**Whether to call a hosted model is open: none was asked. Tiny-7M stands in for one, billed as "
-            "gpt-x, and is a rival in its own right. Of all that was measured: Fine-tune for the accuracy",
+            "gpt-x, and is a rival in its own right. Of all that was measured: Fine-tune: ",
         ),
         (
             "a server of one's own",

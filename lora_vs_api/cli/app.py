@@ -115,6 +115,11 @@ def _options(
     pass
 
 
+Opened = Annotated[
+    bool, typer.Option("--open", help="open report/report.html in the browser, where there is one")
+]
+
+
 Seed = Annotated[
     int | None, typer.Option(help="which final training (default: the first of seeds)")
 ]
@@ -250,6 +255,7 @@ def run(
             "several times for several",
         ),
     ] = None,
+    opened: Opened = False,
 ) -> None:
     """Bring the pipeline up to date, nodes side by side.
 
@@ -261,7 +267,7 @@ def run(
     """
     from lora_vs_api.cli.run import RunOptions, run_pipeline
 
-    run_pipeline(RunOptions(targets or [], jobs, gpus, on, slurm or []))
+    run_pipeline(RunOptions(targets or [], jobs, gpus, on, slurm or [], opened))
 
 
 @_command(
@@ -292,15 +298,15 @@ def plan(
     show_plan(overrides or [], short=short)
 
 
-@_command(app, "answer", "answer")
-def answer() -> None:
+@_command(app, "answer", "answer", "answer --open")
+def answer(opened: Opened = False) -> None:
     """Say what the last run decided.
 
     In the report's own words, with where it lies and what to try next. `run` and `make run` end with it.
     """
     from lora_vs_api.cli.answer import tell_answer
 
-    tell_answer()
+    tell_answer(opened=opened)
 
 
 @_command(app, "mend", "mend")

@@ -45,7 +45,8 @@ class RunOptions:
     """What to run and where.
 
     ``targets``: nodes, by address or by their name before the @; none means all. ``gpus``: None
-    takes all that there are. ``on``: local, ray or slurm. ``slurm``: KEY=VALUE for it.
+    takes all that there are. ``on``: local, ray or slurm. ``slurm``: KEY=VALUE for it. ``opened``: the
+    report is opened at the end, in a browser where there is one.
     """
 
     targets: Sequence[str]
@@ -53,6 +54,7 @@ class RunOptions:
     gpus: int | None
     on: str
     slurm: Sequence[str]
+    opened: bool = False
 
 
 def run_pipeline(given: RunOptions) -> None:
@@ -97,7 +99,7 @@ def _run_nodes(
             )
     if not nodes:
         say("Data and pipelines are up to date.")
-        _tell(reported)
+        _tell(reported, given)
         return
     for line in plan_in_short(root, {node.address for node in nodes}):
         say(line)
@@ -129,7 +131,7 @@ def _run_nodes(
             say(f"error: {address}: {problem}")
         skipped = f"; skipped: {', '.join(outcome.skipped)}" if outcome.skipped else ""
         raise UserError(f"{len(outcome.failed)} of {len(nodes)} nodes failed{skipped}")
-    _tell(reported)
+    _tell(reported, given)
 
 
 def _chosen(
@@ -248,12 +250,12 @@ def _say_who_runs(root: Path, nodes: Sequence[Node], living: Mapping[str, Job]) 
             )
 
 
-def _tell(reported: bool) -> None:
+def _tell(reported: bool, given: RunOptions) -> None:
     """The decision, where all that it rests on is up to date."""
     if reported:
         from lora_vs_api.cli.answer import tell_answer
 
-        tell_answer()
+        tell_answer(opened=given.opened)
 
 
 def mend(patience: float = 0.0) -> None:

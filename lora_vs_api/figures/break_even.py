@@ -35,8 +35,8 @@ def break_even_curves(
     crossings = {row.baseline: row.volume for row in economics.break_even}
     intervals = {row.baseline: row.pay_back for row in analysis.decisions}
     figure, ax = new_figure(4.4)
-    for key, curve in table.groupby("condition", sort=False):
-        name = str(key)
+    curves = {str(name): curve for name, curve in table.groupby("condition", sort=False)}
+    for name, curve in sorted(curves.items(), key=lambda item: list(labels).index(item[0])):
         tuned = name not in crossings
         style = look[name]
         note = "training included" if tuned else f"break-even: {volume(crossings[name])}"

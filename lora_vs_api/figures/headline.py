@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
+from lora_vs_api.analysis.order import ranked
 from lora_vs_api.figures.drawing import INK, draw_interval, new_figure, seeds_note, titles, wrap
 from lora_vs_api.figures.looks import Look
 from lora_vs_api.report.numbers import count
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 def headline(analysis: Analysis, look: Mapping[str, Look]) -> Figure:
     """Field F1 of every condition with its interval, best on top."""
     # from the bottom up; the table has equal ones in this order too
-    rows = sorted(analysis.conditions, key=lambda row: -row.field_f1.estimate)[::-1]
+    rows = ranked(analysis).conditions[::-1]
     figure, ax = new_figure(1.5 + 0.62 * len(rows))
     for place, row in enumerate(rows):
         f1 = row.field_f1

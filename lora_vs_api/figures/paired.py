@@ -40,7 +40,8 @@ def paired_differences(analysis: Analysis, look: Mapping[str, Look]) -> Figure:
             fontsize=9.5,
         )
     ends = [0.0, *(row.interval.low for row in rows), *(row.interval.high for row in rows)]
-    pad = max(0.06 * (max(ends) - min(ends)), 0.01)
+    # at least so wide that no label of a tick touches the next, also where every difference is 0
+    pad = max(0.06 * (max(ends) - min(ends)), 0.05)
     ax.set_xlim(min(ends) - pad, max(ends) + pad)
     ax.set_ylim(-0.6, len(rows) - 0.4)
     ax.set_yticks(range(len(rows)), [wrap(row.label) for row in rows])

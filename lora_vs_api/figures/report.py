@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lora_vs_api.analysis.order import ranked, ranked_robustness
 from lora_vs_api.figures.break_even import break_even_curves
 from lora_vs_api.figures.confusion import confusion_matrices
 from lora_vs_api.figures.cost_accuracy import cost_accuracy
@@ -50,7 +51,10 @@ def write_report_figures(
         limit: the break-even volume that the hypothesis asks for, drawn as a line; None for none.
         plots: palette, colour and resolution.
     """
+    # colours go by the configured order, so that none changes because a score did
     look = looks(analysis.conditions, plots)
+    robustness = ranked_robustness(robustness, analysis)
+    analysis = ranked(analysis)
     with theme():
         for name, figure in {
             "headline": headline(analysis, look),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lora_vs_api.analysis.configuration import shown_digest
+from lora_vs_api.analysis.order import ranked, ranked_robustness
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import render
 from lora_vs_api.report.sections.answer import answer_section, verdict_section
@@ -16,6 +19,7 @@ from lora_vs_api.report.sections.diagnosis import diagnosis_section
 from lora_vs_api.report.sections.facts import has_api, stamp
 from lora_vs_api.report.sections.limitations import limitations_section
 from lora_vs_api.report.sections.method import method_section, reproducibility_section
+from lora_vs_api.report.sections.minute import minute_section
 from lora_vs_api.report.sections.model_free import model_free_section
 from lora_vs_api.report.sections.money import money_section
 from lora_vs_api.report.sections.published import published_section
@@ -23,6 +27,7 @@ from lora_vs_api.report.sections.robustness import robustness_section
 from lora_vs_api.report.sections.wins import win_loss_section
 
 SECTIONS = (
+    minute_section,
     answer_section,
     verdict_section,
     data_section,
@@ -44,6 +49,11 @@ SECTIONS = (
 
 def report_markdown(inputs: ReportInputs) -> str:
     """The whole report. Figures are linked as figures/NAME.svg, beside the report."""
+    inputs = replace(
+        inputs,
+        analysis=ranked(inputs.analysis),
+        robustness=ranked_robustness(inputs.robustness, inputs.analysis),
+    )
     sections = [
         render(
             "title",

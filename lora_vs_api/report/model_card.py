@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lora_vs_api.analysis.order import ranked
 from lora_vs_api.analysis.results import Analysis, SeedScore
 from lora_vs_api.report.rendering import Markdown, render
 from lora_vs_api.report.sections.advice import accuracy_words, difference_between
@@ -41,6 +42,7 @@ class Published:
 
 def model_card(analysis: Analysis, what: Published) -> str:
     """README.md of the adapter's folder: metadata, scores with intervals, limits, use."""
+    analysis = ranked(analysis)
     own = next(row for row in analysis.lora_statistics.per_seed if row.seed == what.seed)
     card = render(
         "model_card",

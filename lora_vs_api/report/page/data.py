@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, NotRequired, TypedDict
+from typing import TYPE_CHECKING, NotRequired, TypedDict, get_args
 
 from pydantic import JsonValue
 
-from lora_vs_api.analysis.results import Analysis, AnswerRow, Condition, OwnershipInputs
+from lora_vs_api.analysis.order import ranked
+from lora_vs_api.analysis.results import (
+    Analysis,
+    AnswerRow,
+    Condition,
+    Outcome,
+    OwnershipInputs,
+)
 from lora_vs_api.files import json_text
 from lora_vs_api.record.parsing import parse_record
+from lora_vs_api.report.rendering import plain
+from lora_vs_api.report.sections import advice
+from lora_vs_api.report.sections.answer import recommends
+from lora_vs_api.report.sections.at_volume import at_volume, volume_per_day
+from lora_vs_api.report.sections.facts import is_local, stamp
 from lora_vs_api.shown import visible
 
 if TYPE_CHECKING:
     from lora_vs_api.prices.price import Rates
 
-# where the report names no volume a day, because nothing is ever saved
-VOLUME_PER_DAY = 1000
 # texts whose answers are on the page: with six conditions about 10 MB, which browsers open at once
 MAX_TEXTS = 3_000
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 
 class TestText(TypedDict):
@@ -57,7 +68,19 @@ class BilledTokens(TypedDict):
     output_millions: float
 
 
-class PageBaseline(BilledTokens):
+class PageDecision(TypedDict):
+    """``actions`` tells what to do by what becomes of the money (holds, undecided, fails), None where nothing
+    is recommended; ``pays`` is what becomes of it as measured, with its interval, and ``said`` that in words;
+    ``beside`` names whom the report's decision is against, where that is another.
+    """
+
+    actions: dict[str, str] | None
+    pays: Outcome
+    said: str
+    beside: str
+
+
+class PageBaseline(BilledTokens, PageDecision):
     """``local_wrong`` and ``api_wrong`` are shares of all answers."""
 
     label: str
@@ -66,7 +89,10 @@ class PageBaseline(BilledTokens):
 
 
 class Calculator(TypedDict):
-    """``baseline`` is the place of the one shown first; ``plan`` has the inputs of the total cost."""
+    """``baseline`` is the place of the one shown first; ``plan`` has the inputs of the total cost.
+
+    ``lead`` is said before any decision, ``pays`` has the words for what becomes of the money.
+    """
 
     baselines: list[PageBaseline]
     baseline: int
@@ -75,6 +101,8 @@ class Calculator(TypedDict):
     per_day: int
     plan: dict[str, float]
     labelled_texts: int
+    lead: str
+    pays: dict[str, str]
 
 
 class PageData(TypedDict):
@@ -103,6 +131,7 @@ def page_data(
     Raises:
         ValueError: an answer belongs to none of the examples.
     """
+    analysis = ranked(analysis)
     labels = _labels(analysis)
     rows_of: dict[str, list[AnswerRow]] = {}
     more = False
@@ -168,15 +197,15 @@ def _calculator(analysis: Analysis) -> Calculator | None:
     entries = [row for row in economics.break_even if row.baseline in prices.conditions]
     if not entries:
         return None
-    chosen = [row.baseline for row in entries]
+    chosen, api = [row.baseline for row in entries], analysis.strongest_api
     wrong = {row.baseline: row for row in analysis.ownership.against}
-    rates = sorted({rate for row in economics.break_even for rate in row.days or ()})
     return {
         "baselines": [
             {
                 "label": visible(row.label),
                 "local_wrong": analysis.ownership.local_wrong,
                 "api_wrong": wrong[row.baseline].api_wrong,
+                **_decision(analysis, row.baseline),
                 **_billed(
                     analysis.condition(row.baseline),
                     prices.conditions[row.baseline].at(
@@ -188,12 +217,40 @@ def _calculator(analysis: Analysis) -> Calculator | None:
             }
             for row in entries
         ],
-        "baseline": chosen.index(analysis.baseline) if analysis.baseline in chosen else 0,
+        # as the page's decision, or its prices where that is against no API
+        "baseline": chosen.index(api.name) if api is not None and api.name in chosen else 0,
         "upfront": economics.training.total_usd,
         "local": economics.local_per_1k,
-        "per_day": rates[len(rates) // 2] if rates else VOLUME_PER_DAY,
+        "per_day": volume_per_day(analysis),
         "plan": _plan(analysis.ownership.inputs),
         "labelled_texts": analysis.ownership.inputs.labelled_texts,
+        "lead": lead(analysis),
+        "pays": {outcome: advice.PAYS[outcome] for outcome in OUTCOMES},
+    }
+
+
+def lead(analysis: Analysis) -> str:
+    """What has to be said before the page's script says what to do."""
+    stamped = stamp(analysis)
+    hosted = "Whether to call a hosted model is open. " if is_local(analysis) else ""
+    return ("" if stamped is None else f"{stamped}. ") + hosted
+
+
+def _decision(analysis: Analysis, baseline: str) -> PageDecision:
+    """The decision against one API condition at the configured volume, and what else could become of it."""
+    paid, decision = at_volume(analysis, baseline), analysis.decision(baseline)
+    rival, here = analysis.condition(baseline), is_local(analysis)
+    strongest = analysis.strongest_rival
+    actions: dict[str, str] = {
+        outcome: plain(advice.action(decision, rival, outcome, here=here)) for outcome in OUTCOMES
+    }
+    return {
+        "actions": actions if recommends(analysis) else None,
+        "pays": paid.pays,
+        "said": advice.pays_words(paid),
+        "beside": ""
+        if strongest.name == baseline or not recommends(analysis)
+        else f" The decision above is against {visible(strongest.label)}, the strongest without tuning.",
     }
 
 

@@ -111,12 +111,15 @@
 
   // ---- break-even calculator ----
 
+  // those in sight; what stands in PLAN_CONTROLS too is an input of the total cost
   const CONTROLS = [
+    ["per_day", "volume", "answers a day"],
     ["input_price", "API input", "USD per million tokens"],
     ["output_price", "API output", "USD per million tokens"],
+    ["usd_per_label", "label", "USD each"],
+    ["usd_per_wrong_record", "wrong record", "USD each"],
     ["upfront", "upfront", "USD, once"],
     ["local", "fine-tune", "USD per 1,000 answers"],
-    ["per_day", "volume", "answers a day"],
   ];
 
   const PLAN_CONTROLS = [
@@ -172,7 +175,7 @@
       if (local >= api) from = null;
       else if (from === null) from = month;
     }
-    return { horizonLocal: local, horizonApi: api, from };
+    return { horizon, horizonLocal: local, horizonApi: api, from };
   }
 
   /** The formula of lora_vs_api/stats/economics.py; a volume of null is never. */
@@ -249,7 +252,7 @@
       CONTROLS.map(([key, label, unit]) => [key, makeControl(key, label, unit, show)]),
     );
     byId("controls").append(...[...controls.values()].map((control) => control.row));
-    for (const [key, label, unit] of PLAN_CONTROLS) {
+    for (const [key, label, unit] of PLAN_CONTROLS.filter(([key]) => !controls.has(key))) {
       controls.set(key, makeControl(key, label, unit, show));
       byId("plan-controls").append(controls.get(key).row);
     }
@@ -263,6 +266,8 @@
         ...ownership(baseline, values, start.labelled_texts),
       };
       byId("results").replaceChildren(...resultRows(found));
+      const moved = [...controls.values()].some((control) => control.value() !== control.start);
+      byId("decision").textContent = readable ? decisionText(start, baseline, values, found, moved) : "–";
     }
     // prices belong to the baseline; what one has set about one's own side stays
     function setPrices() {
@@ -281,9 +286,23 @@
     reset();
   }
 
+  /** What to do in the report's words: as it was measured, or once a number is moved by the means alone. */
+  function decisionText({ lead, pays }, baseline, values, found, moved) {
+    const outcome = !moved ? baseline.pays : found.from === null ? "fails" : "holds";
+    const words = !moved ? baseline.said : pays[outcome]
+      .replace("{horizon}", `${found.horizon} ${found.horizon === 1 ? "month" : "months"}`)
+      .replace("{months}", found.from === 0 ? "from the start" : `after month ${found.from}`);
+    const volume = `${values.per_day.toLocaleString("en-US")} a day`;
+    const against = `${moved ? "By the measured means, against" : "Against"} ${baseline.label}`;
+    const action = baseline.actions === null ? "nothing is recommended" : baseline.actions[outcome];
+    return `${lead}${against}: ${action}. At ${volume} ${words}.${baseline.beside}`;
+  }
+
   function resultRows(found) {
     const text = (value, write) => (value === null ? "never" : write(value));
     const rows = [
+      ["month-api", "a month of API, all in, USD", () => usd(found.horizonApi / found.horizon)],
+      ["month-local", "a month of fine-tune, all in, USD", () => usd(found.horizonLocal / found.horizon)],
       ["api", "API, USD per 1K", () => usd(found.api)],
       ["volume", "break-even, answers", () => text(found.volume, volumeText)],
       ["days", "reached after", () => text(found.days, daysText)],
@@ -413,7 +432,47 @@
     show();
   }
 
+  // ---- what is folded ----
+
+  /** Unfolds what an address points into: not every browser does so by itself. */
+  function reveal() {
+    const place = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const fold = place?.closest("details.part");
+    if (!fold || fold.open) return;
+    fold.open = true;
+    place.scrollIntoView();
+  }
+
+  function startFolds() {
+    const folds = [...document.querySelectorAll("details.part")];
+    addEventListener("hashchange", reveal);
+    reveal();
+    const button = byId("unfold");
+    if (!button) return;
+    const label = () => {
+      button.textContent = folds.every((fold) => fold.open) ? "Fold all" : "Unfold all";
+    };
+    for (const fold of folds) fold.addEventListener("toggle", label);
+    button.hidden = false;
+    button.addEventListener("click", () => {
+      const open = !folds.every((fold) => fold.open);
+      for (const fold of folds) fold.open = open;
+      label();
+    });
+    // what is printed is the whole report; afterwards it is as it was
+    let closed = [];
+    addEventListener("beforeprint", () => {
+      closed = folds.filter((fold) => !fold.open);
+      for (const fold of closed) fold.open = true;
+    });
+    addEventListener("afterprint", () => {
+      for (const fold of closed) fold.open = false;
+    });
+  }
+
   // ---- start ----
+
+  startFolds();
 
   for (const table of document.querySelectorAll("table")) makeSortable(table);
   const carrier = byId("data");
@@ -425,4 +484,6 @@
   }
   startAnswers(data);
   byId("answers").hidden = false;
+  document.querySelector(".contents ol")?.append(
+    element("li", {}, element("a", { href: "#read-answers" }, byId("answers-title").textContent)));
 })();

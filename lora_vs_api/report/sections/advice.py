@@ -1,7 +1,8 @@
 """A decision in words: every combination of outcomes has its sentence, and none says more than it.
 
-The recommendation is a table over what may be said of accuracy and of money. "Fine-tune" is
-advised only where the fine-tune is more accurate, or where it is not worse and pays for itself.
+The recommendation is a table over what may be said of accuracy and of money at the volume a day that is
+configured. "Fine-tune" is advised only where the fine-tune is more accurate, or where it is not worse and
+pays for itself. What is said of the registered limits is the hypothesis' own, and recommends nothing.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from lora_vs_api.analysis.digits import digits_apart, significant
 from lora_vs_api.analysis.results import Condition, Decision, Outcome
 from lora_vs_api.report import numbers
 from lora_vs_api.report.rendering import Markdown, escape
+from lora_vs_api.report.sections.at_volume import AtVolume
 
 Accuracy = Literal["more", "maybe more", "as", "open", "not more", "less"]
 
@@ -38,7 +40,7 @@ SAID: dict[Accuracy, str] = {
     "{margin} or more is open",
     "less": "{it} is less accurate than {rival} by {margin} or more",
 }
-# (accuracy, pays back) → what to do
+# (accuracy, pays for itself at the volume) → what to do
 ACTIONS: dict[tuple[Accuracy, Outcome], str] = {
     ("more", "holds"): "Fine-tune",
     ("more", "undecided"): "Fine-tune for the accuracy",
@@ -71,6 +73,12 @@ PAYS_BACK: dict[Outcome, str] = {
     "undecided": "whether training is paid back within {limit} inferences is open",
     "fails": "training is not paid back within {limit} inferences",
 }
+# the same within a horizon at a volume a day; the page's script fills in these words too
+PAYS: dict[Outcome, str] = {
+    "holds": "the fine-tune pays for itself within {horizon} ({months})",
+    "undecided": "it is open whether the fine-tune pays for itself within {horizon} ({months})",
+    "fails": "the fine-tune does not pay for itself within {horizon}",
+}
 # (cheaper, pays back) → how the two hang together
 JOINED: dict[tuple[Outcome, Outcome], str] = {
     ("holds", "holds"): "and",
@@ -85,19 +93,59 @@ JOINED: dict[tuple[Outcome, Outcome], str] = {
 }
 
 
-def recommend(decision: Decision, rival: Condition, *, here: bool = False) -> Markdown:
+def recommend(
+    decision: Decision, rival: Condition, paid: AtVolume, *, here: bool = False
+) -> Markdown:
     """What to do and why, in one sentence; ``rival`` is the decision's baseline.
 
-    ``here``: this machine answers in the place of an API, and what an API costs is what the tokens
-    would at another model's prices. The sentence says at whose.
+    ``paid`` is what becomes of the money at the configured volume. ``here``: this machine answers in the
+    place of an API, and what an API costs is what the tokens would at another model's prices. The sentence
+    says at whose.
     """
-    # of several trainings it may be the seeds that leave it open
-    action = ACTIONS[_accuracy(decision), decision.pays_back].format(
-        call=_call(rival, here), units="texts" if decision.seeds == 1 else "texts or seeds"
-    )
     entry = rival.cost_per_1k.priced_as if here else None
     billed = f"against the token prices of {escape(entry)}, " if entry else ""
-    return Markdown(f"{action}: {accuracy_words(decision)}; {billed}{money_words(decision)}.")
+    joined = JOINED[decision.cheaper, paid.pays]
+    money = f"{cheaper_words(decision)}, {joined} {at_volume_words(paid)}"
+    said = action(decision, rival, paid.pays, here=here)
+    return Markdown(f"{said}: {accuracy_words(decision)}; {billed}{money}.")
+
+
+def action(decision: Decision, rival: Condition, pays: Outcome, *, here: bool = False) -> Markdown:
+    """What to do, without why; arguments as :func:`recommend`."""
+    # of several trainings it may be the seeds that leave it open
+    units = "texts" if decision.seeds == 1 else "texts or seeds"
+    return Markdown(ACTIONS[_accuracy(decision), pays].format(call=_call(rival, here), units=units))
+
+
+def waits(decision: Decision, pays: Outcome) -> bool:
+    """Whether what to do is to measure more, or would be if more were measured."""
+    said = ACTIONS[_accuracy(decision), pays]
+    return "{units}" in said or said.startswith("Nothing decides")
+
+
+def accuracy_is_open(decision: Decision) -> bool:
+    """Whether some claim on the accuracy is neither shown nor refuted."""
+    return "undecided" in (decision.non_inferior, decision.superior)
+
+
+def at_volume_words(paid: AtVolume) -> str:
+    """What may be said of the money at a volume a day, as a clause."""
+    return f"at {paid.per_day:,} a day {pays_words(paid)}"
+
+
+def pays_words(paid: AtVolume) -> str:
+    """The same without naming the volume."""
+    return PAYS[paid.pays].format(
+        horizon=numbers.count(paid.months, "month"), months=months_between(paid.low, paid.high)
+    )
+
+
+def months_between(low: int | None, high: int | None) -> str:
+    """After which month the fine-tune has cost less: from the start, after month 3, after month 3 to never."""
+    if low == high == 0:
+        return "from the start"
+    known = numbers.month(low) if low == high else f"{numbers.month(low)} to {numbers.month(high)}"
+    return f"after month {known}"
 
 
 def accuracy_words(decision: Decision, rival: str | None = None) -> Markdown:

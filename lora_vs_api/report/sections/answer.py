@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lora_vs_api.analysis.order import ranked
 from lora_vs_api.analysis.results import Analysis, Condition, Decision, PaidOtherwise
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import Markdown, render
 from lora_vs_api.report.sections import advice
+from lora_vs_api.report.sections.at_volume import at_volume, volume_per_day
 from lora_vs_api.report.sections.facts import (
     apart,
     api_conditions,
@@ -50,7 +52,7 @@ def rival(analysis: Analysis, name: str) -> Rival:
     decision = analysis.decision(name)
     entries = [row for row in analysis.economics.break_even if row.baseline == name]
     days = (entries[0].days or {}) if entries else {}
-    per_day = list(days)[len(days) // 2] if days else None
+    per_day = volume_per_day(analysis) if days else None
     beside, here = analysis.otherwise(name, "list"), analysis.otherwise(name, "machine")
     differs = beside is not None and advice.money_outcomes(
         beside.decision
@@ -96,7 +98,6 @@ def answer_section(inputs: ReportInputs) -> Markdown:
         "answer",
         analysis=analysis,
         trained_on=analysis.trained_on,
-        advice=decided(analysis),
         rivals=rivals(analysis),
         prices=analysis.economics.prices,
         beside=analysis.economics.prices_beside,
@@ -129,7 +130,7 @@ def scope(analysis: Analysis) -> Markdown:
 
 def decided(analysis: Analysis) -> Markdown:
     """What to do as :func:`_decided` says it, stamped where the run was a try."""
-    said, stamped = _decided(analysis), stamp(analysis)
+    said, stamped = _decided(ranked(analysis)), stamp(analysis)
     return said if stamped is None else Markdown(f"{stamped}. {said}")
 
 
@@ -138,7 +139,7 @@ def _decided(analysis: Analysis) -> Markdown:
 
     Where other models of this machine do, they are rivals too: that a hosted one was not asked is said first.
 
-    Which sentence it is follows from the four outcomes of the decision alone, see
+    Which sentence it is follows from the outcomes of the decision and of the configured volume alone, see
     :mod:`lora_vs_api.report.sections.advice`.
     """
     strongest = analysis.strongest_rival
@@ -150,9 +151,10 @@ def _decided(analysis: Analysis) -> Markdown:
             conditions=len(api_conditions(analysis)),
         )
     decision = analysis.decision(strongest.name)
-    advised = advice.recommend(decision, strongest, here=is_local(analysis))
-    if all(row.field_f1.estimate == 0 for row in analysis.conditions):
-        advised = advice.NOTHING
+    advised = advice.NOTHING
+    if recommends(analysis):
+        paid = at_volume(analysis, strongest.name)
+        advised = advice.recommend(decision, strongest, paid, here=is_local(analysis))
     if is_local(analysis):
         return render(
             "stand_in",
@@ -162,6 +164,13 @@ def _decided(analysis: Analysis) -> Markdown:
             own_server=is_own_server(analysis),
         )
     return advised if has_api(analysis) else render("no_api", advised=advised)
+
+
+def recommends(analysis: Analysis) -> bool:
+    """Whether there is anything to recommend: a rival that is no stand-in, and a score above 0."""
+    return not is_embedded(analysis) and any(
+        row.field_f1.estimate > 0 for row in analysis.conditions
+    )
 
 
 def verdict_section(inputs: ReportInputs) -> Markdown:

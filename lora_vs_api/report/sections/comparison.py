@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lora_vs_api.analysis.order import ranked
 from lora_vs_api.analysis.results import (
     MIN_CLUSTERS,
     Analysis,
@@ -29,7 +30,7 @@ MIN_TIMED = 20
 
 def results_section(inputs: ReportInputs) -> Markdown:
     analysis = inputs.analysis
-    rows = sorted(analysis.conditions, key=lambda row: -row.field_f1.estimate)
+    rows = ranked(analysis).conditions
     billed = [(row, row.billing) for row in rows if row.billing]
     return render(
         "results",

@@ -67,8 +67,8 @@ def weight_words(analysis: Analysis) -> str:
 
 
 def priced_entries(analysis: Analysis) -> list[str]:
-    """Whose token prices the API conditions are billed at, each once."""
-    return sorted({str(row.cost_per_1k.priced_as) for row in api_conditions(analysis)})
+    """Whose token prices the API conditions are billed at, each once, in the order of the models."""
+    return list(dict.fromkeys(str(row.cost_per_1k.priced_as) for row in api_conditions(analysis)))
 
 
 def in_flight(latency: Latency) -> str:

@@ -22,12 +22,13 @@ def robustness_section(inputs: ReportInputs) -> Markdown:
     found = inputs.robustness
     if found is None:
         return Markdown()
+    lora = next((row for row in found.conditions if row.kind == "lora"), None)
     return render(
         "robustness",
         found=found,
         confidence=found.statistics.confidence,
-        lora=found.conditions[0] if found.conditions else None,
-        lora_side=side(found.conditions[0].drop) if found.conditions else 0,
+        lora=lora,
+        lora_side=side(lora.drop) if lora else 0,
         leads=[(lead, side(lead.drop)) for lead in found.leads],
         versions=[
             (name, WORDS[name], applied, perturbed(found, name) if applied else [])
