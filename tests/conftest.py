@@ -128,6 +128,9 @@ def hydra_composes_once() -> Iterator[None]:
     ) -> None:
         conf = Path(folder)
         files = [path for path in sorted(conf.rglob("*")) if path.is_file()]
+        # read by what asks for a search, and no part of params.yaml
+        if not any("search" in override for override in overrides):
+            files = [path for path in files if path.parent != conf / "search"]
         content = tuple((str(path.relative_to(conf)), path.read_bytes()) for path in files)
         key = hash(content), name, tuple(overrides)
         if key not in texts:
