@@ -16,8 +16,8 @@ RUN_LISTS := $(patsubst %,requirements/%.txt,inference training statistics price
 
 FUZZ ?= tests/test_fuzz.py
 
-# two workers; who has nothing left takes over tests of the other (tests/conftest.py orders them)
-PYTEST := pytest -n 2 --dist worksteal
+# who has nothing left takes over tests of another worker (tests/conftest.py orders them)
+PYTEST := pytest --dist worksteal
 
 .PHONY: help setup setup-test run quick-look test test-cluster quick fuzz lint params lock page clean
 
@@ -62,7 +62,8 @@ quick-look: setup  ## a try on your data in five minutes, not an answer; SET="ta
 	python -m lora_vs_api params profile=quick $(SET) && dvc repro && python -m lora_vs_api answer
 
 test: lint  ## style, types and every test but those of test-cluster
-	$(PYTEST) -m "not cluster"
+	@# on two cores: a slow test waits a quarter of its time, for servers and for what it killed
+	$(PYTEST) -n 3 -m "not cluster"
 
 test-cluster: setup-test  ## `run --on slurm` and `--on ray` on a Slurm and a Ray of its own
 	@# from Debian's packages, where root may install them; what is left out says why
@@ -72,7 +73,7 @@ test-cluster: setup-test  ## `run --on slurm` and `--on ray` on a Slurm and a Ra
 	pytest tests/cluster -rs
 
 quick: setup-test  ## the tests that take seconds
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -n 2 -m "not slow"
 
 fuzz: setup-test  ## every property test with many more examples: about an hour
 	pytest $(FUZZ) -m "not slow" --hypothesis-profile=nightly --timeout=0

@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from lora_vs_api import STARTER
-
 LOOK_SECONDS = 1.0
 # between telling the node to end and ending it: longer than it waits for its server to end
 PATIENCE = 20.0
@@ -69,12 +67,11 @@ def end_with_dvc() -> None:
     """
     if "DVC_STAGE" not in os.environ:
         return
-    above = _parent(STARTER) if _name(STARTER) in SHELLS else None
 
     def has_ended() -> bool:
         return os.getppid() != STARTER or (
             # a look that failed says nothing
-            above is not None and _parent(STARTER) not in (above, None)
+            ABOVE_SHELL is not None and _parent(STARTER) not in (ABOVE_SHELL, None)
         )
 
     threading.Thread(target=_end_when, args=(has_ended,), daemon=True).start()
@@ -109,3 +106,9 @@ def _name(pid: int) -> str | None:
 def _parent(pid: int) -> int | None:
     status = _status(pid)
     return status[1] if status else None
+
+
+# Both noted when this module is imported, which stages/__init__.py does first: a dvc that ends while
+# the node imports its libraries has to be missed too, and by then the shell has another parent.
+STARTER = os.getppid()
+ABOVE_SHELL = _parent(STARTER) if _name(STARTER) in SHELLS else None

@@ -3,7 +3,7 @@
 import os
 
 # notes who started the node, before it imports for seconds what may outlast that
-import lora_vs_api  # noqa: F401
+import lora_vs_api.lifetime  # noqa: F401
 from lora_vs_api.threads import spin_briefly
 
 # here, since torch's threads read it when torch is imported, and a node's own imports come next

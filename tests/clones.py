@@ -74,6 +74,19 @@ class Clone:
             assert done.returncode != 0, output[-4000:]
         return output
 
+    def planned(self, *overrides: str) -> set[str]:
+        """The nodes that `lora-vs-api plan` says would run with these -S, or may."""
+        flags = [flag for override in overrides for flag in ("-S", override)]
+        said = self.run(sys.executable, "-m", "lora_vs_api", "plan", *flags)
+        table = said.split("\n\n")[0].splitlines()[1:]
+        return {line.split()[0] for line in table if line and line[0] != " "}
+
+    def freeze_report(self) -> None:
+        """Leave the report as it is: most of an experiment's time, for tests that do not read it."""
+        dvc = self.path / "dvc.yaml"
+        before, after = dvc.read_text().split("\n  report:\n")
+        dvc.write_text(f"{before}\n  report:\n    frozen: true\n{after}")
+
     def experiment(self, *overrides: str) -> set[str]:
         """`dvc exp run` with these -S; returns the stages that really ran."""
         flags = [flag for override in overrides for flag in ("-S", override)]

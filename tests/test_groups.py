@@ -502,6 +502,7 @@ def test_of_one_group_nothing_is_decided(seeds):
 # --- what is covered -------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_clustered_intervals_cover_and_others_do_not():
     """Texts of a group correlated by 0.3, 28 groups of unequal size: of scores and of differences."""
     random = np.random.default_rng(1)
@@ -527,6 +528,7 @@ def test_clustered_intervals_cover_and_others_do_not():
         assert held[what, "independent"] / experiments < 0.93, held
 
 
+@pytest.mark.slow
 def test_the_noise_of_asking_once_is_in_the_interval_over_texts():
     """The truth is what each text scores on average over askings; each was asked once."""
     random = np.random.default_rng(2)

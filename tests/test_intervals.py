@@ -344,6 +344,7 @@ def test_variance_shares_are_the_anovas():
     assert ours.interaction.estimate == pytest.approx(noise / scores.size / total)
 
 
+@pytest.mark.slow
 def test_variance_of_the_mean_is_unbiased():
     """Averaged over experiments the estimate is the known variance of the mean and its parts."""
     generator = np.random.default_rng(6)

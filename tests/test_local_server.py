@@ -239,6 +239,7 @@ def test_weights_that_cannot_be_loaded_end_in_the_log(tiny, tmp_path):
     assert "\n" not in str(failure.value)
 
 
+@pytest.mark.slow
 def test_a_server_that_is_not_healthy_in_time(tiny, tmp_path):
     """The deadline holds, and the process does not outlive it."""
     started = time.monotonic()

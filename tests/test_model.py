@@ -188,7 +188,7 @@ METHODS = {
 
 
 # trained much as another way is, which the quick run has
-ALIKE = ("rslora", "lora_plus", "dora", "prefix")
+ALIKE = ("rslora", "lora_plus", "dora", "pissa", "prefix")
 
 
 def ways(names: Iterable[str], slow: Collection[str] = ALIKE) -> list[Any]:

@@ -227,7 +227,8 @@ def test_a_node_that_is_killed(project, undisturbed, how):
 @pytest.mark.parametrize("moment", ["importing", "answering"])
 def test_a_dvc_that_is_killed_takes_its_node_along(project, undisturbed, moment):
     """kill -9 on `dvc repro` alone: the node would go on, ask, and pay, beside that of the next run."""
-    dvc = project.start("-m", "dvc", "repro", "ask")
+    # dash, many a system's sh, waits for the node; bash puts the node in its own place
+    dvc = project.start("-m", "dvc", "repro", "ask", SHELL="/bin/sh")
     stage = f"stages.evaluate_api\0{NAME}".encode()
 
     def is_importing():
@@ -407,9 +408,14 @@ def test_what_runs_tied_ends_with_its_starter(tmp_path):
     wait_for(lambda: not is_running(child), 10)
 
 
+# a node, whose imports last until it is let go on
 NODE = """
-import shutil, time
+import stages
+import time
 from pathlib import Path
+Path("importing").touch()
+while not Path("imported").exists():
+    time.sleep(0.02)
 from lora_vs_api.files import new_directory
 from lora_vs_api.lifetime import ended_like_ctrl_c, end_with_dvc
 end_with_dvc()
@@ -423,14 +429,18 @@ with ended_like_ctrl_c() as ending:
 """
 
 
-def start_node(folder: Path, *around: str, **environment: str) -> subprocess.Popen[bytes]:
+def start_node(
+    folder: Path, *around: str, until: str = "begun", **environment: str
+) -> subprocess.Popen[bytes]:
     (folder / "node.py").write_text(NODE)
+    if until == "begun":
+        (folder / "imported").touch()
     kept = {name: value for name, value in os.environ.items() if name != "DVC_STAGE"}
     command = [*around, sys.executable, "node.py"]
     started = subprocess.Popen(
         command, cwd=folder, env={**kept, "PYTHONPATH": str(ROOT), **environment}
     )
-    wait_for((folder / "begun").exists, 30)
+    wait_for((folder / until).exists, 30)
     return started
 
 
@@ -445,19 +455,28 @@ def test_a_node_that_is_told_to_end_leaves_nothing_half_written(tmp_path, how):
     assert not list(tmp_path.glob(".out*")) and not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("shell", ["wait", pytest.param("exec", marks=pytest.mark.slow)])
-def test_a_node_ends_with_the_dvc_that_started_it(tmp_path, shell):
-    """Whether the shell between them put the node in its own place or waits for it."""
+@pytest.mark.parametrize(
+    ("shell", "moment"),
+    [
+        ("wait", "importing"),
+        pytest.param("wait", "begun", marks=pytest.mark.slow),
+        pytest.param("exec", "importing", marks=pytest.mark.slow),
+        pytest.param("exec", "begun", marks=pytest.mark.slow),
+    ],
+)
+def test_a_node_ends_with_the_dvc_that_started_it(tmp_path, shell, moment):
+    """Whether the shell between them put the node in its own place or waits for it, and however early."""
     command = {"exec": "exec python node.py", "wait": "python node.py; true"}[shell]
     dvc = f"import subprocess; subprocess.run(['/bin/sh', '-c', {command!r}])"
     started = start_node(
-        tmp_path, sys.executable, "-c", dvc, DVC_STAGE="ask",
+        tmp_path, sys.executable, "-c", dvc, until=moment, DVC_STAGE="ask",
         PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     )  # fmt: skip
     family = descendants(started.pid)
     assert len(family) == (1 if shell == "exec" else 2)
     started.kill()
     started.wait()
+    (tmp_path / "imported").touch()
     wait_for(lambda: not any(map(is_running, family)), 10)
     assert not list(tmp_path.glob(".out*"))
 

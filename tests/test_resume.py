@@ -190,6 +190,7 @@ def test_a_broken_checkpoint_is_set_aside(tmp_path, train, kill_at, capsys, harm
     assert "resumed" not in told and folders(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_only_the_same_training_is_resumed(tmp_path, train, kill_at, monkeypatch, capsys):
     """Another instruction, setting or version of the code is another training, from its start."""
     kill_at(4)

@@ -175,6 +175,7 @@ def test_a_point_is_tried_once_with_every_seed(searching):
     assert sum(trial.repeats is not None for trial in told) == 4
 
 
+@pytest.mark.slow
 def test_a_trial_that_fails_is_told_and_the_search_goes_on(searching):
     """One bad point of a long night must not cost the rest of it."""
 
@@ -197,6 +198,7 @@ def test_a_sampler_that_cannot_be_made_is_one_line(searching, conf, capfd):
     assert "\n" not in str(caught.value) and capfd.readouterr().err == ""
 
 
+@pytest.mark.slow
 def test_a_search_in_which_nothing_succeeds_ends_with_the_reason(searching):
     """Optuna would raise a ValueError of its own at the end."""
 

@@ -219,6 +219,7 @@ def test_what_a_dead_run_left_is_asked(tmp_path):
         assert len(answers) == 2 and server.attempts("mail 0") == 1
 
 
+@pytest.mark.slow
 def test_two_batches_at_once_are_one(tmp_path):
     """The second run waits for the first one's batch, also for one that is not submitted yet."""
     running: list[BaseProcess] = []
