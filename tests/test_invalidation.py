@@ -27,7 +27,7 @@ from tests.imports import PLUMBING, ROOT
 
 PACKAGES = [path for path in all_packages() if nodes_of(path)]
 NOT_CODE_OF_NODES = [path for path in all_packages() if not nodes_of(path)]
-TRAININGS = {"sanity", "rank_trial", "lr_trial", "train", "tune"}
+TRAININGS = {"sanity", "rank_trial", "lr_trial", "train", "curve_trial", "tune"}
 ANSWERS = {name for name in STAGES if name.startswith(("evaluate_", "perturbed_"))}
 
 

@@ -221,6 +221,43 @@ def test_early_stopping_is_a_matter_of_the_rate_trials(clone):
     assert changed <= COSTS | {LEDGER}
 
 
+def test_another_size_trains_that_size_alone(clone):
+    """`-S learning_curve.sizes=[2,3]`: one training, the curve and the report; without sizes, none."""
+    curve = {"curve_order", "learning_curve", "report"}
+    before = clone.digests()
+    assert clone.experiment("learning_curve.sizes=[2,3]") == {"curve_trial@3-10"} | curve
+    found = json.loads((clone.path / "metrics/learning_curve.json").read_text())
+    assert [point["labels"] for point in found["points"]] == [2, 3, 4]
+    assert [point["final"] for point in found["points"]] == [False, False, True]
+    # what it says of the final trainings is what the comparison says
+    analysis = json.loads((clone.path / "metrics/analysis.json").read_text())
+    lora = analysis["conditions"][0]
+    assert found["points"][-1]["field_f1"] == lora["field_f1"]
+    assert {row["name"] for row in found["rivals"]} == {
+        row["name"] for row in analysis["conditions"][1:]
+    }
+    assert "## How many labels it takes" in (clone.path / "report/report.md").read_text()
+    after = clone.digests()
+    assert {path for path, md5 in after.items() if md5 != before.get(path)} == {
+        "metrics/learning_curve.json", "plots/learning_curve.csv", "predictions/curve/3-10",
+    }  # fmt: skip
+    # the same order of texts: nested, and nothing trained on it stale
+    small, large = (
+        json.loads((clone.path / f"predictions/curve/{size}-10/training.json").read_text())
+        for size in (2, 3)
+    )
+    assert (small["seen"], large["seen"], large["final_seen"]) == (2, 3, 4)
+    assert clone.experiment("learning_curve.sizes=[]") == curve
+    assert "## How many labels" not in (clone.path / "report/report.md").read_text()
+    assert "up to date" in clone.run("dvc", "status")
+    # how long they train is theirs alone; and too few texts are told before anything is trained
+    assert "curve_trial@2-10" in clone.experiment("learning_curve.steps.least=2")
+    flags = ("-S", "learning_curve.sizes=[70]", "-S", "learning_curve.seeds=[11]")
+    said = clone.run("dvc", "exp", "run", *flags, check=False)
+    assert "expected numbers below that of the training texts, 70" in said
+    assert not [stage for stage in ran(said) if "trial" in stage or "train" in stage]
+
+
 def test_a_colour_touches_no_metric(clone):
     """Style reruns what draws."""
     before = clone.digests()
