@@ -10,6 +10,7 @@ from unittest import mock
 import numpy as np
 import pandas as pd
 
+from lora_vs_api.analysis import learning_curve as curves
 from lora_vs_api.analysis import metrics, results
 from lora_vs_api.analysis.condition import MODEL_FREE_LABELS
 from lora_vs_api.analysis.decision import decide
@@ -209,6 +210,40 @@ def robustness() -> results.Robustness:
             ),
         ),
     )
+
+
+def learning_curve(
+    result: results.Analysis, scores: tuple[float, ...] = (0.4, 0.55)
+) -> results.LearningCurve:
+    """Trainings on 40 and 160 texts before the analysis's final ones on 640, whose texts are made up so
+    that every condition scores what the analysis says."""
+    texts = 60
+    half = np.where(np.arange(texts) % 2, 0.2, -0.2)
+
+    def around(mean: float, seeds: int) -> Any:
+        """Scores of ``seeds`` trainings with exactly this mean, each its own way about it."""
+        room = min(mean, 1 - mean, 0.2) / 0.2
+        turned = np.array([np.roll(half, seed // 2) for seed in range(seeds)])
+        return mean + room * turned
+
+    def trained(labels: int, mean: float, seeds: tuple[int, ...], steps: int) -> curves.Trained:
+        scores = around(mean, len(seeds))
+        return curves.Trained(labels, seeds, steps, scores, (scores > 0.6).astype(float))
+
+    sizes = (40, 160, 320)[: len(scores)]
+    found = curves.learning_curve(
+        [trained(size, mean, (10, 11), 40) for size, mean in zip(sizes, scores)],
+        trained(640, result.lora.field_f1.estimate, result.seeds, 80),
+        {
+            row.name: around(row.field_f1.estimate, 1)[0]
+            for row in result.conditions
+            if row.kind in curves.RIVALS
+        },
+        result,
+        curves.CurveSettings(given=1400, scale="proportional", least=40, served=True),
+    )
+    assert found is not None
+    return found
 
 
 def perturbed_conditions(result: results.Analysis) -> results.Robustness:
@@ -615,7 +650,9 @@ def drawn(
             figure.savefig(folder / f"{name}.svg", bbox_inches="tight")
 
     with mock.patch.object(figures, "save", save):
-        figures.write_report_figures(folder, result, robustness(), *tables(result), limit, PLOTS)
+        figures.write_report_figures(
+            folder, result, robustness(), *tables(result), limit, PLOTS, learning_curve(result)
+        )
 
 
 REVIEW = metrics.Review(
@@ -627,6 +664,7 @@ def inputs(result: results.Analysis, **changes: Any) -> ReportInputs:
     values: dict[str, Any] = {
         "analysis": result,
         "robustness": perturbed_conditions(result),
+        "learning_curve": learning_curve(result),
         "corpus": metrics.Corpus(
             source="generator",
             texts=200,
