@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
-
 from lora_vs_api.analysis.groups import read_labels
 from lora_vs_api.analysis.learning_curve import (
     RIVALS,
-    CurveRow,
     CurveSettings,
-    curve_table,
     learning_curve,
     read_final,
     read_trained,
@@ -22,17 +18,13 @@ from lora_vs_api.analysis.results import LearningCurve, read_analysis, write_res
 from lora_vs_api.analysis.scored_run import ScoredRun, read_answers
 from lora_vs_api.config.sections import Params
 from lora_vs_api.entry import run_stage
-from lora_vs_api.files import read_jsonl, write_text
+from lora_vs_api.files import read_jsonl
 from lora_vs_api.paths import TEST
-
-COLUMNS = list(CurveRow.__annotations__)
 
 
 def main(params: Params) -> None:
     found = found_curve(params) if params.learning_curve.sizes else None
     write_result("metrics/learning_curve.json", found)
-    table = pd.DataFrame(curve_table(found) if found else [], columns=COLUMNS)
-    write_text("plots/learning_curve.csv", table.to_csv(index=False))
 
 
 def found_curve(params: Params) -> LearningCurve | None:

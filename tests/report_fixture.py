@@ -40,7 +40,7 @@ OWNERSHIP = Ownership(
     horizon_months=36, discount_per_year=0, api_price_trend_per_year=0, machine="own",
     purchase_usd=0, machine_is_shared=True, idle_watts=30, peak_to_mean=1, api_engineer_days=0,
     upkeep_days_per_month=0, api_upkeep_days_per_month=0, retrain_every_months=None,
-    retrain_engineer_days=0, usd_per_label=0, usd_per_wrong_record=0,
+    retrain_engineer_days=0, usd_per_label=0, minutes_per_label=0, usd_per_wrong_record=0,
 )  # fmt: skip
 PLOTS = Plots(palette="colorblind", lora_color="#0072B2", dpi=60)
 

@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
 
 import numpy as np
 
@@ -84,16 +84,6 @@ class CurveSettings:
     scale: Literal["proportional", "same"]
     least: int
     served: bool
-
-
-class CurveRow(TypedDict):
-    """A row of plots/learning_curve.csv."""
-
-    labels: int
-    field_f1: float
-    low: float
-    high: float
-    exact_match: float
 
 
 def trained_of(labels: int, seeds: Sequence[int], steps: int, runs: Sequence[ScoredRun]) -> Trained:
@@ -175,19 +165,6 @@ def learning_curve(
         usd_per_label=own.usd_per_label,
         usd_per_wrong_record=own.usd_per_wrong_record,
     )
-
-
-def curve_table(found: LearningCurve) -> list[CurveRow]:
-    return [
-        {
-            "labels": point.labels,
-            "field_f1": point.field_f1.estimate,
-            "low": point.field_f1.low,
-            "high": point.field_f1.high,
-            "exact_match": point.exact_match.estimate,
-        }
-        for point in found.points
-    ]
 
 
 def _points(

@@ -691,7 +691,10 @@ class OwnershipSensitivity(Result):
 
 
 class OwnershipInputs(Result):
-    """What the model is made of, with amounts in US dollars; see docs/economics.md."""
+    """What the model is made of, with amounts in US dollars; see docs/economics.md.
+
+    ``usd_per_label`` is a label's price with the time of who gives it.
+    """
 
     horizon_months: int
     discount_per_year: float
