@@ -2,7 +2,7 @@
 
 The idea to ask from how many labels on a tuned model is as good as a general one is that of Pecher,
 Srba and Bielikova, Comparing Specialised Small and General Large Language Models on Text
-Classification: 100 Labelled Samples to Achieve Break-Even Performance (2024). Here it has an
+Classification: 100 Labelled Samples to Achieve Break-Even Performance (2024; EMNLP 2025). Here it has an
 interval.
 """
 

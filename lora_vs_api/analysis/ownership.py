@@ -232,7 +232,9 @@ def plan_of(configured: sections.Economics, local: LocalSide, watts: float) -> P
         discount_per_year=own.discount_per_year,
         api_price_trend_per_year=own.api_price_trend_per_year,
         fine_tune=People(
-            people(configured.engineer_days) + training + label_usd(configured) * local.labelled_texts,
+            people(configured.engineer_days)
+            + training
+            + label_usd(configured) * local.labelled_texts,
             people(own.upkeep_days_per_month),
         ),
         api=People(people(own.api_engineer_days), people(own.api_upkeep_days_per_month)),
