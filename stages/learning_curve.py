@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from lora_vs_api.analysis.groups import read_labels
 from lora_vs_api.analysis.learning_curve import (
-    RIVALS,
     CurveSettings,
+    Rival,
     learning_curve,
     read_final,
     read_trained,
     trained_of,
 )
-from lora_vs_api.analysis.results import LearningCurve, read_analysis, write_result
+from lora_vs_api.analysis.results import LearningCurve, write_result
 from lora_vs_api.analysis.scored_run import ScoredRun, read_answers
 from lora_vs_api.config.sections import Params
 from lora_vs_api.entry import run_stage
 from lora_vs_api.files import read_jsonl
 from lora_vs_api.paths import TEST
+from lora_vs_api.stats.bootstrap import Draws
 
 
 def main(params: Params) -> None:
@@ -29,30 +29,37 @@ def main(params: Params) -> None:
 
 def found_curve(params: Params) -> LearningCurve | None:
     rows, fields = read_jsonl(TEST, params.evaluate.test_rows), params.task.record_fields
-    settings, analysis = params.learning_curve, read_analysis()
+    settings = params.learning_curve
     whole = read_final(settings.sizes[0], settings.seeds[0])
 
-    def answers(names: Sequence[str]) -> list[ScoredRun]:
-        return [read_answers(Path("predictions/evaluate", name), rows, fields) for name in names]
+    def answers(name: str) -> ScoredRun:
+        return read_answers(Path("predictions/evaluate", name), rows, fields)
 
-    seeds = [f"lora-seed-{seed}" for seed in analysis.seeds]
+    finals = [answers(f"lora-seed-{seed}") for seed in params.seeds]
     return learning_curve(
         [read_trained(size, settings.seeds, rows, fields) for size in settings.sizes],
-        trained_of(whole.seen, analysis.seeds, whole.steps, answers(seeds)),
-        {
-            row.name: answers([row.name])[0].field_f1
-            for row in analysis.conditions
-            if row.kind in RIVALS
-        },
-        analysis,
-        CurveSettings(
-            given=whole.given,
-            scale=settings.steps.scale,
-            least=settings.steps.least,
-            served=bool(analysis.serving and analysis.serving.converted),
-        ),
+        trained_of(whole.seen, params.seeds, whole.steps, finals),
+        [
+            Rival(name, answers(name).field_f1, labels)
+            for name, labels in labels_used(params, whole.given).items()
+        ],
+        CurveSettings(whole.given, settings.steps.scale, settings.steps.least),
+        Draws(**params.stats.model_dump()),
         read_labels(rows, params.task.group_by),
     )
+
+
+def labels_used(params: Params, given: int) -> dict[str, int]:
+    """Every condition that needs no training → the labels that it uses itself: those in its prompt, or
+    all ``given`` where it chooses or learns from them."""
+    return {
+        "base_zero_shot": 0,
+        **{
+            name: given if condition.nearest_examples else condition.examples
+            for name, condition in params.conditions.items()
+        },
+        **dict.fromkeys(params.model_free, given),
+    }
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from lora_vs_api.figures import report as figures
 from lora_vs_api.record.fields import Field
 from lora_vs_api.report.inputs import ReportInputs, Settings
 from lora_vs_api.report.provenance import Installation
+from lora_vs_api.stats.bootstrap import Draws
 from lora_vs_api.stats.ownership import (
     Answers,
     Machine,
@@ -234,13 +235,17 @@ def learning_curve(
     found = curves.learning_curve(
         [trained(size, mean, (10, 11), 40) for size, mean in zip(sizes, scores)],
         trained(640, result.lora.field_f1.estimate, result.seeds, 80),
-        {
-            row.name: around(row.field_f1.estimate, 1)[0]
+        [
+            curves.Rival(
+                row.name,
+                around(row.field_f1.estimate, 1)[0],
+                1400 if row.kind == "model_free" else row.shots,
+            )
             for row in result.conditions
-            if row.kind in curves.RIVALS
-        },
-        result,
-        curves.CurveSettings(given=1400, scale="proportional", least=40, served=True),
+            if row.kind in ("base", "api", "model_free")
+        ],
+        curves.CurveSettings(given=1400, scale="proportional", least=40),
+        Draws(200, 0, 0.95),
     )
     assert found is not None
     return found

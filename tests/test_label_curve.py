@@ -17,6 +17,7 @@ from benchmarks.labels import RIVALS, Case, bootstrapped, coverage, in_docs, our
 from benchmarks.timing import Row
 from lora_vs_api.analysis import learning_curve as curves
 from lora_vs_api.analysis.results import LearningCurve
+from lora_vs_api.config.load import load_params
 from lora_vs_api.config.sections import Train
 from lora_vs_api.config.sections.training import CurveSteps
 from lora_vs_api.curve.steps import final_steps, steps_of, texts_seen
@@ -29,6 +30,7 @@ from lora_vs_api.report.sections.label_curve import label_curve_section
 from lora_vs_api.stats.clusters import Labels
 from lora_vs_api.stats.label_curve import difference_band, monotone, reached, score_band
 from lora_vs_api.stats.variance import random_effects_interval
+from stages.learning_curve import labels_used
 from tests.report_fixture import PLOTS, analysis, changed, inputs, learning_curve
 
 LABELS = (40, 160, 640)
@@ -362,26 +364,29 @@ def test_the_section_stands_at_every_extreme(f1, seeds, apis):
     text = section(result, curve)
     assert "is open: by the estimate it is from 40 or fewer on" in text
     assert "whether the last stretch of labels helped is open" in text
-    assert label_curve(curve, looks(result.conditions, PLOTS)) is not None
+    assert label_curve(result, curve, looks(result.conditions, PLOTS)) is not None
 
 
 def test_labels_have_a_price():
     """Of the next hundred, of a hundredth of F1, and when fewer wrong records have paid for them."""
     result = analysis()
     assert "is not set (`economics.ownership.usd_per_label`)" in section(result)
+    owned = changed(
+        result, ownership__inputs__usd_per_label=0.5, ownership__inputs__usd_per_wrong_record=2.0
+    )
     priced = changed(
-        learning_curve(result), usd_per_label=0.5, usd_per_wrong_record=2.0,
+        learning_curve(result),
         gains__2__field_f1={"estimate": 0.02, "low": 0.01, "high": 0.03},
         gains__2__exact_match={"estimate": 0.05, "low": 0.01, "high": 0.09},
         gains__2__rises="holds",
     )  # fmt: skip
-    said = section(result, priced)
+    said = section(owned, priced)
     assert "would cost USD 50, which is USD 25 for each 0.01 of field F1." in said
     assert "paid for them after 500 answers" in said
     # not shown to help: no price of what may be nothing
-    assert "for each 0.01" not in section(result, changed(priced, gains__2__rises="undecided"))
+    assert "for each 0.01" not in section(owned, changed(priced, gains__2__rises="undecided"))
     assert "paid for them" not in section(
-        result, changed(priced, gains__2__exact_match__estimate=0.0)
+        owned, changed(priced, gains__2__exact_match__estimate=0.0)
     )
 
 
@@ -404,32 +409,35 @@ def test_sizes_at_which_a_training_sees_no_less_are_left_out():
         made = rng.random((len(seeds), 20))
         return curves.Trained(labels, seeds, 80, made, np.round(made))
 
-    settings_ = curves.CurveSettings(given=1400, scale="same", least=1, served=False)
-    rivals = {"base_zero_shot": np.zeros(20)}
-    arguments = (trained(640, (0, 1)), rivals, result, settings_)
+    settings_ = curves.CurveSettings(given=1400, scale="same", least=1)
+    rivals = [curves.Rival("base_zero_shot", np.zeros(20), 0)]
+    arguments = (trained(640, (0, 1)), rivals, settings_, _draws())
     found = curves.learning_curve([trained(640, (10,)), trained(40, (10,))], *arguments)
     assert found is not None
     assert ([point.labels for point in found.points], found.left_out) == ([40, 640], (640,))
     assert found.pooled and "Left out: 1 size" in section(result, found)
     assert curves.learning_curve([trained(640, (10,))], *arguments) is None
     # fewer labels than a hundred: as many again, and not beyond
-    small = curves.learning_curve([trained(2, (10,))], trained(4, (0,)), rivals, result, settings_)
+    small = curves.learning_curve(
+        [trained(2, (10,))], trained(4, (0,)), rivals, settings_, _draws()
+    )
     assert small is not None and (small.ahead.start, small.ahead.end) == (4, 8)
 
 
 def test_conditions_use_the_labels_that_they_are_shown_or_learn_from():
-    result = analysis(model_free={"nearest": 0.5})
-    used = {rival.name: rival.labels for rival in learning_curve(result).rivals}
-    assert used == {
-        "base_zero_shot": 0, "api_zero_shot": 0, "api_few_shot_5": 5, "nearest": 1400,
-    }  # fmt: skip
+    """Those in its prompt; all of the training texts where it looks for the nearest or learns."""
+    used = labels_used(load_params(), 1400)
+    assert used["base_zero_shot"] == used["large_zero_shot_schema"] == 0
+    assert used["large_few_shot_5"] == 5
+    assert used["small_nearest_3"] == used["majority"] == 1400
+    assert "lora" not in used
 
 
 def test_without_smaller_sets_there_is_no_section():
     result = analysis()
     text = report_markdown(inputs(result, learning_curve=None))
     assert "How many labels" not in text
-    assert label_curve(None, looks(result.conditions, PLOTS)) is None
+    assert label_curve(result, None, looks(result.conditions, PLOTS)) is None
 
 
 def test_scores_stay_within_their_bounds():

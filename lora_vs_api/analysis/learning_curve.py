@@ -9,7 +9,7 @@ interval.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,8 +18,6 @@ import numpy as np
 
 from lora_vs_api.analysis.decision import above
 from lora_vs_api.analysis.results import (
-    Analysis,
-    Condition,
     CurveDifference,
     CurvePoint,
     CurveRival,
@@ -28,6 +26,7 @@ from lora_vs_api.analysis.results import (
     LabelGain,
     LearningCurve,
     Outcome,
+    Resampling,
 )
 from lora_vs_api.analysis.scored_run import Floats, ScoredRun, read_answers
 from lora_vs_api.files import read_json
@@ -46,8 +45,6 @@ from lora_vs_api.stats.label_curve import (
     score_band,
 )
 
-# kinds of conditions that the curve is compared with: all that need no training
-RIVALS = ("base", "api", "model_free")
 MORE = 100  # labels
 NOTE = "training.json"  # beside the answers
 
@@ -83,7 +80,15 @@ class CurveSettings:
     given: int
     scale: Literal["proportional", "same"]
     least: int
-    served: bool
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A condition without training: field F1 of each text (n,), and the labels that it uses itself."""
+
+    name: str
+    field_f1: Floats
+    labels: int
 
 
 def trained_of(labels: int, seeds: Sequence[int], steps: int, runs: Sequence[ScoredRun]) -> Trained:
@@ -119,9 +124,9 @@ def read_final(size: int, seed: int) -> FinalTraining:
 def learning_curve(
     smaller: Sequence[Trained],
     final: Trained,
-    rivals: Mapping[str, Floats],
-    analysis: Analysis,
+    rivals: Sequence[Rival],
     settings: CurveSettings,
+    draws: Draws,
     groups: Labels | None = None,
 ) -> LearningCurve | None:
     """The curve, from how many labels on it is as good as each rival, and what more labels bring.
@@ -130,9 +135,9 @@ def learning_curve(
         smaller: trainings on fewer texts, in any order; those that see as many as a final one are
             left out.
         final: the final trainings.
-        rivals: condition → field F1 of each test text, (n,).
-        analysis: the comparison that the final trainings stand in.
+        rivals: what they are compared with.
         settings: what is printed.
+        draws: resamples and their seed, and the confidence of all intervals.
         groups: label of each text; texts of one group count as one.
 
     Returns:
@@ -141,29 +146,21 @@ def learning_curve(
     kept = sorted((item for item in smaller if item.labels < final.labels), key=lambda t: t.labels)
     if not kept:
         return None
-    curve, draws = [*kept, final], Draws(**analysis.statistics.model_dump())
+    curve = [*kept, final]
     several = [item for item in curve if len(item.seeds) > 1]
-    own = analysis.ownership.inputs
     return LearningCurve(
         texts=final.field_f1.shape[1],
         clusters=int(members(groups, final.field_f1.shape[1]).max()) + 1,
         given=settings.given,
         scale=settings.scale,
         least=settings.least,
-        statistics=analysis.statistics,
+        statistics=Resampling(**draws._asdict()),
         pooled=bool(several) and len(several) < len(curve),
         single=not several,
-        served=settings.served,
         points=_points(curve, draws, groups),
         left_out=tuple(item.labels for item in smaller if item.labels >= final.labels),
-        rivals=tuple(
-            _rival(row, curve, rivals[row.name], settings.given, draws, groups)
-            for row in analysis.conditions
-            if row.name in rivals
-        ),
+        rivals=tuple(_rival(row, curve, draws, groups) for row in rivals),
         gains=_gains(curve, draws.confidence, groups),
-        usd_per_label=own.usd_per_label,
-        usd_per_wrong_record=own.usd_per_wrong_record,
     )
 
 
@@ -198,24 +195,19 @@ def _interval(found: bootstrap.Interval) -> Interval:
 
 
 def _rival(
-    row: Condition,
+    row: Rival,
     curve: Sequence[Trained],
-    scores: Floats,
-    given: int,
     draws: Draws,
     groups: Labels | None,
 ) -> CurveRival:
     labels = [item.labels for item in curve]
     band = difference_band(
-        [item.field_f1 for item in curve], scores, draws.confidence, groups=groups
+        [item.field_f1 for item in curve], row.field_f1, draws.confidence, groups=groups
     )
     found = reached(labels, band, [len(item.seeds) for item in curve])
     return CurveRival(
         name=row.name,
-        label=row.label,
-        kind=row.kind,
-        labels=labels_used(row, given),
-        field_f1=row.field_f1.estimate,
+        labels=row.labels,
         differences=tuple(_difference(point) for point in band),
         break_even=LabelBreakEven(
             estimate=_labels(found.estimate),
@@ -225,13 +217,6 @@ def _rival(
         ),
         shown=shown(found),
     )
-
-
-def labels_used(row: Condition, given: int) -> int:
-    """How many labels a condition uses itself: in its prompt, or to choose or learn from."""
-    if row.kind == "model_free" or row.nearest_shots:
-        return given
-    return row.shots
 
 
 def shown(found: Reached) -> Outcome:

@@ -1107,7 +1107,7 @@ class CurveDifference(Result):
 
 
 class CurveRival(Result):
-    """A condition that the curve is compared with.
+    """A condition that the curve is compared with; the comparison has its label and scores.
 
     ``labels`` are those that it uses itself: examples in its prompt, or all training texts where it
     chooses or learns from them; 0 for none. ``differences`` has one for each point. ``shown``: that
@@ -1116,10 +1116,7 @@ class CurveRival(Result):
     """
 
     name: str
-    label: str
-    kind: Kind
     labels: int
-    field_f1: float
     differences: tuple[CurveDifference, ...]
     break_even: LabelBreakEven
     shown: Outcome
@@ -1148,8 +1145,7 @@ class LearningCurve(Result):
     texts as a final one. ``pooled``: some points have one training and others several, whose
     spread is taken for theirs; ``single``: no point has several, so that nothing is said of other
     trainings. ``gains`` has one for each stretch between points, and last that of the labels to come.
-    ``usd_per_label``: what one costs, as the total cost has it. ``clusters`` counts what is
-    independent. ``served`` says that a server answered for the final trainings.
+    ``clusters`` counts what is independent.
     """
 
     texts: int
@@ -1160,13 +1156,10 @@ class LearningCurve(Result):
     statistics: Resampling
     pooled: bool
     single: bool
-    served: bool
     points: tuple[CurvePoint, ...]
     left_out: tuple[int, ...]
     rivals: tuple[CurveRival, ...]
     gains: tuple[LabelGain, ...]
-    usd_per_label: float
-    usd_per_wrong_record: float
 
     @property
     def ahead(self) -> LabelGain:

@@ -38,6 +38,8 @@ from lora_vs_api.record.prompt import completion
 from lora_vs_api.validation.records import expected
 
 MIN_ROWS = 20
+# with fewer rows there are not more training texts than the largest of the laptop profile's curve
+FEW_ROWS = 240
 # a record's JSON is names and punctuation: tokens are shorter than in prose
 CHARACTERS_A_TOKEN = 2.5
 MAX_NAME = 200  # characters of a field's name
@@ -380,6 +382,11 @@ def _config(
         f"    kind: {kind}   # {', '.join(KINDS[kind])}",
         "    perturbations: auto",
     ]
+    if rows < FEW_ROWS:
+        lines += [
+            "learning_curve:",
+            "  sizes: []   # numbers of training texts; they are too few for those of profile=laptop",
+        ]
     return "\n".join(lines) + "\n"
 
 

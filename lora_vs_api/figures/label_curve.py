@@ -16,13 +16,15 @@ from lora_vs_api.report.numbers import count
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from lora_vs_api.analysis.results import LearningCurve
+    from lora_vs_api.analysis.results import Analysis, LearningCurve
 
 # two ticks that are nearer than this, as a ratio, would overlap
 APART = 1.25
 
 
-def label_curve(found: LearningCurve | None, look: Mapping[str, Look]) -> Figure | None:
+def label_curve(
+    analysis: Analysis, found: LearningCurve | None, look: Mapping[str, Look]
+) -> Figure | None:
     """Left, F1 by labels with each condition as a line; right, what each stretch of labels adds."""
     if found is None:
         return None
@@ -30,7 +32,7 @@ def label_curve(found: LearningCurve | None, look: Mapping[str, Look]) -> Figure
     left, right = figure.subplots(1, 2, width_ratios=[2.2, 1])
     for ax in (left, right):
         sns.despine(ax=ax, left=True, bottom=True)
-    _curve(left, found, look)
+    _curve(left, analysis, found, look)
     _gains(right, found, look["lora"])
     legend(figure, left)
     several = max(len(point.seeds) for point in found.points) > 1
@@ -45,29 +47,29 @@ def label_curve(found: LearningCurve | None, look: Mapping[str, Look]) -> Figure
     return figure
 
 
-def _curve(ax: Axes, found: LearningCurve, look: Mapping[str, Look]) -> None:
+def _curve(ax: Axes, analysis: Analysis, found: LearningCurve, look: Mapping[str, Look]) -> None:
     labels = [point.labels for point in found.points]
     used = [rival.labels for rival in found.rivals if rival.labels]
     none, end = min([*labels, *used]) / 2, max([*labels, *used, found.ahead.end])
     for rival in found.rivals:
-        style = look[rival.name]
+        style, row = look[rival.name], analysis.condition(rival.name)
         ax.plot(
             [none, end],
-            [rival.field_f1] * 2,
+            [row.field_f1.estimate] * 2,
             color=style.color,
             linestyle=style.dash,
             linewidth=1.6,
         )
         ax.plot(
             rival.labels or none,
-            rival.field_f1,
+            row.field_f1.estimate,
             color=style.color,
             linestyle=style.dash,
             marker=style.marker,
             markeredgecolor=INK,
             markersize=7,
             clip_on=False,
-            label=wrap(rival.label, 46),
+            label=wrap(row.label, 46),
         )
     tuned = look["lora"]
     means = [point.field_f1.estimate for point in found.points]

@@ -68,7 +68,7 @@ def write_report_figures(
             "price_volume": price_volume(analysis, look, limit),
             "loss": loss_curves(losses, plots.lora_color),
             "robustness": robustness_drops(robustness, look),
-            "label_curve": label_curve(curve, look),
+            "label_curve": label_curve(analysis, curve, look),
         }.items():
             if figure is not None:
                 save(figure, Path(folder), name, plots.dpi)

@@ -7,6 +7,7 @@ from lora_vs_api.analysis.results import (
     CurveRival,
     LabelGain,
     LearningCurve,
+    OwnershipInputs,
 )
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import Markdown, escape, render
@@ -25,9 +26,10 @@ def label_curve_section(inputs: ReportInputs) -> Markdown:
     found = inputs.learning_curve
     if found is None:
         return Markdown()
-    points, ahead = found.points, found.ahead
-    reference = inputs.analysis.reference
-    named = [rival for rival in found.rivals if rival.name == reference.name]
+    points, ahead, analysis = found.points, found.ahead, inputs.analysis
+    own, reference = analysis.ownership.inputs, analysis.reference
+    conditions = {row.name: row for row in analysis.conditions}
+    served = analysis.serving is not None and bool(analysis.serving.converted)
     return render(
         "label_curve",
         found=found,
@@ -36,10 +38,16 @@ def label_curve_section(inputs: ReportInputs) -> Markdown:
         first=points[0].labels,
         last=points[-1].labels,
         confidence=found.statistics.confidence,
-        headline=[headline(rival, found) for rival in named],
+        served=served,
+        headline=[
+            headline(rival, reference.label, found)
+            for rival in found.rivals
+            if rival.name == reference.name
+        ],
         rivals=[
             (
                 rival,
+                conditions[rival.name],
                 SHOWN[rival.shown],
                 number(rival.break_even.estimate, found),
                 between(rival, found),
@@ -50,18 +58,18 @@ def label_curve_section(inputs: ReportInputs) -> Markdown:
         ahead=ahead,
         more=ahead.end - ahead.start,
         rises=RISES[ahead.rises],
-        cost=found.usd_per_label * (ahead.end - ahead.start),
-        hundredth=usd_per_hundredth(ahead, found),
-        records=records_to_pay(ahead, found),
+        cost=own.usd_per_label * (ahead.end - ahead.start),
+        hundredth=usd_per_hundredth(ahead, own),
+        records=records_to_pay(ahead, own),
         few=found.clusters < MIN_CLUSTERS,
-        unit=unit_words(inputs.analysis),
+        unit=unit_words(analysis),
         min_clusters=MIN_CLUSTERS,
     )
 
 
-def headline(rival: CurveRival, found: LearningCurve) -> Markdown:
+def headline(rival: CurveRival, label: str, found: LearningCurve) -> Markdown:
     """What the interval says of one condition, and no more."""
-    last, name = found.points[-1].labels, escape(rival.label)
+    last, name = found.points[-1].labels, escape(label)
     sure = f"{found.statistics.confidence:.0%} interval {between(rival, found)}"
     estimate = number(rival.break_even.estimate, found)
     if rival.shown == "holds":
@@ -98,18 +106,18 @@ def between(rival: CurveRival, found: LearningCurve) -> str:
     return f"{number(low, found)} to {number(high, found)}"
 
 
-def usd_per_hundredth(gain: LabelGain, found: LearningCurve) -> float | None:
+def usd_per_hundredth(gain: LabelGain, own: OwnershipInputs) -> float | None:
     """What 0.01 of field F1 costs in labels; None where they are free or are not shown to help."""
-    if gain.rises != "holds" or not found.usd_per_label:
+    if gain.rises != "holds" or not own.usd_per_label:
         return None
     labels = gain.end - gain.start
-    return found.usd_per_label * labels * 0.01 / gain.field_f1.estimate
+    return own.usd_per_label * labels * 0.01 / gain.field_f1.estimate
 
 
-def records_to_pay(gain: LabelGain, found: LearningCurve) -> float | None:
+def records_to_pay(gain: LabelGain, own: OwnershipInputs) -> float | None:
     """Answers until fewer wrong records have paid for the labels; None where none does or it costs
     nothing either way."""
-    saved = gain.exact_match.estimate * found.usd_per_wrong_record
-    if saved <= 0 or not found.usd_per_label:
+    saved = gain.exact_match.estimate * own.usd_per_wrong_record
+    if saved <= 0 or not own.usd_per_label:
         return None
-    return found.usd_per_label * (gain.end - gain.start) / saved
+    return own.usd_per_label * (gain.end - gain.start) / saved
