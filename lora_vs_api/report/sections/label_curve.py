@@ -35,8 +35,6 @@ def label_curve_section(inputs: ReportInputs) -> Markdown:
         found=found,
         final=points[-1],
         smaller=points[:-1],
-        first=points[0].labels,
-        last=points[-1].labels,
         confidence=found.statistics.confidence,
         served=served,
         headline=[
