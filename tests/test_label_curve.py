@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.coverage import RIGHT_OR_WRONG, SIXTHS
-from benchmarks.labels import RIVALS, Case, bootstrapped, coverage, in_docs, ours
+from benchmarks.labels import DOCS, RIVALS, Case, bootstrapped, coverage, in_docs, ours
 from benchmarks.timing import Row
 from lora_vs_api.analysis import learning_curve as curves
 from lora_vs_api.analysis.results import LearningCurve
@@ -34,6 +36,7 @@ from stages.learning_curve import labels_used
 from tests.report_fixture import PLOTS, analysis, changed, inputs, learning_curve
 
 LABELS = (40, 160, 640)
+RESULT = Path("benchmarks/results/labels-cpu.json")
 TRAIN = Train(
     epochs=3, max_steps=None, batch_size=4, gradient_accumulation=4, scheduler="cosine",
     warmup_ratio=0.05, max_grad_norm=1.0,
@@ -294,6 +297,18 @@ def test_the_table_of_the_docs_is_written_between_its_marks():
     )
     assert "old" not in page and page.startswith("a\n") and page.endswith("b")
     assert "| sixths | 2+2+3 | 0 | 12 | used | 99.0 | **90.0** | 95.0 | 96.0 | 100.0 |" in page
+
+
+def test_the_docs_have_the_table_of_the_result():
+    """All that was simulated, and no cell of what is used below 95 %."""
+    rows = [
+        Row("labels", row["what"], "%", row["ours"], notes=row["notes"])
+        for row in json.loads(RESULT.read_text())["rows"]
+    ]
+    page = DOCS.read_text(encoding="utf-8")
+    assert in_docs(page, rows) == page
+    used = [row for row in rows if row.what.endswith("used")]
+    assert len(used) > 30 and all(row.ours >= 95 for row in used)
 
 
 # --- what is said ----------------------------------------------------------------------------

@@ -50,7 +50,7 @@ def run_curve_trial(params: Params, size: int, seed: int) -> None:
         examples_sha256=rows_sha256(rows),
     )
     name, minutes = f"{size} labels, seed {seed}", params.checkpoints.minutes
-    say(f"{name}: {spec.in_words()}, {steps} steps")
+    say(f"{name}: {spec.in_words()}, steps: {steps}")
     answers = Path(curve_answers(size, seed))
     with TemporaryDirectory(prefix="curve-", ignore_cleanup_errors=True) as scratch:
         adapter = str(Path(scratch, "adapter"))
