@@ -159,6 +159,13 @@ def test_the_break_even_lies_on_a_straight_line_in_the_logarithm():
     found = found_at(0.5, 0.4, 0.6, 0.8)
     assert found.estimate == pytest.approx(80)
     assert 40 < found.low < 80 < found.high < 160
+    # its ends are where those of the differences pass 0, on straight lines too
+    first, second, _ = difference_band(tables(0.4, 0.6, 0.8), np.full(40, 0.5), 0.95)
+    for end, before, after in (
+        (found.low, first.high, second.high),
+        (found.high, first.low, second.low),
+    ):
+        assert end == pytest.approx(40 * 4 ** (before / (before - after)))
 
 
 def test_from_the_smallest_on_and_never():
