@@ -156,11 +156,11 @@ def found_at(rival: float, *means: float, **shape: int) -> Any:
 
 def test_the_break_even_lies_on_a_straight_line_in_the_logarithm():
     """Half of the rise from 40 to 160 is at 80, the root of 40 × 160."""
-    found = found_at(0.5, 0.4, 0.6, 0.8)
+    found = found_at(0.5, 0.4, 0.6, 0.9)
     assert found.estimate == pytest.approx(80)
     assert 40 < found.low < 80 < found.high < 160
     # its ends are where those of the differences pass 0, on straight lines too
-    first, second, _ = difference_band(tables(0.4, 0.6, 0.8), np.full(40, 0.5), 0.95)
+    first, second, _ = difference_band(tables(0.4, 0.6, 0.9), np.full(40, 0.5), 0.95)
     for end, before, after in (
         (found.low, first.high, second.high),
         (found.high, first.low, second.low),
