@@ -31,7 +31,7 @@ from lora_vs_api.report.markdown import report_markdown
 from lora_vs_api.report.sections.label_curve import label_curve_section
 from lora_vs_api.stats.clusters import Labels
 from lora_vs_api.stats.label_curve import difference_band, monotone, reached, score_band
-from lora_vs_api.stats.variance import random_effects_interval
+from lora_vs_api.stats.variance import random_effects_interval, random_effects_score
 from stages.learning_curve import labels_used
 from tests.report_fixture import PLOTS, analysis, changed, inputs, learning_curve
 
@@ -237,8 +237,9 @@ def test_a_point_with_several_trainings_has_the_interval_that_decides():
     made = [np.random.default_rng(0).random((3, 20)) for _ in range(2)]
     level = np.full(20, 0.4)
     for table, found in zip(made, difference_band(made, level, 0.95)):
-        decides = random_effects_interval(table - level)
-        assert (found.low, found.high) == (decides.low, decides.high)
+        assert found == random_effects_interval(table - level)
+    same = [np.zeros((2, 20)), np.zeros((1, 20))]
+    assert score_band(same, _draws())[0] == random_effects_score(same[0], _draws())
 
 
 def test_one_training_has_the_spread_of_the_others():

@@ -28,8 +28,13 @@ from scipy.special import stdtrit
 from lora_vs_api.stats.bayesian import text_interval
 from lora_vs_api.stats.bootstrap import ROUNDING, Draws, Interval, finite_array
 from lora_vs_api.stats.clusters import Groups, counted_as, group_scores
-from lora_vs_api.stats.paired import difference_interval
-from lora_vs_api.stats.variance import seed_half_width, training_variance
+from lora_vs_api.stats.paired import DIFFERENCES, difference_interval
+from lora_vs_api.stats.variance import (
+    random_effects_interval,
+    random_effects_score,
+    seed_half_width,
+    training_variance,
+)
 
 Floats = NDArray[np.float64]
 
@@ -78,9 +83,11 @@ def score_band(
             label for each text.
     """
     added = seed_half_widths(tables, draws.confidence, groups)
-    found = [text_interval(table, draws, groups=groups) for table in tables]
     return tuple(
-        _widened(interval, half, (0.0, 1.0), groups) for interval, half in zip(found, added)
+        random_effects_score(table, draws, groups=groups)
+        if len(table) > 1
+        else _widened(text_interval(table, draws, groups=groups), half, (0.0, 1.0), groups)
+        for table, half in zip(tables, added)
     )
 
 
@@ -103,7 +110,11 @@ def difference_band(
     differences = [finite_array(table, "scores", 2) - level for table in tables]
     added = seed_half_widths(differences, confidence, groups)
     return tuple(
-        _widened(difference_interval(table, confidence, groups=groups), half, (-1.0, 1.0), groups)
+        random_effects_interval(table, confidence, groups=groups)
+        if len(table) > 1
+        else _widened(
+            difference_interval(table, confidence, groups=groups), half, DIFFERENCES, groups
+        )
         for table, half in zip(differences, added)
     )
 
@@ -236,7 +247,7 @@ def rise(
     found = _widened(
         difference_interval(pairs, confidence, groups=groups),
         math.hypot(halves[before], halves[after]),
-        (-1.0, 1.0),
+        DIFFERENCES,
         groups,
     )
     return Ends(found.estimate, found.low, found.high)
