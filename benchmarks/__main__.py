@@ -17,6 +17,7 @@ from lora_vs_api.files import read_json, write_json, write_text
 NAMES = {
     "statistics": "all intervals and tests of ten conditions against loops of scipy",
     "coverage": "how often intervals hold the truth and tests reject it; writes docs/statistics.md",
+    "labels": "how often the interval of a break-even in labels holds it; writes docs/learning-curve.md",
     "training": "a LoRA training against plain TRL on the same examples",
     "sweep": "the sweep and the final seeds against one plain training after another",
     "inference": "batched answers against `generate` one by one, and batched as it comes",

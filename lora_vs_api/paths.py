@@ -23,3 +23,18 @@ def opponent_file(name: str) -> str:
 def seed_folder(weights: str, seed: int) -> str:
     """What answers for one seed of the fine-tune; ``weights`` is ``TRAINED`` or ``SERVED``."""
     return f"{weights}/seed-{seed}"
+
+
+# what the learning curve's nodes hand on: orders of the training texts, and answers
+CURVE = "predictions/curve"
+CURVE_ORDERS = f"{CURVE}/order"
+
+
+def curve_order(seed: int) -> str:
+    """The ids of the training texts in the order in which smaller sets take them."""
+    return f"{CURVE_ORDERS}/{seed}.jsonl"
+
+
+def curve_answers(size: int, seed: int) -> str:
+    """What a training on ``size`` texts answered to the test slice."""
+    return f"{CURVE}/{size}-{seed}"

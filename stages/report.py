@@ -22,6 +22,7 @@ from lora_vs_api.analysis.results import (
     Analysis,
     AnswerRow,
     read_analysis,
+    read_learning_curve,
     read_result,
     read_robustness,
 )
@@ -42,6 +43,7 @@ from lora_vs_api.report.sections.facts import stamp
 METRICS = (
     "analysis",
     "robustness",
+    "learning_curve",
     "corpus",
     "split",
     "data_check",
@@ -67,6 +69,7 @@ def main(params: Params) -> None:
             losses,
             inputs.hypothesis.clauses.break_even.max_inferences,
             params.plots,
+            inputs.learning_curve,
         )
     text = report_markdown(inputs)
     write_text("report/report.md", text)
@@ -89,6 +92,7 @@ def report_inputs(params: Params) -> ReportInputs:
         analysis=analysis,
         scored=scored_before(analysis),
         robustness=read_robustness(),
+        learning_curve=read_learning_curve(),
         corpus=read_result("metrics/corpus.json", Corpus),
         split=split,
         data_check=read_result("metrics/data_check.json", DataCheck),

@@ -29,6 +29,7 @@ contamination: {{rows: 2}}
 sanity: {{steps: 2, rows: 2, max_loss_ratio: 10, min_valid_json: 0, r: 2}}
 train: {{max_steps: 2, batch_size: 2}}
 sweep: {{ranks: [2, 4], trial: {{val_rows: 2, train: {{max_steps: 2}}}}}}
+learning_curve: {{sizes: [], seeds: [10], steps: {{least: 1}}}}
 decoding: {{max_new_tokens: 400}}
 evaluate: {{test_rows: 3, latency_rows: 1}}
 model_free: [nearest_copy]
@@ -47,6 +48,8 @@ seeds: [0, 1]
 COSTS = {"metrics/analysis.json", "metrics/summary.json", "plots/break_even.csv",
          "plots/conditions.csv", "plots/sensitivity.csv"}  # fmt: skip
 ANALYSIS = {"analyze", "report"}
+# read the answers, beside what the report is about; in a second
+SCORING = {"robustness", "learning_curve"}
 
 
 class Clone:

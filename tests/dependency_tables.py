@@ -23,12 +23,12 @@ INSTANCES: dict[str, str] = {
 }
 PARAMS: dict = yaml.safe_load((ROOT / "params.yaml").read_text())
 KINDS = {
-    "data": "base_model opponent corpus split data_check review hypothesis contamination",
+    "data": "base_model opponent corpus split data_check curve_order review hypothesis contamination",
     "search": "sanity rank_trial select_rank lr_trial select sweep",
-    "training": "train tune",
+    "training": "train curve_trial tune",
     "answers": "evaluate_base served evaluate_lora evaluate_tune evaluate_api evaluate_model_free",
     "perturbed texts": "perturb perturbed_lora perturbed_api",
-    "results": "robustness analyze report",
+    "results": "robustness analyze learning_curve report",
 }
 # Which nodes depend on a list of pinned versions: those that run one of these packages. An API node
 # starts the embedded server, which loads the base model.

@@ -10,6 +10,7 @@ from unittest import mock
 import numpy as np
 import pandas as pd
 
+from lora_vs_api.analysis import learning_curve as curves
 from lora_vs_api.analysis import metrics, results
 from lora_vs_api.analysis.condition import MODEL_FREE_LABELS
 from lora_vs_api.analysis.decision import decide
@@ -20,6 +21,7 @@ from lora_vs_api.figures import report as figures
 from lora_vs_api.record.fields import Field
 from lora_vs_api.report.inputs import ReportInputs, Settings
 from lora_vs_api.report.provenance import Installation
+from lora_vs_api.stats.bootstrap import Draws
 from lora_vs_api.stats.ownership import (
     Answers,
     Machine,
@@ -39,7 +41,7 @@ OWNERSHIP = Ownership(
     horizon_months=36, discount_per_year=0, api_price_trend_per_year=0, machine="own",
     purchase_usd=0, machine_is_shared=True, idle_watts=30, peak_to_mean=1, api_engineer_days=0,
     upkeep_days_per_month=0, api_upkeep_days_per_month=0, retrain_every_months=None,
-    retrain_engineer_days=0, usd_per_label=0, usd_per_wrong_record=0,
+    retrain_engineer_days=0, usd_per_label=0, minutes_per_label=0, usd_per_wrong_record=0,
 )  # fmt: skip
 PLOTS = Plots(palette="colorblind", lora_color="#0072B2", dpi=60)
 
@@ -209,6 +211,44 @@ def robustness() -> results.Robustness:
             ),
         ),
     )
+
+
+def learning_curve(
+    result: results.Analysis, scores: tuple[float, ...] = (0.4, 0.55)
+) -> results.LearningCurve:
+    """Trainings on 40 and 160 texts before the analysis's final ones on 640, whose texts are made up so
+    that every condition scores what the analysis says."""
+    texts = 60
+    half = np.where(np.arange(texts) % 2, 0.2, -0.2)
+
+    def around(mean: float, seeds: int) -> Any:
+        """Scores of ``seeds`` trainings with exactly this mean, each its own way about it."""
+        room = min(mean, 1 - mean, 0.2) / 0.2
+        turned = np.array([np.roll(half, seed // 2) for seed in range(seeds)])
+        return mean + room * turned
+
+    def trained(labels: int, mean: float, seeds: tuple[int, ...], steps: int) -> curves.Trained:
+        scores = around(mean, len(seeds))
+        return curves.Trained(labels, seeds, steps, scores, (scores > 0.6).astype(float))
+
+    sizes = (40, 160, 320)[: len(scores)]
+    found = curves.learning_curve(
+        [trained(size, mean, (10, 11), 40) for size, mean in zip(sizes, scores)],
+        trained(640, result.lora.field_f1.estimate, result.seeds, 80),
+        [
+            curves.Rival(
+                row.name,
+                around(row.field_f1.estimate, 1)[0],
+                1400 if row.kind == "model_free" else row.shots,
+            )
+            for row in result.conditions
+            if row.kind in ("base", "api", "model_free")
+        ],
+        curves.CurveSettings(given=1400, scale="proportional", least=40),
+        Draws(200, 0, 0.95),
+    )
+    assert found is not None
+    return found
 
 
 def perturbed_conditions(result: results.Analysis) -> results.Robustness:
@@ -615,7 +655,9 @@ def drawn(
             figure.savefig(folder / f"{name}.svg", bbox_inches="tight")
 
     with mock.patch.object(figures, "save", save):
-        figures.write_report_figures(folder, result, robustness(), *tables(result), limit, PLOTS)
+        figures.write_report_figures(
+            folder, result, robustness(), *tables(result), limit, PLOTS, learning_curve(result)
+        )
 
 
 REVIEW = metrics.Review(
@@ -627,6 +669,7 @@ def inputs(result: results.Analysis, **changes: Any) -> ReportInputs:
     values: dict[str, Any] = {
         "analysis": result,
         "robustness": perturbed_conditions(result),
+        "learning_curve": learning_curve(result),
         "corpus": metrics.Corpus(
             source="generator",
             texts=200,

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from lora_vs_api.cli import app
+from lora_vs_api.cli.task_config import FEW_ROWS
 from lora_vs_api.config.compose import compose
 from lora_vs_api.config.load import check_params
 from lora_vs_api.data.columns import text_column
@@ -286,6 +287,20 @@ def test_the_written_config_composes_and_says_what_it_inferred(project, capsys):
     assert "kind: snippet   # typos, formatting" in text
     for name in ("room (one of double, single, suite)", "rate (number, or null)"):
         assert name in params["task"]["instruction"]
+
+
+def test_few_rows_get_no_learning_curve(project):
+    """The laptop profile's sizes are more than their training texts: the first run would stop there."""
+    laptop = yaml.safe_load(compose([], project / "conf"))
+    most, share = max(laptop["learning_curve"]["sizes"]), laptop["split"]["shares"]["train"]
+    for name, rows, sizes in (
+        ("few", FEW_ROWS - 1, []),
+        ("many", FEW_ROWS, laptop["learning_curve"]["sizes"]),
+    ):
+        run_init(write(project / f"{name}.csv", bookings(rows)))
+        params = yaml.safe_load(compose([f"task={name}"], project / "conf"))
+        assert params["learning_curve"]["sizes"] == sizes
+    assert most < int(FEW_ROWS * share)
 
 
 def test_a_column_to_group_by_is_none_of_the_record(project):

@@ -27,7 +27,7 @@ from tests.imports import PLUMBING, ROOT
 
 PACKAGES = [path for path in all_packages() if nodes_of(path)]
 NOT_CODE_OF_NODES = [path for path in all_packages() if not nodes_of(path)]
-TRAININGS = {"sanity", "rank_trial", "lr_trial", "train", "tune"}
+TRAININGS = {"sanity", "rank_trial", "lr_trial", "train", "curve_trial", "tune"}
 ANSWERS = {name for name in STAGES if name.startswith(("evaluate_", "perturbed_"))}
 
 
@@ -102,8 +102,8 @@ class Edited:
 @pytest.fixture(scope="module")
 def edited(reproduced, tmp_path_factory) -> Edited:
     found = Edited(reproduced.copy(tmp_path_factory.mktemp("edited") / "project"))
-    # the TINY settings have no tunings and convert nothing; every other node ran
-    no_instance = {"tune", "evaluate_tune", "served"}
+    # the TINY settings have no tunings, convert nothing and draw no curve; every other node ran
+    no_instance = {"tune", "evaluate_tune", "served", "curve_trial"}
     assert set(found.instances.values()) == set(STAGES) - no_instance
     assert found.status() == {}
     return found

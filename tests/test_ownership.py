@@ -222,6 +222,9 @@ def test_labels_and_retraining_come_from_the_configured_amounts():
     found = plan_of(owning(usd_per_label=0.5, retrain_engineer_days=0.5), side, 320)
     assert found.fine_tune.build_usd == pytest.approx(1200.144 + 20)
     assert found.retrain_usd == pytest.approx(400 + 0.144 / 4)
+    # somebody's time for a label beside its price: three minutes of an hour that costs 100
+    timed = plan_of(owning(usd_per_label=0.5, minutes_per_label=3), side, 320)
+    assert timed.fine_tune.build_usd == pytest.approx(1200.144 + 20 + 40 * 5)
 
 
 def test_every_configured_input_is_varied():

@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from lora_vs_api.analysis.ledger import LEDGER
-from tests.clones import ANALYSIS, COSTS, Clone, ran
+from tests.clones import ANALYSIS, COSTS, SCORING, Clone, ran
 
 pytestmark = pytest.mark.slow
 
@@ -59,7 +59,7 @@ def test_a_pinned_rank_reruns_the_final_trainings_and_leaves_the_sweep(tried):
     """`-S lora.r=32`: select, trainings, their evaluations and the analysis, nothing else."""
     clone, stages = tried
     assert stages == {"select", "train@0", "train@1", "evaluate_lora@0", "evaluate_lora@1",
-                      "perturbed_lora@0", "perturbed_lora@1", "robustness"} | ANALYSIS  # fmt: skip
+                      "perturbed_lora@0", "perturbed_lora@1", "robustness", "learning_curve"} | ANALYSIS  # fmt: skip
     selected = json.loads((clone.path / "metrics/select.json").read_text())
     assert selected["r"] == 32
     adapter = json.loads((clone.path / "models/train/seed-1/adapter_config.json").read_text())
@@ -76,7 +76,7 @@ def test_going_back_comes_from_the_cache(tried):
     before = subprocess.run(
         ["git", "show", "main:metrics/analysis.json"], cwd=clone.path, capture_output=True
     ).stdout
-    assert clone.experiment() <= {"select", "robustness"} | ANALYSIS
+    assert clone.experiment() <= {"select"} | SCORING | ANALYSIS
     assert (clone.path / "metrics/analysis.json").read_bytes() == before
 
 
@@ -101,7 +101,7 @@ def test_a_colleague_gets_the_results_without_training(tried, tmp_path):
     fresh.run("git", "config", "user.email", "c@example.org")
     fresh.run("git", "config", "user.name", "C")
     said = fresh.run("dvc", "exp", "run", "--pull", "-S", "lora.r=32")
-    assert ran(said) <= {"select", "robustness"} | ANALYSIS
+    assert ran(said) <= {"select"} | SCORING | ANALYSIS
     selected = json.loads((fresh.path / "metrics/select.json").read_text())
     adapter = json.loads((fresh.path / "models/train/seed-1/adapter_config.json").read_text())
     assert selected["r"] == adapter["r"] == 32
@@ -111,7 +111,7 @@ def test_one_more_rival_without_a_model_asks_nobody(clone):
     """`-S model_free=[…]` runs the new rival's node and what reads its answers."""
     clone.freeze_report()
     found = clone.experiment("model_free=[majority,nearest_copy]")
-    assert found == {"evaluate_model_free@majority", "robustness", "analyze"}
+    assert found == {"evaluate_model_free@majority"} | SCORING | ANALYSIS - {"report"}
     table = json.loads((clone.path / "metrics/analysis.json").read_text())["conditions"]
     kinds = {row["name"]: row["kind"] for row in table}
     assert kinds["majority"] == kinds["nearest_copy"] == "model_free"
@@ -119,7 +119,7 @@ def test_one_more_rival_without_a_model_asks_nobody(clone):
 
 def test_without_an_api_nobody_is_asked_and_the_report_stands(clone):
     """`-S api=none` drops the API's nodes and reruns what reads of them; nothing trains."""
-    assert clone.experiment("api=none") == {"data_check", "robustness"} | ANALYSIS
+    assert clone.experiment("api=none") == {"data_check"} | SCORING | ANALYSIS
     listed = clone.run("dvc", "stage", "list", "--name-only")
     assert "evaluate_base" in listed and "_api" not in listed
     assert "up to date" in clone.run("dvc", "status")
@@ -130,7 +130,7 @@ def test_without_an_api_nobody_is_asked_and_the_report_stands(clone):
     assert summary["break_even_inferences"] == {}
     clone.run("dvc", "plots", "show", "--out", "shown")
     # and with no rival but the untuned base
-    assert clone.experiment("api=none", "model_free=[]") == ANALYSIS
+    assert clone.experiment("api=none", "model_free=[]") - {"learning_curve"} == ANALYSIS
     assert "no API side to compare with" in (clone.path / "report/report.md").read_text()
 
 
@@ -157,7 +157,7 @@ def test_another_way_of_tuning_is_a_condition_of_its_own(clone):
     """It is trained and asked, stands in the table and the tests, and leaves the fine-tune alone."""
     (clone.path / "conf/tunings/two.yaml").write_text(TUNINGS)
     # robustness reads the folder of predictions, and takes a second
-    assert clone.experiment("tunings=two") - {"robustness"} == {
+    assert clone.experiment("tunings=two") - SCORING == {
         "tune@dora", "tune@soft", "evaluate_tune@dora", "evaluate_tune@soft"
     } | ANALYSIS  # fmt: skip
     analysis = json.loads((clone.path / "metrics/analysis.json").read_text())
@@ -213,6 +213,52 @@ def test_early_stopping_is_a_matter_of_the_rate_trials(clone):
     changed = {path for path, md5 in clone.digests().items() if md5 != before[path]}
     # another setting, under which the same texts were scored
     assert changed <= COSTS | {LEDGER}
+
+
+def test_another_size_trains_that_size_alone(clone):
+    """A size of the learning curve is one training; the curve and the report follow, and nothing else."""
+    curve, before = {"curve_order", "learning_curve", "report"}, clone.digests()
+    assert clone.experiment("learning_curve.sizes=[2]") == {"curve_trial@2-10"} | curve
+    assert clone.experiment("learning_curve.sizes=[2,3]") == {"curve_trial@3-10"} | curve
+    assert "up to date" in clone.run("dvc", "status")
+    after = clone.digests()
+    assert {path for path, md5 in after.items() if md5 != before.get(path)} == {
+        "metrics/learning_curve.json", "predictions/curve/2-10", "predictions/curve/3-10",
+    }  # fmt: skip
+    found = json.loads((clone.path / "metrics/learning_curve.json").read_text())
+    assert [point["labels"] for point in found["points"]] == [2, 3, 4]
+    # what it says of the final trainings is what the comparison says
+    analysis = json.loads((clone.path / "metrics/analysis.json").read_text())
+    assert found["points"][-1]["field_f1"] == analysis["conditions"][0]["field_f1"]
+    names = [row["name"] for row in analysis["conditions"][1:]]
+    assert [row["name"] for row in found["rivals"]] == names
+    for row in found["rivals"]:
+        made = next(c for c in analysis["comparisons"] if c["baseline"] == row["name"])
+        last = row["differences"][-1]
+        decides = made["random_effects"]
+        assert (last["low"], last["high"]) == (decides["low"], decides["high"])
+    assert "## How many labels it takes" in (clone.path / "report/report.md").read_text()
+    # the texts of the smaller set lie in the larger one
+    notes = [
+        json.loads((clone.path / f"predictions/curve/{size}-10/training.json").read_text())
+        for size in (2, 3)
+    ]
+    assert [note["seen"] for note in notes] == [2, 3] and notes[0]["final_seen"] == 4
+    # what makes the trainings of the curve stale, and no other
+    trials = {"curve_trial@2-10", "curve_trial@3-10"}
+    trial = clone.path / "lora_vs_api/curve/trial.py"
+    code = trial.read_text()
+    trial.write_text(code + "# an edit\n")
+    assert set(json.loads(clone.run("dvc", "status", "--json"))) == trials
+    trial.write_text(code)
+    overrides = ("learning_curve.sizes=[2,3]", "learning_curve.steps.least=2")
+    clone.run(sys.executable, "-m", "lora_vs_api", "params", *overrides)
+    assert set(json.loads(clone.run("dvc", "status", "--json"))) == trials | {"learning_curve"}
+    # too few texts are told before anything is trained
+    flags = ("-S", "learning_curve.sizes=[70]", "-S", "train.max_steps=3")
+    said = clone.run("dvc", "exp", "run", *flags, check=False)
+    assert "expected numbers below that of the training texts, 70" in said
+    assert not [stage for stage in ran(said) if "trial" in stage or "train" in stage]
 
 
 def test_a_colour_touches_no_metric(clone):

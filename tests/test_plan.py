@@ -22,7 +22,7 @@ from lora_vs_api.files import write_jsonl
 from lora_vs_api.orchestrate.expenses import Payment, _estimate, _stored, downloads, payments
 from lora_vs_api.orchestrate.plan import Step, Took, differences, plan_nodes
 from lora_vs_api.paths import PERTURBED, TEST, TRAIN
-from tests.clones import ANALYSIS, Clone, ran
+from tests.clones import ANALYSIS, SCORING, Clone, ran
 from tests.fault_server import FaultServer
 from tests.imports import ROOT
 
@@ -311,7 +311,7 @@ def test_the_projects_own_plan_is_what_dvc_then_does(clone: Clone):
     assert "new" in next(line for line in said.splitlines() if line.startswith("train@2"))
     assert max(map(len, said.splitlines())) <= WIDTH
     planned = clone.planned("seeds=[0,1,2]")
-    more = {"train@2", "evaluate_lora@2", "perturbed_lora@2", "robustness"}
+    more = {"train@2", "evaluate_lora@2", "perturbed_lora@2", *SCORING}
     assert more | ANALYSIS <= planned
     said = clone.run(*plan, "-S", "stats.seed=1")
     assert "stats.seed 0 → 1" in said and not any(n in said for n in ("train@", "evaluate_lora"))
@@ -328,5 +328,5 @@ def test_the_projects_own_plan_is_what_dvc_then_does(clone: Clone):
     }
     # so it is, there and back: from the run cache
     clone.freeze_report()
-    assert clone.experiment() <= {"robustness", "analyze"}
-    assert clone.experiment("seeds=[0,1,2]") <= {"robustness", "analyze"}
+    assert clone.experiment() <= SCORING | ANALYSIS - {"report"}
+    assert clone.experiment("seeds=[0,1,2]") <= SCORING | ANALYSIS - {"report"}

@@ -45,6 +45,7 @@ from tests.report_fixture import (
     condition,
     drawn,
     inputs,
+    learning_curve,
     redecided,
     robustness,
     tables,
@@ -52,7 +53,7 @@ from tests.report_fixture import (
 
 FIGURES = (
     "headline", "cost_accuracy", "break_even", "per_field", "paired", "loss", "latency", "confusion",
-    "tornado", "ownership", "price_volume", "robustness",
+    "tornado", "ownership", "price_volume", "robustness", "label_curve",
 )  # fmt: skip
 
 
@@ -97,7 +98,10 @@ def figures(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     (folder / "figures").mkdir()
     result = analysis()
-    write_report_figures(folder / "figures", result, robustness(), *tables(result), 100_000, PLOTS)
+    curve = learning_curve(result)
+    write_report_figures(
+        folder / "figures", result, robustness(), *tables(result), 100_000, PLOTS, curve
+    )
     return folder
 
 
@@ -648,7 +652,8 @@ def test_nothing_in_an_email_ends_its_block(hostile, figures):
 def test_two_runs_give_the_same_bytes(figures, tmp_path):
     """Outputs of equal inputs are equal files, so that DVC sees no change where there is none."""
     result = analysis()
-    write_report_figures(tmp_path, result, robustness(), *tables(result), 100_000, PLOTS)
+    curve = learning_curve(result)
+    write_report_figures(tmp_path, result, robustness(), *tables(result), 100_000, PLOTS, curve)
     for name in FIGURES:
         for kind in ("svg", "png"):
             file = f"{name}.{kind}"

@@ -68,6 +68,7 @@ OWNERSHIP_INPUTS = {
     "retrain_every_months": ("retraining every", "months", 6, 1),
     "retrain_engineer_days": ("engineer-days a retraining", "days", 0.5, 0),
     "usd_per_label": ("price of a label", "USD", 0.1, 0),
+    "minutes_per_label": ("time for a label", "minutes", 1, 0),
     "usd_per_wrong_record": ("cost of a wrong record", "USD", 0.01, 0),
 }
 ECONOMICS_INPUTS = {
@@ -167,7 +168,7 @@ def ownership_of(
             horizon_months=plan.horizon_months,
             discount_per_year=plan.discount_per_year,
             api_price_trend_per_year=plan.api_price_trend_per_year,
-            build_usd=plan.fine_tune.build_usd - own.usd_per_label * local.labelled_texts,
+            build_usd=plan.fine_tune.build_usd - label_usd(configured) * local.labelled_texts,
             upkeep_usd_per_month=plan.fine_tune.upkeep_usd_per_month,
             api_build_usd=plan.api.build_usd,
             api_upkeep_usd_per_month=plan.api.upkeep_usd_per_month,
@@ -178,7 +179,7 @@ def ownership_of(
             retrain_every_months=plan.retrain_every_months,
             retrain_usd=plan.retrain_usd,
             usd_per_wrong_record=plan.usd_per_wrong_record,
-            usd_per_label=own.usd_per_label,
+            usd_per_label=label_usd(configured),
             labelled_texts=local.labelled_texts,
             seconds=seconds,
         ),
@@ -231,7 +232,9 @@ def plan_of(configured: sections.Economics, local: LocalSide, watts: float) -> P
         discount_per_year=own.discount_per_year,
         api_price_trend_per_year=own.api_price_trend_per_year,
         fine_tune=People(
-            people(configured.engineer_days) + training + own.usd_per_label * local.labelled_texts,
+            people(configured.engineer_days)
+            + training
+            + label_usd(configured) * local.labelled_texts,
             people(own.upkeep_days_per_month),
         ),
         api=People(people(own.api_engineer_days), people(own.api_upkeep_days_per_month)),
@@ -240,6 +243,12 @@ def plan_of(configured: sections.Economics, local: LocalSide, watts: float) -> P
         retrain_usd=people(own.retrain_engineer_days) + training / max(1, trained.trainings),
         usd_per_wrong_record=own.usd_per_wrong_record,
     )
+
+
+def label_usd(configured: sections.Economics) -> float:
+    """What one label costs: its price, and the time of who gives it."""
+    own = configured.ownership
+    return own.usd_per_label + own.minutes_per_label / 60 * configured.usd_per_hour
 
 
 def local_side(

@@ -691,7 +691,10 @@ class OwnershipSensitivity(Result):
 
 
 class OwnershipInputs(Result):
-    """What the model is made of, with amounts in US dollars; see docs/economics.md."""
+    """What the model is made of, with amounts in US dollars; see docs/economics.md.
+
+    ``usd_per_label`` is a label's price with the time of who gives it.
+    """
 
     horizon_months: int
     discount_per_year: float
@@ -1064,6 +1067,106 @@ class Robustness(Result):
     leads: tuple[Lead, ...]
 
 
+# --- metrics/learning_curve.json -------------------------------------------------------------
+
+
+class CurvePoint(Result):
+    """Scores of trainings on ``labels`` texts each, with intervals for new texts and trainings.
+
+    ``labels`` counts the texts that a training sees. ``final``: the final trainings, on all training
+    texts that they see, whose scores are those of the comparison.
+    """
+
+    labels: int
+    seeds: tuple[int, ...]
+    steps: int
+    final: bool
+    field_f1: Interval
+    exact_match: Interval
+
+
+class LabelBreakEven(Result):
+    """From how many labels on the curve is at least as good as a condition, with its interval.
+
+    The smallest of the curve's numbers stands for itself and all below; None for more than the
+    largest.
+    """
+
+    estimate: float | None
+    low: float | None
+    high: float | None
+    method: str
+
+
+class CurveDifference(Result):
+    """A point of the curve minus a condition, in field F1, paired by text."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+class CurveRival(Result):
+    """A condition that the curve is compared with; the comparison has its label and scores.
+
+    ``labels`` are those that it uses itself: examples in its prompt, or all training texts where it
+    chooses or learns from them; 0 for none. ``differences`` has one for each point. ``shown``: that
+    the curve is at least as good from some number of labels on (holds), that it is not at any
+    (fails), or neither.
+    """
+
+    name: str
+    labels: int
+    differences: tuple[CurveDifference, ...]
+    break_even: LabelBreakEven
+    shown: Outcome
+
+
+class LabelGain(Result):
+    """What the labels from ``start`` to ``end`` add to field F1 and exact match.
+
+    Between two points of the curve it is their rise. ``ahead``: it is that of the labels after the
+    last point, if the curve goes on in log n as it rose between its last two points. ``rises``:
+    that it is above 0, for new texts and trainings.
+    """
+
+    start: int
+    end: int
+    ahead: bool
+    field_f1: CurveDifference
+    exact_match: CurveDifference
+    rises: Outcome
+
+
+class LearningCurve(Result):
+    """metrics/learning_curve.json; a curve has at least two points, the last of them the final one.
+
+    ``given`` counts the training texts. ``left_out`` are sizes at which a training sees as many
+    texts as a final one. ``pooled``: some points have one training and others several, whose
+    spread is taken for theirs; ``single``: no point has several, so that nothing is said of other
+    trainings. ``gains`` has one for each stretch between points, and last that of the labels to come.
+    ``clusters`` counts what is independent.
+    """
+
+    texts: int
+    clusters: int
+    given: int
+    scale: Literal["proportional", "same"]
+    least: int
+    statistics: Resampling
+    pooled: bool
+    single: bool
+    points: tuple[CurvePoint, ...]
+    left_out: tuple[int, ...]
+    rivals: tuple[CurveRival, ...]
+    gains: tuple[LabelGain, ...]
+
+    @property
+    def ahead(self) -> LabelGain:
+        """What a hundred more labels would add; of fewer than a hundred, as many again."""
+        return self.gains[-1]
+
+
 # --- metrics/summary.json --------------------------------------------------------------------
 
 
@@ -1181,4 +1284,10 @@ def read_analysis(path: str | Path = "metrics/analysis.json") -> Analysis:
 def read_robustness(path: str | Path = "metrics/robustness.json") -> Robustness | None:
     """None where no text was perturbed. Errors as :func:`read_result`."""
     found: Robustness | None = read_result(path, Robustness | None)  # type: ignore[arg-type]
+    return found
+
+
+def read_learning_curve(path: str | Path = "metrics/learning_curve.json") -> LearningCurve | None:
+    """None where no smaller set was trained on. Errors as :func:`read_result`."""
+    found: LearningCurve | None = read_result(path, LearningCurve | None)  # type: ignore[arg-type]
     return found

@@ -14,6 +14,8 @@ from lora_vs_api.data.perturbation import KINDS
 from lora_vs_api.record.fields import Field
 from lora_vs_api.validation.records import expected
 
+# with fewer rows there are not more training texts than the largest of the laptop profile's curve
+FEW_ROWS = 240
 # a field counts as copied where so many rows have it, and so many of these have it verbatim in the text
 MIN_COPIED, COPIED = 10, 0.9
 
@@ -118,6 +120,11 @@ def config_text(task: TaskConfig) -> str:
         f"    kind: {task.kind}   # {', '.join(KINDS[task.kind])}",
         "    perturbations: auto",
     ]
+    if task.rows < FEW_ROWS:
+        lines += [
+            "learning_curve:",
+            "  sizes: []   # numbers of training texts; they are too few for those of profile=laptop",
+        ]
     return "\n".join(lines) + "\n"
 
 

@@ -39,6 +39,8 @@ def _no_value_twice(params: Params) -> str | None:
         "robustness.texts.perturbations": _perturbations(params),
         "robustness.conditions": params.robustness.conditions,
         "model_free": params.model_free,
+        "learning_curve.sizes": params.learning_curve.sizes,
+        "learning_curve.seeds": params.learning_curve.seeds,
     }
     for key, values in lists.items():
         if len(set(values)) != len(values):

@@ -62,11 +62,11 @@ def stratified_split(
     # position by position, an even sequence of split names gives every stratum its share
     names = iter(spread(sizes))
     divided: dict[str, dict[str, list[Row]]] = {name: {} for name in sizes}
-    for stratum, members in _strata(rows, by).items():
+    for stratum, members in strata_of(rows, by).items():
         rng.shuffle(members)
         for row in members:
             divided[next(names)].setdefault(stratum, []).append(row)
-    return {name: _mixed(strata, rng) for name, strata in divided.items()}
+    return {name: mixed(strata, rng) for name, strata in divided.items()}
 
 
 def grouped_split(
@@ -93,7 +93,7 @@ def grouped_split(
         UserError: as there; fewer groups than splits.
     """
     check_shares(shares, "split.shares")
-    strata = _strata(rows, by)
+    strata = strata_of(rows, by)
     of_row = {row["id"]: stratum for stratum, members in strata.items() for row in members}
     members: dict[str, list[Row]] = {}
     for row, group in zip(rows, groups, strict=True):
@@ -119,7 +119,7 @@ def grouped_split(
                 rng.shuffle(own)
                 for row in own:
                     queues.setdefault(of_row[row["id"]], {}).setdefault(group, []).append(row)
-        divided[name] = _mixed({key: _mixed(inner, rng) for key, inner in queues.items()}, rng)
+        divided[name] = mixed({key: mixed(inner, rng) for key, inner in queues.items()}, rng)
     return divided
 
 
@@ -247,7 +247,7 @@ def _added(
     )
 
 
-def _strata(rows: Sequence[Row], by: str | None) -> dict[str, list[Row]]:
+def strata_of(rows: Sequence[Row], by: str | None) -> dict[str, list[Row]]:
     """Rows by the value of ``record[by]``, strata in order of first appearance."""
     strata: dict[str, list[Row]] = {}
     for row in rows:
@@ -257,7 +257,7 @@ def _strata(rows: Sequence[Row], by: str | None) -> dict[str, list[Row]]:
     return strata
 
 
-def _mixed(strata: Mapping[str, list[Row]], rng: random.Random) -> list[Row]:
+def mixed(strata: Mapping[str, list[Row]], rng: random.Random) -> list[Row]:
     """Interleave strata at random, each evenly along the whole list."""
     queues = {stratum: iter(members) for stratum, members in strata.items()}
     order = spread({stratum: len(members) for stratum, members in strata.items()}, rng)

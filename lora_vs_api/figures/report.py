@@ -12,6 +12,7 @@ from lora_vs_api.figures.confusion import confusion_matrices
 from lora_vs_api.figures.cost_accuracy import cost_accuracy
 from lora_vs_api.figures.drawing import save, theme
 from lora_vs_api.figures.headline import headline
+from lora_vs_api.figures.label_curve import label_curve
 from lora_vs_api.figures.latency import latency_ecdf
 from lora_vs_api.figures.looks import looks
 from lora_vs_api.figures.loss import loss_curves
@@ -25,7 +26,7 @@ from lora_vs_api.figures.tornado import tornado
 if TYPE_CHECKING:
     import pandas as pd
 
-    from lora_vs_api.analysis.results import Analysis, Robustness
+    from lora_vs_api.analysis.results import Analysis, LearningCurve, Robustness
     from lora_vs_api.config.sections import Plots
 
 
@@ -38,6 +39,7 @@ def write_report_figures(
     losses: Mapping[int, pd.DataFrame],
     limit: float | None,
     plots: Plots,
+    curve: LearningCurve | None = None,
 ) -> None:
     """Write every figure of the report into ``folder``.
 
@@ -50,6 +52,7 @@ def write_report_figures(
         losses: seed → plots/train/seed-N.csv, columns step, loss.
         limit: the break-even volume that the hypothesis asks for, drawn as a line; None for none.
         plots: palette, colour and resolution.
+        curve: metrics/learning_curve.json; None where no smaller set was trained on.
     """
     # colours go by the configured order, so that none changes because a score did
     look = looks(analysis.conditions, plots)
@@ -69,6 +72,7 @@ def write_report_figures(
             "price_volume": price_volume(analysis, look, limit),
             "loss": loss_curves(losses, plots.lora_color),
             "robustness": robustness_drops(robustness, look),
+            "label_curve": label_curve(analysis, curve, look),
         }.items():
             if figure is not None:
                 save(figure, Path(folder), name, plots.dpi)

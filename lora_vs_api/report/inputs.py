@@ -15,7 +15,7 @@ from lora_vs_api.analysis.metrics import (
     Sanity,
     Split,
 )
-from lora_vs_api.analysis.results import Analysis, Robustness
+from lora_vs_api.analysis.results import Analysis, LearningCurve, Robustness
 from lora_vs_api.config.sections import Adapter, SeeAlso
 from lora_vs_api.record.fields import Field
 from lora_vs_api.report.provenance import Installation
@@ -49,6 +49,7 @@ class ReportInputs:
     The first nine are the metrics files of the same name; ``robustness`` is None where nothing was
     perturbed and ``contamination`` where that check was not made. ``scored`` are the other settings
     that the ledger knows of these texts. ``digests`` maps files to their SHA-256.
+    ``learning_curve`` is None where no smaller set was trained on.
     """
 
     analysis: Analysis
@@ -64,3 +65,4 @@ class ReportInputs:
     settings: Settings
     installation: Installation
     digests: Mapping[str, str]
+    learning_curve: LearningCurve | None = None

@@ -185,12 +185,18 @@ def seed_half_width(table: NDArray[np.float64], confidence: float) -> float:
     n_seeds, n_texts = table.shape
     if n_texts < 2:
         return 0.0
-    squares = mean_squares(table)
-    variance = squares.seeds - INTERACTION_TAKEN_OFF * squares.interaction
-    error = math.sqrt(max(0.0, variance) / table.size)
+    error = math.sqrt(training_variance(table) / n_seeds)
     if error <= ROUNDING:
         return 0.0
     return float(stdtrit(n_seeds - 1, (1 + confidence) / 2)) * error
+
+
+def training_variance(table: NDArray[np.float64]) -> float:
+    """Variance of one training's mean about that of all, for at least two seeds and two texts."""
+    squares = mean_squares(table)
+    variance = squares.seeds - INTERACTION_TAKEN_OFF * squares.interaction
+    of_one: float = max(0.0, variance) / table.shape[1]
+    return of_one
 
 
 def _parts(

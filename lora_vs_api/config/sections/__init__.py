@@ -65,6 +65,7 @@ from lora_vs_api.config.sections.training import (
     Adapter,
     Checkpoints,
     FullTuning,
+    LearningCurve,
     Lora,
     LoraTuning,
     PromptTuning,
@@ -88,6 +89,7 @@ __all__ = [
     "HubFile",
     "HubWeights",
     "Hypothesis",
+    "LearningCurve",
     "ListedPrices",
     "LlamaCppServer",
     "LocalFile",
@@ -137,6 +139,7 @@ class Params(Section):
     serving: Serving
     model_free: list[ModelFree]
     robustness: Robustness
+    learning_curve: LearningCurve
     stats: Stats
     economics: Economics
     plots: Plots

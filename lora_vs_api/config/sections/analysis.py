@@ -40,6 +40,7 @@ class Ownership(Section):
     retrain_every_months: OptionalCount
     retrain_engineer_days: NonNegative
     usd_per_label: NonNegative
+    minutes_per_label: NonNegative
     usd_per_wrong_record: NonNegative
 
 

@@ -119,6 +119,27 @@ class Sweep(Section):
     trial: Trial
 
 
+class CurveSteps(Section):
+    """How many optimiser steps a training on fewer texts takes; never more than a final training."""
+
+    scale: Literal["proportional", "same"]
+    least: Count
+
+
+class LearningCurve(Section):
+    """Trainings on so many texts each, with each seed; no size leaves the curve out."""
+
+    sizes: Annotated[
+        list[Annotated[int, Field(ge=1)]],
+        Field(description="a list of integers ≥ 1, such as [50, 100, 200], or []"),
+    ]
+    seeds: Annotated[
+        list[Annotated[int, Field(ge=0)]],
+        Field(min_length=1, description="a list of integers ≥ 0, at least one, such as [10, 11]"),
+    ]
+    steps: CurveSteps
+
+
 class Checkpoints(Section):
     folder: Annotated[str, Field(min_length=1, description="a folder's path")]
     minutes: OptionalMinutes

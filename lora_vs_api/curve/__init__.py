@@ -1,0 +1,1 @@
+"""Trainings on fewer texts: how many labels the fine-tune needs."""

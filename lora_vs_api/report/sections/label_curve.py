@@ -1,0 +1,121 @@
+"""How many labels the fine-tune takes to be as good as each condition, and what more would bring."""
+
+from __future__ import annotations
+
+from lora_vs_api.analysis.results import (
+    MIN_CLUSTERS,
+    CurveRival,
+    LabelGain,
+    LearningCurve,
+    OwnershipInputs,
+)
+from lora_vs_api.report.inputs import ReportInputs
+from lora_vs_api.report.rendering import Markdown, escape, render
+from lora_vs_api.report.sections.facts import unit_words
+
+SHOWN = {"holds": "yes", "fails": "no, at none of them", "undecided": "open"}
+RISES = {
+    "holds": "the last stretch of labels is shown to have helped",
+    "fails": "the last stretch of labels did not help",
+    "undecided": "whether the last stretch of labels helped is open",
+}
+
+
+def label_curve_section(inputs: ReportInputs) -> Markdown:
+    """Empty where no smaller set was trained on."""
+    found = inputs.learning_curve
+    if found is None:
+        return Markdown()
+    points, ahead, analysis = found.points, found.ahead, inputs.analysis
+    own, reference = analysis.ownership.inputs, analysis.reference
+    conditions = {row.name: row for row in analysis.conditions}
+    served = analysis.serving is not None and bool(analysis.serving.converted)
+    return render(
+        "label_curve",
+        found=found,
+        final=points[-1],
+        smaller=points[:-1],
+        confidence=found.statistics.confidence,
+        served=served,
+        headline=[
+            headline(rival, reference.label, found)
+            for rival in found.rivals
+            if rival.name == reference.name
+        ],
+        rivals=[
+            (
+                rival,
+                conditions[rival.name],
+                SHOWN[rival.shown],
+                number(rival.break_even.estimate, found),
+                between(rival, found),
+            )
+            for rival in found.rivals
+        ],
+        method=found.rivals[0].break_even.method if found.rivals else "",
+        ahead=ahead,
+        more=ahead.end - ahead.start,
+        rises=RISES[ahead.rises],
+        cost=own.usd_per_label * (ahead.end - ahead.start),
+        hundredth=usd_per_hundredth(ahead, own),
+        records=records_to_pay(ahead, own),
+        few=found.clusters < MIN_CLUSTERS,
+        unit=unit_words(analysis),
+        min_clusters=MIN_CLUSTERS,
+    )
+
+
+def headline(rival: CurveRival, label: str, found: LearningCurve) -> Markdown:
+    """What the interval says of one condition, and no more."""
+    last, name = found.points[-1].labels, escape(label)
+    sure = f"{found.statistics.confidence:.0%} interval {between(rival, found)}"
+    estimate = number(rival.break_even.estimate, found)
+    if rival.shown == "holds":
+        return Markdown(
+            f"The fine-tune is at least as good as {name} from {estimate} labels on ({sure})."
+        )
+    if rival.shown == "fails":
+        return Markdown(
+            f"The fine-tune is not as good as {name} at any number of labels up to {last:,} ({sure})."
+        )
+    said = (
+        f"by the estimate it is not up to {last:,}"
+        if rival.break_even.estimate is None
+        else f"by the estimate it is from {estimate} on"
+    )
+    return Markdown(
+        f"Whether the fine-tune is at least as good as {name} from some number of labels up to "
+        f"{last:,} on is open: {said} ({sure})."
+    )
+
+
+def number(labels: float | None, found: LearningCurve) -> str:
+    """A number of labels that is known to be from the smallest to the largest of the curve."""
+    first, last = found.points[0].labels, found.points[-1].labels
+    if labels is None:
+        return f"more than {last:,}"
+    return f"{first:,} or fewer" if labels <= first else f"{labels:,.0f}"
+
+
+def between(rival: CurveRival, found: LearningCurve) -> str:
+    low, high = rival.break_even.low, rival.break_even.high
+    if low == high:
+        return number(low, found)
+    return f"{number(low, found)} to {number(high, found)}"
+
+
+def usd_per_hundredth(gain: LabelGain, own: OwnershipInputs) -> float | None:
+    """What 0.01 of field F1 costs in labels; None where they are free or are not shown to help."""
+    if gain.rises != "holds" or not own.usd_per_label:
+        return None
+    labels = gain.end - gain.start
+    return own.usd_per_label * labels * 0.01 / gain.field_f1.estimate
+
+
+def records_to_pay(gain: LabelGain, own: OwnershipInputs) -> float | None:
+    """Answers until fewer wrong records have paid for the labels; None where none does or it costs
+    nothing either way."""
+    saved = gain.exact_match.estimate * own.usd_per_wrong_record
+    if saved <= 0 or not own.usd_per_label:
+        return None
+    return own.usd_per_label * (gain.end - gain.start) / saved
