@@ -7,18 +7,18 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lora_vs_api.config.sections import OpenAIServer, Params
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_jsonl
-from lora_vs_api.paths import PERTURBED, TEST, TRAIN, opponent_file
+from lora_vs_api.paths import PERTURBED, TEST, TRAIN, VAL, opponent_file
 
 if TYPE_CHECKING:
     from lora_vs_api.api.budget import Estimate
     from lora_vs_api.orchestrate.plan import Step
 
-ASKING = ("evaluate_api", "perturbed_api")
+ASKING = ("evaluate_api", "evaluate_val", "perturbed_api")
 
 
 @dataclass(frozen=True)
@@ -63,15 +63,15 @@ def payments(steps: Sequence[Step], params: Params) -> list[Payment]:
         try:
             if remade:
                 raise UserError(f"{' and '.join(remade)} would choose other texts")
-            cost = _estimate(params, condition, perturbed=name == "perturbed_api")
+            cost = _estimate(params, condition, name)
             found.append(Payment(step.address, cost.expected_usd if cost else 0.0, limit))
         except UserError as error:
             found.append(Payment(step.address, None, limit, str(error)))
     return found
 
 
-def _estimate(params: Params, name: str, *, perturbed: bool) -> Estimate | None:
-    """The cost of what the store does not hold, as the node announces it; None for nothing.
+def _estimate(params: Params, name: str, node: str) -> Estimate | None:
+    """What ``node`` pays for what the store does not hold, as it announces it; None for nothing.
 
     The requests are those of :func:`lora_vs_api.api.asking.ask_condition`, which asks them.
     """
@@ -86,7 +86,7 @@ def _estimate(params: Params, name: str, *, perturbed: bool) -> Estimate | None:
     assert isinstance(server, OpenAIServer)
     if not Path(settings.weights).is_file():
         raise UserError(f"{settings.weights} is not there to count tokens with")
-    rows = read_jsonl(PERTURBED) if perturbed else read_jsonl(TEST, params.evaluate.test_rows)
+    rows = _rows(params, node)
     train, fields = read_jsonl(TRAIN), params.task.record_fields
     shots_for = shot_chooser(name, settings, train, params.api.ask.shots_seed)
     requests = [
@@ -96,7 +96,7 @@ def _estimate(params: Params, name: str, *, perturbed: bool) -> Estimate | None:
         )
         for row in rows
     ]
-    if not perturbed:
+    if node == "evaluate_api":
         again = params.api.replicates
         requests += [
             replace(request, id=f"{request.id}#{number}", replicate=number)
@@ -117,6 +117,15 @@ def _estimate(params: Params, name: str, *, perturbed: bool) -> Estimate | None:
     return estimate(
         tokens, limits.expected_output_tokens, condition.max_output_tokens, limits.price
     )
+
+
+def _rows(params: Params, node: str) -> list[dict[str, Any]]:
+    """The texts that ``node`` asks about."""
+    if node == "perturbed_api":
+        return read_jsonl(PERTURBED)
+    if node == "evaluate_val":
+        return read_jsonl(VAL, params.cascade.val_rows)
+    return read_jsonl(TEST, params.evaluate.test_rows)
 
 
 def _stored(store: str | None, keys: Iterable[str]) -> set[str]:

@@ -12,11 +12,13 @@ from typing import Annotated
 from pydantic import Field
 
 from lora_vs_api.config.sections.analysis import (
+    Cascade,
     Clauses,
     Economics,
     Hypothesis,
     NodeResources,
     Ownership,
+    Person,
     Plots,
     Stats,
 )
@@ -77,6 +79,7 @@ from lora_vs_api.prices.price import Price
 
 __all__ = [
     "Adapter",
+    "Cascade",
     "CataloguePrices",
     "Clauses",
     "Condition",
@@ -97,6 +100,7 @@ __all__ = [
     "Ownership",
     "Params",
     "PathWeights",
+    "Person",
     "Plots",
     "Price",
     "Prices",
@@ -137,6 +141,7 @@ class Params(Section):
     serving: Serving
     model_free: list[ModelFree]
     robustness: Robustness
+    cascade: Cascade
     stats: Stats
     economics: Economics
     plots: Plots
