@@ -7,6 +7,7 @@ from typing import cast
 
 import pandas as pd
 
+from lora_vs_api.analysis.cascade_results import read_cascade
 from lora_vs_api.analysis.configuration import shown_digest
 from lora_vs_api.analysis.ledger import OtherSettings, other_settings, read_ledger, text_keys
 from lora_vs_api.analysis.metrics import (
@@ -41,6 +42,7 @@ from lora_vs_api.report.sections.facts import stamp
 METRICS = (
     "analysis",
     "robustness",
+    "cascade",
     "corpus",
     "split",
     "data_check",
@@ -66,6 +68,7 @@ def main(params: Params) -> None:
             losses,
             inputs.hypothesis.clauses.break_even.max_inferences,
             params.plots,
+            inputs.cascade,
         )
     text = report_markdown(inputs)
     write_text("report/report.md", text)
@@ -88,6 +91,7 @@ def report_inputs(params: Params) -> ReportInputs:
         analysis=analysis,
         scored=scored_before(analysis),
         robustness=read_robustness(),
+        cascade=read_cascade(),
         corpus=read_result("metrics/corpus.json", Corpus),
         split=split,
         data_check=read_result("metrics/data_check.json", DataCheck),

@@ -30,6 +30,7 @@ from lora_vs_api.stats.ownership import (
     machines,
     totals,
 )
+from tests.cascade_fixture import cascade
 
 # no field of the built-in task: the report must not know any
 FIELDS = ["vendor", "total_amount", "line_items"]
@@ -615,7 +616,9 @@ def drawn(
             figure.savefig(folder / f"{name}.svg", bbox_inches="tight")
 
     with mock.patch.object(figures, "save", save):
-        figures.write_report_figures(folder, result, robustness(), *tables(result), limit, PLOTS)
+        figures.write_report_figures(
+            folder, result, robustness(), *tables(result), limit, PLOTS, cascade(result)
+        )
 
 
 REVIEW = metrics.Review(
@@ -689,6 +692,7 @@ def inputs(result: results.Analysis, **changes: Any) -> ReportInputs:
             python="3.11.2", platform="Linux x86_64", packages={"trl": "1"}
         ),
         "digests": {"metrics/analysis.json": "cd" * 32},
+        "cascade": cascade(result),
     }
     return ReportInputs(**{**values, **changes})
 

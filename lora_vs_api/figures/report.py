@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lora_vs_api.figures.break_even import break_even_curves
+from lora_vs_api.figures.cascade import cascade_frontier, reliability
 from lora_vs_api.figures.confusion import confusion_matrices
 from lora_vs_api.figures.cost_accuracy import cost_accuracy
 from lora_vs_api.figures.drawing import save, theme
@@ -24,6 +25,7 @@ from lora_vs_api.figures.tornado import tornado
 if TYPE_CHECKING:
     import pandas as pd
 
+    from lora_vs_api.analysis.cascade_results import Cascade
     from lora_vs_api.analysis.results import Analysis, Robustness
     from lora_vs_api.config.sections import Plots
 
@@ -37,6 +39,7 @@ def write_report_figures(
     losses: Mapping[int, pd.DataFrame],
     limit: float | None,
     plots: Plots,
+    cascade: Cascade | None = None,
 ) -> None:
     """Write every figure of the report into ``folder``.
 
@@ -49,6 +52,7 @@ def write_report_figures(
         losses: seed → plots/train/seed-N.csv, columns step, loss.
         limit: the break-even volume that the hypothesis asks for, drawn as a line; None for none.
         plots: palette, colour and resolution.
+        cascade: metrics/cascade.json; None where there is none.
     """
     look = looks(analysis.conditions, plots)
     with theme():
@@ -65,6 +69,8 @@ def write_report_figures(
             "price_volume": price_volume(analysis, look, limit),
             "loss": loss_curves(losses, plots.lora_color),
             "robustness": robustness_drops(robustness, look),
+            "cascade_frontier": cascade_frontier(cascade, look),
+            "reliability": reliability(cascade, plots.lora_color),
         }.items():
             if figure is not None:
                 save(figure, Path(folder), name, plots.dpi)

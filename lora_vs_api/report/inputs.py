@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from lora_vs_api.analysis.cascade_results import Cascade
 from lora_vs_api.analysis.ledger import OtherSettings
 from lora_vs_api.analysis.metrics import (
     Contamination,
@@ -48,7 +49,8 @@ class ReportInputs:
 
     The first nine are the metrics files of the same name; ``robustness`` is None where nothing was
     perturbed and ``contamination`` where that check was not made. ``scored`` are the other settings
-    that the ledger knows of these texts. ``digests`` maps files to their SHA-256.
+    that the ledger knows of these texts. ``digests`` maps files to their SHA-256. ``cascade`` is None
+    where there is none.
     """
 
     analysis: Analysis
@@ -64,3 +66,4 @@ class ReportInputs:
     settings: Settings
     installation: Installation
     digests: Mapping[str, str]
+    cascade: Cascade | None = None

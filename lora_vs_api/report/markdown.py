@@ -6,6 +6,7 @@ from lora_vs_api.analysis.configuration import shown_digest
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import render
 from lora_vs_api.report.sections.answer import answer_section, verdict_section
+from lora_vs_api.report.sections.cascade import cascade_section
 from lora_vs_api.report.sections.comparison import (
     paired_section,
     results_section,
@@ -33,6 +34,7 @@ SECTIONS = (
     model_free_section,
     statistics_section,
     money_section,
+    cascade_section,
     diagnosis_section,
     robustness_section,
     win_loss_section,
