@@ -59,8 +59,13 @@ def other(texts: int, chance: float = 0.85, seed: int = 1, timed: bool = True) -
 def targets(names: Sequence[tuple[str, str]], val: int, test: int) -> list[Target]:
     """The last of the conditions was asked about val too, and a person."""
     found = [
-        Target(name, label, other(val) if (name, label) == names[-1] else None, other(test))
-        for name, label in names
+        Target(
+            name,
+            label,
+            other(val) if (name, label) == names[-1] else None,
+            other(test, 0.85 - 0.1 * (len(names) - 1 - place)),
+        )
+        for place, (name, label) in enumerate(names)
     ]
     people = (Other.of_person(texts, SOMEBODY) for texts in (val, test))
     return [*found, Target(PERSON, "a person", *people)]

