@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 from scipy.special import ndtr
 
 from lora_vs_api.analysis.cascade import (
-    ALL,
-    NONE,
     Local,
     Other,
     Target,
@@ -24,7 +22,7 @@ from lora_vs_api.analysis.cascade import (
     read_confidences,
     thresholds,
 )
-from lora_vs_api.analysis.cascade_results import PERSON, Cascade, CascadeRule, read_rule
+from lora_vs_api.analysis.cascade_results import ALL, NONE, PERSON, Cascade, CascadeRule, read_rule
 from lora_vs_api.analysis.results import FieldDifference, write_result
 from lora_vs_api.errors import UserError
 from lora_vs_api.report.sections.cascade import cascade_section

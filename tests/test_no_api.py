@@ -48,7 +48,13 @@ def test_the_report_links_the_figures_that_there_are(tmp_path, rivals):
     result = analysis(apis=(), model_free=rivals)
     told = inputs(result)
     write_report_figures(
-        tmp_path, result, perturbed_conditions(result), *tables(result), 100_000, PLOTS
+        tmp_path,
+        result,
+        perturbed_conditions(result),
+        *tables(result),
+        100_000,
+        PLOTS,
+        told.cascade,
     )
     linked = set(re.findall(r"\(figures/(\w+\.svg)\)", report_markdown(told)))
     written = {path.name for path in tmp_path.glob("*.svg")}

@@ -94,7 +94,9 @@ def test_a_limit_of_its_own_trains_nothing_again():
         if any(key.startswith("conditions") for key in stage.get("do", stage).get("params", []))
     }
     # data_check counts the tokens of prompts, and writes the same whatever the limit of an answer is
-    assert readers == {"data_check", "evaluate_api", "perturbed_api", "analyze", "robustness"}
+    assert readers == {
+        "data_check", "evaluate_api", "evaluate_val", "perturbed_api", "analyze", "robustness",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lora_vs_api.analysis.cascade_results import (
+    ALL,
+    NONE,
     PERSON,
     Calibration,
     Cascade,
@@ -45,7 +47,6 @@ from lora_vs_api.stats.variance import random_effects_interval, random_effects_s
 if TYPE_CHECKING:
     from lora_vs_api.config import sections
 
-NONE, ALL = -1.0, 1.0
 SHARES = 21  # of a frontier
 
 

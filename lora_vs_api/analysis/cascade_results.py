@@ -20,6 +20,8 @@ from lora_vs_api.analysis.results import (
 Rule = Literal["best", "budget", "floor"]
 # the name of whoever is no condition
 PERSON = "person"
+# thresholds that hand on no text and every text
+NONE, ALL = -1.0, 1.0
 
 
 class Curve(Result):

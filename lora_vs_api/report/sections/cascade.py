@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from lora_vs_api.analysis.cascade import ALL, NONE
-from lora_vs_api.analysis.cascade_results import PERSON, Cascade, Point
+from lora_vs_api.analysis.cascade_results import ALL, NONE, PERSON, Cascade, Point
 from lora_vs_api.analysis.results import MIN_CLUSTERS, Outcome
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import Markdown, render
