@@ -336,8 +336,8 @@ def _point(
 def beats_both(over_local: FieldDifference, over_target: FieldDifference) -> Outcome:
     """Whether a cascade beats the better of the two, without a look at which that is.
 
-    It has to be better than each: an intersection-union test (Berger, Multiparameter Hypothesis Testing
-    and Acceptance Sampling (1982)), which keeps its level without a correction.
+    It has to be better than each: an intersection-union test (Berger, Likelihood Ratio Tests and
+    Intersection-Union Tests (1996)), which keeps its level without a correction.
     """
     found = [above(gain.low, gain.high, 0.0) for gain in (over_local, over_target)]
     if "fails" in found:
