@@ -305,9 +305,11 @@ def test_no_node_that_trains_or_answers_reads_what_texts_are_grouped_by():
     for name, stage in stages.items():
         body = stage.get("do", stage)
         grouping = {"task", "task.group_by"} & set(body.get("params", []))
-        assert bool(grouping) == (name in ("corpus", "split", "analyze", "robustness", "report"))
+        assert bool(grouping) == (
+            name in ("corpus", "split", "analyze", "robustness", "cascade", "report")
+        )
         reads = "data/split/groups.jsonl" in body["deps"]
-        assert reads == (name in ("analyze", "robustness"))
+        assert reads == (name in ("analyze", "robustness", "cascade"))
 
 
 # --- the analysis ----------------------------------------------------------------------------
