@@ -291,8 +291,8 @@ def _point(
 ) -> Point:
     made = judged_at(threshold, test, target.test)
 
-    def score(table: Floats, most: float = 1.0) -> Interval:
-        return random_effects_score(table, draws, groups=groups, bounds=(0.0, most))
+    def score(table: Floats, bounds: tuple[float, float] = (0.0, 1.0)) -> Interval:
+        return random_effects_score(table, draws, groups=groups, bounds=bounds)
 
     def gain(over: Floats, most: float = 1.0) -> FieldDifference:
         found = random_effects_interval(
@@ -302,10 +302,11 @@ def _point(
             difference=round(found.estimate, 6), low=round(found.low, 6), high=round(found.high, 6)
         )
 
-    # no text is dearer than the dearest of those that were asked, escalated
+    # from the fine-tune's answer alone to the dearest of those that were asked, escalated
+    least = 1000 * float(test.usd.min())
     dearest = 1000 * float((test.usd + target.test.usd).max())
     share, f1 = score(made.escalated.astype(np.float64)), score(made.field_f1)
-    usd = score(1000 * made.usd, dearest if dearest > 0 else 1.0)
+    usd = score(1000 * made.usd, (least, dearest if dearest > least else least + 1.0))
     over_local = gain(test.field_f1)
     # nothing scores above somebody who is taken to be right
     over_target = gain(target.test.field_f1, 0.0 if target.name == PERSON else 1.0)
