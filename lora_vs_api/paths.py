@@ -11,6 +11,8 @@ VAL = "data/split/val.jsonl"
 TEST = "data/split/test.jsonl"
 GROUPS = "data/split/groups.jsonl"
 PERTURBED = "data/perturb.jsonl"
+# what the cascade's nodes found on the validation texts, a folder for each who answered
+ESCALATION = "predictions/cascade"
 # what perturb says of that file: metrics/perturb.json
 APPLIED = "metrics/perturb.json"
 

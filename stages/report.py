@@ -7,6 +7,7 @@ from typing import cast
 
 import pandas as pd
 
+from lora_vs_api.analysis.cascade_results import read_cascade
 from lora_vs_api.analysis.configuration import shown_digest
 from lora_vs_api.analysis.ledger import OtherSettings, other_settings, read_ledger, text_keys
 from lora_vs_api.analysis.metrics import (
@@ -44,6 +45,7 @@ METRICS = (
     "analysis",
     "robustness",
     "learning_curve",
+    "cascade",
     "corpus",
     "split",
     "data_check",
@@ -70,6 +72,7 @@ def main(params: Params) -> None:
             inputs.hypothesis.clauses.break_even.max_inferences,
             params.plots,
             inputs.learning_curve,
+            inputs.cascade,
         )
     text = report_markdown(inputs)
     write_text("report/report.md", text)
@@ -93,6 +96,7 @@ def report_inputs(params: Params) -> ReportInputs:
         scored=scored_before(analysis),
         robustness=read_robustness(),
         learning_curve=read_learning_curve(),
+        cascade=read_cascade(),
         corpus=read_result("metrics/corpus.json", Corpus),
         split=split,
         data_check=read_result("metrics/data_check.json", DataCheck),

@@ -34,6 +34,7 @@ decoding: {{max_new_tokens: 400}}
 evaluate: {{test_rows: 3, latency_rows: 1}}
 model_free: [nearest_copy]
 robustness: {{texts: {{rows: 2, perturbations: [typos, signature]}}}}
+cascade: {{val_rows: 3}}
 opponents:
   large: &tiny
     license: null
@@ -47,7 +48,7 @@ seeds: [0, 1]
 # what is worked out from timings, such as what trainings cost
 COSTS = {"metrics/analysis.json", "metrics/summary.json", "plots/break_even.csv",
          "plots/conditions.csv", "plots/sensitivity.csv"}  # fmt: skip
-ANALYSIS = {"analyze", "report"}
+ANALYSIS = {"analyze", "cascade", "report"}
 # read the answers, beside what the report is about; in a second
 SCORING = {"robustness", "learning_curve"}
 

@@ -27,13 +27,14 @@ KINDS = {
     "search": "sanity rank_trial select_rank lr_trial select sweep",
     "training": "train curve_trial tune",
     "answers": "evaluate_base served evaluate_lora evaluate_tune evaluate_api evaluate_model_free",
+    "cascade": "confidence evaluate_val",
     "perturbed texts": "perturb perturbed_lora perturbed_api",
-    "results": "robustness analyze learning_curve report",
+    "results": "robustness analyze learning_curve cascade report",
 }
 # Which nodes depend on a list of pinned versions: those that run one of these packages. An API node
 # starts the embedded server, which loads the base model.
 ROLES = {
-    "inference": {"weights", "model", "inference", "api"},
+    "inference": {"weights", "model", "inference", "confidence", "api"},
     "serving": {"api"},
     "conversion": {"conversion"},
     "training": {"training"},

@@ -32,6 +32,7 @@ from lora_vs_api.stats.ownership import (
     machines,
     totals,
 )
+from tests.cascade_fixture import cascade
 
 # no field of the built-in task: the report must not know any
 FIELDS = ["vendor", "total_amount", "line_items"]
@@ -656,7 +657,14 @@ def drawn(
 
     with mock.patch.object(figures, "save", save):
         figures.write_report_figures(
-            folder, result, robustness(), *tables(result), limit, PLOTS, learning_curve(result)
+            folder,
+            result,
+            robustness(),
+            *tables(result),
+            limit,
+            PLOTS,
+            learning_curve(result),
+            cascade(result),
         )
 
 
@@ -732,6 +740,7 @@ def inputs(result: results.Analysis, **changes: Any) -> ReportInputs:
             python="3.11.2", platform="Linux x86_64", packages={"trl": "1"}
         ),
         "digests": {"metrics/analysis.json": "cd" * 32},
+        "cascade": cascade(result),
     }
     return ReportInputs(**{**values, **changes})
 

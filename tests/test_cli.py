@@ -40,7 +40,7 @@ def finished(tmp_path_factory):
     """A project in which seed 1 was trained."""
     root = tmp_path_factory.mktemp("project")
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    params["seeds"] = [1, 2]
+    params["seeds"] = params["cascade"]["seeds"] = [1, 2]
     # in the process: tests/test_serving.py asks the server
     params["serving"] |= {"engine": "transformers", "weights": "models/train", "converted": []}
     params["task"] = {"fields": FIELDS, "instruction": "Extract.", "group_by": None}
@@ -193,6 +193,88 @@ def test_a_mistake_is_one_line(project, capsys, arguments, message):
     """No traceback, and the line says what to do."""
     (project / "some.csv").write_text("text\nhello\n")
     assert message in failing(capsys, *arguments)
+
+
+def rule(project, threshold, target="small_nearest_3", fields=("who", "level")):
+    """One as the pipeline writes it: half as sure as the raw confidence."""
+    curve = {"x": [0.0, 1.0], "y": [0.0, 0.5]}
+    found = {"target": target, "threshold": threshold, "text": curve,
+             "fields": dict.fromkeys(fields, curve)}  # fmt: skip
+    (project / "metrics").mkdir(exist_ok=True)
+    (project / "metrics/cascade_rule.json").write_text(json.dumps(found))
+
+
+@pytest.fixture
+def asked(project, monkeypatch):
+    """The texts that the condition was asked, which answers each with one record."""
+    from lora_vs_api.api import asking
+    from lora_vs_api.api.types import Answer, ConditionRun, Reply
+
+    texts: list[str] = []
+
+    def ask_condition(params, name, rows, fields, train):
+        assert name == "small_nearest_3" and train
+        texts.extend(row["text"] for row in rows)
+        said = Reply('{"who": "Bo", "level": 2}', "answered", 1, 1, 0)
+        answers = [Answer(row["id"], said, 0.1, 1) for row in rows]
+        return ConditionRun(answers, [False] * len(rows), [], 1.0)
+
+    monkeypatch.setattr(asking, "ask_condition", ask_condition)
+    for needed in ("models/opponent/small.gguf", "data/split/train.jsonl"):
+        (project / needed).parent.mkdir(parents=True, exist_ok=True)
+        (project / needed).write_text(json.dumps(ROWS[0]) + "\n")
+    return texts
+
+
+def test_what_the_fine_tune_is_unsure_of_is_handed_on(project, capsys, asked):
+    """Who answered and how sure the fine-tune was stands beside each record; nobody is asked twice."""
+    rule(project, threshold=1.0)
+    lora_vs_api("predict", "Ann wants 3", "--escalate")
+    said = capsys.readouterr()
+    found = json.loads(said.out)
+    assert found["record"] == {"who": "Bo", "level": 2} and asked == ["Ann wants 3"]
+    assert found["answered_by"] == "small_nearest_3" and 0 <= found["sure"] <= 0.5
+    assert set(found["sure_fields"]) == {"who", "level"}
+    assert "1 of 1 handed on to small_nearest_3" in said.err
+    rule(project, threshold=-1.0)
+    lora_vs_api("predict", "Ann wants 3", "--escalate")
+    own = json.loads(capsys.readouterr().out)
+    assert own["answered_by"] == "fine-tune" and asked == ["Ann wants 3"]
+
+
+def test_a_person_gets_the_draft(project, capsys):
+    """Nobody is asked: the record is still to come, and is not counted as one that failed."""
+    rule(project, threshold=1.0, target="person")
+    (project / "in.csv").write_text("id,text\na,Ann wants 3\nb,Ann wants 2\n")
+    lora_vs_api("predict", "--input", "in.csv", "--output", "out.jsonl", "--escalate")
+    found = read_jsonl(project / "out.jsonl")
+    assert [(row["id"], row["answered_by"], row["record"]) for row in found] == [
+        ("a", "person", None), ("b", "person", None),
+    ]  # fmt: skip
+    assert all("draft" in row for row in found)
+    assert "no JSON object" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (None, "metrics/cascade_rule.json: no such file; run `dvc repro`"),
+        ("null", "--escalate: metrics/cascade_rule.json holds no rule"),
+        ({"fields": ("other",)}, "is of a task with other fields"),
+        ({"target": "gone"}, "the rule hands on to gone, which is no condition of params.yaml"),
+        ({}, "models/opponent/small.gguf: not there, and small_nearest_3 cannot be asked"),
+    ],
+)
+def test_a_rule_that_cannot_be_used_is_one_line(project, capsys, made, message):
+    """Before the fine-tune answers anything."""
+    path = project / "metrics/cascade_rule.json"
+    path.unlink(missing_ok=True)
+    (project / "models/opponent/small.gguf").unlink(missing_ok=True)
+    if made == "null":
+        path.write_text("null")
+    elif made is not None:
+        rule(project, 0.5, **made)
+    assert message in failing(capsys, "predict", "Ann wants 3", "--escalate")
 
 
 def test_compare_marks_where_the_answers_differ(project, capsys):

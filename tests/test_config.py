@@ -72,6 +72,40 @@ def test_whom_a_profile_asks(profile, api):
     assert asked["conditions"] and not other["conditions"]
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            ["cascade.conditions=[]", "cascade.person=null"],
+            "an API condition, or cascade.person, to esc",
+        ),
+        (["api=none", "cascade.person=null"], "-S cascade=none leaves the cascade out"),
+        (
+            ["cascade.rule=floor", "cascade.min_f1=null"],
+            "cascade.min_f1: expected a number from 0 to 1",
+        ),
+        (
+            ["cascade.rule=budget", "cascade.max_share=null"],
+            "cascade.max_share: expected a share, or",
+        ),
+    ],
+)
+def test_a_cascade_that_could_hand_on_to_nobody_is_refused_before_anything_is_trained(
+    given, message
+):
+    with pytest.raises(UserError, match=re.escape(message)):
+        compose(given, conf=ROOT / "conf")
+
+
+def test_a_cascade_is_left_out_by_one_key_and_follows_the_api():
+    """Whatever else is set; an API without a condition of it leaves the person."""
+    for given in (["cascade=none"], ["cascade=none", "api=none"], ["profile=quick"]):
+        found = yaml.safe_load(compose(given, conf=ROOT / "conf"))["cascade"]
+        assert found["seeds"] == found["asked"] == [] and (ROOT / found["answers"]).is_file()
+    alone = yaml.safe_load(compose(["api=openai", "seeds=[4]"], conf=ROOT / "conf"))["cascade"]
+    assert alone["seeds"] == [4] and alone["asked"] == [] and alone["person"]
+
+
 def test_paper_profile_is_the_published_protocol():
     """The published settings, read off the publication, are what `profile=paper` composes."""
     params = yaml.safe_load(compose(["profile=paper"], conf=ROOT / "conf"))
@@ -151,6 +185,30 @@ HUB = {"source": "hub", "repo": "o/M", "revision": "main"}
             "robustness.texts.kind: expected one of mail, chat, snippet, found 'email'",
         ),
         ("robustness/conditions", ["gpt"], "robustness.conditions: expected some of large_zero_"),
+        ("cascade/conditions", ["gpt"], "cascade.conditions: expected some of large_zero_"),
+        ("cascade/asked", [], "cascade.seeds, cascade.asked: expected [0, 1, 2] and ['small_near"),
+        (
+            "cascade/seeds",
+            [],
+            "cascade.seeds, cascade.asked: expected [] and [], as -S cascade=none",
+        ),
+        ("cascade/seeds", [7], "cascade.seeds, cascade.asked: expected [0, 1, 2] and"),
+        ("cascade/val_rows", 1, "cascade.val_rows: expected an integer ≥ 2, found 1"),
+        (
+            "cascade/max_share",
+            30,
+            "cascade.max_share: expected a share from 0 to 1, or null, found 30",
+        ),
+        (
+            "cascade/rule",
+            "cheap",
+            "cascade.rule: expected one of best, budget, floor, found 'cheap'",
+        ),
+        (
+            "cascade/person",
+            {"minutes": 0, "usd_per_hour": 1},
+            "cascade.person.minutes: expected a n",
+        ),
         ("tunings", {"lora": TUNING}, "tunings.lora: expected another name: this one is taken"),
         ("api/limits/budget_usd", float("inf"), "api.limits.budget_usd: expected USD ≥ 0, or null"),
         (

@@ -306,10 +306,10 @@ def test_no_node_that_trains_or_answers_reads_what_texts_are_grouped_by():
         body = stage.get("do", stage)
         grouping = {"task", "task.group_by"} & set(body.get("params", []))
         assert bool(grouping) == (name in (
-            "corpus", "split", "analyze", "robustness", "learning_curve", "report"
+            "corpus", "split", "analyze", "robustness", "learning_curve", "cascade", "report"
         ))  # fmt: skip
         reads = "data/split/groups.jsonl" in body["deps"]
-        assert reads == (name in ("analyze", "robustness", "learning_curve"))
+        assert reads == (name in ("analyze", "robustness", "learning_curve", "cascade"))
 
 
 # --- the analysis ----------------------------------------------------------------------------

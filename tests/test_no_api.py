@@ -55,6 +55,7 @@ def test_the_report_links_the_figures_that_there_are(tmp_path, rivals):
         100_000,
         PLOTS,
         told.learning_curve,
+        told.cascade,
     )
     linked = set(re.findall(r"\(figures/(\w+\.svg)\)", report_markdown(told)))
     written = {path.name for path in tmp_path.glob("*.svg")}

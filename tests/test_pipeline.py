@@ -59,7 +59,8 @@ def test_a_pinned_rank_reruns_the_final_trainings_and_leaves_the_sweep(tried):
     """`-S lora.r=32`: select, trainings, their evaluations and the analysis, nothing else."""
     clone, stages = tried
     assert stages == {"select", "train@0", "train@1", "evaluate_lora@0", "evaluate_lora@1",
-                      "perturbed_lora@0", "perturbed_lora@1", "robustness", "learning_curve"} | ANALYSIS  # fmt: skip
+                      "perturbed_lora@0", "perturbed_lora@1", "confidence@0", "confidence@1",
+                      *SCORING} | ANALYSIS  # fmt: skip
     selected = json.loads((clone.path / "metrics/select.json").read_text())
     assert selected["r"] == 32
     adapter = json.loads((clone.path / "models/train/seed-1/adapter_config.json").read_text())
@@ -132,6 +133,26 @@ def test_without_an_api_nobody_is_asked_and_the_report_stands(clone):
     # and with no rival but the untuned base
     assert clone.experiment("api=none", "model_free=[]") - {"learning_curve"} == ANALYSIS
     assert "no API side to compare with" in (clone.path / "report/report.md").read_text()
+
+
+def test_a_cascades_limits_rerun_its_judgement_and_without_one_nothing_else_runs(clone):
+    """No confidence is measured and nobody asked again for another floor, budget or rule; and what
+    `-S cascade=none` leaves out comes back from the cache."""
+    before = json.loads((clone.path / "metrics/cascade.json").read_text())
+    assert before["val_texts"] == 3 and len(before["by_field"]) == 6
+    assert {point["target"] for point in before["points"]} == {"small_nearest_3", "person"}
+    assert clone.experiment("cascade.min_f1=0", "cascade.rule=floor") == {"cascade", "report"}
+    after = json.loads((clone.path / "metrics/cascade.json").read_text())
+    assert after["points"][after["chosen"]]["rule"] == "floor"
+    rule = json.loads((clone.path / "metrics/cascade_rule.json").read_text())
+    assert rule["target"] == "small_nearest_3"
+    assert "## Both together" in (clone.path / "report/report.md").read_text()
+    assert clone.experiment("cascade=none") == {"cascade", "report"}
+    assert json.loads((clone.path / "metrics/cascade.json").read_text()) is None
+    assert "## Both together" not in (clone.path / "report/report.md").read_text()
+    listed = clone.run("dvc", "stage", "list", "--name-only")
+    assert "confidence" not in listed and "evaluate_val" not in listed
+    assert clone.experiment() <= {"cascade", "report"}
 
 
 def test_other_perturbed_texts_ask_about_them_and_touch_nothing_else(clone):

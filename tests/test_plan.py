@@ -311,7 +311,7 @@ def test_the_projects_own_plan_is_what_dvc_then_does(clone: Clone):
     assert "new" in next(line for line in said.splitlines() if line.startswith("train@2"))
     assert max(map(len, said.splitlines())) <= WIDTH
     planned = clone.planned("seeds=[0,1,2]")
-    more = {"train@2", "evaluate_lora@2", "perturbed_lora@2", *SCORING}
+    more = {"train@2", "evaluate_lora@2", "perturbed_lora@2", "confidence@2", *SCORING}
     assert more | ANALYSIS <= planned
     said = clone.run(*plan, "-S", "stats.seed=1")
     assert "stats.seed 0 → 1" in said and not any(n in said for n in ("train@", "evaluate_lora"))

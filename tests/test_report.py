@@ -37,6 +37,7 @@ from lora_vs_api.report.published import published_experiment
 from lora_vs_api.report.sections import answer, limitations, sweep
 from lora_vs_api.report.sections.method import VARIANTS
 from lora_vs_api.selection.trials import Trial
+from tests.cascade_fixture import cascade
 from tests.report_fixture import (
     PLOTS,
     REVIEW,
@@ -54,6 +55,7 @@ from tests.report_fixture import (
 FIGURES = (
     "headline", "cost_accuracy", "break_even", "per_field", "paired", "loss", "latency", "confusion",
     "tornado", "ownership", "price_volume", "robustness", "label_curve",
+    "cascade_frontier", "reliability",
 )  # fmt: skip
 
 
@@ -98,9 +100,9 @@ def figures(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     (folder / "figures").mkdir()
     result = analysis()
-    curve = learning_curve(result)
+    more = (learning_curve(result), cascade(result))
     write_report_figures(
-        folder / "figures", result, robustness(), *tables(result), 100_000, PLOTS, curve
+        folder / "figures", result, robustness(), *tables(result), 100_000, PLOTS, *more
     )
     return folder
 
@@ -652,8 +654,8 @@ def test_nothing_in_an_email_ends_its_block(hostile, figures):
 def test_two_runs_give_the_same_bytes(figures, tmp_path):
     """Outputs of equal inputs are equal files, so that DVC sees no change where there is none."""
     result = analysis()
-    curve = learning_curve(result)
-    write_report_figures(tmp_path, result, robustness(), *tables(result), 100_000, PLOTS, curve)
+    more = (learning_curve(result), cascade(result))
+    write_report_figures(tmp_path, result, robustness(), *tables(result), 100_000, PLOTS, *more)
     for name in FIGURES:
         for kind in ("svg", "png"):
             file = f"{name}.{kind}"

@@ -379,6 +379,13 @@ def predict(
             help="write only records of the schema, or answer as evaluated",
         ),
     ] = True,
+    escalate: Annotated[
+        bool,
+        typer.Option(
+            "--escalate",
+            help="hand on what it is unsure of, by the pipeline's rule; a hosted API is paid; answers as evaluated",
+        ),
+    ] = False,
 ) -> None:
     """Write records for new texts with the trained model.
 
@@ -395,6 +402,7 @@ def predict(
         seed=seed,
         batch_size=batch_size,
         constrained=constrained,
+        escalate=escalate,
     )
 
 

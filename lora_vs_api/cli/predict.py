@@ -7,6 +7,7 @@ import sys
 from typing import Any
 from unicodedata import normalize
 
+from lora_vs_api.cli.escalate import Escalated, escalated, usable_rule
 from lora_vs_api.cli.local_model import LocalAnswer, adapter_folder, ask, one_text
 from lora_vs_api.config.load import load_params
 from lora_vs_api.data.source import MAX_SHOWN, is_template, read_table, text_reader
@@ -26,6 +27,7 @@ def predict_records(
     seed: int | None,
     batch_size: int | None,
     constrained: bool,
+    escalate: bool = False,
 ) -> None:
     """Print the record of ``text``, or those of the texts in the file ``input``.
 
@@ -35,10 +37,11 @@ def predict_records(
         output: a file to write instead of printing.
         encoding: of ``input``, where it is no UTF-8.
         batch_size: texts at once where transformers answers; None takes the evaluation's.
+        escalate: hand on what the fine-tune is unsure of, by the rule that the pipeline chose.
 
     Raises:
         UserError: neither or both of text and input, a row without a text or with one that the model
-            cannot hold, no adapter.
+            cannot hold, no adapter; no rule to escalate by, or nobody who can be asked.
     """
     if (text is None) == (input is None):
         raise UserError("expected either a text or --input FILE")
@@ -46,26 +49,36 @@ def predict_records(
         raise UserError(f"--batch-size: expected an integer ≥ 1, found {batch_size}")
     params = load_params()
     adapter = adapter_folder(params, seed)
+    rule = usable_rule(params) if escalate else None
     if input is not None:
         rows = _rows(input, column or str(getattr(params.data, "text", "text")), encoding)
     else:
         rows = [{"text": one_text(text or "", sys.stdin)}]
+    texts = [row.pop("text") for row in rows]
     answers = ask(
         params,
         adapter,
-        [row.pop("text") for row in rows],
-        constrained=constrained,
+        texts,
+        # the rule was made of answers as they are evaluated
+        constrained=constrained if rule is None else params.decoding.constrained,
         batch_size=batch_size,
         names=None
         if input is None
         else [f"{input}: row {row.get('id', place)}" for place, row in enumerate(rows, 1)],
     )
-    found = [_result(row, answer) for row, answer in zip(rows, answers, strict=True)]
-    unread = sum(row["record"] is None for row in found)
+    if rule is None:
+        found = [_result(row, answer) for row, answer in zip(rows, answers, strict=True)]
+    else:
+        made = escalated(params, rule, adapter, texts, answers)
+        found = [
+            _escalated(row, each, answer)
+            for row, each, answer in zip(rows, made, answers, strict=True)
+        ]
+    unread = sum(row["record"] is None and "draft" not in row for row in found)
     if output:
         write_jsonl(output, found)
         say(f"{len(found):,} records written to {output}")
-    elif input is None and not unread:
+    elif input is None and not unread and rule is None:
         show(json.dumps(found[0]["record"], ensure_ascii=False))
     else:
         for row in found:
@@ -104,3 +117,10 @@ def _result(row: dict[str, Any], answer: LocalAnswer) -> dict[str, Any]:
         result["output"] = answer.output
     # a record that the limit closed is of the schema, but not what the model was to say
     return {**result, "truncated": True} if answer.truncated else result
+
+
+def _escalated(row: dict[str, Any], made: Escalated, own: LocalAnswer) -> dict[str, Any]:
+    result = {**row, **made.as_row(own.output)}
+    if result["record"] is None and made.output is not None:
+        result["output"] = made.output
+    return {**result, "truncated": True} if made.truncated else result

@@ -38,6 +38,7 @@ def _no_value_twice(params: Params) -> str | None:
         "sweep.learning_rates": params.sweep.learning_rates,
         "robustness.texts.perturbations": _perturbations(params),
         "robustness.conditions": params.robustness.conditions,
+        "cascade.conditions": params.cascade.conditions,
         "model_free": params.model_free,
         "learning_curve.sizes": params.learning_curve.sizes,
         "learning_curve.seeds": params.learning_curve.seeds,
@@ -347,6 +348,40 @@ def _engine_goes_with_its_files(params: Params) -> str | None:
     return None
 
 
+def _cascade_has_somebody_to_escalate_to(params: Params) -> str | None:
+    """Checked as a whole: nobody should train for half an hour to read that nobody can be asked."""
+    cascade, known = params.cascade, params.conditions
+    on = bool(cascade.seeds)
+    unknown = [name for name in cascade.conditions if name not in known]
+    if on and unknown:
+        expected = f"some of {', '.join(known)}" if known else "an empty list"
+        return f"cascade.conditions: expected {expected}, found {unknown[0]!r}"
+    if on and not cascade.conditions and cascade.person is None:
+        return (
+            "cascade.conditions: expected an API condition, or cascade.person, to escalate to; found "
+            "neither; -S cascade=none leaves the cascade out"
+        )
+    seeds, asked = (params.seeds, cascade.conditions) if on else ([], [])
+    if (cascade.seeds, cascade.asked) != (seeds, asked):
+        return (
+            f"cascade.seeds, cascade.asked: expected {seeds} and {asked}, as -S cascade="
+            f"{'escalate' if on else 'none'} has them, found {cascade.seeds} and {cascade.asked}"
+        )
+    return None
+
+
+def _the_cascades_rule_has_its_limit(params: Params) -> str | None:
+    cascade = params.cascade
+    if cascade.rule == "budget" and cascade.max_share is cascade.max_usd_per_1000 is None:
+        return (
+            "cascade.max_share: expected a share, or cascade.max_usd_per_1000 an amount, with "
+            "cascade.rule=budget, found null"
+        )
+    if cascade.rule == "floor" and cascade.min_f1 is None:
+        return "cascade.min_f1: expected a number from 0 to 1 with cascade.rule=floor, found null"
+    return None
+
+
 def _opponents_add_up(params: Params) -> str | None:
     for name, opponent in params.opponents.items():
         if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
@@ -387,6 +422,8 @@ CHECKS: tuple[Callable[[Params], str | None], ...] = (
     _endpoint_has_the_limit,
     _address_is_one_without_secrets,
     _a_key_is_sent_in_the_clear_to_this_machine_alone,
+    _cascade_has_somebody_to_escalate_to,
+    _the_cascades_rule_has_its_limit,
     _opponents_add_up,
     _engine_goes_with_its_files,
     _conditions_serve_an_opponent,

@@ -176,10 +176,10 @@ def given_split(
     rng = random.Random(seed)
     found = {}
     for name, own in divided.items():
-        strata = _strata(first_of_each_text(own), by)
+        strata = strata_of(first_of_each_text(own), by)
         for members in strata.values():
             rng.shuffle(members)
-        found[name] = _mixed(strata, rng)
+        found[name] = mixed(strata, rng)
     return found
 
 

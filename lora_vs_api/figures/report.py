@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lora_vs_api.analysis.order import ranked, ranked_robustness
 from lora_vs_api.figures.break_even import break_even_curves
+from lora_vs_api.figures.cascade import cascade_frontier, reliability
 from lora_vs_api.figures.confusion import confusion_matrices
 from lora_vs_api.figures.cost_accuracy import cost_accuracy
 from lora_vs_api.figures.drawing import save, theme
@@ -26,6 +27,7 @@ from lora_vs_api.figures.tornado import tornado
 if TYPE_CHECKING:
     import pandas as pd
 
+    from lora_vs_api.analysis.cascade_results import Cascade
     from lora_vs_api.analysis.results import Analysis, LearningCurve, Robustness
     from lora_vs_api.config.sections import Plots
 
@@ -40,6 +42,7 @@ def write_report_figures(
     limit: float | None,
     plots: Plots,
     curve: LearningCurve | None = None,
+    cascade: Cascade | None = None,
 ) -> None:
     """Write every figure of the report into ``folder``.
 
@@ -53,6 +56,7 @@ def write_report_figures(
         limit: the break-even volume that the hypothesis asks for, drawn as a line; None for none.
         plots: palette, colour and resolution.
         curve: metrics/learning_curve.json; None where no smaller set was trained on.
+        cascade: metrics/cascade.json; None where there is none.
     """
     # colours go by the configured order, so that none changes because a score did
     look = looks(analysis.conditions, plots)
@@ -73,6 +77,8 @@ def write_report_figures(
             "loss": loss_curves(losses, plots.lora_color),
             "robustness": robustness_drops(robustness, look),
             "label_curve": label_curve(analysis, curve, look),
+            "cascade_frontier": cascade_frontier(cascade, look),
+            "reliability": reliability(cascade, plots.lora_color),
         }.items():
             if figure is not None:
                 save(figure, Path(folder), name, plots.dpi)

@@ -7,18 +7,18 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lora_vs_api.config.sections import OpenAIServer, Params
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_jsonl
-from lora_vs_api.paths import PERTURBED, TEST, TRAIN, opponent_file
+from lora_vs_api.paths import PERTURBED, TEST, TRAIN, VAL, opponent_file
 
 if TYPE_CHECKING:
     from lora_vs_api.api.budget import Estimate
     from lora_vs_api.orchestrate.plan import Step
 
-ASKING = ("evaluate_api", "perturbed_api")
+ASKING = ("evaluate_api", "evaluate_val", "perturbed_api")
 
 
 @dataclass(frozen=True)
@@ -63,15 +63,15 @@ def payments(steps: Sequence[Step], params: Params) -> list[Payment]:
         try:
             if remade:
                 raise UserError(f"{' and '.join(remade)} would choose other texts")
-            cost = _estimate(params, condition, perturbed=name == "perturbed_api")
+            cost = _estimate(params, condition, name)
             found.append(Payment(step.address, cost.expected_usd if cost else 0.0, limit))
         except UserError as error:
             found.append(Payment(step.address, None, limit, str(error)))
     return found
 
 
-def _estimate(params: Params, name: str, *, perturbed: bool) -> Estimate | None:
-    """The cost of what the store does not hold, as the node announces it; None for nothing."""
+def _estimate(params: Params, name: str, node: str) -> Estimate | None:
+    """What ``node`` pays for what the store does not hold, as it announces it; None for nothing."""
     from lora_vs_api.api.asking import condition_of, limits_of, questions
     from lora_vs_api.api.budget import count_input_tokens, estimate
     from lora_vs_api.api.store import request_key, request_text
@@ -80,8 +80,8 @@ def _estimate(params: Params, name: str, *, perturbed: bool) -> Estimate | None:
     assert isinstance(server, OpenAIServer)
     if not Path(settings.weights).is_file():
         raise UserError(f"{settings.weights} is not there to count tokens with")
-    rows = read_jsonl(PERTURBED) if perturbed else read_jsonl(TEST, params.evaluate.test_rows)
-    train, again = read_jsonl(TRAIN), None if perturbed else params.api.replicates
+    rows, train = _rows(params, node), read_jsonl(TRAIN)
+    again = params.api.replicates if node == "evaluate_api" else None
     asked = questions(params, name, rows, params.task.record_fields, train, again)
     requests = [*asked.first, *asked.again]
     condition, limits = condition_of(params, name), limits_of(params, name, train)
@@ -98,6 +98,15 @@ def _estimate(params: Params, name: str, *, perturbed: bool) -> Estimate | None:
     return estimate(
         tokens, limits.expected_output_tokens, condition.max_output_tokens, limits.price
     )
+
+
+def _rows(params: Params, node: str) -> list[dict[str, Any]]:
+    """The texts that ``node`` asks about."""
+    if node == "perturbed_api":
+        return read_jsonl(PERTURBED)
+    if node == "evaluate_val":
+        return read_jsonl(VAL, params.cascade.val_rows)
+    return read_jsonl(TEST, params.evaluate.test_rows)
 
 
 def _stored(store: str | None, keys: Iterable[str]) -> set[str]:

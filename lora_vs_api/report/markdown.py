@@ -9,6 +9,7 @@ from lora_vs_api.analysis.order import ranked, ranked_robustness
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import render
 from lora_vs_api.report.sections.answer import answer_section, verdict_section
+from lora_vs_api.report.sections.cascade import cascade_section
 from lora_vs_api.report.sections.comparison import (
     paired_section,
     results_section,
@@ -40,6 +41,7 @@ SECTIONS = (
     statistics_section,
     money_section,
     label_curve_section,
+    cascade_section,
     diagnosis_section,
     robustness_section,
     win_loss_section,

@@ -12,11 +12,13 @@ from typing import Annotated
 from pydantic import Field
 
 from lora_vs_api.config.sections.analysis import (
+    Cascade,
     Clauses,
     Economics,
     Hypothesis,
     NodeResources,
     Ownership,
+    Person,
     Plots,
     Stats,
 )
@@ -78,6 +80,7 @@ from lora_vs_api.prices.price import Price
 
 __all__ = [
     "Adapter",
+    "Cascade",
     "CataloguePrices",
     "Clauses",
     "Condition",
@@ -99,6 +102,7 @@ __all__ = [
     "Ownership",
     "Params",
     "PathWeights",
+    "Person",
     "Plots",
     "Price",
     "Prices",
@@ -140,6 +144,7 @@ class Params(Section):
     model_free: list[ModelFree]
     robustness: Robustness
     learning_curve: LearningCurve
+    cascade: Cascade
     stats: Stats
     economics: Economics
     plots: Plots

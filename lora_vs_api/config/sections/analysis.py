@@ -101,3 +101,32 @@ class NodeResources(Section):
     gpus: Natural
     memory_gb: Positive
     minutes: Count
+
+
+class Person(Section):
+    """Who reads what is escalated: how long a text takes, and what an hour costs."""
+
+    minutes: Positive
+    usd_per_hour: NonNegative
+
+
+class Cascade(Section):
+    conditions: list[str]
+    person: Person | None
+    val_rows: Annotated[int, Field(ge=2, description="an integer ≥ 2")]
+    rule: Literal["best", "budget", "floor"]
+    max_share: Annotated[
+        Annotated[float, Field(ge=0, le=1)] | None,
+        Field(description="a share from 0 to 1, or null"),
+    ]
+    max_usd_per_1000: Annotated[
+        Annotated[float, Field(ge=0)] | None, Field(description="a number ≥ 0, or null")
+    ]
+    min_f1: Annotated[
+        Annotated[float, Field(ge=0, le=1)] | None,
+        Field(description="a number from 0 to 1, or null"),
+    ]
+    # what dvc.yaml makes of cascade=none or cascade=escalate
+    seeds: list[int]
+    asked: list[str]
+    answers: str

@@ -1,0 +1,125 @@
+"""Choose on val when the fine-tune hands a text on, and judge it on test: python -m stages.cascade"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lora_vs_api.analysis.cascade import Local, Other, Target, cascade_of, read_confidences
+from lora_vs_api.analysis.cascade_results import PERSON, Cascade, CascadeRule
+from lora_vs_api.analysis.costs import BilledRun, text_seconds
+from lora_vs_api.analysis.groups import read_labels
+from lora_vs_api.analysis.results import Analysis, Condition, read_analysis, write_result
+from lora_vs_api.analysis.scored_run import Floats, ScoredRun, read_answers, read_run
+from lora_vs_api.config.sections import Params
+from lora_vs_api.entry import run_stage
+from lora_vs_api.files import read_jsonl
+from lora_vs_api.paths import ESCALATION, TEST, VAL
+from lora_vs_api.stats.bootstrap import Draws
+
+Rows = Sequence[dict[str, Any]]
+
+
+def main(params: Params) -> None:
+    found: Cascade | None = None
+    rule: CascadeRule | None = None
+    if params.cascade.seeds:
+        found, rule = judged(params)
+    write_result("metrics/cascade.json", found)
+    write_result("metrics/cascade_rule.json", rule)
+
+
+def judged(params: Params) -> tuple[Cascade, CascadeRule | None]:
+    val, test = (
+        read_jsonl(VAL, params.cascade.val_rows),
+        read_jsonl(TEST, params.evaluate.test_rows),
+    )
+    analysis = read_analysis()
+    return cascade_of(
+        local_answers(params, val, "val", analysis.lora),
+        local_answers(params, test, "test", analysis.lora),
+        targets(params, val, test, analysis),
+        [field.name for field in params.task.record_fields],
+        params.cascade,
+        Draws(**params.stats.model_dump()),
+        read_labels(test, params.task.group_by),
+    )
+
+
+def local_answers(params: Params, rows: Rows, what: str, lora: Condition) -> Local:
+    """What every seed answered to ``rows``, and how sure it is."""
+    fields = params.task.record_fields
+    names = [field.name for field in fields]
+    runs, sure = [], []
+    for seed in params.cascade.seeds:
+        name = f"lora-seed-{seed}"
+        folder = Path(ESCALATION, name)
+        path = folder / f"confidence_{what}.jsonl"
+        runs.append(
+            read_answers(folder / "val", rows, fields)
+            if what == "val"
+            else read_run(name, rows, fields)
+        )
+        sure.append(read_confidences(read_jsonl(path), rows, names, str(path)))
+    return Local(
+        field_f1=np.stack([run.field_f1 for run in runs]),
+        exact=np.stack([run.exact_match for run in runs]),
+        sure=np.stack([text for text, _ in sure]),
+        fields=np.stack([run.fields for run in runs]),
+        sure_fields=np.stack([by_field for _, by_field in sure]),
+        usd=np.full(len(rows), lora.cost_per_1k.usd / 1000),
+        seconds=local_seconds(runs, len(rows)) if what == "test" else np.zeros(len(rows)),
+    )
+
+
+def local_seconds(runs: Sequence[ScoredRun], texts: int) -> Floats:
+    """Seconds of each text, (texts,); the mean for those that no run was timed on."""
+    timed = text_seconds(runs)
+    return np.concatenate([timed, np.full(texts - timed.size, timed.mean())])
+
+
+def targets(params: Params, val: Rows, test: Rows, analysis: Analysis) -> list[Target]:
+    """Every API condition, those that were asked about val among them, and the person."""
+    fields, asked = params.task.record_fields, params.cascade.asked
+
+    def other(run: ScoredRun, name: str) -> Other:
+        return api_answers(run, name, analysis)
+
+    found = [
+        Target(
+            row.name,
+            row.label,
+            other(read_answers(Path(ESCALATION, row.name), val, fields), row.name)
+            if row.name in asked
+            else None,
+            other(read_run(row.name, test, fields), row.name),
+        )
+        for row in analysis.conditions
+        if row.kind == "api"
+    ]
+    person = params.cascade.person
+    if person is not None:
+        both = (Other.of_person(len(rows), person) for rows in (val, test))
+        found.append(Target(PERSON, "a person", *both))
+    return found
+
+
+def api_answers(run: ScoredRun, name: str, analysis: Analysis) -> Other:
+    """Scores, what each answer was billed and how long it took, where each was timed."""
+    prices = analysis.economics.prices
+    if analysis.api_kind != "openai":
+        run = run.without_cache()
+    timed = run.timings.latency_seconds
+    return Other(
+        field_f1=run.field_f1,
+        exact=run.exact_match,
+        usd=BilledRun(run, prices.conditions[name], prices.batch_discount).request_costs(),
+        seconds=timed if timed.size == len(run.outputs) else None,
+    )
+
+
+if __name__ == "__main__":
+    run_stage(main)
