@@ -6,6 +6,7 @@ from lora_vs_api.analysis.cascade_results import ALL, NONE, PERSON, Cascade, Poi
 from lora_vs_api.analysis.results import MIN_CLUSTERS, Outcome
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import Markdown, render
+from lora_vs_api.report.sections.change import Change
 from lora_vs_api.report.sections.facts import unit_words
 
 RULES = {
@@ -30,17 +31,51 @@ def cascade_section(inputs: ReportInputs) -> Markdown:
         rule=RULES[found.rule],
         limits=limits(found),
         point=point,
-        reach=None if point is None else reach(point),
-        person=point is not None and point.target == PERSON,
+        hands=None if point is None else hands_on(point),
+        verdict=None if point is None else verdict(found, point),
         target=None if point is None else alone.get(point.target),
         lora=inputs.analysis.lora,
         rules=RULES,
         beats=BEATS,
         ends=(NONE, ALL),
-        beating=[row for row in found.points if row.beats_both == "holds"],
         few=found.clusters < MIN_CLUSTERS,
         min_clusters=MIN_CLUSTERS,
         unit=unit_words(inputs.analysis),
+    )
+
+
+def cascade_change(inputs: ReportInputs) -> Change | None:
+    """What escalation by the configured rule comes to; None without a cascade, or where none was chosen."""
+    found = inputs.cascade
+    point = None if found is None else found.chosen_point
+    if found is None or point is None:
+        return None
+    return Change(
+        "Both together",
+        render(
+            "change_cascade",
+            rule=RULES[found.rule],
+            hands=hands_on(point),
+            verdict=verdict(found, point),
+            point=point,
+            lora=inputs.analysis.lora,
+        ),
+    )
+
+
+def hands_on(point: Point) -> Markdown:
+    """What a rule does, as the rest of a sentence that begins with it."""
+    reach = {NONE: "none", ALL: "all"}.get(point.threshold, "some")
+    return render("cascade_hands", reach=reach, point=point)
+
+
+def verdict(found: Cascade, point: Point) -> Markdown:
+    """Whether the chosen cascade, or any here, is better than the better of its two."""
+    return render(
+        "cascade_verdict",
+        person=point.target == PERSON,
+        point=point,
+        beating=[row for row in found.points if row.beats_both == "holds"],
     )
 
 
@@ -54,8 +89,3 @@ def limits(found: Cascade) -> str:
     budget = f"budget: {' and '.join(said)}" if said else ""
     floor = "" if found.min_f1 is None else f"floor: a field F1 of {found.min_f1:g}"
     return "; ".join(filter(None, (budget, floor)))
-
-
-def reach(point: Point) -> str:
-    """How much a rule hands on: none of the texts, all, or some."""
-    return {NONE: "none", ALL: "all"}.get(point.threshold, "some")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lora_vs_api.analysis.order import ranked
 from lora_vs_api.analysis.results import (
     MIN_CLUSTERS,
     CurveRival,
@@ -11,6 +12,7 @@ from lora_vs_api.analysis.results import (
 )
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import Markdown, escape, render
+from lora_vs_api.report.sections.change import Change
 from lora_vs_api.report.sections.facts import unit_words
 
 SHOWN = {"holds": "yes", "fails": "no, at none of them", "undecided": "open"}
@@ -28,7 +30,8 @@ def label_curve_section(inputs: ReportInputs) -> Markdown:
         return Markdown()
     points, ahead, analysis = found.points, found.ahead, inputs.analysis
     own, reference = analysis.ownership.inputs, analysis.reference
-    conditions = {row.name: row for row in analysis.conditions}
+    conditions = {row.name: row for row in ranked(analysis).conditions}
+    rivals = {rival.name: rival for rival in found.rivals}
     served = analysis.serving is not None and bool(analysis.serving.converted)
     return render(
         "label_curve",
@@ -45,12 +48,13 @@ def label_curve_section(inputs: ReportInputs) -> Markdown:
         rivals=[
             (
                 rival,
-                conditions[rival.name],
+                condition,
                 SHOWN[rival.shown],
                 number(rival.break_even.estimate, found),
                 between(rival, found),
             )
-            for rival in found.rivals
+            for name, condition in conditions.items()
+            if (rival := rivals.get(name)) is not None
         ],
         method=found.rivals[0].break_even.method if found.rivals else "",
         ahead=ahead,
@@ -62,6 +66,27 @@ def label_curve_section(inputs: ReportInputs) -> Markdown:
         few=found.clusters < MIN_CLUSTERS,
         unit=unit_words(analysis),
         min_clusters=MIN_CLUSTERS,
+    )
+
+
+def label_change(inputs: ReportInputs) -> Change | None:
+    """How many labels it takes against the strongest rival, and what more would bring; None without a curve."""
+    found, analysis = inputs.learning_curve, inputs.analysis
+    if found is None:
+        return None
+    rival = analysis.strongest_rival
+    ahead, own = found.ahead, analysis.ownership.inputs
+    return Change(
+        "Labels",
+        render(
+            "change_labels",
+            headline=next(
+                headline(row, rival.label, found) for row in found.rivals if row.name == rival.name
+            ),
+            ahead=ahead,
+            more=ahead.end - ahead.start,
+            cost=own.usd_per_label * (ahead.end - ahead.start),
+        ),
     )
 
 

@@ -26,6 +26,7 @@ from lora_vs_api.report.sections.at_volume import (
     volume_per_day,
     volumes,
 )
+from lora_vs_api.report.sections.cascade import cascade_change
 from lora_vs_api.report.sections.change import Change
 from lora_vs_api.report.sections.facts import (
     has_api,
@@ -34,6 +35,7 @@ from lora_vs_api.report.sections.facts import (
     priced_entries,
     unit_words,
 )
+from lora_vs_api.report.sections.label_curve import label_change
 from lora_vs_api.report.sections.next_steps import next_commands
 
 
@@ -187,10 +189,12 @@ def accuracy_change(inputs: ReportInputs) -> Change | None:
     )
 
 
-# HOOK: a section that knows what would change the decision (how many labels, a share escalated) has a function
-# that says so in one Change, or None where it has nothing to say, and adds it here. The order is the page's.
+# A section that knows what would change the decision has a function that says so in one Change, or None where
+# it has nothing to say, and stands here. The order is the page's.
 WHAT_WOULD_CHANGE: list[Callable[[ReportInputs], Change | None]] = [
     volume_change,
     price_change,
     accuracy_change,
+    label_change,
+    cascade_change,
 ]
