@@ -20,7 +20,9 @@ from lora_vs_api.report.sections.at_volume import (
     ties,
     volume_per_day,
 )
+from lora_vs_api.report.sections.cascade import cascade_section, hands_on, verdict
 from lora_vs_api.report.sections.change import Change
+from lora_vs_api.report.sections.label_curve import headline
 from lora_vs_api.report.sections.minute import minute_section
 from lora_vs_api.report.sections.next_steps import next_commands
 from lora_vs_api.report.stamp import STAMP
@@ -142,6 +144,23 @@ def test_each_line_that_exists_is_in_the_list():
     """A line that nobody calls is never read."""
     names = {name for name in vars(minute) if name.endswith("_change")}
     assert names <= {line.__name__ for line in minute.WHAT_WOULD_CHANGE}
+
+
+def test_labels_and_escalation_are_told_as_their_sections_tell_them():
+    """One sentence in two places: the page cannot say other than the detail; nothing where there is none."""
+    given = inputs(analysis(api_kind="openai"))
+    assert given.learning_curve is not None and given.cascade is not None
+    text, rival = minute_section(given), given.analysis.strongest_rival
+    row = next(row for row in given.learning_curve.rivals if row.name == rival.name)
+    assert f"Labels.** {headline(row, rival.label, given.learning_curve)}" in text
+    point = given.cascade.chosen_point
+    assert point is not None
+    told = verdict(given.cascade, point)
+    assert "Both together.** The rule chosen" in text
+    for sentence in (told, hands_on(point)):
+        assert sentence in text and sentence in cascade_section(given)
+    without = said(given.analysis, learning_curve=None, cascade=None)
+    assert "change it: Labels" not in without and "Both together" not in without
 
 
 def test_more_texts_are_named_only_where_the_accuracy_is_open():
