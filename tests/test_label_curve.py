@@ -346,21 +346,21 @@ def against(low: float | None, estimate: float | None, high: float | None) -> st
 def test_the_first_sentence_says_what_the_interval_says():
     rival = "Tiny-7M over HTTP, zero-shot"
     assert against(60, 85.4, 130) == (
-        f"**The fine-tune is at least as good as {rival} from 85 labels on (95% interval 60 to 130).**"
+        f"**From 85 labels on the fine-tune scores at least as much as {rival} (95% interval 60 to 130).**"
     )
-    assert "from 40 or fewer labels on (95% interval 40 or fewer)" in against(40, 40, 40)
-    never = against(None, None, None)
-    assert (
-        f"is not as good as {rival} at any number of labels up to 640 (95% interval more than 640)"
-        in never
+    assert "From 40 or fewer labels on" in against(40, 40, 40)
+    assert "(95% interval 40 or fewer)" in against(40, 40, 40)
+    assert against(None, None, None) == (
+        f"**At every number of labels up to 640 the fine-tune scores below {rival} "
+        "(95% interval more than 640).**"
     )
     open_ = against(40, None, None)
     assert (
-        open_.startswith("**Whether the fine-tune is")
-        and "is open: by the estimate it is not up to 640" in open_
+        open_.startswith("**Whether the fine-tune scores at least as much as")
+        and "is open: by the estimate it does not up to 640" in open_
     )
     assert "interval 40 or fewer to more than 640" in open_
-    assert "by the estimate it is from 300 on" in against(40, 300, None)
+    assert "by the estimate it does from 300 on" in against(40, 300, None)
 
 
 @pytest.mark.parametrize("f1", [0.0, 1.0])
@@ -385,7 +385,7 @@ def test_the_section_stands_at_every_extreme(f1, seeds, apis):
     assert {rival.shown for rival in curve.rivals} == {"undecided"}
     assert all(rival.break_even.estimate == 40 for rival in curve.rivals)
     text = section(result, curve)
-    assert "is open: by the estimate it is from 40 or fewer on" in text
+    assert "is open: by the estimate it does from 40 or fewer on" in text
     assert "whether the last stretch of labels helped is open" in text
     assert label_curve(result, curve, looks(result.conditions, PLOTS)) is not None
 

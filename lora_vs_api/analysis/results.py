@@ -1121,6 +1121,12 @@ class CurveRival(Result):
     break_even: LabelBreakEven
     shown: Outcome
 
+    @property
+    def below_at_last(self) -> bool:
+        """Whether only smaller points leave it open: the last is shown to be worse, which refutes
+        *from n on* for every n of the curve."""
+        return self.shown == "undecided" and self.differences[-1].high < 0
+
 
 class LabelGain(Result):
     """What the labels from ``start`` to ``end`` add to field F1 and exact match.

@@ -16,6 +16,7 @@ from lora_vs_api.report.sections.change import Change
 from lora_vs_api.report.sections.facts import unit_words
 
 SHOWN = {"holds": "yes", "fails": "no, at none of them", "undecided": "open"}
+SHOWN_AT_LAST = "no with {last:,}, open with fewer"
 RISES = {
     "holds": "the last stretch of labels is shown to have helped",
     "fails": "the last stretch of labels did not help",
@@ -39,6 +40,8 @@ def label_curve_section(inputs: ReportInputs) -> Markdown:
         final=points[-1],
         smaller=points[:-1],
         confidence=found.statistics.confidence,
+        it=subject(found),
+        at_last=any(rival.below_at_last for rival in found.rivals),
         served=served,
         headline=[
             headline(rival, reference.label, found)
@@ -49,7 +52,7 @@ def label_curve_section(inputs: ReportInputs) -> Markdown:
             (
                 rival,
                 condition,
-                SHOWN[rival.shown],
+                shown_words(rival, found),
                 number(rival.break_even.estimate, found),
                 between(rival, found),
             )
@@ -92,26 +95,38 @@ def label_change(inputs: ReportInputs) -> Change | None:
 
 def headline(rival: CurveRival, label: str, found: LearningCurve) -> Markdown:
     """What the interval says of one condition, and no more."""
-    last, name = found.points[-1].labels, escape(label)
+    last, name, it = found.points[-1].labels, escape(label), subject(found)
     sure = f"{found.statistics.confidence:.0%} interval {between(rival, found)}"
     estimate = number(rival.break_even.estimate, found)
     if rival.shown == "holds":
-        return Markdown(
-            f"The fine-tune is at least as good as {name} from {estimate} labels on ({sure})."
+        said = f"From {estimate} labels on {it} scores at least as much as {name}"
+    elif rival.shown == "fails":
+        said = f"At every number of labels up to {last:,} {it} scores below {name}"
+    elif rival.below_at_last:
+        said = f"With {last:,} labels {it} scores below {name}; whether it does with fewer is open"
+    else:
+        by_estimate = (
+            f"it does not up to {last:,}"
+            if rival.break_even.estimate is None
+            else f"it does from {estimate} on"
         )
-    if rival.shown == "fails":
-        return Markdown(
-            f"The fine-tune is not as good as {name} at any number of labels up to {last:,} ({sure})."
+        said = (
+            f"Whether {it} scores at least as much as {name} from some number of labels up to "
+            f"{last:,} on is open: by the estimate {by_estimate}"
         )
-    said = (
-        f"by the estimate it is not up to {last:,}"
-        if rival.break_even.estimate is None
-        else f"by the estimate it is from {estimate} on"
-    )
-    return Markdown(
-        f"Whether the fine-tune is at least as good as {name} from some number of labels up to "
-        f"{last:,} on is open: {said} ({sure})."
-    )
+    return Markdown(f"{said} ({sure}).")
+
+
+def subject(found: LearningCurve) -> str:
+    """What a claim is about, as :func:`lora_vs_api.report.sections.advice.subject` has it."""
+    return "this adapter" if len(found.points[-1].seeds) == 1 else "the fine-tune"
+
+
+def shown_words(rival: CurveRival, found: LearningCurve) -> str:
+    """The headline in a word or two."""
+    if rival.below_at_last:
+        return SHOWN_AT_LAST.format(last=found.points[-1].labels)
+    return SHOWN[rival.shown]
 
 
 def number(labels: float | None, found: LearningCurve) -> str:
