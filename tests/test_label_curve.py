@@ -28,7 +28,7 @@ from lora_vs_api.errors import UserError
 from lora_vs_api.figures.label_curve import label_curve
 from lora_vs_api.figures.looks import looks
 from lora_vs_api.report.markdown import report_markdown
-from lora_vs_api.report.sections.label_curve import label_curve_section
+from lora_vs_api.report.sections.label_curve import label_change, label_curve_section
 from lora_vs_api.stats.clusters import Labels
 from lora_vs_api.stats.label_curve import difference_band, monotone, reached, score_band
 from lora_vs_api.stats.variance import random_effects_interval, random_effects_score
@@ -41,6 +41,7 @@ TRAIN = Train(
     epochs=3, max_steps=None, batch_size=4, gradient_accumulation=4, scheduler="cosine",
     warmup_ratio=0.05, max_grad_norm=1.0,
 )  # fmt: skip
+SETTINGS = curves.CurveSettings(given=1400, scale="same", least=1)
 PROPORTIONAL = CurveSteps(scale="proportional", least=4)
 
 
@@ -252,6 +253,29 @@ def test_one_training_has_the_spread_of_the_others():
     assert wide.method.startswith("random-effects") and not narrow.method.startswith("random")
 
 
+def test_one_final_training_is_as_the_comparison_has_it():
+    """About this adapter; two seeds of a smaller point that differ would else make it -1 to 1."""
+    apart = np.array([[0.4], [0.6]]) + np.zeros((2, 30))
+    alone = np.random.default_rng(0).random((1, 30))
+    level = np.full(30, 0.2)
+    _, last = difference_band([apart, alone], level, 0.95)
+    assert last == random_effects_interval(alone - level)
+    assert score_band([apart, alone], _draws())[1] == random_effects_score(alone, _draws())
+    found = curves.learning_curve(
+        [curves.Trained(40, (10, 11), 40, apart, np.round(apart))],
+        curves.Trained(640, (0,), 80, alone, np.round(alone)),
+        [curves.Rival("base_zero_shot", level, 0)],
+        SETTINGS,
+        _draws(),
+    )
+    assert found is not None and not found.single and not found.pooled
+    result = analysis(seeds=(0,))
+    said = section(result, found)
+    assert "The last point is about this adapter alone, as in the comparison" in said
+    # a rise is about other trainings too
+    assert found.gains[0].field_f1.high - found.gains[0].field_f1.low > 1
+
+
 @pytest.mark.parametrize("labels", [(), (40,), (40, 40, 640), (160, 40, 640)])
 def test_what_is_no_curve_is_refused(labels):
     band = difference_band(tables(0.1, 0.2, 0.3), np.zeros(40), 0.95)
@@ -390,27 +414,100 @@ def test_the_section_stands_at_every_extreme(f1, seeds, apis):
     assert label_curve(result, curve, looks(result.conditions, PLOTS)) is not None
 
 
-def test_labels_have_a_price():
-    """Of the next hundred, of a hundredth of F1, and when fewer wrong records have paid for them."""
-    result = analysis()
-    assert "is not set (`economics.ownership.usd_per_label`)" in section(result)
-    owned = changed(
-        result, ownership__inputs__usd_per_label=0.5, ownership__inputs__usd_per_wrong_record=2.0
-    )
-    priced = changed(
+def helped(result: Any, given: int) -> LearningCurve:
+    """The next hundred labels are shown to help, after ``given`` training texts of which 640 are seen."""
+    return changed(
         learning_curve(result),
+        given=given,
         gains__2__field_f1={"estimate": 0.02, "low": 0.01, "high": 0.03},
         gains__2__exact_match={"estimate": 0.05, "low": 0.01, "high": 0.09},
         gains__2__rises="holds",
-    )  # fmt: skip
+    )
+
+
+def owning(result: Any) -> Any:
+    return changed(
+        result, ownership__inputs__usd_per_label=0.5, ownership__inputs__usd_per_wrong_record=2.0
+    )
+
+
+def test_labels_have_a_price():
+    """Of the next hundred, of a hundredth of F1, and when fewer wrong records have paid for them."""
+    result = analysis()
+    assert "is not set (`economics.ownership.usd_per_label`)" in section(
+        result, helped(result, 640)
+    )
+    owned, priced = owning(result), helped(result, 640)
     said = section(owned, priced)
     assert "would cost USD 50, which is USD 25 for each 0.01 of field F1." in said
     assert "paid for them after 500 answers" in said
-    # not shown to help: no price of what may be nothing
-    assert "for each 0.01" not in section(owned, changed(priced, gains__2__rises="undecided"))
+    # not shown to help: no price of what may be nothing, and nothing that pays it back
+    for rises in ("undecided", "fails"):
+        open_ = section(owned, changed(priced, gains__2__rises=rises))
+        assert "for each 0.01" not in open_ and "paid for them" not in open_
     assert "paid for them" not in section(
         owned, changed(priced, gains__2__exact_match__estimate=0.0)
     )
+    # a rise that rounds to nothing
+    assert "for each 0.01" not in section(owned, changed(priced, gains__2__field_f1__estimate=0.0))
+
+
+def test_labels_that_are_there_already_have_no_price():
+    """Where steps end a training before it has seen all texts, steps are missing and not labels."""
+    result = owning(analysis())
+    for said in (section(result, helped(result, 1400)), change(result, helped(result, 1400))):
+        assert "there already" in said and "longer training would see them" in said
+        assert "USD" not in said and "paid for them" not in said
+    partly = helped(result, 700)
+    assert partly.to_label == 40
+    said = section(result, partly)
+    assert "Of them 60 are there already" in said
+    assert "The 40 labels to come would cost USD 20, which is USD 10 for each 0.01" in said
+    assert "paid for them after 200 answers" in said
+    assert "40 of them are still to be labelled, for USD 20." in change(result, partly)
+    assert "for USD 50." in change(result, helped(result, 640))
+
+
+def change(result: Any, curve: LearningCurve) -> str:
+    line = label_change(inputs(result, learning_curve=curve))
+    assert line is not None
+    return str(line.said)
+
+
+def test_what_goes_on_stays_on_the_scale():
+    """A score cannot rise above 1 nor fall below 0, by its mean or by an end."""
+    for means, room in (((0.1, 0.6, 0.99), (-0.99, 0.01)), ((0.9, 0.4, 0.01), (-0.01, 0.99))):
+        made = [np.full((2, 20), mean) for mean in means]
+        trained = [
+            curves.Trained(labels, (0, 1), 40, table, table) for labels, table in zip(LABELS, made)
+        ]
+        found = curves.learning_curve(trained[:2], trained[2], [], SETTINGS, _draws())
+        assert found is not None
+        for gone_on in (found.ahead.field_f1, found.ahead.exact_match):
+            assert (
+                room[0] - 1e-9 <= gone_on.low <= gone_on.estimate <= gone_on.high <= room[1] + 1e-9
+            )
+            assert gone_on.estimate == pytest.approx(room[0 if means[0] > means[2] else 1])
+        assert found.gains[1].field_f1.estimate == pytest.approx(means[2] - means[1])
+
+
+def test_a_score_of_1_has_nothing_more_to_be_had():
+    result = owning(analysis())
+    curve = changed(helped(result, 640), points__2__field_f1__estimate=1.0)
+    for said in (section(result, curve), change(result, curve)):
+        assert "cannot raise it" in said and "next 100" not in said and "cost" not in said
+
+
+def test_a_fall_is_not_called_a_rise():
+    result = analysis()
+    fell = {"estimate": -0.05, "low": -0.08, "high": -0.01}
+    curve = changed(
+        learning_curve(result), gains__1__field_f1=fell, gains__2__field_f1=fell, gains__2__rises="fails"
+    )  # fmt: skip
+    said = section(result, curve)
+    assert "field F1\n  changed by" not in said and "field F1 changed by -0.050" in said
+    assert "did not help" in said and "levels off" not in said
+    assert "rose" not in said + change(result, curve) and "add" not in change(result, curve)
 
 
 def test_the_report_says_where_one_training_stands_for_others():

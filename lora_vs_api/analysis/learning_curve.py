@@ -44,6 +44,7 @@ from lora_vs_api.stats.label_curve import (
     rise,
     score_band,
 )
+from lora_vs_api.stats.paired import DIFFERENCES
 
 MORE = 100  # labels
 NOTE = "training.json"  # beside the answers
@@ -155,7 +156,7 @@ def learning_curve(
         scale=settings.scale,
         least=settings.least,
         statistics=Resampling(**draws._asdict()),
-        pooled=bool(several) and len(several) < len(curve),
+        pooled=bool(several) and any(len(item.seeds) == 1 for item in kept),
         single=not several,
         points=_points(curve, draws, groups),
         left_out=tuple(item.labels for item in smaller if item.labels >= final.labels),
@@ -230,16 +231,24 @@ def _labels(number: float | None) -> float | None:
     return None if number is None else round(number, 1)
 
 
-def _difference(found: bootstrap.Interval | Ends, scale: float = 1.0) -> CurveDifference:
+def _difference(
+    found: bootstrap.Interval | Ends, scale: float = 1.0, room: tuple[float, float] = DIFFERENCES
+) -> CurveDifference:
+    """``scale`` times what was found, within what there is ``room`` for."""
+    low, high = room
+
+    def scaled(difference: float) -> float:
+        return round(max(low, min(high, difference * scale)), 6)
+
     return CurveDifference(
-        estimate=_scaled(found.estimate, scale),
-        low=_scaled(found.low, scale),
-        high=_scaled(found.high, scale),
+        estimate=scaled(found.estimate), low=scaled(found.low), high=scaled(found.high)
     )
 
 
-def _scaled(difference: float, scale: float) -> float:
-    return round(max(-1.0, min(1.0, difference * scale)), 6)
+def _room(scores: Floats) -> tuple[float, float]:
+    """How far the mean of ``scores`` can fall and rise."""
+    mean = float(scores.mean())
+    return min(0.0, -mean), max(0.0, 1 - mean)
 
 
 def _gains(
@@ -263,8 +272,8 @@ def _gains(
                 start=start,
                 end=stop,
                 ahead=ahead,
-                field_f1=_difference(f1, scale),
-                exact_match=_difference(right, scale),
+                field_f1=_difference(f1, scale, _room(tables[last]) if ahead else DIFFERENCES),
+                exact_match=_difference(right, scale, _room(exact[last]) if ahead else DIFFERENCES),
                 rises=above(f1.low, f1.high, 0.0),
             )
         )

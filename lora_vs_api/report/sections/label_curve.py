@@ -6,7 +6,6 @@ from lora_vs_api.analysis.order import ranked
 from lora_vs_api.analysis.results import (
     MIN_CLUSTERS,
     CurveRival,
-    LabelGain,
     LearningCurve,
     OwnershipInputs,
 )
@@ -63,9 +62,10 @@ def label_curve_section(inputs: ReportInputs) -> Markdown:
         ahead=ahead,
         more=ahead.end - ahead.start,
         rises=RISES[ahead.rises],
-        cost=own.usd_per_label * (ahead.end - ahead.start),
-        hundredth=usd_per_hundredth(ahead, own),
-        records=records_to_pay(ahead, own),
+        priced=bool(own.usd_per_label),
+        cost=own.usd_per_label * found.to_label,
+        hundredth=usd_per_hundredth(found, own),
+        records=records_to_pay(found, own),
         few=found.clusters < MIN_CLUSTERS,
         unit=unit_words(analysis),
         min_clusters=MIN_CLUSTERS,
@@ -86,9 +86,10 @@ def label_change(inputs: ReportInputs) -> Change | None:
             headline=next(
                 headline(row, rival.label, found) for row in found.rivals if row.name == rival.name
             ),
+            found=found,
             ahead=ahead,
             more=ahead.end - ahead.start,
-            cost=own.usd_per_label * (ahead.end - ahead.start),
+            cost=own.usd_per_label * found.to_label,
         ),
     )
 
@@ -144,18 +145,20 @@ def between(rival: CurveRival, found: LearningCurve) -> str:
     return f"{number(low, found)} to {number(high, found)}"
 
 
-def usd_per_hundredth(gain: LabelGain, own: OwnershipInputs) -> float | None:
-    """What 0.01 of field F1 costs in labels; None where they are free or are not shown to help."""
-    if gain.rises != "holds" or not own.usd_per_label:
+def usd_per_hundredth(found: LearningCurve, own: OwnershipInputs) -> float | None:
+    """What 0.01 of field F1 costs in labels; None where they are free, are there already or are not
+    shown to help."""
+    cost, added = own.usd_per_label * found.to_label, found.ahead.field_f1.estimate
+    if found.ahead.rises != "holds" or not cost or added <= 0:
         return None
-    labels = gain.end - gain.start
-    return own.usd_per_label * labels * 0.01 / gain.field_f1.estimate
+    return cost * 0.01 / added
 
 
-def records_to_pay(gain: LabelGain, own: OwnershipInputs) -> float | None:
-    """Answers until fewer wrong records have paid for the labels; None where none does or it costs
-    nothing either way."""
-    saved = gain.exact_match.estimate * own.usd_per_wrong_record
-    if saved <= 0 or not own.usd_per_label:
+def records_to_pay(found: LearningCurve, own: OwnershipInputs) -> float | None:
+    """Answers until fewer wrong records have paid for the labels; None where none does, it costs
+    nothing either way or the labels are not shown to help."""
+    cost = own.usd_per_label * found.to_label
+    saved = found.ahead.exact_match.estimate * own.usd_per_wrong_record
+    if found.ahead.rises != "holds" or not cost or saved <= 0:
         return None
-    return own.usd_per_label * (gain.end - gain.start) / saved
+    return cost / saved
