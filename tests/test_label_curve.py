@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import shlex
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +22,9 @@ from benchmarks.labels import DOCS, RIVALS, Case, bootstrapped, coverage, in_doc
 from benchmarks.timing import Row
 from lora_vs_api.analysis import learning_curve as curves
 from lora_vs_api.analysis.results import LearningCurve
-from lora_vs_api.config.load import load_params
+from lora_vs_api.config.compose import compose
+from lora_vs_api.config.consistency import inconsistency
+from lora_vs_api.config.load import check_params, load_params
 from lora_vs_api.config.sections import Train
 from lora_vs_api.config.sections.training import CurveSteps
 from lora_vs_api.curve.steps import final_steps, steps_of, texts_seen
@@ -125,6 +130,12 @@ def test_a_smaller_set_never_takes_more_steps_than_a_final_training(
     assert all(steps >= min(whole, least) for steps in found)
     if scale == "same":
         assert set(found) == {whole}
+    # all of its own: two sizes never come to the same texts
+    most = texts_seen(train, texts, whole)
+    for size, steps in enumerate(found[: most - 1], 1):
+        assert texts_seen(train, size, steps) == size
+        one_pass = math.ceil(math.ceil(size / batch) / accumulation)
+        assert steps >= one_pass
     assert texts_seen(train, texts, whole) <= texts
 
 
@@ -505,7 +516,7 @@ def test_a_fall_is_not_called_a_rise():
         learning_curve(result), gains__1__field_f1=fell, gains__2__field_f1=fell, gains__2__rises="fails"
     )  # fmt: skip
     said = section(result, curve)
-    assert "field F1\n  changed by" not in said and "field F1 changed by -0.050" in said
+    assert "field F1 changed by -0.050" in said
     assert "did not help" in said and "levels off" not in said
     assert "rose" not in said + change(result, curve) and "add" not in change(result, curve)
 
@@ -520,28 +531,52 @@ def test_the_report_says_where_one_training_stands_for_others():
     assert "shows nothing about others" in section(result, changed(curve, single=True))
 
 
-def test_sizes_at_which_a_training_sees_no_less_are_left_out():
-    """A limit of steps ends a training on 1,000 texts where a final one ends."""
-    result = analysis()
+def test_points_that_see_as_many_texts_are_no_curve():
     rng = np.random.default_rng(1)
 
     def trained(labels: int, seeds: tuple[int, ...]) -> curves.Trained:
         made = rng.random((len(seeds), 20))
         return curves.Trained(labels, seeds, 80, made, np.round(made))
 
-    settings_ = curves.CurveSettings(given=1400, scale="same", least=1)
-    rivals = [curves.Rival("base_zero_shot", np.zeros(20), 0)]
-    arguments = (trained(640, (0, 1)), rivals, settings_, _draws())
-    found = curves.learning_curve([trained(640, (10,)), trained(40, (10,))], *arguments)
-    assert found is not None
-    assert ([point.labels for point in found.points], found.left_out) == ([40, 640], (640,))
-    assert found.pooled and "Left out: 1 size" in section(result, found)
-    assert curves.learning_curve([trained(640, (10,))], *arguments) is None
+    arguments = ([curves.Rival("base_zero_shot", np.zeros(20), 0)], SETTINGS, _draws())
+    for sizes in ((40, 640), (40, 40), (700,)):
+        with pytest.raises(ValueError, match="labels: expected numbers that grow"):
+            curves.learning_curve(
+                [trained(size, (10,)) for size in sizes], trained(640, (0, 1)), *arguments
+            )
+    assert curves.learning_curve([], trained(640, (10,)), *arguments) is None
     # fewer labels than a hundred: as many again, and not beyond
-    small = curves.learning_curve(
-        [trained(2, (10,))], trained(4, (0,)), rivals, settings_, _draws()
-    )
+    small = curves.learning_curve([trained(2, (10,))], trained(4, (0,)), *arguments)
     assert small is not None and (small.ahead.start, small.ahead.end) == (4, 8)
+
+
+def test_a_size_that_a_final_training_would_not_see_is_one_line():
+    """Such a training would cost as much as a final one, and tell nothing of fewer labels."""
+    params = load_params()
+    limited = params.train.model_copy(
+        update={"max_steps": 80, "batch_size": 4, "gradient_accumulation": 2}
+    )
+
+    def found(sizes: list[int], train: Train) -> str | None:
+        curve = params.learning_curve.model_copy(update={"sizes": sizes})
+        return inconsistency(params.model_copy(update={"learning_curve": curve, "train": train}))
+
+    assert found([40, 639], limited) is None
+    assert found([40, 5000], limited.model_copy(update={"max_steps": None})) is None
+    for size in (640, 800):
+        said = found([40, size], limited)
+        assert said is not None and "\n" not in said
+        assert said.startswith("learning_curve.sizes: expected numbers below 640,")
+        assert f"found {size};" in said
+
+
+def test_the_first_command_of_the_docs_goes_together():
+    """Its sizes are below what a final training of the default profile sees."""
+    (command,) = re.findall(r"^dvc exp run .*sizes=\[\d.*$", DOCS.read_text("utf-8"), re.M)
+    overrides = [word for word in shlex.split(command)[3:] if word != "-S"]
+    assert any("sizes=" in word for word in overrides)
+    params = check_params(yaml.safe_load(compose(overrides)), "params.yaml")
+    assert inconsistency(params) is None and params.train.max_steps is not None
 
 
 def test_conditions_use_the_labels_that_they_are_shown_or_learn_from():

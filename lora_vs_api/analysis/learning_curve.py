@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -133,8 +134,7 @@ def learning_curve(
     """The curve, from how many labels on it is as good as each rival, and what more labels bring.
 
     Args:
-        smaller: trainings on fewer texts, in any order; those that see as many as a final one are
-            left out.
+        smaller: trainings that see fewer texts than a final one, in any order.
         final: the final trainings.
         rivals: what they are compared with.
         settings: what is printed.
@@ -142,12 +142,16 @@ def learning_curve(
         groups: label of each text; texts of one group count as one.
 
     Returns:
-        None where no smaller training is left.
+        None where there is no smaller training.
+
+    Raises:
+        ValueError: two points see as many texts, or a smaller one no fewer than the last.
     """
-    kept = sorted((item for item in smaller if item.labels < final.labels), key=lambda t: t.labels)
-    if not kept:
+    if not smaller:
         return None
-    curve = [*kept, final]
+    curve = [*sorted(smaller, key=lambda item: item.labels), final]
+    if any(after.labels <= before.labels for before, after in pairwise(curve)):
+        raise ValueError(f"labels: expected numbers that grow, found {[t.labels for t in curve]}")
     several = [item for item in curve if len(item.seeds) > 1]
     return LearningCurve(
         texts=final.field_f1.shape[1],
@@ -156,10 +160,9 @@ def learning_curve(
         scale=settings.scale,
         least=settings.least,
         statistics=Resampling(**draws._asdict()),
-        pooled=bool(several) and any(len(item.seeds) == 1 for item in kept),
+        pooled=bool(several) and any(len(item.seeds) == 1 for item in smaller),
         single=not several,
         points=_points(curve, draws, groups),
-        left_out=tuple(item.labels for item in smaller if item.labels >= final.labels),
         rivals=tuple(_rival(row, curve, draws, groups) for row in rivals),
         gains=_gains(curve, draws.confidence, groups),
     )

@@ -1147,8 +1147,7 @@ class LabelGain(Result):
 class LearningCurve(Result):
     """metrics/learning_curve.json; a curve has at least two points, the last of them the final one.
 
-    ``given`` counts the training texts. ``left_out`` are sizes at which a training sees as many
-    texts as a final one. ``pooled``: some smaller points have one training and others several, whose
+    ``given`` counts the training texts. ``pooled``: some smaller points have one training and others several, whose
     spread is taken for theirs; ``single``: no point has several, so that nothing is said of other
     trainings. ``gains`` has one for each stretch between points, and last that of the labels to come.
     ``clusters`` counts what is independent.
@@ -1163,7 +1162,6 @@ class LearningCurve(Result):
     pooled: bool
     single: bool
     points: tuple[CurvePoint, ...]
-    left_out: tuple[int, ...]
     rivals: tuple[CurveRival, ...]
     gains: tuple[LabelGain, ...]
 
