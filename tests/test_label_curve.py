@@ -21,6 +21,7 @@ from benchmarks.coverage import RIGHT_OR_WRONG, SIXTHS
 from benchmarks.labels import DOCS, RIVALS, Case, bootstrapped, coverage, in_docs, ours
 from benchmarks.timing import Row
 from lora_vs_api.analysis import learning_curve as curves
+from lora_vs_api.analysis.order import ranked, ranked_curve
 from lora_vs_api.analysis.results import LearningCurve
 from lora_vs_api.config.compose import compose
 from lora_vs_api.config.consistency import inconsistency
@@ -586,6 +587,24 @@ def test_conditions_use_the_labels_that_they_are_shown_or_learn_from():
     assert used["large_few_shot_5"] == 5
     assert used["small_nearest_3"] == used["majority"] == 1400
     assert "lora" not in used
+
+
+def test_rivals_stand_in_the_order_of_every_table():
+    """In the report, whatever the order of the configuration."""
+    result = analysis()
+    curve = learning_curve(result)
+    turned = curve.model_copy(update={"rivals": curve.rivals[::-1]})
+    names = [row.name for row in ranked(result).conditions]
+    for shuffled in (curve, turned):
+        found = ranked_curve(shuffled, result)
+        assert found is not None
+        order = [row.name for row in found.rivals]
+        assert order == [name for name in names if name in order]
+        assert len(order) == len(curve.rivals)
+    assert report_markdown(inputs(result, learning_curve=turned)) == report_markdown(
+        inputs(result, learning_curve=curve)
+    )
+    assert ranked_curve(None, result) is None
 
 
 def test_without_smaller_sets_there_is_no_section():

@@ -17,12 +17,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from lora_vs_api.analysis.condition import rounded_interval
 from lora_vs_api.analysis.decision import above
 from lora_vs_api.analysis.results import (
     CurveDifference,
     CurvePoint,
     CurveRival,
-    Interval,
     LabelBreakEven,
     LabelGain,
     LearningCurve,
@@ -179,22 +179,10 @@ def _points(
             seeds=item.seeds,
             steps=item.steps,
             final=item is curve[-1],
-            field_f1=_interval(f1[place]),
-            exact_match=_interval(exact[place]),
+            field_f1=rounded_interval(f1[place]),
+            exact_match=rounded_interval(exact[place]),
         )
         for place, item in enumerate(curve)
-    )
-
-
-def _interval(found: bootstrap.Interval) -> Interval:
-    return Interval(
-        estimate=round(found.estimate, 6),
-        low=round(found.low, 6),
-        high=round(found.high, 6),
-        confidence=found.confidence,
-        method=found.method,
-        resamples=found.resamples,
-        seed=found.seed,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from lora_vs_api.analysis.order import ranked
 from lora_vs_api.analysis.results import (
     MIN_CLUSTERS,
     CurveRival,
@@ -30,8 +29,6 @@ def label_curve_section(inputs: ReportInputs) -> Markdown:
         return Markdown()
     points, ahead, analysis = found.points, found.ahead, inputs.analysis
     own, reference = analysis.ownership.inputs, analysis.reference
-    conditions = {row.name: row for row in ranked(analysis).conditions}
-    rivals = {rival.name: rival for rival in found.rivals}
     served = analysis.serving is not None and bool(analysis.serving.converted)
     return render(
         "label_curve",
@@ -50,13 +47,12 @@ def label_curve_section(inputs: ReportInputs) -> Markdown:
         rivals=[
             (
                 rival,
-                condition,
+                analysis.condition(rival.name),
                 shown_words(rival, found),
                 number(rival.break_even.estimate, found),
                 between(rival, found),
             )
-            for name, condition in conditions.items()
-            if (rival := rivals.get(name)) is not None
+            for rival in found.rivals
         ],
         method=found.rivals[0].break_even.method if found.rivals else "",
         ahead=ahead,
