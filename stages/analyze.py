@@ -269,10 +269,8 @@ def request_costs(item: ConditionRuns, bills: Mapping[str, BilledRun]) -> Floats
 
 def trained_on(train: Train, given: int) -> TrainedOn:
     """How many of ``given`` texts one training sees: all, unless its steps end before."""
-    if train.max_steps is None:
-        return TrainedOn(seen=given, given=given)
-    texts = train.max_steps * train.batch_size * train.gradient_accumulation
-    return TrainedOn(seen=min(given, texts), given=given)
+    most = train.most_texts
+    return TrainedOn(seen=given if most is None else min(given, most), given=given)
 
 
 def other_tunings(params: Params) -> dict[str, OtherTuning]:

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from lora_vs_api.analysis import learning_curve as curves
 from lora_vs_api.analysis.compare import compare
 from lora_vs_api.analysis.condition import ConditionRuns
 from lora_vs_api.analysis.costs import (
@@ -37,6 +38,7 @@ from lora_vs_api.analysis.results import (
     Analysis,
     Condition,
     Decision,
+    LearningCurve,
     Outcome,
     PaidOtherwise,
     TextGroups,
@@ -52,6 +54,7 @@ from lora_vs_api.report.rendering import escape
 from lora_vs_api.report.sections.advice import ACCURACY, ACTIONS, JOINED, SAID
 from lora_vs_api.report.sections.answer import answer_section, verdict_section
 from lora_vs_api.report.sections.comparison import paired_section
+from lora_vs_api.report.sections.label_curve import headline, label_curve_section, shown_words
 from lora_vs_api.report.sections.limitations import limitations_section
 from lora_vs_api.report.sections.method import method_section
 from lora_vs_api.report.sections.minute import minute_section
@@ -902,3 +905,80 @@ def test_the_combinations_are_all_there_are():
     assert set(ACCURACY) == set(product(outcomes, outcomes)) == set(JOINED)
     assert set(ACTIONS) == set(product(ACCURACY.values(), outcomes))
     assert set(SAID) == set(ACCURACY.values())
+
+
+# --- how many labels it takes ----------------------------------------------------------------
+
+LEVEL = 0.5
+
+
+def curve_of(*points: tuple[float, float], seeds: int = 3) -> LearningCurve:
+    """Two seeds at each smaller point, ``seeds`` at the last; each with a mean and a spread over twenty
+    texts about it, against a condition that scores LEVEL on every text."""
+    wave = np.where(np.arange(20) % 2, 1.0, -1.0)
+
+    def trained(labels: int, mean: float, spread: float, runs: int) -> curves.Trained:
+        made = np.clip(mean + spread * np.tile(wave, (runs, 1)), 0, 1)
+        return curves.Trained(labels, tuple(range(runs)), 40, made, np.round(made))
+
+    *smaller, last = zip((40, 160, 640), points)
+    found = curves.learning_curve(
+        [trained(labels, *point, 2) for labels, point in smaller],
+        trained(last[0], *last[1], seeds),
+        [curves.Rival("api_zero_shot", np.full(20, LEVEL), 0)],
+        curves.CurveSettings(given=1400, scale="proportional", least=40),
+        DRAWS,
+    )
+    assert found is not None
+    return found
+
+
+def check_curve(found: LearningCurve) -> str:
+    """No sentence on labels says other than the intervals of the points, of which the last decides."""
+    (rival,) = found.rivals
+    said, word = str(headline(rival, "Tiny", found)), shown_words(rival, found)
+    last = rival.differences[-1]
+    if said.startswith("From"):
+        # as good with all of them, so never worse than the decision says
+        assert last.low >= 0 and word == "yes"
+    elif said.startswith("At every"):
+        assert all(point.high < 0 for point in rival.differences) and word.startswith("no,")
+    elif said.startswith("With 640"):
+        assert last.high < 0 and any(point.high >= 0 for point in rival.differences)
+        assert "with fewer is open" in said and word == "no with 640, open with fewer"
+    else:
+        assert said.startswith("Whether") and word == "open" and last.low < 0 <= last.high
+    assert said.count("open") <= 1
+    assert ("this adapter" in said) == (len(found.points[-1].seeds) == 1)
+    assert ("the fine-tune" in said) == (len(found.points[-1].seeds) > 1)
+    assert "as good" not in said
+    return said.split(" ")[0]
+
+
+POINT = st.tuples(st.floats(0, 1), st.sampled_from([0.0, 0.05, 0.5]))
+
+
+@given(st.tuples(POINT, POINT, POINT), st.integers(1, 3))
+@example(((0.49, 0.5), (0.49, 0.5), (0.35, 0.05)), 3)
+def test_no_sentence_on_labels_claims_more_than_its_intervals(points, seeds):
+    check_curve(curve_of(*points, seeds=seeds))
+
+
+def test_every_sentence_on_labels_can_be_met():
+    """A last point that is worse refutes *from n on*, however wide a smaller one is."""
+    wide, below, beyond = (0.49, 0.5), (0.35, 0.05), (0.8, 0.05)
+    met = {
+        check_curve(curve_of(*points)): points
+        for points in (
+            (below, below, below), (below, below, beyond), (wide, wide, wide), (wide, wide, below)
+        )
+    }  # fmt: skip
+    assert set(met) == {"At", "From", "Whether", "With"}
+    result = analysis()
+    told = inputs(result, learning_curve=curve_of(wide, wide, below))
+    text = label_curve_section(told)
+    assert (
+        "no with 640, open with fewer" in text
+        and "last point alone is shown to score below" in text
+    )
+    assert "The curve has no margin" in text

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import shlex
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,8 +21,11 @@ from benchmarks.coverage import RIGHT_OR_WRONG, SIXTHS
 from benchmarks.labels import DOCS, RIVALS, Case, bootstrapped, coverage, in_docs, ours
 from benchmarks.timing import Row
 from lora_vs_api.analysis import learning_curve as curves
+from lora_vs_api.analysis.order import ranked, ranked_curve
 from lora_vs_api.analysis.results import LearningCurve
-from lora_vs_api.config.load import load_params
+from lora_vs_api.config.compose import compose
+from lora_vs_api.config.consistency import inconsistency
+from lora_vs_api.config.load import check_params, load_params
 from lora_vs_api.config.sections import Train
 from lora_vs_api.config.sections.training import CurveSteps
 from lora_vs_api.curve.steps import final_steps, steps_of, texts_seen
@@ -28,7 +34,7 @@ from lora_vs_api.errors import UserError
 from lora_vs_api.figures.label_curve import label_curve
 from lora_vs_api.figures.looks import looks
 from lora_vs_api.report.markdown import report_markdown
-from lora_vs_api.report.sections.label_curve import label_curve_section
+from lora_vs_api.report.sections.label_curve import label_change, label_curve_section
 from lora_vs_api.stats.clusters import Labels
 from lora_vs_api.stats.label_curve import difference_band, monotone, reached, score_band
 from lora_vs_api.stats.variance import random_effects_interval, random_effects_score
@@ -41,6 +47,7 @@ TRAIN = Train(
     epochs=3, max_steps=None, batch_size=4, gradient_accumulation=4, scheduler="cosine",
     warmup_ratio=0.05, max_grad_norm=1.0,
 )  # fmt: skip
+SETTINGS = curves.CurveSettings(given=1400, scale="same", least=1)
 PROPORTIONAL = CurveSteps(scale="proportional", least=4)
 
 
@@ -124,6 +131,12 @@ def test_a_smaller_set_never_takes_more_steps_than_a_final_training(
     assert all(steps >= min(whole, least) for steps in found)
     if scale == "same":
         assert set(found) == {whole}
+    # all of its own: two sizes never come to the same texts
+    most = texts_seen(train, texts, whole)
+    for size, steps in enumerate(found[: most - 1], 1):
+        assert texts_seen(train, size, steps) == size
+        one_pass = math.ceil(math.ceil(size / batch) / accumulation)
+        assert steps >= one_pass
     assert texts_seen(train, texts, whole) <= texts
 
 
@@ -252,6 +265,29 @@ def test_one_training_has_the_spread_of_the_others():
     assert wide.method.startswith("random-effects") and not narrow.method.startswith("random")
 
 
+def test_one_final_training_is_as_the_comparison_has_it():
+    """About this adapter; two seeds of a smaller point that differ would else make it -1 to 1."""
+    apart = np.array([[0.4], [0.6]]) + np.zeros((2, 30))
+    alone = np.random.default_rng(0).random((1, 30))
+    level = np.full(30, 0.2)
+    _, last = difference_band([apart, alone], level, 0.95)
+    assert last == random_effects_interval(alone - level)
+    assert score_band([apart, alone], _draws())[1] == random_effects_score(alone, _draws())
+    found = curves.learning_curve(
+        [curves.Trained(40, (10, 11), 40, apart, np.round(apart))],
+        curves.Trained(640, (0,), 80, alone, np.round(alone)),
+        [curves.Rival("base_zero_shot", level, 0)],
+        SETTINGS,
+        _draws(),
+    )
+    assert found is not None and not found.single and not found.pooled
+    result = analysis(seeds=(0,))
+    said = section(result, found)
+    assert "The last point is about this adapter alone, as in the comparison" in said
+    # a rise is about other trainings too
+    assert found.gains[0].field_f1.high - found.gains[0].field_f1.low > 1
+
+
 @pytest.mark.parametrize("labels", [(), (40,), (40, 40, 640), (160, 40, 640)])
 def test_what_is_no_curve_is_refused(labels):
     band = difference_band(tables(0.1, 0.2, 0.3), np.zeros(40), 0.95)
@@ -346,21 +382,21 @@ def against(low: float | None, estimate: float | None, high: float | None) -> st
 def test_the_first_sentence_says_what_the_interval_says():
     rival = "Tiny-7M over HTTP, zero-shot"
     assert against(60, 85.4, 130) == (
-        f"**The fine-tune is at least as good as {rival} from 85 labels on (95% interval 60 to 130).**"
+        f"**From 85 labels on the fine-tune scores at least as much as {rival} (95% interval 60 to 130).**"
     )
-    assert "from 40 or fewer labels on (95% interval 40 or fewer)" in against(40, 40, 40)
-    never = against(None, None, None)
-    assert (
-        f"is not as good as {rival} at any number of labels up to 640 (95% interval more than 640)"
-        in never
+    assert "From 40 or fewer labels on" in against(40, 40, 40)
+    assert "(95% interval 40 or fewer)" in against(40, 40, 40)
+    assert against(None, None, None) == (
+        f"**At every number of labels up to 640 the fine-tune scores below {rival} "
+        "(95% interval more than 640).**"
     )
     open_ = against(40, None, None)
     assert (
-        open_.startswith("**Whether the fine-tune is")
-        and "is open: by the estimate it is not up to 640" in open_
+        open_.startswith("**Whether the fine-tune scores at least as much as")
+        and "is open: by the estimate it does not up to 640" in open_
     )
     assert "interval 40 or fewer to more than 640" in open_
-    assert "by the estimate it is from 300 on" in against(40, 300, None)
+    assert "by the estimate it does from 300 on" in against(40, 300, None)
 
 
 @pytest.mark.parametrize("f1", [0.0, 1.0])
@@ -385,32 +421,105 @@ def test_the_section_stands_at_every_extreme(f1, seeds, apis):
     assert {rival.shown for rival in curve.rivals} == {"undecided"}
     assert all(rival.break_even.estimate == 40 for rival in curve.rivals)
     text = section(result, curve)
-    assert "is open: by the estimate it is from 40 or fewer on" in text
+    assert "is open: by the estimate it does from 40 or fewer on" in text
     assert "whether the last stretch of labels helped is open" in text
     assert label_curve(result, curve, looks(result.conditions, PLOTS)) is not None
+
+
+def helped(result: Any, given: int) -> LearningCurve:
+    """The next hundred labels are shown to help, after ``given`` training texts of which 640 are seen."""
+    return changed(
+        learning_curve(result),
+        given=given,
+        gains__2__field_f1={"estimate": 0.02, "low": 0.01, "high": 0.03},
+        gains__2__exact_match={"estimate": 0.05, "low": 0.01, "high": 0.09},
+        gains__2__rises="holds",
+    )
+
+
+def owning(result: Any) -> Any:
+    return changed(
+        result, ownership__inputs__usd_per_label=0.5, ownership__inputs__usd_per_wrong_record=2.0
+    )
 
 
 def test_labels_have_a_price():
     """Of the next hundred, of a hundredth of F1, and when fewer wrong records have paid for them."""
     result = analysis()
-    assert "is not set (`economics.ownership.usd_per_label`)" in section(result)
-    owned = changed(
-        result, ownership__inputs__usd_per_label=0.5, ownership__inputs__usd_per_wrong_record=2.0
+    assert "is not set (`economics.ownership.usd_per_label`)" in section(
+        result, helped(result, 640)
     )
-    priced = changed(
-        learning_curve(result),
-        gains__2__field_f1={"estimate": 0.02, "low": 0.01, "high": 0.03},
-        gains__2__exact_match={"estimate": 0.05, "low": 0.01, "high": 0.09},
-        gains__2__rises="holds",
-    )  # fmt: skip
+    owned, priced = owning(result), helped(result, 640)
     said = section(owned, priced)
     assert "would cost USD 50, which is USD 25 for each 0.01 of field F1." in said
     assert "paid for them after 500 answers" in said
-    # not shown to help: no price of what may be nothing
-    assert "for each 0.01" not in section(owned, changed(priced, gains__2__rises="undecided"))
+    # not shown to help: no price of what may be nothing, and nothing that pays it back
+    for rises in ("undecided", "fails"):
+        open_ = section(owned, changed(priced, gains__2__rises=rises))
+        assert "for each 0.01" not in open_ and "paid for them" not in open_
     assert "paid for them" not in section(
         owned, changed(priced, gains__2__exact_match__estimate=0.0)
     )
+    # a rise that rounds to nothing
+    assert "for each 0.01" not in section(owned, changed(priced, gains__2__field_f1__estimate=0.0))
+
+
+def test_labels_that_are_there_already_have_no_price():
+    """Where steps end a training before it has seen all texts, steps are missing and not labels."""
+    result = owning(analysis())
+    for said in (section(result, helped(result, 1400)), change(result, helped(result, 1400))):
+        assert "there already" in said and "longer training would see them" in said
+        assert "USD" not in said and "paid for them" not in said
+    partly = helped(result, 700)
+    assert partly.to_label == 40
+    said = section(result, partly)
+    assert "Of them 60 are there already" in said
+    assert "The 40 labels to come would cost USD 20, which is USD 10 for each 0.01" in said
+    assert "paid for them after 200 answers" in said
+    assert "40 of them are still to be labelled, for USD 20." in change(result, partly)
+    assert "for USD 50." in change(result, helped(result, 640))
+
+
+def change(result: Any, curve: LearningCurve) -> str:
+    line = label_change(inputs(result, learning_curve=curve))
+    assert line is not None
+    return str(line.said)
+
+
+def test_what_goes_on_stays_on_the_scale():
+    """A score cannot rise above 1 nor fall below 0, by its mean or by an end."""
+    for means, room in (((0.1, 0.6, 0.99), (-0.99, 0.01)), ((0.9, 0.4, 0.01), (-0.01, 0.99))):
+        made = [np.full((2, 20), mean) for mean in means]
+        trained = [
+            curves.Trained(labels, (0, 1), 40, table, table) for labels, table in zip(LABELS, made)
+        ]
+        found = curves.learning_curve(trained[:2], trained[2], [], SETTINGS, _draws())
+        assert found is not None
+        for gone_on in (found.ahead.field_f1, found.ahead.exact_match):
+            assert (
+                room[0] - 1e-9 <= gone_on.low <= gone_on.estimate <= gone_on.high <= room[1] + 1e-9
+            )
+            assert gone_on.estimate == pytest.approx(room[0 if means[0] > means[2] else 1])
+        assert found.gains[1].field_f1.estimate == pytest.approx(means[2] - means[1])
+
+
+def test_a_score_of_1_has_nothing_more_to_be_had():
+    result = owning(analysis())
+    curve = changed(helped(result, 640), points__2__field_f1__estimate=1.0)
+    for said in (section(result, curve), change(result, curve)):
+        assert "cannot raise it" in said and "next 100" not in said and "cost" not in said
+
+
+def test_a_fall_is_not_called_a_rise():
+    result = analysis()
+    fell = {"estimate": -0.05, "low": -0.08, "high": -0.01}
+    curve = changed(
+        learning_curve(result), gains__1__field_f1=fell, gains__2__field_f1=fell, gains__2__rises="fails"
+    )  # fmt: skip
+    said = section(result, curve)
+    assert "field F1 changed by -0.050" in said
+    assert "did not help" in said and "levels off" not in said
+    assert "rose" not in said + change(result, curve) and "add" not in change(result, curve)
 
 
 def test_the_report_says_where_one_training_stands_for_others():
@@ -423,28 +532,52 @@ def test_the_report_says_where_one_training_stands_for_others():
     assert "shows nothing about others" in section(result, changed(curve, single=True))
 
 
-def test_sizes_at_which_a_training_sees_no_less_are_left_out():
-    """A limit of steps ends a training on 1,000 texts where a final one ends."""
-    result = analysis()
+def test_points_that_see_as_many_texts_are_no_curve():
     rng = np.random.default_rng(1)
 
     def trained(labels: int, seeds: tuple[int, ...]) -> curves.Trained:
         made = rng.random((len(seeds), 20))
         return curves.Trained(labels, seeds, 80, made, np.round(made))
 
-    settings_ = curves.CurveSettings(given=1400, scale="same", least=1)
-    rivals = [curves.Rival("base_zero_shot", np.zeros(20), 0)]
-    arguments = (trained(640, (0, 1)), rivals, settings_, _draws())
-    found = curves.learning_curve([trained(640, (10,)), trained(40, (10,))], *arguments)
-    assert found is not None
-    assert ([point.labels for point in found.points], found.left_out) == ([40, 640], (640,))
-    assert found.pooled and "Left out: 1 size" in section(result, found)
-    assert curves.learning_curve([trained(640, (10,))], *arguments) is None
+    arguments = ([curves.Rival("base_zero_shot", np.zeros(20), 0)], SETTINGS, _draws())
+    for sizes in ((40, 640), (40, 40), (700,)):
+        with pytest.raises(ValueError, match="labels: expected numbers that grow"):
+            curves.learning_curve(
+                [trained(size, (10,)) for size in sizes], trained(640, (0, 1)), *arguments
+            )
+    assert curves.learning_curve([], trained(640, (10,)), *arguments) is None
     # fewer labels than a hundred: as many again, and not beyond
-    small = curves.learning_curve(
-        [trained(2, (10,))], trained(4, (0,)), rivals, settings_, _draws()
-    )
+    small = curves.learning_curve([trained(2, (10,))], trained(4, (0,)), *arguments)
     assert small is not None and (small.ahead.start, small.ahead.end) == (4, 8)
+
+
+def test_a_size_that_a_final_training_would_not_see_is_one_line():
+    """Such a training would cost as much as a final one, and tell nothing of fewer labels."""
+    params = load_params()
+    limited = params.train.model_copy(
+        update={"max_steps": 80, "batch_size": 4, "gradient_accumulation": 2}
+    )
+
+    def found(sizes: list[int], train: Train) -> str | None:
+        curve = params.learning_curve.model_copy(update={"sizes": sizes})
+        return inconsistency(params.model_copy(update={"learning_curve": curve, "train": train}))
+
+    assert found([40, 639], limited) is None
+    assert found([40, 5000], limited.model_copy(update={"max_steps": None})) is None
+    for size in (640, 800):
+        said = found([40, size], limited)
+        assert said is not None and "\n" not in said
+        assert said.startswith("learning_curve.sizes: expected numbers below 640,")
+        assert f"found {size};" in said
+
+
+def test_the_first_command_of_the_docs_goes_together():
+    """Its sizes are below what a final training of the default profile sees."""
+    (command,) = re.findall(r"^dvc exp run .*sizes=\[\d.*$", DOCS.read_text("utf-8"), re.M)
+    overrides = [word for word in shlex.split(command)[3:] if word != "-S"]
+    assert any("sizes=" in word for word in overrides)
+    params = check_params(yaml.safe_load(compose(overrides)), "params.yaml")
+    assert inconsistency(params) is None and params.train.max_steps is not None
 
 
 def test_conditions_use_the_labels_that_they_are_shown_or_learn_from():
@@ -454,6 +587,24 @@ def test_conditions_use_the_labels_that_they_are_shown_or_learn_from():
     assert used["large_few_shot_5"] == 5
     assert used["small_nearest_3"] == used["majority"] == 1400
     assert "lora" not in used
+
+
+def test_rivals_stand_in_the_order_of_every_table():
+    """In the report, whatever the order of the configuration."""
+    result = analysis()
+    curve = learning_curve(result)
+    turned = curve.model_copy(update={"rivals": curve.rivals[::-1]})
+    names = [row.name for row in ranked(result).conditions]
+    for shuffled in (curve, turned):
+        found = ranked_curve(shuffled, result)
+        assert found is not None
+        order = [row.name for row in found.rivals]
+        assert order == [name for name in names if name in order]
+        assert len(order) == len(curve.rivals)
+    assert report_markdown(inputs(result, learning_curve=turned)) == report_markdown(
+        inputs(result, learning_curve=curve)
+    )
+    assert ranked_curve(None, result) is None
 
 
 def test_without_smaller_sets_there_is_no_section():

@@ -276,7 +276,7 @@ def test_another_size_trains_that_size_alone(clone):
     clone.run(sys.executable, "-m", "lora_vs_api", "params", *overrides)
     assert set(json.loads(clone.run("dvc", "status", "--json"))) == trials | {"learning_curve"}
     # too few texts are told before anything is trained
-    flags = ("-S", "learning_curve.sizes=[70]", "-S", "train.max_steps=3")
+    flags = ("-S", "learning_curve.sizes=[70]", "-S", "train.max_steps=200")
     said = clone.run("dvc", "exp", "run", *flags, check=False)
     assert "expected numbers below that of the training texts, 70" in said
     assert not [stage for stage in ran(said) if "trial" in stage or "train" in stage]

@@ -11,17 +11,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from lora_vs_api.analysis.condition import rounded_interval
 from lora_vs_api.analysis.decision import above
 from lora_vs_api.analysis.results import (
     CurveDifference,
     CurvePoint,
     CurveRival,
-    Interval,
     LabelBreakEven,
     LabelGain,
     LearningCurve,
@@ -44,6 +45,7 @@ from lora_vs_api.stats.label_curve import (
     rise,
     score_band,
 )
+from lora_vs_api.stats.paired import DIFFERENCES
 
 MORE = 100  # labels
 NOTE = "training.json"  # beside the answers
@@ -132,8 +134,7 @@ def learning_curve(
     """The curve, from how many labels on it is as good as each rival, and what more labels bring.
 
     Args:
-        smaller: trainings on fewer texts, in any order; those that see as many as a final one are
-            left out.
+        smaller: trainings that see fewer texts than a final one, in any order.
         final: the final trainings.
         rivals: what they are compared with.
         settings: what is printed.
@@ -141,12 +142,16 @@ def learning_curve(
         groups: label of each text; texts of one group count as one.
 
     Returns:
-        None where no smaller training is left.
+        None where there is no smaller training.
+
+    Raises:
+        ValueError: two points see as many texts, or a smaller one no fewer than the last.
     """
-    kept = sorted((item for item in smaller if item.labels < final.labels), key=lambda t: t.labels)
-    if not kept:
+    if not smaller:
         return None
-    curve = [*kept, final]
+    curve = [*sorted(smaller, key=lambda item: item.labels), final]
+    if any(after.labels <= before.labels for before, after in pairwise(curve)):
+        raise ValueError(f"labels: expected numbers that grow, found {[t.labels for t in curve]}")
     several = [item for item in curve if len(item.seeds) > 1]
     return LearningCurve(
         texts=final.field_f1.shape[1],
@@ -155,10 +160,9 @@ def learning_curve(
         scale=settings.scale,
         least=settings.least,
         statistics=Resampling(**draws._asdict()),
-        pooled=bool(several) and len(several) < len(curve),
+        pooled=bool(several) and any(len(item.seeds) == 1 for item in smaller),
         single=not several,
         points=_points(curve, draws, groups),
-        left_out=tuple(item.labels for item in smaller if item.labels >= final.labels),
         rivals=tuple(_rival(row, curve, draws, groups) for row in rivals),
         gains=_gains(curve, draws.confidence, groups),
     )
@@ -175,22 +179,10 @@ def _points(
             seeds=item.seeds,
             steps=item.steps,
             final=item is curve[-1],
-            field_f1=_interval(f1[place]),
-            exact_match=_interval(exact[place]),
+            field_f1=rounded_interval(f1[place]),
+            exact_match=rounded_interval(exact[place]),
         )
         for place, item in enumerate(curve)
-    )
-
-
-def _interval(found: bootstrap.Interval) -> Interval:
-    return Interval(
-        estimate=round(found.estimate, 6),
-        low=round(found.low, 6),
-        high=round(found.high, 6),
-        confidence=found.confidence,
-        method=found.method,
-        resamples=found.resamples,
-        seed=found.seed,
     )
 
 
@@ -230,16 +222,24 @@ def _labels(number: float | None) -> float | None:
     return None if number is None else round(number, 1)
 
 
-def _difference(found: bootstrap.Interval | Ends, scale: float = 1.0) -> CurveDifference:
+def _difference(
+    found: bootstrap.Interval | Ends, scale: float = 1.0, room: tuple[float, float] = DIFFERENCES
+) -> CurveDifference:
+    """``scale`` times what was found, within what there is ``room`` for."""
+    low, high = room
+
+    def scaled(difference: float) -> float:
+        return round(max(low, min(high, difference * scale)), 6)
+
     return CurveDifference(
-        estimate=_scaled(found.estimate, scale),
-        low=_scaled(found.low, scale),
-        high=_scaled(found.high, scale),
+        estimate=scaled(found.estimate), low=scaled(found.low), high=scaled(found.high)
     )
 
 
-def _scaled(difference: float, scale: float) -> float:
-    return round(max(-1.0, min(1.0, difference * scale)), 6)
+def _room(scores: Floats) -> tuple[float, float]:
+    """How far the mean of ``scores`` can fall and rise."""
+    mean = float(scores.mean())
+    return min(0.0, -mean), max(0.0, 1 - mean)
 
 
 def _gains(
@@ -263,8 +263,8 @@ def _gains(
                 start=start,
                 end=stop,
                 ahead=ahead,
-                field_f1=_difference(f1, scale),
-                exact_match=_difference(right, scale),
+                field_f1=_difference(f1, scale, _room(tables[last]) if ahead else DIFFERENCES),
+                exact_match=_difference(right, scale, _room(exact[last]) if ahead else DIFFERENCES),
                 rises=above(f1.low, f1.high, 0.0),
             )
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lora_vs_api.analysis.results import Analysis, Robustness
+from lora_vs_api.analysis.results import Analysis, LearningCurve, Robustness
 
 
 def ranked(analysis: Analysis) -> Analysis:
@@ -43,6 +43,16 @@ def ranked_robustness(found: Robustness | None, analysis: Analysis) -> Robustnes
             "conditions": tuple(sorted(found.conditions, key=lambda row: place[row.name])),
             "leads": tuple(sorted(found.leads, key=lambda row: place[row.baseline])),
         }
+    )
+
+
+def ranked_curve(found: LearningCurve | None, analysis: Analysis) -> LearningCurve | None:
+    """The same for what the learning curve is compared with."""
+    if found is None:
+        return None
+    place = _places(analysis)
+    return found.model_copy(
+        update={"rivals": tuple(sorted(found.rivals, key=lambda row: place[row.name]))}
     )
 
 

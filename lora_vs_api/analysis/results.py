@@ -1121,13 +1121,19 @@ class CurveRival(Result):
     break_even: LabelBreakEven
     shown: Outcome
 
+    @property
+    def below_at_last(self) -> bool:
+        """Whether only smaller points leave it open: the last is shown to be worse, which refutes
+        *from n on* for every n of the curve."""
+        return self.shown == "undecided" and self.differences[-1].high < 0
+
 
 class LabelGain(Result):
     """What the labels from ``start`` to ``end`` add to field F1 and exact match.
 
     Between two points of the curve it is their rise. ``ahead``: it is that of the labels after the
-    last point, if the curve goes on in log n as it rose between its last two points. ``rises``:
-    that it is above 0, for new texts and trainings.
+    last point, if the curve goes on in log n as it rose between its last two points, and as far as
+    the scale goes. ``rises``: that the stretch it is taken from rises, for new texts and trainings.
     """
 
     start: int
@@ -1141,8 +1147,7 @@ class LabelGain(Result):
 class LearningCurve(Result):
     """metrics/learning_curve.json; a curve has at least two points, the last of them the final one.
 
-    ``given`` counts the training texts. ``left_out`` are sizes at which a training sees as many
-    texts as a final one. ``pooled``: some points have one training and others several, whose
+    ``given`` counts the training texts. ``pooled``: some smaller points have one training and others several, whose
     spread is taken for theirs; ``single``: no point has several, so that nothing is said of other
     trainings. ``gains`` has one for each stretch between points, and last that of the labels to come.
     ``clusters`` counts what is independent.
@@ -1157,7 +1162,6 @@ class LearningCurve(Result):
     pooled: bool
     single: bool
     points: tuple[CurvePoint, ...]
-    left_out: tuple[int, ...]
     rivals: tuple[CurveRival, ...]
     gains: tuple[LabelGain, ...]
 
@@ -1165,6 +1169,16 @@ class LearningCurve(Result):
     def ahead(self) -> LabelGain:
         """What a hundred more labels would add; of fewer than a hundred, as many again."""
         return self.gains[-1]
+
+    @property
+    def to_label(self) -> int:
+        """How many of the labels ahead do not exist yet; the others a longer training would see."""
+        return min(self.ahead.end - self.ahead.start, max(0, self.ahead.end - self.given))
+
+    @property
+    def at_the_top(self) -> bool:
+        """Whether the last point has all of field F1, so that no label can add to it."""
+        return self.points[-1].field_f1.estimate >= 1
 
 
 # --- metrics/summary.json --------------------------------------------------------------------

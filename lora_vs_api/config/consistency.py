@@ -370,6 +370,20 @@ def _cascade_has_somebody_to_escalate_to(params: Params) -> str | None:
     return None
 
 
+def _a_smaller_training_sees_fewer_texts(params: Params) -> str | None:
+    """Where steps end a final training before it has seen all texts; epochs see all, which are counted
+    when they are there."""
+    most = params.train.most_texts
+    large = [size for size in params.learning_curve.sizes if most is not None and size >= most]
+    if not large:
+        return None
+    return (
+        f"learning_curve.sizes: expected numbers below {most:,}, the texts that a final training sees "
+        "(train.max_steps * train.batch_size * train.gradient_accumulation), "
+        f"found {large[0]:,}; [] leaves the learning curve out"
+    )
+
+
 def _the_cascades_rule_has_its_limit(params: Params) -> str | None:
     cascade = params.cascade
     if cascade.rule == "budget" and cascade.max_share is cascade.max_usd_per_1000 is None:
@@ -424,6 +438,7 @@ CHECKS: tuple[Callable[[Params], str | None], ...] = (
     _a_key_is_sent_in_the_clear_to_this_machine_alone,
     _cascade_has_somebody_to_escalate_to,
     _the_cascades_rule_has_its_limit,
+    _a_smaller_training_sees_fewer_texts,
     _opponents_add_up,
     _engine_goes_with_its_files,
     _conditions_serve_an_opponent,

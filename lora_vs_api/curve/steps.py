@@ -27,10 +27,11 @@ def steps_of(size: int, texts: int, train: Train, settings: CurveSteps) -> int:
     """Optimiser steps of a training on ``size`` of the ``texts`` for training.
 
     ``proportional``: as many passes over the texts that it sees as a final training makes over
-    those that that one sees, and at least ``least`` steps. ``same``: the final training's. Never
-    more than that.
+    those that that one sees, rounded up to a step, and at least ``least`` steps. ``same``: the final
+    training's. Never more than that. So a training on fewer texts than a final one sees, sees all
+    of its own.
     """
     whole = final_steps(train, texts)
     if settings.scale == "same":
         return whole
-    return min(whole, max(settings.least, round(whole * size / texts_seen(train, texts, whole))))
+    return min(whole, max(settings.least, -(-whole * size // texts_seen(train, texts, whole))))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lora_vs_api.analysis.order import ranked, ranked_robustness
+from lora_vs_api.analysis.order import ranked, ranked_curve, ranked_robustness
 from lora_vs_api.figures.break_even import break_even_curves
 from lora_vs_api.figures.cascade import cascade_frontier, reliability
 from lora_vs_api.figures.confusion import confusion_matrices
@@ -61,6 +61,7 @@ def write_report_figures(
     # colours go by the configured order, so that none changes because a score did
     look = looks(analysis.conditions, plots)
     robustness = ranked_robustness(robustness, analysis)
+    curve = ranked_curve(curve, analysis)
     analysis = ranked(analysis)
     with theme():
         for name, figure in {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lora_vs_api.analysis.configuration import shown_digest
-from lora_vs_api.analysis.order import ranked, ranked_robustness
+from lora_vs_api.analysis.order import ranked, ranked_curve, ranked_robustness
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import render
 from lora_vs_api.report.sections.answer import answer_section, verdict_section
@@ -57,6 +57,7 @@ def report_markdown(inputs: ReportInputs) -> str:
         inputs,
         analysis=ranked(inputs.analysis),
         robustness=ranked_robustness(inputs.robustness, inputs.analysis),
+        learning_curve=ranked_curve(inputs.learning_curve, inputs.analysis),
     )
     sections = [
         render(

@@ -71,7 +71,8 @@ def score_band(
 
     As :func:`lora_vs_api.stats.variance.random_effects_score`. A point with one training has the
     spread of the others' trainings about their means, where any has several: without that it
-    would pass for one that no training could change.
+    would pass for one that no training could change. The last point, that of the final trainings, is
+    as it stands in the comparison: with one training it is about that adapter.
 
     Args:
         tables: of each point, (n_seeds, n_texts) in 0..1; all of the same texts.
@@ -82,7 +83,7 @@ def score_band(
         ValueError: a table that is empty, not finite, of another shape or out of bounds; not one
             label for each text.
     """
-    added = seed_half_widths(tables, draws.confidence, groups)
+    added = [*seed_half_widths(tables, draws.confidence, groups)[:-1], 0.0]
     return tuple(
         random_effects_score(table, draws, groups=groups)
         if len(table) > 1
@@ -96,8 +97,8 @@ def difference_band(
 ) -> tuple[Interval, ...]:
     """Interval of each point's mean difference from a level, paired by text.
 
-    As :func:`lora_vs_api.stats.variance.random_effects_interval`; a point with one training as in
-    :func:`score_band`.
+    As :func:`lora_vs_api.stats.variance.random_effects_interval`; a point with one training, and
+    the last, as in :func:`score_band`.
 
     Args:
         tables, groups: as there.
@@ -108,7 +109,7 @@ def difference_band(
         ValueError: as there.
     """
     differences = [finite_array(table, "scores", 2) - level for table in tables]
-    added = seed_half_widths(differences, confidence, groups)
+    added = [*seed_half_widths(differences, confidence, groups)[:-1], 0.0]
     return tuple(
         random_effects_interval(table, confidence, groups=groups)
         if len(table) > 1

@@ -94,6 +94,13 @@ class Train(Section):
     warmup_ratio: Annotated[float, Field(ge=0, lt=1, description="a share from 0 to below 1")]
     max_grad_norm: Positive
 
+    @property
+    def most_texts(self) -> int | None:
+        """How many texts ``max_steps`` lets a training see; None where epochs decide, which see all."""
+        if self.max_steps is None:
+            return None
+        return self.max_steps * self.batch_size * self.gradient_accumulation
+
 
 class Trial(Section):
     """``train`` is how a trial is trained: in all that it does not change, like the final trainings."""

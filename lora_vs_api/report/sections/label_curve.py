@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from lora_vs_api.analysis.order import ranked
 from lora_vs_api.analysis.results import (
     MIN_CLUSTERS,
     CurveRival,
-    LabelGain,
     LearningCurve,
     OwnershipInputs,
 )
@@ -16,6 +14,7 @@ from lora_vs_api.report.sections.change import Change
 from lora_vs_api.report.sections.facts import unit_words
 
 SHOWN = {"holds": "yes", "fails": "no, at none of them", "undecided": "open"}
+SHOWN_AT_LAST = "no with {last:,}, open with fewer"
 RISES = {
     "holds": "the last stretch of labels is shown to have helped",
     "fails": "the last stretch of labels did not help",
@@ -30,8 +29,6 @@ def label_curve_section(inputs: ReportInputs) -> Markdown:
         return Markdown()
     points, ahead, analysis = found.points, found.ahead, inputs.analysis
     own, reference = analysis.ownership.inputs, analysis.reference
-    conditions = {row.name: row for row in ranked(analysis).conditions}
-    rivals = {rival.name: rival for rival in found.rivals}
     served = analysis.serving is not None and bool(analysis.serving.converted)
     return render(
         "label_curve",
@@ -39,6 +36,8 @@ def label_curve_section(inputs: ReportInputs) -> Markdown:
         final=points[-1],
         smaller=points[:-1],
         confidence=found.statistics.confidence,
+        it=subject(found),
+        at_last=any(rival.below_at_last for rival in found.rivals),
         served=served,
         headline=[
             headline(rival, reference.label, found)
@@ -48,21 +47,21 @@ def label_curve_section(inputs: ReportInputs) -> Markdown:
         rivals=[
             (
                 rival,
-                condition,
-                SHOWN[rival.shown],
+                analysis.condition(rival.name),
+                shown_words(rival, found),
                 number(rival.break_even.estimate, found),
                 between(rival, found),
             )
-            for name, condition in conditions.items()
-            if (rival := rivals.get(name)) is not None
+            for rival in found.rivals
         ],
         method=found.rivals[0].break_even.method if found.rivals else "",
         ahead=ahead,
         more=ahead.end - ahead.start,
         rises=RISES[ahead.rises],
-        cost=own.usd_per_label * (ahead.end - ahead.start),
-        hundredth=usd_per_hundredth(ahead, own),
-        records=records_to_pay(ahead, own),
+        priced=bool(own.usd_per_label),
+        cost=own.usd_per_label * found.to_label,
+        hundredth=usd_per_hundredth(found, own),
+        records=records_to_pay(found, own),
         few=found.clusters < MIN_CLUSTERS,
         unit=unit_words(analysis),
         min_clusters=MIN_CLUSTERS,
@@ -83,35 +82,48 @@ def label_change(inputs: ReportInputs) -> Change | None:
             headline=next(
                 headline(row, rival.label, found) for row in found.rivals if row.name == rival.name
             ),
+            found=found,
             ahead=ahead,
             more=ahead.end - ahead.start,
-            cost=own.usd_per_label * (ahead.end - ahead.start),
+            cost=own.usd_per_label * found.to_label,
         ),
     )
 
 
 def headline(rival: CurveRival, label: str, found: LearningCurve) -> Markdown:
     """What the interval says of one condition, and no more."""
-    last, name = found.points[-1].labels, escape(label)
+    last, name, it = found.points[-1].labels, escape(label), subject(found)
     sure = f"{found.statistics.confidence:.0%} interval {between(rival, found)}"
     estimate = number(rival.break_even.estimate, found)
     if rival.shown == "holds":
-        return Markdown(
-            f"The fine-tune is at least as good as {name} from {estimate} labels on ({sure})."
+        said = f"From {estimate} labels on {it} scores at least as much as {name}"
+    elif rival.shown == "fails":
+        said = f"At every number of labels up to {last:,} {it} scores below {name}"
+    elif rival.below_at_last:
+        said = f"With {last:,} labels {it} scores below {name}; whether it does with fewer is open"
+    else:
+        by_estimate = (
+            f"it does not up to {last:,}"
+            if rival.break_even.estimate is None
+            else f"it does from {estimate} on"
         )
-    if rival.shown == "fails":
-        return Markdown(
-            f"The fine-tune is not as good as {name} at any number of labels up to {last:,} ({sure})."
+        said = (
+            f"Whether {it} scores at least as much as {name} from some number of labels up to "
+            f"{last:,} on is open: by the estimate {by_estimate}"
         )
-    said = (
-        f"by the estimate it is not up to {last:,}"
-        if rival.break_even.estimate is None
-        else f"by the estimate it is from {estimate} on"
-    )
-    return Markdown(
-        f"Whether the fine-tune is at least as good as {name} from some number of labels up to "
-        f"{last:,} on is open: {said} ({sure})."
-    )
+    return Markdown(f"{said} ({sure}).")
+
+
+def subject(found: LearningCurve) -> str:
+    """What a claim is about, as :func:`lora_vs_api.report.sections.advice.subject` has it."""
+    return "this adapter" if len(found.points[-1].seeds) == 1 else "the fine-tune"
+
+
+def shown_words(rival: CurveRival, found: LearningCurve) -> str:
+    """The headline in a word or two."""
+    if rival.below_at_last:
+        return SHOWN_AT_LAST.format(last=found.points[-1].labels)
+    return SHOWN[rival.shown]
 
 
 def number(labels: float | None, found: LearningCurve) -> str:
@@ -129,18 +141,20 @@ def between(rival: CurveRival, found: LearningCurve) -> str:
     return f"{number(low, found)} to {number(high, found)}"
 
 
-def usd_per_hundredth(gain: LabelGain, own: OwnershipInputs) -> float | None:
-    """What 0.01 of field F1 costs in labels; None where they are free or are not shown to help."""
-    if gain.rises != "holds" or not own.usd_per_label:
+def usd_per_hundredth(found: LearningCurve, own: OwnershipInputs) -> float | None:
+    """What 0.01 of field F1 costs in labels; None where they are free, are there already or are not
+    shown to help."""
+    cost, added = own.usd_per_label * found.to_label, found.ahead.field_f1.estimate
+    if found.ahead.rises != "holds" or not cost or added <= 0:
         return None
-    labels = gain.end - gain.start
-    return own.usd_per_label * labels * 0.01 / gain.field_f1.estimate
+    return cost * 0.01 / added
 
 
-def records_to_pay(gain: LabelGain, own: OwnershipInputs) -> float | None:
-    """Answers until fewer wrong records have paid for the labels; None where none does or it costs
-    nothing either way."""
-    saved = gain.exact_match.estimate * own.usd_per_wrong_record
-    if saved <= 0 or not own.usd_per_label:
+def records_to_pay(found: LearningCurve, own: OwnershipInputs) -> float | None:
+    """Answers until fewer wrong records have paid for the labels; None where none does, it costs
+    nothing either way or the labels are not shown to help."""
+    cost = own.usd_per_label * found.to_label
+    saved = found.ahead.exact_match.estimate * own.usd_per_wrong_record
+    if found.ahead.rises != "holds" or not cost or saved <= 0:
         return None
-    return own.usd_per_label * (gain.end - gain.start) / saved
+    return cost / saved
