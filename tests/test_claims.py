@@ -62,15 +62,72 @@ def test_a_dead_process_of_this_machine_holds_nothing(tmp_path):
     assert Claim(tmp_path, "train@0").take() is None
 
 
-@pytest.mark.parametrize("where", [{"host": "n7"}, {"pids": "pid:[1]"}, {}])
-def test_one_that_is_not_renewed_is_taken_over(tmp_path, where):
-    """Of another host, of another container, and of a pid that another process has got since."""
+@pytest.mark.parametrize("ahead", [-1, 1])
+@pytest.mark.parametrize("where", [{"host": "n7"}, {"pids": "pid:[1]"}, {"started": ""}])
+def test_one_that_is_not_renewed_is_taken_over(tmp_path, where, ahead):
+    """Of another host, of another container, and where the system tells no start; whatever the clock did."""
     path = written(tmp_path, **where)
     claim = Claim(tmp_path, "train@0")
     assert claim.take() is not None
-    old = time.time() - module.STALE_SECONDS - 1
-    os.utime(path, (old, old))
+    other = time.time() + ahead * (module.STALE_SECONDS + 5)
+    os.utime(path, (other, other))
     assert claim.take() is None
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="tells no start of a process")
+def test_a_process_of_this_machine_is_known_by_its_start(tmp_path):
+    """One that lives keeps its claim while the clock jumps or the machine sleeps; its pid alone is no proof."""
+    path = written(tmp_path)
+    os.utime(path, (time.time() - 3600,) * 2)
+    assert Claim(tmp_path, "train@0").take() is not None
+    written(tmp_path, started="another boot 7")
+    assert Claim(tmp_path, "train@0").take() is None
+    zombie = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)
+    written(tmp_path, pid=zombie.pid)
+    assert not list(claims(tmp_path))
+    zombie.wait()
+
+
+def test_an_address_may_hold_a_dot(tmp_path, monkeypatch):
+    """As a trial's does (lr_trial@0.0002); files on their way are no claims."""
+    claim = Claim(tmp_path, "lr_trial@0.0002")
+    assert claim.take() is None
+    assert [address for address, _ in claims(tmp_path)] == ["lr_trial@0.0002"]
+    claim.release()
+    # killed in the middle of it: what is left names nobody
+    monkeypatch.setattr(module, "_put", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
+    with pytest.raises(KeyboardInterrupt):
+        claim.take()
+    assert os.listdir(claim.path.parent) and not list(claims(tmp_path))
+
+
+@pytest.mark.parametrize("changes", [{"pid": "12"}, {"pid": 10**30}, {"pid": -1}, {"host": 7}])
+def test_garbage_is_nobodys(tmp_path, changes):
+    path = written(tmp_path, **changes)
+    os.utime(path, (time.time() - module.WRITTEN_SECONDS - 1,) * 2)
+    assert not list(claims(tmp_path)) and Claim(tmp_path, "train@0").take() is None
+
+
+def test_one_that_is_being_written_is_held(tmp_path):
+    """Without hard links the file is there before its text is."""
+    path = written(tmp_path)
+    path.write_text("")
+    assert Claim(tmp_path, "train@0").take() == module.UNNAMED
+
+
+def test_a_folder_that_cannot_be_written_is_read(tmp_path, monkeypatch):
+    """A full or read-only disk: this machine's own clock will do."""
+    written(tmp_path, host="n7")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(Path, "touch", full)
+    assert [holder.host for _, holder in claims(tmp_path)] == ["n7"]
+    monkeypatch.setattr(Path, "read_text", full)
+    assert not list(claims(tmp_path))
 
 
 def test_who_was_taken_over_is_told(tmp_path):
