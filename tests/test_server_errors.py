@@ -496,3 +496,14 @@ def test_a_key_in_an_error_within_an_error_is_taken_out():
     provider = Provider("http://h/v1", "ab/cd/efgh")
     raw = '{"error": {"message": "bad key ab\\/cd\\/efgh"}}'
     assert "ab" not in read_error(provider.cleaned(behind(raw, 400))).message.replace("bad", "")
+
+
+@pytest.mark.parametrize("reset", [None, "soon", "1000000001"])
+@pytest.mark.parametrize("in_body", [False, True])
+def test_a_used_up_limit_without_a_moment_to_come_leaves_the_back_off(reset, in_body):
+    """No reset, one that cannot be read and one that is past are no wait of 0 s."""
+    told = {"x-ratelimit-remaining-requests": "0"}
+    told |= {} if reset is None else {"x-ratelimit-reset-requests": reset}
+    body = {"error": {"message": "slow", "metadata": {"headers": told if in_body else {}}}}
+    found = diagnose(429, body, {} if in_body else told, requests(1)[0], MINI, "http://h/v1")
+    assert isinstance(found, NoAnswer) and found.wait is None
