@@ -13,8 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from lora_vs_api.cli import run
+from lora_vs_api.errors import UserError
 from lora_vs_api.orchestrate import claims as module
 from lora_vs_api.orchestrate.claims import Claim, claims, holder_here
+from lora_vs_api.orchestrate.jobs import keep_job, new_job
+from lora_vs_api.orchestrate.scheduler import Node
+from lora_vs_api.orchestrate.slurm_client import Seen
 from tests.imports import ROOT
 
 
@@ -48,8 +53,8 @@ def test_a_disk_without_hard_links_will_do(tmp_path, monkeypatch):
     assert first.take() is None and second.take() == first.mine
 
 
-def written(root: Path, **changes: object) -> Path:
-    path = root / module.FOLDER / "train@0"
+def written(root: Path, address: str = "train@0", **changes: object) -> Path:
+    path = root / module.FOLDER / address
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(asdict(replace(holder_here(), **changes))))
     return path
@@ -159,3 +164,71 @@ def test_the_guard_waits_for_who_runs_the_node(tmp_path):
     assert guard.wait(30) == 0
     assert (tmp_path / "ran").exists() and not other.path.exists()
     guard.communicate()
+
+
+@pytest.fixture
+def hurried(tmp_path, monkeypatch):
+    """A folder in which a second of waiting takes none; ``mend`` itself has tests of its own."""
+    now = [0.0]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(run.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    monkeypatch.setattr(run, "mend", lambda patience=0.0: None)
+    return now
+
+
+@pytest.mark.parametrize("address", ["train@0", "lr_trial@0.0002"])
+def test_mend_refuses_while_a_node_runs_elsewhere(hurried, tmp_path, capsys, address):
+    """It says at once what it waits for, and for longer than a dead machine's claim counts."""
+    written(tmp_path, address, host="n7")
+    with pytest.raises(
+        UserError, match=rf"^{address} is running on n7 \(PID \d+\): wait for its end"
+    ):
+        run.mend_before_repro()
+    assert hurried[0] > module.STALE_SECONDS
+    assert capsys.readouterr().err.count(f"{address} is running on n7") == 1
+
+
+def test_mend_goes_on_where_nothing_can_be_written(hurried, tmp_path, monkeypatch):
+    """A claim of the dead is none, whatever the disk."""
+    path = written(tmp_path, host="n7")
+    os.utime(path, (1, 1))
+    monkeypatch.setattr(Path, "touch", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "full")))
+    run.mend_before_repro()
+    assert hurried[0] == 0
+
+
+def test_a_run_says_who_runs_what_it_needs(hurried, tmp_path, capsys):
+    """Of another host and by a dotted address; what the run does not need is not its business."""
+    for address in ("train@0", "lr_trial@0.0002", "fetch"):
+        written(tmp_path, address, host="n7")
+    nodes = [Node(address, frozenset(), False) for address in ("train@0", "lr_trial@0.0002")]
+    run._say_who_runs(tmp_path, nodes, {})
+    said = capsys.readouterr().err
+    assert said.count("runs already, on n7") == 2 and "lr_trial@0.0002 runs already" in said
+
+
+def test_a_run_is_patient_where_somebody_runs(hurried, tmp_path, monkeypatch):
+    """For as long as the claim of a dead machine counts; in a folder of its own it waits for nobody."""
+    given = run.RunOptions([], 1, None, "local", [])
+    patience: list[float] = []
+    monkeypatch.setattr(run, "mend", patience.append)
+    monkeypatch.setattr("lora_vs_api.orchestrate.pipeline.read_nodes", lambda *_: ([], set()))
+    run.run_pipeline(given)
+    written(tmp_path, host="n7")
+    run.run_pipeline(given)
+    assert patience[0] == 0 and patience[1] > module.STALE_SECONDS
+
+
+def test_jobs_of_slurm_keep_others_away(hurried, tmp_path, monkeypatch):
+    """One that still waits is named; one that has ended is forgotten."""
+    job = new_job("train@0").known_as("17")
+    keep_job(tmp_path, job)
+    state = ["PENDING"]
+    monkeypatch.setattr(
+        "lora_vs_api.orchestrate.slurm.queue", lambda: [Seen("17", job.name, state[0], "None")]
+    )
+    with pytest.raises(UserError, match=r"^train@0: submitted to Slurm .* `scancel 17` ends it"):
+        run.mend_before_repro()
+    state[0] = "COMPLETED"
+    run.mend_before_repro()
