@@ -507,3 +507,27 @@ def test_a_used_up_limit_without_a_moment_to_come_leaves_the_back_off(reset, in_
     body = {"error": {"message": "slow", "metadata": {"headers": told if in_body else {}}}}
     found = diagnose(429, body, {} if in_body else told, requests(1)[0], MINI, "http://h/v1")
     assert isinstance(found, NoAnswer) and found.wait is None
+
+
+@pytest.mark.parametrize(
+    ("message", "parameter"),
+    [
+        ("Parameter 'location' is not supported for this model", None),
+        ("Unsupported parameter: 'user_location' is not supported with this model.", None),
+        ("Your 'location' is not supported", "web_search.location"),
+    ],
+)
+def test_a_parameter_that_is_called_like_a_place_is_none(message, parameter):
+    assert not read_error({"error": {"message": message, "param": parameter}}).is_place
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "User location is not supported for the API use.",
+        "Country, region, or territory not supported",
+        "Your country is not supported",
+    ],
+)
+def test_a_place_is_known_by_its_words(message):
+    assert read_error({"error": {"message": message}}).is_place
