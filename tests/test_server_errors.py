@@ -531,3 +531,27 @@ def test_a_parameter_that_is_called_like_a_place_is_none(message, parameter):
 )
 def test_a_place_is_known_by_its_words(message):
     assert read_error({"error": {"message": message}}).is_place
+
+
+@pytest.mark.parametrize(
+    ("proxies", "base_url", "said"),
+    [
+        ({"HTTPS_PROXY": "https://me:secret@proxy:3128"}, "https://h/v1", "HTTPS_PROXY: the proxy at https://… does not"),
+        ({"ALL_PROXY": "https://proxy:3128"}, "https://h/v1", "ALL_PROXY: the proxy at https://… does not"),
+        ({"HTTPS_PROXY": "http://proxy:3128"}, "https://h/v1", "api.server.base_url: https://h/v1 does not speak"),
+        ({"HTTPS_PROXY": "https://proxy", "NO_PROXY": "h"}, "https://h/v1", "api.server.base_url: https://h/v1 does not"),
+        ({"https_proxy": "http://proxy", "ALL_PROXY": "https://p"}, "https://h/v1", "api.server.base_url: "),
+        ({"HTTPS_PROXY": "https://proxy:3128"}, "https://127.0.0.1:8/v1", "api.server.base_url: https://127"),
+    ],
+)  # fmt: skip
+def test_https_that_fails_blames_the_proxy_that_is_spoken_to(monkeypatch, proxies, base_url, said):
+    """And sends no key in the clear: http:// is advised for this machine and for a proxy alone."""
+    for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"):
+        for spelling in (name, name.lower()):
+            monkeypatch.delenv(spelling, raising=False)
+    for name, value in proxies.items():
+        monkeypatch.setenv(name, value)
+    found = not_trusted("[SSL: WRONG_VERSION_NUMBER] wrong version number", base_url)
+    assert found is not None and found.startswith(said) and "secret" not in found
+    to_server = found.startswith("api.server.base_url") and "127" not in base_url
+    assert ("expected http://" in found) != to_server
