@@ -21,7 +21,7 @@ from lora_vs_api.durations import FOLDER
 from lora_vs_api.files import write_jsonl
 from lora_vs_api.orchestrate.expenses import Payment, _estimate, _stored, downloads, payments
 from lora_vs_api.orchestrate.plan import Step, Took, differences, plan_nodes
-from lora_vs_api.paths import PERTURBED, TEST, TRAIN
+from lora_vs_api.paths import PERTURBED, TEST, TRAIN, VAL
 from tests.clones import ANALYSIS, SCORING, Clone, ran
 from tests.fault_server import FaultServer
 from tests.imports import ROOT
@@ -269,21 +269,22 @@ def test_what_was_asked_is_nothing_left_to_pay(tmp_path, monkeypatch):
         slice_ = params.evaluate.model_copy(update={"test_rows": 4})
         params = params.model_copy(update={"evaluate": slice_})
         rows = [{"id": f"t{i}", "text": f"mail {i}", "record": {}} for i in range(6)]
-        for path, some in ((TEST, rows), (TRAIN, rows), (PERTURBED, rows[1:4])):
+        for path, some in ((TEST, rows), (TRAIN, rows), (VAL, rows[:5]), (PERTURBED, rows[1:4])):
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             write_jsonl(path, some)
         weights = Path(params.conditions["mini_zero_shot"].weights)
         weights.parent.mkdir(parents=True)
         weights.touch()
         name, fields = "mini_zero_shot", params.task.record_fields
-        for perturbed, count in ((False, 8), (True, 3)):
-            assert _estimate(params, name, perturbed=perturbed).requests == count
+        for node, count in (("evaluate_api", 8), ("perturbed_api", 3), ("evaluate_val", 5)):
+            assert _estimate(params, name, node).requests == count
         again = params.api.replicates
         ask_condition(params, name, rows[:4], fields, rows, replicates=again)
         assert len(server.seen) == 8
-        assert _estimate(params, name, perturbed=False) is None
-        # the texts are those that were asked
-        assert _estimate(params, name, perturbed=True) is None
+        assert _estimate(params, name, "evaluate_api") is None
+        # the texts are those that were asked; of these one was not
+        assert _estimate(params, name, "perturbed_api") is None
+        assert _estimate(params, name, "evaluate_val").requests == 1
 
 
 def test_the_store_is_read_and_no_file_made_beside_it(tmp_path):

@@ -496,3 +496,62 @@ def test_a_key_in_an_error_within_an_error_is_taken_out():
     provider = Provider("http://h/v1", "ab/cd/efgh")
     raw = '{"error": {"message": "bad key ab\\/cd\\/efgh"}}'
     assert "ab" not in read_error(provider.cleaned(behind(raw, 400))).message.replace("bad", "")
+
+
+@pytest.mark.parametrize("reset", [None, "soon", "1000000001"])
+@pytest.mark.parametrize("in_body", [False, True])
+def test_a_used_up_limit_without_a_moment_to_come_leaves_the_back_off(reset, in_body):
+    """No reset, one that cannot be read and one that is past are no wait of 0 s."""
+    told = {"x-ratelimit-remaining-requests": "0"}
+    told |= {} if reset is None else {"x-ratelimit-reset-requests": reset}
+    body = {"error": {"message": "slow", "metadata": {"headers": told if in_body else {}}}}
+    found = diagnose(429, body, {} if in_body else told, requests(1)[0], MINI, "http://h/v1")
+    assert isinstance(found, NoAnswer) and found.wait is None
+
+
+@pytest.mark.parametrize(
+    ("message", "parameter"),
+    [
+        ("Parameter 'location' is not supported for this model", None),
+        ("Unsupported parameter: 'user_location' is not supported with this model.", None),
+        ("Your 'location' is not supported", "web_search.location"),
+    ],
+)
+def test_a_parameter_that_is_called_like_a_place_is_none(message, parameter):
+    assert not read_error({"error": {"message": message, "param": parameter}}).is_place
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "User location is not supported for the API use.",
+        "Country, region, or territory not supported",
+        "Your country is not supported",
+    ],
+)
+def test_a_place_is_known_by_its_words(message):
+    assert read_error({"error": {"message": message}}).is_place
+
+
+@pytest.mark.parametrize(
+    ("proxies", "base_url", "said"),
+    [
+        ({"HTTPS_PROXY": "https://me:secret@proxy:3128"}, "https://h/v1", "HTTPS_PROXY: the proxy at https://… does not"),
+        ({"ALL_PROXY": "https://proxy:3128"}, "https://h/v1", "ALL_PROXY: the proxy at https://… does not"),
+        ({"HTTPS_PROXY": "http://proxy:3128"}, "https://h/v1", "api.server.base_url: https://h/v1 does not speak"),
+        ({"HTTPS_PROXY": "https://proxy", "NO_PROXY": "h"}, "https://h/v1", "api.server.base_url: https://h/v1 does not"),
+        ({"https_proxy": "http://proxy", "ALL_PROXY": "https://p"}, "https://h/v1", "api.server.base_url: "),
+        ({"HTTPS_PROXY": "https://proxy:3128"}, "https://127.0.0.1:8/v1", "api.server.base_url: https://127"),
+    ],
+)  # fmt: skip
+def test_https_that_fails_blames_the_proxy_that_is_spoken_to(monkeypatch, proxies, base_url, said):
+    """And sends no key in the clear: http:// is advised for this machine and for a proxy alone."""
+    for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"):
+        for spelling in (name, name.lower()):
+            monkeypatch.delenv(spelling, raising=False)
+    for name, value in proxies.items():
+        monkeypatch.setenv(name, value)
+    found = not_trusted("[SSL: WRONG_VERSION_NUMBER] wrong version number", base_url)
+    assert found is not None and found.startswith(said) and "secret" not in found
+    to_server = found.startswith("api.server.base_url") and "127" not in base_url
+    assert ("expected http://" in found) != to_server

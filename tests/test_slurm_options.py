@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 
 from lora_vs_api.errors import UserError
+from lora_vs_api.orchestrate import slurm, slurm_client
+from lora_vs_api.orchestrate.jobs import new_job
 from lora_vs_api.orchestrate.slurm import _cause
 from lora_vs_api.orchestrate.slurm_client import (
     Told,
@@ -116,3 +119,37 @@ def test_slurms_words_in_one_line():
     assert waits_for("ReqNodeNotAvail, UnavailableNodes:n1").endswith("`sinfo -R` says why)")
     log = "submitit INFO (a): Starting\nTraceback\nValueError: x\nsrun: error: n1: task 0: Exited"
     assert last_words(log, 2) == "ValueError: x | srun: error: n1: task 0: Exited"
+
+
+def test_lines_that_are_no_jobs_are_skipped(monkeypatch):
+    """The name of a cluster, and what a site prints in front of everything."""
+    said = "CLUSTER: c1\n*** maintenance | on Friday ***\n\n7|PENDING|train-0.ab|(a | b)\n"
+    monkeypatch.setattr(slurm_client, "ask", lambda *_: said)
+    assert slurm_client.queue() == [slurm_client.Seen("7", "train-0.ab", "PENDING", "a | b")]
+
+
+def test_whatever_the_queue_raises_is_said_and_it_is_asked_again(monkeypatch, capsys):
+    """A watch that is dead would have `run` wait for ever."""
+    job = new_job("train@0")
+    answers = iter([ValueError("odd"), [slurm_client.Seen("7", job.name, "FAILED", "")]])
+    asked_again = threading.Event()
+
+    def queue() -> list[slurm_client.Seen]:
+        answer = next(answers, [])
+        if isinstance(answer, Exception):
+            raise answer
+        asked_again.set()
+        watch._done.set()
+        return answer
+
+    monkeypatch.setattr(slurm, "queue", queue)
+    monkeypatch.setattr(threading.Event, "wait", _hurried(threading.Event.wait))
+    watch = slurm._Watch()
+    watch._thread.join(5)
+    assert asked_again.is_set()
+    assert "asked again: ValueError: odd" in capsys.readouterr().err
+    assert watch.has_ended(job, slurm._Waits(job)) == "FAILED"
+
+
+def _hurried(wait):
+    return lambda event, seconds=None: wait(event, 0.05 if seconds == 2.0 else seconds)

@@ -7,9 +7,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import proxy_bypass
 
 from lora_vs_api.api import keys
 from lora_vs_api.api.provider import Provider
+from lora_vs_api.config.addresses import is_loopback
 from lora_vs_api.errors import UserError
 
 PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
@@ -63,7 +65,29 @@ def not_trusted(why: str, base_url: str) -> str | None:
             "with the certificate of whoever signed it, such as a company's own authority"
         )
     if "WRONG_VERSION_NUMBER" in why or "UNKNOWN_PROTOCOL" in why:
-        return f"{keys.BASE_URL}: {base_url} does not speak https: {said}; expected http:// or another port"
+        proxy = _proxy_behind_https(base_url)
+        if proxy is not None:
+            return (
+                f"{proxy}: the proxy at https://… does not speak https itself: {said}; expected http:// "
+                f"before its address, which carries https too, or {base_url} at another port"
+            )
+        # elsewhere key and texts would cross a network that anybody reads
+        expected = "http:// or another port" if is_loopback(base_url) else "another port"
+        return f"{keys.BASE_URL}: {base_url} does not speak https: {said}; expected {expected}"
+    return None
+
+
+def _proxy_behind_https(base_url: str) -> str | None:
+    """The variable of the proxy that requests go through, where they go to it by https; else None."""
+    address = urlsplit(base_url)
+    if is_loopback(base_url) or proxy_bypass(address.hostname or ""):
+        return None
+    for name in (f"{address.scheme.upper()}_PROXY", "ALL_PROXY"):
+        # as the HTTP library does, the small spelling first
+        for spelling in (name.lower(), name):
+            value = os.environ.get(spelling)
+            if value:
+                return spelling if value.lower().startswith("https://") else None
     return None
 
 

@@ -65,7 +65,12 @@ QUOTA = re.compile(
     re.I,
 )
 PLACE_CODES = {"unsupported_country_region_territory"}
-PLACE = re.compile(r"\b(?:country|region|territory|location)\b[^.;]{0,30}\bnot supported\b", re.I)
+# a parameter of the request may be called location, too: here it is that of who asks
+PLACE = re.compile(
+    r"\b(?:your|users?(?:['’]s)?)\b[^.;'\"`]{0,20}\b(?:country|region|territory|location)\b[^.;]{0,30}\bnot supported\b|"
+    r"\b(?:country|region|territory)(?:, (?:or )?| or )(?:country|region|territory)\b[^.;]{0,30}\bnot supported\b",
+    re.I,
+)
 KEY = re.compile(
     r"\b(?:invalid|incorrect|missing|expired|malformed) api[ _-]?key\b|"
     r"\bapi[ _-]?key (?:is )?(?:not valid|invalid|not found|expired|incorrect|missing)\b|\bAPI_KEY_INVALID\b",
@@ -146,7 +151,7 @@ class ServerError:
     @property
     def is_place(self) -> bool:
         """Whether the provider serves nobody where this runs."""
-        return bool(self.names & PLACE_CODES or PLACE.search(self.message))
+        return bool(self.names & PLACE_CODES or (not self.parameter and PLACE.search(self.message)))
 
     @property
     def is_account(self) -> bool:

@@ -34,8 +34,6 @@ except ImportError:  # Windows
 LOGS = Path("logs/run")
 # held by the one that submits; git and DVC leave this folder alone
 HEAD = Path(".dvc/tmp/run.lock")
-# until what another process here is about to end has ended
-WAIT_SECONDS = 30.0
 # the node that all results lead to
 REPORT = "report"
 
@@ -63,6 +61,7 @@ def run_pipeline(given: RunOptions) -> None:
     Raises:
         UserError: a wrong option, an executor that is not there, another run, or nodes that failed.
     """
+    from lora_vs_api.orchestrate.claims import claims
     from lora_vs_api.orchestrate.pipeline import read_nodes
 
     if given.jobs < 1:
@@ -72,7 +71,7 @@ def run_pipeline(given: RunOptions) -> None:
     with _alone(root, given.on):
         # before DVC is asked: what ends meanwhile is then in dvc.lock, or still waited for
         living = _living_jobs(root, given.on)
-        patience = WAIT_SECONDS if living else 0.0
+        patience = claim_patience() if living or any(claims(root)) else 0.0
         mend(patience)
         everything, changed = read_nodes(root, patience)
         _run_nodes(given, root, everything, changed, living, options)
@@ -245,9 +244,7 @@ def _say_who_runs(root: Path, nodes: Sequence[Node], living: Mapping[str, Job]) 
 
     for address, holder in claims(root):
         if address in {node.address for node in nodes} and address not in living:
-            say(
-                f"{address} runs already, on {holder.host} (PID {holder.pid}): its end is waited for"
-            )
+            say(f"{address} runs already, on {holder}: its end is waited for")
 
 
 def _tell(reported: bool, given: RunOptions) -> None:
@@ -268,18 +265,28 @@ def mend(patience: float = 0.0) -> None:
     """
     from lora_vs_api.orchestrate.lockfile import keep_copy, mend_lock
 
-    deadline = time.monotonic() + patience
+    deadline, told = time.monotonic() + patience, False
     while True:
         try:
             done = mend_lock(Path.cwd())
             break
-        except UserError:
-            if time.monotonic() > deadline:
+        except UserError as error:
+            if time.monotonic() >= deadline:
                 raise
+            if not told:
+                say(f"tried again for {patience:.0f} s: {error}")
+                told = True
             time.sleep(1.0)
     if done:
         say(done)
     keep_copy(Path.cwd())
+
+
+def claim_patience() -> float:
+    """Seconds until the claim of a process that died on another machine counts no more."""
+    from lora_vs_api.orchestrate.claims import BEAT_SECONDS, STALE_SECONDS
+
+    return STALE_SECONDS + 2 * BEAT_SECONDS
 
 
 def mend_before_repro() -> None:
@@ -292,14 +299,19 @@ def mend_before_repro() -> None:
 
     root = Path.cwd()
     _living_jobs(root, "local")
-    deadline = time.monotonic() + WAIT_SECONDS
-    # what was interrupted a moment ago is about to end
+    patience, told = claim_patience(), False
+    deadline = time.monotonic() + patience
+    # what was interrupted a moment ago is about to end, and what died elsewhere renews its claim no more
     while running := list(claims(root)):
-        if time.monotonic() > deadline:
-            address, holder = running[0]
-            raise UserError(
-                f"{address} is running on {holder.host} (PID {holder.pid}): wait for its end, or end it there"
+        address, holder = running[0]
+        if time.monotonic() >= deadline:
+            raise UserError(f"{address} is running on {holder}: wait for its end, or end it there")
+        if not told:
+            say(
+                f"{address} is running on {holder}: waiting for its end, or until it is known to be dead, "
+                f"for {patience:.0f} s at most"
             )
+            told = True
         time.sleep(1.0)
     mend()
 

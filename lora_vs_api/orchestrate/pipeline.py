@@ -17,6 +17,7 @@ from pathlib import Path
 import yaml
 
 from lora_vs_api.errors import UserError
+from lora_vs_api.log import say
 from lora_vs_api.orchestrate.lockfile import LOCK, whole_entries, write_lock
 from lora_vs_api.orchestrate.scheduler import Node
 
@@ -39,12 +40,15 @@ def read_nodes(root: str | Path = ".", patience: float = 0.0) -> tuple[list[Node
     """
     from dvc.exceptions import DvcException
 
-    deadline = time.monotonic() + patience
+    deadline, told = time.monotonic() + patience, False
     while True:
         try:
             return _read_nodes(root)
         except DvcException as error:
             if any(mark in str(error) for mark in BUSY) and time.monotonic() < deadline:
+                if not told:
+                    say(f"tried again for {patience:.0f} s: {' '.join(str(error).split())}")
+                    told = True
                 time.sleep(PAUSE)
                 continue
             # over several lines where another dvc is at work here: which, by its PID

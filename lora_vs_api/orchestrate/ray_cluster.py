@@ -135,7 +135,7 @@ class RayExecutor:
         else:
             # taken down without its head, Ray waits for it or crashes, here and at this process's end
             told = [one.result() for one in self._told.values() if one.done()]
-            atexit.register(_leave, int(self._lost in told))
+            atexit.register(_leave, int(any(told)))
 
     def _refuse_what_never_fits(self) -> None:
         """Ray itself would wait without end for a machine that can hold the task.
@@ -219,7 +219,7 @@ class RayExecutor:
 
 
 def _leave(code: int) -> None:
-    """End at once: 1 where the head's death failed nodes."""
+    """End at once: 1 where nodes failed, of the head's death or before it."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -398,9 +398,12 @@ class _Watch:
                 self._seen = {one.name: one for one in queue()}
                 self._looks += 1
                 self._silent = False
-            except SlurmSilent as error:
+            except Exception as error:
+                # of whatever kind: without this thread the run would wait for ever
+                known = isinstance(error, SlurmSilent)
                 if not self._silent:
-                    say(f"Slurm does not answer, and is asked again: {error}")
+                    what = str(error) if known else f"{type(error).__name__}: {error}"
+                    say(f"Slurm does not answer, and is asked again: {what}")
                 self._silent = True
 
 

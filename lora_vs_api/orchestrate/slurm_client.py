@@ -111,7 +111,11 @@ def queue() -> list[Seen]:
     said = ask("squeue", "-h", "-t", "all", "-u", str(os.getuid()), "-o", "%i|%T|%j|%r")
     for line in said.splitlines():
         # the reason may be a sentence
-        job_id, state, name, reason = line.split("|", 3)
+        parts = line.split("|", 3)
+        if len(parts) < 4:
+            # no job: a site's banner, or the name of a cluster
+            continue
+        job_id, state, name, reason = parts
         found.append(Seen(job_id, name, state, reason.strip("()")))
     return found
 
