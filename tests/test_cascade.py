@@ -210,6 +210,37 @@ def test_the_report_is_true_at_the_extremes(name, texts, seeds):
         assert made.unreachable == (API[1],) and f"for {API[1]}" in page.replace("\\", "")
 
 
+@pytest.mark.parametrize("usd", [0.0, 1e-4])
+@pytest.mark.parametrize("theirs", [0.0, 1.0])
+def test_what_escalates_none_or_all_is_told_as_certain(theirs, usd):
+    """It is one of the two: nothing about that, or about what cannot vary, is an estimate."""
+
+    def ours(number: int, seed: int) -> Local:
+        scores = np.random.default_rng(seed).random((3, number, 3)) * 0.5 + 0.25
+        return local_of(scores, np.full((3, number, 3), 0.5))
+
+    def answers(number: int) -> Other:
+        right, paid = np.full(number, theirs), np.linspace(usd / 2, usd, number)
+        return Other(right, right == 1, paid, None)
+
+    made = whole(ours(4, 0), ours(20, 1), [Target(*API, answers(4), answers(20))], min_f1=None)
+    point, page = made.chosen_point, told(made)
+    assert point is not None and point.threshold == (ALL if theirs else NONE)
+    assert (point.share.low, point.share.high) == (point.share.estimate,) * 2 == (theirs,) * 2
+    same, differs = point.gain_over_local, point.gain_over_target
+    if theirs:
+        same, differs = differs, same
+    assert (same.low, same.difference, same.high) == (0, 0, 0) and differs.low < differs.high
+    assert point.beats_both == "fails" and "**It cannot beat the better of the two**" in page
+    # a text costs the fine-tune's mean, and what the other was billed
+    cost = point.usd_per_1k
+    assert (cost.low < cost.high) == bool(theirs and usd)
+    assert cost.high <= 1000 * (5.7e-6 + usd * theirs) + 1e-9
+    within = made.points[1]
+    assert within.rule == "budget" and within.keeps_limit == "holds"
+    assert "not shown" not in page and "0.000 \\[-" not in page
+
+
 def test_where_no_threshold_keeps_the_floor_no_rule_is_chosen():
     ours, test = local(16), local(20, seed=3)
     found = [Target(*API, other(16, 0.1), other(20, 0.1))]

@@ -19,6 +19,7 @@ import numpy as np
 
 from lora_vs_api.analysis.cascade_results import (
     ALL,
+    CERTAIN,
     NONE,
     PERSON,
     Calibration,
@@ -290,9 +291,16 @@ def _point(
     groups: Groups,
 ) -> Point:
     made = judged_at(threshold, test, target.test)
+    none, every = threshold == NONE, threshold == ALL
 
     def score(table: Floats, bounds: tuple[float, float] = (0.0, 1.0)) -> Interval:
-        return random_effects_score(table, draws, groups=groups, bounds=bounds)
+        # every training answers alike where the other answers everything
+        return random_effects_score(
+            table[:1] if every else table, draws, groups=groups, bounds=bounds
+        )
+
+    def certain(value: float) -> Interval:
+        return Interval(value, value, value, draws.confidence, CERTAIN, 0, None)
 
     def gain(over: Floats, most: float = 1.0) -> FieldDifference:
         found = random_effects_interval(
@@ -304,12 +312,17 @@ def _point(
 
     # from the fine-tune's answer alone to the dearest of those that were asked, escalated
     least = 1000 * float(test.usd.min())
-    dearest = 1000 * float((test.usd + target.test.usd).max())
-    share, f1 = score(made.escalated.astype(np.float64)), score(made.field_f1)
-    usd = score(1000 * made.usd, (least, dearest if dearest > least else least + 1.0))
-    over_local = gain(test.field_f1)
+    dearest = least if none else 1000 * float((test.usd + target.test.usd).max())
+    # one rule, whatever the texts are: how many it escalates is no estimate
+    share = certain(float(every)) if none or every else score(made.escalated.astype(np.float64))
+    f1 = score(made.field_f1)
+    usd = score(1000 * made.usd, (least, dearest)) if dearest > least else certain(least)
+    nothing = FieldDifference(difference=0.0, low=0.0, high=0.0)
+    over_local = nothing if none else gain(test.field_f1)
     # nothing scores above somebody who is taken to be right
-    over_target = gain(target.test.field_f1, 0.0 if target.name == PERSON else 1.0)
+    over_target = (
+        nothing if every else gain(target.test.field_f1, 0.0 if target.name == PERSON else 1.0)
+    )
     return Point(
         rule=rule,
         target=target.name,

@@ -22,6 +22,8 @@ Rule = Literal["best", "budget", "floor"]
 PERSON = "person"
 # thresholds that hand on no text and every text
 NONE, ALL = -1.0, 1.0
+# the method of an interval that is a point: nothing was estimated
+CERTAIN = "certain"
 
 
 class Curve(Result):
@@ -76,6 +78,8 @@ class Point(Result):
     threshold calibrated, None where none or all are. ``gain_over_local`` and ``gain_over_target`` are
     the cascade's field F1 minus that of either alone, paired by text. ``beats_both`` holds where both
     intervals lie above 0: the cascade is then better than the better of the two, whichever that is.
+    What escalates none is the fine-tune, what escalates all is the other: that gain is 0 and the share
+    0 or 1, without an interval.
     ``keeps_limit``: of ``budget`` that the test texts stay within it, of ``floor`` that their F1 does not
     lie below it; None for ``best``.
     """

@@ -65,14 +65,18 @@ def cascade_change(inputs: ReportInputs) -> Change | None:
 
 def hands_on(point: Point) -> Markdown:
     """What a rule does, as the rest of a sentence that begins with it."""
-    reach = {NONE: "none", ALL: "all"}.get(point.threshold, "some")
-    return render("cascade_hands", reach=reach, point=point)
+    return render("cascade_hands", reach=_reach(point), point=point)
+
+
+def _reach(point: Point) -> str:
+    return {NONE: "none", ALL: "all"}.get(point.threshold, "some")
 
 
 def verdict(found: Cascade, point: Point) -> Markdown:
     """Whether the chosen cascade, or any here, is better than the better of its two."""
     return render(
         "cascade_verdict",
+        reach=_reach(point),
         person=point.target == PERSON,
         point=point,
         beating=[row for row in found.points if row.beats_both == "holds"],
