@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ from lora_vs_api.analysis.cascade_results import PERSON, Cascade, CascadeRule
 from lora_vs_api.analysis.costs import BilledRun, text_seconds
 from lora_vs_api.analysis.groups import read_labels
 from lora_vs_api.analysis.results import Analysis, Condition, read_analysis, write_result
-from lora_vs_api.analysis.scored_run import Floats, ScoredRun, read_answers, read_run
+from lora_vs_api.analysis.scored_run import Floats, ScoredRun, read_answers, read_run, read_timings
 from lora_vs_api.config.sections import Params
 from lora_vs_api.entry import run_stage
 from lora_vs_api.files import read_jsonl
-from lora_vs_api.paths import ESCALATION, TEST, VAL
+from lora_vs_api.paths import ESCALATION, ESCALATION_TIMINGS, TEST, VAL
 from lora_vs_api.stats.bootstrap import Draws
 
 Rows = Sequence[dict[str, Any]]
@@ -92,9 +93,7 @@ def targets(params: Params, val: Rows, test: Rows, analysis: Analysis) -> list[T
         Target(
             row.name,
             row.label,
-            other(read_answers(Path(ESCALATION, row.name), val, fields), row.name)
-            if row.name in asked
-            else None,
+            other(asked_on_val(row.name, val, params), row.name) if row.name in asked else None,
             other(read_run(row.name, test, fields), row.name),
         )
         for row in analysis.conditions
@@ -105,6 +104,13 @@ def targets(params: Params, val: Rows, test: Rows, analysis: Analysis) -> list[T
         both = (Other.of_person(len(rows), person) for rows in (val, test))
         found.append(Target(PERSON, "a person", *both))
     return found
+
+
+def asked_on_val(name: str, rows: Rows, params: Params) -> ScoredRun:
+    """What a condition answered to the validation ``rows``, with what decides what it was billed: whether
+    as a batch, from a cache, and after how many attempts."""
+    answers = read_answers(Path(ESCALATION, name), rows, params.task.record_fields)
+    return replace(answers, timings=read_timings(Path(ESCALATION_TIMINGS, f"{name}.json")))
 
 
 def api_answers(run: ScoredRun, name: str, analysis: Analysis) -> Other:

@@ -7,7 +7,7 @@ from lora_vs_api.api.results import write_answers
 from lora_vs_api.config.sections import Params
 from lora_vs_api.entry import argument, run_stage
 from lora_vs_api.files import read_jsonl
-from lora_vs_api.paths import ESCALATION, TRAIN, VAL
+from lora_vs_api.paths import ESCALATION, ESCALATION_TIMINGS, TRAIN, VAL
 
 
 def main(params: Params) -> None:
@@ -23,7 +23,7 @@ def main(params: Params) -> None:
         run,
         mode=params.api.server.mode,
         predictions=f"{ESCALATION}/{name}",
-        timings=f"timings/cascade/{name}.json",
+        timings=f"{ESCALATION_TIMINGS}/{name}.json",
     )
 
 

@@ -23,6 +23,7 @@ def settings(**changes: object) -> Settings:
         "conditions": ["api_few_shot_5"], "person": SOMEBODY.model_dump(), "val_rows": 16,
         "rule": "best", "max_share": 0.3, "max_usd_per_1000": None, "min_f1": 0.8,
         "seeds": [0, 1, 2], "asked": ["api_few_shot_5"], "answers": "predictions/cascade",
+        "timings": "timings/cascade",
     }  # fmt: skip
     return Settings.model_validate(values | changes)
 

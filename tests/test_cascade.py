@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,12 +24,17 @@ from lora_vs_api.analysis.cascade import (
     thresholds,
 )
 from lora_vs_api.analysis.cascade_results import ALL, NONE, PERSON, Cascade, CascadeRule, read_rule
+from lora_vs_api.analysis.costs import BilledRun
 from lora_vs_api.analysis.results import FieldDifference, write_result
+from lora_vs_api.config.sections import Price
 from lora_vs_api.errors import UserError
+from lora_vs_api.files import write_json, write_jsonl
+from lora_vs_api.record.fields import Field
 from lora_vs_api.report.sections.cascade import cascade_section
 from lora_vs_api.stats.bootstrap import Draws
 from lora_vs_api.stats.calibration import bin_edges, binned, calibration_error, isotonic
 from lora_vs_api.stats.variance import random_effects_score
+from stages.cascade import asked_on_val
 from tests import report_fixture
 from tests.cascade_fixture import NAMES, SOMEBODY, local, local_of, other, settings, targets
 
@@ -291,6 +297,35 @@ def test_confidences_of_other_texts_or_fields_are_refused(tmp_path):
     for rows, names in (([{"id": "b"}], ["x"]), ([{"id": "a"}], ["y"]), ([], ["x"])):
         with pytest.raises(UserError, match="dvc repro"):
             read_confidences(lines, rows, names, "file")
+
+
+@pytest.mark.parametrize("mode", ["live", "batch"])
+def test_a_val_answers_cost_has_its_batch_its_cache_and_its_lost_attempts(
+    tmp_path, monkeypatch, mode
+):
+    """The budget is kept on val by this cost, so it is reckoned as that on test is."""
+    monkeypatch.chdir(tmp_path)
+    rows = [{"id": name, "record": {"x": "1"}} for name in "ab"]
+    folder = tmp_path / "predictions/cascade/gpt"
+    answers = [{"id": row["id"], "output": "{}", "outcome": "answered"} for row in rows]
+    write_jsonl(folder / "predictions.jsonl", answers)
+    usage = [{"id": row["id"], "input_tokens": 100, "output_tokens": 10} for row in rows]
+    write_jsonl(folder / "usage.jsonl", usage)
+    none = [0, 0]
+    write_json(
+        "timings/cascade/gpt.json",
+        {
+            "latency_seconds": [], "mode": mode, "cached_input_tokens": [80, 0],
+            "lost_attempts": [0, 1], "lost_input_tokens": [0, 100], "lost_output_tokens": none,
+            "reasoning_tokens": none, "tokens_estimated": [False, False],
+        },
+    )  # fmt: skip
+    params = SimpleNamespace(task=SimpleNamespace(record_fields=(Field("x", "string", "exact"),)))
+    run = asked_on_val("gpt", rows, params)
+    price = Price(input=1.0, cached_input=0.1, output=2.0)
+    paid = BilledRun(run, price, batch_discount=0.5).request_costs() * 1e6
+    share = 0.5 if mode == "batch" else 1.0
+    assert paid == pytest.approx([share * (20 + 8 + 20), share * (200 + 20)])
 
 
 def test_the_rule_is_read_as_it_was_written(tmp_path):
