@@ -11,13 +11,14 @@ import numpy as np
 
 from lora_vs_api.analysis.cascade import Local, Other, Target, cascade_of, read_confidences
 from lora_vs_api.analysis.cascade_results import PERSON, Cascade, CascadeRule
-from lora_vs_api.analysis.costs import BilledRun, text_seconds
+from lora_vs_api.analysis.costs import BilledRun
 from lora_vs_api.analysis.groups import read_labels
 from lora_vs_api.analysis.results import Analysis, Condition, read_analysis, write_result
 from lora_vs_api.analysis.scored_run import Floats, ScoredRun, read_answers, read_run, read_timings
 from lora_vs_api.config.sections import Params
 from lora_vs_api.entry import run_stage
-from lora_vs_api.files import read_jsonl
+from lora_vs_api.files import read_jsonl, read_last
+from lora_vs_api.log import say
 from lora_vs_api.paths import ESCALATION, ESCALATION_TIMINGS, TEST, VAL
 from lora_vs_api.stats.bootstrap import Draws
 
@@ -35,9 +36,13 @@ def main(params: Params) -> None:
 
 def judged(params: Params) -> tuple[Cascade, CascadeRule | None]:
     val, test = (
-        read_jsonl(VAL, params.cascade.val_rows),
+        read_last(VAL, params.cascade.val_rows),
         read_jsonl(TEST, params.evaluate.test_rows),
     )
+    if len(val) < params.cascade.val_rows:
+        say(
+            f"cascade.val_rows: {VAL} has {len(val)} texts, fewer than {params.cascade.val_rows}: all are taken"
+        )
     analysis = read_analysis()
     return cascade_of(
         local_answers(params, val, "val", analysis.lora),
@@ -72,14 +77,18 @@ def local_answers(params: Params, rows: Rows, what: str, lora: Condition) -> Loc
         fields=np.stack([run.fields for run in runs]),
         sure_fields=np.stack([by_field for _, by_field in sure]),
         usd=np.full(len(rows), lora.cost_per_1k.usd / 1000),
-        seconds=local_seconds(runs, len(rows)) if what == "test" else np.zeros(len(rows)),
+        seconds=local_seconds(runs, len(rows)),
     )
 
 
 def local_seconds(runs: Sequence[ScoredRun], texts: int) -> Floats:
-    """Seconds of each text, (texts,); the mean for those that no run was timed on."""
-    timed = text_seconds(runs)
-    return np.concatenate([timed, np.full(texts - timed.size, timed.mean())])
+    """Seconds of each text under each seed, (seeds, texts); nan of those that were not timed."""
+    found = np.full((len(runs), texts), np.nan)
+    # a run times the first of the texts
+    for row, run in zip(found, runs, strict=True):
+        timed = run.timings.latency_seconds
+        row[: timed.size] = timed
+    return found
 
 
 def targets(params: Params, val: Rows, test: Rows, analysis: Analysis) -> list[Target]:
@@ -119,11 +128,14 @@ def api_answers(run: ScoredRun, name: str, analysis: Analysis) -> Other:
     if analysis.api_kind != "openai":
         run = run.without_cache()
     timed = run.timings.latency_seconds
+    rows = {row.name: row.latency for row in analysis.conditions}
+    # times with other numbers in flight are not to be added
+    comparable = rows[name].compares_with(analysis.lora.latency)
     return Other(
         field_f1=run.field_f1,
         exact=run.exact_match,
         usd=BilledRun(run, prices.conditions[name], prices.batch_discount).request_costs(),
-        seconds=timed if timed.size == len(run.outputs) else None,
+        seconds=timed if comparable and timed.size == len(run.outputs) else None,
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from lora_vs_api.confidence.measure import as_rows, measure
 from lora_vs_api.config.sections import Params
 from lora_vs_api.entry import argument, run_stage
-from lora_vs_api.files import new_directory, read_jsonl, write_json, write_jsonl
+from lora_vs_api.files import new_directory, read_jsonl, read_last, write_json, write_jsonl
 from lora_vs_api.inference.evaluate import answer_texts
 from lora_vs_api.inference.extractor import extractor_of
 from lora_vs_api.model.loading import load_tuned
@@ -31,7 +31,7 @@ def main(params: Params) -> None:
     runtime = resolve_runtime(params.runtime.device, params.runtime.dtype)
     model = load_tuned(BASE, seed_folder(TRAINED, seed), runtime)
     extractor = extractor_of(params, model, constrained=params.decoding.constrained)
-    val = read_jsonl(VAL, params.cascade.val_rows)
+    val = read_last(VAL, params.cascade.val_rows)
     test = read_jsonl(TEST, params.evaluate.test_rows)
     with new_directory(Path(ESCALATION, name)) as folder:
         answer_texts(extractor, val, description=f"{name}: val", predictions=folder / "val")

@@ -6,7 +6,7 @@ from lora_vs_api.api.asking import ask_condition
 from lora_vs_api.api.results import write_answers
 from lora_vs_api.config.sections import Params
 from lora_vs_api.entry import argument, run_stage
-from lora_vs_api.files import read_jsonl
+from lora_vs_api.files import read_jsonl, read_last
 from lora_vs_api.paths import ESCALATION, ESCALATION_TIMINGS, TRAIN, VAL
 
 
@@ -15,7 +15,7 @@ def main(params: Params) -> None:
     run = ask_condition(
         params,
         name,
-        read_jsonl(VAL, params.cascade.val_rows),
+        read_last(VAL, params.cascade.val_rows),
         params.task.record_fields,
         read_jsonl(TRAIN),
     )

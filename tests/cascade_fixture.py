@@ -44,7 +44,7 @@ def local_of(fields: np.ndarray, sure_fields: np.ndarray) -> Local:
     return Local(
         field_f1=fields.mean(axis=2), exact=(fields == 1).all(axis=2),
         sure=sure_fields.mean(axis=2), fields=fields, sure_fields=sure_fields,
-        usd=np.full(texts, 5.7e-6), seconds=np.full(texts, 0.95),
+        usd=np.full(texts, 5.7e-6), seconds=np.full(sure_fields.shape[:2], 0.95),
     )  # fmt: skip
 
 

@@ -55,8 +55,8 @@ SHARES = 21  # of a frontier
 class Local:
     """The fine-tune's answers to some texts: scores, whether right in every field, confidences.
 
-    ``fields`` and ``sure_fields`` are (n_seeds, n_texts, n_fields). ``usd`` and ``seconds`` are of one
-    text, (n_texts,).
+    ``fields`` and ``sure_fields`` are (n_seeds, n_texts, n_fields). ``usd`` is of one text,
+    (n_texts,); ``seconds`` are (n_seeds, n_texts), nan of a text that was not timed under a seed.
     """
 
     field_f1: Floats
@@ -267,7 +267,7 @@ def cascade_of(
 def chosen_place(points: Sequence[Point], rule: Rule) -> int | None:
     """Which point the configuration asks for: of its rule, and of several conditions the best on val.
 
-    A person, taken to be right, would always win: asked only where there is no condition.
+    A person, taken to be right, would always win: asked only where no condition keeps the limits.
     """
     found = [place for place, point in enumerate(points) if point.rule == rule]
     asked = [place for place in found if points[place].target != PERSON] or found
@@ -334,16 +334,25 @@ def _point(
         field_f1=rounded_interval(f1),
         exact_match=rounded_interval(score(made.exact)),
         usd_per_1k=rounded_interval(usd),
-        seconds=None
-        if made.seconds is None
-        else Spread(
-            mean=round(float(made.seconds.mean()), 4),
-            p95=round(float(np.quantile(made.seconds, 0.95)), 4),
-        ),
+        seconds=None if made.seconds is None else _spread(made.seconds),
         gain_over_local=over_local,
         gain_over_target=over_target,
         beats_both=beats_both(over_local, over_target),
         keeps_limit=_keeps(rule, settings, share, usd, f1),
+    )
+
+
+def _spread(seconds: Floats) -> Spread | None:
+    """Of (n_seeds, n_texts); a quantile only of texts that were all timed, under every seed.
+
+    The mean is of those that were. None where none was.
+    """
+    timed = ~np.isnan(seconds)
+    if not timed.any():
+        return None
+    return Spread(
+        mean=round(float(seconds[timed].mean()), 4),
+        p95=round(float(np.quantile(seconds, 0.95)), 4) if timed.all() else None,
     )
 
 
@@ -438,7 +447,7 @@ def _frontiers(test: Local, targets: Sequence[Target]) -> tuple[Frontier, ...]:
                     field_f1=round(float(each.field_f1.mean()), 6),
                     exact_match=round(float(each.exact.mean()), 6),
                     usd_per_1k=round(1000 * float(each.usd.mean()), 9),
-                    seconds=None if each.seconds is None else round(float(each.seconds.mean()), 4),
+                    seconds=_mean_seconds(each.seconds),
                     on_envelope=best(each),
                 )
                 for each in made[target.name]
@@ -446,6 +455,11 @@ def _frontiers(test: Local, targets: Sequence[Target]) -> tuple[Frontier, ...]:
         )
         for target in targets
     )
+
+
+def _mean_seconds(seconds: Floats | None) -> float | None:
+    found = None if seconds is None else _spread(seconds)
+    return None if found is None else found.mean
 
 
 def _shares(sure: Floats) -> Iterator[float]:

@@ -65,10 +65,13 @@ class OnVal(Result):
 
 
 class Spread(Result):
-    """Seconds of a text, over texts and seeds; those of a text escalated are both one's."""
+    """Seconds of a text, over texts and seeds; those of a text escalated are both one's.
+
+    ``mean`` is of the texts that were timed; ``p95`` is None unless all were, under every seed.
+    """
 
     mean: float
-    p95: float
+    p95: float | None
 
 
 class Point(Result):
@@ -129,7 +132,7 @@ class PersonCost(Result):
 class Cascade(Result):
     """metrics/cascade.json; null where there is no cascade.
 
-    ``fewest`` counts the test texts, or groups of them. ``points`` has those that a rule found a
+    ``clusters`` counts the test texts, or groups of them. ``points`` has those that a rule found a
     threshold for, ``unreachable`` the targets of which no threshold keeps the floor on val. ``chosen``
     is the place in ``points`` of the one that the configuration asks for; None where there is none.
     """
