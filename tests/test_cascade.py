@@ -207,13 +207,14 @@ def test_the_report_is_true_at_the_extremes(name, texts, seeds):
     assert point is not None and point.threshold in (NONE, ALL) and point.seconds is None
     # equal scores: the cheaper of the two, which is the fine-tune alone
     assert point.threshold == (ALL if theirs > score else NONE)
-    assert ("hands on every text" in page) == (theirs > score)
-    assert ("hands on no text" in page) == (theirs <= score)
+    assert ("escalates every text" in page) == (theirs > score)
+    assert ("escalates no text" in page) == (theirs <= score)
     assert point.beats_both != "holds" and "**It beats" not in page
     for interval in (point.field_f1, point.share, point.exact_match, point.usd_per_1k):
         assert interval.low <= interval.estimate <= interval.high
     if score < 0.8 and theirs < 0.8:
-        assert made.unreachable == (API[1],) and f"for {API[1]}" in page.replace("\\", "")
+        assert [(row.rule, row.label) for row in made.unreachable] == [("floor", API[1])]
+        assert f"keeps the floor, {API[1]}" in page.replace("\\", "")
 
 
 @pytest.mark.parametrize("usd", [0.0, 1e-4])
@@ -284,9 +285,11 @@ def test_the_section_tells_one_story_on_made_up_numbers():
     made = report_fixture.inputs(result).cascade
     assert made is not None and made.chosen_point is not None
     point = made.chosen_point
-    assert f"hands {point.share.estimate:.1%} of the test texts" in page
+    assert f"escalates {point.share.estimate:.1%} of the test texts" in page
     assert f"scores {point.field_f1.estimate:.3f} field F1" in page
-    assert page.count("\n| ") == 2 + len(made.points) + 2 + len(NAMES)
+    rows = page.count("\n| ") - 2 - len(made.points) - 2 - len(NAMES) - 2
+    assert 2 * len(made.frontier) <= rows <= 5 * len(made.frontier)
+    assert page.count("\n| ") == 2 + len(made.points) + 2 + len(NAMES) + 2 + rows
     assert not re.search(r"  |None|nan", page)
 
 

@@ -34,6 +34,7 @@ from lora_vs_api.analysis.cascade_results import (
     ReliabilityBin,
     Rule,
     Spread,
+    Unreachable,
 )
 from lora_vs_api.analysis.condition import rounded_interval
 from lora_vs_api.analysis.decision import above, below
@@ -213,14 +214,14 @@ def cascade_of(
         for i, name in enumerate(names)
     }
     points: list[Point] = []
-    unreachable = []
+    unreachable: list[Unreachable] = []
     for target in targets:
         if target.val is None:
             continue
         for rule in rules(settings):
             chosen = choose(rule, val, target.val, settings)
             if chosen is None:
-                unreachable.append(target.label)
+                unreachable.append(Unreachable(rule=rule, label=target.label))
             else:
                 points.append(_point(rule, target, *chosen, test, knots, settings, draws, groups))
     place = chosen_place(points, settings.rule)

@@ -129,11 +129,18 @@ class PersonCost(Result):
     usd_per_hour: float
 
 
+class Unreachable(Result):
+    """A rule whose limit no threshold keeps on the validation texts, with ``label`` as the other."""
+
+    rule: Rule
+    label: str
+
+
 class Cascade(Result):
     """metrics/cascade.json; null where there is no cascade.
 
     ``clusters`` counts the test texts, or groups of them. ``points`` has those that a rule found a
-    threshold for, ``unreachable`` the targets of which no threshold keeps the floor on val. ``chosen``
+    threshold for, ``unreachable`` those that it found none for. ``chosen``
     is the place in ``points`` of the one that the configuration asks for; None where there is none.
     """
 
@@ -150,7 +157,7 @@ class Cascade(Result):
     calibration: Calibration
     by_field: dict[str, Calibration]
     points: tuple[Point, ...]
-    unreachable: tuple[str, ...]
+    unreachable: tuple[Unreachable, ...]
     chosen: int | None
     frontier: tuple[Frontier, ...]
 
@@ -169,6 +176,19 @@ class CascadeRule(Result):
     threshold: float
     text: Curve
     fields: dict[str, Curve]
+
+
+def ranked_cascade(found: Cascade) -> Cascade:
+    """The same with targets as conditions are ordered: the highest field F1 alone first, a person last."""
+    alone = {row.target: (row.target == PERSON, -row.points[-1].field_f1) for row in found.frontier}
+    places = sorted(range(len(found.points)), key=lambda i: alone[found.points[i].target])
+    return found.model_copy(
+        update={
+            "points": tuple(found.points[i] for i in places),
+            "chosen": None if found.chosen is None else places.index(found.chosen),
+            "frontier": tuple(sorted(found.frontier, key=lambda row: alone[row.target])),
+        }
+    )
 
 
 def read_cascade(path: str | Path = "metrics/cascade.json") -> Cascade | None:
