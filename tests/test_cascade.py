@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -28,9 +29,9 @@ from lora_vs_api.analysis.costs import BilledRun
 from lora_vs_api.analysis.results import FieldDifference, write_result
 from lora_vs_api.config.sections import Price
 from lora_vs_api.errors import UserError
-from lora_vs_api.files import write_json, write_jsonl
+from lora_vs_api.files import read_last, write_json, write_jsonl
 from lora_vs_api.record.fields import Field
-from lora_vs_api.report.sections.cascade import cascade_section
+from lora_vs_api.report.sections.cascade import SHOWN, cascade_section
 from lora_vs_api.stats.bootstrap import Draws
 from lora_vs_api.stats.calibration import bin_edges, binned, calibration_error, isotonic
 from lora_vs_api.stats.variance import random_effects_score
@@ -278,6 +279,37 @@ def test_a_cascade_of_two_that_know_different_things_beats_both():
     assert "**It beats the better of the two**" in told(made)
 
 
+def shown_rows(made: Cascade) -> int:
+    return sum(
+        len({min(row.points, key=lambda p: abs(p.share - s)).share for s in SHOWN})
+        for row in made.frontier
+    )
+
+
+def test_the_95th_percentile_is_of_times_alone_that_were_measured():
+    """A cascade that escalates nothing has the fine-tune's own; an imputed mean has no place in it."""
+    fields, sure = np.ones((2, 20, 3)), np.full((2, 20, 3), 0.9)
+    seconds = np.random.default_rng(0).random((2, 20))
+    theirs = Other(np.zeros(20), np.zeros(20, bool), np.ones(20), np.ones(20))
+    found = [Target(*API, theirs, theirs)]
+    ours = replace(local_of(fields, sure), seconds=seconds)
+    point = whole(ours, ours, found).chosen_point
+    assert point is not None and point.threshold == NONE and point.seconds is not None
+    assert point.seconds.p95 == round(float(np.quantile(seconds, 0.95)), 4)
+    seconds[0, 6:] = np.nan
+    made = whole(replace(ours, seconds=seconds), replace(ours, seconds=seconds), found)
+    point = made.chosen_point
+    assert point is not None and point.seconds is not None and point.seconds.p95 is None
+    assert "95 of 100 take" not in told(made)
+
+
+def test_the_cascade_takes_the_last_validation_texts(tmp_path):
+    """The first are those that a sweep's trials were scored on."""
+    write_jsonl(tmp_path / "val.jsonl", [{"id": n} for n in range(5)])
+    assert [row["id"] for row in read_last(tmp_path / "val.jsonl", 2)] == [3, 4]
+    assert len(read_last(tmp_path / "val.jsonl", 9)) == 5
+
+
 def test_the_section_tells_one_story_on_made_up_numbers():
     """Every number of the headline is that of the chosen point."""
     result = report_fixture.analysis()
@@ -287,9 +319,8 @@ def test_the_section_tells_one_story_on_made_up_numbers():
     point = made.chosen_point
     assert f"escalates {point.share.estimate:.1%} of the test texts" in page
     assert f"scores {point.field_f1.estimate:.3f} field F1" in page
-    rows = page.count("\n| ") - 2 - len(made.points) - 2 - len(NAMES) - 2
-    assert 2 * len(made.frontier) <= rows <= 5 * len(made.frontier)
-    assert page.count("\n| ") == 2 + len(made.points) + 2 + len(NAMES) + 2 + rows
+    # of each line the points nearest to five shares, each once
+    assert page.count("\n| ") == 2 + len(made.points) + 2 + len(NAMES) + 2 + shown_rows(made)
     assert not re.search(r"  |None|nan", page)
 
 
