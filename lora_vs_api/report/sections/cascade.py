@@ -111,7 +111,7 @@ def _reach(point: Point) -> str:
 
 def verdict(found: Cascade, point: Point) -> Markdown:
     """Whether the chosen cascade, or any here, is better than the better of its two."""
-    return render(
+    told = render(
         "cascade_verdict",
         reach=_reach(point),
         person=point.target == PERSON,
@@ -119,6 +119,7 @@ def verdict(found: Cascade, point: Point) -> Markdown:
         point=point,
         beating=[row for row in found.points if row.beats_both == "holds"],
     )
+    return Markdown(" ".join(told.split()))
 
 
 def limits(found: Cascade) -> str:
