@@ -109,6 +109,11 @@ def read_jsonl(path: str | Path, most: int | None = None) -> list[dict[str, Any]
     return list(itertools.islice(iterate_jsonl(path), most))
 
 
+def read_last(path: str | Path, most: int) -> list[dict[str, Any]]:
+    """The last ``most`` rows of :func:`read_jsonl`, or all where there are fewer; errors as there."""
+    return read_jsonl(path)[-most:]
+
+
 def read_rows(path: str | Path, most: int | None = None) -> list[Row]:
     """Labelled texts that a node of the pipeline wrote; see :func:`read_jsonl`."""
     return cast("list[Row]", read_jsonl(path, most))

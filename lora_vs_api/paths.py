@@ -13,6 +13,8 @@ GROUPS = "data/split/groups.jsonl"
 PERTURBED = "data/perturb.jsonl"
 # what the cascade's nodes found on the validation texts, a folder for each who answered
 ESCALATION = "predictions/cascade"
+# and what each of them took
+ESCALATION_TIMINGS = "timings/cascade"
 # what perturb says of that file: metrics/perturb.json
 APPLIED = "metrics/perturb.json"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,15 @@ import numpy as np
 
 from lora_vs_api.analysis.cascade import Local, Other, Target, cascade_of, read_confidences
 from lora_vs_api.analysis.cascade_results import PERSON, Cascade, CascadeRule
-from lora_vs_api.analysis.costs import BilledRun, text_seconds
+from lora_vs_api.analysis.costs import BilledRun
 from lora_vs_api.analysis.groups import read_labels
 from lora_vs_api.analysis.results import Analysis, Condition, read_analysis, write_result
-from lora_vs_api.analysis.scored_run import Floats, ScoredRun, read_answers, read_run
+from lora_vs_api.analysis.scored_run import Floats, ScoredRun, read_answers, read_run, read_timings
 from lora_vs_api.config.sections import Params
 from lora_vs_api.entry import run_stage
-from lora_vs_api.files import read_jsonl
-from lora_vs_api.paths import ESCALATION, TEST, VAL
+from lora_vs_api.files import read_jsonl, read_last
+from lora_vs_api.log import say
+from lora_vs_api.paths import ESCALATION, ESCALATION_TIMINGS, TEST, VAL
 from lora_vs_api.stats.bootstrap import Draws
 
 Rows = Sequence[dict[str, Any]]
@@ -34,9 +36,13 @@ def main(params: Params) -> None:
 
 def judged(params: Params) -> tuple[Cascade, CascadeRule | None]:
     val, test = (
-        read_jsonl(VAL, params.cascade.val_rows),
+        read_last(VAL, params.cascade.val_rows),
         read_jsonl(TEST, params.evaluate.test_rows),
     )
+    if len(val) < params.cascade.val_rows:
+        say(
+            f"cascade.val_rows: {VAL} has {len(val)} texts, fewer than {params.cascade.val_rows}: all are taken"
+        )
     analysis = read_analysis()
     return cascade_of(
         local_answers(params, val, "val", analysis.lora),
@@ -71,14 +77,18 @@ def local_answers(params: Params, rows: Rows, what: str, lora: Condition) -> Loc
         fields=np.stack([run.fields for run in runs]),
         sure_fields=np.stack([by_field for _, by_field in sure]),
         usd=np.full(len(rows), lora.cost_per_1k.usd / 1000),
-        seconds=local_seconds(runs, len(rows)) if what == "test" else np.zeros(len(rows)),
+        seconds=local_seconds(runs, len(rows)),
     )
 
 
 def local_seconds(runs: Sequence[ScoredRun], texts: int) -> Floats:
-    """Seconds of each text, (texts,); the mean for those that no run was timed on."""
-    timed = text_seconds(runs)
-    return np.concatenate([timed, np.full(texts - timed.size, timed.mean())])
+    """Seconds of each text under each seed, (seeds, texts); nan of those that were not timed."""
+    found = np.full((len(runs), texts), np.nan)
+    # a run times the first of the texts
+    for row, run in zip(found, runs, strict=True):
+        timed = run.timings.latency_seconds
+        row[: timed.size] = timed
+    return found
 
 
 def targets(params: Params, val: Rows, test: Rows, analysis: Analysis) -> list[Target]:
@@ -92,9 +102,7 @@ def targets(params: Params, val: Rows, test: Rows, analysis: Analysis) -> list[T
         Target(
             row.name,
             row.label,
-            other(read_answers(Path(ESCALATION, row.name), val, fields), row.name)
-            if row.name in asked
-            else None,
+            other(asked_on_val(row.name, val, params), row.name) if row.name in asked else None,
             other(read_run(row.name, test, fields), row.name),
         )
         for row in analysis.conditions
@@ -107,17 +115,27 @@ def targets(params: Params, val: Rows, test: Rows, analysis: Analysis) -> list[T
     return found
 
 
+def asked_on_val(name: str, rows: Rows, params: Params) -> ScoredRun:
+    """What a condition answered to the validation ``rows``, with what decides what it was billed: whether
+    as a batch, from a cache, and after how many attempts."""
+    answers = read_answers(Path(ESCALATION, name), rows, params.task.record_fields)
+    return replace(answers, timings=read_timings(Path(ESCALATION_TIMINGS, f"{name}.json")))
+
+
 def api_answers(run: ScoredRun, name: str, analysis: Analysis) -> Other:
     """Scores, what each answer was billed and how long it took, where each was timed."""
     prices = analysis.economics.prices
     if analysis.api_kind != "openai":
         run = run.without_cache()
     timed = run.timings.latency_seconds
+    rows = {row.name: row.latency for row in analysis.conditions}
+    # times with other numbers in flight are not to be added
+    comparable = rows[name].compares_with(analysis.lora.latency)
     return Other(
         field_f1=run.field_f1,
         exact=run.exact_match,
         usd=BilledRun(run, prices.conditions[name], prices.batch_discount).request_costs(),
-        seconds=timed if timed.size == len(run.outputs) else None,
+        seconds=timed if comparable and timed.size == len(run.outputs) else None,
     )
 
 

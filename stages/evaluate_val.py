@@ -6,8 +6,8 @@ from lora_vs_api.api.asking import ask_condition
 from lora_vs_api.api.results import write_answers
 from lora_vs_api.config.sections import Params
 from lora_vs_api.entry import argument, run_stage
-from lora_vs_api.files import read_jsonl
-from lora_vs_api.paths import ESCALATION, TRAIN, VAL
+from lora_vs_api.files import read_jsonl, read_last
+from lora_vs_api.paths import ESCALATION, ESCALATION_TIMINGS, TRAIN, VAL
 
 
 def main(params: Params) -> None:
@@ -15,7 +15,7 @@ def main(params: Params) -> None:
     run = ask_condition(
         params,
         name,
-        read_jsonl(VAL, params.cascade.val_rows),
+        read_last(VAL, params.cascade.val_rows),
         params.task.record_fields,
         read_jsonl(TRAIN),
     )
@@ -23,7 +23,7 @@ def main(params: Params) -> None:
         run,
         mode=params.api.server.mode,
         predictions=f"{ESCALATION}/{name}",
-        timings=f"timings/cascade/{name}.json",
+        timings=f"{ESCALATION_TIMINGS}/{name}.json",
     )
 
 

@@ -23,6 +23,7 @@ def settings(**changes: object) -> Settings:
         "conditions": ["api_few_shot_5"], "person": SOMEBODY.model_dump(), "val_rows": 16,
         "rule": "best", "max_share": 0.3, "max_usd_per_1000": None, "min_f1": 0.8,
         "seeds": [0, 1, 2], "asked": ["api_few_shot_5"], "answers": "predictions/cascade",
+        "timings": "timings/cascade",
     }  # fmt: skip
     return Settings.model_validate(values | changes)
 
@@ -43,7 +44,7 @@ def local_of(fields: np.ndarray, sure_fields: np.ndarray) -> Local:
     return Local(
         field_f1=fields.mean(axis=2), exact=(fields == 1).all(axis=2),
         sure=sure_fields.mean(axis=2), fields=fields, sure_fields=sure_fields,
-        usd=np.full(texts, 5.7e-6), seconds=np.full(texts, 0.95),
+        usd=np.full(texts, 5.7e-6), seconds=np.full(sure_fields.shape[:2], 0.95),
     )  # fmt: skip
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,12 +25,17 @@ from lora_vs_api.analysis.cascade import (
     thresholds,
 )
 from lora_vs_api.analysis.cascade_results import ALL, NONE, PERSON, Cascade, CascadeRule, read_rule
+from lora_vs_api.analysis.costs import BilledRun
 from lora_vs_api.analysis.results import FieldDifference, write_result
+from lora_vs_api.config.sections import Price
 from lora_vs_api.errors import UserError
-from lora_vs_api.report.sections.cascade import cascade_section
+from lora_vs_api.files import read_last, write_json, write_jsonl
+from lora_vs_api.record.fields import Field
+from lora_vs_api.report.sections.cascade import SHOWN, cascade_section
 from lora_vs_api.stats.bootstrap import Draws
 from lora_vs_api.stats.calibration import bin_edges, binned, calibration_error, isotonic
 from lora_vs_api.stats.variance import random_effects_score
+from stages.cascade import asked_on_val
 from tests import report_fixture
 from tests.cascade_fixture import NAMES, SOMEBODY, local, local_of, other, settings, targets
 
@@ -201,13 +208,45 @@ def test_the_report_is_true_at_the_extremes(name, texts, seeds):
     assert point is not None and point.threshold in (NONE, ALL) and point.seconds is None
     # equal scores: the cheaper of the two, which is the fine-tune alone
     assert point.threshold == (ALL if theirs > score else NONE)
-    assert ("hands on every text" in page) == (theirs > score)
-    assert ("hands on no text" in page) == (theirs <= score)
+    assert ("escalates every text" in page) == (theirs > score)
+    assert ("escalates no text" in page) == (theirs <= score)
     assert point.beats_both != "holds" and "**It beats" not in page
     for interval in (point.field_f1, point.share, point.exact_match, point.usd_per_1k):
         assert interval.low <= interval.estimate <= interval.high
     if score < 0.8 and theirs < 0.8:
-        assert made.unreachable == (API[1],) and f"for {API[1]}" in page.replace("\\", "")
+        assert [(row.rule, row.label) for row in made.unreachable] == [("floor", API[1])]
+        assert f"keeps the floor, {API[1]}" in page.replace("\\", "")
+
+
+@pytest.mark.parametrize("usd", [0.0, 1e-4])
+@pytest.mark.parametrize("theirs", [0.0, 1.0])
+def test_what_escalates_none_or_all_is_told_as_certain(theirs, usd):
+    """It is one of the two: nothing about that, or about what cannot vary, is an estimate."""
+
+    def ours(number: int, seed: int) -> Local:
+        scores = np.random.default_rng(seed).random((3, number, 3)) * 0.5 + 0.25
+        return local_of(scores, np.full((3, number, 3), 0.5))
+
+    def answers(number: int) -> Other:
+        right, paid = np.full(number, theirs), np.linspace(usd / 2, usd, number)
+        return Other(right, right == 1, paid, None)
+
+    made = whole(ours(4, 0), ours(20, 1), [Target(*API, answers(4), answers(20))], min_f1=None)
+    point, page = made.chosen_point, told(made)
+    assert point is not None and point.threshold == (ALL if theirs else NONE)
+    assert (point.share.low, point.share.high) == (point.share.estimate,) * 2 == (theirs,) * 2
+    same, differs = point.gain_over_local, point.gain_over_target
+    if theirs:
+        same, differs = differs, same
+    assert (same.low, same.difference, same.high) == (0, 0, 0) and differs.low < differs.high
+    assert point.beats_both == "fails" and "**It cannot beat the better of the two**" in page
+    # a text costs the fine-tune's mean, and what the other was billed
+    cost = point.usd_per_1k
+    assert (cost.low < cost.high) == bool(theirs and usd)
+    assert cost.high <= 1000 * (5.7e-6 + usd * theirs) + 1e-9
+    within = made.points[1]
+    assert within.rule == "budget" and within.keeps_limit == "holds"
+    assert "not shown" not in page and "0.000 \\[-" not in page
 
 
 def test_where_no_threshold_keeps_the_floor_no_rule_is_chosen():
@@ -240,6 +279,37 @@ def test_a_cascade_of_two_that_know_different_things_beats_both():
     assert "**It beats the better of the two**" in told(made)
 
 
+def shown_rows(made: Cascade) -> int:
+    return sum(
+        len({min(row.points, key=lambda p: abs(p.share - s)).share for s in SHOWN})
+        for row in made.frontier
+    )
+
+
+def test_the_95th_percentile_is_of_times_alone_that_were_measured():
+    """A cascade that escalates nothing has the fine-tune's own; an imputed mean has no place in it."""
+    fields, sure = np.ones((2, 20, 3)), np.full((2, 20, 3), 0.9)
+    seconds = np.random.default_rng(0).random((2, 20))
+    theirs = Other(np.zeros(20), np.zeros(20, bool), np.ones(20), np.ones(20))
+    found = [Target(*API, theirs, theirs)]
+    ours = replace(local_of(fields, sure), seconds=seconds)
+    point = whole(ours, ours, found).chosen_point
+    assert point is not None and point.threshold == NONE and point.seconds is not None
+    assert point.seconds.p95 == round(float(np.quantile(seconds, 0.95)), 4)
+    seconds[0, 6:] = np.nan
+    made = whole(replace(ours, seconds=seconds), replace(ours, seconds=seconds), found)
+    point = made.chosen_point
+    assert point is not None and point.seconds is not None and point.seconds.p95 is None
+    assert "95 of 100 take" not in told(made)
+
+
+def test_the_cascade_takes_the_last_validation_texts(tmp_path):
+    """The first are those that a sweep's trials were scored on."""
+    write_jsonl(tmp_path / "val.jsonl", [{"id": n} for n in range(5)])
+    assert [row["id"] for row in read_last(tmp_path / "val.jsonl", 2)] == [3, 4]
+    assert len(read_last(tmp_path / "val.jsonl", 9)) == 5
+
+
 def test_the_section_tells_one_story_on_made_up_numbers():
     """Every number of the headline is that of the chosen point."""
     result = report_fixture.analysis()
@@ -247,9 +317,10 @@ def test_the_section_tells_one_story_on_made_up_numbers():
     made = report_fixture.inputs(result).cascade
     assert made is not None and made.chosen_point is not None
     point = made.chosen_point
-    assert f"hands {point.share.estimate:.1%} of the test texts" in page
+    assert f"escalates {point.share.estimate:.1%} of the test texts" in page
     assert f"scores {point.field_f1.estimate:.3f} field F1" in page
-    assert page.count("\n| ") == 2 + len(made.points) + 2 + len(NAMES)
+    # of each line the points nearest to five shares, each once
+    assert page.count("\n| ") == 2 + len(made.points) + 2 + len(NAMES) + 2 + shown_rows(made)
     assert not re.search(r"  |None|nan", page)
 
 
@@ -260,6 +331,35 @@ def test_confidences_of_other_texts_or_fields_are_refused(tmp_path):
     for rows, names in (([{"id": "b"}], ["x"]), ([{"id": "a"}], ["y"]), ([], ["x"])):
         with pytest.raises(UserError, match="dvc repro"):
             read_confidences(lines, rows, names, "file")
+
+
+@pytest.mark.parametrize("mode", ["live", "batch"])
+def test_a_val_answers_cost_has_its_batch_its_cache_and_its_lost_attempts(
+    tmp_path, monkeypatch, mode
+):
+    """The budget is kept on val by this cost, so it is reckoned as that on test is."""
+    monkeypatch.chdir(tmp_path)
+    rows = [{"id": name, "record": {"x": "1"}} for name in "ab"]
+    folder = tmp_path / "predictions/cascade/gpt"
+    answers = [{"id": row["id"], "output": "{}", "outcome": "answered"} for row in rows]
+    write_jsonl(folder / "predictions.jsonl", answers)
+    usage = [{"id": row["id"], "input_tokens": 100, "output_tokens": 10} for row in rows]
+    write_jsonl(folder / "usage.jsonl", usage)
+    none = [0, 0]
+    write_json(
+        "timings/cascade/gpt.json",
+        {
+            "latency_seconds": [], "mode": mode, "cached_input_tokens": [80, 0],
+            "lost_attempts": [0, 1], "lost_input_tokens": [0, 100], "lost_output_tokens": none,
+            "reasoning_tokens": none, "tokens_estimated": [False, False],
+        },
+    )  # fmt: skip
+    params = SimpleNamespace(task=SimpleNamespace(record_fields=(Field("x", "string", "exact"),)))
+    run = asked_on_val("gpt", rows, params)
+    price = Price(input=1.0, cached_input=0.1, output=2.0)
+    paid = BilledRun(run, price, batch_discount=0.5).request_costs() * 1e6
+    share = 0.5 if mode == "batch" else 1.0
+    assert paid == pytest.approx([share * (20 + 8 + 20), share * (200 + 20)])
 
 
 def test_the_rule_is_read_as_it_was_written(tmp_path):

@@ -18,6 +18,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lora_vs_api.analysis import learning_curve as curves
+from lora_vs_api.analysis.cascade import Local, Other, Target, cascade_of
+from lora_vs_api.analysis.cascade_results import ALL, NONE, PERSON
 from lora_vs_api.analysis.compare import compare
 from lora_vs_api.analysis.condition import ConditionRuns
 from lora_vs_api.analysis.costs import (
@@ -53,6 +55,7 @@ from lora_vs_api.report.model_card import Published, model_card
 from lora_vs_api.report.rendering import escape
 from lora_vs_api.report.sections.advice import ACCURACY, ACTIONS, JOINED, SAID
 from lora_vs_api.report.sections.answer import answer_section, verdict_section
+from lora_vs_api.report.sections.cascade import cascade_section
 from lora_vs_api.report.sections.comparison import paired_section
 from lora_vs_api.report.sections.label_curve import headline, label_curve_section, shown_words
 from lora_vs_api.report.sections.limitations import limitations_section
@@ -64,6 +67,8 @@ from lora_vs_api.report.sections.wins import win_loss_section
 from lora_vs_api.stats.bootstrap import Draws
 from lora_vs_api.stats.clusters import Labels
 from lora_vs_api.stats.ownership import Answers, Machine, People, Plan, totals
+from tests.cascade_fixture import NAMES, SOMEBODY, cascade, local_of
+from tests.cascade_fixture import settings as cascade_settings
 from tests.report_fixture import (
     APIS,
     FIELDS,
@@ -982,3 +987,46 @@ def test_every_sentence_on_labels_can_be_met():
         and "last point alone is shown to score below" in text
     )
     assert "The curve has no margin" in text
+
+
+# (score of the fine-tune, of the other, whether a condition can be asked) → what the rule does
+CASCADES = {"none": (1.0, 0.0, True), "all": (0.0, 1.0, True), "person": (0.0, 1.0, False)}
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+@pytest.mark.parametrize("kind", ["none", "all", "person", "some"])
+def test_a_cascade_claims_no_more_than_its_intervals_show(kind, seeds):
+    """What is one of the two is called so; "beats" stands where both intervals lie above 0."""
+    result = analysis(seeds=tuple(range(seeds)))
+    made_up = cascade(result)
+    if kind != "some":
+        score, theirs, asked = CASCADES[kind]
+
+        def ours(texts: int) -> Local:
+            shape = (seeds, texts, len(NAMES))
+            return local_of(np.full(shape, score), np.full(shape, 0.5))
+
+        def other(texts: int) -> Other:
+            return Other(
+                np.full(texts, theirs), np.full(texts, theirs == 1), np.full(texts, 1e-4), None
+            )
+
+        people = Target(
+            PERSON, "a person", Other.of_person(8, SOMEBODY), Other.of_person(20, SOMEBODY)
+        )
+        target = Target("api_few_shot_5", "Tiny", other(8), other(20)) if asked else people
+        made_up = cascade_of(
+            ours(8), ours(20), [target], NAMES, cascade_settings(seeds=list(range(seeds))), DRAWS
+        )[0]  # fmt: skip
+    point, page = made_up.chosen_point, cascade_section(inputs(result, cascade=made_up))
+    assert point is not None
+    gains = (point.gain_over_local, point.gain_over_target)
+    assert ("**It beats the better" in page) == all(gain.low > 0 for gain in gains)
+    one_of_two = point.threshold in (NONE, ALL) and not (point.target == PERSON and kind != "none")
+    assert ("**It cannot beat the better" in page) == one_of_two
+    assert ("escalates no text" in page) == (kind == "none")
+    assert ("escalates every text" in page) == (kind in ("all", "person"))
+    assert ("Of one training, all of it is about this adapter" in page) == (seeds == 1)
+    assert point.target != PERSON or "Nothing scores more than somebody" in page
+    if kind != "some":
+        assert (point.share.low, point.share.high) == (point.share.estimate,) * 2

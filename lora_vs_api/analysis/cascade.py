@@ -19,6 +19,7 @@ import numpy as np
 
 from lora_vs_api.analysis.cascade_results import (
     ALL,
+    CERTAIN,
     NONE,
     PERSON,
     Calibration,
@@ -33,6 +34,7 @@ from lora_vs_api.analysis.cascade_results import (
     ReliabilityBin,
     Rule,
     Spread,
+    Unreachable,
 )
 from lora_vs_api.analysis.condition import rounded_interval
 from lora_vs_api.analysis.decision import above, below
@@ -54,8 +56,8 @@ SHARES = 21  # of a frontier
 class Local:
     """The fine-tune's answers to some texts: scores, whether right in every field, confidences.
 
-    ``fields`` and ``sure_fields`` are (n_seeds, n_texts, n_fields). ``usd`` and ``seconds`` are of one
-    text, (n_texts,).
+    ``fields`` and ``sure_fields`` are (n_seeds, n_texts, n_fields). ``usd`` is of one text,
+    (n_texts,); ``seconds`` are (n_seeds, n_texts), nan of a text that was not timed under a seed.
     """
 
     field_f1: Floats
@@ -212,14 +214,14 @@ def cascade_of(
         for i, name in enumerate(names)
     }
     points: list[Point] = []
-    unreachable = []
+    unreachable: list[Unreachable] = []
     for target in targets:
         if target.val is None:
             continue
         for rule in rules(settings):
             chosen = choose(rule, val, target.val, settings)
             if chosen is None:
-                unreachable.append(target.label)
+                unreachable.append(Unreachable(rule=rule, label=target.label))
             else:
                 points.append(_point(rule, target, *chosen, test, knots, settings, draws, groups))
     place = chosen_place(points, settings.rule)
@@ -266,7 +268,7 @@ def cascade_of(
 def chosen_place(points: Sequence[Point], rule: Rule) -> int | None:
     """Which point the configuration asks for: of its rule, and of several conditions the best on val.
 
-    A person, taken to be right, would always win: asked only where there is no condition.
+    A person, taken to be right, would always win: asked only where no condition keeps the limits.
     """
     found = [place for place, point in enumerate(points) if point.rule == rule]
     asked = [place for place in found if points[place].target != PERSON] or found
@@ -290,9 +292,16 @@ def _point(
     groups: Groups,
 ) -> Point:
     made = judged_at(threshold, test, target.test)
+    none, every = threshold == NONE, threshold == ALL
 
     def score(table: Floats, bounds: tuple[float, float] = (0.0, 1.0)) -> Interval:
-        return random_effects_score(table, draws, groups=groups, bounds=bounds)
+        # every training answers alike where the other answers everything
+        return random_effects_score(
+            table[:1] if every else table, draws, groups=groups, bounds=bounds
+        )
+
+    def certain(value: float) -> Interval:
+        return Interval(value, value, value, draws.confidence, CERTAIN, 0, None)
 
     def gain(over: Floats, most: float = 1.0) -> FieldDifference:
         found = random_effects_interval(
@@ -304,12 +313,17 @@ def _point(
 
     # from the fine-tune's answer alone to the dearest of those that were asked, escalated
     least = 1000 * float(test.usd.min())
-    dearest = 1000 * float((test.usd + target.test.usd).max())
-    share, f1 = score(made.escalated.astype(np.float64)), score(made.field_f1)
-    usd = score(1000 * made.usd, (least, dearest if dearest > least else least + 1.0))
-    over_local = gain(test.field_f1)
+    dearest = least if none else 1000 * float((test.usd + target.test.usd).max())
+    # one rule, whatever the texts are: how many it escalates is no estimate
+    share = certain(float(every)) if none or every else score(made.escalated.astype(np.float64))
+    f1 = score(made.field_f1)
+    usd = score(1000 * made.usd, (least, dearest)) if dearest > least else certain(least)
+    nothing = FieldDifference(difference=0.0, low=0.0, high=0.0)
+    over_local = nothing if none else gain(test.field_f1)
     # nothing scores above somebody who is taken to be right
-    over_target = gain(target.test.field_f1, 0.0 if target.name == PERSON else 1.0)
+    over_target = (
+        nothing if every else gain(target.test.field_f1, 0.0 if target.name == PERSON else 1.0)
+    )
     return Point(
         rule=rule,
         target=target.name,
@@ -321,16 +335,25 @@ def _point(
         field_f1=rounded_interval(f1),
         exact_match=rounded_interval(score(made.exact)),
         usd_per_1k=rounded_interval(usd),
-        seconds=None
-        if made.seconds is None
-        else Spread(
-            mean=round(float(made.seconds.mean()), 4),
-            p95=round(float(np.quantile(made.seconds, 0.95)), 4),
-        ),
+        seconds=None if made.seconds is None else _spread(made.seconds),
         gain_over_local=over_local,
         gain_over_target=over_target,
         beats_both=beats_both(over_local, over_target),
         keeps_limit=_keeps(rule, settings, share, usd, f1),
+    )
+
+
+def _spread(seconds: Floats) -> Spread | None:
+    """Of (n_seeds, n_texts); a quantile only of texts that were all timed, under every seed.
+
+    The mean is of those that were. None where none was.
+    """
+    timed = ~np.isnan(seconds)
+    if not timed.any():
+        return None
+    return Spread(
+        mean=round(float(seconds[timed].mean()), 4),
+        p95=round(float(np.quantile(seconds, 0.95)), 4) if timed.all() else None,
     )
 
 
@@ -425,7 +448,7 @@ def _frontiers(test: Local, targets: Sequence[Target]) -> tuple[Frontier, ...]:
                     field_f1=round(float(each.field_f1.mean()), 6),
                     exact_match=round(float(each.exact.mean()), 6),
                     usd_per_1k=round(1000 * float(each.usd.mean()), 9),
-                    seconds=None if each.seconds is None else round(float(each.seconds.mean()), 4),
+                    seconds=_mean_seconds(each.seconds),
                     on_envelope=best(each),
                 )
                 for each in made[target.name]
@@ -433,6 +456,11 @@ def _frontiers(test: Local, targets: Sequence[Target]) -> tuple[Frontier, ...]:
         )
         for target in targets
     )
+
+
+def _mean_seconds(seconds: Floats | None) -> float | None:
+    found = None if seconds is None else _spread(seconds)
+    return None if found is None else found.mean
 
 
 def _shares(sure: Floats) -> Iterator[float]:

@@ -22,6 +22,8 @@ Rule = Literal["best", "budget", "floor"]
 PERSON = "person"
 # thresholds that hand on no text and every text
 NONE, ALL = -1.0, 1.0
+# the method of an interval that is a point: nothing was estimated
+CERTAIN = "certain"
 
 
 class Curve(Result):
@@ -63,10 +65,13 @@ class OnVal(Result):
 
 
 class Spread(Result):
-    """Seconds of a text, over texts and seeds; those of a text escalated are both one's."""
+    """Seconds of a text, over texts and seeds; those of a text escalated are both one's.
+
+    ``mean`` is of the texts that were timed; ``p95`` is None unless all were, under every seed.
+    """
 
     mean: float
-    p95: float
+    p95: float | None
 
 
 class Point(Result):
@@ -76,6 +81,8 @@ class Point(Result):
     threshold calibrated, None where none or all are. ``gain_over_local`` and ``gain_over_target`` are
     the cascade's field F1 minus that of either alone, paired by text. ``beats_both`` holds where both
     intervals lie above 0: the cascade is then better than the better of the two, whichever that is.
+    What escalates none is the fine-tune, what escalates all is the other: that gain is 0 and the share
+    0 or 1, without an interval.
     ``keeps_limit``: of ``budget`` that the test texts stay within it, of ``floor`` that their F1 does not
     lie below it; None for ``best``.
     """
@@ -122,11 +129,18 @@ class PersonCost(Result):
     usd_per_hour: float
 
 
+class Unreachable(Result):
+    """A rule whose limit no threshold keeps on the validation texts, with ``label`` as the other."""
+
+    rule: Rule
+    label: str
+
+
 class Cascade(Result):
     """metrics/cascade.json; null where there is no cascade.
 
-    ``fewest`` counts the test texts, or groups of them. ``points`` has those that a rule found a
-    threshold for, ``unreachable`` the targets of which no threshold keeps the floor on val. ``chosen``
+    ``clusters`` counts the test texts, or groups of them. ``points`` has those that a rule found a
+    threshold for, ``unreachable`` those that it found none for. ``chosen``
     is the place in ``points`` of the one that the configuration asks for; None where there is none.
     """
 
@@ -143,7 +157,7 @@ class Cascade(Result):
     calibration: Calibration
     by_field: dict[str, Calibration]
     points: tuple[Point, ...]
-    unreachable: tuple[str, ...]
+    unreachable: tuple[Unreachable, ...]
     chosen: int | None
     frontier: tuple[Frontier, ...]
 
@@ -162,6 +176,19 @@ class CascadeRule(Result):
     threshold: float
     text: Curve
     fields: dict[str, Curve]
+
+
+def ranked_cascade(found: Cascade) -> Cascade:
+    """The same with targets as conditions are ordered: the highest field F1 alone first, a person last."""
+    alone = {row.target: (row.target == PERSON, -row.points[-1].field_f1) for row in found.frontier}
+    places = sorted(range(len(found.points)), key=lambda i: alone[found.points[i].target])
+    return found.model_copy(
+        update={
+            "points": tuple(found.points[i] for i in places),
+            "chosen": None if found.chosen is None else places.index(found.chosen),
+            "frontier": tuple(sorted(found.frontier, key=lambda row: alone[row.target])),
+        }
+    )
 
 
 def read_cascade(path: str | Path = "metrics/cascade.json") -> Cascade | None:

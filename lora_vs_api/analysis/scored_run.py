@@ -237,11 +237,15 @@ def read_run(
     Raises:
         UserError: the answers are not those of exactly these texts, in this order.
     """
-    timings = read_json(Path(root, "timings", "evaluate", f"{name}.json"))
     return replace(
         read_answers(Path(root, "predictions", "evaluate", name), rows, fields),
-        timings=Timings.from_json(timings),
+        timings=read_timings(Path(root, "timings", "evaluate", f"{name}.json")),
     )
+
+
+def read_timings(path: Path) -> Timings:
+    """Read what a run took and was billed beside its tokens; errors as of a file that is not there."""
+    return Timings.from_json(read_json(path))
 
 
 def read_answers(

@@ -26,18 +26,25 @@ class Escalated:
     """Who answered a text: the fine-tune, a condition, or a person, whose answer is still to come.
 
     ``output`` is theirs, None of a person. ``sure`` is how sure the fine-tune was of its own answer,
-    calibrated, of the text and of each field.
+    calibrated, of the text and of each field; ``raw_sure`` is that of the text before, which the
+    threshold is held against.
     """
 
     answered_by: str
     output: str | None
     truncated: bool
     sure: float
+    raw_sure: float
     sure_fields: dict[str, float]
 
     def as_row(self, own: str) -> dict[str, Any]:
         """What is written of it; ``own`` is what the fine-tune answered, a person's draft."""
-        told = {"answered_by": self.answered_by, "sure": self.sure, "sure_fields": self.sure_fields}
+        told = {
+            "answered_by": self.answered_by,
+            "sure": self.sure,
+            "raw_sure": self.raw_sure,
+            "sure_fields": self.sure_fields,
+        }
         if self.output is None:
             return {"record": None, **told, "draft": parse_record(own)}
         return {"record": parse_record(self.output), **told}
@@ -121,6 +128,7 @@ def escalated(
                 output=None if said is None else said.output,
                 truncated=said is not None and said.truncated,
                 sure=_at(rule.text, each.text),
+                raw_sure=each.text,
                 sure_fields={name: _at(rule.fields[name], p) for name, p in each.fields.items()},
             )
         )

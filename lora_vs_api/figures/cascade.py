@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from lora_vs_api.analysis.cascade_results import PERSON
+from lora_vs_api.analysis.cascade_results import PERSON, ranked_cascade
 from lora_vs_api.figures.drawing import (
     INK,
     MUTED,
@@ -37,6 +37,7 @@ def cascade_frontier(found: Cascade | None, look: Mapping[str, Look]) -> Figure 
     """Field F1 of every cascade against the share escalated and against cost; None without any."""
     if found is None or not found.frontier:
         return None
+    found = ranked_cascade(found)
     figure = Figure(figsize=(WIDTH, 4.4), layout="constrained")
     by_share, by_cost = figure.subplots(1, 2, sharey=True)
     for row in found.frontier:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lora_vs_api.config.sections import OpenAIServer, Params
 from lora_vs_api.errors import UserError
-from lora_vs_api.files import read_jsonl
+from lora_vs_api.files import read_jsonl, read_last
 from lora_vs_api.paths import PERTURBED, TEST, TRAIN, VAL, opponent_file
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _rows(params: Params, node: str) -> list[dict[str, Any]]:
     if node == "perturbed_api":
         return read_jsonl(PERTURBED)
     if node == "evaluate_val":
-        return read_jsonl(VAL, params.cascade.val_rows)
+        return read_last(VAL, params.cascade.val_rows)
     return read_jsonl(TEST, params.evaluate.test_rows)
 
 

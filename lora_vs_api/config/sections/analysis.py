@@ -130,3 +130,4 @@ class Cascade(Section):
     seeds: list[int]
     asked: list[str]
     answers: str
+    timings: str
