@@ -36,6 +36,8 @@ _PREFIXED = (12, 3)
 MOST_CHANGES, MOST_DIGITS = 6, 16
 # a login in an address, or what stands behind its path
 _IN_ADDRESS = re.compile(r"[@?#]")
+# a login in an address, wherever it was given
+_LOGIN = re.compile(r"://[^/\s]*@")
 
 
 def is_variable(text: str) -> bool:
@@ -52,7 +54,7 @@ def may_be_secret(name: str, value: str) -> bool:
     name = name.rpartition(".")[2]
     if is_variable(value):
         return False
-    if name.lower().endswith("url") and _IN_ADDRESS.search(value):
+    if _LOGIN.search(value) or (name.lower().endswith("url") and _IN_ADDRESS.search(value)):
         return True
     return is_secret_name(name) or bool(_KEY.search(value))
 
