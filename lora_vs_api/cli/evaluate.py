@@ -10,7 +10,8 @@ from unicodedata import normalize
 from lora_vs_api.cli.local_model import LocalAnswer, adapter_folder, ask
 from lora_vs_api.config.load import load_params
 from lora_vs_api.config.sections import Params
-from lora_vs_api.data.source import read_source, read_table
+from lora_vs_api.data.source import read_source
+from lora_vs_api.data.tables import load_table
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_rows, write_jsonl
 from lora_vs_api.log import say, show
@@ -73,7 +74,7 @@ def _rows(params: Params, file: str, encoding: str | None) -> list[Row]:
     else:
         # generated rows, as data/corpus.jsonl has them
         text, record, drop, row_id = "text", "record", (), "id"
-    columns = {name for _, row in read_table(file, encoding) for name in row}
+    columns = {name for _, row in load_table(file, encoding, text).rows for name in row}
     known = row_id if row_id in columns else None
     groups = {"task.group_by": params.task.group_by if data.source == "file" else None}
     return read_source(

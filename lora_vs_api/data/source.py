@@ -17,6 +17,7 @@ from lora_vs_api.data.json_values import cell_value
 from lora_vs_api.data.split import split_named
 from lora_vs_api.data.tables import MAX_SHOWN, Rows, load_table, problems_error
 from lora_vs_api.errors import UserError
+from lora_vs_api.log import say
 from lora_vs_api.record.fields import Field, completed
 from lora_vs_api.validation.records import expected, violations
 
@@ -72,7 +73,7 @@ def read_source(
         UserError: the file or a column is missing, no row has a key of ``fields``, or rows are malformed: each
             of them with its place and field, up to :data:`MAX_SHOWN`.
     """
-    table = read_table(path, encoding)
+    table = read_table(path, encoding, text)
     kept = {key: column for key, column in (groups or {}).items() if column is not None}
     _check_columns(
         path, table, fields, text, {"data.id": row_id, "data.record": record, **kept}, record
@@ -116,9 +117,12 @@ def id_of(columns: Mapping[str, Any], row_id: str) -> str:
     return "" if value is None else str(value).strip()
 
 
-def read_table(path: str | Path, encoding: str | None = None) -> Rows:
-    """The rows of :func:`lora_vs_api.data.tables.load_table`."""
-    return load_table(path, encoding).rows
+def read_table(path: str | Path, encoding: str | None = None, text: str | None = None) -> Rows:
+    """The rows of :func:`lora_vs_api.data.tables.load_table`, its notes said."""
+    table = load_table(path, encoding, text)
+    for note in table.notes:
+        say(f"{path}: {note}")
+    return table.rows
 
 
 def is_template(text: str) -> bool:
