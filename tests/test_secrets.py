@@ -350,3 +350,16 @@ def test_a_server_that_a_node_starts_gets_no_secret():
         "TOKENIZERS_PARALLELISM": "false", "PYTHONPATH": f"{ROOT}{os.pathsep}/mine",
     }  # fmt: skip
     assert found == needed | ours
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("api.server.base_url", "https://key-gateway.corp.example/v1"),
+        ("weights", "models/sk-llama-3.gguf"),
+        ("model.weights.repo", "hf-internal-testing/tiny-x"),
+    ],
+)
+def test_a_harmless_setting_is_no_secret(name, value):
+    """It would be rewritten to ??? in params.yaml."""
+    assert not may_be_secret(name, value)
