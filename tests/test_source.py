@@ -348,3 +348,30 @@ def test_an_empty_split_in_a_folder_is_that_of_the_file(tmp_path):
     (tmp_path / "val.csv").write_text("t,split\na,twin beds\n")
     with pytest.raises(UserError, match="rename that column"):
         read_table(tmp_path)
+
+
+def test_a_second_file_may_lack_what_may_be_empty(tmp_path):
+    fields = (*ROOM, Field(name="nights", type="integer", optional=True))
+    path = write_jsonl(tmp_path / "a.jsonl", [{"t": "a", "room": "x"}])
+    assert read_source(path, fields, "t", None, None, second=True)[0]["record"]["nights"] is None
+    with pytest.raises(UserError, match="room"):
+        read_source(write_jsonl(path, [{"t": "a"}]), fields, "t", None, None, second=True)
+
+
+def test_na_is_a_missing_number_in_text_tables_alone(tmp_path):
+    fields = (Field(name="n", type="integer", optional=True),)
+    (tmp_path / "a.csv").write_text("t,n\na,NA\n")
+    assert read_source(tmp_path / "a.csv", fields, "t", None, None)[0]["record"] == {"n": None}
+    with pytest.raises(UserError, match=r"n: expected .*found 'NA'"):
+        read_source(
+            write_jsonl(tmp_path / "a.jsonl", [{"t": "a", "n": "NA"}]), fields, "t", None, None
+        )
+
+
+def test_one_call_fits_a_task_of_several(tmp_path):
+    fields = (Field(name="calls", type="list"),)
+    rows = [{"t": "a", "record": {"name": "f", "arguments": {}}}]
+    with pytest.raises(UserError) as caught:
+        read_source(write_jsonl(tmp_path / "a.jsonl", rows), fields, "t", "record", None)
+    # read as a list of calls, of whose items this field knows nothing
+    assert "record.calls" in str(caught.value)

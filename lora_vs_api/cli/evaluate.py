@@ -76,9 +76,19 @@ def _rows(params: Params, file: str, encoding: str | None) -> list[Row]:
         text, record, drop, row_id = "text", "record", (), "id"
     columns = {name for _, row in load_table(file, encoding, text).rows for name in row}
     known = row_id if row_id in columns else None
-    groups = {"task.group_by": params.task.group_by if data.source == "file" else None}
+    by = params.task.group_by
+    # a second file may well lack it, which is said with the scores
+    groups = {"task.group_by": by if by in columns else None}
     return read_source(
-        Path(file), params.task.record_fields, text, record, known, groups, encoding, drop
+        Path(file),
+        params.task.record_fields,
+        text,
+        record,
+        known,
+        groups,
+        encoding,
+        drop,
+        second=True,
     )
 
 
