@@ -375,3 +375,12 @@ def test_one_call_fits_a_task_of_several(tmp_path):
         read_source(write_jsonl(tmp_path / "a.jsonl", rows), fields, "t", "record", None)
     # read as a list of calls, of whose items this field knows nothing
     assert "record.calls" in str(caught.value)
+
+
+def test_any_row_with_a_role_makes_a_conversation(tmp_path):
+    path = tmp_path / "a.jsonl"
+    chat = {"messages": [turn("user", "a"), turn("assistant", [{"type": "text", "text": "{}"}])]}
+    assert read_table(write_jsonl(path, [chat]))[0][1]["record"] == "{}"
+    with pytest.raises(UserError, match=r"a\.jsonl:1: messages: expected a list of turns"):
+        read_table(write_jsonl(path, [{"messages": None}, chat]))
+    assert read_table(write_jsonl(path, [{"messages": ["a"]}]))[0][1] == {"messages": ["a"]}
