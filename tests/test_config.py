@@ -395,7 +395,7 @@ def test_an_override_that_is_none_is_one_line_with_what_was_meant(overrides, mes
         (b'x: "a\xff"\n', ":6:6: not valid UTF-8"),
         (b'x: "a\x01"\n', ":6:6: not valid YAML: a control character"),
         (b"x: &a [*a]\n", ":6:8: expected settings, found *a within itself"),
-        (b"- lora\n", ": expected settings, key: value, found ['lora']"),
+        (b"- lora\n", ": expected settings, key: value, found a list"),
         (b"lora:\n  rr: 3\n", ":7: lora.rr: unknown key (did you mean r?)"),
         (b"lora:\n  r:8\n", ":6: lora: expected a section with r,"),
         (b"seeds: [0, 0]\n", ":6: seeds: expected no value twice"),

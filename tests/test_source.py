@@ -9,6 +9,7 @@ import re
 import pytest
 
 from lora_vs_api.data.source import MAX_SHOWN, read_source, read_table
+from lora_vs_api.data.tables import load_table
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.fields import Field, fields_from_config
 
@@ -315,3 +316,71 @@ def test_a_conversation_that_is_none_is_named_with_its_line(second, message, tmp
     with pytest.raises(UserError, match=message) as told:
         read_table(write_jsonl(tmp_path / "a.jsonl", [first, second]))
     assert "\n" not in str(told.value)
+
+
+def test_an_apostrophe_of_a_text_is_no_guard(tmp_path, capsys):
+    """One row, or the column of the texts: what a person wrote stays; what was left out is said."""
+    path, quoted = tmp_path / "a.csv", "'5 apples' were ordered"
+    path.write_text(f"t,room\n{quoted},x\n")
+    assert read_table(path)[0][1]["t"] == quoted
+    path.write_text("t,room\n" + f"{quoted},'007\n" * 12)
+    assert read_source(path, ROOM, "t", None, None)[0]["text"] == quoted
+    assert "room: a sign around every cell" in capsys.readouterr().err
+    path.write_text("t,room\na,'007\nb,'008\n")
+    assert [row["room"] for _, row in read_table(path)] == ["007", "008"]
+
+
+def test_the_files_of_a_folder_are_one_set_of_conversations(tmp_path):
+    """Two calls in train make a list in test too, and the instruction of all is kept."""
+    system, ask = turn("system", "Say room."), turn("user", "two nights")
+    for name, calls in (("train", 2), ("val", 1), ("test", 1)):
+        answer = turn("assistant", tool_calls=[called("a", {})] * calls)
+        write_jsonl(tmp_path / f"{name}.jsonl", [{"messages": [system, ask, answer]}])
+    table = load_table(tmp_path)
+    assert table.conversations and table.instruction == "Say room."
+    assert [len(row["record"]["calls"]) for _, row in table.rows] == [2, 1, 1]
+
+
+def test_an_empty_split_in_a_folder_is_that_of_the_file(tmp_path):
+    for name in ("train", "val", "test"):
+        (tmp_path / f"{name}.csv").write_text("t,split\na,\n")
+    assert [row["split"] for _, row in read_table(tmp_path)] == ["train", "val", "test"]
+    (tmp_path / "val.csv").write_text("t,split\na,twin beds\n")
+    with pytest.raises(UserError, match="rename that column"):
+        read_table(tmp_path)
+
+
+def test_a_second_file_may_lack_what_may_be_empty(tmp_path):
+    fields = (*ROOM, Field(name="nights", type="integer", optional=True))
+    path = write_jsonl(tmp_path / "a.jsonl", [{"t": "a", "room": "x"}])
+    assert read_source(path, fields, "t", None, None, second=True)[0]["record"]["nights"] is None
+    with pytest.raises(UserError, match="room"):
+        read_source(write_jsonl(path, [{"t": "a"}]), fields, "t", None, None, second=True)
+
+
+def test_na_is_a_missing_number_in_text_tables_alone(tmp_path):
+    fields = (Field(name="n", type="integer", optional=True),)
+    (tmp_path / "a.csv").write_text("t,n\na,NA\n")
+    assert read_source(tmp_path / "a.csv", fields, "t", None, None)[0]["record"] == {"n": None}
+    with pytest.raises(UserError, match=r"n: expected .*found 'NA'"):
+        read_source(
+            write_jsonl(tmp_path / "a.jsonl", [{"t": "a", "n": "NA"}]), fields, "t", None, None
+        )
+
+
+def test_one_call_fits_a_task_of_several(tmp_path):
+    fields = (Field(name="calls", type="list"),)
+    rows = [{"t": "a", "record": {"name": "f", "arguments": {}}}]
+    with pytest.raises(UserError) as caught:
+        read_source(write_jsonl(tmp_path / "a.jsonl", rows), fields, "t", "record", None)
+    # read as a list of calls, of whose items this field knows nothing
+    assert "record.calls" in str(caught.value)
+
+
+def test_any_row_with_a_role_makes_a_conversation(tmp_path):
+    path = tmp_path / "a.jsonl"
+    chat = {"messages": [turn("user", "a"), turn("assistant", [{"type": "text", "text": "{}"}])]}
+    assert read_table(write_jsonl(path, [chat]))[0][1]["record"] == "{}"
+    with pytest.raises(UserError, match=r"a\.jsonl:1: messages: expected a list of turns"):
+        read_table(write_jsonl(path, [{"messages": None}, chat]))
+    assert read_table(write_jsonl(path, [{"messages": ["a"]}]))[0][1] == {"messages": ["a"]}

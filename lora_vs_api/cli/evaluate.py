@@ -10,7 +10,8 @@ from unicodedata import normalize
 from lora_vs_api.cli.local_model import LocalAnswer, adapter_folder, ask
 from lora_vs_api.config.load import load_params
 from lora_vs_api.config.sections import Params
-from lora_vs_api.data.source import read_source, read_table
+from lora_vs_api.data.source import read_source
+from lora_vs_api.data.tables import load_table
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_rows, write_jsonl
 from lora_vs_api.log import say, show
@@ -73,11 +74,21 @@ def _rows(params: Params, file: str, encoding: str | None) -> list[Row]:
     else:
         # generated rows, as data/corpus.jsonl has them
         text, record, drop, row_id = "text", "record", (), "id"
-    columns = {name for _, row in read_table(file, encoding) for name in row}
+    columns = {name for _, row in load_table(file, encoding, text).rows for name in row}
     known = row_id if row_id in columns else None
-    groups = {"task.group_by": params.task.group_by if data.source == "file" else None}
+    by = params.task.group_by
+    # a second file may well lack it, which is said with the scores
+    groups = {"task.group_by": by if by in columns else None}
     return read_source(
-        Path(file), params.task.record_fields, text, record, known, groups, encoding, drop
+        Path(file),
+        params.task.record_fields,
+        text,
+        record,
+        known,
+        groups,
+        encoding,
+        drop,
+        second=True,
     )
 
 

@@ -252,7 +252,11 @@ class _Roles:
 def _roles(given: TaskSource, path: str, table: Table) -> _Roles:
     rows = [columns for _, columns in table.rows]
     dropped, fields = set(_names(given.drop)), set(_names(given.fields))
-    text = given.text or text_column([_without(row, dropped | fields) for row in rows])
+    rest = [_without(row, dropped | fields) for row in rows]
+    if not any(isinstance(value, str) for row in rest for value in row.values()):
+        # the only writing may be named as a field too
+        rest = [_without(row, dropped) for row in rows]
+    text = given.text or text_column(rest)
     record = given.record
     if record is None and table.conversations and RECORD in rows[0]:
         # an assistant that answers in prose in some row: named with its line, and not taken for a text

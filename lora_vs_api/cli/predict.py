@@ -89,7 +89,8 @@ def predict_records(
 
 def _rows(path: str, column: str, encoding: str | None) -> list[dict[str, Any]]:
     """Ids, where there are any, and texts of a file; every row without a text is named."""
-    table, column = read_table(path, encoding), normalize("NFC", column)
+    column = normalize("NFC", column)
+    table = read_table(path, encoding, column)
     if not is_template(column) and not any(column in columns for _, columns in table):
         known = ", ".join(sorted({name for _, columns in table for name in columns}))
         raise UserError(f"--column: {path} has no column {column!r}; it has {known or 'no rows'}")

@@ -72,17 +72,15 @@ def composed(overrides: Sequence[str] = (), conf: str | Path = "conf") -> tuple[
         key = getattr(error, "full_key", None)
         if key and key not in message:
             message = f"{key}: {message}"
-        for value in filter(None, map(_secret, overrides)):
-            message = message.replace(value, "…")
-        raise UserError(f"{where}: {message}") from None
+        raise UserError(f"{where}: {_without_secrets(message, overrides)}") from None
     try:
         return text, check_params(yaml.safe_load(text), where)
     except UserError as error:
-        problem = str(error).removeprefix(f"{where}: ")
+        problem = _without_secrets(str(error).removeprefix(f"{where}: "), overrides)
         key = problem.partition(": ")[0]
         given = [override.partition("=")[0].lstrip("+~") for override in overrides]
         place = "" if key in given else place_of(key, conf)
-        raise UserError(f"{place}{problem}" if place else str(error)) from None
+        raise UserError(f"{place}{problem}" if place else f"{where}: {problem}") from None
 
 
 def _dumped(overrides: Sequence[str], conf: Path) -> str:
@@ -114,10 +112,23 @@ def _problem(overrides: Sequence[str], conf: Path) -> str | None:
 
 def _shown(override: str) -> str:
     """``override`` without what may be a secret, given in the wrong place."""
-    return f"{override.partition('=')[0]}=…" if _secret(override) else override
+    secret = _secret(override)
+    return override.replace(secret, "…") if secret else override
+
+
+def _without_secrets(message: str, overrides: Sequence[str]) -> str:
+    for value in filter(None, map(_secret, overrides)):
+        bare = value.strip(" \t'\"{[]}")
+        # Hydra takes task=a/b for the choice b of a group
+        front, _, choice = bare.rpartition("/")
+        for part in (value, bare, front if "@" in front else "", choice, bare.partition("://")[2]):
+            message = message.replace(part, "…") if part else message
+    return message
 
 
 def _secret(override: str) -> str | None:
-    """The value of an override that may be a secret or an address with one in it."""
-    key, _, value = override.partition("=")
+    """What of an override may be a secret or an address with one in it: all of it where it has no ``=``."""
+    key, equals, value = override.partition("=")
+    if not equals or may_be_secret("", key.lstrip("+~")):
+        return override if may_be_secret("", override.lstrip("+~ \t'\"{[")) else None
     return value if may_be_secret(key, value.strip(" \t'\"{[")) else None

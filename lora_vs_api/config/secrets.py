@@ -25,7 +25,7 @@ _PREFIX = (
 )
 # 6 are enough where a dash follows the prefix: no other setting has one of these words there
 _KEY = re.compile(
-    rf"(?<![a-z0-9_-])(?:(?:sk|gsk|key)-\S{{6,}}|(?:{_PREFIX})[\w.~+/=-]{{16,}})", re.I
+    rf"(?<![a-z0-9_/-])(?:(?:sk|gsk|key)-\S{{6,}}|(?:{_PREFIX})[\w.~+/=-]{{16,}})", re.I
 )
 # A word of a name so long, with so many changes between letters and digits, is a key's: one drawn by
 # chance has more of them. GPT4OMINIKEY2 has 3 and is short.
@@ -34,8 +34,12 @@ _CHANGES: Final = ((16, 4), (20, 3), (24, 2))
 _PREFIXED = (12, 3)
 # in all words together, and of digits: a key cut up by chance, or a number
 MOST_CHANGES, MOST_DIGITS = 6, 16
+# a repository of the Hub whose owner is called hf-…
+_REPOSITORY = re.compile(r"hf-[a-z-]+/[\w.-]+", re.I)
 # a login in an address, or what stands behind its path
 _IN_ADDRESS = re.compile(r"[@?#]")
+# a login in an address, wherever it was given
+_LOGIN = re.compile(r"://[^/\s]*@")
 
 
 def is_variable(text: str) -> bool:
@@ -52,8 +56,15 @@ def may_be_secret(name: str, value: str) -> bool:
     name = name.rpartition(".")[2]
     if is_variable(value):
         return False
+    if _LOGIN.search(value):
+        return True
+    if "url" in name.lower() and "://" in value:
+        # a host may be called key-gateway
+        return bool(_IN_ADDRESS.search(value)) or is_secret_name(name)
     if name.lower().endswith("url") and _IN_ADDRESS.search(value):
         return True
+    if _REPOSITORY.fullmatch(value):
+        return is_secret_name(name)
     return is_secret_name(name) or bool(_KEY.search(value))
 
 

@@ -48,7 +48,7 @@ def no_mapping(conf: Path) -> str | None:
         return None
     if found is None or isinstance(found, dict):
         return None
-    return f"{_shown(path, conf)}: expected settings, key: value, found {found!r:.60}"
+    return f"{_shown(path, conf)}: expected settings, key: value, found a {type(found).__name__}"
 
 
 def _files(conf: Path) -> list[Path]:

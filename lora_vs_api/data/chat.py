@@ -32,8 +32,15 @@ def unrolled(path: str, table: Table) -> Table:
     Raises:
         UserError: a row that is no such conversation, with its place; or a column that is there already.
     """
-    key = next((key for key in FORMS if table.rows and key in table.rows[0][1]), None)
-    if key is None or not isinstance(table.rows[0][1][key], list):
+    key = next(
+        (
+            key
+            for key, (who, _) in FORMS.items()
+            if any(_has_role(row.get(key), who) for _, row in table.rows)
+        ),
+        None,
+    )
+    if key is None:
         return table
     parts = [_parts(f"{place}: {key}", row.get(key), FORMS[key]) for place, row in table.rows]
     several = any(calls is not None and len(calls) != 1 for *_, calls in parts)
@@ -62,6 +69,13 @@ def unrolled(path: str, table: Table) -> Table:
     return Table(rows, [*table.notes, said], conversations=True, instruction=instruction)
 
 
+def _has_role(turns: Any, role: str) -> bool:
+    """Whether the first turn says who speaks: a list that is merely called messages has none."""
+    return bool(
+        isinstance(turns, list) and turns and isinstance(turns[0], Mapping) and turns[0].get(role)
+    )
+
+
 def _parts(
     where: str, turns: Any, form: tuple[str, str]
 ) -> tuple[str | None, str, Any, list[dict[str, Any]] | None]:
@@ -88,7 +102,14 @@ def _parts(
         return system or None, text, None, None
     answer = turns[last]
     calls = _calls(where, answer)
-    return system or None, text, answer.get(said_key), calls
+    said = answer.get(said_key)
+    # an answer in parts is one text, as the user's is
+    return (
+        system or None,
+        text,
+        _words(where, answer, said_key) if isinstance(said, list) else said,
+        calls,
+    )
 
 
 def _words(where: str, turn: Mapping[str, Any], key: str) -> str:

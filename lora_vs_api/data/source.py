@@ -17,6 +17,7 @@ from lora_vs_api.data.json_values import cell_value
 from lora_vs_api.data.split import split_named
 from lora_vs_api.data.tables import MAX_SHOWN, Rows, load_table, problems_error
 from lora_vs_api.errors import UserError
+from lora_vs_api.log import say
 from lora_vs_api.record.fields import Field, completed
 from lora_vs_api.validation.records import expected, violations
 
@@ -36,6 +37,8 @@ __all__ = [
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 # Python itself would also read 1_007, and digits of other scripts
 _INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
+# the place of a row in a file whose cells are all texts
+_TEXT_TABLE = re.compile(r"\.[ct]sv:\d+$", re.I)
 _BLANKS = r"[\s\u200b\u2060\ufeff]+"
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
@@ -49,6 +52,7 @@ def read_source(
     groups: Mapping[str, str | None] | None = None,
     encoding: str | None = None,
     drop: Sequence[str] = (),
+    second: bool = False,
 ) -> list[Row]:
     """The corpus rows ``{"id", "text", "record"}`` of a labelled file, in its order.
 
@@ -67,15 +71,17 @@ def read_source(
             needs a value there, and one of train, val and test in that of ``split.column``.
         encoding: of a text file without a byte order mark; None for UTF-8.
         drop: keys of ``record`` that are left out.
+        second: a file beside that of the task, in which no row needs to have what may be empty.
 
     Raises:
         UserError: the file or a column is missing, no row has a key of ``fields``, or rows are malformed: each
             of them with its place and field, up to :data:`MAX_SHOWN`.
     """
-    table = read_table(path, encoding)
+    table = read_table(path, encoding, text)
     kept = {key: column for key, column in (groups or {}).items() if column is not None}
+    wanted = tuple(field for field in fields if not (second and field.optional))
     _check_columns(
-        path, table, fields, text, {"data.id": row_id, "data.record": record, **kept}, record
+        path, table, wanted, text, {"data.id": row_id, "data.record": record, **kept}, record
     )
     render = text_reader(text)
     rows: list[Row] = []
@@ -95,7 +101,7 @@ def read_source(
         elif key in seen:
             problems.append(f"{row_id}: {key!r} is already at {seen[key]}; expected unique ids")
         seen.setdefault(key, place)
-        values, wrong = _record(columns, fields, record, drop)
+        values, wrong = _record(columns, fields, record, drop, not _TEXT_TABLE.search(place))
         problems += wrong
         meta, wrong = _groups(columns, list(dict.fromkeys(kept.values())))
         problems += wrong + _no_split(meta, kept.get("split.column"))
@@ -116,9 +122,12 @@ def id_of(columns: Mapping[str, Any], row_id: str) -> str:
     return "" if value is None else str(value).strip()
 
 
-def read_table(path: str | Path, encoding: str | None = None) -> Rows:
-    """The rows of :func:`lora_vs_api.data.tables.load_table`."""
-    return load_table(path, encoding).rows
+def read_table(path: str | Path, encoding: str | None = None, text: str | None = None) -> Rows:
+    """The rows of :func:`lora_vs_api.data.tables.load_table`, its notes said."""
+    table = load_table(path, encoding, text)
+    for note in table.notes:
+        say(f"{path}: {note}")
+    return table.rows
 
 
 def is_template(text: str) -> bool:
@@ -179,6 +188,8 @@ def _check_columns(
                 f"{', '.join(sorted(columns))}"
             )
     names = columns if record is None else _keys(table, fields, record)
+    if record is not None and _is_one_call(names, fields):
+        return
     for field in fields:
         # one that may be empty too: a slip of the pen would be learnt as a field that is always null
         if names and field.name not in names:
@@ -239,7 +250,11 @@ def _no_split(labels: Mapping[str, str], column: str | None) -> list[str]:
 
 
 def _record(
-    columns: Mapping[str, Any], fields: tuple[Field, ...], record: str | None, drop: Sequence[str]
+    columns: Mapping[str, Any],
+    fields: tuple[Field, ...],
+    record: str | None,
+    drop: Sequence[str],
+    typed: bool,
 ) -> tuple[dict[str, Any], list[str]]:
     """The record of a row, and what is wrong with it."""
     if record is None:
@@ -248,7 +263,7 @@ def _record(
         wrong: set[str] = set()
         for field in fields:
             try:
-                cells[field.name] = value_of(columns.get(field.name), field)
+                cells[field.name] = value_of(columns.get(field.name), field, typed)
             except ValueError:
                 # not missing as well: its cell has been named
                 wrong.add(field.name)
@@ -265,13 +280,24 @@ def _record(
             return {}, [f"{record}: expected a JSON object, found {given!r:.80} ({error})"]
     if not isinstance(given, dict):
         return {}, [f"{record}: expected a JSON object, found {given!r:.80}"]
+    # a conversation with one call, in a file where none has several, for a task of several
+    if _is_one_call(given.keys(), fields):
+        given = {"calls": [given]}
     given = {key: value for key, value in given.items() if key not in drop}
     whole = completed(given, fields)
     return whole, [f"{record}.{problem}" for problem in violations(whole, fields)]
 
 
-def value_of(cell: Any, field: Field) -> Any:
+def _is_one_call(keys: Iterable[str], fields: Sequence[Field]) -> bool:
+    """Whether records are one call each, where the task's are lists of them."""
+    return [field.name for field in fields] == ["calls"] and set(keys) == {"name", "arguments"}
+
+
+def value_of(cell: Any, field: Field, typed: bool = False) -> Any:
     """A cell as a value of the field's type; a text from a CSV file is read as one.
+
+    Args:
+        typed: of a file whose format has null, so that NA stands for none.
 
     Raises:
         ValueError: the text is none of that type.
@@ -279,7 +305,7 @@ def value_of(cell: Any, field: Field) -> Any:
     if not isinstance(cell, str) or field.type in ("string", "enum"):
         return _text_of(cell, field)
     cell = cell.strip()
-    if is_missing(cell) and field.type in ("boolean", "integer", "number"):
+    if not typed and is_missing(cell) and field.type in ("boolean", "integer", "number"):
         return None
     if not cell:
         return [] if field.type == "list" and not field.optional else None

@@ -25,6 +25,8 @@ from lora_vs_api.errors import UserError
 from lora_vs_api.shown import LONE_SURROGATE
 
 MAX_SHOWN = 20
+# cells that all have a sign around them before it counts as a spreadsheet's guard
+MIN_GUARDED = 10
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 SPLITS = ("train", "val", "test")
 # the column that says of which file of a folder a row is
@@ -39,7 +41,7 @@ _FORMULA = re.compile(r'="((?:[^"]|"")*)"', re.DOTALL)
 _GUARD = re.compile(r"(?:'(?=[\d=+@-])|[\x1f\u200b])(.+)|(.+)\u200b", re.DOTALL)
 
 
-def load_table(path: str | Path, encoding: str | None = None) -> Table:
+def load_table(path: str | Path, encoding: str | None = None, text: str | None = None) -> Table:
     """All rows of a file.
 
     CSV cells are text; the other formats keep their types, of which Parquet's dates and times become
@@ -52,18 +54,24 @@ def load_table(path: str | Path, encoding: str | None = None) -> Table:
         path: a .csv, .tsv, .jsonl, .ndjson, .json or .parquet file, or a folder that has one each for
             train, val and test, called so; its rows have the column :data:`FILE_SPLIT`.
         encoding: of a text file without a byte order mark; None for UTF-8.
+        text: the column of the texts, where it is known: its cells stay as they are written.
 
     Raises:
         UserError: no such file, another format, or content that is not of its format.
     """
     path = Path(path)
+    if path.is_dir() and path.suffix.lower() not in SUFFIXES:
+        return _folder(path, encoding, text)
+    return unrolled(str(path), _as_written(path, encoding, text))
+
+
+def _as_written(path: Path, encoding: str | None, text: str | None) -> Table:
+    """The rows of one file, conversations as they stand in it."""
     suffix = path.suffix.lower()
-    if path.is_dir() and suffix in SUFFIXES:
+    if path.is_dir():
         raise UserError(
             f"{path}: is a folder, as Spark writes one; expected one file: join its parts into one"
         )
-    if path.is_dir():
-        return _folder(path, encoding)
     if suffix in (".xlsx", ".xls", ".xlsm", ".ods"):
         raise UserError(
             f"{path}: a spreadsheet's own format; save the sheet as CSV (in Excel: Save As, CSV UTF-8) and "
@@ -74,12 +82,12 @@ def load_table(path: str | Path, encoding: str | None = None) -> Table:
     if not path.is_file():
         raise UserError(f"{path}: no such file; data.path names the labelled rows")
     if suffix == ".parquet":
-        return unrolled(str(path), _parquet(path))
-    text = read_text(path, encoding)
+        return _parquet(path)
+    content = read_text(path, encoding)
     if suffix in (".csv", ".tsv"):
-        return _csv(path, text, "\t" if suffix == ".tsv" else None)
-    rows = _json_list(path, text) if suffix == ".json" else _json_lines(path, text)
-    return unrolled(str(path), Table(list(rows)))
+        return _csv(path, content, "\t" if suffix == ".tsv" else None, text)
+    rows = _json_list(path, content) if suffix == ".json" else _json_lines(path, content)
+    return Table(list(rows))
 
 
 def split_files(folder: Path) -> dict[str, Path]:
@@ -101,7 +109,7 @@ def split_files(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _folder(folder: Path, encoding: str | None) -> Table:
+def _folder(folder: Path, encoding: str | None, text: str | None) -> Table:
     files = split_files(folder)
     missing = [name for name in SPLITS if name not in files]
     if missing:
@@ -113,16 +121,22 @@ def _folder(folder: Path, encoding: str | None) -> Table:
     notes: list[str] = []
     for name in SPLITS:
         path = files[name]
-        table = load_table(path, encoding)
+        table = _as_written(path, encoding, text)
         notes += [f"{path.name}: {note}" for note in table.notes]
         for place, row in table.rows:
-            if split_named(row.get(FILE_SPLIT, name)) != name:
+            said = row.get(FILE_SPLIT)
+            empty = said is None or not str(said).strip()
+            if not empty and split_named(said) != name:
+                hint = (
+                    "" if split_named(said) else "; if it says something else, rename that column"
+                )
                 raise UserError(
                     f"{place}: {FILE_SPLIT}: expected {name} in the file {path.name}, found "
-                    f"{row[FILE_SPLIT]!r:.40}"
+                    f"{said!r:.40}{hint}"
                 )
             rows.append((place, {**row, FILE_SPLIT: name}))
-    return Table(rows, notes)
+    # all files at once: a call or two in one of them decide for all
+    return unrolled(str(folder), Table(rows, notes))
 
 
 def problems_error(path: str | Path, problems: Sequence[str]) -> UserError:
@@ -132,8 +146,8 @@ def problems_error(path: str | Path, problems: Sequence[str]) -> UserError:
     return UserError(f"{path}: {count}:\n" + "\n".join(problems[:MAX_SHOWN]) + more)
 
 
-def _csv(path: Path, text: str, separator: str | None) -> Table:
-    found = csv_rows(path, text, separator)
+def _csv(path: Path, content: str, separator: str | None, text: str | None) -> Table:
+    found = csv_rows(path, content, separator)
     notes = [f"first line sep={found.separator}: left out, it names the separator"] * found.named
     notes += ['quotes within cells are written \\" and read as quotes'] * found.escaped
     if not found.rows:
@@ -147,7 +161,9 @@ def _csv(path: Path, text: str, separator: str | None) -> Table:
                 f"{path}:{line}: expected {len(header)} cells as in the header, found {len(cells)}"
             )
     columns = [
-        list(_meant(name, [cells[place] for _, cells in rest], notes))
+        [cells[place] for _, cells in rest]
+        if name == text
+        else list(_meant(name, [cells[place] for _, cells in rest], notes))
         for place, name in enumerate(header)
     ]
     kept = _kept(f"{path}:{first}", header, columns, notes)
@@ -177,13 +193,19 @@ def _meant(name: str, cells: Sequence[str], notes: list[str]) -> Sequence[str]:
             for cell, found in zip(cells, formulas, strict=True)
         ]
     guards = [_GUARD.fullmatch(cell) for cell in cells if cell]
-    # one cell alone may well begin or end so
-    if guards and all(guards):
+    # a few cells alone may well begin or end so, and words in quotes do
+    if all(guards) and (len(guards) >= MIN_GUARDED or _are_numbers(guards)):
         notes.append(f"{name}: a sign around every cell that keeps a spreadsheet off, left out")
         cells = [
             found[1] or found[2] if (found := _GUARD.fullmatch(cell)) else "" for cell in cells
         ]
     return cells
+
+
+def _are_numbers(guards: Sequence[re.Match[str] | None]) -> bool:
+    """Whether several cells are numbers but for their guards, as few as they are."""
+    bare = [found[1] or found[2] for found in guards if found]
+    return len(bare) > 1 and all(re.fullmatch(r"[+-]?\d[\d.,]*", cell) for cell in bare)
 
 
 def _check_names(where: str, names: Sequence[str]) -> None:
