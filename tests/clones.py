@@ -46,7 +46,7 @@ stats: {{resamples: 200}}
 seeds: [0, 1]
 """
 # what is worked out from timings, such as what trainings cost
-COSTS = {"metrics/analysis.json", "metrics/summary.json", "plots/break_even.csv",
+COSTS = {"metrics/analysis.json", "metrics/cascade.json", "metrics/summary.json", "plots/break_even.csv",
          "plots/conditions.csv", "plots/sensitivity.csv"}  # fmt: skip
 ANALYSIS = {"analyze", "cascade", "report"}
 # read the answers, beside what the report is about; in a second
