@@ -678,7 +678,7 @@ def test_the_digest_of_a_configuration(raw):
         digest(other) for other in ("prices=listed-2026-11", "task=us_addresses", "model=qwen2.5-1.5b")
     ]  # fmt: skip
     for path, value in (
-        ("train/max_steps", 3), ("sweep/trial/seed", 5), ("data/n", 900), ("api/ask/concurrency", 2),
+        ("train/max_steps", 90), ("sweep/trial/seed", 5), ("data/n", 900), ("api/ask/concurrency", 2),
         ("hypothesis/clauses/accuracy/margin", 0.01),
     ):  # fmt: skip
         others.append(config_sha256(check_params(changed(raw, path, value))))

@@ -88,7 +88,7 @@ def test_a_server_that_does_all_as_it_is_set(seen):
         "ids:                one for each answer",
         # 20 tokens in at 0.15 and 7 out at 0.6, USD a million
         "price of the text:  USD 0.000007 at the price of gpt-5.4-mini",
-        "the run:            about USD 0.0004 for 56 requests of server_zero_shot",
+        "the run:            about USD 0.0003 for 48 requests of server_zero_shot",
     ):
         assert line in out
     # neither the text nor the examples are asked for twice in another way
@@ -302,8 +302,8 @@ def test_batches_are_looked_for(tmp_path, monkeypatch, capsys):
         assert re.search(said, error) if said else error is None
         assert "answer:             a JSON object" in out
         assert ("Batch API: there is one" in out) == (said is None)
-        # half of 56 × 0.0000072
-        assert "about USD 0.0002 for 56 requests of server_zero_shot, in batches at 50% less" in out
+        # half of 48 × 0.0000072
+        assert "about USD 0.0002 for 48 requests of server_zero_shot, in batches at 50% less" in out
 
 
 def test_it_asks_a_condition_that_there_is(seen):

@@ -288,6 +288,9 @@ def test_what_is_rented_needs_a_price():
 def test_the_report_and_its_chart_stand_at_the_extremes(tmp_path, changes, tokens):
     """Free tokens, a lead from the start, a rented machine: the table says what the model says."""
     found = ownership(owning(**changes), tokens)
+    # against a condition that the analysis has
+    against = found.against[0].model_copy(update={"baseline": "api_zero_shot"})
+    found = found.model_copy(update={"against": (against,)})
     result = analysis().model_copy(update={"ownership": found})
     text = money_section(inputs(result))
     row = found.against[0].rows[0]
