@@ -541,7 +541,9 @@ def test_lists_as_pandas_writes_them_are_lists(project, capsys):
     with open("b.csv", "w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(["text", "gold"])
-        writer.writerows([f"text number {i}", str({"n": i, "tags": ["ab"[i % 2]]})] for i in range(20))
+        writer.writerows(
+            [f"text number {i}", str({"n": i, "tags": ["ab"[i % 2]]})] for i in range(20)
+        )
     lora_vs_api("init", "b.csv")
     assert records_of("b") == [{"n": i, "tags": ["ab"[i % 2]]} for i in range(20)]
 
