@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lora_vs_api.analysis.results import Analysis, LearningCurve
 
 # two ticks that are nearer than this, as a ratio, would overlap
-APART = 1.25
+APART = 1.7
 
 
 def label_curve(

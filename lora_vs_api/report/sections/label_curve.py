@@ -35,6 +35,7 @@ def label_curve_section(inputs: ReportInputs) -> Markdown:
         found=found,
         final=points[-1],
         smaller=points[:-1],
+        shorter=points[0].steps < points[-1].steps,
         confidence=found.statistics.confidence,
         it=subject(found),
         at_last=any(rival.below_at_last for rival in found.rivals),
