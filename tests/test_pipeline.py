@@ -68,7 +68,7 @@ def test_a_pinned_rank_reruns_the_final_trainings_and_leaves_the_sweep(tried):
     difference = json.loads(clone.run("dvc", "metrics", "diff", "--json", "main"))
     assert list(difference) == ["metrics/summary.json"]
     assert difference["metrics/summary.json"]["r"] == {"old": 2, "new": 32, "diff": 30}
-    assert len(difference["metrics/summary.json"]) <= 15
+    assert len(difference["metrics/summary.json"]) <= 20
 
 
 def test_going_back_comes_from_the_cache(tried):
@@ -219,7 +219,7 @@ def test_a_new_rank_trains_one_trial_and_stops_when_it_loses(clone):
     # ties go to the smaller rank, so a larger one that learns no better cannot win
     stages = clone.experiment("sweep.ranks=[2,4,8]")
     assert (clone.path / "metrics/select.json").read_bytes() == winner
-    assert stages == {"rank_trial@8", "select_rank", "sweep", "analyze"}
+    assert stages == {"rank_trial@8", "select_rank", "sweep", "analyze", "cascade"}
     assert paid_trainings(clone) == before + 1
 
 
@@ -230,7 +230,7 @@ def test_early_stopping_is_a_matter_of_the_rate_trials(clone):
     clone.freeze_report()
     stages = clone.experiment("sweep.early_stopping_ratio=1.5")
     # what adds up the seconds of all trainings
-    assert stages - ANALYSIS == {"lr_trial@1e-3", "lr_trial@2e-3", "lr_trial@4e-3"}
+    assert stages - ANALYSIS == {"lr_trial@2e-3", "lr_trial@4e-3"}
     changed = {path for path, md5 in clone.digests().items() if md5 != before[path]}
     # another setting, under which the same texts were scored
     assert changed <= COSTS | {LEDGER}
