@@ -120,6 +120,10 @@ Opened = Annotated[
 ]
 
 
+BatchSize = Annotated[
+    int | None,
+    typer.Option(help="texts at once, where transformers answers (default: as evaluated)"),
+]
 Seed = Annotated[
     int | None, typer.Option(help="which final training (default: the first of seeds)")
 ]
@@ -368,10 +372,7 @@ def predict(
     ] = None,
     encoding: Encoding = None,
     seed: Seed = None,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(help="texts at once, where transformers answers (default: as evaluated)"),
-    ] = None,
+    batch_size: BatchSize = None,
     constrained: Annotated[
         bool,
         typer.Option(
@@ -414,10 +415,7 @@ def evaluate(
     ] = None,
     encoding: Encoding = None,
     seed: Seed = None,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(help="texts at once, where transformers answers (default: as evaluated)"),
-    ] = None,
+    batch_size: BatchSize = None,
 ) -> None:
     """Score the trained model on a second labelled file.
 
