@@ -11,8 +11,8 @@ import itertools
 import json
 import os
 import re
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -38,21 +38,21 @@ def _write_pieces(path: str | Path, pieces: Iterable[str]) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path))
+    temporary = temporary_sibling(path)
     try:
         # half a character, as a model may write it, is written as JSON escapes it: \ud83d
-        with os.fdopen(
-            handle, "w", encoding="utf-8", errors="backslashreplace", newline="\n"
+        with open(
+            temporary, "x", encoding="utf-8", errors="backslashreplace", newline="\n"
         ) as stream:
             stream.writelines(pieces)
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except OSError as error:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         # of a write that finds no room, it does not know the file
         raise OSError(error.errno, error.strerror, str(path)) from None
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
@@ -154,9 +154,10 @@ def new_directory(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep(path)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=_prefix(path)))
+    temporary = temporary_sibling(path)
     old = Path(f"{temporary}.old")
     try:
+        temporary.mkdir(0o700)
         yield temporary
         os.chmod(temporary, 0o755)
         for file in temporary.rglob("*"):
@@ -171,9 +172,13 @@ def new_directory(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _prefix(path: Path) -> str:
-    """Of temporary siblings of ``path``; whose they are stands in it."""
-    return f".{path.name}.{os.getpid()}."
+def temporary_sibling(path: Path) -> Path:
+    """A new temporary name beside ``path``, in which stands whose it is.
+
+    The caller makes it inside its ``try``: :mod:`tempfile` makes it before it says the name, and
+    what a signal ends in between is left behind.
+    """
+    return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
 
 
 def _sweep(path: Path) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -511,6 +512,32 @@ def test_what_a_killed_process_left_is_taken_away(tmp_path):
     (tmp_path / f".b.{gone.pid}.abcdefgh").touch()
     write_text(tmp_path / "b", "whole")
     assert not list(tmp_path.glob(".b.*"))
+
+
+@pytest.mark.parametrize(
+    "write", [new_directory, lambda path: write_text(path, "")], ids=["folder", "file"]
+)
+def test_an_end_that_falls_into_the_making_of_the_temporary_leaves_nothing(
+    tmp_path, monkeypatch, write
+):
+    """Python raises the KeyboardInterrupt when the system call has made it and nobody knows the name."""
+    made = []
+
+    def ended(real):
+        def make(*arguments, **options):
+            result = real(*arguments, **options)
+            made.append(arguments[0])
+            if isinstance(result, int):
+                os.close(result)
+            raise KeyboardInterrupt
+
+        return make
+
+    monkeypatch.setattr(os, "mkdir", ended(os.mkdir))
+    monkeypatch.setattr("builtins.open", ended(open))
+    with pytest.raises(KeyboardInterrupt), write(tmp_path / "out") or nullcontext():
+        pass
+    assert made and not list(tmp_path.iterdir())
 
 
 def test_a_folder_is_replaced_whole(tmp_path, monkeypatch):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lora_vs_api.errors import UserError
+from lora_vs_api.files import temporary_sibling
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -42,14 +42,13 @@ def write_parquet(
         data, origin = _from_folder(source, split), source
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
-    os.close(handle)
+    temporary = temporary_sibling(out)
     try:
         _by_name(data).to_parquet(temporary)
         os.chmod(temporary, 0o644)
         os.replace(temporary, out)
     except BaseException:
-        os.unlink(temporary)
+        temporary.unlink(missing_ok=True)
         raise
     return len(data), f"{origin}{'' if split is None else f', split {split}'}"
 
