@@ -207,7 +207,8 @@ def spec(params: Params, runtime: Any, steps: int) -> Any:
         seed=0,
         runtime=runtime,
     )
-    return replace(asked, max_steps=steps)
+    # TRL draws its batches anew: only of the same texts are the losses the same
+    return replace(asked, max_steps=steps, group_by_length=False)
 
 
 def parameters(model: str) -> int:

@@ -63,6 +63,7 @@ SPEC = TrainingSpec(
     max_steps=3,
     batch_size=4,
     gradient_accumulation=1,
+    group_by_length=False,
     scheduler="cosine",
     warmup_ratio=0.0,
     max_grad_norm=1.0,

@@ -118,7 +118,7 @@ def test_killed_while_it_writes_a_checkpoint(base, tmp_path, train, capsys):
     assert folders(tmp_path) == []
 
 
-WAYS = {"lora": {}, **METHODS}
+WAYS = {"lora": {}, "by length": {"group_by_length": True}, **METHODS}
 del WAYS["rslora"]  # but for a factor it is lora
 
 

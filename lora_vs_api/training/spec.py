@@ -38,6 +38,7 @@ class TrainingSpec:
     max_steps: int | None
     batch_size: int
     gradient_accumulation: int
+    group_by_length: bool
     scheduler: str
     warmup_ratio: float
     max_grad_norm: float
@@ -115,6 +116,7 @@ def _spec(
         max_steps=train.max_steps,
         batch_size=train.batch_size,
         gradient_accumulation=train.gradient_accumulation,
+        group_by_length=train.group_by_length,
         scheduler=train.scheduler,
         warmup_ratio=train.warmup_ratio,
         max_grad_norm=train.max_grad_norm,

@@ -176,6 +176,7 @@ def _trainer(
     check_lengths(
         cast(Dataset, trainer.train_dataset)["input_ids"], context_length(model.config.to_dict())
     )
+    trainer.by_length = spec.group_by_length
     trainer.plus_ratio = spec.plus_ratio if spec.method in LORA_METHODS else None
     if spec.method == "qlora":
         # TRL makes this adapter bfloat16, in which small steps are lost; like the others' it learns

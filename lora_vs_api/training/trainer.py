@@ -25,6 +25,7 @@ from trl import SFTTrainer
 
 from lora_vs_api.log import say
 from lora_vs_api.model.attention import has_plain_attention
+from lora_vs_api.training.batches import LengthGroupedBatches
 from lora_vs_api.training.fused_loss import completion_loss
 
 # trl still reads an attribute that transformers has renamed; nothing a user could act on
@@ -44,11 +45,12 @@ class CompletionTrainer(SFTTrainer):
     :func:`~lora_vs_api.training.probe.settle_way` has shown that it is; else the logits are those
     of the model's own forward.
 
-    ``plus_ratio`` is LoRA+'s (None for plain LoRA). ``checkpoint_written`` is called with the step
+    ``by_length`` puts texts of like length into a batch. ``plus_ratio`` is LoRA+'s (None for plain LoRA). ``checkpoint_written`` is called with the step
     of each checkpoint that the Trainer has written.
     """
 
     fast: bool = False
+    by_length: bool = False
     plus_ratio: float | None = None
     checkpoint_written: Callable[[int], None] | None = None
 
@@ -61,6 +63,13 @@ class CompletionTrainer(SFTTrainer):
         except (OSError, RuntimeError, SafetensorError) as error:
             # a full disk must not cost the training that the checkpoint was to save
             say(f"step {step}: no checkpoint written ({' '.join(str(error).split())})")
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        if not self.by_length:
+            return super()._get_train_sampler(train_dataset)
+        examples = cast(Any, self.train_dataset if train_dataset is None else train_dataset)
+        lengths = [len(ids) for ids in examples["input_ids"]]
+        return LengthGroupedBatches(lengths, self.args.train_batch_size, self.args.data_seed or 0)
 
     def create_model_card(self, *arguments: Any, **options: Any) -> None:
         """Not for a checkpoint; `lora_vs_api.cli.publish` writes a real one."""

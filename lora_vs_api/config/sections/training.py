@@ -90,6 +90,7 @@ class Train(Section):
     max_steps: OptionalCount
     batch_size: Count
     gradient_accumulation: Count
+    group_by_length: bool
     scheduler: Literal["cosine", "linear", "constant"]
     warmup_ratio: Annotated[float, Field(ge=0, lt=1, description="a share from 0 to below 1")]
     max_grad_norm: Positive

@@ -58,7 +58,7 @@ def method_section(inputs: ReportInputs) -> Markdown:
         required=[field.name for field in settings.fields if not field.may_be_empty],
         batch=batch,
         train={
-            key: str(value)
+            key: {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
             for key, value in settings.train.items()
             if value is not None and key not in COUNTED
         },
