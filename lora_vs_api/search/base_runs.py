@@ -159,9 +159,7 @@ def source_of(name: str, experiments: Sequence[Listed]) -> Source:
     for row in experiments:
         if row.name == name:
             if row.state != "success":
-                raise UserError(
-                    f"{name}: {WITHOUT_RESULTS.get(row.state, row.state)}".replace("NAME", name)
-                )
+                raise UserError(WITHOUT_RESULTS.get(row.state, row.state).format(name=name))
             return Source(name, revision=row.revision)
     try:
         return Source(name, git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").strip())
@@ -187,15 +185,13 @@ def read_base(source: Source) -> Base:
         raise UserError(f"{source.name}: has no {missing}; the run did not come to its end")
     texts = {path: text or "" for path, text in found.items()}
     try:
-        raw = yaml.safe_load(texts["params.yaml"])
-        lock = (yaml.safe_load(texts["dvc.lock"]) or {}).get("stages", {})
-        nodes = yaml.safe_load(texts["dvc.yaml"])["stages"]
-        params = flat(raw)
+        raw = _yaml(texts["params.yaml"])
+        lock = (_yaml(texts["dvc.lock"]) or {}).get("stages", {})
+        names = expanded(_yaml(texts["dvc.yaml"])["stages"], params := flat(raw))
     except (yaml.YAMLError, AttributeError, KeyError, TypeError):
         raise UserError(
             f"{source.name}: its params.yaml, dvc.yaml or dvc.lock cannot be read"
         ) from None
-    names = expanded(nodes, params)
     if not is_current("analyze", names, lock, params):
         raise UserError(
             f"{source.name}: its results were not made with its settings; `dvc exp run` with them "
@@ -203,18 +199,18 @@ def read_base(source: Source) -> Base:
         )
     try:
         analysis = Analysis.model_validate_json(texts["metrics/analysis.json"])
-        texts_asked, scores = _answers(texts["metrics/answers.jsonl"], analysis.seeds)
+        asked, scores = _answers(texts["metrics/answers.jsonl"], analysis.seeds)
+        trial = _val(source.text("metrics/sweep.json"), names, lock, params)
     except (ValidationError, json.JSONDecodeError, KeyError, ValueError):
         raise UserError(
             f"{source.name}: its metrics/ are of another version of this project; run it again"
         ) from None
-    trial = _val(source.text("metrics/sweep.json"), names, lock, params)
     return Base(
         name=source.name,
         analysis=analysis,
         val_f1=None if trial is None else float(trial["field_f1"]),
         val_texts=0 if trial is None else int(trial["texts"]),
-        texts=texts_asked,
+        texts=asked,
         scores=scores,
         shared=_shared(raw, lock),
         adapters=tuple(
@@ -222,6 +218,11 @@ def read_base(source: Source) -> Base:
             for seed in analysis.seeds
         ),
     )
+
+
+def _yaml(text: str) -> Any:
+    # a dvc.lock takes a second without libyaml
+    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 def _answers(text: str, seeds: Sequence[int]) -> tuple[tuple[str, ...], NDArray[np.float64]]:

@@ -134,7 +134,7 @@ def _differences(choice: Choice) -> list[str]:
     if len(choice.rows) < 2:
         return []
     shown = [
-        f"{number(place)} is {'above' if minus.low > 0 else 'below'}"
+        f"{number(place)} {'above' if minus.low > 0 else 'below'}"
         for place, minus in enumerate(choice.minus)
         if minus is not None and minus.is_shown
     ]
@@ -143,9 +143,8 @@ def _differences(choice: Choice) -> list[str]:
     unit = f"new {'texts' if method == 'texts' else method.removeprefix('seeds and ')}" + (
         " and other trainings" if seeds > 1 else ", with these trainings"
     )
-    said = f"{', '.join(shown)} of {number(choice.best)}" if shown else "none"
     return [
-        f"Shown to differ in field F1 from {number(choice.best)}: {said}. The differences' intervals hold "
+        f"Shown to differ in field F1 from {number(choice.best)}: {', '.join(shown) or 'none'}. The differences' intervals hold "
         f"together at {choice.confidence:.0%} (Bonferroni), for {unit}."
     ]
 
