@@ -37,6 +37,7 @@ from lora_vs_api.search.bases_figure import GREY, bases_figure
 from lora_vs_api.search.bases_text import csv_table, page, sentences, shown_table
 from lora_vs_api.search.experiments import Listed
 from lora_vs_api.search.pareto import dominators
+from lora_vs_api.stats.clusters import Labels
 from tests.commands import exit_code
 from tests.imports import ROOT
 from tests.report_fixture import PLOTS, analysis, changed, interval
@@ -178,8 +179,13 @@ def test_differences_hold_together_and_count_groups():
     width = [m.high - m.low for m in (few.minus[0], many.minus[0]) if m]
     assert width[0] < width[1] and many.minus[4] is None
     groups = ["a"] * 6 + ["b"] * 3 + ["c"] * 3
-    grouped = choose([rows[0], rows[4]], groups).minus[0]
-    assert grouped and grouped.high - grouped.low > width[0]
+    grouped = choose([rows[0], rows[4]], Labels("customer", tuple(groups)))
+    assert grouped.minus[0] and grouped.minus[0].high - grouped.minus[0].low > width[0]
+    said = [" ".join(sentences(found)) for found in (few, grouped)]
+    assert (
+        "for new texts and other" in said[0]
+        and "for new texts clustered by customer and" in said[1]
+    )
 
 
 # --- which runs compare ----------------------------------------------------------------------

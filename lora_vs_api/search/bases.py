@@ -14,7 +14,7 @@ import numpy as np
 
 from lora_vs_api.search.base_runs import Base
 from lora_vs_api.search.pareto import dominators
-from lora_vs_api.stats.clusters import Groups
+from lora_vs_api.stats.clusters import Groups, counted_as
 from lora_vs_api.stats.label_curve import rise
 from lora_vs_api.stats.variance import random_effects_interval
 
@@ -50,7 +50,8 @@ class Measure:
 class Choice:
     """The rows side by side. ``best`` is the place of the chosen one, or of the one that differences
     are from where nothing could be chosen (``why_not``). ``dominated_by`` has of each row the places
-    of the rows of the front that dominate it; ``minus`` is None for the best row."""
+    of the rows of the front that dominate it; ``minus`` is None for the best row. ``units``: what its
+    intervals count, texts or groups of them."""
 
     rows: tuple[Base, ...]
     best: int
@@ -59,6 +60,7 @@ class Choice:
     dominated_by: tuple[tuple[int, ...], ...]
     minus: tuple[Minus | None, ...]
     confidence: float
+    units: str
 
     @property
     def is_front(self) -> list[bool]:
@@ -106,6 +108,7 @@ def choose(bases: Sequence[Base], groups: Groups) -> Choice:
             for i, base in enumerate(bases)
         ),
         confidence=nominal,
+        units=counted_as(groups),
     )
 
 

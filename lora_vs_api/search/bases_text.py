@@ -138,14 +138,11 @@ def _differences(choice: Choice) -> list[str]:
         for place, minus in enumerate(choice.minus)
         if minus is not None and minus.is_shown
     ]
-    method = choice.rows[choice.best].lora.field_f1.method.rpartition("over ")[2]
-    seeds = len(choice.rows[0].analysis.seeds)
-    unit = f"new {'texts' if method == 'texts' else method.removeprefix('seeds and ')}" + (
-        " and other trainings" if seeds > 1 else ", with these trainings"
-    )
+    several = len(choice.rows[0].analysis.seeds) > 1
+    trainings = " and other trainings" if several else ", with these trainings"
     return [
         f"Shown to differ in field F1 from {number(choice.best)}: {', '.join(shown) or 'none'}. The differences' intervals hold "
-        f"together at {choice.confidence:.0%} (Bonferroni), for {unit}."
+        f"together at {choice.confidence:.0%} (Bonferroni), for new {choice.units}{trainings}."
     ]
 
 
