@@ -7,7 +7,9 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lora_vs_api.analysis.footprint import footprint_of
-from lora_vs_api.analysis.results import Footprint, SeedServed, Serving
+from lora_vs_api.analysis.results import Analysis, Footprint, SeedServed, Serving
 from lora_vs_api.errors import UserError
 from lora_vs_api.figures.drawing import save, theme
 from lora_vs_api.report.page.html import report_html
@@ -40,9 +42,19 @@ from lora_vs_api.search.pareto import dominators
 from lora_vs_api.stats.clusters import Labels
 from tests.commands import exit_code
 from tests.imports import ROOT
-from tests.report_fixture import PLOTS, analysis, changed, interval
+from tests.report_fixture import PLOTS, analysis, interval
 
 TEXTS = tuple(f"t{i}" for i in range(12))
+
+
+@cache
+def made_up(seeds: tuple[int, ...]) -> Analysis:
+    return analysis(seeds=seeds)
+
+
+@cache
+def parsed(name: str) -> Any:
+    return yaml.load((ROOT / name).read_text(), Loader=yaml.CSafeLoader)
 
 
 def base(
@@ -60,14 +72,17 @@ def base(
     machine: str = "cpu X",
 ) -> Base:
     """A finished run of made-up numbers; ``outtype`` puts it behind llama.cpp's server."""
-    found = analysis(seeds=seeds)
-    found = changed(
-        found,
-        conditions__0__field_f1=interval(f1, 0.05).model_dump(),
-        conditions__0__latency__p50=p50,
-    ).model_copy(
+    found = made_up(seeds)
+    lora = found.lora.model_copy(
+        update={
+            "field_f1": interval(f1, 0.05),
+            "latency": found.lora.latency.model_copy(update={"p50": p50}),
+        }
+    )
+    found = found.model_copy(
         update={
             "model": model or name,
+            "conditions": (lora, *found.conditions[1:]),
             "footprint": Footprint(
                 machine=machine,
                 precision=outtype or "bfloat16",
@@ -235,7 +250,7 @@ def test_a_run_without_its_own_results_is_one_line(tmp_path, name, text, message
 
 
 def test_a_setting_that_was_not_run_makes_the_results_anothers(tmp_path):
-    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    raw = deepcopy(parsed("params.yaml"))
     raw["lora"]["adapter"]["dropout"] = 0.25
     with pytest.raises(UserError, match="not made with its settings"):
         read_base(committed(tmp_path / "run", **{"params.yaml": yaml.safe_dump(raw)}))
@@ -248,10 +263,10 @@ def run(tmp_path_factory) -> Base:
 
 def shared_of(found: Base, change: Callable[[dict[str, Any]], None]) -> Base:
     """The same with other settings, which are taken for run."""
-    raw = yaml.load((ROOT / "params.yaml").read_text(), Loader=yaml.CSafeLoader)
+    raw = deepcopy(parsed("params.yaml"))
     change(raw)
-    lock = yaml.load((ROOT / "dvc.lock").read_text(), Loader=yaml.CSafeLoader)["stages"]
-    return replace(found, name="other", shared=base_runs._shared(raw, lock))
+    shared = base_runs._shared(raw, parsed("dvc.lock")["stages"])
+    return replace(found, name="other", shared=shared)
 
 
 @pytest.mark.parametrize(
