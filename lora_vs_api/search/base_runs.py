@@ -149,18 +149,18 @@ WITHOUT_RESULTS = {
 
 
 def source_of(name: str, experiments: Sequence[Listed]) -> Source:
-    """What ``name`` means: a folder, an experiment, or another revision of git.
+    """What ``name`` means: an experiment, a folder, or another revision of git.
 
     Raises:
         UserError: none of them, or an experiment that has no results.
     """
-    if Path(name).is_dir():
-        return Source(name, folder=Path(name))
     for row in experiments:
         if row.name == name:
             if row.state != "success":
                 raise UserError(WITHOUT_RESULTS.get(row.state, row.state).format(name=name))
             return Source(name, revision=row.revision)
+    if Path(name).is_dir():
+        return Source(name, folder=Path(name))
     try:
         return Source(name, git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").strip())
     except UserError:
@@ -186,7 +186,7 @@ def read_base(source: Source) -> Base:
     texts = {path: text or "" for path, text in found.items()}
     try:
         raw = _yaml(texts["params.yaml"])
-        lock = (_yaml(texts["dvc.lock"]) or {}).get("stages", {})
+        lock = (_yaml(texts["dvc.lock"]) or {}).get("stages") or {}
         names = expanded(_yaml(texts["dvc.yaml"])["stages"], params := flat(raw))
     except (yaml.YAMLError, AttributeError, KeyError, TypeError):
         raise UserError(
