@@ -28,6 +28,7 @@ from lora_vs_api.analysis.costs import (
     training_time,
 )
 from lora_vs_api.analysis.decision import decisions
+from lora_vs_api.analysis.footprint import footprint_of
 from lora_vs_api.analysis.groups import read_labels, text_groups
 from lora_vs_api.analysis.ledger import read_ledger, text_keys, with_setting, write_ledger
 from lora_vs_api.analysis.metrics import Hypothesis, Split
@@ -132,6 +133,7 @@ def main(params: Params) -> None:
         serving=serving_of(params.seeds, lora.runs),
         trained_on=trained_on(params.train, read_result("metrics/split.json", Split).train),
         tried=Tried(ranks=len(params.sweep.ranks), learning_rates=len(params.sweep.learning_rates)),
+        footprint=footprint_of(params.seeds),
     )
     write_result("metrics/analysis.json", analysis)
     write_result("metrics/summary.json", summary(analysis))

@@ -48,7 +48,7 @@ def overrides(words: list[str]) -> tuple[str, ...]:
         given += [
             each for word in words[2:] if "=" in word for each in word.removeprefix("SET=").split()
         ]
-    return tuple(MEANT.get(word, re.sub(r"=(\w+)(,\w+)+$", r"=\1", word)) for word in given)
+    return tuple(MEANT.get(word, re.sub(r"=([\w.-]+)(,[\w.-]+)+$", r"=\1", word)) for word in given)
 
 
 FOUND = {

@@ -147,6 +147,8 @@ def test_the_node_asks_the_server_and_its_bytes_repeat(params, served, monkeypat
     timings = read_json("timings/evaluate/lora-seed-0.json")
     assert timings["latency_ids"] == ["a", "b", "c"] and timings["batch_size"] is None
     assert timings["machine"]["dtype"] == "f16"
+    # of the server: beside this process, with torch in it, a tiny one is not told from what it shares
+    assert timings["peak_memory_bytes"] is None or timings["peak_memory_bytes"] > 10e6
 
 
 def test_what_was_not_measured_has_no_price(params, served, monkeypatch):
@@ -275,6 +277,7 @@ def test_the_node_answers_in_its_process_where_the_model_fell_back(params, conve
     assert not run.timings.over_http and run.timings.in_batches
     assert "no such tokenizer" in run.timings.served.reason
     assert local_cost([run], params.economics).batched_usd is not None
+    assert read_json("timings/evaluate/lora-seed-0.json")["peak_memory_bytes"] > 50e6
     # a run that timed more texts, since a server answered it, goes together with this one
     timed = run.timings.latency_seconds
     assert len(timed) == 2 and len(text_seconds([run, run])) == 2

@@ -900,6 +900,20 @@ class Serving(Result):
         return [row for row in self.seeds if row.engine != "llama_cpp"]
 
 
+class Footprint(Result):
+    """What the fine-tune takes of a machine, for comparing bases; None where it was not measured.
+
+    ``machine``: device and processor that it answered on, ``precision`` that of its weights there.
+    ``peak_memory_bytes``: the most that the process which answers held at a time, or on a GPU that
+    torch reserved there, of all seeds. ``training_seconds``: of one final training, mean over seeds.
+    """
+
+    machine: str
+    precision: str
+    peak_memory_bytes: int | None
+    training_seconds: float
+
+
 class Analysis(Result):
     """metrics/analysis.json.
 
@@ -909,7 +923,7 @@ class Analysis(Result):
     ``loopback`` says that the API conditions were asked at an address of this machine.
     ``examples`` has the API conditions' names; where there is none, those of all others.
     ``serving`` is None where the fine-tune was to answer in the project's own process.
-    ``trained_on`` and ``tried`` are None in what an earlier version wrote.
+    ``trained_on``, ``tried`` and ``footprint`` are None in what an earlier version wrote.
     """
 
     profile: str
@@ -938,6 +952,7 @@ class Analysis(Result):
     serving: Serving | None = None
     trained_on: TrainedOn | None = None
     tried: Tried | None = None
+    footprint: Footprint | None = None
 
     @property
     def lora(self) -> Condition:

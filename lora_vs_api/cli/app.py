@@ -637,6 +637,40 @@ def experiments(
     show_experiments(name, all_commits=all_commits, csv=csv, figure=figure)
 
 
+@_command(app, "bases", "bases --name base- --html report/bases.html", "bases base-1 base-2 HEAD")
+def bases(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[RUN]...",
+            help="experiments, revisions of git, or folders with results (default: all experiments)",
+        ),
+    ] = None,
+    name: Annotated[
+        str, typer.Option(help="without a RUN, only experiments whose name starts so, like base-")
+    ] = "",
+    all_commits: Annotated[
+        bool, typer.Option("-A", "--all-commits", help="of every commit, not this one alone")
+    ] = False,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="write the table there")] = None,
+    figure: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="draw it there, .svg or .png")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="write a page with both there")
+    ] = None,
+) -> None:
+    """Show which base model to tune, from finished runs.
+
+    A row is a base on an engine: field F1, exact match, latency, cost, memory, time of a training,
+    and whether another row is as good in all of them. The base is chosen on validation texts and
+    reported on test texts. Runs that do not compare are left out by name; nothing is run.
+    """
+    from lora_vs_api.cli.bases import BasesOptions, compare_bases
+
+    compare_bases(BasesOptions(runs or [], name, all_commits, csv, figure, html))
+
+
 @_command(app, "search", "search profile=smol-gpu --trials 20 --seeds 100,101")
 def search(
     overrides: Annotated[

@@ -45,12 +45,31 @@ class Experiment:
     usd_per_1k: float | None = None
 
 
+@dataclass(frozen=True)
+class Listed:
+    """What DVC knows of an experiment: ``state`` is success, or why there is no commit of results
+    (failed, queued, running)."""
+
+    name: str
+    revision: str
+    state: str
+
+
 def read_experiments(prefix: str = "", *, all_commits: bool = False) -> list[Experiment]:
     """The experiments that `dvc exp show` knows, whose name starts with ``prefix``.
 
     Raises:
         UserError: DVC or git refuses.
     """
+    return [
+        experiment_of(row.name, {path: file_at(row.revision, path) for path in FILES})
+        for row in list_experiments(prefix, all_commits=all_commits)
+        if row.state == "success"
+    ]
+
+
+def list_experiments(prefix: str = "", *, all_commits: bool = False) -> list[Listed]:
+    """As :func:`read_experiments`, those that failed or did not end too, and none is read."""
     command = [sys.executable, "-m", "dvc", "exp", "show", "--json", *(["-A"] * all_commits)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -60,16 +79,16 @@ def read_experiments(prefix: str = "", *, all_commits: bool = False) -> list[Exp
     for commit in json.loads(done.stdout):
         for shown in commit.get("experiments") or ():
             name, revision = shown["name"], shown["revs"][0]["rev"]
-            # a failed or waiting one has no commit of results
             state = (shown.get("executor") or {}).get("state", "success")
-            if name and name.startswith(prefix) and state == "success":
-                files = {path: _show(revision, path) for path in FILES}
-                found[name] = experiment_of(name, files)
+            # one that failed keeps its name when it is run again
+            if name and name.startswith(prefix) and (name not in found or state == "success"):
+                found[name] = Listed(name, revision, state)
     # a natural order: search-2 before search-10
     return [found[name] for name in sorted(found, key=_natural)]
 
 
-def _show(revision: str, path: str) -> str | None:
+def file_at(revision: str, path: str) -> str | None:
+    """A file of git's at a revision; None where it has none of that name."""
     try:
         return git("show", f"{revision}:./{path}")
     except UserError:
