@@ -461,9 +461,14 @@ def check_minute(result: Analysis, text: str) -> None:
         ]
         assert found == list(others.values()) or found == [pays] == list(set(others.values()))
     else:
+        bold = re.findall(r"^\*\*(.*)\*\*$", text, flags=re.MULTILINE)[0]
+        here = re.split(r"(?:APIs aside|was measured): ", bold)[-1].split(": ")[0]
         same = re.search(r"At 1 and 1,000,000 a day it would be the same: “(.*)”\.", volume)
-        said = [same[1]] * 2 if same else re.findall(r"it would be “(.*?)”", volume)
-        for action, outcome in zip(said, others.values(), strict=True):
+        said = re.findall(r"it would (still )?be “(.*?)”\.", volume)
+        for still, action in said:
+            assert bool(still) == (action == here)
+        actions = [same[1]] * 2 if same else [action for _, action in said]
+        for action, outcome in zip(actions, others.values(), strict=True):
             check_action(result, decision, action, outcome)
     prices = re.search(r"change it: Prices\.\*\* .*? in total: (.*)\.$", text, re.MULTILINE)
     assert (prices is None) == (result.strongest_api is None)

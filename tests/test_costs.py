@@ -113,6 +113,15 @@ def test_the_fine_tunes_requests_vary_and_average_to_its_cost():
     assert local_request_costs(instant, local_cost(instant, ECONOMICS)).tolist() == [0.0, 0.0]
 
 
+def test_a_run_counts_once_however_many_of_its_answers_were_timed():
+    """1 s and 3 s make 2 s, not the 2.5 s of six requests: a seed is a measurement, as for its score."""
+    runs = [
+        scored({**LOCAL, "latency_seconds": [1.0] * 2}),
+        scored({**LOCAL, "latency_seconds": [3.0] * 6}),
+    ]
+    assert local_cost(runs, ECONOMICS).usd == pytest.approx(0.04)
+
+
 def test_what_is_added_up_is_not_rounded_first():
     """Without engineering, a cent of electricity is all there is: rounded, nothing to pay back."""
     free = ECONOMICS.model_copy(update={"engineer_days": 0.0})

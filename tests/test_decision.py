@@ -267,6 +267,18 @@ def test_there_is_nothing_between_a_volume_and_never(monkeypatch, never, high):
     assert volume.high == high and volume.never == never / 400
 
 
+@pytest.mark.parametrize(("dear", "high"), [(10, 0.5), (11, 2.0)])
+def test_a_ratio_is_one_that_a_resample_had(monkeypatch, dear, high):
+    """As the volume: of values in between one could lie above 1 where the volume is none of never."""
+    other = np.where(np.arange(400) < dear, 1.0, 4.0)
+    monkeypatch.setattr(
+        "lora_vs_api.analysis.decision.resampled_means",
+        lambda values, *_: np.full(400, 2.0) if values.size == 1 else other,
+    )
+    ratio, _ = cost_intervals(Costs(1000.0, np.array([2.0]), np.array([1.0, 3.0])), DRAWS)
+    assert ratio.high == high
+
+
 @pytest.mark.parametrize(
     ("local", "other", "ratio"), [(1.0, 0.0, None), (0.0, 0.0, 1.0), (0.0, 1.0, 0.0)]
 )

@@ -118,7 +118,7 @@ def test_the_decision_is_said_once_and_the_volume_can_change_it():
     assert f"**{decided(result)}**" in text
     assert decided(result).startswith("Fine-tune: ")
     assert "At 1,000 a day it would be “Fine-tune for the accuracy, not to save money”." in text
-    assert "At 100,000 a day it would be “Fine-tune”." in text
+    assert "At 100,000 a day it would still be “Fine-tune”." in text
 
 
 def test_a_section_can_add_a_line_and_one_without_anything_to_say_adds_none(monkeypatch):

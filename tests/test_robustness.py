@@ -146,7 +146,7 @@ def test_the_report_says_what_the_numbers_say():
     none = section(lora_drop=0.0)
     assert (
         "not distinguishable from zero" in none
-        and "no perturbation is shown to lower a score" in none
+        and "no single perturbation is shown to lower a score" in none
     )
     better = section(lora_drop=-0.25)
     assert "clear of zero on the better side" in better and "it grows" in better

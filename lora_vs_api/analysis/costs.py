@@ -320,14 +320,16 @@ def _training(trained: MachineTime, economics: sections.Economics) -> TrainingCo
     how = f"{watts:.4g} W ({MEASURED_BY})" if energy == "measured" else f"{watts:g} W (configured)"
     machine = electricity_usd(trained.seconds, watts, economics.usd_per_kwh, economics.overhead)
     rent = economics.rented_usd_per_hour
+    days = "day" if economics.engineer_days == 1 else "days"
+    trainings = "training" if trained.trainings == 1 else "trainings"
     return TrainingCost(
         engineer_usd=engineer,
         machine_usd=machine,
         rented_usd=None if rent is None else trained.seconds / 3600 * rent,
         total_usd=engineer + machine,
         trainings=trained.trainings,
-        how=f"{economics.engineer_days:g} engineer-days × {economics.hours_per_day:g} h × "
-        f"${economics.usd_per_hour:g}/h, plus the electricity of {trained.trainings} trainings "
+        how=f"{economics.engineer_days:g} engineer-{days} × {economics.hours_per_day:g} h × "
+        f"${economics.usd_per_hour:g}/h, plus the electricity of {trained.trainings} {trainings} "
         f"of {trained.seconds:,.0f} s together at {how}: the sweep's and the final ones, without "
         "the gate before them",
     )

@@ -119,6 +119,7 @@ def volume_change(inputs: ReportInputs) -> Change | None:
         "Volume",
         render(
             "change_volume",
+            here=said[told],
             same=said[told] if same else None,
             others=others,
             said=[(per_day, words) for per_day, words in said.items() if per_day != told],

@@ -25,7 +25,7 @@ def next_commands(analysis: Analysis, task: str | None = None) -> dict[str, str]
             PREDICT: "what it has learnt so far",
         }
     own = {
-        PREDICT: "the fine-tune's record of it",
+        PREDICT: "the fine-tune's record of a text",
         "lora-vs-api init FILE": "your own labelled texts (.csv, .jsonl, .parquet)",
     }
     if not has_api(analysis) or is_local(analysis):
