@@ -133,8 +133,18 @@ def _what_is_dropped_is_of_a_record(params: Params) -> str | None:
             "data.drop: names keys of data.record, which is null: of columns those alone are read that "
             f"task.fields names; expected null, found {drop}"
         )
-    both = [name for name in drop if name in params.task.fields]
+    used = {field.column for field in params.task.record_fields}
+    both = [name for name in drop if name in used]
     return f"data.drop: expected no field of the task, found {both[0]!r}" if both else None
+
+
+def _fields_come_from_what_has_columns(params: Params) -> str | None:
+    if not isinstance(params.data, GeneratedData):
+        return None
+    named = [field for field in params.task.record_fields if field.source]
+    if not named:
+        return None
+    return f"task.fields.{named[0].name}.from: expected null for generated texts, which have no columns, found {named[0].source!r}"
 
 
 def _baseline_is_a_condition(params: Params) -> str | None:
@@ -423,6 +433,7 @@ CHECKS: tuple[Callable[[Params], str | None], ...] = (
     _groups_are_named_where_they_are_kept_whole,
     _a_column_splits_what_has_columns,
     _what_is_dropped_is_of_a_record,
+    _fields_come_from_what_has_columns,
     _baseline_is_a_condition,
     _conditions_have_a_price,
     _sweep_has_a_seed_of_its_own,

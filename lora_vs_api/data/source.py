@@ -18,7 +18,7 @@ from lora_vs_api.data.split import split_named
 from lora_vs_api.data.tables import MAX_SHOWN, Rows, load_table, problems_error
 from lora_vs_api.errors import UserError
 from lora_vs_api.log import say
-from lora_vs_api.record.fields import Field, completed
+from lora_vs_api.record.fields import Field, completed, renamed, renamed_value
 from lora_vs_api.validation.records import expected, violations
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0"
 # Python itself would also read 1_007, and digits of other scripts
 _INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
 # the place of a row in a file whose cells are all texts
-_TEXT_TABLE = re.compile(r"\.[ct]sv:\d+$", re.I)
+_TEXT_TABLE = re.compile(r"\.(?:[ct]sv|xlsx):\d+$", re.I)
 _BLANKS = r"[\s\u200b\u2060\ufeff]+"
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
@@ -59,7 +59,7 @@ def read_source(
     Rows have a ``meta`` too where columns of ``groups`` are kept.
 
     Args:
-        path: a .csv, .tsv, .jsonl, .ndjson or .parquet file.
+        path: as :func:`lora_vs_api.data.tables.load_table` takes it.
         fields: of the record.
         text: the column with the text, or a Jinja template over the columns, such as
             ``{{ subject }}\\n\\n{{ body }}``.
@@ -192,19 +192,20 @@ def _check_columns(
         return
     for field in fields:
         # one that may be empty too: a slip of the pen would be learnt as a field that is always null
-        if names and field.name not in names:
+        if names and field.column not in names:
             where = (
                 f"{path} has no such column" if record is None else f"no {record} has such a key"
             )
+            key = f"task.fields.{field.name}" + (f".from: {field.source}" if field.source else "")
             raise UserError(
-                f"task.fields.{field.name}: {where}{did_you_mean(field.name, names)}; it has "
+                f"{key}: {where}{did_you_mean(field.column, names)}; it has "
                 f"{', '.join(sorted(names))}"
             )
 
 
 def _keys(table: Rows, fields: Sequence[Field], record: str) -> set[str]:
     """Keys of the records, as many as it takes to find all ``fields``; what is no object is named later."""
-    wanted, found = {field.name for field in fields}, set[str]()
+    wanted, found = {field.column for field in fields}, set[str]()
     for _, columns in table:
         value = columns.get(record)
         try:
@@ -263,12 +264,13 @@ def _record(
         wrong: set[str] = set()
         for field in fields:
             try:
-                cells[field.name] = value_of(columns.get(field.name), field, typed)
+                cell = value_of(columns.get(field.column), field, typed)
+                cells[field.name] = renamed_value(cell, field)
             except ValueError:
                 # not missing as well: its cell has been named
                 wrong.add(field.name)
                 problems.append(
-                    f"{field.name}: expected {expected(field)}, found {columns[field.name]!r:.80}"
+                    f"{field.name}: expected {expected(field)}, found {columns[field.column]!r:.80}"
                 )
         read = tuple(field for field in fields if field.name not in wrong)
         return completed(cells, read), problems + violations(completed(cells, read), read)
@@ -284,7 +286,7 @@ def _record(
     if _is_one_call(given.keys(), fields):
         given = {"calls": [given]}
     given = {key: value for key, value in given.items() if key not in drop}
-    whole = completed(given, fields)
+    whole = completed(renamed(given, fields), fields)
     return whole, [f"{record}.{problem}" for problem in violations(whole, fields)]
 
 
