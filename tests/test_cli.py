@@ -271,7 +271,7 @@ def test_what_the_fine_tune_is_unsure_of_is_handed_on(project, capsys, asked):
     assert found["record"] == {"who": "Bo", "level": 2} and asked == ["Ann wants 3"]
     assert found["answered_by"] == "small_nearest_3" and 0 <= found["sure"] <= 0.5
     assert set(found["sure_fields"]) == {"who", "level"}
-    assert "1 of 1 handed on to small_nearest_3" in said.err
+    assert "1 of 1 escalated to small_nearest_3" in said.err
     rule(project, threshold=-1.0)
     lora_vs_api("predict", "Ann wants 3", "--escalate")
     own = json.loads(capsys.readouterr().out)
@@ -297,7 +297,7 @@ def test_a_person_gets_the_draft(project, capsys):
         (None, "metrics/cascade_rule.json: no such file; run `dvc repro`"),
         ("null", "--escalate: metrics/cascade_rule.json holds no rule"),
         ({"fields": ("other",)}, "is of a task with other fields"),
-        ({"target": "gone"}, "the rule hands on to gone, which is no condition of params.yaml"),
+        ({"target": "gone"}, "the rule escalates to gone, which is no condition of params.yaml"),
         ({}, "models/opponent/small.gguf: not there, and small_nearest_3 cannot be asked"),
     ],
 )

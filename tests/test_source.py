@@ -186,7 +186,16 @@ def test_a_spreadsheet_is_read_as_its_csv_is(tmp_path):
         header,
         ["two nights", "00007", "double", 2, 99.5, True, "quiet;view", None],
         [None] * 8,
-        ["a bed", datetime.fromisoformat("2026-11-03"), "single ", None, 0.1 + 0.2, False, None, " "],
+        [
+            "a bed",
+            datetime.fromisoformat("2026-11-03"),
+            "single ",
+            None,
+            0.1 + 0.2,
+            False,
+            None,
+            " ",
+        ],
     ]
     path = workbook(tmp_path / "a.xlsx", Empty=[], Labels=rows)
     found = read_source(path, FIELDS, "body", None, None)

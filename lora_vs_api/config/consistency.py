@@ -40,6 +40,7 @@ def _no_value_twice(params: Params) -> str | None:
         "robustness.conditions": params.robustness.conditions,
         "cascade.conditions": params.cascade.conditions,
         "model_free": params.model_free,
+        "slices": params.slices,
         "learning_curve.sizes": params.learning_curve.sizes,
         "learning_curve.seeds": params.learning_curve.seeds,
     }
@@ -145,6 +146,16 @@ def _fields_come_from_what_has_columns(params: Params) -> str | None:
     if not named:
         return None
     return f"task.fields.{named[0].name}.from: expected null for generated texts, which have no columns, found {named[0].source!r}"
+
+
+def _slices_are_by_what_has_one_value(params: Params) -> str | None:
+    fields = params.task.fields
+    for name in params.slices:
+        if name in fields and fields[name].type in ("list", "object"):
+            return f"slices: expected columns, or fields of one value, found {name!r}, of type {fields[name].type}"
+        if name not in fields and isinstance(params.data, GeneratedData) and name != SITUATION:
+            return f"slices: expected {SITUATION} or a field of the task for generated texts, found {name!r}"
+    return None
 
 
 def _baseline_is_a_condition(params: Params) -> str | None:
@@ -434,6 +445,7 @@ CHECKS: tuple[Callable[[Params], str | None], ...] = (
     _a_column_splits_what_has_columns,
     _what_is_dropped_is_of_a_record,
     _fields_come_from_what_has_columns,
+    _slices_are_by_what_has_one_value,
     _baseline_is_a_condition,
     _conditions_have_a_price,
     _sweep_has_a_seed_of_its_own,

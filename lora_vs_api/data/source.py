@@ -6,6 +6,7 @@ labelled five hundred rows wants to mend all of them at once.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
@@ -53,10 +54,11 @@ def read_source(
     encoding: str | None = None,
     drop: Sequence[str] = (),
     second: bool = False,
+    slices: Sequence[str] = (),
 ) -> list[Row]:
     """The corpus rows ``{"id", "text", "record"}`` of a labelled file, in its order.
 
-    Rows have a ``meta`` too where columns of ``groups`` are kept.
+    Rows have a ``meta`` too where columns of ``groups`` or ``slices`` are kept.
 
     Args:
         path: as :func:`lora_vs_api.data.tables.load_table` takes it.
@@ -71,6 +73,7 @@ def read_source(
             needs a value there, and one of train, val and test in that of ``split.column``.
         encoding: of a text file without a byte order mark; None for UTF-8.
         drop: keys of ``record`` that are left out.
+        slices: columns that are kept too, with whatever stands in them.
         second: a file beside that of the task, in which no row needs to have what may be empty.
 
     Raises:
@@ -81,7 +84,13 @@ def read_source(
     kept = {key: column for key, column in (groups or {}).items() if column is not None}
     wanted = tuple(field for field in fields if not (second and field.optional))
     _check_columns(
-        path, table, wanted, text, {"data.id": row_id, "data.record": record, **kept}, record
+        path,
+        table,
+        wanted,
+        text,
+        {"data.id": row_id, "data.record": record, **kept},
+        record,
+        slices,
     )
     render = text_reader(text)
     rows: list[Row] = []
@@ -105,9 +114,11 @@ def read_source(
         problems += wrong
         meta, wrong = _groups(columns, list(dict.fromkeys(kept.values())))
         problems += wrong + _no_split(meta, kept.get("split.column"))
+        # a group's label is the same text
+        meta = {name: _slice_value(columns.get(name)) for name in slices} | meta
         if not problems:
             row: Row = {"id": key, "text": words, "record": values}
-            rows.append({**row, "meta": meta} if kept else row)
+            rows.append({**row, "meta": meta} if meta else row)
         bad += [f"{place}: {problem}" for problem in problems]
     if bad:
         raise problems_error(path, bad)
@@ -174,14 +185,15 @@ def _check_columns(
     text: str,
     wanted: dict[str, str | None],
     record: str | None,
+    slices: Sequence[str],
 ) -> None:
-    """``wanted``: config key → the column that it names, or None."""
+    """``wanted``: config key → the column that it names, or None; ``slices``: columns of that key."""
     if not table:
         raise UserError(f"{path}: no rows in it; expected labelled examples")
     columns = {name for _, row in table for name in row}
     if not is_template(text):
         wanted["data.text"] = text
-    for key, name in wanted.items():
+    for key, name in (*wanted.items(), *(("slices", name) for name in slices)):
         if name is not None and name not in columns:
             raise UserError(
                 f"{key}: {path} has no column {name!r}{did_you_mean(name, columns)}; it has "
@@ -238,6 +250,15 @@ def _groups(columns: Mapping[str, Any], kept: Sequence[str]) -> tuple[dict[str, 
             said = "none" if missing else f"{value!r:.80}"
             problems.append(f"{column}: expected a text or a number to group by, found {said}")
     return found, problems
+
+
+def _slice_value(value: Any) -> str:
+    """What a slice's row is called; a list or an object by its JSON."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return normalize("NFC", value.strip())
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _no_split(labels: Mapping[str, str], column: str | None) -> list[str]:
