@@ -158,6 +158,28 @@ def test_a_second_labelled_file_is_scored_at_any_time(project, capsys):
     assert "of this one training" in said.err and "1 of the texts also stand in" in said.err
 
 
+def test_a_second_file_counts_the_task_s_groups_where_it_has_them(project, capsys):
+    """Four mails of one situation are no four situations; a file without the column says what it counts."""
+    params = project / "params.yaml"
+    before = params.read_text()
+    changed = yaml.safe_load(before)
+    changed["task"]["group_by"] = "situation"
+    try:
+        params.write_text(yaml.safe_dump(changed, sort_keys=False))
+        grouped = [{**row, "situation": "ab"[n % 2]} for n, row in enumerate(ROWS)]
+        lora_vs_api("evaluate", labelled(project / "grouped.jsonl", grouped))
+        assert "over texts clustered by situation" in capsys.readouterr().err
+        lora_vs_api("evaluate", labelled(project / "plain.jsonl", ROWS))
+        said = capsys.readouterr().err
+        assert "clustered" not in said and "every text counts as independent" in said
+        # a gap in the column is no group of its own
+        bad = [*grouped, {**ROWS[0], "situation": " "}]
+        error = failing(capsys, "evaluate", labelled(project / "gap.jsonl", bad))
+        assert "gap.jsonl:5: situation: expected a text or a number to group by" in error
+    finally:
+        params.write_text(before)
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [

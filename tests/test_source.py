@@ -433,6 +433,39 @@ def test_a_conversation_that_is_none_is_named_with_its_line(second, message, tmp
     assert "\n" not in str(told.value)
 
 
+def test_what_of_a_conversation_is_in_neither_text_nor_record_is_said(tmp_path):
+    """Turns after the answer, and words beside a call: a reader of the notes would miss nothing else."""
+    ask, call = turn("user", "two nights"), turn("assistant", "Sure.", tool_calls=[called("a", {})])
+    rows = [{"messages": [ask, call, turn("tool", "ok"), turn("user", "thanks")]}] * 2
+    plain = {"messages": [ask, turn("assistant", None, tool_calls=[called("a", {})])]}
+    notes = load_table(write_jsonl(tmp_path / "a.jsonl", [*rows, plain])).notes
+    assert any("after the assistant's last one left out, in 2 rows" in note for note in notes)
+    assert any("beside its calls left out, in 2 rows" in note for note in notes)
+    assert len(load_table(write_jsonl(tmp_path / "b.jsonl", [plain])).notes) == 1
+
+
+def test_a_row_of_one_call_fits_a_task_of_several(tmp_path):
+    """A second file in which no row calls twice has no list around its calls."""
+    fields = fields_from_config(
+        {
+            "calls": {
+                "type": "list",
+                "items": {
+                    "type": "object",
+                    "fields": {
+                        "name": {"type": "string"},
+                        "arguments": {"type": "object", "fields": {"n": {"type": "integer"}}},
+                    },
+                },
+            }
+        }
+    )
+    one = {"name": "book", "arguments": {"n": 2}}
+    path = write_jsonl(tmp_path / "a.jsonl", [{"t": "x", "record": one}])
+    (found,) = read_source(path, fields, "t", "record", None)
+    assert found["record"] == {"calls": [one]}
+
+
 def test_an_apostrophe_of_a_text_is_no_guard(tmp_path, capsys):
     """One row, or the column of the texts: what a person wrote stays; what was left out is said."""
     path, quoted = tmp_path / "a.csv", "'5 apples' were ordered"
