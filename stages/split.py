@@ -48,7 +48,7 @@ def main(params: Params) -> None:
     groups = None if column is None else labels_of(rows, column, "task.group_by")
     group_of = {} if groups is None else {r["id"]: g for r, g in zip(rows, groups)}
     # a slice by a field has its value in the record
-    kept = {
+    sliced = {
         row["id"]: {key: row["meta"][key] for key in params.slices if key in row.get("meta", {})}
         for row in rows
     }
@@ -59,11 +59,11 @@ def main(params: Params) -> None:
                 "id": row["id"],
                 "split": name,
                 **({"group": group_of[row["id"]]} if group_of else {}),
-                **({"slices": kept[row["id"]]} if kept[row["id"]] else {}),
+                **({"slices": sliced[row["id"]]} if sliced[row["id"]] else {}),
             }
             for name, split in splits.items()
             for row in split
-            if group_of or kept[row["id"]]
+            if group_of or sliced[row["id"]]
         ],
     )
     if groups is not None and len({group_of[row["id"]] for row in splits["test"]}) < 2:
