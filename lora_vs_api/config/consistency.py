@@ -148,6 +148,24 @@ def _fields_come_from_what_has_columns(params: Params) -> str | None:
     return f"task.fields.{named[0].name}.from: expected null for generated texts, which have no columns, found {named[0].source!r}"
 
 
+def _what_no_sweep_finds_is_given(params: Params) -> str | None:
+    """Both grids or none: the rates are tried at the best of the ranks."""
+    ranks, rates = params.sweep.ranks, params.sweep.learning_rates
+    if ranks and rates:
+        return None
+    for key, grid in (("sweep.ranks", ranks), ("sweep.learning_rates", rates)):
+        if grid:
+            other = "sweep.learning_rates" if key == "sweep.ranks" else "sweep.ranks"
+            return f"{key}: expected [] too where {other} is [], which leaves the sweep out, found {grid}"
+    for key, pinned, example in (
+        ("lora.r", params.lora.r, "16"),
+        ("lora.learning_rate", params.lora.learning_rate, '"2e-3"'),
+    ):
+        if pinned == "best":
+            return f"{key}: expected a value such as {example} where sweep.ranks is [], since nothing finds the best"
+    return None
+
+
 def _slices_are_by_what_has_one_value(params: Params) -> str | None:
     fields = params.task.fields
     for name in params.slices:
@@ -446,6 +464,7 @@ CHECKS: tuple[Callable[[Params], str | None], ...] = (
     _what_is_dropped_is_of_a_record,
     _fields_come_from_what_has_columns,
     _slices_are_by_what_has_one_value,
+    _what_no_sweep_finds_is_given,
     _baseline_is_a_condition,
     _conditions_have_a_price,
     _sweep_has_a_seed_of_its_own,
