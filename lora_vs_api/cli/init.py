@@ -325,7 +325,8 @@ def _say_what_was_guessed(
         cut = said if len(said) <= MAX_SHOWN else f"{said[:MAX_SHOWN]}… ({len(said):,} characters)"
         say(f"  {what:<7} {visible(' '.join(cut.split()))}")
     say(
-        "Read it and mend what was guessed wrong; the instruction is what every model is told. Then:"
+        "Read it and mend what was guessed wrong; the instruction is what every model is told. "
+        f'`make quick-look SET="task={task.name}"` is a try in some five minutes; the whole run:'
     )
     print(f'  make params SET="task={task.name}" && dvc repro')
 
