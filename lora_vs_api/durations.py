@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from lora_vs_api.files import write_json
+from lora_vs_api.paths import project_of_copy
 
 # git and DVC leave this folder alone; one file a node, so that nodes side by side do not meet
 FOLDER = Path("logs/took")
@@ -24,7 +25,9 @@ def note_duration(seconds: float) -> None:
     address = os.environ.get("DVC_STAGE", "")
     if address and "/" not in address:
         with suppress(OSError):
-            write_json(FOLDER / f"{address}.json", {"seconds": round(seconds, 1)})
+            # a copy that an experiment runs in is deleted with all that git and DVC do not track
+            root = project_of_copy(Path.cwd()) or Path()
+            write_json(root / FOLDER / f"{address}.json", {"seconds": round(seconds, 1)})
 
 
 def read_duration(address: str, root: Path) -> float | None:

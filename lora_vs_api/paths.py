@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 BASE = "models/base_model"
 # folders with one for each seed: what training wrote, and what a server reads of it
 TRAINED = "models/train"
@@ -42,3 +44,9 @@ def curve_order(seed: int) -> str:
 def curve_answers(size: int, seed: int) -> str:
     """What a training on ``size`` texts answered to the test slice."""
     return f"{CURVE}/{size}-{seed}"
+
+
+def project_of_copy(here: Path) -> Path | None:
+    """The project that ``here`` is a copy of, made by `dvc exp run --temp` or `--queue`; None where it is none."""
+    copies = next((p for p in here.parents if p.parts[-3:] == (".dvc", "tmp", "exps")), None)
+    return None if copies is None else copies.parents[2]

@@ -53,6 +53,7 @@ from lora_vs_api.analysis.results import (
 )
 from lora_vs_api.analysis.scored_run import Floats, read_run
 from lora_vs_api.analysis.serving import serving_of
+from lora_vs_api.analysis.slices import slices_of
 from lora_vs_api.analysis.summary import summary
 from lora_vs_api.analysis.tables import COLUMNS, answer_table, plot_tables
 from lora_vs_api.analysis.verdict import verdict
@@ -134,6 +135,7 @@ def main(params: Params) -> None:
         trained_on=trained_on(params.train, read_result("metrics/split.json", Split).train),
         tried=Tried(ranks=len(params.sweep.ranks), learning_rates=len(params.sweep.learning_rates)),
         footprint=footprint_of(params.seeds),
+        slices=slices_of(params.slices, rows, runs, draws, groups),
     )
     write_result("metrics/analysis.json", analysis)
     write_result("metrics/summary.json", summary(analysis))

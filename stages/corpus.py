@@ -30,6 +30,7 @@ def main(params: Params) -> None:
             groups,
             data.encoding,
             data.drop or (),
+            slices=[name for name in params.slices if name not in params.task.fields],
         )
         summary = describe(rows, data.path, fields)
     write_jsonl("data/corpus.jsonl", rows)

@@ -16,10 +16,13 @@ def main(params: Params) -> None:
     lr_trials = [
         score_trial("lr_trial", rate, rows, fields) for rate in params.sweep.learning_rates
     ]
-    winner = best_trial(lr_trials)
-    r = winner.r if params.lora.r == "best" else params.lora.r
-    rate = params.lora.learning_rate
-    rate = winner.learning_rate if rate == "best" else float(rate)
+    r, rate = params.lora.r, params.lora.learning_rate
+    # without a sweep both are given
+    if "best" in (r, rate):
+        winner = best_trial(lr_trials)
+        r = winner.r if r == "best" else r
+        rate = winner.learning_rate if rate == "best" else rate
+    rate = float(rate)
     say(f"selected: r={r}, learning rate {rate:g}")
     write_trials("metrics/select_trials.json", lr_trials)
 

@@ -47,13 +47,23 @@ def main(params: Params) -> None:
     column = params.task.group_by
     groups = None if column is None else labels_of(rows, column, "task.group_by")
     group_of = {} if groups is None else {r["id"]: g for r, g in zip(rows, groups)}
+    # a slice by a field has its value in the record
+    sliced = {
+        row["id"]: {key: row["meta"][key] for key in params.slices if key in row.get("meta", {})}
+        for row in rows
+    }
     write_jsonl(
         GROUPS,
         [
-            {"id": row["id"], "split": name, "group": group_of[row["id"]]}
+            {
+                "id": row["id"],
+                "split": name,
+                **({"group": group_of[row["id"]]} if group_of else {}),
+                **({"slices": sliced[row["id"]]} if sliced[row["id"]] else {}),
+            }
             for name, split in splits.items()
             for row in split
-            if group_of
+            if group_of or sliced[row["id"]]
         ],
     )
     if groups is not None and len({group_of[row["id"]] for row in splits["test"]}) < 2:

@@ -20,16 +20,21 @@ def main(params: Params) -> None:
     ranks = read_trials("metrics/select_rank_trials.json")
     rates = read_trials("metrics/select_trials.json")
     with new_directory("report/figures-sweep") as folder:
-        write_sweep_figure(folder, ranks, rates, params.plots)
+        if rates:
+            write_sweep_figure(folder, ranks, rates, params.plots)
     write_trials("metrics/sweep.json", ranks + rates)
     trials = [("rank", trial) for trial in ranks] + [("learning rate", trial) for trial in rates]
     columns = ("r", "learning_rate", "seed", "field_f1")
     rows = [
         {"sweep": name, **{key: getattr(trial, key) for key in columns}} for name, trial in trials
     ]
-    write_text("plots/sweep.csv", pd.DataFrame(rows).to_csv(index=False))
+    write_text(
+        "plots/sweep.csv", pd.DataFrame(rows, columns=["sweep", *columns]).to_csv(index=False)
+    )
     stamp = stamp_of(params.profile_name)
-    write_text("report/sweep.md", sweep_markdown(ranks, rates, best_trial(rates), stamp))
+    write_text(
+        "report/sweep.md", sweep_markdown(ranks, rates, best_trial(rates) if rates else None, stamp)
+    )
 
 
 if __name__ == "__main__":

@@ -134,6 +134,7 @@ def new_clone(path: Path, settings: str = TINY) -> Clone:
     )
     for name in listed.stdout.splitlines():
         generated = name.startswith(("metrics/", "timings/", "predictions/", "plots/", "report/"))
+        generated = generated and not name.endswith(".keep")
         if generated or name == "dvc.lock" or not (ROOT / name).is_file():
             continue
         (path / name).parent.mkdir(parents=True, exist_ok=True)

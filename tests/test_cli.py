@@ -19,6 +19,7 @@ import yaml
 from lora_vs_api.files import read_jsonl
 from lora_vs_api.model.runtime import resolve_runtime
 from lora_vs_api.record.fields import fields_from_config
+from lora_vs_api.record.json_schema import json_schema, task_sha256
 from lora_vs_api.scoring.scores import score_output
 from lora_vs_api.training.examples import chat_examples
 from lora_vs_api.training.train import TrainingPolicy, train_adapter
@@ -72,11 +73,13 @@ def failing(capsys, *arguments):
 
 def test_one_text_gives_one_record(project, capsys, monkeypatch):
     """What a shell script reads: one line of JSON on stdout, of the schema, nothing else."""
-    lora_vs_api("predict", "Ann wants 3")
-    first = capsys.readouterr().out
+    lora_vs_api("predict", "Ann wants 3", "--constrained")
+    said = capsys.readouterr()
+    assert "measured without it" in said.err
+    first = said.out
     assert violations(json.loads(first), fields_from_config(FIELDS)) == [] and "\n" in first
     monkeypatch.setattr("sys.stdin", io.StringIO("Ann wants\n2\n"))
-    lora_vs_api("predict", "-")
+    lora_vs_api("predict", "-", "--constrained")
     assert violations(json.loads(capsys.readouterr().out), fields_from_config(FIELDS)) == []
 
 
@@ -91,6 +94,39 @@ def test_a_file_of_texts_gives_a_file_of_records(project, capsys):
     found = read_jsonl(project / "4.jsonl")
     assert [row["id"] for row in found] == [row["id"] for row in rows]
     assert found == read_jsonl(project / "1.jsonl")
+
+
+def test_columns_asked_for_go_along_and_none_takes_an_answer_s_place(project, capsys):
+    """Whoever joins the records with their table needs its key; a record must not be overwritten by a column."""
+    row = {"id": 7, "text": "Ann wants 1", "customer": "c1", "record": "old", "date": None}
+    (project / "keep.jsonl").write_text(json.dumps(row) + "\n")
+    lora_vs_api("predict", "--input", "keep.jsonl", "--keep", "customer, date", "--constrained")
+    found = json.loads(capsys.readouterr().out)
+    assert (found["id"], found["customer"], found["date"]) == (7, "c1", None)
+    assert found["record"] != "old" and "text" not in found
+    for name, message in (("custmer", "did you mean customer"), ("record", "a key of the answer")):
+        assert message in failing(capsys, "predict", "--input", "keep.jsonl", "--keep", name)
+    assert "--keep: names columns of --input" in failing(capsys, "predict", "a", "--keep", "id")
+
+
+@pytest.mark.parametrize("command", [("predict", "a"), ("compare", "a"), ("export", "out")])
+def test_an_adapter_of_another_task_is_refused(project, capsys, command):
+    """A task chosen after a training: its answers would be the other task's, in this one's name."""
+    params, record = project / "params.yaml", project / "models/train/seed-1/training.json"
+    before, trained = params.read_text(), record.read_text()
+    read = yaml.safe_load(before)["task"]
+    ours = task_sha256(read["instruction"], fields_from_config(read["fields"]))
+    spec = json.loads(trained)
+    spec["spec"]["task_sha256"] = ours
+    try:
+        record.write_text(json.dumps(spec))
+        lora_vs_api("predict", "Ann wants 3")
+        capsys.readouterr()
+        params.write_text(before.replace("instruction: Extract.", "instruction: Extract it."))
+        assert "another instruction or other fields" in failing(capsys, *command)
+    finally:
+        params.write_text(before)
+        record.write_text(trained)
 
 
 def labelled(path, rows):
@@ -120,6 +156,28 @@ def test_a_second_labelled_file_is_scored_at_any_time(project, capsys):
     assert low < high
     assert re.search(r"\n  who +[\d.]+\n  level +[\d.]+\n", said.out)
     assert "of this one training" in said.err and "1 of the texts also stand in" in said.err
+
+
+def test_a_second_file_counts_the_task_s_groups_where_it_has_them(project, capsys):
+    """Four mails of one situation are no four situations; a file without the column says what it counts."""
+    params = project / "params.yaml"
+    before = params.read_text()
+    changed = yaml.safe_load(before)
+    changed["task"]["group_by"] = "situation"
+    try:
+        params.write_text(yaml.safe_dump(changed, sort_keys=False))
+        grouped = [{**row, "situation": "ab"[n % 2]} for n, row in enumerate(ROWS)]
+        lora_vs_api("evaluate", labelled(project / "grouped.jsonl", grouped))
+        assert "over texts clustered by situation" in capsys.readouterr().err
+        lora_vs_api("evaluate", labelled(project / "plain.jsonl", ROWS))
+        said = capsys.readouterr().err
+        assert "clustered" not in said and "every text counts as independent" in said
+        # a gap in the column is no group of its own
+        bad = [*grouped, {**ROWS[0], "situation": " "}]
+        error = failing(capsys, "evaluate", labelled(project / "gap.jsonl", bad))
+        assert "gap.jsonl:5: situation: expected a text or a number to group by" in error
+    finally:
+        params.write_text(before)
 
 
 @pytest.mark.parametrize(
@@ -235,7 +293,7 @@ def test_what_the_fine_tune_is_unsure_of_is_handed_on(project, capsys, asked):
     assert found["record"] == {"who": "Bo", "level": 2} and asked == ["Ann wants 3"]
     assert found["answered_by"] == "small_nearest_3" and 0 <= found["sure"] <= 0.5
     assert set(found["sure_fields"]) == {"who", "level"}
-    assert "1 of 1 handed on to small_nearest_3" in said.err
+    assert "1 of 1 escalated to small_nearest_3" in said.err
     rule(project, threshold=-1.0)
     lora_vs_api("predict", "Ann wants 3", "--escalate")
     own = json.loads(capsys.readouterr().out)
@@ -261,7 +319,7 @@ def test_a_person_gets_the_draft(project, capsys):
         (None, "metrics/cascade_rule.json: no such file; run `dvc repro`"),
         ("null", "--escalate: metrics/cascade_rule.json holds no rule"),
         ({"fields": ("other",)}, "is of a task with other fields"),
-        ({"target": "gone"}, "the rule hands on to gone, which is no condition of params.yaml"),
+        ({"target": "gone"}, "the rule escalates to gone, which is no condition of params.yaml"),
         ({}, "models/opponent/small.gguf: not there, and small_nearest_3 cannot be asked"),
     ],
 )
@@ -303,6 +361,9 @@ def test_the_exported_model_answers_as_the_evaluated_one(project, capsys, tmp_pa
     lora_vs_api("export", str(tmp_path / "merged"))
     printed = capsys.readouterr().out
     assert "vllm serve" in printed
+    assert (tmp_path / "merged/prompt.txt").read_text() == "Extract."
+    schema = json.loads((tmp_path / "merged/schema.json").read_text())
+    assert schema == json_schema(fields_from_config(FIELDS))
     prompts = [messages("Extract.", row["text"], fields_from_config(FIELDS)) for row in ROWS]
     mine = generate(
         load_tuned("models/base_model", "models/train/seed-1", resolve_runtime("cpu", "float32")),
@@ -364,6 +425,12 @@ def test_the_printed_command_serves_the_exported_model(project, capsys, tmp_path
                 time.sleep(0.5)
         assert answer is not None, f"the server ended with {server.poll()}"
         assert answer.choices[0].message.content == mine.output
+        # ten lines of the standard library, for whoever puts the folder on a server
+        asked = [sys.executable, tmp_path / "merged/client.py", ROWS[0]["text"]]
+        client_said = subprocess.run(
+            [*asked, f"http://127.0.0.1:{port}/v1"], capture_output=True, text=True, check=True
+        )
+        assert client_said.stdout.startswith(mine.output.rstrip("\n")[:20])
     finally:
         server.terminate()
         server.wait(30)

@@ -697,3 +697,42 @@ def test_whose_results_lie_there(tmp_path):
     assert whose_results("def", summary).endswith("are of this configuration")
     summary.write_text('{"task": "of an earlier version"}')
     assert whose_results("abc", summary) == "config abc: no results yet"
+
+
+GIVEN = ["lora.r=16", "lora.learning_rate='2e-3'"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["sweep.ranks=[]", *GIVEN], "sweep.learning_rates: expected [] too where sweep.ranks is []"),
+        (["sweep.learning_rates=[]", *GIVEN], "sweep.ranks: expected [] too where sweep.learning_rates is []"),
+        (["sweep.ranks=[]", "sweep.learning_rates=[]"], "lora.r: expected a value such as 16 where"),
+        (["sweep.ranks=[]", "sweep.learning_rates=[]", "lora.r=8"], "lora.learning_rate: expected a value"),
+        (["task=us_addresses", "slices=[street]"], "slices: expected columns, or fields of one value, found 'street', of type object"),
+        (["slices=[language]"], "slices: expected situation or a field of the task for generated texts, found"),
+        (["slices=[situation,situation]"], "slices: expected no value twice"),
+        (["+task.fields.sentiment.from=Mood"], "task.fields.sentiment.from: expected null for generated texts"),
+        (["task=us_addresses", "+task.fields.city.form=x"], "task.fields.city.form: unknown key (did you mean from?)"),
+    ],
+)  # fmt: skip
+def test_what_is_left_out_or_sliced_or_renamed_goes_together(overrides, message):
+    """Before anything runs: a node that has nothing to read would end the run in its middle."""
+    with pytest.raises(UserError) as error:
+        compose(overrides, conf=ROOT / "conf")
+    assert message in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_sweep_of_nothing_with_both_given_is_a_setting(tmp_path):
+    compose(["sweep.ranks=[]", "sweep.learning_rates=[]", *GIVEN], conf=ROOT / "conf")
+
+
+def test_a_null_from_and_no_slices_leave_a_digest_what_it_was():
+    """Results stay current when a setting comes that they do not use."""
+    raw = yaml.safe_load(compose((), conf=ROOT / "conf"))
+    before = config_sha256(check_params(raw))
+    name = next(iter(raw["task"]["fields"]))
+    raw["task"]["fields"][name]["from"] = None
+    assert config_sha256(check_params(raw)) == before
+    raw["slices"] = ["situation"]
+    assert config_sha256(check_params(raw)) != before

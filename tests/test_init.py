@@ -501,6 +501,7 @@ def adverts(n=60, **more):
             "plate": f"number {i}",
             "currency": "EUR",
             "annotated_by": ["ann", "bob"][i % 2],
+            "Ad No.": f"{4000 + i}",
             "createdAt": f"2026-01-{i % 28 + 1:02d} 10:00:00",
             "seller_id": f"s{i % 7}",
             "checked": "",
@@ -526,6 +527,7 @@ def test_columns_that_no_text_tells_are_left_out_and_named(project, capsys):
         ("createdAt", "called as when the row was made"),
         ("seller_id", "an id that several rows share and no text names"),
         ("checked", "empty in every row"),
+        ("Ad No.", "called as what tells rows apart"),
     ):
         assert f"# left out: {name}: {why}" in written
         assert re.search(rf"^  {name} +left out \({re.escape(why)}", said, re.M)
@@ -533,6 +535,23 @@ def test_columns_that_no_text_tells_are_left_out_and_named(project, capsys):
     # a row as a model sees it
     assert "  user    Selling a red car number 0, to see in Lyon\n" in said
     assert '  answer  {"colour": "red", "town": "Lyon", "plate": "number 0"}\n' in said
+
+
+def test_what_the_file_was_read_as_is_said_once(project, capsys):
+    """The same line twice reads as two findings."""
+    rows = [f'{n};"a bed for {n}";="0{n % 7}"' for n in range(30)]
+    (project / "b.csv").write_text("sep=;\nn;t;code\n" + "\n".join(rows) + "\n")
+    run_init("b.csv")
+    said = capsys.readouterr().err
+    assert said.count("first line sep=;") == 1 and said.count("around 30 cells") == 1
+
+
+def test_the_only_writing_may_be_named_as_a_field(project):
+    """A summary of the text beside it, and the text itself as what a field copies: both are the user's to say."""
+    rows = [{"body": f"a bed for {n} please", "kind": "ab"[n % 2]} for n in range(30)]
+    run_init(write(project / "b.csv", rows), "--fields", "body,kind")
+    params = yaml.safe_load(compose(["task=b"], project / "conf"))
+    assert params["data"]["text"] == "body" and list(params["task"]["fields"]) == ["body", "kind"]
 
 
 def test_what_the_user_names_is_taken_whatever_it_is_called(project):

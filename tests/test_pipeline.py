@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -221,6 +222,29 @@ def test_a_new_rank_trains_one_trial_and_stops_when_it_loses(clone):
     assert (clone.path / "metrics/select.json").read_bytes() == winner
     assert stages == {"rank_trial@8", "select_rank", "sweep", "analyze", "cascade"}
     assert paid_trainings(clone) == before + 1
+
+
+def test_without_a_sweep_rank_and_rate_are_given_and_no_trial_is_there(clone):
+    """Whoever knows both pays for no trial: the final trainings stay, and no page says that one was tried."""
+    selected = (clone.path / "metrics/select.json").read_bytes()
+    r, rate = json.loads(selected).values()
+    for trials in clone.path.glob("*/*_trial/*"):
+        # as in a fresh clone, which git keeps these folders in
+        if trials.name != ".keep":
+            shutil.rmtree(trials) if trials.is_dir() else trials.unlink()
+    stages = clone.experiment(
+        "sweep.ranks=[]", "sweep.learning_rates=[]", f"lora.r={r}", f"lora.learning_rate='{rate}'"
+    )
+    assert {"select_rank", "select", "sweep", "analyze", "report"} <= stages
+    assert not {
+        name for name in stages if "trial" in name or name.startswith(("train", "evaluate"))
+    }
+    assert (clone.path / "metrics/select.json").read_bytes() == selected
+    assert paid_trainings(clone) == 2
+    report = (clone.path / "report/report.md").read_text()
+    assert "were given and none was chosen;" in report and "the sweep's" not in report
+    assert (clone.path / "report/sweep.md").read_text().startswith("# No sweep")
+    assert json.loads((clone.path / "metrics/sweep.json").read_text()) == []
 
 
 def test_early_stopping_is_a_matter_of_the_rate_trials(clone):

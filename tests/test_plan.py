@@ -17,7 +17,7 @@ from lora_vs_api.api.asking import ask_condition
 from lora_vs_api.cli.plan import WIDTH, Plan, in_short, table, totals
 from lora_vs_api.config.compose import compose
 from lora_vs_api.config.load import check_params
-from lora_vs_api.durations import FOLDER
+from lora_vs_api.durations import FOLDER, note_duration, read_duration
 from lora_vs_api.files import write_jsonl
 from lora_vs_api.orchestrate.expenses import Payment, _estimate, _stored, downloads, payments
 from lora_vs_api.orchestrate.plan import Step, Took, differences, plan_nodes
@@ -199,6 +199,18 @@ def test_minutes_are_of_the_last_time_or_unknown(project):
     assert took["data"] is None and took["gather"] is None
     (project / FOLDER / "gather.json").write_text("{")
     assert {s.address: s.took for s in plan_nodes(project, params(scale=2))}["gather"] is None
+
+
+@pytest.mark.parametrize(
+    ("here", "there"), [(".", "."), (".dvc/tmp/exps/tmpab", "."), ("a/.dvc/tmp/exps/x", "a")]
+)
+def test_what_a_node_took_in_an_experiment_s_copy_is_kept(tmp_path, monkeypatch, here, there):
+    """DVC deletes the copy that `dvc exp run --temp` works in; the next plan is made in the project."""
+    (tmp_path / here).mkdir(parents=True, exist_ok=True)
+    monkeypatch.chdir(tmp_path / here)
+    monkeypatch.setenv("DVC_STAGE", "train@0")
+    note_duration(12.34)
+    assert read_duration("train@0", tmp_path / there) == 12.3
 
 
 def test_differences_are_told_by_key_and_nothing_is_shown_that_may_be_a_secret():

@@ -154,6 +154,11 @@ def test_where_nothing_was_chosen_no_choice_is_told():
     chosen = report_markdown(inputs(changed(result, tried={"ranks": 1, "learning_rates": 2})))
     assert "The choice of rank and rate" in chosen and "A rank sweep" in chosen
     assert not Tried(ranks=1, learning_rates=1).is_choice
+    # without a sweep there is not even a trial to show
+    untried = report_markdown(inputs(changed(result, tried={"ranks": 0, "learning_rates": 0})))
+    assert "were given and none was chosen;" in untried and "their trial" not in untried
+    none = sweep_markdown([], [], None)
+    assert none.startswith("# No sweep") and "published" not in none and "figures-sweep" not in none
     page = sweep_markdown([TRIAL], [TRIAL], TRIAL)
     assert "so nothing was chosen" in page and "Best of the sweep" not in page
     # nor is a published sweep set beside none

@@ -12,7 +12,14 @@ from jinja2 import UndefinedError, meta
 
 from lora_vs_api.analysis import metrics
 from lora_vs_api.analysis.condition import ConditionRuns
-from lora_vs_api.analysis.results import Billing, NoiseFloor, OtherTuning
+from lora_vs_api.analysis.results import (
+    Billing,
+    FieldDifference,
+    NoiseFloor,
+    OtherTuning,
+    Slice,
+    SliceRow,
+)
 from lora_vs_api.analysis.tables import plot_tables
 from lora_vs_api.figures.per_field import per_field
 from lora_vs_api.record.fields import Field
@@ -192,6 +199,22 @@ def strict_schema() -> ReportInputs:
     return replace(told, settings=replace(told.settings, constrained=True))
 
 
+def sliced():
+    """Two slices, one of them of a single text."""
+    result = analysis()
+    names = [row.name for row in result.conditions if row.kind != "lora"]
+    interval = result.lora.field_f1
+    difference = FieldDifference(difference=0.1, low=-0.1, high=0.3)
+    rows = (
+        SliceRow(value=HOSTILE, texts=3, clusters=3, lora=0.6, interval=interval,
+                 scores=dict.fromkeys(names, 0.5), differences=dict.fromkeys(names, difference)),
+        SliceRow(value="", texts=1, clusters=1, lora=0.6, interval=None,
+                 scores=dict.fromkeys(names, 0.5), differences={}),
+    )  # fmt: skip
+    found = Slice(by=HOSTILE, rows=rows[:1], others=rows[1], other_values=1)
+    return inputs(result.model_copy(update={"slices": (found,)}))
+
+
 CASES = {
     "the fixture": lambda: inputs(analysis()),
     "hosted, from a file": from_a_file,
@@ -204,6 +227,7 @@ CASES = {
     ),
     "one without a model": lambda: inputs(analysis(seeds=(4,), model_free={"nearest": 0.2})),
     "no API": lambda: inputs(analysis(apis=(), model_free={"majority": 0.3, "nearest": 0.7})),
+    "sliced": sliced,
     "models served here": lambda: inputs(analysis(api_kind="llama_cpp")),
     "a server of one's own": lambda: inputs(analysis(api_kind="openai", loopback=True)),
     "no API and no rival": lambda: inputs(analysis(apis=(), api_kind="openai")),
@@ -433,6 +457,7 @@ def test_every_template_gets_what_it_reads_and_no_more(rendered):
         report_markdown(case())
     for trials in ([TRIAL], [TRIAL, replace(TRIAL, r=16, stopped_at_step=3)]):
         sweep_markdown(trials, trials, TRIAL)
+    sweep_markdown([], [], None)
     for card in (CARD, replace(CARD, synthetic=False, commit="c0ffee", license="mit")):
         model_card(analysis(), card)
         model_card(analysis(apis=()), card)

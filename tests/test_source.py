@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import json
 import re
+import sys
+from datetime import datetime
 
 import pytest
 
@@ -12,6 +15,8 @@ from lora_vs_api.data.source import MAX_SHOWN, read_source, read_table
 from lora_vs_api.data.tables import load_table
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.fields import Field, fields_from_config
+from lora_vs_api.record.json_schema import json_schema
+from lora_vs_api.record.prompt import system_prompt
 
 FIELDS = fields_from_config(
     {
@@ -148,7 +153,7 @@ def test_the_list_of_bad_rows_is_capped(tmp_path):
         ("body,guest\nx,y\n", "a.csv", {"row_id": "id"}, "data.id: .* has no column 'id'"),
         ("body,guest\nx,y\n", "a.csv", {}, "task.fields.room: .* has no such column"),
         ("not parquet", "a.parquet", {}, "not readable as Parquet"),
-        ("x", "a.xlsx", {}, "save the sheet as CSV"),
+        ("x", "a.ods", {}, "save the sheet as .xlsx or as CSV"),
         ("x", "a.doc", {}, "expected a file that ends in .csv"),
     ],
 )
@@ -159,6 +164,116 @@ def test_a_file_that_cannot_be_read_is_one_clear_line(content, name, asked, mess
     with pytest.raises(UserError, match=message) as caught:
         read_source(path, FIELDS, asked.get("text", "body"), None, asked.get("row_id"))
     assert "\n" not in str(caught.value)
+
+
+def workbook(path, **sheets):
+    """A spreadsheet with these sheets, each a list of rows."""
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for title, rows in sheets.items():
+        sheet = book.create_sheet(title)
+        for row in rows:
+            sheet.append(row)
+    book.save(path)
+    return path
+
+
+def test_a_spreadsheet_is_read_as_its_csv_is(tmp_path):
+    """What people have their labels in: typed cells, empty rows and sheets, a wider format than content."""
+    header = ["body", "guest", "room", "nights", "rate", "pets", "wishes", None]
+    rows = [
+        header,
+        ["two nights", "00007", "double", 2, 99.5, True, "quiet;view", None],
+        [None] * 8,
+        [
+            "a bed",
+            datetime.fromisoformat("2026-11-03"),
+            "single ",
+            None,
+            0.1 + 0.2,
+            False,
+            None,
+            " ",
+        ],
+    ]
+    path = workbook(tmp_path / "a.xlsx", Empty=[], Labels=rows)
+    found = read_source(path, FIELDS, "body", None, None)
+    assert [row["record"] for row in found] == [
+        {"guest": "00007", "room": "double", "nights": 2, "rate": 99.5, "pets": True, "wishes": ["quiet", "view"]},
+        {"guest": "2026-11-03", "room": "single", "nights": None, "rate": 0.3, "pets": False, "wishes": []},
+    ]  # fmt: skip
+    # the row's number in the sheet, which is what its owner sees
+    workbook(tmp_path / "b.xlsx", Labels=[*rows, ["x", "y", "suite", 1, 1, True, "", None]])
+    with pytest.raises(UserError, match=r"b\.xlsx:5: room: expected one of single, double"):
+        read_source(tmp_path / "b.xlsx", FIELDS, "body", None, None)
+
+
+@pytest.mark.parametrize(
+    ("sheets", "message"),
+    [
+        ({"A": [["body"], ["x"]], "B": [["n"]]}, "expected one sheet with rows, found 2: A, B"),
+        ({"A": [["body"], ["=1+1"]]}, ":2: cell A2 holds a formula without its value"),
+        ({"A": [["body", "body"], ["x", "y"]]}, ":1: expected no column name twice"),
+        ({"A": []}, "no rows in it"),
+    ],
+)
+def test_a_spreadsheet_that_could_be_read_in_two_ways_is_refused(sheets, message, tmp_path):
+    """A sheet chosen by us, or an empty cell for a formula, would be a wrong label that nobody sees."""
+    path = workbook(tmp_path / "a.xlsx", **sheets)
+    with pytest.raises(UserError, match=re.escape(message)):
+        read_source(path, FIELDS, "body", None, None)
+
+
+def test_what_only_is_called_a_spreadsheet_or_cannot_be_read_here_is_one_line(
+    tmp_path, monkeypatch
+):
+    """Without the optional package the way on is said, CSV among them."""
+    (tmp_path / "a.xlsx").write_text("x")
+    if importlib.util.find_spec("openpyxl"):
+        with pytest.raises(UserError, match="not readable as a spreadsheet"):
+            read_table(tmp_path / "a.xlsx")
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
+    with pytest.raises(UserError, match=r"pip install 'lora-vs-api\[xlsx\]', or save the sheet"):
+        read_table(tmp_path / "a.xlsx")
+
+
+ORDER = fields_from_config(
+    {
+        "customer": {"type": "string", "from": "Kunde"},
+        "lines": {
+            "type": "list",
+            "items": {
+                "type": "object",
+                "fields": {
+                    "article": {"type": "string", "from": "Artikel"},
+                    "n": {"type": "integer"},
+                },
+            },
+        },
+    }
+)
+
+
+@pytest.mark.parametrize("record", [None, "gold"])
+def test_fields_are_renamed_at_any_depth(record, tmp_path):
+    """The model is taught the name that the user wants, from files that call it otherwise."""
+    given = {"Kunde": "Ann", "lines": [{"Artikel": "belt", "n": 2}, {"Artikel": "fan", "n": 1}]}
+    row = {"t": "x", **given} if record is None else {"t": "x", "gold": given}
+    path = write_jsonl(tmp_path / "a.jsonl", [row])
+    (found,) = read_source(path, ORDER, "t", record, None)
+    assert found["record"] == {
+        "customer": "Ann",
+        "lines": [{"article": "belt", "n": 2}, {"article": "fan", "n": 1}],
+    }
+    assert "Kunde" not in json.dumps(json_schema(ORDER)) + system_prompt("Extract.", ORDER)
+
+
+def test_a_column_to_rename_that_is_not_there_is_named_with_its_key(tmp_path):
+    """A slip in the old name is found before anything is trained."""
+    path = write_jsonl(tmp_path / "a.jsonl", [{"t": "x", "Kunden": "Ann", "lines": []}])
+    with pytest.raises(UserError, match=r"task.fields.customer.from: Kunde: .*did you mean Kunden"):
+        read_source(path, ORDER, "t", None, None)
 
 
 def test_files_that_are_not_there_or_not_utf8(tmp_path):
@@ -316,6 +431,39 @@ def test_a_conversation_that_is_none_is_named_with_its_line(second, message, tmp
     with pytest.raises(UserError, match=message) as told:
         read_table(write_jsonl(tmp_path / "a.jsonl", [first, second]))
     assert "\n" not in str(told.value)
+
+
+def test_what_of_a_conversation_is_in_neither_text_nor_record_is_said(tmp_path):
+    """Turns after the answer, and words beside a call: a reader of the notes would miss nothing else."""
+    ask, call = turn("user", "two nights"), turn("assistant", "Sure.", tool_calls=[called("a", {})])
+    rows = [{"messages": [ask, call, turn("tool", "ok"), turn("user", "thanks")]}] * 2
+    plain = {"messages": [ask, turn("assistant", None, tool_calls=[called("a", {})])]}
+    notes = load_table(write_jsonl(tmp_path / "a.jsonl", [*rows, plain])).notes
+    assert any("after the assistant's last one left out, in 2 rows" in note for note in notes)
+    assert any("beside its calls left out, in 2 rows" in note for note in notes)
+    assert len(load_table(write_jsonl(tmp_path / "b.jsonl", [plain])).notes) == 1
+
+
+def test_a_row_of_one_call_fits_a_task_of_several(tmp_path):
+    """A second file in which no row calls twice has no list around its calls."""
+    fields = fields_from_config(
+        {
+            "calls": {
+                "type": "list",
+                "items": {
+                    "type": "object",
+                    "fields": {
+                        "name": {"type": "string"},
+                        "arguments": {"type": "object", "fields": {"n": {"type": "integer"}}},
+                    },
+                },
+            }
+        }
+    )
+    one = {"name": "book", "arguments": {"n": 2}}
+    path = write_jsonl(tmp_path / "a.jsonl", [{"t": "x", "record": one}])
+    (found,) = read_source(path, fields, "t", "record", None)
+    assert found["record"] == {"calls": [one]}
 
 
 def test_an_apostrophe_of_a_text_is_no_guard(tmp_path, capsys):

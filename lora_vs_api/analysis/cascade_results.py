@@ -20,7 +20,7 @@ from lora_vs_api.analysis.results import (
 Rule = Literal["best", "budget", "floor"]
 # the name of whoever is no condition
 PERSON = "person"
-# thresholds that hand on no text and every text
+# thresholds that escalate no text and every text
 NONE, ALL = -1.0, 1.0
 # the method of an interval that is a point: nothing was estimated
 CERTAIN = "certain"

@@ -186,7 +186,7 @@ def _rates(
 ) -> RateDifferences:
     def difference(of: Callable[[ScoredRun], Bools]) -> FieldDifference:
         ours = np.stack([of(run).astype(float) for run in lora])
-        return _difference(ours - of(baseline).astype(float), confidence, groups)
+        return decided_difference(ours - of(baseline).astype(float), confidence, groups)
 
     return RateDifferences(
         exact_match=difference(lambda run: run.exact_match),
@@ -196,7 +196,7 @@ def _rates(
     )
 
 
-def _difference(
+def decided_difference(
     differences: Floats,
     confidence: float,
     groups: Groups,
@@ -240,7 +240,7 @@ def _field_difference(
         min(found.low for found in lora) - baseline.high,
         max(found.high for found in lora) - baseline.low,
     )
-    return _difference(
+    return decided_difference(
         np.stack([found.values for found in lora]) - baseline.values, confidence, groups, bounds
     )
 

@@ -52,6 +52,8 @@ def config_sha256(params: Params) -> str:
         "task": params.task,
         "train": params.train,
         "tunings": params.tunings,
+        # left out where it is empty: what it was, a digest stays
+        **({"slices": params.slices} if params.slices else {}),
     }
     canonical = json.dumps(to_jsonable_python(settings), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()

@@ -49,11 +49,12 @@ MEASURED_BY = "GPU, measured by NVML"
 
 @dataclass(frozen=True)
 class MachineTime:
-    """Seconds of so many trainings, and their joules where a counter measured them."""
+    """Seconds of so many trainings, those of a ``sweep`` among them, and their joules where a counter measured them."""
 
     trainings: int
     seconds: float
     joules: float | None
+    sweep: bool = True
 
 
 def training_time(
@@ -75,6 +76,7 @@ def training_time(
         trainings=len(run),
         seconds=sum(timing["training_seconds"] for timing in run),
         joules=None if None in joules else sum(joules),
+        sweep=bool(ranks),
     )
 
 
@@ -322,6 +324,7 @@ def _training(trained: MachineTime, economics: sections.Economics) -> TrainingCo
     rent = economics.rented_usd_per_hour
     days = "day" if economics.engineer_days == 1 else "days"
     trainings = "training" if trained.trainings == 1 else "trainings"
+    which = "the sweep's and the final ones" if trained.sweep else "the final ones"
     return TrainingCost(
         engineer_usd=engineer,
         machine_usd=machine,
@@ -330,7 +333,7 @@ def _training(trained: MachineTime, economics: sections.Economics) -> TrainingCo
         trainings=trained.trainings,
         how=f"{economics.engineer_days:g} engineer-{days} × {economics.hours_per_day:g} h × "
         f"${economics.usd_per_hour:g}/h, plus the electricity of {trained.trainings} {trainings} "
-        f"of {trained.seconds:,.0f} s together at {how}: the sweep's and the final ones, without "
+        f"of {trained.seconds:,.0f} s together at {how}: {which}, without "
         "the gate before them",
     )
 

@@ -914,6 +914,34 @@ class Footprint(Result):
     training_seconds: float
 
 
+class SliceRow(Result):
+    """The test texts that share a ``value``: the fine-tune's field F1, each other's, and the differences.
+
+    ``clusters`` are texts, or what they are counted by; of one of these there is no interval.
+    """
+
+    value: str
+    texts: int
+    clusters: int
+    lora: float
+    interval: Interval | None
+    scores: dict[str, float]
+    differences: dict[str, FieldDifference]
+
+
+class Slice(Result):
+    """Field F1 by the values of a column or field, the commonest first; ``others`` has the rarer ones together."""
+
+    by: str
+    rows: tuple[SliceRow, ...]
+    others: SliceRow | None
+    other_values: int
+
+    @property
+    def every_row(self) -> tuple[SliceRow, ...]:
+        return self.rows if self.others is None else (*self.rows, self.others)
+
+
 class Analysis(Result):
     """metrics/analysis.json.
 
@@ -953,6 +981,7 @@ class Analysis(Result):
     trained_on: TrainedOn | None = None
     tried: Tried | None = None
     footprint: Footprint | None = None
+    slices: tuple[Slice, ...] = ()
 
     @property
     def lora(self) -> Condition:

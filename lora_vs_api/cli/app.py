@@ -129,6 +129,13 @@ Seed = Annotated[
 ]
 
 
+Constrained = Annotated[
+    bool | None,
+    typer.Option(
+        "--constrained/--no-constrained",
+        help="write only records of the schema, or freely (default: as evaluated)",
+    ),
+]
 Encoding = Annotated[
     str | None,
     typer.Option(help="of a text file that is no UTF-8, such as latin-1, cp1252 or utf-16"),
@@ -140,7 +147,7 @@ def init(
     file: Annotated[
         str,
         typer.Argument(
-            help="labelled rows: .csv, .tsv, .jsonl, .json or .parquet, or a folder with one each for "
+            help="labelled rows: .csv, .tsv, .xlsx, .jsonl, .json or .parquet, or a folder with one each for "
             "train, val and test; or a dataset, hub:owner/name or a folder of `save_to_disk`, which "
             "becomes data/NAME.parquet"
         ),
@@ -361,7 +368,7 @@ def predict(
     ] = None,
     input: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help=".csv, .tsv, .jsonl, .json or .parquet of texts"),
+        typer.Option(metavar="FILE", help=".csv, .tsv, .xlsx, .jsonl, .json or .parquet of texts"),
     ] = None,
     column: Annotated[
         str | None,
@@ -373,18 +380,16 @@ def predict(
     encoding: Encoding = None,
     seed: Seed = None,
     batch_size: BatchSize = None,
-    constrained: Annotated[
-        bool,
-        typer.Option(
-            "--constrained/--no-constrained",
-            help="write only records of the schema, or answer as evaluated",
-        ),
-    ] = True,
+    constrained: Constrained = None,
+    keep: Annotated[
+        str | None,
+        typer.Option(metavar="NAME,…", help="columns of FILE that go along, beside the id"),
+    ] = None,
     escalate: Annotated[
         bool,
         typer.Option(
             "--escalate",
-            help="hand on what it is unsure of, by the pipeline's rule; a hosted API is paid; answers as evaluated",
+            help="escalate what it is unsure of, by the pipeline's rule; a hosted API is paid; answers as evaluated",
         ),
     ] = False,
 ) -> None:
@@ -403,6 +408,7 @@ def predict(
         seed=seed,
         batch_size=batch_size,
         constrained=constrained,
+        keep=keep,
         escalate=escalate,
     )
 
@@ -430,9 +436,7 @@ def evaluate(
 def compare(
     text: Annotated[str, typer.Argument(help="one text; - reads it from standard input")],
     seed: Seed = None,
-    constrained: Annotated[
-        bool, typer.Option("--constrained", help="let both write only records of the schema")
-    ] = False,
+    constrained: Constrained = None,
     apis: Annotated[
         bool,
         typer.Option(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
-from lora_vs_api.cli.local_model import adapter_folder, ask, one_text, served_file
+from lora_vs_api.cli.local_model import adapter_folder, as_evaluated, ask, one_text, served_file
 from lora_vs_api.config.load import load_params
 from lora_vs_api.config.sections import Params
 from lora_vs_api.errors import UserError
@@ -17,7 +17,7 @@ from lora_vs_api.record.parsing import parse_record
 MAX_WIDTH = 46  # characters of a cell
 
 
-def compare_answers(text: str, *, seed: int | None, constrained: bool, apis: bool) -> None:
+def compare_answers(text: str, *, seed: int | None, constrained: bool | None, apis: bool) -> None:
     """Print each condition's record of ``text`` (``-``: standard input), a column each.
 
     Raises:
@@ -26,6 +26,7 @@ def compare_answers(text: str, *, seed: int | None, constrained: bool, apis: boo
     params = load_params()
     adapter = adapter_folder(params, seed)
     text = one_text(text, sys.stdin)
+    constrained = as_evaluated(params, constrained)
     outputs = {
         f"LoRA {adapter.name}": ask(params, adapter, [text], constrained=constrained),
         "untuned": ask(params, None, [text], constrained=constrained),

@@ -54,7 +54,7 @@ def usable_rule(params: Params) -> CascadeRule:
     """The rule that the pipeline chose.
 
     Raises:
-        UserError: there is none, it is of another task, or nobody can be asked whom it hands on to.
+        UserError: there is none, it is of another task, or nobody can be asked whom it escalates to.
     """
     rule = read_rule()
     if rule is None:
@@ -73,7 +73,7 @@ def usable_rule(params: Params) -> CascadeRule:
     if rule.target not in params.conditions:
         known = ", ".join(params.conditions) or "none"
         raise UserError(
-            f"--escalate: the rule hands on to {rule.target}, which is no condition of params.yaml "
+            f"--escalate: the rule escalates to {rule.target}, which is no condition of params.yaml "
             f"({known}); `dvc repro` makes a rule of these"
         )
     _check_can_be_asked(params, rule.target)
@@ -115,10 +115,10 @@ def escalated(
     extractor = extractor_of(params, load_tuned(BASE, adapter, runtime), constrained=False)
     outputs = [answer.output for answer in answers]
     found = measure(extractor, texts, outputs, "confidence")
-    handed_on = [i for i, each in enumerate(found) if each.text <= rule.threshold]
-    say(f"{len(handed_on):,} of {len(texts):,} handed on to {rule.target}")
-    others = _others(params, rule.target, [texts[i] for i in handed_on])
-    by_place = dict(zip(handed_on, others, strict=True))
+    escalated_places = [i for i, each in enumerate(found) if each.text <= rule.threshold]
+    say(f"{len(escalated_places):,} of {len(texts):,} escalated to {rule.target}")
+    others = _others(params, rule.target, [texts[i] for i in escalated_places])
+    by_place = dict(zip(escalated_places, others, strict=True))
     made = []
     for i, (answer, each) in enumerate(zip(answers, found, strict=True)):
         by, said = (rule.target, by_place[i]) if i in by_place else (FINE_TUNE, answer)

@@ -8,17 +8,33 @@ from pathlib import Path
 
 from lora_vs_api.cli.local_model import adapter_folder, served_file
 from lora_vs_api.config.load import load_params
+from lora_vs_api.config.sections import Params
 from lora_vs_api.errors import UserError
-from lora_vs_api.files import new_directory
+from lora_vs_api.files import new_directory, write_json, write_text
 from lora_vs_api.log import say
 from lora_vs_api.paths import BASE
+from lora_vs_api.record.json_schema import json_schema
 from lora_vs_api.record.prompt import system_prompt
+
+# how to ask the model, beside its weights
+PROMPT, SCHEMA, CLIENT = "prompt.txt", "schema.json", "client.py"
+_CLIENT = '''"""Ask the served model for the record of a text: python client.py "a text" [http://localhost:8000/v1]"""
+import json, pathlib, sys, urllib.request
+here = pathlib.Path(__file__).parent
+url = sys.argv[2] if len(sys.argv) > 2 else "http://localhost:8000/v1"
+body = {{
+{body}
+    "messages": [{{"role": "system", "content": (here / "{prompt}").read_text(encoding="utf-8")}},
+                 {{"role": "user", "content": sys.argv[1]}}]}}
+request = urllib.request.Request(url + "/chat/completions", json.dumps(body).encode(), {{"Content-Type": "application/json"}})
+print(json.load(urllib.request.urlopen(request))["choices"][0]["message"]["content"])
+'''
 
 
 def export_merged(target: Path, seed: int | None) -> None:
     """Write base and adapter as one model to ``target``, and say how to serve it.
 
-    Where evaluation asked a model file behind llama.cpp's server, that very file goes along.
+    With the prompt, the JSON Schema and a client beside the weights. Where evaluation asked a model file behind llama.cpp's server, that very file goes along.
 
     Raises:
         UserError: ``target`` is not empty, or the adapter is not here.
@@ -39,6 +55,7 @@ def export_merged(target: Path, seed: int | None) -> None:
         load_tokenizer(BASE, params.runtime.pad_token).save_pretrained(folder)
         if gguf is not None:
             shutil.copyfile(gguf, folder / gguf.name)
+        _write_how_to_ask(folder, params, str(target))
     where = shlex.quote(str(target))
     say(f"{target}: {adapter.name} merged into {params.model.name}. To serve it:")
     print(f"  transformers serve {where}")
@@ -50,10 +67,27 @@ def export_merged(target: Path, seed: int | None) -> None:
     else:
         # the file that was evaluated
         print(f"  llama-server -m {shlex.quote(str(target / gguf.name))}   # what was evaluated")
-    told, fields = params.task.instruction, params.task.record_fields
-    more = (
-        "" if system_prompt(told, fields) == told else " and the fields' descriptions, a line each"
-    )
+    print(f'  python {shlex.quote(str(target / CLIENT))} "a text"   # asks that server')
     say(
-        f"The system prompt is task.instruction of params.yaml{more}, the user turn the text alone."
+        f"Beside it: {PROMPT} (the system prompt; the user turn is the text alone), {SCHEMA} and {CLIENT}."
     )
+
+
+def _write_how_to_ask(folder: Path, params: Params, served_as: str) -> None:
+    """Write prompt, JSON Schema and a client that asks as the model was evaluated."""
+    told, fields = params.task.instruction, params.task.record_fields
+    write_text(folder / PROMPT, system_prompt(told, fields))
+    write_json(folder / SCHEMA, json_schema(fields))
+    body = [
+        f'    "model": {served_as!r},',
+        f'    "temperature": 0, "max_tokens": {params.decoding.max_new_tokens},',
+    ]
+    if params.decoding.constrained:
+        schema = f'json.loads((here / "{SCHEMA}").read_text(encoding="utf-8"))'
+        body.append(
+            '    "response_format": {"type": "json_schema", "json_schema": {"name": "record", "strict": True,'
+            f' "schema": {schema}}}}},'
+        )
+    if params.model.template_arguments:
+        body.append(f'    "chat_template_kwargs": {dict(params.model.template_arguments)!r},')
+    write_text(folder / CLIENT, _CLIENT.format(prompt=PROMPT, body="\n".join(body)))

@@ -31,7 +31,7 @@ from lora_vs_api.data.json_values import cell_value, json_value
 from lora_vs_api.data.source import did_you_mean, is_template, read_source, text_reader
 from lora_vs_api.data.split import given_split, labels_of
 from lora_vs_api.data.table import Rows, Table
-from lora_vs_api.data.tables import load_table, split_files
+from lora_vs_api.data.tables import TEXT_TABLES, load_table, split_files
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import write_text
 from lora_vs_api.log import say
@@ -90,8 +90,8 @@ def write_task(given: TaskSource) -> None:
         for option in ("split", "revision"):
             if getattr(given, option):
                 raise UserError(f"--{option}: {given.file} is a file and has none")
-        if given.encoding and Path(given.file).suffix.lower() == ".parquet":
-            raise UserError("--encoding: of a text file, not of Parquet")
+        if given.encoding and (suffix := Path(given.file).suffix.lower()) in (".parquet", ".xlsx"):
+            raise UserError(f"--encoding: of a text file, not of {suffix}")
         _write_task(given, name, given.file, given.file, target)
         return
     if given.encoding:
@@ -186,8 +186,6 @@ def _every_spec(
 def _write_task(given: TaskSource, name: str, path: str, origin: str, target: Path) -> None:
     """Infer the task from the rows of ``path``, which came from ``origin``, into ``target``."""
     table = load_table(path, given.encoding)
-    for note in table.notes:
-        say(f"{path}: {note}")
     rows = [columns for _, columns in table.rows]
     if len(rows) < MIN_ROWS:
         raise UserError(f"{path}: expected at least {MIN_ROWS} rows, found {len(rows)}")
@@ -327,7 +325,8 @@ def _say_what_was_guessed(
         cut = said if len(said) <= MAX_SHOWN else f"{said[:MAX_SHOWN]}… ({len(said):,} characters)"
         say(f"  {what:<7} {visible(' '.join(cut.split()))}")
     say(
-        "Read it and mend what was guessed wrong; the instruction is what every model is told. Then:"
+        "Read it and mend what was guessed wrong; the instruction is what every model is told. "
+        f'`make quick-look SET="task={task.name}"` is a try in some five minutes; the whole run:'
     )
     print(f'  make params SET="task={task.name}" && dvc repro')
 
@@ -429,17 +428,17 @@ def _inferred_fields(
     texts: Texts = "columns"
     if not flat:
         texts = "json"
-    elif Path(path).suffix.lower() in (".csv", ".tsv") or _is_folder_of_csv(path):
+    elif Path(path).suffix.lower() in TEXT_TABLES or _is_folder_of_cells(path):
         texts = "cells"
     fields = {name: infer_field(name, [row.get(name) for row in values], texts) for name in kept}
     return fields, left_out
 
 
-def _is_folder_of_csv(path: str) -> bool:
+def _is_folder_of_cells(path: str) -> bool:
     if not Path(path).is_dir():
         return False
     files = split_files(Path(path)).values()
-    return all(file.suffix.lower() in (".csv", ".tsv") for file in files)
+    return all(file.suffix.lower() in TEXT_TABLES for file in files)
 
 
 def _is_used(name: str, text: str) -> bool:

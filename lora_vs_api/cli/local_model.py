@@ -9,8 +9,10 @@ from typing import TextIO
 
 from lora_vs_api.config.sections import Params
 from lora_vs_api.errors import UserError
+from lora_vs_api.files import read_json
 from lora_vs_api.log import say
 from lora_vs_api.paths import BASE, TRAINED, seed_folder
+from lora_vs_api.record.json_schema import task_sha256
 from lora_vs_api.serving.served import GGUF, has_file, read_served
 from lora_vs_api.shown import LONE_SURROGATE
 
@@ -27,7 +29,7 @@ def adapter_folder(params: Params, seed: int | None) -> Path:
     """The folder of one final training's adapter; the first seed's where none is asked for.
 
     Raises:
-        UserError: no such training, or its adapter is not on this machine.
+        UserError: no such training, its adapter is not on this machine, or it is another task's.
     """
     if seed is not None and seed not in params.seeds:
         known = ", ".join(map(str, params.seeds))
@@ -36,7 +38,33 @@ def adapter_folder(params: Params, seed: int | None) -> Path:
     for needed in (folder / "adapter_config.json", Path(BASE, "config.json")):
         if not needed.is_file():
             raise UserError(f"{needed}: not there; run `dvc repro`, or `dvc pull` with a remote")
+    _check_task(params, folder)
     return folder
+
+
+def _check_task(params: Params, adapter: Path) -> None:
+    """Refuse an adapter that was trained with another prompt or schema than params.yaml has.
+
+    One without a record of its training, or of an earlier version, says nothing of it.
+    """
+    record = adapter / "training.json"
+    trained = read_json(record)["spec"].get("task_sha256") if record.is_file() else None
+    if trained and trained != task_sha256(params.task.instruction, params.task.record_fields):
+        raise UserError(
+            f"{adapter}: was trained with another instruction or other fields than params.yaml has now (task "
+            f'{params.task_name}); `dvc repro` trains with these, and `make params SET="task=NAME"` or `dvc exp '
+            "apply` brings back those it was trained with"
+        )
+
+
+def as_evaluated(params: Params, constrained: bool | None) -> bool:
+    """Whether to decode constrained to the schema: as the scores were measured, unless asked otherwise."""
+    measured = params.decoding.constrained
+    if constrained is None or constrained == measured:
+        return measured
+    asked, way = ("", "without") if constrained else ("no-", "with")
+    say(f"--{asked}constrained: the run's scores were measured {way} it, and may not hold for this")
+    return constrained
 
 
 def served_file(params: Params, adapter: Path) -> Path | None:

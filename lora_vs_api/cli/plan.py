@@ -173,7 +173,8 @@ def _time(plan: Plan) -> str:
     legend = [text for how, text in LEGEND.items() if any(took.known_by == how for took in known)]
     rest = f", and {unknown} of which nobody knows" if unknown else ""
     total = _minutes(sum(took.seconds for took in known))
-    return f"Minutes: about {total} one after the other{rest} ({'; '.join(legend)})."
+    about = total.replace("<", "under ") if total.startswith("<") else f"about {total}"
+    return f"Minutes: {about} one after the other{rest} ({'; '.join(legend)})."
 
 
 def _money(plan: Plan) -> str:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from typing import Any
 from unicodedata import normalize
 
 from lora_vs_api.cli.escalate import Escalated, escalated, usable_rule
-from lora_vs_api.cli.local_model import LocalAnswer, adapter_folder, ask, one_text
+from lora_vs_api.cli.local_model import LocalAnswer, adapter_folder, as_evaluated, ask, one_text
 from lora_vs_api.config.load import load_params
-from lora_vs_api.data.source import MAX_SHOWN, is_template, read_table, text_reader
+from lora_vs_api.data.source import (
+    MAX_SHOWN,
+    did_you_mean,
+    is_template,
+    read_table,
+    text_reader,
+)
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import write_jsonl
 from lora_vs_api.log import say, show
@@ -26,7 +33,8 @@ def predict_records(
     encoding: str | None,
     seed: int | None,
     batch_size: int | None,
-    constrained: bool,
+    constrained: bool | None,
+    keep: str | None = None,
     escalate: bool = False,
 ) -> None:
     """Print the record of ``text``, or those of the texts in the file ``input``.
@@ -37,7 +45,9 @@ def predict_records(
         output: a file to write instead of printing.
         encoding: of ``input``, where it is no UTF-8.
         batch_size: texts at once where transformers answers; None takes the evaluation's.
-        escalate: hand on what the fine-tune is unsure of, by the rule that the pipeline chose.
+        constrained: write records of the schema alone; None decodes as evaluated.
+        keep: columns of ``input`` that go along, with commas between them, beside its id.
+        escalate: what the fine-tune is unsure of, by the rule that the pipeline chose
 
     Raises:
         UserError: neither or both of text and input, a row without a text or with one that the model
@@ -50,9 +60,19 @@ def predict_records(
     params = load_params()
     adapter = adapter_folder(params, seed)
     rule = usable_rule(params) if escalate else None
+    # the task's, and what most files call it
+    row_id = str(getattr(params.data, "id", None) or "id")
     if input is not None:
-        rows = _rows(input, column or str(getattr(params.data, "text", "text")), encoding)
+        rows = _rows(
+            input,
+            column or str(getattr(params.data, "text", "text")),
+            encoding,
+            row_id,
+            [normalize("NFC", name.strip()) for name in (keep or "").split(",") if name.strip()],
+        )
     else:
+        if keep is not None:
+            raise UserError("--keep: names columns of --input FILE")
         rows = [{"text": one_text(text or "", sys.stdin)}]
     texts = [row.pop("text") for row in rows]
     answers = ask(
@@ -60,11 +80,14 @@ def predict_records(
         adapter,
         texts,
         # the rule was made of answers as they are evaluated
-        constrained=constrained if rule is None else params.decoding.constrained,
+        constrained=as_evaluated(params, constrained if rule is None else None),
         batch_size=batch_size,
         names=None
         if input is None
-        else [f"{input}: row {row.get('id', place)}" for place, row in enumerate(rows, 1)],
+        else [
+            f"{input}: row {row.get(row_id, row.get('id', place))}"
+            for place, row in enumerate(rows, 1)
+        ],
     )
     if rule is None:
         found = [_result(row, answer) for row, answer in zip(rows, answers, strict=True)]
@@ -87,13 +110,28 @@ def predict_records(
         say(f"{unread:,} of {len(found):,} answers are no JSON object: their record is null")
 
 
-def _rows(path: str, column: str, encoding: str | None) -> list[dict[str, Any]]:
-    """Ids, where there are any, and texts of a file; every row without a text is named."""
+WRITTEN = ("text", "record", "output", "truncated")  # keys of an answer that no column may take
+
+
+def _rows(
+    path: str, column: str, encoding: str | None, row_id: str, keep: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Texts of a file, ids where there are any, and columns to ``keep``; every row without a text is named."""
     column = normalize("NFC", column)
     table = read_table(path, encoding, column)
-    if not is_template(column) and not any(column in columns for _, columns in table):
-        known = ", ".join(sorted({name for _, columns in table for name in columns}))
-        raise UserError(f"--column: {path} has no column {column!r}; it has {known or 'no rows'}")
+    known = {name for _, columns in table for name in columns}
+    if not is_template(column) and column not in known:
+        raise UserError(
+            f"--column: {path} has no column {column!r}; it has {', '.join(sorted(known)) or 'no rows'}"
+        )
+    for name in keep:
+        if name not in known or name in WRITTEN:
+            said = "is a key of the answer" if name in WRITTEN else "is no column of it"
+            raise UserError(
+                f"--keep: {path}: {name!r} {said}{did_you_mean(name, known - set(WRITTEN))}"
+            )
+    ids = [name for name in (row_id, "id") if name in known and name not in (*keep, *WRITTEN)]
+    kept = [*ids[:1], *keep]
     render = text_reader(column)
     rows, bad = [], []
     for place, columns in table:
@@ -104,7 +142,7 @@ def _rows(path: str, column: str, encoding: str | None) -> list[dict[str, Any]]:
             text, problem = "", str(error)
         if problem:
             bad.append(f"{place}: {problem}")
-        rows.append({**({"id": columns["id"]} if "id" in columns else {}), "text": text})
+        rows.append({**{name: columns.get(name) for name in kept}, "text": text})
     if bad:
         more = f"\n… and {len(bad) - MAX_SHOWN} more" if len(bad) > MAX_SHOWN else ""
         raise UserError(f"{path}: nothing was asked:\n" + "\n".join(bad[:MAX_SHOWN]) + more)

@@ -40,6 +40,7 @@ def _no_value_twice(params: Params) -> str | None:
         "robustness.conditions": params.robustness.conditions,
         "cascade.conditions": params.cascade.conditions,
         "model_free": params.model_free,
+        "slices": params.slices,
         "learning_curve.sizes": params.learning_curve.sizes,
         "learning_curve.seeds": params.learning_curve.seeds,
     }
@@ -133,8 +134,46 @@ def _what_is_dropped_is_of_a_record(params: Params) -> str | None:
             "data.drop: names keys of data.record, which is null: of columns those alone are read that "
             f"task.fields names; expected null, found {drop}"
         )
-    both = [name for name in drop if name in params.task.fields]
+    used = {field.column for field in params.task.record_fields}
+    both = [name for name in drop if name in used]
     return f"data.drop: expected no field of the task, found {both[0]!r}" if both else None
+
+
+def _fields_come_from_what_has_columns(params: Params) -> str | None:
+    if not isinstance(params.data, GeneratedData):
+        return None
+    named = [field for field in params.task.record_fields if field.source]
+    if not named:
+        return None
+    return f"task.fields.{named[0].name}.from: expected null for generated texts, which have no columns, found {named[0].source!r}"
+
+
+def _what_no_sweep_finds_is_given(params: Params) -> str | None:
+    """Both grids or none: the rates are tried at the best of the ranks."""
+    ranks, rates = params.sweep.ranks, params.sweep.learning_rates
+    if ranks and rates:
+        return None
+    for key, grid in (("sweep.ranks", ranks), ("sweep.learning_rates", rates)):
+        if grid:
+            other = "sweep.learning_rates" if key == "sweep.ranks" else "sweep.ranks"
+            return f"{key}: expected [] too where {other} is [], which leaves the sweep out, found {grid}"
+    for key, pinned, example in (
+        ("lora.r", params.lora.r, "16"),
+        ("lora.learning_rate", params.lora.learning_rate, '"2e-3"'),
+    ):
+        if pinned == "best":
+            return f"{key}: expected a value such as {example} where sweep.ranks is [], since nothing finds the best"
+    return None
+
+
+def _slices_are_by_what_has_one_value(params: Params) -> str | None:
+    fields = params.task.fields
+    for name in params.slices:
+        if name in fields and fields[name].type in ("list", "object"):
+            return f"slices: expected columns, or fields of one value, found {name!r}, of type {fields[name].type}"
+        if name not in fields and isinstance(params.data, GeneratedData) and name != SITUATION:
+            return f"slices: expected {SITUATION} or a field of the task for generated texts, found {name!r}"
+    return None
 
 
 def _baseline_is_a_condition(params: Params) -> str | None:
@@ -423,6 +462,9 @@ CHECKS: tuple[Callable[[Params], str | None], ...] = (
     _groups_are_named_where_they_are_kept_whole,
     _a_column_splits_what_has_columns,
     _what_is_dropped_is_of_a_record,
+    _fields_come_from_what_has_columns,
+    _slices_are_by_what_has_one_value,
+    _what_no_sweep_finds_is_given,
     _baseline_is_a_condition,
     _conditions_have_a_price,
     _sweep_has_a_seed_of_its_own,

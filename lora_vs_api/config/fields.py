@@ -69,6 +69,8 @@ def _check_field(spec: Mapping[str, Any], key: str) -> None:
     if low is not None and high is not None and low > high:
         raise UserError(f"{key}.minimum: expected no more than maximum, found {low} > {high}")
     if spec.get("items") is not None:
+        if spec["items"].get("from") is not None:
+            raise UserError(f"{key}.items.from: only for a field that has a name of its own")
         _check_field(spec["items"], f"{key}.items")
     if kind == "object":
         _check_fields(spec.get("fields") or {}, f"{key}.fields")

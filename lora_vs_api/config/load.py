@@ -17,6 +17,7 @@ from lora_vs_api.config.renamed import renamed_key
 from lora_vs_api.config.sections import LocalFile, Params, PathWeights
 from lora_vs_api.config.sections.opponents import GgufSource
 from lora_vs_api.errors import UserError
+from lora_vs_api.paths import project_of_copy
 from lora_vs_api.shown import LONE_SURROGATE
 
 PARAMS = "params.yaml"
@@ -56,12 +57,10 @@ def _in_project(params: Params, here: Path) -> Params:
     `dvc exp run --temp` and `--queue` work in .dvc/tmp/exps/, in copies that hold what git and DVC
     know. A model beside them would not be found there, and paid answers would go with the copy.
     """
-    copies = next(
-        (p for p in here.parents if p.parts[-3:] == (".dvc", "tmp", "exps")), None
-    )  # fmt: skip
-    if copies is None:
+    project = project_of_copy(here)
+    if project is None:
         return params
-    project, weights, store = copies.parents[2], params.model.weights, params.api.limits.store
+    weights, store = params.model.weights, params.api.limits.store
     if isinstance(weights, PathWeights) and not (here / weights.path).exists():
         path = str(project / Path(weights.path).expanduser())
         weights = weights.model_copy(update={"path": path})

@@ -66,7 +66,29 @@ def unrolled(path: str, table: Table) -> Table:
         rows.append((place, {**new, **kept}))
     what = "functions that it calls" if any(calls for *_, calls in parts) else "last answer"
     said = f"{key}: what was said is the text, the assistant's {what} the record"
-    return Table(rows, [*table.notes, said], conversations=True, instruction=instruction)
+    notes = [*table.notes, said, *_left_out(key, [row.get(key) for _, row in table.rows])]
+    return Table(rows, notes, conversations=True, instruction=instruction)
+
+
+def _left_out(key: str, conversations: Sequence[Any]) -> list[str]:
+    """What of the conversations is in neither text nor record."""
+    who, said = FORMS[key]
+    after = beside = 0
+    for turns in conversations:
+        places = [n for n, turn in enumerate(turns) if str(turn.get(who)) in ASSISTANT]
+        if places:
+            after += places[-1] + 1 < len(turns)
+            answer = turns[places[-1]]
+            called = answer.get("tool_calls") or answer.get("function_call")
+            beside += bool(called and answer.get(said))
+    notes = []
+    if after:
+        notes.append(f"{key}: turns after the assistant's last one left out, in {after:,} rows")
+    if beside:
+        notes.append(
+            f"{key}: what the assistant said beside its calls left out, in {beside:,} rows"
+        )
+    return notes
 
 
 def _has_role(turns: Any, role: str) -> bool:

@@ -45,6 +45,10 @@ _ID = re.compile(
 )
 
 
+# a number that tells rows apart, such as ticket_no; where rows share it, it may be a number of anything
+_NUMBER = re.compile(r"(?:.*_)?(?:no|nr|num|number|ref|reference|key|code)")
+
+
 def plain_name(name: str) -> str:
     """``name`` in lower case, its words apart by ``_``: createdAt and Created At are created_at."""
     apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
@@ -156,6 +160,8 @@ def _why_left_out(name: str, values: Sequence[Any], texts: Sequence[str]) -> str
         return (
             "an id that several rows share and no text names; are they alike? --group-by names it"
         )
+    if _NUMBER.fullmatch(plain) and len(set(cells)) == len(values):
+        return "called as what tells rows apart: another in every row, and no text names it"
     if all(map(_ADDRESS.fullmatch, cells)):
         return "addresses that no text names"
     return None

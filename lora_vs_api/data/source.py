@@ -6,6 +6,7 @@ labelled five hundred rows wants to mend all of them at once.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
@@ -18,7 +19,7 @@ from lora_vs_api.data.split import split_named
 from lora_vs_api.data.tables import MAX_SHOWN, Rows, load_table, problems_error
 from lora_vs_api.errors import UserError
 from lora_vs_api.log import say
-from lora_vs_api.record.fields import Field, completed
+from lora_vs_api.record.fields import Field, completed, renamed, renamed_value
 from lora_vs_api.validation.records import expected, violations
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0"
 # Python itself would also read 1_007, and digits of other scripts
 _INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
 # the place of a row in a file whose cells are all texts
-_TEXT_TABLE = re.compile(r"\.[ct]sv:\d+$", re.I)
+_TEXT_TABLE = re.compile(r"\.(?:[ct]sv|xlsx):\d+$", re.I)
 _BLANKS = r"[\s\u200b\u2060\ufeff]+"
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
@@ -53,13 +54,14 @@ def read_source(
     encoding: str | None = None,
     drop: Sequence[str] = (),
     second: bool = False,
+    slices: Sequence[str] = (),
 ) -> list[Row]:
     """The corpus rows ``{"id", "text", "record"}`` of a labelled file, in its order.
 
-    Rows have a ``meta`` too where columns of ``groups`` are kept.
+    Rows have a ``meta`` too where columns of ``groups`` or ``slices`` are kept.
 
     Args:
-        path: a .csv, .tsv, .jsonl, .ndjson or .parquet file.
+        path: as :func:`lora_vs_api.data.tables.load_table` takes it.
         fields: of the record.
         text: the column with the text, or a Jinja template over the columns, such as
             ``{{ subject }}\\n\\n{{ body }}``.
@@ -71,6 +73,7 @@ def read_source(
             needs a value there, and one of train, val and test in that of ``split.column``.
         encoding: of a text file without a byte order mark; None for UTF-8.
         drop: keys of ``record`` that are left out.
+        slices: columns that are kept too, with whatever stands in them.
         second: a file beside that of the task, in which no row needs to have what may be empty.
 
     Raises:
@@ -81,7 +84,13 @@ def read_source(
     kept = {key: column for key, column in (groups or {}).items() if column is not None}
     wanted = tuple(field for field in fields if not (second and field.optional))
     _check_columns(
-        path, table, wanted, text, {"data.id": row_id, "data.record": record, **kept}, record
+        path,
+        table,
+        wanted,
+        text,
+        {"data.id": row_id, "data.record": record, **kept},
+        record,
+        slices,
     )
     render = text_reader(text)
     rows: list[Row] = []
@@ -105,9 +114,11 @@ def read_source(
         problems += wrong
         meta, wrong = _groups(columns, list(dict.fromkeys(kept.values())))
         problems += wrong + _no_split(meta, kept.get("split.column"))
+        # a group's label is the same text
+        meta = {name: _slice_value(columns.get(name)) for name in slices} | meta
         if not problems:
             row: Row = {"id": key, "text": words, "record": values}
-            rows.append({**row, "meta": meta} if kept else row)
+            rows.append({**row, "meta": meta} if meta else row)
         bad += [f"{place}: {problem}" for problem in problems]
     if bad:
         raise problems_error(path, bad)
@@ -174,14 +185,15 @@ def _check_columns(
     text: str,
     wanted: dict[str, str | None],
     record: str | None,
+    slices: Sequence[str],
 ) -> None:
-    """``wanted``: config key → the column that it names, or None."""
+    """``wanted``: config key → the column that it names, or None; ``slices``: columns of that key."""
     if not table:
         raise UserError(f"{path}: no rows in it; expected labelled examples")
     columns = {name for _, row in table for name in row}
     if not is_template(text):
         wanted["data.text"] = text
-    for key, name in wanted.items():
+    for key, name in (*wanted.items(), *(("slices", name) for name in slices)):
         if name is not None and name not in columns:
             raise UserError(
                 f"{key}: {path} has no column {name!r}{did_you_mean(name, columns)}; it has "
@@ -192,19 +204,20 @@ def _check_columns(
         return
     for field in fields:
         # one that may be empty too: a slip of the pen would be learnt as a field that is always null
-        if names and field.name not in names:
+        if names and field.column not in names:
             where = (
                 f"{path} has no such column" if record is None else f"no {record} has such a key"
             )
+            key = f"task.fields.{field.name}" + (f".from: {field.source}" if field.source else "")
             raise UserError(
-                f"task.fields.{field.name}: {where}{did_you_mean(field.name, names)}; it has "
+                f"{key}: {where}{did_you_mean(field.column, names)}; it has "
                 f"{', '.join(sorted(names))}"
             )
 
 
 def _keys(table: Rows, fields: Sequence[Field], record: str) -> set[str]:
     """Keys of the records, as many as it takes to find all ``fields``; what is no object is named later."""
-    wanted, found = {field.name for field in fields}, set[str]()
+    wanted, found = {field.column for field in fields}, set[str]()
     for _, columns in table:
         value = columns.get(record)
         try:
@@ -239,6 +252,15 @@ def _groups(columns: Mapping[str, Any], kept: Sequence[str]) -> tuple[dict[str, 
     return found, problems
 
 
+def _slice_value(value: Any) -> str:
+    """What a slice's row is called; a list or an object by its JSON."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return normalize("NFC", value.strip())
+    return json.dumps(value, ensure_ascii=False)
+
+
 def _no_split(labels: Mapping[str, str], column: str | None) -> list[str]:
     """What is wrong with the cell of a row that says which split it is in."""
     if column is None or column not in labels or split_named(labels[column]) is not None:
@@ -263,12 +285,13 @@ def _record(
         wrong: set[str] = set()
         for field in fields:
             try:
-                cells[field.name] = value_of(columns.get(field.name), field, typed)
+                cell = value_of(columns.get(field.column), field, typed)
+                cells[field.name] = renamed_value(cell, field)
             except ValueError:
                 # not missing as well: its cell has been named
                 wrong.add(field.name)
                 problems.append(
-                    f"{field.name}: expected {expected(field)}, found {columns[field.name]!r:.80}"
+                    f"{field.name}: expected {expected(field)}, found {columns[field.column]!r:.80}"
                 )
         read = tuple(field for field in fields if field.name not in wrong)
         return completed(cells, read), problems + violations(completed(cells, read), read)
@@ -284,7 +307,7 @@ def _record(
     if _is_one_call(given.keys(), fields):
         given = {"calls": [given]}
     given = {key: value for key, value in given.items() if key not in drop}
-    whole = completed(given, fields)
+    whole = completed(renamed(given, fields), fields)
     return whole, [f"{record}.{problem}" for problem in violations(whole, fields)]
 
 

@@ -1,4 +1,4 @@
-"""Tables as people keep them: CSV as spreadsheets save it, JSON Lines, Parquet.
+"""Tables as people keep them: a spreadsheet or CSV as it saves it, JSON Lines, Parquet.
 
 What is the file's own affair, such as a separator or an index column, is settled here, and what was
 left out or read in another form is said. Names of columns and keys are in NFC; values stay as they
@@ -18,6 +18,7 @@ from unicodedata import normalize
 
 from lora_vs_api.data.chat import unrolled
 from lora_vs_api.data.json_values import json_value
+from lora_vs_api.data.sheets import sheet_rows
 from lora_vs_api.data.split import split_named
 from lora_vs_api.data.table import Rows, Table
 from lora_vs_api.data.text_files import csv_rows, read_text
@@ -27,7 +28,9 @@ from lora_vs_api.shown import LONE_SURROGATE
 MAX_SHOWN = 20
 # cells that all have a sign around them before it counts as a spreadsheet's guard
 MIN_GUARDED = 10
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
+SUFFIXES = (".csv", ".tsv", ".xlsx", ".jsonl", ".ndjson", ".json", ".parquet")
+# files whose cells are all texts
+TEXT_TABLES = (".csv", ".tsv", ".xlsx")
 SPLITS = ("train", "val", "test")
 # the column that says of which file of a folder a row is
 FILE_SPLIT = "split"
@@ -44,14 +47,14 @@ _GUARD = re.compile(r"(?:'(?=[\d=+@-])|[\x1f\u200b])(.+)|(.+)\u200b", re.DOTALL)
 def load_table(path: str | Path, encoding: str | None = None, text: str | None = None) -> Table:
     """All rows of a file.
 
-    CSV cells are text; the other formats keep their types, of which Parquet's dates and times become
+    Cells of CSV and of a spreadsheet are text; the other formats keep their types, of which Parquet's dates and times become
     ISO texts, and its decimals numbers where no digit is lost by that. A number that is missing (NaN)
     is None. A column without a name that counts the rows is left out.
 
     Conversations (:mod:`lora_vs_api.data.chat`) become a text and a record.
 
     Args:
-        path: a .csv, .tsv, .jsonl, .ndjson, .json or .parquet file, or a folder that has one each for
+        path: a file that ends as one of :data:`SUFFIXES`, or a folder that has one each for
             train, val and test, called so; its rows have the column :data:`FILE_SPLIT`.
         encoding: of a text file without a byte order mark; None for UTF-8.
         text: the column of the texts, where it is known: its cells stay as they are written.
@@ -72,10 +75,10 @@ def _as_written(path: Path, encoding: str | None, text: str | None) -> Table:
         raise UserError(
             f"{path}: is a folder, as Spark writes one; expected one file: join its parts into one"
         )
-    if suffix in (".xlsx", ".xls", ".xlsm", ".ods"):
+    if suffix in (".xls", ".xlsm", ".ods"):
         raise UserError(
-            f"{path}: a spreadsheet's own format; save the sheet as CSV (in Excel: Save As, CSV UTF-8) and "
-            "name that file"
+            f"{path}: a spreadsheet's own format; save the sheet as .xlsx or as CSV (in Excel: Save As, "
+            "CSV UTF-8) and name that file"
         )
     if suffix not in SUFFIXES:
         raise UserError(f"{path}: expected a file that ends in {', '.join(SUFFIXES)}")
@@ -83,6 +86,8 @@ def _as_written(path: Path, encoding: str | None, text: str | None) -> Table:
         raise UserError(f"{path}: no such file; data.path names the labelled rows")
     if suffix == ".parquet":
         return _parquet(path)
+    if suffix == ".xlsx":
+        return _of_cells(path, sheet_rows(path), text, [])
     content = read_text(path, encoding)
     if suffix in (".csv", ".tsv"):
         return _csv(path, content, "\t" if suffix == ".tsv" else None, text)
@@ -150,9 +155,16 @@ def _csv(path: Path, content: str, separator: str | None, text: str | None) -> T
     found = csv_rows(path, content, separator)
     notes = [f"first line sep={found.separator}: left out, it names the separator"] * found.named
     notes += ['quotes within cells are written \\" and read as quotes'] * found.escaped
-    if not found.rows:
+    return _of_cells(path, found.rows, text, notes)
+
+
+def _of_cells(
+    path: Path, cells_by_line: Sequence[tuple[int, list[str]]], text: str | None, notes: list[str]
+) -> Table:
+    """Rows of texts as a table, the first of them the columns' names; what is left out goes into ``notes``."""
+    if not cells_by_line:
         return Table([], notes)
-    (first, names), *rest = found.rows
+    (first, names), *rest = cells_by_line
     header = [normalize("NFC", name.strip()) for name in names]
     _check_names(f"{path}:{first}", header)
     for line, cells in rest:

@@ -17,7 +17,8 @@ class Field:
     lists and ``fields`` to objects. ``optional`` means that the value may be null; the key is
     always there, as strict structured outputs want it. ``score`` is empty where the config names
     none (:mod:`lora_vs_api.scoring.kinds`); ``tolerance`` is in the value's own unit. ``description`` is
-    what every model is told of the field, in prompt and JSON Schema; empty to say nothing.
+    what every model is told of the field, in prompt and JSON Schema; empty to say nothing. ``source`` is
+    the column or key of a labelled row that holds it, :attr:`column` in a word; no model is told of it.
     """
 
     name: str
@@ -31,6 +32,12 @@ class Field:
     items: Field | None = None
     fields: tuple[Field, ...] = ()
     description: str = ""
+    source: str = ""
+
+    @property
+    def column(self) -> str:
+        """What the field is called in labelled rows."""
+        return self.source or self.name
 
     def has_type(self, value: Any) -> bool:
         """Of the field's JSON type, whether or not an allowed value; null is of none."""
@@ -115,7 +122,33 @@ def _field(name: str, spec: Mapping[str, Any]) -> Field:
         items=None if items is None else _field("item", items),
         fields=fields_from_config(spec.get("fields") or {}) if kind == "object" else (),
         description=spec.get("description") or "",
+        source=spec.get("from") or "",
     )
+
+
+def renamed(record: Any, fields: tuple[Field, ...]) -> Any:
+    """A labelled row's ``record`` with its keys called as ``fields`` are, in nested objects too.
+
+    Keys that no field comes from keep their names, for whoever names what is too much.
+    """
+    if not isinstance(record, Mapping):
+        return record
+    taken = {field.column for field in fields}
+    found = {
+        field.name: renamed_value(record[field.column], field)
+        for field in fields
+        if field.column in record
+    }
+    return {key: value for key, value in record.items() if key not in taken} | found
+
+
+def renamed_value(value: Any, field: Field) -> Any:
+    """A field's ``value`` with the keys within it called as the field has them."""
+    if field.type == "object":
+        return renamed(value, field.fields)
+    if field.type == "list" and isinstance(value, list) and field.items is not None:
+        return [renamed_value(item, field.items) for item in value]
+    return value
 
 
 def completed(record: Mapping[str, Any], fields: tuple[Field, ...]) -> dict[str, Any]:

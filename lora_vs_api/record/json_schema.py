@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any
 
 from lora_vs_api.record.fields import TEXT, Field
+from lora_vs_api.record.prompt import system_prompt
 
 _JSON_TYPE = {"enum": "string", "list": "array"}
 
@@ -40,3 +43,9 @@ def _property(field: Field) -> dict[str, Any]:
         if "enum" in found:
             found["enum"] = [*found["enum"], None]
     return found
+
+
+def task_sha256(instruction: str, fields: tuple[Field, ...]) -> str:
+    """SHA-256 of what a model is asked by, the system prompt and the schema: a tuned one fits this task alone."""
+    told = [system_prompt(instruction, fields), json_schema(fields)]
+    return hashlib.sha256(json.dumps(told, separators=(",", ":")).encode()).hexdigest()

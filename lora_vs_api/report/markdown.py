@@ -26,6 +26,7 @@ from lora_vs_api.report.sections.model_free import model_free_section
 from lora_vs_api.report.sections.money import money_section
 from lora_vs_api.report.sections.published import published_section
 from lora_vs_api.report.sections.robustness import robustness_section
+from lora_vs_api.report.sections.slices import slices_section
 from lora_vs_api.report.sections.wins import win_loss_section
 
 SECTIONS = (
@@ -37,6 +38,7 @@ SECTIONS = (
     method_section,
     results_section,
     paired_section,
+    slices_section,
     model_free_section,
     statistics_section,
     money_section,

@@ -130,6 +130,8 @@ def chosen(
 ) -> Mapping[str, Any] | None:
     """The trial of the sweep whose point the final trainings take; None when a pin is elsewhere."""
     rates = [trial for trial in trials if trial["sweep"] == "lr_trial"]
+    if not rates:
+        return None
     best = min(rates, key=lambda t: (-t["field_f1"], t["r"], t["learning_rate"]))
     point = (
         best["r"] if r == "best" else r,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lora_vs_api.config.sections import LoraTuning, Params, PromptTuning, Train, Tuning
 from lora_vs_api.digests import directory_sha256, file_sha256
 from lora_vs_api.paths import BASE, TRAIN
+from lora_vs_api.record.json_schema import task_sha256
 
 if TYPE_CHECKING:
     from lora_vs_api.model.runtime import Runtime
@@ -21,7 +22,7 @@ class TrainingSpec:
 
     ``method`` is one of lora, rslora, dora, pissa, qlora, full, prompt and prefix. ``r`` and ``alpha``
     count for the first five, as does ``plus_ratio``: how many times A's learning rate B has (LoRA+;
-    None for the same). ``virtual_tokens`` count for the last two.
+    None for the same). ``virtual_tokens`` count for the last two. ``task_sha256`` is of prompt and schema.
     """
 
     base_sha256: str
@@ -45,6 +46,7 @@ class TrainingSpec:
     pad_token: str | None
     dtype: str
     seed: int
+    task_sha256: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """As ``training.json`` holds it; two specs are equal if these are."""
@@ -123,4 +125,5 @@ def _spec(
         pad_token=params.runtime.pad_token,
         dtype=str(runtime.dtype).removeprefix("torch."),
         seed=seed,
+        task_sha256=task_sha256(params.task.instruction, params.task.record_fields),
     )

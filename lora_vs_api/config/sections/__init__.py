@@ -168,3 +168,8 @@ class Params(Section):
     # what stands beside it, and decides nothing; null: nothing does
     prices_beside: Prices | None
     hypothesis: Hypothesis
+    # columns or fields by whose values the report shows the scores
+    slices: Annotated[
+        list[Annotated[str, Field(min_length=1)]],
+        Field(description="a list of columns or fields, such as [language], or []"),
+    ]

@@ -74,6 +74,16 @@ class TaskField(Section):
         str | None,
         Field(min_length=1, description="a text that every model is told of the field, or null"),
     ] = None
+    # left out where it is null: a digest of the task stays what it was
+    from_: Annotated[
+        str | None,
+        Field(
+            alias="from",
+            exclude_if=lambda value: value is None,
+            min_length=1,
+            description="the name of a column, or of a key of the record, that holds the field; or null",
+        ),
+    ] = None
 
 
 class Task(Section):
@@ -90,7 +100,10 @@ class Task(Section):
     @property
     def field_specs(self) -> dict[str, dict[str, Any]]:
         """The fields as plain mappings, as lora_vs_api.record.fields takes them."""
-        return {name: spec.model_dump(exclude_unset=True) for name, spec in self.fields.items()}
+        return {
+            name: spec.model_dump(exclude_unset=True, by_alias=True)
+            for name, spec in self.fields.items()
+        }
 
     @property
     def record_fields(self) -> tuple[record.Field, ...]:

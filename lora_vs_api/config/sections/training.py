@@ -114,12 +114,14 @@ class Trial(Section):
 class Sweep(Section):
     ranks: Annotated[
         list[Annotated[int, Field(ge=1)]],
-        Field(min_length=1, description="a list of integers ≥ 1, such as [8, 16]"),
+        Field(description="a list of integers ≥ 1, such as [8, 16], or [] without a sweep"),
     ]
     rank_sweep_learning_rate: RateText
     learning_rates: Annotated[
         list[RateText],
-        Field(min_length=1, description='a list of quoted strings such as ["1e-4", "2e-4"]'),
+        Field(
+            description='a list of quoted strings such as ["1e-4", "2e-4"], or [] without a sweep'
+        ),
     ]
     early_stopping_ratio: Annotated[
         Annotated[float, Field(gt=1)] | None, Field(description="a number above 1, or null")

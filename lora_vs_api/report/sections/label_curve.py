@@ -11,7 +11,7 @@ from lora_vs_api.analysis.results import (
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import Markdown, escape, render
 from lora_vs_api.report.sections.change import Change
-from lora_vs_api.report.sections.facts import unit_words
+from lora_vs_api.report.sections.facts import has_choice, unit_words
 
 SHOWN = {"holds": "yes", "fails": "no, at none of them", "undecided": "open"}
 SHOWN_AT_LAST = "no with {last:,}, open with fewer"
@@ -35,6 +35,7 @@ def label_curve_section(inputs: ReportInputs) -> Markdown:
         found=found,
         final=points[-1],
         smaller=points[:-1],
+        chosen=has_choice(analysis),
         shorter=points[0].steps < points[-1].steps,
         confidence=found.statistics.confidence,
         it=subject(found),

@@ -47,6 +47,7 @@ def method_section(inputs: ReportInputs) -> Markdown:
         difference=max((row.difference or 0.0 for row in converted), default=0.0),
         refused=[] if serving is None else serving.refused,
         chosen=has_choice(inputs.analysis),
+        tried=inputs.analysis.tried is None or inputs.analysis.tried.ranks > 0,
         analysis=inputs.analysis,
         settings=settings,
         sanity=inputs.sanity,

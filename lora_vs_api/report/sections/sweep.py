@@ -23,10 +23,12 @@ class Edge:
 def sweep_markdown(
     rank_trials: Sequence[Trial],
     lr_trials: Sequence[Trial],
-    winner: Trial,
+    winner: Trial | None,
     stamp: str | None = None,
 ) -> Markdown:
-    """The sweep's own page; its figure is linked as figures-sweep/sweep.svg. ``stamp`` heads it."""
+    """The sweep's own page; its figure is linked as figures-sweep/sweep.svg. ``stamp`` heads it. Without trials there is no ``winner``."""
+    if winner is None:
+        return Markdown(render("no_sweep", stamp=stamp) + "\n")
     published = published_experiment()
     return Markdown(
         render(
