@@ -64,7 +64,7 @@ from lora_vs_api.stats.bootstrap import Draws
 
 
 def main(params: Params) -> None:
-    rows, fields = read_jsonl(TEST, params.evaluate.test_rows), params.task.record_fields
+    rows, fields = read_jsonl(TEST, params.evaluate.test_rows), params.task.scored_fields
     names = [field.name for field in fields]
     draws, groups = Draws(**params.stats.model_dump()), read_labels(rows, params.task.group_by)
     # first: a ledger that cannot be read stops the node before it has written anything
@@ -147,7 +147,7 @@ def main(params: Params) -> None:
 
 def read_runs(params: Params, rows: Sequence[dict[str, Any]]) -> list[ConditionRuns]:
     """Every condition's scored runs: the fine-tune's first, then the base's, then the others'."""
-    fields, model = params.task.record_fields, params.model.name
+    fields, model = params.task.scored_fields, params.model.name
 
     def local(name: str, label: str, kind: Kind, files: Sequence[str]) -> ConditionRuns:
         runs = tuple(read_run(file, rows, fields) for file in files)

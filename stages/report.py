@@ -106,7 +106,7 @@ def report_inputs(params: Params) -> ReportInputs:
         sanity=read_result("metrics/sanity.json", Sanity),
         settings=Settings(
             instruction=system_prompt(params.task.instruction, params.task.record_fields),
-            fields=params.task.record_fields,
+            fields=params.task.scored_fields,
             device=params.runtime.device,
             train=params.train.model_dump(),
             lora=params.lora.adapter,

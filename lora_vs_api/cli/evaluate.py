@@ -47,7 +47,7 @@ def evaluate_file(
     params = load_params()
     adapter = adapter_folder(params, seed)
     rows = _rows(params, file, encoding)
-    fields = params.task.record_fields
+    fields = params.task.scored_fields
     answers = ask(
         params,
         adapter,
@@ -81,7 +81,7 @@ def _rows(params: Params, file: str, encoding: str | None) -> list[Row]:
     groups = {"task.group_by": by if by in columns else None}
     return read_source(
         Path(file),
-        params.task.record_fields,
+        params.task.scored_fields,
         text,
         record,
         known,
@@ -122,7 +122,7 @@ def _show_scores(
         found = text_interval(values, draws, groups=groups)
         method = found.method
         show(f"{what:<22} {found.estimate:>6.3f}  {found.low:.3f} to {found.high:.3f}")
-    for field, score in _by_field(params.task.record_fields, scores).items():
+    for field, score in _by_field(params.task.scored_fields, scores).items():
         show(f"  {field:<20} {'–' if score is None else f'{score:.3f}':>6}")
     say(f"Intervals: {method}; of this one training, another would differ.")
     if by is not None and not labelled:

@@ -85,6 +85,16 @@ def _fields_have_the_keys_of_their_type(params: Params) -> str | None:
     return None
 
 
+def _weights_are_of_fields(params: Params) -> str | None:
+    unknown = [name for name in params.task.weights if name not in params.task.fields]
+    if not unknown:
+        return None
+    return (
+        f"task.weights: expected fields of the task ({', '.join(params.task.fields)}), found "
+        f"{unknown[0]!r}; what is within an object has no weight of its own"
+    )
+
+
 def _contamination_asks_for_an_enum_field(params: Params) -> str | None:
     name, fields = params.contamination.field, params.task.fields
     if name is None or (name in fields and fields[name].type == "enum"):
@@ -418,6 +428,7 @@ CHECKS: tuple[Callable[[Params], str | None], ...] = (
     _learning_rates_between_0_and_1,
     _shares_sum_to_1,
     _fields_have_the_keys_of_their_type,
+    _weights_are_of_fields,
     _contamination_asks_for_an_enum_field,
     _split_is_stratified_by_a_field,
     _groups_are_named_where_they_are_kept_whole,

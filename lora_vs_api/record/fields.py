@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from sys import float_info
 from typing import Any
 from unicodedata import normalize
@@ -17,7 +17,9 @@ class Field:
     lists and ``fields`` to objects. ``optional`` means that the value may be null; the key is
     always there, as strict structured outputs want it. ``score`` is empty where the config names
     none (:mod:`lora_vs_api.scoring.kinds`); ``tolerance`` is in the value's own unit. ``description`` is
-    what every model is told of the field, in prompt and JSON Schema; empty to say nothing.
+    what every model is told of the field, in prompt and JSON Schema; empty to say nothing. ``weight``
+    is how much the field counts in a record's F1, of a field of the record itself alone; no model is
+    told of it. ``omitted`` goes with ``optional``: a null is no key in what models write and are shown.
     """
 
     name: str
@@ -31,6 +33,8 @@ class Field:
     items: Field | None = None
     fields: tuple[Field, ...] = ()
     description: str = ""
+    weight: float = 1.0
+    omitted: bool = False
 
     def has_type(self, value: Any) -> bool:
         """Of the field's JSON type, whether or not an allowed value; null is of none."""
@@ -83,6 +87,8 @@ class Field:
         return value is not None
 
 
+# the value of a field's ``optional`` that leaves a null out of the record as a key
+OMIT = "omit"
 # what a list holds whose items are not declared
 TEXT = Field(name="item", type="string", score="exact")
 
@@ -101,6 +107,11 @@ def fields_from_config(config: Mapping[str, Mapping[str, Any]]) -> tuple[Field, 
     return tuple(_field(name, spec) for name, spec in config.items())
 
 
+def weighted(fields: tuple[Field, ...], weights: Mapping[str, float]) -> tuple[Field, ...]:
+    """``fields`` with the weights that ``task.weights`` names; the others count once."""
+    return tuple(replace(field, weight=float(weights.get(field.name, 1))) for field in fields)
+
+
 def _field(name: str, spec: Mapping[str, Any]) -> Field:
     kind, items = spec["type"], spec.get("items")
     return Field(
@@ -111,6 +122,7 @@ def _field(name: str, spec: Mapping[str, Any]) -> Field:
         minimum=spec.get("minimum"),
         maximum=spec.get("maximum"),
         optional=bool(spec.get("optional")),
+        omitted=spec.get("optional") == OMIT,
         tolerance=spec.get("tolerance"),
         items=None if items is None else _field("item", items),
         fields=fields_from_config(spec.get("fields") or {}) if kind == "object" else (),

@@ -56,6 +56,7 @@ def method_section(inputs: ReportInputs) -> Markdown:
         fields=[(field.name, type_words(field), score_words(field)) for field in settings.fields],
         optional=[field.name for field in settings.fields if field.may_be_empty],
         required=[field.name for field in settings.fields if not field.may_be_empty],
+        weighted=[field for field in settings.fields if field.weight != 1],
         batch=batch,
         train={
             key: str(value)
