@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lora_vs_api.analysis.diagnosis import NULL, confusion
 from lora_vs_api.analysis.scored_run import ScoredRun
+from lora_vs_api.confidence.spans import value_spans
 from lora_vs_api.config.consistency import inconsistency
+from lora_vs_api.config.fields import checked_fields
 from lora_vs_api.config.load import load_params
-from lora_vs_api.record.fields import Field, weighted
+from lora_vs_api.errors import UserError
+from lora_vs_api.record.fields import Field, fields_from_config, weighted
+from lora_vs_api.record.json_schema import json_schema
+from lora_vs_api.record.parsing import record_of
+from lora_vs_api.record.prompt import completion, system_prompt
 from lora_vs_api.scoring.scores import Score, own_weights, score_output
+from lora_vs_api.validation.records import violations
+from tests.strategies import SPECS, records
 
 FIELDS = (
     Field("customer", "string"),
@@ -94,3 +105,88 @@ def test_a_weight_of_no_field_is_refused():
     assert problem is not None
     assert problem.startswith("task.weights: expected fields of the task (customer_name, ")
     assert "'urgenzy'" in problem
+
+
+def omitting(specs: dict[str, Any]) -> dict[str, Any]:
+    """The same fields, whose nulls are no keys; an item of a list has no key to leave out."""
+    found = {}
+    for name, spec in specs.items():
+        found[name] = spec | ({"optional": "omit"} if spec.get("optional") else {})
+        if "fields" in spec:
+            found[name]["fields"] = omitting(spec["fields"])
+        if "fields" in spec.get("items", {}):
+            items = spec["items"]
+            found[name]["items"] = items | {"fields": omitting(items["fields"])}
+    return found
+
+
+@given(st.data())
+def test_without_null_keys_a_record_reads_back_and_scores_as_with_them(data):
+    """Completion, schema, parsing and scoring agree, however deep the optional keys lie."""
+    specs = data.draw(SPECS)
+    record = data.draw(records(specs))
+    plain, fields = fields_from_config(specs), checked_fields(omitting(specs))
+    short, whole = completion(record, fields), completion(record, plain)
+    assert len(short) <= len(whole)
+    assert record_of(short, fields) == json.loads(whole)
+    for output in (short, whole):
+        score = score_output(output, record, fields)
+        assert score == score_output(whole, record, plain)
+        # a null that is written all the same is no fault
+        assert not violations(json.loads(output), fields)
+    for schema, output in (
+        (json_schema(fields), short),
+        (json_schema(fields, every_key=True), whole),
+    ):
+        assert jsonschema.Draft202012Validator(schema).is_valid(json.loads(output))
+    assert json_schema(fields, every_key=True) == json_schema(plain)
+
+
+BOOKING = checked_fields(
+    {
+        "hotel": {"type": "string"},
+        "stars": {"type": "integer", "optional": "omit"},
+        "guest": {"type": "object", "fields": {"phone": {"type": "string", "optional": "omit"}}},
+    }
+)
+
+
+def test_models_are_told_which_keys_they_may_leave_out():
+    assert system_prompt("Extract.", BOOKING) == (
+        "Extract.\nLeave out a key that has no value: stars, guest.phone."
+    )
+    assert system_prompt("Extract.", FIELDS) == "Extract."
+
+
+def test_a_missing_key_that_is_not_optional_stays_a_fault():
+    record = {"stars": 4, "guest": {}}
+    assert record_of(json.dumps(record), BOOKING) == {"stars": 4, "guest": {"phone": None}}
+    assert violations(record, BOOKING) == ["hotel: missing, expected a string"]
+
+
+def test_an_item_of_a_list_has_no_key_to_leave_out():
+    items = {"type": "string", "optional": "omit"}
+    with pytest.raises(UserError, match=r"task\.fields\.tags\.items\.optional: expected true or"):
+        checked_fields({"tags": {"type": "list", "items": items}})
+
+
+def test_a_label_left_out_stands_in_the_table_as_null():
+    kind = checked_fields({"kind": {"type": "enum", "values": ["a"], "optional": "omit"}})[0]
+    assert confusion(kind, [{}], [{"kind": None}])[NULL][NULL] == 1
+
+
+def test_what_is_left_out_is_as_sure_as_going_on_without_it():
+    """A cascade would hand on every text without stars, had a key that is rightly missing no confidence."""
+    output = '{"hotel": "Ritz", "guest": {"phone": "1"}}'
+    spans = value_spans(output, BOOKING)
+    assert spans is not None
+    [(start, end)] = spans["stars"]
+    assert output[start:end] == ', "guest": '
+    last = value_spans('{"hotel": "Ritz"}', BOOKING[:2])
+    assert last is not None
+    [(start, end)] = last["stars"]
+    assert '{"hotel": "Ritz"}'[start:end] == "}"
+    alone = value_spans("{}", BOOKING[1:2])
+    assert alone is not None
+    [(start, end)] = alone["stars"]
+    assert "{}"[start:end] == "{}"

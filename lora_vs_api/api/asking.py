@@ -116,7 +116,11 @@ def condition_of(params: Params, name: str) -> ApiCondition:
     """How condition ``name`` asks, all settings together."""
     server, settings = params.api.server, params.conditions[name]
     own = settings.max_output_tokens
-    schema = json_schema(params.task.record_fields) if settings.output == "json_schema" else None
+    schema = None
+    if settings.output == "json_schema":
+        # OpenAI's strict mode wants every key, and others' that are as strict
+        hosted = isinstance(server, OpenAIServer)
+        schema = json_schema(params.task.record_fields, every_key=hosted)
     found = ApiCondition(
         name=name,
         model=settings.model,

@@ -229,7 +229,9 @@ class Probe:
             if self.made < MAX_REQUESTS:
                 self._ask(trial, "the same again")
             if trial.schema is None and self.made < MAX_REQUESTS:
-                strict = replace(trial, schema=json_schema(self.fields), json_object=False)
+                strict = replace(
+                    trial, schema=json_schema(self.fields, every_key=True), json_object=False
+                )
                 rejected = self._ask(strict, "with a JSON Schema", counts=False)
                 if rejected is not None:
                     self.schema = "ignored" if rejected.answered else "refused"

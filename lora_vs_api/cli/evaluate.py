@@ -17,7 +17,7 @@ from lora_vs_api.files import read_rows, write_jsonl
 from lora_vs_api.log import say, show
 from lora_vs_api.paths import TRAIN
 from lora_vs_api.record.fields import Field
-from lora_vs_api.record.parsing import parse_record
+from lora_vs_api.record.parsing import record_of
 from lora_vs_api.record.rows import Row
 from lora_vs_api.scoring.scores import Score, score_output
 from lora_vs_api.stats.bayesian import text_interval
@@ -60,7 +60,8 @@ def evaluate_file(
     scores = [score_output(answer.output, row["record"], fields) for row, answer in pairs]
     if output:
         write_jsonl(
-            output, [_line(*pair, score) for pair, score in zip(pairs, scores, strict=True)]
+            output,
+            [_line(*pair, score, fields) for pair, score in zip(pairs, scores, strict=True)],
         )
         say(f"{len(rows):,} answers with their scores written to {output}")
     _show_scores(params, file, adapter.name, rows, scores)
@@ -92,11 +93,11 @@ def _rows(params: Params, file: str, encoding: str | None) -> list[Row]:
     )
 
 
-def _line(row: Row, answer: LocalAnswer, score: Score) -> dict[str, Any]:
+def _line(row: Row, answer: LocalAnswer, score: Score, fields: Sequence[Field]) -> dict[str, Any]:
     return {
         "id": row["id"],
         "text": row["text"],
-        "record": parse_record(answer.output),
+        "record": record_of(answer.output, fields),
         "output": answer.output,
         "expected": row["record"],
         "field_f1": round(score.field_f1, 6),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from sys import float_info
 from typing import Any
@@ -157,10 +157,44 @@ def _completed_value(value: Any, field: Field) -> Any:
     return value
 
 
-def ordered(value: Any, field: Field) -> Any:
-    """``value`` with the keys of its objects in the schema's order."""
+def written(record: Mapping[str, Any], fields: Sequence[Field]) -> dict[str, Any]:
+    """``record`` as a model is to write it: keys in the schema's order, no key for what is ``omitted``.
+
+    Args:
+        record: one with every key, as :func:`completed` makes it.
+    """
+    return {
+        field.name: ordered(record[field.name], field)
+        for field in fields
+        if not (field.omitted and record[field.name] is None)
+    }
+
+
+def with_nulls(record: Mapping[str, Any], fields: Sequence[Field]) -> dict[str, Any]:
+    """A record as a model wrote it, with null for every key that ``omitted`` lets it leave out.
+
+    The rest stays as it is: what is missing or no field is wrong, and is to be seen.
+    """
+    known = {field.name: field for field in fields}
+    whole = {
+        key: _value_with_nulls(value, known[key]) if key in known else value
+        for key, value in record.items()
+    }
+    return whole | {name: None for name, f in known.items() if f.omitted and name not in whole}
+
+
+def _value_with_nulls(value: Any, field: Field) -> Any:
     if field.type == "object" and isinstance(value, dict):
-        return {inner.name: ordered(value[inner.name], inner) for inner in field.fields}
+        return with_nulls(value, field.fields)
+    if field.type == "list" and isinstance(value, list) and field.items is not None:
+        return [_value_with_nulls(item, field.items) for item in value]
+    return value
+
+
+def ordered(value: Any, field: Field) -> Any:
+    """``value`` with its objects as :func:`written`."""
+    if field.type == "object" and isinstance(value, dict):
+        return written(value, field.fields)
     if field.type == "list" and isinstance(value, list) and field.items is not None:
         return [ordered(item, field.items) for item in value]
     return value

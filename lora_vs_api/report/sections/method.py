@@ -122,6 +122,8 @@ def type_words(field: Field) -> str:
         words = f"{words} with {', '.join(inner.name for inner in field.fields)}"
     elif field.items is not None:
         words = f"{words}, each {type_words(field.items)}"
+    if field.omitted:
+        return words + ", or left out"
     return words + (", or null" if field.optional else "")
 
 
