@@ -104,7 +104,10 @@ def main(params: Params) -> None:
         config_sha256=config_sha256(params),
         tunings=other_tunings(params),
         api_kind=params.api.server.kind,
-        loopback=params.api.server.loopback,
+        # of all conditions or of none: params.yaml is refused otherwise
+        loopback=all(
+            (each.server or params.api.server).loopback for each in params.conditions.values()
+        ),
         texts=len(rows),
         groups=text_groups(groups, params.split.group_by),
         seeds=tuple(params.seeds),
@@ -164,6 +167,8 @@ def read_runs(params: Params, rows: Sequence[dict[str, Any]]) -> list[ConditionR
         return ConditionRuns(
             name, label, "api", settings.model, settings.examples, (run,), cost,
             nearest_shots=settings.nearest_examples,
+            written_shots=settings.written_examples,
+            instruction=settings.instruction,
             schema_enforced=settings.output == "json_schema",
             json_mode=settings.output == "json_object",
         )  # fmt: skip

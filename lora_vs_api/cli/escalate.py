@@ -92,7 +92,7 @@ def _check_can_be_asked(params: Params, name: str) -> None:
                 "`dvc repro`, or `dvc pull` with a remote"
             )
     if params.api.server.kind == "openai":
-        key_of(params)
+        key_of(params, name)
 
 
 def escalated(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from lora_vs_api.analysis.results import Condition
 from lora_vs_api.config.sections import Adapter
 from lora_vs_api.record.fields import Field
+from lora_vs_api.record.prompt import system_prompt
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import Markdown, render
 from lora_vs_api.report.sections.facts import (
@@ -68,7 +69,13 @@ def method_section(inputs: ReportInputs) -> Markdown:
         local=is_local(inputs.analysis),
         models=served_models(inputs.analysis),
         open_models=weight_words(inputs.analysis),
-        fixed=[row.label for row in few_shot if not row.nearest_shots],
+        fixed=[r.label for r in few_shot if not (r.nearest_shots or r.written_shots)],
+        written=[row.label for row in few_shot if row.written_shots],
+        own=[
+            (row.label, system_prompt(row.instruction, settings.fields))
+            for row in conditions
+            if row.instruction is not None
+        ],
         nearest=[row.label for row in few_shot if row.nearest_shots],
         enforced=[row for row in conditions if row.schema_enforced],
         json_mode=[row.label for row in conditions if row.json_mode],
