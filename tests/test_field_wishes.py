@@ -190,3 +190,18 @@ def test_what_is_left_out_is_as_sure_as_going_on_without_it():
     assert alone is not None
     [(start, end)] = alone["stars"]
     assert "{}"[start:end] == "{}"
+
+
+@pytest.mark.parametrize("place", ["train", "sweep.trial.train"])
+def test_what_is_cut_has_a_length(place):
+    """Without one nothing would be cut, whatever the other key says."""
+    params = load_params()
+    cut = params.train.model_copy(update={"too_long": "cut"})
+    trial = params.sweep.trial.model_copy(update={"train": cut})
+    sweep = params.sweep.model_copy(update={"trial": trial})
+    change = {"train": cut} if place == "train" else {"sweep": sweep}
+    problem = inconsistency(params.model_copy(update=change))
+    assert (
+        problem
+        == f"{place}.max_length: expected an integer ≥ 1 with {place}.too_long: cut, found null"
+    )

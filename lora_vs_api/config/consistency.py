@@ -90,6 +90,13 @@ def _fields_have_the_keys_of_their_type(params: Params) -> str | None:
     return None
 
 
+def _what_is_cut_has_a_length(params: Params) -> str | None:
+    for key, train in (("train", params.train), ("sweep.trial.train", params.sweep.trial.train)):
+        if train.too_long == "cut" and train.max_length is None:
+            return f"{key}.max_length: expected an integer ≥ 1 with {key}.too_long: cut, found null"
+    return None
+
+
 def _weights_are_of_fields(params: Params) -> str | None:
     unknown = [name for name in params.task.weights if name not in params.task.fields]
     if not unknown:
@@ -487,6 +494,7 @@ CHECKS: tuple[Callable[[Params], str | None], ...] = (
     _shares_sum_to_1,
     _fields_have_the_keys_of_their_type,
     _weights_are_of_fields,
+    _what_is_cut_has_a_length,
     _contamination_asks_for_an_enum_field,
     _split_is_stratified_by_a_field,
     _groups_are_named_where_they_are_kept_whole,

@@ -58,11 +58,14 @@ def method_section(inputs: ReportInputs) -> Markdown:
         optional=[field.name for field in settings.fields if field.may_be_empty],
         required=[field.name for field in settings.fields if not field.may_be_empty],
         weighted=[field for field in settings.fields if field.weight != 1],
+        cut_at=settings.train.get("max_length")
+        if settings.train.get("too_long") == "cut"
+        else None,
         batch=batch,
         train={
             key: str(value)
             for key, value in settings.train.items()
-            if value is not None and key not in COUNTED
+            if value is not None and key not in COUNTED and key != "too_long"
         },
         embedded=is_embedded(inputs.analysis),
         own_server=is_own_server(inputs.analysis),
