@@ -29,7 +29,8 @@ def main(params: Params) -> None:
     ]
     write_text("plots/sweep.csv", pd.DataFrame(rows).to_csv(index=False))
     stamp = stamp_of(params.profile_name)
-    write_text("report/sweep.md", sweep_markdown(ranks, rates, best_trial(rates), stamp))
+    text = sweep_markdown(ranks, rates, best_trial(rates), stamp, task=params.task_title)
+    write_text("report/sweep.md", text)
 
 
 if __name__ == "__main__":

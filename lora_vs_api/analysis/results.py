@@ -817,11 +817,11 @@ class Verdict(Result):
     """The registered hypothesis, its SHA-256 and what became of each of its clauses.
 
     The statement claims all of them: it holds where each does and fails where any does. Where one
-    could not be judged, the statement was not.
+    could not be judged, the statement was not. ``id`` and ``statement`` are None where nothing was claimed.
     """
 
-    id: str
-    statement: str
+    id: str | None
+    statement: str | None
     sha256: str
     clauses: tuple[Clause, ...]
 

@@ -25,8 +25,13 @@ def sweep_markdown(
     lr_trials: Sequence[Trial],
     winner: Trial,
     stamp: str | None = None,
+    *,
+    task: str | None = None,
 ) -> Markdown:
-    """The sweep's own page; its figure is linked as figures-sweep/sweep.svg. ``stamp`` heads it."""
+    """The sweep's own page; its figure is linked as figures-sweep/sweep.svg. ``stamp`` heads it.
+
+    ``task`` is the run's title: beside that of the published task stands the published sweep.
+    """
     published = published_experiment()
     return Markdown(
         render(
@@ -38,7 +43,7 @@ def sweep_markdown(
             + [("learning rate", trial) for trial in lr_trials],
             edges=edges(winner, rank_trials, lr_trials),
             one_text=1 / winner.texts,
-            published=published,
+            published=published if task == published.task else None,
             theirs=[("rank", trial) for trial in published.sweep.ranks]
             + [("learning rate", trial) for trial in published.sweep.learning_rates],
         )
