@@ -9,13 +9,11 @@ from typing import Any
 from unicodedata import normalize
 
 from lora_vs_api.api import keys
-from lora_vs_api.config.sections import Condition, FileShots, WrittenShots
-from lora_vs_api.digests import file_sha256
+from lora_vs_api.config.examples import written_examples
+from lora_vs_api.config.sections import Condition
 from lora_vs_api.errors import UserError
-from lora_vs_api.files import read_jsonl
 from lora_vs_api.neighbours.tfidf import Neighbours
-from lora_vs_api.record.fields import Field, completed
-from lora_vs_api.validation.records import violations
+from lora_vs_api.record.fields import Field
 
 Row = dict[str, Any]
 
@@ -66,54 +64,16 @@ def shot_chooser(
 def _written(
     name: str, condition: Condition, fields: tuple[Field, ...]
 ) -> Callable[[str], list[Row]]:
-    key, shots = f"{keys.condition_key(name)}.shots", condition.shots
-    if isinstance(shots, FileShots):
-        found, key = _from_file(shots, key), f"{key}.file"
-    else:
-        assert isinstance(shots, WrittenShots)
-        found, key = [example.model_dump() for example in shots.examples], f"{key}.examples"
-    examples = []
-    for place, row in enumerate(found, 1):
-        record = completed(row["record"], fields)
-        wrong = violations(record, fields)
-        if wrong:
-            raise UserError(f"{key}: example {place}: {wrong[0]}")
-        examples.append({"text": row["text"], "record": record})
+    examples = written_examples(name, condition, fields)
     texts = [normalize("NFC", row["text"]) for row in examples]
 
     def same(text: str) -> list[Row]:
         if normalize("NFC", text) in texts:
             place = texts.index(normalize("NFC", text)) + 1
             raise UserError(
-                f"{key}: example {place} is a text that is asked about, so its answer would be known; "
-                f"expected another: {text[:80]!r}"
+                f"{keys.condition_key(name)}.shots: example {place} is a text that is asked about, so its "
+                f"answer would be known; expected another: {text[:80]!r}"
             )
         return examples
 
     return same
-
-
-def _from_file(shots: FileShots, key: str) -> list[Row]:
-    """The first ``k`` examples of a file whose digest is the one that the config names."""
-    rows = read_jsonl(shots.file)
-    digest = file_sha256(shots.file)
-    if digest != shots.sha256:
-        raise UserError(
-            f"{key}.sha256: {shots.file} has {digest}; expected this digest here, since the file decides "
-            f"what is asked; found {shots.sha256}"
-        )
-    if len(rows) < shots.k:
-        raise UserError(
-            f"{key}.k: expected at most the {len(rows)} examples of {shots.file}, found {shots.k}"
-        )
-    for place, row in enumerate(rows[: shots.k], 1):
-        if not (
-            isinstance(row, dict)
-            and isinstance(row.get("text"), str)
-            and row["text"]
-            and isinstance(row.get("record"), dict)
-        ):
-            raise UserError(
-                f'{key}.file: {shots.file}: line {place}: expected {{"text": …, "record": {{…}}}}'
-            )
-    return rows[: shots.k]

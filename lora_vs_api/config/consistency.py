@@ -8,6 +8,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from lora_vs_api.config.addresses import is_loopback
+from lora_vs_api.config.examples import written_examples
 from lora_vs_api.config.fields import checked_fields
 from lora_vs_api.config.names import PLAIN, name_problem, task_name_problem
 from lora_vs_api.config.sections import (
@@ -24,8 +25,6 @@ from lora_vs_api.data.perturbation import PERTURBATIONS, chosen
 from lora_vs_api.errors import UserError
 from lora_vs_api.paths import SERVED, TRAINED, opponent_file
 from lora_vs_api.prices.lookup import known_prices, price_of
-from lora_vs_api.record.fields import completed
-from lora_vs_api.validation.records import violations
 
 # what the generator says of each text
 SITUATION = "situation"
@@ -367,11 +366,12 @@ def _written_examples_are_records(params: Params) -> str | None:
     """Checked with the rest: nobody should train for half an hour to read that a key is misspelt."""
     fields = params.task.record_fields
     for name, condition in params.conditions.items():
-        written = condition.shots if isinstance(condition.shots, WrittenShots) else None
-        for place, example in enumerate(written.examples if written else (), 1):
-            wrong = violations(completed(example.record, fields), fields)
-            if wrong:
-                return f"conditions.{name}.shots.examples: example {place}: {wrong[0]}"
+        # a file may still have to be fetched, and is checked where it is read
+        if isinstance(condition.shots, WrittenShots):
+            try:
+                written_examples(name, condition, fields)
+            except UserError as error:
+                return str(error)
     return None
 
 
