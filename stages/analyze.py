@@ -66,7 +66,7 @@ from lora_vs_api.stats.bootstrap import Draws
 
 
 def main(params: Params) -> None:
-    rows, fields = read_jsonl(TEST, params.evaluate.test_rows), params.task.record_fields
+    rows, fields = read_jsonl(TEST, params.evaluate.test_rows), params.task.scored_fields
     names = [field.name for field in fields]
     draws, groups = Draws(**params.stats.model_dump()), read_labels(rows, params.task.group_by)
     # first: a ledger that cannot be read stops the node before it has written anything
@@ -106,7 +106,10 @@ def main(params: Params) -> None:
         config_sha256=config_sha256(params),
         tunings=other_tunings(params),
         api_kind=params.api.server.kind,
-        loopback=params.api.server.loopback,
+        # of all conditions or of none: params.yaml is refused otherwise
+        loopback=all(
+            (each.server or params.api.server).loopback for each in params.conditions.values()
+        ),
         texts=len(rows),
         groups=text_groups(groups, params.split.group_by),
         seeds=tuple(params.seeds),
@@ -151,7 +154,7 @@ def main(params: Params) -> None:
 
 def read_runs(params: Params, rows: Sequence[dict[str, Any]]) -> list[ConditionRuns]:
     """Every condition's scored runs: the fine-tune's first, then the base's, then the others'."""
-    fields, model = params.task.record_fields, params.model.name
+    fields, model = params.task.scored_fields, params.model.name
 
     def local(name: str, label: str, kind: Kind, files: Sequence[str]) -> ConditionRuns:
         runs = tuple(read_run(file, rows, fields) for file in files)
@@ -168,6 +171,8 @@ def read_runs(params: Params, rows: Sequence[dict[str, Any]]) -> list[ConditionR
         return ConditionRuns(
             name, label, "api", settings.model, settings.examples, (run,), cost,
             nearest_shots=settings.nearest_examples,
+            written_shots=settings.written_examples,
+            instruction=settings.instruction,
             schema_enforced=settings.output == "json_schema",
             json_mode=settings.output == "json_object",
         )  # fmt: skip

@@ -48,7 +48,7 @@ def judged(params: Params) -> tuple[Cascade, CascadeRule | None]:
         local_answers(params, val, "val", analysis.lora),
         local_answers(params, test, "test", analysis.lora),
         targets(params, val, test, analysis),
-        [field.name for field in params.task.record_fields],
+        [field.name for field in params.task.scored_fields],
         params.cascade,
         Draws(**params.stats.model_dump()),
         read_labels(test, params.task.group_by),
@@ -57,7 +57,7 @@ def judged(params: Params) -> tuple[Cascade, CascadeRule | None]:
 
 def local_answers(params: Params, rows: Rows, what: str, lora: Condition) -> Local:
     """What every seed answered to ``rows``, and how sure it is."""
-    fields = params.task.record_fields
+    fields = params.task.scored_fields
     names = [field.name for field in fields]
     runs, sure = [], []
     for seed in params.cascade.seeds:
@@ -93,7 +93,7 @@ def local_seconds(runs: Sequence[ScoredRun], texts: int) -> Floats:
 
 def targets(params: Params, val: Rows, test: Rows, analysis: Analysis) -> list[Target]:
     """Every API condition, those that were asked about val among them, and the person."""
-    fields, asked = params.task.record_fields, params.cascade.asked
+    fields, asked = params.task.scored_fields, params.cascade.asked
 
     def other(run: ScoredRun, name: str) -> Other:
         return api_answers(run, name, analysis)
@@ -118,7 +118,7 @@ def targets(params: Params, val: Rows, test: Rows, analysis: Analysis) -> list[T
 def asked_on_val(name: str, rows: Rows, params: Params) -> ScoredRun:
     """What a condition answered to the validation ``rows``, with what decides what it was billed: whether
     as a batch, from a cache, and after how many attempts."""
-    answers = read_answers(Path(ESCALATION, name), rows, params.task.record_fields)
+    answers = read_answers(Path(ESCALATION, name), rows, params.task.scored_fields)
     return replace(answers, timings=read_timings(Path(ESCALATION_TIMINGS, f"{name}.json")))
 
 

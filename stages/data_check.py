@@ -65,6 +65,12 @@ def main(params: Params) -> None:
         *size_warnings(params.evaluate.test_rows, len(splits["test"])),
         *_warnings(found),
         *instruction_warnings(system_prompt(params.task.instruction, fields), fields),
+        *(
+            said.replace("task.instruction", f"conditions.{name}.instruction")
+            for name, condition in params.conditions.items()
+            if condition.instruction is not None
+            for said in instruction_warnings(system_prompt(condition.instruction, fields), fields)
+        ),
         *_contexts(params, splits, found["lengths"]["context"], count),
         *token_warnings(splits, [t.content for t in added.values() if t.special]),
     ]
@@ -114,7 +120,7 @@ def _contexts(
         name: few_shot_tokens(
             splits,
             task.record_fields,
-            system_prompt(task.instruction, task.record_fields),
+            system_prompt(condition.instruction or task.instruction, task.record_fields),
             count,
             **{"nearest" if condition.nearest_examples else "shots": condition.examples},
         )

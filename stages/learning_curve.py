@@ -28,7 +28,7 @@ def main(params: Params) -> None:
 
 
 def found_curve(params: Params) -> LearningCurve | None:
-    rows, fields = read_jsonl(TEST, params.evaluate.test_rows), params.task.record_fields
+    rows, fields = read_jsonl(TEST, params.evaluate.test_rows), params.task.scored_fields
     settings = params.learning_curve
     whole = read_final(settings.sizes[0], settings.seeds[0])
 

@@ -69,7 +69,7 @@ def main(params: Params) -> None:
             pd.read_csv("plots/break_even.csv"),
             pd.read_csv("plots/latency.csv"),
             losses,
-            inputs.hypothesis.clauses.break_even.max_inferences,
+            claimed_limit(inputs),
             params.plots,
             inputs.learning_curve,
             inputs.cascade,
@@ -81,6 +81,12 @@ def main(params: Params) -> None:
     data = page_data(analysis, answers, texts)
     write_text("report/report.html", report_html(text, "report", data, stamp(analysis)))
     write_json("report/provenance.json", provenance())
+
+
+def claimed_limit(inputs: ReportInputs) -> float | None:
+    """The volume by which the claim wants the training paid back; None where nothing was claimed."""
+    claim = inputs.hypothesis
+    return None if claim.id is None else claim.clauses.break_even.max_inferences
 
 
 def scored_before(analysis: Analysis) -> OtherSettings:
@@ -106,7 +112,7 @@ def report_inputs(params: Params) -> ReportInputs:
         sanity=read_result("metrics/sanity.json", Sanity),
         settings=Settings(
             instruction=system_prompt(params.task.instruction, params.task.record_fields),
-            fields=params.task.record_fields,
+            fields=params.task.scored_fields,
             device=params.runtime.device,
             train=params.train.model_dump(),
             lora=params.lora.adapter,

@@ -31,7 +31,7 @@ def main(params: Params) -> None:
     clean, perturbed, fields = (
         read_jsonl(TEST, params.evaluate.test_rows),
         read_jsonl(PERTURBED),
-        params.task.record_fields,
+        params.task.scored_fields,
     )
     summary = read_json(APPLIED)
     place = {row["id"]: index for index, row in enumerate(clean)}

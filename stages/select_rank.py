@@ -12,7 +12,7 @@ from lora_vs_api.selection.trials import best_trial, copy_adapter, write_trials
 
 
 def main(params: Params) -> None:
-    rows, fields = read_jsonl(VAL, params.sweep.trial.val_rows), params.task.record_fields
+    rows, fields = read_jsonl(VAL, params.sweep.trial.val_rows), params.task.scored_fields
     trials = [score_trial("rank_trial", str(r), rows, fields) for r in params.sweep.ranks]
     if not trials:
         # no sweep: the rank is given, and no learning rate is tried at it

@@ -32,9 +32,9 @@ def main(params: Params) -> None:
         "plots/sweep.csv", pd.DataFrame(rows, columns=["sweep", *columns]).to_csv(index=False)
     )
     stamp = stamp_of(params.profile_name)
-    write_text(
-        "report/sweep.md", sweep_markdown(ranks, rates, best_trial(rates) if rates else None, stamp)
-    )
+    winner = best_trial(rates) if rates else None
+    text = sweep_markdown(ranks, rates, winner, stamp, task=params.task_title)
+    write_text("report/sweep.md", text)
 
 
 if __name__ == "__main__":

@@ -30,12 +30,12 @@ from lora_vs_api.model import loading
 from lora_vs_api.model.energy import energy_meter
 from lora_vs_api.model.loading import load_base, load_tokenizer, load_tuned
 from lora_vs_api.model.runtime import Runtime, resolve_runtime
-from lora_vs_api.record.fields import Field, fields_from_config
+from lora_vs_api.record.fields import Field, fields_from_config, with_nulls
 from lora_vs_api.record.prompt import completion, messages
 from lora_vs_api.training import probe, trainer
 from lora_vs_api.training import train as training
 from lora_vs_api.training.artifacts import reuse_adapter
-from lora_vs_api.training.examples import chat_examples
+from lora_vs_api.training.examples import chat_examples, within_length
 from lora_vs_api.training.spec import TrainingSpec
 from lora_vs_api.training.train import TrainingPolicy, train_adapter
 from lora_vs_api.validation.records import violations
@@ -419,7 +419,20 @@ NESTED = fields_from_config(
 )
 
 
-@pytest.mark.parametrize("fields", [FIELDS, WIDE, NESTED], ids=["strings", "lists", "nested"])
+# whether it begins with a key or ends at once is the model's to say
+OMITTED = fields_from_config(
+    {
+        "total": {"type": "number", "minimum": 0, "maximum": 1000, "optional": "omit"},
+        "kind": {"type": "enum", "values": ["a", "b"], "optional": "omit"},
+        "name": {"type": "string"},
+        "note": {"type": "string", "optional": "omit"},
+    }
+)
+
+
+@pytest.mark.parametrize(
+    "fields", [FIELDS, WIDE, NESTED, OMITTED], ids=["strings", "lists", "nested", "omitted"]
+)
 def test_constrained_answers_are_records(base, fields):
     """A random model's answer is noise without end; constrained it fits the schema, always."""
     model, tokenizer = load_base(base, CPU), load_tokenizer(base, "<|endoftext|>")
@@ -430,7 +443,7 @@ def test_constrained_answers_are_records(base, fields):
     single = [generate(model, tokenizer, [p], batch_size=1, **asked)[0] for p in prompts]
     assert batched == single
     for answer in batched:
-        record = json.loads(answer.output)
+        record = with_nulls(json.loads(answer.output), fields)
         assert violations(record, fields) == [] and answer.output_tokens <= 60
         # a number may be written in several ways, 69.0 and 69e+0
         plain = [
@@ -501,3 +514,51 @@ def test_a_limit_below_every_record_cuts(base, grammar):
     prompt = encode_prompt(tokenizer, messages("Extract.", "Mail", FIELDS))
     (answer,) = grammar.decode(load_base(base, CPU), [prompt], Prefix(), 4)
     assert answer.truncated and len(answer.tokens) == answer.written == 4
+
+
+def _lengths(base, tmp_path, **limit) -> list[int]:
+    """Tokens of the examples as TRL makes them."""
+    built = training._trainer(base, EXAMPLES, replace(SPEC, **limit), CPU, str(tmp_path / "t"))
+    return [len(ids) for ids in built.train_dataset["input_ids"]]
+
+
+def test_a_text_that_is_longer_than_asked_for_is_refused_by_name(base, tmp_path):
+    """Never cut in silence; the number that is named is the one that lets the training run."""
+    whole = _lengths(base, tmp_path)
+    with pytest.raises(UserError) as raised:
+        _lengths(base, tmp_path, max_length=max(whole) - 1)
+    longest = whole.index(max(whole))
+    assert f"{longest + 1} ({max(whole)} tokens: {ROWS[longest]['text'][:40]!r})" in str(
+        raised.value
+    )
+    assert f"; expected {max(whole)} or more" in str(raised.value)
+    assert _lengths(base, tmp_path, max_length=max(whole)) == whole
+
+
+def test_a_cut_text_keeps_its_record_and_as_much_of_itself_as_fits(base, tmp_path):
+    """Half a record would teach half a record."""
+    whole = _lengths(base, tmp_path)
+    limit = max(whole) - 2
+    cut = _lengths(base, tmp_path, max_length=limit, cut=True)
+    assert max(cut) <= limit and [a for a in whole if a <= limit] == [
+        b for a, b in zip(whole, cut, strict=True) if a <= limit
+    ]
+    tokenizer = load_tokenizer(base, "<|endoftext|>")
+    for before, after in zip(
+        EXAMPLES, within_length(tokenizer, EXAMPLES, limit, cut=True), strict=True
+    ):
+        assert (
+            after["completion"] == before["completion"]
+            and after["prompt"][0] == before["prompt"][0]
+        )
+        assert before["prompt"][-1]["content"].startswith(after["prompt"][-1]["content"])
+    with pytest.raises(
+        UserError, match=r"training text 1 has \d+ tokens of prompt and record alone"
+    ):
+        within_length(tokenizer, EXAMPLES, 5, cut=True)
+
+
+def test_a_training_without_a_limit_is_the_one_of_before_there_was_one():
+    """Its checkpoint and adapter are found again."""
+    assert "max_length" not in SPEC.as_json()
+    assert replace(SPEC, max_length=9, cut=True).as_json()["cut"] is True

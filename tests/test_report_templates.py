@@ -27,11 +27,14 @@ from lora_vs_api.report import rendering
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.markdown import report_markdown
 from lora_vs_api.report.model_card import Published, model_card
+from lora_vs_api.report.published import published_experiment
 from lora_vs_api.report.rendering import ENVIRONMENT, TEMPLATES, Markdown, escape
 from lora_vs_api.report.sections.facts import unguessed_fields
 from lora_vs_api.report.sections.sweep import sweep_markdown
 from lora_vs_api.selection.trials import Trial
 from tests.report_fixture import REVIEW, SETTINGS, analysis, changed, inputs, redecided, robustness
+
+TASK = published_experiment().task
 
 NAMES = sorted(file.name.removesuffix(".md.j2") for file in TEMPLATES.iterdir())
 TRIAL = Trial("rank_trial", "8", 8, 0.001, 0, 32, 0.5, 1.0, 0.0, 0.2, 40)
@@ -215,7 +218,29 @@ def sliced():
     return inputs(result.model_copy(update={"slices": (found,)}))
 
 
+def wished() -> ReportInputs:
+    """Every wish that the report tells of, and no claim."""
+    result = analysis(model_free={"majority": 0.3})
+    place = next(i for i, row in enumerate(result.conditions) if row.kind == "api")
+    own = {"shots": 2, "written_shots": True, "instruction": "Find `x`."}
+    told = changed(
+        result,
+        verdict__id=None,
+        verdict__statement=None,
+        **{f"conditions__{place}__{key}": value for key, value in own.items()},
+    )
+    fields = (
+        Field("vendor", "string", weight=3),
+        Field("kind", "string", optional=True, omitted=True),
+    )
+    train = {**SETTINGS.train, "max_length": 300, "too_long": "cut"}
+    return replace(inputs(told), settings=replace(SETTINGS, fields=fields, train=train))
+
+
 CASES = {
+    "wishes": wished,
+    "the published task": lambda: inputs(changed(analysis(), task=TASK)),
+    "the published task, no API": lambda: inputs(changed(analysis(apis=()), task=TASK)),
     "the fixture": lambda: inputs(analysis()),
     "hosted, from a file": from_a_file,
     "nothing found": nothing_found,
@@ -383,7 +408,8 @@ def test_a_report_is_whole(case):
         ("no API", "**No API condition was asked, so no break-even is given**"),
         ("no API", "at a time on its own electricity.\n\n### Total cost of ownership"),
         ("no API", "\n| 100,000 | 2 | "),
-        ("no API", " | no API was asked |\n"),
+        ("the published task, no API", " | no API was asked |\n"),
+        ("wishes", "| `kind` | string, or left out | exact match |"),
         ("no API", "- **No API was asked.** What a hosted model would score on these texts, cost"),
         ("no API", "local model are not in the cost of an answer; in production they cost"),
         ("no API", "### Against Tiny-7M untuned, zero-shot"),
@@ -456,7 +482,7 @@ def test_every_template_gets_what_it_reads_and_no_more(rendered):
     for case in CASES.values():
         report_markdown(case())
     for trials in ([TRIAL], [TRIAL, replace(TRIAL, r=16, stopped_at_step=3)]):
-        sweep_markdown(trials, trials, TRIAL)
+        sweep_markdown(trials, trials, TRIAL, task=TASK)
     sweep_markdown([], [], None)
     for card in (CARD, replace(CARD, synthetic=False, commit="c0ffee", license="mit")):
         model_card(analysis(), card)

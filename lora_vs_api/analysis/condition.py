@@ -65,6 +65,8 @@ class ConditionRuns:
     runs: tuple[ScoredRun, ...]
     cost: CostPer1K
     nearest_shots: bool = False
+    written_shots: bool = False
+    instruction: str | None = None
     schema_enforced: bool = False
     json_mode: bool = False
 
@@ -94,6 +96,8 @@ def condition(
         model=of.model,
         shots=of.shots,
         nearest_shots=of.nearest_shots,
+        written_shots=of.written_shots,
+        instruction=of.instruction,
         schema_enforced=of.schema_enforced,
         json_mode=of.json_mode,
         field_f1=_interval(of.runs, lambda run: run.field_f1, draws, groups),

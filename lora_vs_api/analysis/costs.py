@@ -27,8 +27,8 @@ from lora_vs_api.analysis.results import (
 )
 from lora_vs_api.analysis.scored_run import Floats, ScoredRun
 from lora_vs_api.files import read_json
-from lora_vs_api.prices.lookup import as_of, price_of, source_of
-from lora_vs_api.prices.price import Price, Tier
+from lora_vs_api.prices.lookup import OWN, as_of, price_of, source_of
+from lora_vs_api.prices.price import OwnPrice, Price, Tier
 from lora_vs_api.stats.economics import (
     api_cost_per_1k,
     api_request_costs,
@@ -117,7 +117,7 @@ class BilledRun:
         )
 
 
-def billed(run: ScoredRun, priced_as: str, prices: sections.Prices) -> BilledRun:
+def billed(run: ScoredRun, priced_as: str | OwnPrice, prices: sections.Prices) -> BilledRun:
     """``run`` at the price of the entry ``priced_as``."""
     return BilledRun(run, price_of(priced_as, prices).price, prices.batch_discount)
 
@@ -207,7 +207,7 @@ def local_request_costs(runs: Sequence[ScoredRun], cost: CostPer1K) -> Floats:
     return cost.usd / 1000 * shares
 
 
-def api_cost(run: ScoredRun, priced_as: str, prices: sections.Prices) -> CostPer1K:
+def api_cost(run: ScoredRun, priced_as: str | OwnPrice, prices: sections.Prices) -> CostPer1K:
     """Token price per 1,000 texts as they were asked, and through the provider's Batch API."""
     bill, listed = billed(run, priced_as, prices), price_of(priced_as, prices)
     cached = run.cached_tokens
@@ -241,12 +241,15 @@ def _tier_notes(run: ScoredRun, price: Price) -> list[str]:
     ]
 
 
-def price_list(priced_as: Mapping[str, str], prices: sections.Prices) -> PriceList:
+def price_list(priced_as: Mapping[str, str | OwnPrice], prices: sections.Prices) -> PriceList:
     """The prices that are used. ``priced_as``: API condition → entry."""
     found = {name: price_of(entry, prices) for name, entry in priced_as.items()}
+    own = {listed.name: listed.as_of for listed in found.values() if listed.source == OWN}
+    listed_too = any(listed.source != OWN for listed in found.values()) or not own
+    named = [f"{name}: {OWN}" + f", as of {time}" * listed_too for name, time in own.items()]
     return PriceList(
-        source=source_of(prices),
-        as_of=as_of(prices),
+        source="; ".join([*([source_of(prices)] * listed_too), *named]),
+        as_of=as_of(prices) if listed_too else ", ".join(dict.fromkeys(own.values())),
         batch_discount=prices.batch_discount,
         names={name: listed.name for name, listed in found.items()},
         conditions={name: listed.price for name, listed in found.items()},

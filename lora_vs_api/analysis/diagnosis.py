@@ -179,8 +179,8 @@ def confusion(
     table = {label: dict.fromkeys((*labels, OUT_OF_VOCABULARY, ABSENT), 0) for label in labels}
     for record, answer in zip(records, gold, strict=True):
         told = ABSENT
-        if record is not None and field.name in record:
-            value = record[field.name]
+        if record is not None and (field.name in record or field.omitted):
+            value = record.get(field.name)
             told = (
                 _label(field.label(value) or value) if accepts(field, value) else OUT_OF_VOCABULARY
             )

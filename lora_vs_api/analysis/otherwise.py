@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from lora_vs_api.analysis.condition import ConditionRuns
 from lora_vs_api.analysis.costs import BilledRun, api_cost, billed, local_cost, price_list
 from lora_vs_api.prices.lookup import known_prices
+from lora_vs_api.prices.price import OwnPrice
 
 if TYPE_CHECKING:
     from lora_vs_api.analysis.results import CostPer1K, Payment, PriceList
@@ -35,7 +36,7 @@ class OtherPayment:
 
 
 def at_other_prices(
-    asked: Sequence[ConditionRuns], priced_as: Mapping[str, str], prices: sections.Prices
+    asked: Sequence[ConditionRuns], priced_as: Mapping[str, str | OwnPrice], prices: sections.Prices
 ) -> OtherPayment:
     """Those of the API conditions that the list knows, at its prices."""
     entries = {item.name: priced_as[item.name] for item in asked}

@@ -290,7 +290,8 @@ class Condition(Result):
     """One row of the comparison: means over the condition's texts, and over its seeds if it has some.
 
     A field's score is None where no test text has a value for it. ``shots`` counts the examples in the
-    prompt, ``nearest_shots`` says that they are chosen for each text, ``schema_enforced`` that each
+    prompt, ``nearest_shots`` says that they are chosen for each text, ``written_shots`` that they were written by
+    hand; ``instruction`` is its own, None for the task's; ``schema_enforced`` says that each
     request carries the record's JSON Schema for the provider to enforce, ``json_mode`` that it asks for any JSON
     object; what became of it is in ``outcomes``. ``noise_floor`` is None where no text was asked more than
     once, ``billing`` where there is nothing to tell.
@@ -302,6 +303,8 @@ class Condition(Result):
     model: str
     shots: int
     nearest_shots: bool = False
+    written_shots: bool = False
+    instruction: str | None = None
     schema_enforced: bool = False
     json_mode: bool = False
     field_f1: Interval
@@ -814,11 +817,11 @@ class Verdict(Result):
     """The registered hypothesis, its SHA-256 and what became of each of its clauses.
 
     The statement claims all of them: it holds where each does and fails where any does. Where one
-    could not be judged, the statement was not.
+    could not be judged, the statement was not. ``id`` and ``statement`` are None where nothing was claimed.
     """
 
-    id: str
-    statement: str
+    id: str | None
+    statement: str | None
     sha256: str
     clauses: tuple[Clause, ...]
 

@@ -14,7 +14,7 @@ from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_json, read_jsonl
 from lora_vs_api.record.fields import Field
 from lora_vs_api.record.parsing import parse_record
-from lora_vs_api.scoring.scores import score_output
+from lora_vs_api.scoring.scores import own_weights, score_output
 from lora_vs_api.stats.ratio import Linearised, linearised
 
 Floats = NDArray[np.float64]
@@ -143,6 +143,7 @@ class ScoredRun:
 
     ``fields`` has scores in 0..1. ``wanted`` and ``given`` tell where the record and the answer fill
     the field (:class:`lora_vs_api.scoring.scores.Score`); None where every field has to be there.
+    ``field_weights``: how much each counts in a text's F1; None where all count once.
     """
 
     outputs: tuple[str, ...]
@@ -155,10 +156,11 @@ class ScoredRun:
     timings: Timings = field(default_factory=_untimed)
     wanted: Bools | None = None
     given: Bools | None = None
+    field_weights: tuple[float, ...] | None = None
 
     @property
     def weights(self) -> Floats:
-        """How much each field counts, (n, fields): ½ for each side that fills it."""
+        """How much of each field is there to be right about, (n, fields): ½ for each side that fills it."""
         if self.wanted is None or self.given is None:
             return np.ones_like(self.fields)
         half: Floats = (self.wanted.astype(np.float64) + self.given) / 2
@@ -168,6 +170,8 @@ class ScoredRun:
     def field_f1(self) -> Floats:
         """Of each text, as :attr:`lora_vs_api.scoring.scores.Score.field_f1`."""
         weights = self.weights
+        if self.field_weights is not None:
+            weights = weights * np.array(self.field_weights)
         counted = weights.sum(axis=1)
         # right where nothing is to be said and nothing was
         f1: Floats = self.valid_json.astype(np.float64)
@@ -277,4 +281,5 @@ def read_answers(
         output_tokens=np.array([line["output_tokens"] for line in usage]),
         wanted=np.array([score.wanted for score in scores]),
         given=np.array([score.given for score in scores]),
+        field_weights=own_weights(fields),
     )

@@ -47,7 +47,9 @@ def summary(analysis: Analysis) -> Summary:
         },
         prices=analysis.economics.prices.words if analysis.economics.break_even else None,
         paid_otherwise=_otherwise(analysis),
-        verdict={clause.name: clause.outcome for clause in analysis.verdict.clauses},
+        verdict={clause.name: clause.outcome for clause in analysis.verdict.clauses}
+        if analysis.verdict.id is not None
+        else {},
     )
 
 

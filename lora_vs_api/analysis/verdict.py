@@ -22,7 +22,7 @@ def verdict(hypothesis: Hypothesis, decision: Decision | None, confidence: float
     """
     return Verdict(
         id=hypothesis.id,
-        statement=hypothesis.statement.strip(),
+        statement=None if hypothesis.statement is None else hypothesis.statement.strip(),
         sha256=hypothesis.sha256,
         clauses=_not_judged() if decision is None else _judged(decision, confidence),
     )

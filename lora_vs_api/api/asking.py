@@ -19,6 +19,7 @@ from lora_vs_api.api.local_server import serve
 from lora_vs_api.api.oddities import odd_counts
 from lora_vs_api.api.policy import AskPolicy
 from lora_vs_api.api.provider import Provider
+from lora_vs_api.api.servers import key_variable, server_of
 from lora_vs_api.api.store import ResponseStore
 from lora_vs_api.api.stored_run import ask_stored
 from lora_vs_api.api.types import Answer, ApiCondition, ConditionRun, Request
@@ -64,14 +65,19 @@ def embedded_server(params: Params, name: str) -> AbstractContextManager[str]:
     )
 
 
-def key_of(params: Params) -> str | None:
-    """The API key, from the environment alone; None for a server that wants none."""
-    name = params.api.limits.key_env
-    if name is None:
+def key_of(params: Params, name: str) -> str | None:
+    """The API key of condition ``name``, from the environment alone; None for a server that wants none.
+
+    A condition with a server of its own gets that server's key or none, and never the other one.
+    """
+    variable = key_variable(params, name)
+    if variable is None:
         return None
-    if not os.environ.get(name):
-        raise UserError(f"{name}: not set in the environment; {keys.KEY_ENV} names it")
-    return os.environ[name]
+    if not os.environ.get(variable):
+        own = params.conditions[name].server is not None
+        key = keys.own_key(keys.KEY_ENV, name) if own else keys.KEY_ENV
+        raise UserError(f"{variable}: not set in the environment; {key} names it")
+    return os.environ[variable]
 
 
 def token_counter(weights: str) -> Callable[[str], int]:
@@ -114,9 +120,13 @@ def dearest_price(params: Params, name: str) -> tuple[ListedPrice, float]:
 
 def condition_of(params: Params, name: str) -> ApiCondition:
     """How condition ``name`` asks, all settings together."""
-    server, settings = params.api.server, params.conditions[name]
+    server, settings = server_of(params, name), params.conditions[name]
     own = settings.max_output_tokens
-    schema = json_schema(params.task.record_fields) if settings.output == "json_schema" else None
+    schema = None
+    if settings.output == "json_schema":
+        # OpenAI's strict mode wants every key, and others' that are as strict
+        hosted = isinstance(server, OpenAIServer)
+        schema = json_schema(params.task.record_fields, every_key=hosted)
     found = ApiCondition(
         name=name,
         model=settings.model,
@@ -158,11 +168,17 @@ def questions(
     Raises:
         UserError: there are fewer training rows than examples in a prompt.
     """
-    shots_for = shot_chooser(name, params.conditions[name], train, params.api.ask.shots_seed)
+    settings, task = params.conditions[name], params.task
+    shots_for = shot_chooser(name, settings, train, params.api.ask.shots_seed, fields)
     first = [
         Request(
             row["id"],
-            messages(params.task.instruction, row["text"], fields, shots_for(row["text"])),
+            messages(
+                settings.instruction or task.instruction,
+                row["text"],
+                fields,
+                shots_for(row["text"]),
+            ),
         )
         for row in rows
     ]
@@ -195,7 +211,7 @@ def ask_condition(
         UserError: no key, a budget too small, or an answer that cannot be had; what was answered
             by then is stored.
     """
-    server, patience = params.api.server, params.api.limits
+    server, patience = server_of(params, name), params.api.limits
     asked = questions(params, name, rows, fields, train, replicates)
     requests = [*asked.first, *asked.again]
     condition = condition_of(params, name)
@@ -215,14 +231,15 @@ def ask_condition(
             answers = ask_all(requests, condition, Provider(url), policy)
             stored = [False] * len(answers)
     else:
-        provider = Provider(server.base_url, key_of(params))
-        limits = limits_of(params, name, train)
-        count_tokens = limits.count_tokens
-        started = time.perf_counter()
-        with ResponseStore(_given(patience.store, keys.STORE)) as store:
-            answers, stored = ask_stored(
-                requests, condition, store, limits, provider, policy, server.mode
-            )
+        with keys.named_for(name, own=params.conditions[name].server is not None):
+            provider = Provider(server.base_url, key_of(params, name))
+            limits = limits_of(params, name, train)
+            count_tokens = limits.count_tokens
+            started = time.perf_counter()
+            with ResponseStore(_given(patience.store, keys.STORE)) as store:
+                answers, stored = ask_stored(
+                    requests, condition, store, limits, provider, policy, server.mode
+                )
     _tell_of_the_unanswered(condition, answers)
     for line in odd_counts(condition, requests, answers, count_tokens):
         say(f"{condition.name}: {line}")

@@ -9,15 +9,21 @@ from typing import Any
 from unicodedata import normalize
 
 from lora_vs_api.api import keys
+from lora_vs_api.config.examples import written_examples
 from lora_vs_api.config.sections import Condition
 from lora_vs_api.errors import UserError
 from lora_vs_api.neighbours.tfidf import Neighbours
+from lora_vs_api.record.fields import Field
 
 Row = dict[str, Any]
 
 
 def shot_chooser(
-    name: str, condition: Condition, train: Sequence[Row], seed: int
+    name: str,
+    condition: Condition,
+    train: Sequence[Row],
+    seed: int,
+    fields: tuple[Field, ...] = (),
 ) -> Callable[[str], list[Row]]:
     """The examples of condition ``name`` for a text, in the order in which a prompt shows them.
 
@@ -25,11 +31,15 @@ def shot_chooser(
     text. Nearest ones are chosen for each text, the most like it last: what stands closest to the
     question weighs most (Zhao et al., Calibrate Before Use, 2021; Liu et al., What Makes Good
     In-Context Examples for GPT-3?, 2022). A training text that is the one asked is left out: it
-    would be its own answer.
+    would be its own answer. Examples written by hand are the same for every text; ``fields`` are those of
+    their records.
 
     Raises:
-        UserError: there are not so many training rows.
+        UserError: there are not so many training rows, a hand-written example is none of these fields',
+            or, of the chooser, it is the text that is asked.
     """
+    if condition.written_examples:
+        return _written(name, condition, fields)
     count = condition.examples
     if count > len(train):
         raise UserError(
@@ -49,3 +59,21 @@ def shot_chooser(
         return [train[place] for place in found if texts[place] != text][:count][::-1]
 
     return nearest
+
+
+def _written(
+    name: str, condition: Condition, fields: tuple[Field, ...]
+) -> Callable[[str], list[Row]]:
+    examples = written_examples(name, condition, fields)
+    texts = [normalize("NFC", row["text"]) for row in examples]
+
+    def same(text: str) -> list[Row]:
+        if normalize("NFC", text) in texts:
+            place = texts.index(normalize("NFC", text)) + 1
+            raise UserError(
+                f"{keys.condition_key(name)}.shots: example {place} is a text that is asked about, so its "
+                f"answer would be known; expected another: {text[:80]!r}"
+            )
+        return examples
+
+    return same

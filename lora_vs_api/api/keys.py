@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lora_vs_api.errors import UserError
+
 BASE_URL = "api.server.base_url"
 BUDGET = "api.limits.budget_usd"
 CONTEXT = "api.server.context"
@@ -45,3 +50,30 @@ def refusal_key(name: str) -> str:
 def parameter_key(parameter: str, condition_name: str) -> str:
     """Key that sets a parameter of a request, one of ``PARAMETER_KEYS``."""
     return PARAMETER_KEYS[parameter].format(name=condition_name)
+
+
+# those that a condition with a server of its own has itself
+OWN_KEYS = (BASE_URL, ENDPOINT, KEY_ENV, ROLE, TOKEN_LIMIT)
+
+
+def own_key(key: str, condition_name: str) -> str:
+    """What ``key`` is called where the condition has a server of its own."""
+    return f"conditions.{condition_name}.server.{key.rpartition('.')[2]}"
+
+
+def in_own(text: str, condition_name: str) -> str:
+    """``text`` with the keys of the condition's own server for those of all others'."""
+    for key in OWN_KEYS:
+        text = text.replace(key, own_key(key, condition_name))
+    return text
+
+
+@contextmanager
+def named_for(condition_name: str, *, own: bool) -> Iterator[None]:
+    """Errors name the keys of the condition's ``own`` server: another's are not what has to change."""
+    try:
+        yield
+    except UserError as error:
+        if not own:
+            raise
+        raise UserError(in_own(str(error), condition_name)) from None

@@ -432,34 +432,48 @@ def _unreachable(address: str) -> str | None:
 
 def _keys(params: Params) -> Iterator[Finding]:
     from lora_vs_api.api.provider import Provider
+    from lora_vs_api.api.servers import key_variable
 
-    name = params.api.limits.key_env
-    if name is None:
+    wanted = [key_variable(params, name) for name in params.conditions]
+    if not params.conditions:
+        wanted = [params.api.limits.key_env]
+    names = [name for name in dict.fromkeys(wanted) if name is not None]
+    if not names:
         yield Finding("keys", "ok", "none needed")
-    elif not os.environ.get(name):
-        mend = f"export {name}=…, or -S api=contest, which needs none"
-        yield Finding("keys", "MISSING", f"{name}: no", mend)
-    else:
-        Provider("http://127.0.0.1", os.environ[name])  # may it be sent?
-        yield Finding("keys", "ok", f"{name}: yes")
+    for name in names:
+        if not os.environ.get(name):
+            mend = f"export {name}=…, or -S api=contest, which needs none"
+            yield Finding("keys", "MISSING", f"{name}: no", mend)
+        else:
+            Provider("http://127.0.0.1", os.environ[name])  # may it be sent?
+            yield Finding("keys", "ok", f"{name}: yes")
 
 
 def _server(params: Params, offline: bool) -> Iterator[Finding]:
+    from lora_vs_api.api.servers import server_of
+    from lora_vs_api.config.sections import OpenAIServer
+
     server = params.api.server
     if not params.conditions:
         yield Finding("server", "ok", "no API condition is asked")
     elif server.kind != "openai":
         yield Finding("server", "ok", f"{server.kind}: the node starts it on loopback")
-    elif offline and not is_loopback(server.base_url):
-        yield Finding("server", "note", f"{_host(server.base_url)}: not looked at (--offline)")
     else:
-        problem, host = _unreachable(server.base_url), _host(server.base_url)
-        if problem is None:
-            mend = f"{PACKAGE} doctor --api asks one text, which may cost"
-            yield Finding("server", "ok", f"{host} answers ({mend})")
-        else:
-            mend = "start the server, or -S api.server.base_url=… as conf/api/ has it"
-            yield Finding("server", "MISSING", f"{host} does not answer: {problem}", mend)
+        servers = [server_of(params, name) for name in params.conditions]
+        for url in dict.fromkeys(s.base_url for s in servers if isinstance(s, OpenAIServer)):
+            yield _answering(url, offline)
+
+
+def _answering(base_url: str, offline: bool) -> Finding:
+    host = _host(base_url)
+    if offline and not is_loopback(base_url):
+        return Finding("server", "note", f"{host}: not looked at (--offline)")
+    problem = _unreachable(base_url)
+    if problem is None:
+        mend = f"{PACKAGE} doctor --api asks one text, which may cost"
+        return Finding("server", "ok", f"{host} answers ({mend})")
+    mend = "start the server, or -S api.server.base_url=… as conf/api/ has it"
+    return Finding("server", "MISSING", f"{host} does not answer: {problem}", mend)
 
 
 def _llama_cpp(params: Params) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_jsonl
 from lora_vs_api.log import say, show
 from lora_vs_api.paths import TRAIN
-from lora_vs_api.record.parsing import parse_record
+from lora_vs_api.record.parsing import record_of
 
 MAX_WIDTH = 46  # characters of a cell
 
@@ -34,7 +34,7 @@ def compare_answers(text: str, *, seed: int | None, constrained: bool | None, ap
     words = {name: answers[0].output for name, answers in outputs.items()}
     if apis:
         words |= _asked(params, text)
-    records = {name: parse_record(output) for name, output in words.items()}
+    records = {name: record_of(output, params.task.record_fields) for name, output in words.items()}
     lines = [["", "field", *records]]
     for field in params.task.record_fields:
         cells = [

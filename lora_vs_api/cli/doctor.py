@@ -24,6 +24,7 @@ from lora_vs_api.api.diagnosis import Rejected, other_limit, other_role
 from lora_vs_api.api.few_shot import shot_chooser
 from lora_vs_api.api.policy import AskPolicy
 from lora_vs_api.api.provider import Provider
+from lora_vs_api.api.servers import server_of
 from lora_vs_api.api.types import Answer, ApiCondition, Reply, Request
 from lora_vs_api.config.compose import composed
 from lora_vs_api.config.load import load_params
@@ -97,7 +98,8 @@ def examine_api(params: Params, name: str | None) -> None:
         open_ends = [probe.look_closer(trial), _batch_problem(params, condition, provider)]
     for label, value in [*probe.findings(trial), *_price_lines(params, name, listed, probe)]:
         show(f"{label + ':':<20}{value}")
-    _conclude(condition, trial, probe.answers[0].reply, open_ends)
+    own = params.conditions[name].server is not None
+    _conclude(condition, trial, probe.answers[0].reply, open_ends, own_server=own)
 
 
 def _conclude(
@@ -105,17 +107,22 @@ def _conclude(
     trial: ApiCondition,
     first: Reply,
     open_ends: Sequence[UserError | None],
+    *,
+    own_server: bool,
 ) -> None:
     """Say what to set.
 
     Args:
         first: the first answer.
         open_ends: what stopped the looking closer, and what is wrong with the Batch API.
+        own_server: the condition has one, whose keys are to be set.
 
     Raises:
         UserError: something has to be set, or the text got no answer to score.
     """
     changes = _changes(condition.name, condition, trial)
+    if own_server:
+        changes = [keys.in_own(change, condition.name) for change in changes]
     if changes:
         show("\nset, in conf/local.yaml or after -S:")
         for change in changes:
@@ -147,9 +154,10 @@ def _batch_problem(params: Params, condition: ApiCondition, provider: Provider) 
 
 @contextmanager
 def _provider(params: Params, name: str) -> Iterator[Provider]:
-    server = params.api.server
+    server = server_of(params, name)
     if isinstance(server, OpenAIServer):
-        yield Provider(server.base_url, key_of(params))
+        with keys.named_for(name, own=params.conditions[name].server is not None):
+            yield Provider(server.base_url, key_of(params, name))
     else:
         with embedded_server(params, name) as url:
             yield Provider(url)
@@ -167,10 +175,15 @@ def _question(params: Params, name: str) -> tuple[Request, CountTokens]:
         row = read_jsonl(TEST, 1)[0]
         identity, text = row["id"], row["text"]
         chosen = shot_chooser(
-            name, params.conditions[name], read_jsonl(TRAIN), params.api.ask.shots_seed
+            name,
+            params.conditions[name],
+            read_jsonl(TRAIN),
+            params.api.ask.shots_seed,
+            params.task.record_fields,
         )
         shots = chosen(text)
-    prompt = messages(params.task.instruction, text, params.task.record_fields, shots)
+    told = params.conditions[name].instruction or params.task.instruction
+    prompt = messages(told, text, params.task.record_fields, shots)
     return Request(identity, prompt), count_tokens
 
 
@@ -229,7 +242,9 @@ class Probe:
             if self.made < MAX_REQUESTS:
                 self._ask(trial, "the same again")
             if trial.schema is None and self.made < MAX_REQUESTS:
-                strict = replace(trial, schema=json_schema(self.fields), json_object=False)
+                strict = replace(
+                    trial, schema=json_schema(self.fields, every_key=True), json_object=False
+                )
                 rejected = self._ask(strict, "with a JSON Schema", counts=False)
                 if rejected is not None:
                     self.schema = "ignored" if rejected.answered else "refused"

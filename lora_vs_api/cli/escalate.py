@@ -16,7 +16,8 @@ from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_jsonl
 from lora_vs_api.log import say
 from lora_vs_api.paths import BASE, TRAIN
-from lora_vs_api.record.parsing import parse_record
+from lora_vs_api.record.fields import Field
+from lora_vs_api.record.parsing import record_of
 
 FINE_TUNE = "fine-tune"
 
@@ -37,7 +38,7 @@ class Escalated:
     raw_sure: float
     sure_fields: dict[str, float]
 
-    def as_row(self, own: str) -> dict[str, Any]:
+    def as_row(self, own: str, fields: Sequence[Field]) -> dict[str, Any]:
         """What is written of it; ``own`` is what the fine-tune answered, a person's draft."""
         told = {
             "answered_by": self.answered_by,
@@ -46,8 +47,8 @@ class Escalated:
             "sure_fields": self.sure_fields,
         }
         if self.output is None:
-            return {"record": None, **told, "draft": parse_record(own)}
-        return {"record": parse_record(self.output), **told}
+            return {"record": None, **told, "draft": record_of(own, fields)}
+        return {"record": record_of(self.output, fields), **told}
 
 
 def usable_rule(params: Params) -> CascadeRule:
@@ -91,7 +92,7 @@ def _check_can_be_asked(params: Params, name: str) -> None:
                 "`dvc repro`, or `dvc pull` with a remote"
             )
     if params.api.server.kind == "openai":
-        key_of(params)
+        key_of(params, name)
 
 
 def escalated(

@@ -17,7 +17,7 @@ from lora_vs_api.files import read_rows, write_jsonl
 from lora_vs_api.log import say, show
 from lora_vs_api.paths import TRAIN
 from lora_vs_api.record.fields import Field
-from lora_vs_api.record.parsing import parse_record
+from lora_vs_api.record.parsing import record_of
 from lora_vs_api.record.rows import Row
 from lora_vs_api.scoring.scores import Score, score_output
 from lora_vs_api.stats.bayesian import text_interval
@@ -47,7 +47,7 @@ def evaluate_file(
     params = load_params()
     adapter = adapter_folder(params, seed)
     rows = _rows(params, file, encoding)
-    fields = params.task.record_fields
+    fields = params.task.scored_fields
     answers = ask(
         params,
         adapter,
@@ -60,7 +60,8 @@ def evaluate_file(
     scores = [score_output(answer.output, row["record"], fields) for row, answer in pairs]
     if output:
         write_jsonl(
-            output, [_line(*pair, score) for pair, score in zip(pairs, scores, strict=True)]
+            output,
+            [_line(*pair, score, fields) for pair, score in zip(pairs, scores, strict=True)],
         )
         say(f"{len(rows):,} answers with their scores written to {output}")
     _show_scores(params, file, adapter.name, rows, scores)
@@ -81,7 +82,7 @@ def _rows(params: Params, file: str, encoding: str | None) -> list[Row]:
     groups = {"task.group_by": by if by in columns else None}
     return read_source(
         Path(file),
-        params.task.record_fields,
+        params.task.scored_fields,
         text,
         record,
         known,
@@ -92,11 +93,11 @@ def _rows(params: Params, file: str, encoding: str | None) -> list[Row]:
     )
 
 
-def _line(row: Row, answer: LocalAnswer, score: Score) -> dict[str, Any]:
+def _line(row: Row, answer: LocalAnswer, score: Score, fields: Sequence[Field]) -> dict[str, Any]:
     return {
         "id": row["id"],
         "text": row["text"],
-        "record": parse_record(answer.output),
+        "record": record_of(answer.output, fields),
         "output": answer.output,
         "expected": row["record"],
         "field_f1": round(score.field_f1, 6),
@@ -122,7 +123,7 @@ def _show_scores(
         found = text_interval(values, draws, groups=groups)
         method = found.method
         show(f"{what:<22} {found.estimate:>6.3f}  {found.low:.3f} to {found.high:.3f}")
-    for field, score in _by_field(params.task.record_fields, scores).items():
+    for field, score in _by_field(params.task.scored_fields, scores).items():
         show(f"  {field:<20} {'–' if score is None else f'{score:.3f}':>6}")
     say(f"Intervals: {method}; of this one training, another would differ.")
     if by is not None and not labelled:

@@ -21,7 +21,8 @@ from lora_vs_api.data.source import (
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import write_jsonl
 from lora_vs_api.log import say, show
-from lora_vs_api.record.parsing import parse_record
+from lora_vs_api.record.fields import Field
+from lora_vs_api.record.parsing import record_of
 
 
 def predict_records(
@@ -58,6 +59,7 @@ def predict_records(
     if batch_size is not None and batch_size < 1:
         raise UserError(f"--batch-size: expected an integer ≥ 1, found {batch_size}")
     params = load_params()
+    fields = params.task.record_fields
     adapter = adapter_folder(params, seed)
     rule = usable_rule(params) if escalate else None
     # the task's, and what most files call it
@@ -90,11 +92,11 @@ def predict_records(
         ],
     )
     if rule is None:
-        found = [_result(row, answer) for row, answer in zip(rows, answers, strict=True)]
+        found = [_result(row, answer, fields) for row, answer in zip(rows, answers, strict=True)]
     else:
         made = escalated(params, rule, adapter, texts, answers)
         found = [
-            _escalated(row, each, answer)
+            _escalated(row, each, answer, fields)
             for row, each, answer in zip(rows, made, answers, strict=True)
         ]
     unread = sum(row["record"] is None and "draft" not in row for row in found)
@@ -149,8 +151,8 @@ def _rows(
     return rows
 
 
-def _result(row: dict[str, Any], answer: LocalAnswer) -> dict[str, Any]:
-    record = parse_record(answer.output)
+def _result(row: dict[str, Any], answer: LocalAnswer, fields: Sequence[Field]) -> dict[str, Any]:
+    record = record_of(answer.output, fields)
     result = {**row, "record": record}
     if record is None:
         result["output"] = answer.output
@@ -158,8 +160,10 @@ def _result(row: dict[str, Any], answer: LocalAnswer) -> dict[str, Any]:
     return {**result, "truncated": True} if answer.truncated else result
 
 
-def _escalated(row: dict[str, Any], made: Escalated, own: LocalAnswer) -> dict[str, Any]:
-    result = {**row, **made.as_row(own.output)}
+def _escalated(
+    row: dict[str, Any], made: Escalated, own: LocalAnswer, fields: Sequence[Field]
+) -> dict[str, Any]:
+    result = {**row, **made.as_row(own.output, fields)}
     if result["record"] is None and made.output is not None:
         result["output"] = made.output
     return {**result, "truncated": True} if made.truncated else result

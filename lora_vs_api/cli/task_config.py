@@ -85,8 +85,8 @@ def config_text(task: TaskConfig) -> str:
         f"task_title: {yaml_text(title)}",
         "task:",
         "  # type: string, enum, integer, number, boolean, list (items: …) or object (fields: …);",
-        "  # optional: true where the value may be null. score: exact, normalised or token_f1 for",
-        "  # strings; exact or tolerance (tolerance: 0.5) for numbers; set_f1 for lists; slot_f1",
+        "  # optional: true where the value may be null, omit where it then has no key. score: exact,",
+        "  # normalised or token_f1 for strings; exact or tolerance (tolerance: 0.5) for numbers; set_f1 for lists; slot_f1",
         "  # for objects. description: what every model is told of it, in prompt and JSON Schema.",
         "  fields:",
     ]

@@ -59,7 +59,7 @@ def measure(
         UserError: the tokenizer does not say where its tokens stand in a text.
     """
     names = [field.name for field in extractor.fields]
-    spans = [value_spans(output) for output in outputs]
+    spans = [value_spans(output, extractor.fields) for output in outputs]
     prompts = [
         encode_prompt(extractor.tokenizer, messages(extractor.instruction, text, extractor.fields))
         for text in texts

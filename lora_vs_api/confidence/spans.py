@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from lora_vs_api.record.fields import Field
 from lora_vs_api.record.parsing import DECODER, parse_record, part_thinking
 
 # first character and the one after the last
@@ -9,8 +12,11 @@ Span = tuple[int, int]
 _BLANKS = " \t\n\r"
 
 
-def value_spans(output: str) -> dict[str, list[Span]] | None:
+def value_spans(output: str, fields: Sequence[Field] = ()) -> dict[str, list[Span]] | None:
     """Each key of the answer's record with the places of its values; None where there is no record.
+
+    Of ``fields`` a key that may be left out, and is, has the place where the answer goes on without it:
+    from the last value before, in the schema's order, to the next one, or to the end.
 
     What is not a value does not count: keys, brackets, commas, the quotes around a text. Of a list or an
     object, the values in it count. An empty text, list or object has nothing but its marks: those.
@@ -24,11 +30,21 @@ def value_spans(output: str) -> dict[str, list[Span]] | None:
         return None
     found: dict[str, list[Span]] = {}
     place = _after_blanks(output, output.index("{", start) + 1)
+    begins, ends = {}, {}
+    opening = place - 1
     while output[place] != "}":
         # of a key that is there twice the last counts, as for whoever parses the record
         key, place = DECODER.raw_decode(output, place)
-        found[key], place = _values(output, _after_mark(output, place, ":"))
+        begins[key] = _after_mark(output, place, ":")
+        found[key], place = _values(output, begins[key])
+        ends[key] = place
         place = _after_mark(output, place, ",")
+    known = [field.name for field in fields]
+    for at, field in enumerate(fields):
+        if field.omitted and field.name not in found:
+            first = max((ends[name] for name in known[:at] if name in ends), default=opening)
+            later = [begins[name] for name in known[at:] if begins.get(name, -1) > first]
+            found[field.name] = [(first, min(later, default=place + 1))]
     return found
 
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from lora_vs_api.config.addresses import is_loopback
+from lora_vs_api.config.examples import written_examples
 from lora_vs_api.config.fields import checked_fields
 from lora_vs_api.config.names import PLAIN, name_problem, task_name_problem
 from lora_vs_api.config.sections import (
+    ConditionServer,
     GeneratedData,
     LlamaCppServer,
     OpenAIServer,
     Params,
     PromptTuning,
     WheelParts,
+    WrittenShots,
 )
 from lora_vs_api.data.perturbation import PERTURBATIONS, chosen
 from lora_vs_api.errors import UserError
@@ -84,6 +88,23 @@ def _fields_have_the_keys_of_their_type(params: Params) -> str | None:
     except UserError as error:
         return str(error)
     return None
+
+
+def _what_is_cut_has_a_length(params: Params) -> str | None:
+    for key, train in (("train", params.train), ("sweep.trial.train", params.sweep.trial.train)):
+        if train.too_long == "cut" and train.max_length is None:
+            return f"{key}.max_length: expected an integer ≥ 1 with {key}.too_long: cut, found null"
+    return None
+
+
+def _weights_are_of_fields(params: Params) -> str | None:
+    unknown = [name for name in params.task.weights if name not in params.task.fields]
+    if not unknown:
+        return None
+    return (
+        f"task.weights: expected fields of the task ({', '.join(params.task.fields)}), found "
+        f"{unknown[0]!r}; what is within an object has no weight of its own"
+    )
 
 
 def _contamination_asks_for_an_enum_field(params: Params) -> str | None:
@@ -285,27 +306,71 @@ def _paid_answers_have_a_store(params: Params) -> str | None:
     return None
 
 
-def _endpoint_has_the_limit(params: Params) -> str | None:
+class _Address(NamedTuple):
+    """A server by its address: ``key`` is where it stands, ``key_env`` where the key's variable does."""
+
+    key: str
+    server: OpenAIServer | ConditionServer
+    key_env: str
+    variable: str | None
+
+
+def _addresses(params: Params) -> list[_Address]:
+    """The server that conditions are asked at, and those that some have of their own."""
+    server, limits = params.api.server, params.api.limits
+    if not isinstance(server, OpenAIServer):
+        return []
+    own = [(f"conditions.{n}.server", c.server) for n, c in params.conditions.items() if c.server]
+    return [
+        _Address("api.server", server, "api.limits.key_env", limits.key_env),
+        *(_Address(key, each, f"{key}.key_env", each.key_env) for key, each in own),
+    ]
+
+
+def _own_servers_stand_beside_one_of_their_kind(params: Params) -> str | None:
+    """What is said of how conditions were asked and billed, is said of all of them together."""
+    named = {name: c.server for name, c in params.conditions.items() if c.server is not None}
+    if not named:
+        return None
+    first = next(iter(named))
+    if not isinstance(params.api.server, OpenAIServer):
+        return (
+            f"conditions.{first}.server: only with api.server.kind=openai, found "
+            f"{params.api.server.kind}, whose server the node starts itself"
+        )
     server = params.api.server
-    if not isinstance(server, OpenAIServer) or server.token_limit is None:
-        return None
-    known = (
-        ("max_completion_tokens", "max_tokens")
-        if server.endpoint == "chat"
-        else ("max_output_tokens",)
-    )
-    if server.token_limit in known:
-        return None
-    return (
-        f"api.server.token_limit: expected {' or '.join(known)}, or null, with "
-        f"api.server.endpoint={server.endpoint}, found {server.token_limit!r}"
-    )
+    here = {name: (c.server or server).loopback for name, c in params.conditions.items()}
+    if len(set(here.values())) > 1:
+        local = ", ".join(name for name, is_here in here.items() if is_here)
+        return (
+            f"conditions.{first}.server.base_url: expected all conditions to ask this machine, or none: what "
+            f"it serves itself is not paid by the token. Of this machine: {local}; make two runs of them"
+        )
+    return None
+
+
+def _endpoint_has_the_limit(params: Params) -> str | None:
+    for key, server, _, _ in _addresses(params):
+        known = ["max_completion_tokens", "max_tokens"]
+        if server.endpoint != "chat":
+            known = ["max_output_tokens"]
+        if server.token_limit is not None and server.token_limit not in known:
+            return (
+                f"{key}.token_limit: expected {' or '.join(known)}, or null, with "
+                f"{key}.endpoint={server.endpoint}, found {server.token_limit!r}"
+            )
+    return None
 
 
 def _address_is_one_without_secrets(params: Params) -> str | None:
-    if not isinstance(params.api.server, OpenAIServer):
-        return None
-    base_url = params.api.server.base_url
+    for key, server, key_env, _ in _addresses(params):
+        problem = _address_problem(server.base_url, key_env)
+        if problem is not None:
+            return f"{key}.base_url: {problem}"
+    return None
+
+
+def _address_problem(base_url: str, key_env: str) -> str | None:
     try:
         address = urlsplit(base_url)
         whole = address.scheme in ("http", "https") and bool(address.hostname)
@@ -315,28 +380,38 @@ def _address_is_one_without_secrets(params: Params) -> str | None:
     if "@" in base_url or "?" in base_url or "#" in base_url:
         # not shown: what stands there may be a secret, and params.yaml is committed
         return (
-            "api.server.base_url: expected no user, password or query; a key goes into the "
-            "variable that api.limits.key_env names"
+            "expected no user, password or query; a key goes into the "
+            f"variable that {key_env} names"
         )
     if not whole or port == 0 or not base_url.isprintable():
-        return (
-            "api.server.base_url: expected an address such as http://127.0.0.1:8000/v1, "
-            f"found {base_url!r}"
-        )
+        return f"expected an address such as http://127.0.0.1:8000/v1, found {base_url!r}"
     return None
 
 
 def _a_key_is_sent_in_the_clear_to_this_machine_alone(params: Params) -> str | None:
-    server, limits = params.api.server, params.api.limits
-    if not isinstance(server, OpenAIServer) or limits.key_env is None or limits.plain_http_with_key:
+    if params.api.limits.plain_http_with_key:
         return None
-    if urlsplit(server.base_url).scheme == "https" or is_loopback(server.base_url):
-        return None
-    return (
-        "api.server.base_url: expected https:// for another machine, since the key would cross the "
-        "network in the clear; api.limits.plain_http_with_key: true allows it, found "
-        f"{server.base_url!r}"
-    )
+    for key, server, _, variable in _addresses(params):
+        url = server.base_url
+        if variable is not None and urlsplit(url).scheme != "https" and not is_loopback(url):
+            return (
+                f"{key}.base_url: expected https:// for another machine, since the key would cross the "
+                f"network in the clear; api.limits.plain_http_with_key: true allows it, found {url!r}"
+            )
+    return None
+
+
+def _written_examples_are_records(params: Params) -> str | None:
+    """Checked with the rest: nobody should train for half an hour to read that a key is misspelt."""
+    fields = params.task.record_fields
+    for name, condition in params.conditions.items():
+        # a file may still have to be fetched, and is checked where it is read
+        if isinstance(condition.shots, WrittenShots):
+            try:
+                written_examples(name, condition, fields)
+            except UserError as error:
+                return str(error)
+    return None
 
 
 def _what_is_rented_has_a_price(params: Params) -> str | None:
@@ -457,6 +532,8 @@ CHECKS: tuple[Callable[[Params], str | None], ...] = (
     _learning_rates_between_0_and_1,
     _shares_sum_to_1,
     _fields_have_the_keys_of_their_type,
+    _weights_are_of_fields,
+    _what_is_cut_has_a_length,
     _contamination_asks_for_an_enum_field,
     _split_is_stratified_by_a_field,
     _groups_are_named_where_they_are_kept_whole,
@@ -477,6 +554,8 @@ CHECKS: tuple[Callable[[Params], str | None], ...] = (
     _paid_answers_have_a_store,
     _endpoint_has_the_limit,
     _address_is_one_without_secrets,
+    _own_servers_stand_beside_one_of_their_kind,
+    _written_examples_are_records,
     _a_key_is_sent_in_the_clear_to_this_machine_alone,
     _cascade_has_somebody_to_escalate_to,
     _the_cascades_rule_has_its_limit,

@@ -7,7 +7,7 @@ from sys import float_info
 from typing import Any
 
 from lora_vs_api.errors import UserError
-from lora_vs_api.record.fields import Field, fields_from_config
+from lora_vs_api.record.fields import OMIT, Field, fields_from_config
 from lora_vs_api.scoring.kinds import SCORES
 
 
@@ -71,6 +71,11 @@ def _check_field(spec: Mapping[str, Any], key: str) -> None:
     if spec.get("items") is not None:
         if spec["items"].get("from") is not None:
             raise UserError(f"{key}.items.from: only for a field that has a name of its own")
+        if spec["items"].get("optional") == OMIT:
+            raise UserError(
+                f"{key}.items.optional: expected true or false, found {OMIT}; an item of a list has no "
+                "key to leave out"
+            )
         _check_field(spec["items"], f"{key}.items")
     if kind == "object":
         _check_fields(spec.get("fields") or {}, f"{key}.fields")

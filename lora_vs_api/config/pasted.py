@@ -23,7 +23,7 @@ LONG = 16
 
 
 def take_out(path: str | Path, text: str, raw: Any) -> str:
-    """Put ``???`` where settings of ``api`` in the file at ``path`` may hold a secret.
+    """Put ``???`` where settings of ``api``, or of a condition's own server, in the file at ``path`` may hold a secret.
 
     Args:
         text: of the file.
@@ -52,7 +52,16 @@ def take_out(path: str | Path, text: str, raw: Any) -> str:
 def _found(raw: Any) -> Mapping[str, str]:
     """Settings that may hold a secret, and what they hold."""
     try:
-        return dict(_pasted(raw.get("api") if isinstance(raw, dict) else None, "api"))
+        if not isinstance(raw, dict):
+            return {}
+        conditions = raw.get("conditions")
+        own = {
+            f"conditions.{name}.server": settings.get("server")
+            for name, settings in (conditions.items() if isinstance(conditions, dict) else ())
+            if isinstance(settings, dict)
+        }
+        places = {"api": raw.get("api"), **own}
+        return dict(found for place, value in places.items() for found in _pasted(value, place))
     except RecursionError:
         # a mapping within itself
         return {}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lora_vs_api.api.servers import server_of
 from lora_vs_api.config.sections import OpenAIServer, Params
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_jsonl, read_last
@@ -48,14 +49,13 @@ class Download:
 
 def payments(steps: Sequence[Step], params: Params) -> list[Payment]:
     """Of each node that would ask a hosted API; a server on this machine is paid nothing."""
-    server = params.api.server
-    if not isinstance(server, OpenAIServer) or server.loopback:
+    if not isinstance(params.api.server, OpenAIServer):
         return []
     made = {step.address: step for step in steps}
     found = []
     for step in steps:
         name, _, condition = step.address.partition("@")
-        if not step.runs or name not in ASKING:
+        if not step.runs or name not in ASKING or server_of(params, condition).loopback:
             continue
         limit = params.api.limits.budget_usd
         # the texts of now would be the wrong ones
@@ -76,7 +76,7 @@ def _estimate(params: Params, name: str, node: str) -> Estimate | None:
     from lora_vs_api.api.budget import count_input_tokens, estimate
     from lora_vs_api.api.store import request_key, request_text
 
-    server, settings = params.api.server, params.conditions[name]
+    server, settings = server_of(params, name), params.conditions[name]
     assert isinstance(server, OpenAIServer)
     if not Path(settings.weights).is_file():
         raise UserError(f"{settings.weights} is not there to count tokens with")

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lora_vs_api.prices import catalogue
-from lora_vs_api.prices.price import Price, UnknownPrice
+from lora_vs_api.prices.price import OwnPrice, Price, UnknownPrice
 
 if TYPE_CHECKING:
     from lora_vs_api.config import sections
+
+
+# the source of a price that stands with its condition
+OWN = "a price of its own in priced_as"
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class ListedPrice:
 
 
 def price_of(
-    entry: str | None,
+    entry: str | OwnPrice | None,
     prices: sections.Prices,
     key: str = "priced_as",
     section: str = "prices",
@@ -40,7 +44,7 @@ def price_of(
     """The price of ``entry``: everything that asks what a token costs, asks here.
 
     Args:
-        entry: a value of ``priced_as``.
+        entry: a value of ``priced_as``; a price of its own is in no list, and counts as it stands.
         prices: the list.
         key, section: where ``entry`` and the list stand, for messages.
 
@@ -48,6 +52,9 @@ def price_of(
         UnknownPrice: the list does not know it.
         UserError: it has no price that the counts of an answer determine, or the list is wrong.
     """
+    if isinstance(entry, OwnPrice):
+        price = Price(**{key: getattr(entry, key) for key in Price.model_fields})
+        return ListedPrice(entry.name, price, OWN, entry.as_of)
     if prices.kind == "list":
         if entry is None or entry not in prices.models:
             raise UnknownPrice(
@@ -78,9 +85,9 @@ def price_of(
 
 
 def known_prices(
-    priced_as: Mapping[str, str], prices: sections.Prices, section: str = "prices"
+    priced_as: Mapping[str, str | OwnPrice], prices: sections.Prices, section: str = "prices"
 ) -> dict[str, ListedPrice]:
-    """The prices of those conditions that the list knows.
+    """The prices of those conditions that the list knows; it knows none that has a price of its own.
 
     Args:
         priced_as: API condition → entry.
@@ -88,6 +95,8 @@ def known_prices(
     """
     found = {}
     for name, entry in priced_as.items():
+        if isinstance(entry, OwnPrice):
+            continue
         try:
             found[name] = price_of(entry, prices, f"priced_as.{name}", section)
         except UnknownPrice:

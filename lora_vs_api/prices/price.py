@@ -46,3 +46,13 @@ class Price(Rates):
         """What a request with so many input tokens, cached ones included, is billed at."""
         reached = (tier for tier in self.tiers or () if prompt_tokens > tier.above)
         return max(reached, key=lambda tier: tier.above, default=self)
+
+
+class OwnPrice(Price):
+    """A price that stands with the condition it is for, under ``priced_as``, and in no list.
+
+    ``name`` is what the report calls it, ``as_of`` the time for which it counts.
+    """
+
+    name: Annotated[str, Field(min_length=1, description="what the report calls the price")]
+    as_of: Annotated[str, Field(min_length=1, description="a time in quotes, such as '2026-11'")]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from sys import float_info
 from typing import Any
 from unicodedata import normalize
@@ -18,7 +18,9 @@ class Field:
     always there, as strict structured outputs want it. ``score`` is empty where the config names
     none (:mod:`lora_vs_api.scoring.kinds`); ``tolerance`` is in the value's own unit. ``description`` is
     what every model is told of the field, in prompt and JSON Schema; empty to say nothing. ``source`` is
-    the column or key of a labelled row that holds it, :attr:`column` in a word; no model is told of it.
+    the column or key of a labelled row that holds it, :attr:`column` in a word. ``weight`` is how much
+    the field counts in a record's F1, of a field of the record itself alone; no model is told of
+    either. ``omitted`` goes with ``optional``: a null is no key in what models write and are shown.
     """
 
     name: str
@@ -33,6 +35,8 @@ class Field:
     fields: tuple[Field, ...] = ()
     description: str = ""
     source: str = ""
+    weight: float = 1.0
+    omitted: bool = False
 
     @property
     def column(self) -> str:
@@ -90,6 +94,8 @@ class Field:
         return value is not None
 
 
+# the value of a field's ``optional`` that leaves a null out of the record as a key
+OMIT = "omit"
 # what a list holds whose items are not declared
 TEXT = Field(name="item", type="string", score="exact")
 
@@ -108,6 +114,11 @@ def fields_from_config(config: Mapping[str, Mapping[str, Any]]) -> tuple[Field, 
     return tuple(_field(name, spec) for name, spec in config.items())
 
 
+def weighted(fields: tuple[Field, ...], weights: Mapping[str, float]) -> tuple[Field, ...]:
+    """``fields`` with the weights that ``task.weights`` names; the others count once."""
+    return tuple(replace(field, weight=float(weights.get(field.name, 1))) for field in fields)
+
+
 def _field(name: str, spec: Mapping[str, Any]) -> Field:
     kind, items = spec["type"], spec.get("items")
     return Field(
@@ -118,6 +129,7 @@ def _field(name: str, spec: Mapping[str, Any]) -> Field:
         minimum=spec.get("minimum"),
         maximum=spec.get("maximum"),
         optional=bool(spec.get("optional")),
+        omitted=spec.get("optional") == OMIT,
         tolerance=spec.get("tolerance"),
         items=None if items is None else _field("item", items),
         fields=fields_from_config(spec.get("fields") or {}) if kind == "object" else (),
@@ -178,10 +190,44 @@ def _completed_value(value: Any, field: Field) -> Any:
     return value
 
 
-def ordered(value: Any, field: Field) -> Any:
-    """``value`` with the keys of its objects in the schema's order."""
+def written(record: Mapping[str, Any], fields: Sequence[Field]) -> dict[str, Any]:
+    """``record`` as a model is to write it: keys in the schema's order, no key for what is ``omitted``.
+
+    Args:
+        record: one with every key, as :func:`completed` makes it.
+    """
+    return {
+        field.name: ordered(record[field.name], field)
+        for field in fields
+        if not (field.omitted and record[field.name] is None)
+    }
+
+
+def with_nulls(record: Mapping[str, Any], fields: Sequence[Field]) -> dict[str, Any]:
+    """A record as a model wrote it, with null for every key that ``omitted`` lets it leave out.
+
+    The rest stays as it is: what is missing or no field is wrong, and is to be seen.
+    """
+    known = {field.name: field for field in fields}
+    whole = {
+        key: _value_with_nulls(value, known[key]) if key in known else value
+        for key, value in record.items()
+    }
+    return whole | {name: None for name, f in known.items() if f.omitted and name not in whole}
+
+
+def _value_with_nulls(value: Any, field: Field) -> Any:
     if field.type == "object" and isinstance(value, dict):
-        return {inner.name: ordered(value[inner.name], inner) for inner in field.fields}
+        return with_nulls(value, field.fields)
+    if field.type == "list" and isinstance(value, list) and field.items is not None:
+        return [_value_with_nulls(item, field.items) for item in value]
+    return value
+
+
+def ordered(value: Any, field: Field) -> Any:
+    """``value`` with its objects as :func:`written`."""
+    if field.type == "object" and isinstance(value, dict):
+        return written(value, field.fields)
     if field.type == "list" and isinstance(value, list) and field.items is not None:
         return [ordered(item, field.items) for item in value]
     return value

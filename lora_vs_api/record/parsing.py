@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Sequence
 from sys import float_info
 from typing import Any, NamedTuple
 
+from lora_vs_api.record.fields import Field, with_nulls
 from lora_vs_api.shown import LONE_SURROGATE
 
 # How models mark what they think before they answer. Most of them: Qwen, DeepSeek, SmolLM, Granite,
@@ -109,6 +111,12 @@ def parse_record(output: str) -> dict[str, Any] | None:
     """
     answer = part_thinking(output).answer
     return None if answer is None else _object(answer)
+
+
+def record_of(output: str, fields: Sequence[Field]) -> dict[str, Any] | None:
+    """As :func:`parse_record`, with null for every key that the fields let a model leave out."""
+    record = parse_record(output)
+    return None if record is None else with_nulls(record, fields)
 
 
 def _object(text: str) -> dict[str, Any] | None:

@@ -6,24 +6,38 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from lora_vs_api.record.fields import Field, ordered
+from lora_vs_api.record.fields import Field, written
 
 Message = dict[str, str]
 
 
 def completion(record: dict[str, Any], fields: Sequence[Field]) -> str:
     """The record as the compact one-line JSON the model is to answer with."""
-    whole = {field.name: ordered(record[field.name], field) for field in fields}
-    return json.dumps(whole, ensure_ascii=False)
+    return json.dumps(written(record, fields), ensure_ascii=False)
 
 
 def system_prompt(instruction: str, fields: Sequence[Field]) -> str:
     """The instruction, then a line for each field that has a description, those within others too.
 
     Without descriptions it is the instruction itself. A field within an object is called ``address.street``,
-    one of a list's objects ``items[].price``.
+    one of a list's objects ``items[].price``. A last line names the keys that are left out where they
+    have no value, if there are any.
     """
-    return "\n".join([instruction, *_described(fields, "")])
+    lines = [instruction, *_described(fields, "")]
+    omitted = list(_omitted(fields, ""))
+    if omitted:
+        lines.append(f"Leave out a key that has no value: {', '.join(omitted)}.")
+    return "\n".join(lines)
+
+
+def _omitted(fields: Sequence[Field], prefix: str) -> Iterator[str]:
+    for field in fields:
+        path = f"{prefix}{field.name}"
+        if field.omitted:
+            yield path
+        if field.items is not None:
+            yield from _omitted(field.items.fields, f"{path}[].")
+        yield from _omitted(field.fields, f"{path}.")
 
 
 def _described(fields: Sequence[Field], prefix: str) -> Iterator[str]:

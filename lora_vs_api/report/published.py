@@ -61,6 +61,7 @@ class PublishedSweep(Figures):
 class Published(Figures):
     """``counted_as``: the rows that its intervals take for independent texts."""
 
+    task: str
     title: str
     date: str
     model: str
@@ -83,3 +84,12 @@ class Published(Figures):
 def published_experiment() -> Published:
     """The published figures, as they were published."""
     return Published.model_validate(yaml.safe_load(PUBLISHED.read_text(encoding="utf-8")))
+
+
+def is_published_task(task: str) -> bool:
+    """Whether a run's task is the published one; figures of another task are no measure of it.
+
+    Args:
+        task: the run's ``task_title``.
+    """
+    return task == published_experiment().task

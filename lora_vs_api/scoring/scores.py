@@ -13,6 +13,9 @@ answer of nulls has most right. There field F1 is the F1 of what is filled, as i
 MUC-5 (Chinchor and Sundheim, MUC-5 Evaluation Metrics, 1993): twice the sum of the scores of the
 fields that both sides fill, over how many the record fills plus how many the answer fills. A field
 that has to be there counts as filled on both sides, so without optional fields this is the mean.
+
+A field counts as many times as its weight says (``task.weights``): once where it names none, and then
+every figure is, bit for bit, the one without weights.
 """
 
 from __future__ import annotations
@@ -41,7 +44,8 @@ class Score:
 
     ``wanted`` and ``given``: whether the gold record and the answer fill the field; true where it has
     to be there. An output without a record gives whatever is wanted, and gives it wrong. Two empty
-    fields agree: their score is 1 and counts for nothing in :attr:`field_f1`.
+    fields agree: their score is 1 and counts for nothing in :attr:`field_f1`. ``field_weights``: how
+    much each counts there; None where all count once.
     """
 
     valid_json: bool
@@ -49,11 +53,14 @@ class Score:
     fields: tuple[float, ...]
     wanted: tuple[bool, ...]
     given: tuple[bool, ...]
+    field_weights: tuple[float, ...] | None = None
 
     @property
     def field_f1(self) -> float:
         """F1 over the filled fields, 0..1; 1 where there is nothing and the answer says so."""
         weights = [(wanted + given) / 2 for wanted, given in zip(self.wanted, self.given)]
+        if self.field_weights is not None:
+            weights = [half * own for half, own in zip(weights, self.field_weights, strict=True)]
         counted = sum(weights)
         if not counted:
             return float(self.valid_json)
@@ -174,8 +181,9 @@ def score_output(output: str, gold: dict[str, Any], fields: tuple[Field, ...]) -
     """Score one raw output against its gold record."""
     record = parse_record(output)
     wanted = tuple(not field.may_be_empty or field.holds(gold[field.name]) for field in fields)
+    own = own_weights(fields)
     if record is None:
-        return Score(False, False, (0.0,) * len(fields), wanted, given=wanted)
+        return Score(False, False, (0.0,) * len(fields), wanted, wanted, own)
     values = [score_value(record.get(field.name), gold[field.name], field) for field in fields]
     return Score(
         valid_json=True,
@@ -185,4 +193,11 @@ def score_output(output: str, gold: dict[str, Any], fields: tuple[Field, ...]) -
         given=tuple(
             not field.may_be_empty or field.holds(record.get(field.name)) for field in fields
         ),
+        field_weights=own,
     )
+
+
+def own_weights(fields: Sequence[Field]) -> tuple[float, ...] | None:
+    """How much each field counts in a record's F1; None where all count once."""
+    found = tuple(field.weight for field in fields)
+    return None if all(weight == 1 for weight in found) else found

@@ -165,7 +165,7 @@ def score_points(
     """Each point in its turn; ``tell`` hears of all so far after each, so that none is lost."""
     scored: list[ScoredPoint] = []
     for point in points:
-        fields, found = point.params.task.record_fields, ask(point, rows)
+        fields, found = point.params.task.scored_fields, ask(point, rows)
         scores = [
             score_output(output, row["record"], fields)
             for output, row in zip(found.outputs, rows, strict=True)

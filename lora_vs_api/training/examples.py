@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from lora_vs_api.errors import UserError
+from lora_vs_api.log import say
 from lora_vs_api.record.fields import Field
 from lora_vs_api.record.parsing import MARKERS
 from lora_vs_api.record.prompt import Message, completion, messages
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+MAX_SHOWN = 5  # texts that a message names
 
 
 class Example(TypedDict):
@@ -67,6 +70,77 @@ def check_examples(tokenizer: PreTrainedTokenizerBase, examples: Sequence[Exampl
                 f"({answer[:20]}…), so the model could not be asked as it was trained; give the first "
                 "field another name, or use another model"
             )
+
+
+def within_length(
+    tokenizer: PreTrainedTokenizerBase, examples: Sequence[Example], max_length: int, *, cut: bool
+) -> list[Example]:
+    """``examples`` of at most ``max_length`` tokens, prompt and record together.
+
+    Args:
+        cut: take from the end of a longer one's text as much as has to go; its record stays whole.
+
+    Raises:
+        UserError: some are longer and are not to be cut, or no text would be left of one.
+    """
+    lengths = [_length(tokenizer, example) for example in examples]
+    longer = [place for place, length in enumerate(lengths) if length > max_length]
+    if longer and not cut:
+        named = ", ".join(
+            f"{place + 1} ({lengths[place]:,} tokens: {_asked(examples[place])[:40]!r})"
+            for place in longer[:MAX_SHOWN]
+        )
+        more = ", …" if len(longer) > MAX_SHOWN else ""
+        raise UserError(
+            f"train.max_length: {len(longer):,} of {len(examples):,} training texts take more than "
+            f"{max_length:,} tokens with prompt and record: {named}{more}; expected "
+            f"{max(lengths):,} or more, other texts, or train.too_long: cut"
+        )
+    found = list(examples)
+    for place in longer:
+        found[place] = _cut(tokenizer, examples[place], max_length, place + 1)
+    if longer:
+        say(
+            f"{len(longer):,} of {len(examples):,} training texts were cut at their end, to {max_length:,} "
+            "tokens with prompt and record (train.max_length)"
+        )
+    return found
+
+
+def _cut(
+    tokenizer: PreTrainedTokenizerBase, example: Example, max_length: int, number: int
+) -> Example:
+    """The example with as many characters of its text as fit, found by halving."""
+    text = _asked(example)
+    least, most = 0, len(text) - 1
+    while least < most:
+        middle = (least + most + 1) // 2
+        if _length(tokenizer, _with_text(example, text[:middle])) <= max_length:
+            least = middle
+        else:
+            most = middle - 1
+    if not text[:least].strip():
+        rest = _length(tokenizer, _with_text(example, ""))
+        raise UserError(
+            f"train.max_length: training text {number} has {rest:,} tokens of prompt and record alone, so "
+            f"{max_length:,} leave none of its text; expected more"
+        )
+    return _with_text(example, text[:least])
+
+
+def _asked(example: Example) -> str:
+    return example["prompt"][-1]["content"]
+
+
+def _with_text(example: Example, text: str) -> Example:
+    *before, last = example["prompt"]
+    return {"prompt": [*before, {**last, "content": text}], "completion": example["completion"]}
+
+
+def _length(tokenizer: PreTrainedTokenizerBase, example: Example) -> int:
+    """Tokens of the whole conversation, as a training goes through them."""
+    whole = _text(tokenizer, [*example["prompt"], *example["completion"]], asks=False)
+    return len(tokenizer(whole, add_special_tokens=False)["input_ids"])
 
 
 def check_lengths(token_ids: Sequence[Sequence[int]], context: int | None) -> None:

@@ -22,7 +22,9 @@ class TrainingSpec:
 
     ``method`` is one of lora, rslora, dora, pissa, qlora, full, prompt and prefix. ``r`` and ``alpha``
     count for the first five, as does ``plus_ratio``: how many times A's learning rate B has (LoRA+;
-    None for the same). ``virtual_tokens`` count for the last two. ``task_sha256`` is of prompt and schema.
+    None for the same). ``virtual_tokens`` count for the last two. ``max_length`` is of an example, in
+    tokens, and ``cut`` whether longer ones are cut instead of refused. ``task_sha256`` is of prompt
+    and schema.
     """
 
     base_sha256: str
@@ -47,10 +49,16 @@ class TrainingSpec:
     dtype: str
     seed: int
     task_sha256: str = ""
+    max_length: int | None = None
+    cut: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """As ``training.json`` holds it; two specs are equal if these are."""
-        return {**asdict(self), "target_modules": list(self.target_modules)}
+        found = {**asdict(self), "target_modules": list(self.target_modules)}
+        if self.max_length is None:
+            # trainings of before there was a limit are the same trainings
+            del found["max_length"], found["cut"]
+        return found
 
     def in_words(self) -> str:
         """What is tuned and how fast, for a line on the terminal."""
@@ -126,4 +134,6 @@ def _spec(
         dtype=str(runtime.dtype).removeprefix("torch."),
         seed=seed,
         task_sha256=task_sha256(params.task.instruction, params.task.record_fields),
+        max_length=train.max_length,
+        cut=train.max_length is not None and train.too_long == "cut",
     )

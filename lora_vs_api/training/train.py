@@ -37,7 +37,7 @@ from lora_vs_api.training.early_stopping import (
     EarlyStoppingCallback,
     logged_losses,
 )
-from lora_vs_api.training.examples import Example, check_examples, check_lengths
+from lora_vs_api.training.examples import Example, check_examples, check_lengths, within_length
 from lora_vs_api.training.probe import Way, settle_way
 from lora_vs_api.training.resources import ResourceMeter, ResourceUse
 from lora_vs_api.training.spec import LORA_METHODS, TrainingSpec
@@ -157,6 +157,8 @@ def _trainer(
     # before the trainer: peft draws the adapter's first weights when the trainer is built
     set_seed(spec.seed)
     tokenizer = load_tokenizer(base, spec.pad_token)
+    if spec.max_length is not None:
+        examples = within_length(tokenizer, examples, spec.max_length, cut=spec.cut)
     check_examples(tokenizer, examples)
     # weights that are trained themselves need their small changes kept; accelerate's autocast
     # computes with them in the runtime's precision all the same

@@ -72,6 +72,8 @@ def _object_problems(value: Mapping[str, Any], fields: tuple[Field, ...], prefix
     found = [f"{prefix}{name}: unknown field" for name in value if name not in names]
     for field in fields:
         if field.name not in value:
+            if field.omitted:
+                continue
             found.append(f"{prefix}{field.name}: missing, expected {expected(field)}")
         else:
             found += problems(value[field.name], field, f"{prefix}{field.name}")

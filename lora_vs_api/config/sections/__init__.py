@@ -26,12 +26,15 @@ from lora_vs_api.config.sections.api import (
     Api,
     CataloguePrices,
     Condition,
+    ConditionServer,
     EmbeddedServer,
+    FileShots,
     ListedPrices,
     LlamaCppServer,
     OpenAIServer,
     Prices,
     Replicates,
+    WrittenShots,
 )
 from lora_vs_api.config.sections.base import Section
 from lora_vs_api.config.sections.data import (
@@ -76,7 +79,7 @@ from lora_vs_api.config.sections.training import (
     Train,
     Tuning,
 )
-from lora_vs_api.prices.price import Price
+from lora_vs_api.prices.price import OwnPrice, Price
 
 __all__ = [
     "Adapter",
@@ -84,9 +87,11 @@ __all__ = [
     "CataloguePrices",
     "Clauses",
     "Condition",
+    "ConditionServer",
     "Economics",
     "EmbeddedServer",
     "FileData",
+    "FileShots",
     "FullTuning",
     "GeneratedData",
     "HubFile",
@@ -115,6 +120,7 @@ __all__ = [
     "WheelPart",
     "WheelParts",
     "WheelWeights",
+    "WrittenShots",
 ]
 
 
@@ -163,7 +169,8 @@ class Params(Section):
     baseline: str | None
     # reports of other runs on the task, which this run's report names
     see_also: list[SeeAlso]
-    priced_as: dict[str, str]
+    # whose token prices a condition is billed at, or a price of its own
+    priced_as: dict[str, str | OwnPrice]
     prices: Prices
     # what stands beside it, and decides nothing; null: nothing does
     prices_beside: Prices | None

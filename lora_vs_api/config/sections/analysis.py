@@ -83,8 +83,11 @@ class Clauses(Section):
 
 
 class Hypothesis(Section):
-    id: str
-    statement: str
+    """A claim made before any training. ``id`` and ``statement`` null: none was; the clauses' limits are those
+    that recommendations go by all the same."""
+
+    id: str | None
+    statement: str | None
     clauses: Clauses
 
 

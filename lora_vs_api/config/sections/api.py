@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -32,6 +32,26 @@ def _no_key(name: str) -> str:
 BatchDiscount = Annotated[float, Field(ge=0, le=1, description="a share from 0 to 1")]
 
 TokenLimit = Literal["max_completion_tokens", "max_tokens", "max_output_tokens"]
+OptionalTokenLimit = Annotated[
+    TokenLimit | None,
+    Field(
+        description="one of max_completion_tokens, max_tokens, max_output_tokens, or null for "
+        "the endpoint's own"
+    ),
+]
+OptionalRole = Annotated[
+    Literal["system", "developer", "user"] | None,
+    Field(description="one of system, developer, user, or null for system"),
+]
+# a name in lower case could be a pasted key, and so could one of letters and digits mixed up
+KeyEnv = Annotated[
+    Annotated[str, Field(pattern=VARIABLE), AfterValidator(_no_key)] | None,
+    Field(
+        description="the name of an environment variable in capitals, such as OPENAI_API_KEY, "
+        "and not the key itself; or null",
+        json_schema_extra={"writeOnly": True},
+    ),
+]
 
 
 class EmbeddedServer(Section):
@@ -78,17 +98,8 @@ class OpenAIServer(Section):
     endpoint: Literal["responses", "chat"]
     mode: Literal["live", "batch"]
     weights: str
-    token_limit: Annotated[
-        TokenLimit | None,
-        Field(
-            description="one of max_completion_tokens, max_tokens, max_output_tokens, or null for "
-            "the endpoint's own"
-        ),
-    ] = None
-    instruction_role: Annotated[
-        Literal["system", "developer", "user"] | None,
-        Field(description="one of system, developer, user, or null for system"),
-    ] = None
+    token_limit: OptionalTokenLimit = None
+    instruction_role: OptionalRole = None
 
     @property
     def loopback(self) -> bool:
@@ -118,15 +129,7 @@ class Limits(Section):
         Annotated[int, Field(ge=1, le=65535)] | None,
         Field(description="a port 1..65535, or null for any free one"),
     ]
-    # a name in lower case could be a pasted key, and so could one of letters and digits mixed up
-    key_env: Annotated[
-        Annotated[str, Field(pattern=VARIABLE), AfterValidator(_no_key)] | None,
-        Field(
-            description="the name of an environment variable in capitals, such as OPENAI_API_KEY, "
-            "and not the key itself; or null",
-            json_schema_extra={"writeOnly": True},
-        ),
-    ]
+    key_env: KeyEnv
     plain_http_with_key: bool
     timeout_seconds: Positive
     max_attempts: Count
@@ -151,18 +154,64 @@ class NearestShots(Section):
     choose: Literal["nearest"]
 
 
+class Example(Section):
+    """A text and its record, written by hand; a record may leave out what is optional."""
+
+    text: Annotated[str, Field(min_length=1)]
+    record: dict[str, Any]
+
+
+class WrittenShots(Section):
+    """The same examples for every text, none of them from the labelled data."""
+
+    examples: Annotated[list[Example], Field(min_length=1)]
+
+
+class FileShots(Section):
+    """The first ``k`` lines of a file of examples, each ``{"text": …, "record": {…}}``.
+
+    ``sha256`` is the file's: another file is another condition, and nothing else would tell.
+    """
+
+    file: Annotated[str, Field(min_length=1)]
+    k: Count
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="64 hexadecimal digits")]
+
+
+class ConditionServer(Section):
+    """Another provider than ``api.server``, with a key of its own: nothing is taken from there.
+
+    ``key_env`` has no default, so that no key goes to a server that it was not named for.
+    """
+
+    base_url: str
+    key_env: KeyEnv
+    endpoint: Literal["responses", "chat"]
+    token_limit: OptionalTokenLimit = None
+    instruction_role: OptionalRole = None
+
+    @property
+    def loopback(self) -> bool:
+        """Whether the address is of this machine."""
+        return is_loopback(self.base_url)
+
+
 class Condition(Section):
     """How one API condition asks; ``shots`` as a number are the same examples for every text.
 
-    The last two may be left out. ``weights`` is what the answers depend on of the files here: the
-    model that the node serves, or the tokenizer that counts a hosted one's tokens.
+    The last four may be left out. ``weights`` is what the answers depend on of the files here: the
+    model that the node serves, or the tokenizer that counts a hosted one's tokens. ``instruction`` and
+    ``server`` are null for those of the others.
     """
 
     model: str
     weights: str
     shots: Annotated[
-        Natural | NearestShots,
-        Field(description="an integer ≥ 0, or {k: an integer ≥ 1, choose: nearest}"),
+        Natural | NearestShots | WrittenShots | FileShots,
+        Field(
+            description="an integer ≥ 0, {k: an integer ≥ 1, choose: nearest}, {examples: [{text, record}]} "
+            "or {file, k, sha256}"
+        ),
     ]
     output: Literal["text", "json_schema", "json_object"]
     temperature: Annotated[
@@ -182,11 +231,26 @@ class Condition(Section):
         Literal["fail", "score_zero"] | None,
         Field(description="one of fail, score_zero, or null for fail"),
     ] = None
+    instruction: Annotated[
+        str | None,
+        Field(min_length=1, description="a text, or null for task.instruction"),
+    ] = None
+    server: Annotated[
+        ConditionServer | None,
+        Field(description="{base_url, key_env, endpoint}, or null for api.server"),
+    ] = None
 
     @property
     def examples(self) -> int:
         """How many examples a prompt shows, however they are chosen."""
-        return self.shots if isinstance(self.shots, int) else self.shots.k
+        if isinstance(self.shots, int):
+            return self.shots
+        return len(self.shots.examples) if isinstance(self.shots, WrittenShots) else self.shots.k
+
+    @property
+    def written_examples(self) -> bool:
+        """Whether they are of somebody's own writing, and none from the labelled data."""
+        return isinstance(self.shots, WrittenShots | FileShots)
 
     @property
     def nearest_examples(self) -> bool:

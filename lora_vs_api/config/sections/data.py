@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from lora_vs_api.config.sections.base import Count, Natural, Section, Share
+from lora_vs_api.config.sections.base import Count, Natural, Positive, Section, Share
 from lora_vs_api.record import fields as record
 
 
@@ -66,7 +66,10 @@ class TaskField(Section):
     ] = None
     minimum: int | float | None = None
     maximum: int | float | None = None
-    optional: bool = False
+    optional: Annotated[
+        bool | Literal["omit"],
+        Field(description="true, false, or omit for a null that is no key of the record"),
+    ] = False
     tolerance: int | float | None = None
     items: TaskField | None = None
     fields: dict[str, TaskField] | None = None
@@ -90,10 +93,12 @@ class Task(Section):
     """What every model is told, an instruction and the record's fields; and which texts are alike.
 
     ``group_by`` names the column (or the generator's own word, situation) whose texts are counted
-    as belonging together. No model is told of it.
+    as belonging together, and ``weights`` how many times a field counts in a record's F1 that does not
+    count once. No model is told of either.
     """
 
     fields: Annotated[dict[str, TaskField], Field(min_length=1)]
+    weights: dict[str, Positive]
     instruction: Annotated[str, Field(min_length=1)]
     group_by: GroupBy
 
@@ -107,8 +112,13 @@ class Task(Section):
 
     @property
     def record_fields(self) -> tuple[record.Field, ...]:
-        """The fields as everything that reads or scores a record takes them."""
+        """The fields as everything that shows, writes or reads a record takes them."""
         return record.fields_from_config(self.field_specs)
+
+    @property
+    def scored_fields(self) -> tuple[record.Field, ...]:
+        """The fields with their weights, as everything that scores a record takes them."""
+        return record.weighted(self.record_fields, self.weights)
 
 
 class Shares(Section):

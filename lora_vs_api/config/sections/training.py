@@ -86,6 +86,8 @@ Tuning = Annotated[LoraTuning | FullTuning | PromptTuning, Field(discriminator="
 
 
 class Train(Section):
+    """``max_length`` is of prompt and record together, in tokens; ``too_long`` what becomes of a text with more."""
+
     epochs: Count
     max_steps: OptionalCount
     batch_size: Count
@@ -94,6 +96,8 @@ class Train(Section):
     scheduler: Literal["cosine", "linear", "constant"]
     warmup_ratio: Annotated[float, Field(ge=0, lt=1, description="a share from 0 to below 1")]
     max_grad_norm: Positive
+    max_length: OptionalCount
+    too_long: Literal["refuse", "cut"]
 
     @property
     def most_texts(self) -> int | None:

@@ -175,6 +175,8 @@ def recommends(analysis: Analysis) -> bool:
 
 def verdict_section(inputs: ReportInputs) -> Markdown:
     analysis = inputs.analysis
+    if analysis.verdict.id is None:
+        return Markdown("")
     return render(
         "verdict",
         verdict=analysis.verdict,

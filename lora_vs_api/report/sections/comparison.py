@@ -12,6 +12,7 @@ from lora_vs_api.analysis.results import (
 )
 from lora_vs_api.report import numbers
 from lora_vs_api.report.inputs import ReportInputs
+from lora_vs_api.report.published import is_published_task
 from lora_vs_api.report.rendering import Markdown, render
 from lora_vs_api.report.sections.advice import difference_between
 from lora_vs_api.report.sections.facts import (
@@ -90,6 +91,7 @@ def statistics_section(inputs: ReportInputs) -> Markdown:
     return render(
         "statistics",
         analysis=analysis,
+        published=is_published_task(analysis.task),
         confidence=analysis.statistics.confidence,
         seeds=len(analysis.seeds),
         few=analysis.comparisons[0].clusters < MIN_CLUSTERS,
@@ -150,7 +152,11 @@ def what_varies(analysis: Analysis) -> list[tuple[str, Interval]]:
     return [
         *used,
         (f"texts alone{independent}, BCa, for comparison", intervals.texts_bca),
-        (f"published protocol (n = {analysis.texts * seeds})", intervals.published_protocol),
+        (
+            f"{'published protocol' if is_published_task(analysis.task) else 'each answer as independent'} "
+            f"(n = {analysis.texts * seeds})",
+            intervals.published_protocol,
+        ),
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from lora_vs_api.analysis.results import Condition
 from lora_vs_api.config.sections import Adapter
 from lora_vs_api.record.fields import Field
+from lora_vs_api.record.prompt import system_prompt
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import Markdown, render
 from lora_vs_api.report.sections.facts import (
@@ -57,18 +58,28 @@ def method_section(inputs: ReportInputs) -> Markdown:
         fields=[(field.name, type_words(field), score_words(field)) for field in settings.fields],
         optional=[field.name for field in settings.fields if field.may_be_empty],
         required=[field.name for field in settings.fields if not field.may_be_empty],
+        weighted=[field for field in settings.fields if field.weight != 1],
+        cut_at=settings.train.get("max_length")
+        if settings.train.get("too_long") == "cut"
+        else None,
         batch=batch,
         train={
             key: {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
             for key, value in settings.train.items()
-            if value is not None and key not in COUNTED
+            if value is not None and key not in COUNTED and key != "too_long"
         },
         embedded=is_embedded(inputs.analysis),
         own_server=is_own_server(inputs.analysis),
         local=is_local(inputs.analysis),
         models=served_models(inputs.analysis),
         open_models=weight_words(inputs.analysis),
-        fixed=[row.label for row in few_shot if not row.nearest_shots],
+        fixed=[r.label for r in few_shot if not (r.nearest_shots or r.written_shots)],
+        written=[row.label for row in few_shot if row.written_shots],
+        own=[
+            (row.label, system_prompt(row.instruction, settings.fields))
+            for row in conditions
+            if row.instruction is not None
+        ],
         nearest=[row.label for row in few_shot if row.nearest_shots],
         enforced=[row for row in conditions if row.schema_enforced],
         json_mode=[row.label for row in conditions if row.json_mode],
@@ -122,6 +133,8 @@ def type_words(field: Field) -> str:
         words = f"{words} with {', '.join(inner.name for inner in field.fields)}"
     elif field.items is not None:
         words = f"{words}, each {type_words(field.items)}"
+    if field.omitted:
+        return words + ", or left out"
     return words + (", or null" if field.optional else "")
 
 

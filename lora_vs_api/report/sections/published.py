@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from lora_vs_api.report.inputs import ReportInputs
-from lora_vs_api.report.published import published_experiment
+from lora_vs_api.report.published import is_published_task, published_experiment
 from lora_vs_api.report.rendering import Markdown, render
 
 
 def published_section(inputs: ReportInputs) -> Markdown:
     analysis, published = inputs.analysis, published_experiment()
+    if not is_published_task(analysis.task):
+        return Markdown("")
     compared, judged = ("lora", published.difference.baseline), analysis.baseline
     return render(
         "published",

@@ -25,8 +25,14 @@ def sweep_markdown(
     lr_trials: Sequence[Trial],
     winner: Trial | None,
     stamp: str | None = None,
+    *,
+    task: str | None = None,
 ) -> Markdown:
-    """The sweep's own page; its figure is linked as figures-sweep/sweep.svg. ``stamp`` heads it. Without trials there is no ``winner``."""
+    """The sweep's own page; its figure is linked as figures-sweep/sweep.svg. ``stamp`` heads it.
+
+    Without trials there is no ``winner``. ``task`` is the run's title: beside that of the published
+    task stands the published sweep.
+    """
     if winner is None:
         return Markdown(render("no_sweep", stamp=stamp) + "\n")
     published = published_experiment()
@@ -40,7 +46,7 @@ def sweep_markdown(
             + [("learning rate", trial) for trial in lr_trials],
             edges=edges(winner, rank_trials, lr_trials),
             one_text=1 / winner.texts,
-            published=published,
+            published=published if task == published.task else None,
             theirs=[("rank", trial) for trial in published.sweep.ranks]
             + [("learning rate", trial) for trial in published.sweep.learning_rates],
         )
