@@ -51,7 +51,7 @@ def predict_records(
     adapter = adapter_folder(params, seed)
     rule = usable_rule(params) if escalate else None
     if input is not None:
-        rows = _rows(input, column or str(getattr(params.data, "text", "text")), encoding)
+        rows = read_texts(input, column or str(getattr(params.data, "text", "text")), encoding)
     else:
         rows = [{"text": one_text(text or "", sys.stdin)}]
     texts = [row.pop("text") for row in rows]
@@ -87,13 +87,18 @@ def predict_records(
         say(f"{unread:,} of {len(found):,} answers are no JSON object: their record is null")
 
 
-def _rows(path: str, column: str, encoding: str | None) -> list[dict[str, Any]]:
-    """Ids, where there are any, and texts of a file; every row without a text is named."""
+def read_texts(
+    path: str, column: str, encoding: str | None, key: str = "--column"
+) -> list[dict[str, Any]]:
+    """Ids, where there are any, and texts of a file; every row without a text is named.
+
+    ``key`` is what names the ``column``.
+    """
     column = normalize("NFC", column)
     table = read_table(path, encoding, column)
     if not is_template(column) and not any(column in columns for _, columns in table):
         known = ", ".join(sorted({name for _, columns in table for name in columns}))
-        raise UserError(f"--column: {path} has no column {column!r}; it has {known or 'no rows'}")
+        raise UserError(f"{key}: {path} has no column {column!r}; it has {known or 'no rows'}")
     render = text_reader(column)
     rows, bad = [], []
     for place, columns in table:

@@ -53,6 +53,7 @@ def read_source(
     encoding: str | None = None,
     drop: Sequence[str] = (),
     second: bool = False,
+    keep: Callable[[Mapping[str, Any]], bool] | None = None,
 ) -> list[Row]:
     """The corpus rows ``{"id", "text", "record"}`` of a labelled file, in its order.
 
@@ -72,12 +73,15 @@ def read_source(
         encoding: of a text file without a byte order mark; None for UTF-8.
         drop: keys of ``record`` that are left out.
         second: a file beside that of the task, in which no row needs to have what may be empty.
+        keep: which rows are read, by their columns; None: all.
 
     Raises:
         UserError: the file or a column is missing, no row has a key of ``fields``, or rows are malformed: each
             of them with its place and field, up to :data:`MAX_SHOWN`.
     """
     table = read_table(path, encoding, text)
+    if keep is not None:
+        table = [(place, columns) for place, columns in table if keep(columns)]
     kept = {key: column for key, column in (groups or {}).items() if column is not None}
     wanted = tuple(field for field in fields if not (second and field.optional))
     _check_columns(
