@@ -151,8 +151,10 @@ def monitor_file(options: Options) -> None:
 def _read(params: Params, file: str, encoding: str | None) -> _New:
     column = str(getattr(params.data, "text", "text"))
     encoding = encoding or getattr(params.data, "encoding", None)
-    texts = read_texts(file, column, encoding, key="data.text")
     table = load_table(file, encoding, column).rows
+    if not table:
+        raise UserError(f"{file}: no rows in it; expected texts")
+    texts = read_texts(file, column, encoding, key="data.text")
     record = getattr(params.data, "record", "record")
     fields = [field.name for field in params.task.record_fields]
 
@@ -199,7 +201,14 @@ def _sequence(
     by = None if new.groups is None else new.groups.by
     if not path.exists():
         return new_sequence(adapter, by, measured.tolist(), groups, params.monitor, params.stats)
-    found = read_result(path, Looks)
+    try:
+        found = read_result(path, Looks)
+    except UserError as error:
+        # no node makes it again
+        what = str(error).removesuffix("; run `dvc repro` to make it again")
+        raise UserError(
+            f"{what}; expected what `monitor` has written: name another file with --state"
+        ) from None
     if found.adapter_sha256 != adapter:
         raise UserError(
             f"{path}: counts labelled texts of another fine-tune; name a new file with --state"
