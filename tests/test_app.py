@@ -21,7 +21,7 @@ from tests.imports import ROOT
 COMMANDS = ("init", "params", "run", "plan", "answer", "mend", "push", "predict", "compare", "doctor", "export", "publish",
             "review",
             "store stats", "store export", "store import", "experiments", "bases", "search", "points",
-            "plots-page", "evaluate")  # fmt: skip
+            "plots-page", "evaluate", "monitor")  # fmt: skip
 HEAVY = {"torch", "transformers", "dvc", "numpy", "pandas", "hydra", "matplotlib", "openai", "rich",
          "lora_vs_api.config.load"}  # fmt: skip
 

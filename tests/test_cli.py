@@ -434,3 +434,94 @@ def test_the_printed_command_serves_the_exported_model(project, capsys, tmp_path
     finally:
         server.terminate()
         server.wait(30)
+
+
+@pytest.fixture
+def measured(project):
+    """A project whose evaluation is there: seed 1 answered eight test texts, each right."""
+    rows = [
+        {"id": f"r{n}", "text": f"Ann wants {n} of them", "record": {"who": "Ann", "level": 1 + n % 4}}
+        for n in range(24)
+    ]  # fmt: skip
+    (project / "data/split").mkdir(parents=True, exist_ok=True)
+    for name, first in (("train", 0), ("val", 8), ("test", 16)):
+        labelled(project / f"data/split/{name}.jsonl", rows[first : first + 8])
+    folder = project / "predictions/evaluate/lora-seed-1"
+    folder.mkdir(parents=True, exist_ok=True)
+    labelled(folder / "predictions.jsonl", [
+        {"id": row["id"], "output": json.dumps(row["record"]), "outcome": "answered"}
+        for row in rows[16:]
+    ])  # fmt: skip
+    labelled(
+        folder / "usage.jsonl",
+        [{"id": row["id"], "input_tokens": 1, "output_tokens": 1} for row in rows[16:]],
+    )
+    return rows
+
+
+def test_new_texts_are_held_against_the_measured_ones(project, capsys, measured):
+    """Texts of any source with or without labels; what is shown, written and kept is the same thing."""
+    new = [{"text": f"Bo needs {n} more"} for n in range(20)]
+    labelled(project / "new.jsonl", [*new, *({**row, "record": measured[0]["record"]} for row in new[:8])])  # fmt: skip
+    arguments = ("monitor", "new.jsonl", "--output", "found.json", "--state", "kept.json")
+    # the tiny model answers no record, where the measured answers were right: both have changed
+    assert exit_code(*arguments) == 4
+    said = capsys.readouterr()
+    found = json.loads((project / "found.json").read_text())
+    assert found["exit_code"] == 4 and found["texts"] == 28 and said.out.endswith("\n".join(found["verdict"]) + "\n")  # fmt: skip
+    drifted = {check["name"] for check in found["checks"] if check["drift"]}
+    assert "answers: level" in drifted and "unknown words" in drifted
+    assert [each["name"] for each in found["unjudged"]] == ["confidence"]
+    assert (found["quality"]["outcome"], found["quality"]["added"]) == ("fell", 8)
+    kept = (project / "kept.json").read_bytes()
+    assert exit_code(*arguments) == 4
+    again = json.loads((project / "found.json").read_text())["quality"]
+    assert (again["added"], again["repeated"], again["looks"]) == (0, 8, 1)
+    assert (project / "kept.json").read_bytes() == kept
+    # without labels nothing is counted, and drift alone is another code
+    labelled(project / "bare.jsonl", new)
+    assert exit_code("monitor", "bare.jsonl") == 3
+    assert "no labelled text has been counted" in capsys.readouterr().out
+    assert not (project / "models/monitor").exists()
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([], "no rows in it"),
+        ([{"mail": "a"}], "data.text: new.jsonl has no column 'text'; it has mail"),
+        ([{"text": "a"}, {"text": " "}], "new.jsonl:2: text: expected a text, found an empty one"),
+        (
+            [{"text": "a"}, {"text": "b", "record": {"who": "Ann", "level": 9}}],
+            "new.jsonl:2: record.level: expected an integer 1..5",
+        ),
+    ],
+)
+def test_what_cannot_be_monitored_is_a_line(project, capsys, measured, rows, message):
+    labelled(project / "new.jsonl", rows)
+    for state in ("none.json", "kept.json"):
+        assert message in failing(capsys, "monitor", "new.jsonl", "--state", state)
+    assert not (project / "none.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("kept", "message"),
+    [
+        ("{", "expected what `monitor` has written: name another file with --state"),
+        ("[]", "expected what `monitor` has written: name another file with --state"),
+        (
+            {"adapter_sha256": "0" * 64, "group_by": None, "measured": 1, "threshold": 0.5, "alarm": 0.1,
+             "looks": 0, "fell_at": None, "texts": []},
+            "kept.json: counts labelled texts of another fine-tune; name a new file with --state",
+        ),
+    ],
+)  # fmt: skip
+def test_a_state_that_is_not_of_this_fine_tune_is_left_alone(
+    project, capsys, measured, kept, message
+):
+    """Labels are dear: what was counted is never written over."""
+    labelled(project / "new.jsonl", [{"text": "a"}])
+    text = kept if isinstance(kept, str) else json.dumps(kept)
+    (project / "kept.json").write_text(text)
+    assert message in failing(capsys, "monitor", "new.jsonl", "--state", "kept.json")
+    assert (project / "kept.json").read_text() == text

@@ -180,7 +180,7 @@ LAYERS = (
     "errors.py", "shown.py", "log.py", "paths.py", "processor.py", "threads.py", "digests.py", "files.py", "durations.py", "tied.py", "wheels.py", "lifetime.py", "record", "validation", "scoring",
     "neighbours", "prices", "stats", "weights", "opponents", "data", "config", "entry.py", "model", "inference", "confidence", "training", "curve",
     "selection",
-    "api", "serving", "conversion", "model_free", "analysis", "report", "figures", "orchestrate", "search", "cli", "__main__.py",
+    "api", "serving", "conversion", "model_free", "analysis", "monitoring", "report", "figures", "orchestrate", "search", "cli", "__main__.py",
 )  # fmt: skip
 
 

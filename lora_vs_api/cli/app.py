@@ -432,6 +432,44 @@ def evaluate(
     evaluate_file(file, output, encoding=encoding, seed=seed, batch_size=batch_size)
 
 
+@_command(
+    app,
+    "monitor",
+    "monitor new.jsonl",
+    "monitor new.jsonl --output monitor.json --state quality.json",
+)
+def monitor(
+    file: Annotated[
+        str,
+        typer.Argument(help="new texts in the columns that data.path has; some may carry labels"),
+    ],
+    output: Annotated[
+        str | None, typer.Option(metavar="FILE", help=".json to write what was found to")
+    ] = None,
+    state: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="the labelled texts counted so far, which the next run goes on with "
+            "(default: one beside the model, in models/monitor/)",
+        ),
+    ] = None,
+    encoding: Encoding = None,
+    seed: Seed = None,
+    batch_size: BatchSize = None,
+) -> None:
+    """Say whether new texts are still what was measured.
+
+    Compares them with the run's: length, unknown words, labels of the answers, confidence. Where
+    some carry labels, tests whether quality fell, at every run again: a labelled text counts once.
+
+    Exit codes: 0 nothing found, 1 an error, 3 drift, 4 quality fell.
+    """
+    from lora_vs_api.cli.monitor import Options, monitor_file
+
+    monitor_file(Options(file, output, state, encoding, seed, batch_size))
+
+
 @_command(app, "compare", 'compare "a double room for two nights, please" --constrained')
 def compare(
     text: Annotated[str, typer.Argument(help="one text; - reads it from standard input")],

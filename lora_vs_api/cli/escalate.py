@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from lora_vs_api.log import say
 from lora_vs_api.paths import BASE, TRAIN
 from lora_vs_api.record.fields import Field
 from lora_vs_api.record.parsing import record_of
+
+if TYPE_CHECKING:
+    from lora_vs_api.confidence.measure import Confidence
 
 FINE_TUNE = "fine-tune"
 
@@ -107,19 +110,11 @@ def escalated(
     Raises:
         UserError: as :func:`lora_vs_api.api.asking.ask_condition`.
     """
-    from lora_vs_api.confidence.measure import measure
-    from lora_vs_api.inference.extractor import extractor_of
-    from lora_vs_api.model.loading import load_tuned
-    from lora_vs_api.model.runtime import resolve_runtime
-
-    runtime = resolve_runtime(params.runtime.device, params.runtime.dtype)
-    extractor = extractor_of(params, load_tuned(BASE, adapter, runtime), constrained=False)
-    outputs = [answer.output for answer in answers]
-    found = measure(extractor, texts, outputs, "confidence")
-    escalated_places = [i for i, each in enumerate(found) if each.text <= rule.threshold]
-    say(f"{len(escalated_places):,} of {len(texts):,} escalated to {rule.target}")
-    others = _others(params, rule.target, [texts[i] for i in escalated_places])
-    by_place = dict(zip(escalated_places, others, strict=True))
+    found = confidences(params, adapter, texts, answers)
+    places = [i for i, each in enumerate(found) if each.text <= rule.threshold]
+    say(f"{len(places):,} of {len(texts):,} escalated to {rule.target}")
+    others = _others(params, rule.target, [texts[i] for i in places])
+    by_place = dict(zip(places, others, strict=True))
     made = []
     for i, (answer, each) in enumerate(zip(answers, found, strict=True)):
         by, said = (rule.target, by_place[i]) if i in by_place else (FINE_TUNE, answer)
@@ -128,9 +123,11 @@ def escalated(
                 answered_by=by,
                 output=None if said is None else said.output,
                 truncated=said is not None and said.truncated,
-                sure=_at(rule.text, each.text),
+                sure=calibrated(rule.text, each.text),
                 raw_sure=each.text,
-                sure_fields={name: _at(rule.fields[name], p) for name, p in each.fields.items()},
+                sure_fields={
+                    name: calibrated(rule.fields[name], p) for name, p in each.fields.items()
+                },
             )
         )
     return made
@@ -153,5 +150,20 @@ def _others(params: Params, target: str, texts: Sequence[str]) -> list[LocalAnsw
     ]
 
 
-def _at(curve: Curve, value: float) -> float:
+def confidences(
+    params: Params, adapter: Path, texts: Sequence[str], answers: Sequence[LocalAnswer]
+) -> list[Confidence]:
+    """How sure the fine-tune is of its ``answers``, before calibration."""
+    from lora_vs_api.confidence.measure import measure
+    from lora_vs_api.inference.extractor import extractor_of
+    from lora_vs_api.model.loading import load_tuned
+    from lora_vs_api.model.runtime import resolve_runtime
+
+    runtime = resolve_runtime(params.runtime.device, params.runtime.dtype)
+    extractor = extractor_of(params, load_tuned(BASE, adapter, runtime), constrained=False)
+    return measure(extractor, texts, [answer.output for answer in answers], "confidence")
+
+
+def calibrated(curve: Curve, value: float) -> float:
+    """A raw confidence as the curve has it."""
     return round(float(np.interp(value, curve.x, curve.y)), 4)

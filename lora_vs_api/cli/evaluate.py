@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from unicodedata import normalize
 
 from lora_vs_api.cli.local_model import LocalAnswer, adapter_folder, ask
 from lora_vs_api.config.load import load_params
@@ -15,6 +14,7 @@ from lora_vs_api.data.tables import load_table
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_rows, write_jsonl
 from lora_vs_api.log import say, show
+from lora_vs_api.monitoring.features import plain
 from lora_vs_api.paths import TRAIN
 from lora_vs_api.record.fields import Field
 from lora_vs_api.record.parsing import record_of
@@ -46,7 +46,7 @@ def evaluate_file(
         raise UserError(f"--batch-size: expected an integer ≥ 1, found {batch_size}")
     params = load_params()
     adapter = adapter_folder(params, seed)
-    rows = _rows(params, file, encoding)
+    rows = labelled_rows(params, file, encoding)
     fields = params.task.scored_fields
     answers = ask(
         params,
@@ -67,7 +67,13 @@ def evaluate_file(
     _show_scores(params, file, adapter.name, rows, scores)
 
 
-def _rows(params: Params, file: str, encoding: str | None) -> list[Row]:
+def labelled_rows(
+    params: Params,
+    file: str,
+    encoding: str | None,
+    keep: Callable[[Mapping[str, Any]], bool] | None = None,
+) -> list[Row]:
+    """The rows of a second file, in the columns of data.path; ``keep`` and errors as of ``read_source``."""
     data = params.data
     if data.source == "file":
         text, record, drop = data.text, data.record, data.drop or ()
@@ -90,6 +96,7 @@ def _rows(params: Params, file: str, encoding: str | None) -> list[Row]:
         encoding,
         drop,
         second=True,
+        keep=keep,
     )
 
 
@@ -150,9 +157,5 @@ def _seen_in_training(rows: Sequence[Row]) -> list[str]:
     """Ids of rows whose text trained the model, white space and Unicode form aside."""
     if not Path(TRAIN).is_file():
         return []
-    trained = {_plain(row["text"]) for row in read_rows(TRAIN)}
-    return [row["id"] for row in rows if _plain(row["text"]) in trained]
-
-
-def _plain(text: str) -> str:
-    return normalize("NFC", " ".join(text.split()))
+    trained = {plain(row["text"]) for row in read_rows(TRAIN)}
+    return [row["id"] for row in rows if plain(row["text"]) in trained]

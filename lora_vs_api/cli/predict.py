@@ -65,12 +65,12 @@ def predict_records(
     # the task's, and what most files call it
     row_id = str(getattr(params.data, "id", None) or "id")
     if input is not None:
-        rows = _rows(
+        rows = read_texts(
             input,
             column or str(getattr(params.data, "text", "text")),
             encoding,
-            row_id,
-            [normalize("NFC", name.strip()) for name in (keep or "").split(",") if name.strip()],
+            row_id=row_id,
+            keep=[normalize("NFC", name.strip()) for name in (keep or "").split(",") if name.strip()],
         )
     else:
         if keep is not None:
@@ -115,16 +115,25 @@ def predict_records(
 WRITTEN = ("text", "record", "output", "truncated")  # keys of an answer that no column may take
 
 
-def _rows(
-    path: str, column: str, encoding: str | None, row_id: str, keep: Sequence[str]
+def read_texts(
+    path: str,
+    column: str,
+    encoding: str | None,
+    *,
+    key: str = "--column",
+    row_id: str = "id",
+    keep: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
-    """Texts of a file, ids where there are any, and columns to ``keep``; every row without a text is named."""
+    """Texts of a file, ids where there are any, and columns to ``keep``; every row without a text is named.
+
+    ``key`` is what names the ``column``.
+    """
     column = normalize("NFC", column)
     table = read_table(path, encoding, column)
     known = {name for _, columns in table for name in columns}
     if not is_template(column) and column not in known:
         raise UserError(
-            f"--column: {path} has no column {column!r}; it has {', '.join(sorted(known)) or 'no rows'}"
+            f"{key}: {path} has no column {column!r}; it has {', '.join(sorted(known)) or 'no rows'}"
         )
     for name in keep:
         if name not in known or name in WRITTEN:

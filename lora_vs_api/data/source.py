@@ -55,6 +55,7 @@ def read_source(
     drop: Sequence[str] = (),
     second: bool = False,
     slices: Sequence[str] = (),
+    keep: Callable[[Mapping[str, Any]], bool] | None = None,
 ) -> list[Row]:
     """The corpus rows ``{"id", "text", "record"}`` of a labelled file, in its order.
 
@@ -75,12 +76,15 @@ def read_source(
         drop: keys of ``record`` that are left out.
         slices: columns that are kept too, with whatever stands in them.
         second: a file beside that of the task, in which no row needs to have what may be empty.
+        keep: which rows are read, by their columns; None: all.
 
     Raises:
         UserError: the file or a column is missing, no row has a key of ``fields``, or rows are malformed: each
             of them with its place and field, up to :data:`MAX_SHOWN`.
     """
     table = read_table(path, encoding, text)
+    if keep is not None:
+        table = [(place, columns) for place, columns in table if keep(columns)]
     kept = {key: column for key, column in (groups or {}).items() if column is not None}
     wanted = tuple(field for field in fields if not (second and field.optional))
     _check_columns(

@@ -16,6 +16,7 @@ from lora_vs_api.config.sections.analysis import (
     Clauses,
     Economics,
     Hypothesis,
+    Monitor,
     NodeResources,
     Ownership,
     Person,
@@ -102,6 +103,7 @@ __all__ = [
     "LlamaCppServer",
     "LocalFile",
     "LoraTuning",
+    "Monitor",
     "OpenAIServer",
     "Opponent",
     "Ownership",
@@ -115,6 +117,7 @@ __all__ = [
     "Replicates",
     "SeeAlso",
     "Serving",
+    "Stats",
     "Train",
     "Tuning",
     "WheelPart",
@@ -151,6 +154,7 @@ class Params(Section):
     robustness: Robustness
     learning_curve: LearningCurve
     cascade: Cascade
+    monitor: Monitor
     stats: Stats
     economics: Economics
     plots: Plots

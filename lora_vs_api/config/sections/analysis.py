@@ -134,3 +134,17 @@ class Cascade(Section):
     asked: list[str]
     answers: str
     timings: str
+
+
+class Matters(Section):
+    length: Annotated[float, Field(gt=0, le=1, description="a number above 0, at most 1")]
+    vocabulary: Annotated[float, Field(gt=0, le=1, description="a number above 0, at most 1")]
+    labels: Annotated[float, Field(gt=0, le=1, description="a number above 0, at most 1")]
+    confidence: Annotated[float, Field(gt=0, le=1, description="a number above 0, at most 1")]
+    f1: Annotated[float, Field(gt=0, lt=1, description="a number above 0, below 1")]
+
+
+class Monitor(Section):
+    drift_alarm: Annotated[float, Field(ge=0.001, lt=0.5, description="from 0.001 to below 0.5")]
+    quality_alarm: Annotated[float, Field(ge=0.001, lt=0.5, description="from 0.001 to below 0.5")]
+    matters: Matters
