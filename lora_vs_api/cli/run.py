@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from lora_vs_api.log import say
 if TYPE_CHECKING:
     from lora_vs_api.orchestrate.executors import Executor
     from lora_vs_api.orchestrate.jobs import Job
+    from lora_vs_api.orchestrate.pipeline import Unchanged
     from lora_vs_api.orchestrate.scheduler import Node, Outcome
     from lora_vs_api.orchestrate.slurm_options import Option
 
@@ -74,7 +76,7 @@ def run_pipeline(given: RunOptions) -> None:
         patience = claim_patience() if living or any(claims(root)) else 0.0
         mend(patience)
         everything, changed = read_nodes(root, patience)
-        _run_nodes(given, root, everything, changed, living, options)
+        _run_nodes(given, root, everything, changed | living.keys(), living, options)
 
 
 def _run_nodes(
@@ -87,10 +89,10 @@ def _run_nodes(
 ) -> None:
     from lora_vs_api.cli.plan import plan_in_short
     from lora_vs_api.orchestrate.lockfile import keep_copy
-    from lora_vs_api.orchestrate.pipeline import locked_nodes, order_lock
+    from lora_vs_api.orchestrate.pipeline import Unchanged, locked_nodes, order_lock
     from lora_vs_api.orchestrate.scheduler import run_nodes
 
-    nodes, reported = _chosen(given, everything, changed | living.keys())
+    nodes, reported = _chosen(given, everything, changed)
     for job in living.values():
         if job.address not in {node.address for node in nodes}:
             say(
@@ -111,9 +113,18 @@ def _run_nodes(
     executor = _executor(given, root, everything, nodes, living, options)
     # elsewhere, what is interrupted may still write dvc.lock
     at_an_end = given.on == "local"
+    unchanged = Unchanged(root, nodes, changed)
+
+    def start(address: str, slot: int) -> Future[str | None]:
+        if not unchanged.look_at(address):
+            return executor.start(address, slot)
+        nothing: Future[str | None] = Future()
+        nothing.set_result(None)
+        return nothing
+
     try:
         outcome = run_nodes(
-            nodes, executor.start, given.jobs, _Teller(root, len(nodes), executor.queued)
+            nodes, start, given.jobs, _Teller(root, len(nodes), executor, unchanged)
         )
         at_an_end = True
     except BaseException:
@@ -153,8 +164,9 @@ def _chosen(
 class _Teller:
     """Says of each node how it ended, and keeps what its end may have damaged."""
 
-    def __init__(self, root: Path, total: int, queued: Callable[[str], float | None]) -> None:
-        self._root, self._total, self._queued = root, total, queued
+    def __init__(self, root: Path, total: int, executor: Executor, unchanged: Unchanged) -> None:
+        self._root, self._total = root, total
+        self._queued, self._unchanged = executor.queued, unchanged.found
         self._since: dict[str, float] = {}
 
     def __call__(self, event: str, address: str, outcome: Outcome, running: Sequence[str]) -> None:
@@ -167,6 +179,8 @@ class _Teller:
             # killed, it may have left half of dvc.lock, which would fail all others
             with suppress(UserError):
                 mend()
+        elif address in self._unchanged:
+            event = "unchanged"
         else:
             keep_copy(self._root)
         ended = len(outcome.done) + len(outcome.failed) + len(outcome.skipped)
@@ -177,7 +191,7 @@ class _Teller:
 
     def _took(self, address: str) -> str:
         """Its seconds; those in a queue apart, where there is one."""
-        if address not in self._since:
+        if address not in self._since or address in self._unchanged:
             return ""
         took, queued = time.monotonic() - self._since[address], self._queued(address)
         if queued is None or queued > took:
