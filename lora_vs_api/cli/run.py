@@ -46,7 +46,8 @@ class RunOptions:
 
     ``targets``: nodes, by address or by their name before the @; none means all. ``gpus``: None
     takes all that there are. ``on``: local, ray or slurm. ``slurm``: KEY=VALUE for it. ``opened``: the
-    report is opened at the end, in a browser where there is one.
+    report is opened at the end, in a browser where there is one. ``transfer``: folder, which all machines share,
+    or remote, DVC's, for Ray.
     """
 
     targets: Sequence[str]
@@ -55,6 +56,7 @@ class RunOptions:
     on: str
     slurm: Sequence[str]
     opened: bool = False
+    transfer: str = "folder"
 
 
 def run_pipeline(given: RunOptions) -> None:
@@ -110,7 +112,7 @@ def _run_nodes(
     if given.on == "slurm":
         # each has a machine, or its share of one, to itself
         nodes = [replace(node, exclusive=False) for node in nodes]
-    executor = _executor(given, root, everything, nodes, living, options)
+    executor = _executor(given, root, everything, nodes, changed, living, options)
     # elsewhere, what is interrupted may still write dvc.lock
     at_an_end = given.on == "local"
     unchanged = Unchanged(root, nodes, changed)
@@ -335,6 +337,7 @@ def _executor(
     root: Path,
     everything: Sequence[Node],
     nodes: Sequence[Node],
+    changed: set[str],
     living: Mapping[str, Job],
     options: Mapping[str, Option],
 ) -> Executor:
@@ -359,14 +362,22 @@ def _executor(
         )
     if given.on == "ray":
         from lora_vs_api.orchestrate.ray_cluster import RayExecutor
+        from lora_vs_api.orchestrate.transfer import Transfer
 
-        return RayExecutor(root, LOGS, given.jobs, needs, sharing)
+        transfer = Transfer(root, nodes, changed) if given.transfer == "remote" else None
+        return RayExecutor(root, LOGS, given.jobs, needs, sharing, transfer)
     from lora_vs_api.orchestrate.slurm import SlurmExecutor
 
     return SlurmExecutor(root, LOGS, given.jobs, needs, timed, options, living=living)
 
 
 def _options(given: RunOptions) -> dict[str, Option]:
+    if given.transfer == "remote" and given.on != "ray":
+        why = {
+            "slurm": "sbatch's own files need a folder that all machines share",
+            "local": "there is one machine",
+        }[given.on]
+        raise UserError(f"--transfer remote: for --on ray; with --on {given.on} {why}")
     if given.on != "slurm":
         if given.slurm:
             raise UserError("--slurm: what Slurm is told, so it needs --on slurm")

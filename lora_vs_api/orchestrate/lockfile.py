@@ -100,6 +100,18 @@ def mend_lock(root: Path) -> str | None:
     )
 
 
+def put_entry(root: Path, address: str, entry: Mapping[str, Any]) -> None:
+    """Write the entry of a node that ran on a machine which does not share this folder.
+
+    Raises:
+        UserError: another DVC is at work here for longer than it waits.
+    """
+    path = root / LOCK
+    with _alone(root):
+        entries = (whole_entries(path.read_bytes()) if path.is_file() else None) or {}
+        write_lock(path, {"schema": SCHEMA, "stages": {**entries, address: dict(entry)}})
+
+
 def _mend_held(root: Path) -> None:
     """Remove DVC's list of held paths where it is cut off: who wrote it is dead, and holds nothing."""
     path = root / HELD
