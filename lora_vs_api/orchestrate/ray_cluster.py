@@ -218,7 +218,8 @@ class RayExecutor:
                 broken.append(f"{asked[one]}: {_last_line(error)}")
         if broken:
             raise UserError(
-                f"Ray: {broken[0]}; every machine needs this Python environment and this folder"
+                f"Ray: {broken[0]}; every machine needs this Python environment"
+                f"{'' if self._transfer else ' and this folder'}"
             )
         if blind:
             raise UserError(f"Ray: {_few(blind)}: {why}")
