@@ -70,7 +70,7 @@ test-cluster: setup-test  ## `run --on slurm` and `--on ray` on a Slurm and a Ra
 	@command -v slurmctld >/dev/null || [ -x /usr/sbin/slurmctld ] || ! command -v apt-get >/dev/null || [ "$$(id -u)" != 0 ] \
 	  || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurm-wlm munge >/dev/null; } \
 	  || echo "slurm-wlm could not be installed: its tests are left out" >&2
-	pytest tests/cluster -rs
+	pytest tests/cluster tests/test_transfer.py -m cluster -rs
 
 quick: setup-test  ## the tests that take seconds
 	$(PYTEST) -n 2 -m "not slow"

@@ -20,6 +20,7 @@ from lora_vs_api.orchestrate.lockfile import (
     complete_entries,
     keep_copy,
     mend_lock,
+    reads_the_same,
     whole_entries,
 )
 from lora_vs_api.orchestrate.pipeline import locked_nodes
@@ -265,3 +266,31 @@ def test_another_dvc_at_work_is_told(repository):
     finally:
         holder.kill()
         holder.wait()
+
+
+def entry(deps: dict[str, str], outs: dict[str, str | None]) -> dict:
+    def files(these):
+        return [{"path": path, "md5": md5} for path, md5 in these.items()]
+
+    return {"cmd": "x", "deps": files(deps), "outs": files(outs)}
+
+
+@pytest.mark.parametrize(
+    ("read", "left", "same"),
+    [
+        ({"a.txt": "1", "code": "9"}, {"a.txt": "1"}, True),
+        ({"a.txt": "1"}, {"a.txt": "2"}, False),
+        # what cannot be told from two digests is left to DVC
+        ({"folder": "1"}, {"folder/a.txt": "1"}, False),
+        ({"folder/a.txt": "1"}, {"folder": "1"}, False),
+        ({"a.txt": "1"}, {"a.txt": None}, False),
+        ({"folder": "1"}, {"folder.txt": "1"}, True),
+    ],
+)
+def test_a_node_that_reads_what_it_read_before(read, left, same):
+    """`run` starts no process for it; wherever the lock leaves a doubt, DVC is asked."""
+    entries = {"before": entry({}, left), "after": entry(read, {})}
+    assert reads_the_same("after", {"before"}, entries) is same
+    # never run, or after one that dvc.lock does not know, such as what `dvc add` keeps
+    assert not reads_the_same("new", {"before"}, entries)
+    assert not reads_the_same("after", {"before", "data.dvc"}, entries)

@@ -307,3 +307,47 @@ def test_what_a_node_says_is_kept(project):
     assert runner.run("quick", environment) is None
     assert "Running stage 'quick'" in (project / "logs/quick.log").read_text()
     assert json.dumps(locked_nodes(project)) == '["quick"]'
+
+
+@pytest.mark.slow
+def test_only_what_reads_something_new_is_run(project):
+    """A node whose inputs come out as they were costs no process, and DVC agrees at the end."""
+    (project / "seed.txt").write_text("1")
+    (project / "dvc.yaml").write_text(CHAIN)
+    done = command(project)
+    assert "5 of 5 done" in done.communicate(timeout=90)[1] and done.returncode == 0
+    (project / "seed.txt").write_text("2")
+    done = command(project)
+    said = done.communicate(timeout=90)[1]
+    assert done.returncode == 0, said
+    for name in ("reads_same", "after_same"):
+        assert f"{name} unchanged" in said
+    for name in ("source", "reads_other", "reads_both"):
+        assert f"{name} done in" in said
+    assert read_nodes(project)[1] == set()
+    assert (project / "both.txt").read_text() == "same\n2"
+
+
+CHAIN = """
+stages:
+  source:
+    cmd: echo same > same.txt; cp seed.txt other.txt
+    deps: [seed.txt]
+    outs: [same.txt, other.txt]
+  reads_same:
+    cmd: cp same.txt copy.txt
+    deps: [same.txt]
+    outs: [copy.txt]
+  after_same:
+    cmd: cp copy.txt again.txt
+    deps: [copy.txt]
+    outs: [again.txt]
+  reads_other:
+    cmd: cp other.txt new.txt
+    deps: [other.txt]
+    outs: [new.txt]
+  reads_both:
+    cmd: cat copy.txt new.txt > both.txt
+    deps: [copy.txt, new.txt]
+    outs: [both.txt]
+"""

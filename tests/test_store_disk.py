@@ -15,7 +15,7 @@ import pytest
 from lora_vs_api.api import store as store_module
 from lora_vs_api.api import store_disk
 from lora_vs_api.api.store import ResponseStore, request_key, request_text
-from lora_vs_api.api.store_disk import Reserve, free_bytes, journal_mode
+from lora_vs_api.api.store_disk import Reserve, free_bytes, journal_mode, one_writer
 from lora_vs_api.entry import run_stage
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_jsonl, write_jsonl
@@ -219,6 +219,26 @@ def test_the_older_journal_keeps_answers_too(tmp_path, monkeypatch):
     with ResponseStore(tmp_path / "s") as store:
         assert len(store) == 3
         assert store._db.execute("pragma journal_mode").fetchone()[0] in ("wal", "delete")
+
+
+def test_over_a_network_one_process_writes(tmp_path, monkeypatch, capsys):
+    """SQLite's locks may not hold there: the second waits, says for whom, and what to do where that one is dead."""
+    path = tmp_path / "s"
+    monkeypatch.setattr(store_module, "journal_mode", lambda folder: "delete")
+    with ResponseStore(path):
+        with pytest.raises(UserError, match=rf"PID {os.getpid()} on \S+ has.*remove .*s\.writer;"):
+            one_writer(path, 0.1)
+        assert "one process at a time" in capsys.readouterr().err
+    with ResponseStore(path) as store:
+        assert len(store) == 0
+    # one that could not be opened holds nothing, nor does one on a disk of this machine
+    path.write_text("no database" * 100)
+    with pytest.raises(UserError):
+        ResponseStore(path)
+    one_writer(path, 0.1).release()
+    monkeypatch.undo()
+    with ResponseStore(tmp_path / "t"), ResponseStore(tmp_path / "t"):
+        assert not list(tmp_path.glob("*.writer"))
 
 
 def test_what_no_file_can_hold_is_no_reason_to_lose_an_answer(tmp_path):

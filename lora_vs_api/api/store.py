@@ -22,7 +22,7 @@ from typing import Any
 from lora_vs_api.api import keys
 from lora_vs_api.api.holder import has_died, new_holder
 from lora_vs_api.api.provider import host_of
-from lora_vs_api.api.store_disk import Reserve, free_bytes, journal_mode
+from lora_vs_api.api.store_disk import Reserve, free_bytes, journal_mode, one_writer
 from lora_vs_api.api.store_rows import (
     ADDITIONS,
     COLUMNS,
@@ -104,6 +104,8 @@ class OpenBatch:
 class ResponseStore:
     """The answers under ``path``; processes may share it. Use as a context manager.
 
+    On a network file system one process has it at a time, and others wait for its end.
+
     Raises:
         UserError: the file cannot be opened, read or written, or is not such a store.
     """
@@ -114,21 +116,31 @@ class ResponseStore:
         with self._explained("opened"):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._reserve = Reserve(self.path.parent)
-            self._db = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
-            self._db.row_factory = sqlite3.Row
-            found = self._db.execute("pragma user_version").fetchone()[0]
-            tables = self._db.execute("select count(*) from sqlite_master").fetchone()[0]
-            if found not in (1, VERSION) and (found or tables):
-                raise UserError(
-                    f"{keys.STORE}: {self.path} is a database of something else, or of another "
-                    f"version (found {found}, expected {VERSION}); name another file"
-                )
-            self._db.execute(f"pragma journal_mode = {journal_mode(self.path.parent)}")
-            self._db.execute("pragma synchronous = full")
-            if found != VERSION:
-                create_tables(self._db)
-            for statement in ADDITIONS:
-                self._db.execute(statement)
+            mode = journal_mode(self.path.parent)
+            # of several processes, which may be of several machines
+            self._writer = one_writer(self.path) if mode == "delete" else None
+            try:
+                self._open(mode)
+            except BaseException:
+                self._give_back()
+                raise
+
+    def _open(self, mode: str) -> None:
+        self._db = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
+        self._db.row_factory = sqlite3.Row
+        found = self._db.execute("pragma user_version").fetchone()[0]
+        tables = self._db.execute("select count(*) from sqlite_master").fetchone()[0]
+        if found not in (1, VERSION) and (found or tables):
+            raise UserError(
+                f"{keys.STORE}: {self.path} is a database of something else, or of another "
+                f"version (found {found}, expected {VERSION}); name another file"
+            )
+        self._db.execute(f"pragma journal_mode = {mode}")
+        self._db.execute("pragma synchronous = full")
+        if found != VERSION:
+            create_tables(self._db)
+        for statement in ADDITIONS:
+            self._db.execute(statement)
 
     def __enter__(self) -> ResponseStore:
         return self
@@ -136,6 +148,11 @@ class ResponseStore:
     def __exit__(self, *exception: object) -> None:
         self._reserve.let_go()
         self._db.close()
+        self._give_back()
+
+    def _give_back(self) -> None:
+        if self._writer is not None:
+            self._writer.release()
 
     def make_room(self, expected: int, in_flight: int) -> None:
         """See that ``expected`` bytes of answers can be written, and hold room for those in flight.

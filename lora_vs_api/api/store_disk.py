@@ -9,6 +9,11 @@ import tempfile
 from pathlib import Path
 from typing import IO, Final, Literal
 
+from filelock import SoftFileLock, Timeout
+
+from lora_vs_api.errors import UserError
+from lora_vs_api.log import say
+
 # types of /proc/self/mountinfo whose files are on another machine, or as if they were
 NETWORK: Final = frozenset(
     {
@@ -19,6 +24,8 @@ NETWORK: Final = frozenset(
 )
 # a proof of room by writing is for what can be written at once; the rest is looked up
 MOST_HELD = 2**30
+# how long another process may have a store open that lies on a network file system
+WRITER_SECONDS: Final = 3600.0
 MOUNTS = Path("/proc/self/mountinfo")
 
 
@@ -43,6 +50,43 @@ def journal_mode(folder: Path, mounts: Path = MOUNTS) -> Literal["wal", "delete"
         if place in kinds:
             return "delete" if kinds[place] in NETWORK else "wal"
     return "wal"
+
+
+def one_writer(path: Path, patience: float = WRITER_SECONDS) -> SoftFileLock:
+    """Wait until no other process, of whatever machine, has the store at ``path`` open; then nobody else has.
+
+    By a file beside it that only one can make: SQLite's own locks are those of the file system, which
+    some network file systems do not have (https://www.sqlite.org/faq.html#q5). One that a dead process
+    of this machine has left is removed.
+
+    Raises:
+        UserError: another has it open for longer than ``patience`` seconds.
+        OSError: the file cannot be made.
+    """
+    lock = SoftFileLock(f"{path}.writer", thread_local=False)
+    try:
+        lock.acquire(timeout=0)
+        return lock
+    except Timeout:
+        said = f"{path} is on a network file system, where one process at a time may have it open: {_holder(lock)}"
+        say(f"{said}; waiting for its end")
+    try:
+        lock.acquire(timeout=patience, poll_interval=2.0)
+    except Timeout:
+        raise UserError(
+            f"{said}. Where that process is dead, remove {lock.lock_file}; a store on a disk of one "
+            "machine has no such limit"
+        ) from None
+    return lock
+
+
+def _holder(lock: SoftFileLock) -> str:
+    """Who has the store open, by what it wrote into its file: PID and host, a line each."""
+    try:
+        pid, host = Path(lock.lock_file).read_text(encoding="utf-8").split("\n")[:2]
+    except (OSError, ValueError):
+        return "another has"
+    return f"PID {pid} on {host} has"
 
 
 def free_bytes(folder: Path) -> int:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.completion import Shells, completion_init, install_callback, show_callback
@@ -255,7 +255,8 @@ def run(
             callback=_executor,
             autocompletion=lambda: list(EXECUTORS),
             help="local: this machine; ray: the cluster of RAY_ADDRESS, or one that lives as long "
-            "as this run; slurm: through submitit. Ray and Slurm need this folder on every machine",
+            "as this run; slurm: through submitit. Ray and Slurm need this folder on every machine, "
+            "Ray without --transfer remote",
         ),
     ] = "local",
     slurm: Annotated[
@@ -266,6 +267,13 @@ def run(
             "several times for several",
         ),
     ] = None,
+    transfer: Annotated[
+        Literal["folder", "remote"],
+        typer.Option(
+            help="folder: all machines share this one; remote: each has a checkout of the same commit, and "
+            "outputs travel through the DVC remote (--on ray)",
+        ),
+    ] = "folder",
     opened: Opened = False,
 ) -> None:
     """Bring the pipeline up to date, nodes side by side.
@@ -278,7 +286,7 @@ def run(
     """
     from lora_vs_api.cli.run import RunOptions, run_pipeline
 
-    run_pipeline(RunOptions(targets or [], jobs, gpus, on, slurm or [], opened))
+    run_pipeline(RunOptions(targets or [], jobs, gpus, on, slurm or [], opened, transfer))
 
 
 @_command(

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from lora_vs_api.log import say
 if TYPE_CHECKING:
     from lora_vs_api.orchestrate.executors import Executor
     from lora_vs_api.orchestrate.jobs import Job
+    from lora_vs_api.orchestrate.pipeline import Unchanged
     from lora_vs_api.orchestrate.scheduler import Node, Outcome
     from lora_vs_api.orchestrate.slurm_options import Option
 
@@ -44,7 +46,8 @@ class RunOptions:
 
     ``targets``: nodes, by address or by their name before the @; none means all. ``gpus``: None
     takes all that there are. ``on``: local, ray or slurm. ``slurm``: KEY=VALUE for it. ``opened``: the
-    report is opened at the end, in a browser where there is one.
+    report is opened at the end, in a browser where there is one. ``transfer``: folder, which all machines share,
+    or remote, DVC's, for Ray.
     """
 
     targets: Sequence[str]
@@ -53,6 +56,7 @@ class RunOptions:
     on: str
     slurm: Sequence[str]
     opened: bool = False
+    transfer: str = "folder"
 
 
 def run_pipeline(given: RunOptions) -> None:
@@ -74,7 +78,7 @@ def run_pipeline(given: RunOptions) -> None:
         patience = claim_patience() if living or any(claims(root)) else 0.0
         mend(patience)
         everything, changed = read_nodes(root, patience)
-        _run_nodes(given, root, everything, changed, living, options)
+        _run_nodes(given, root, everything, changed | living.keys(), living, options)
 
 
 def _run_nodes(
@@ -87,10 +91,10 @@ def _run_nodes(
 ) -> None:
     from lora_vs_api.cli.plan import plan_in_short
     from lora_vs_api.orchestrate.lockfile import keep_copy
-    from lora_vs_api.orchestrate.pipeline import locked_nodes, order_lock
+    from lora_vs_api.orchestrate.pipeline import Unchanged, locked_nodes, order_lock
     from lora_vs_api.orchestrate.scheduler import run_nodes
 
-    nodes, reported = _chosen(given, everything, changed | living.keys())
+    nodes, reported = _chosen(given, everything, changed)
     for job in living.values():
         if job.address not in {node.address for node in nodes}:
             say(
@@ -108,12 +112,21 @@ def _run_nodes(
     if given.on == "slurm":
         # each has a machine, or its share of one, to itself
         nodes = [replace(node, exclusive=False) for node in nodes]
-    executor = _executor(given, root, everything, nodes, living, options)
+    executor = _executor(given, root, everything, nodes, changed, living, options)
     # elsewhere, what is interrupted may still write dvc.lock
     at_an_end = given.on == "local"
+    unchanged = Unchanged(root, nodes, changed)
+
+    def start(address: str, slot: int) -> Future[str | None]:
+        if not unchanged.look_at(address):
+            return executor.start(address, slot)
+        nothing: Future[str | None] = Future()
+        nothing.set_result(None)
+        return nothing
+
     try:
         outcome = run_nodes(
-            nodes, executor.start, given.jobs, _Teller(root, len(nodes), executor.queued)
+            nodes, start, given.jobs, _Teller(root, len(nodes), executor, unchanged)
         )
         at_an_end = True
     except BaseException:
@@ -153,8 +166,9 @@ def _chosen(
 class _Teller:
     """Says of each node how it ended, and keeps what its end may have damaged."""
 
-    def __init__(self, root: Path, total: int, queued: Callable[[str], float | None]) -> None:
-        self._root, self._total, self._queued = root, total, queued
+    def __init__(self, root: Path, total: int, executor: Executor, unchanged: Unchanged) -> None:
+        self._root, self._total = root, total
+        self._queued, self._unchanged = executor.queued, unchanged.found
         self._since: dict[str, float] = {}
 
     def __call__(self, event: str, address: str, outcome: Outcome, running: Sequence[str]) -> None:
@@ -167,6 +181,8 @@ class _Teller:
             # killed, it may have left half of dvc.lock, which would fail all others
             with suppress(UserError):
                 mend()
+        elif address in self._unchanged:
+            event = "unchanged"
         else:
             keep_copy(self._root)
         ended = len(outcome.done) + len(outcome.failed) + len(outcome.skipped)
@@ -177,7 +193,7 @@ class _Teller:
 
     def _took(self, address: str) -> str:
         """Its seconds; those in a queue apart, where there is one."""
-        if address not in self._since:
+        if address not in self._since or address in self._unchanged:
             return ""
         took, queued = time.monotonic() - self._since[address], self._queued(address)
         if queued is None or queued > took:
@@ -321,6 +337,7 @@ def _executor(
     root: Path,
     everything: Sequence[Node],
     nodes: Sequence[Node],
+    changed: set[str],
     living: Mapping[str, Job],
     options: Mapping[str, Option],
 ) -> Executor:
@@ -345,14 +362,22 @@ def _executor(
         )
     if given.on == "ray":
         from lora_vs_api.orchestrate.ray_cluster import RayExecutor
+        from lora_vs_api.orchestrate.transfer import Transfer
 
-        return RayExecutor(root, LOGS, given.jobs, needs, sharing)
+        transfer = Transfer(root, nodes, changed) if given.transfer == "remote" else None
+        return RayExecutor(root, LOGS, given.jobs, needs, sharing, transfer)
     from lora_vs_api.orchestrate.slurm import SlurmExecutor
 
     return SlurmExecutor(root, LOGS, given.jobs, needs, timed, options, living=living)
 
 
 def _options(given: RunOptions) -> dict[str, Option]:
+    if given.transfer == "remote" and given.on != "ray":
+        why = {
+            "slurm": "sbatch's own files need a folder that all machines share",
+            "local": "there is one machine",
+        }[given.on]
+        raise UserError(f"--transfer remote: for --on ray; with --on {given.on} {why}")
     if given.on != "slurm":
         if given.slurm:
             raise UserError("--slurm: what Slurm is told, so it needs --on slurm")

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,6 +100,18 @@ def mend_lock(root: Path) -> str | None:
     )
 
 
+def put_entry(root: Path, address: str, entry: Mapping[str, Any]) -> None:
+    """Write the entry of a node that ran on a machine which does not share this folder.
+
+    Raises:
+        UserError: another DVC is at work here for longer than it waits.
+    """
+    path = root / LOCK
+    with _alone(root):
+        entries = (whole_entries(path.read_bytes()) if path.is_file() else None) or {}
+        write_lock(path, {"schema": SCHEMA, "stages": {**entries, address: dict(entry)}})
+
+
 def _mend_held(root: Path) -> None:
     """Remove DVC's list of held paths where it is cut off: who wrote it is dead, and holds nothing."""
     path = root / HELD
@@ -134,6 +146,25 @@ def whole_entries(content: bytes) -> Entries | None:
     if not isinstance(stages, dict) or not all(map(_is_entry, stages.values())):
         return None
     return stages
+
+
+def reads_the_same(address: str, needs: Collection[str], entries: Entries) -> bool:
+    """Whether the nodes ``needs``, by dvc.lock, left what ``address`` read when it last ran.
+
+    False too where dvc.lock does not tell, such as of a folder that several nodes write into.
+    """
+    entry = entries.get(address)
+    if entry is None or not entries.keys() >= set(needs):
+        return False
+    made = {out["path"]: out.get("md5") for need in needs for out in entries[need].get("outs", [])}
+    for dep in entry.get("deps", []):
+        for path, digest in made.items():
+            if path == dep["path"]:
+                if digest is None or digest != dep.get("md5"):
+                    return False
+            elif f"{path}/".startswith(f"{dep['path']}/") or dep["path"].startswith(f"{path}/"):
+                return False
+    return True
 
 
 def complete_entries(text: str) -> Entries:

@@ -9,7 +9,7 @@ import secrets
 import socket
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +18,14 @@ from typing import Any
 from lora_vs_api.errors import UserError
 from lora_vs_api.orchestrate.executors import Resources
 from lora_vs_api.orchestrate.pipeline import Runner, environment_of, unseen_here
+from lora_vs_api.orchestrate.transfer import (
+    Landed,
+    Parcel,
+    Transfer,
+    has_commit,
+    no_commit,
+    run_parcel,
+)
 
 # git and DVC leave this folder alone
 MARKERS = Path(".dvc/tmp")
@@ -42,6 +50,7 @@ class RayExecutor:
         jobs: int,
         needs: Mapping[str, Resources],
         sharing: frozenset[str],
+        transfer: Transfer | None = None,
     ) -> None:
         address = os.environ.get("RAY_ADDRESS")
         if address is None:
@@ -73,6 +82,7 @@ class RayExecutor:
         self._told: dict[str, Future[str | None]] = {}
         self._share = 1 / jobs if address is None else None
         self._run = ray.remote(max_retries=self.RETRIES)(_node_of_ray)
+        self._transfer = transfer
         self._root, self._logs = str(root), str(logs)
         self._sharing = sharing
         self._threads = os.environ.get("OMP_NUM_THREADS")
@@ -84,7 +94,11 @@ class RayExecutor:
         try:
             self._refuse_what_never_fits()
             if address is not None:
-                self._refuse_another_folder()
+                if transfer is None:
+                    self._refuse_another_folder()
+                else:
+                    why = no_commit(self._root, transfer.commit)
+                    self._refuse_machines(has_commit, (self._root, transfer.commit), why)
                 threading.Thread(target=self._watch, args=(address,), daemon=True).start()
         except BaseException:
             self.close()
@@ -106,13 +120,15 @@ class RayExecutor:
             options["memory"] = int(needs.memory_gb * 2**30)
         self._refs[address] = self._run.options(**options).remote(
             address, self._root, self._logs, self._threads, address in self._sharing,
-            str(self._marker),
+            str(self._marker), None if self._transfer is None else self._transfer.parcel(address),
         )  # fmt: skip
-        root = Path(self._root)
+        root, transfer = Path(self._root), self._transfer
 
         def tell(done: Future[str | None]) -> None:
             # in a thread: Ray's own would tell of no other task meanwhile
-            threading.Thread(target=_tell, args=(told, done, root, address), daemon=True).start()
+            threading.Thread(
+                target=_tell, args=(told, done, root, address, transfer), daemon=True
+            ).start()
 
         self._refs[address].future().add_done_callback(tell)
         return told
@@ -161,16 +177,30 @@ class RayExecutor:
         Raises:
             UserError: one does not see this folder, or does not answer.
         """
+        why = (
+            f"does not see this folder: {self._root} has to be the same on every machine "
+            "(a shared file system; without one: --transfer remote)"
+        )
+        self._refuse_machines(_sees, (str(self._marker),), why)
+
+    def _refuse_machines(
+        self, check: Callable[..., bool], given: tuple[str, ...], why: str
+    ) -> None:
+        """Have every machine ``check``; ``why`` is said of those where it is false.
+
+        Raises:
+            UserError: it is false on one, or one does not answer.
+        """
         from ray.exceptions import NodeDiedError, TaskUnschedulableError, WorkerCrashedError
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        look = self._ray.remote(max_retries=1, num_cpus=0)(_sees)
+        look = self._ray.remote(max_retries=1, num_cpus=0)(check)
         asked = {}
         for node in self._ray.nodes():
             if node["Alive"]:
                 there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
                 name = f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
-                asked[look.options(scheduling_strategy=there).remote(str(self._marker))] = name
+                asked[look.options(scheduling_strategy=there).remote(*given)] = name
         done, silent = self._ray.wait(list(asked), num_returns=len(asked), timeout=PROBE_SECONDS)
         if silent:
             raise UserError(
@@ -188,13 +218,11 @@ class RayExecutor:
                 broken.append(f"{asked[one]}: {_last_line(error)}")
         if broken:
             raise UserError(
-                f"Ray: {broken[0]}; every machine needs this Python environment and this folder"
+                f"Ray: {broken[0]}; every machine needs this Python environment"
+                f"{'' if self._transfer else ' and this folder'}"
             )
         if blind:
-            raise UserError(
-                f"Ray: {_few(blind)} does not see this folder: {self._root} has to be the same on "
-                "every machine (a shared file system)"
-            )
+            raise UserError(f"Ray: {_few(blind)}: {why}")
 
     def _watch(self, address: str) -> None:
         """Say that the head is dead as soon as it takes no connections: Ray itself tries for a minute."""
@@ -242,9 +270,15 @@ def _stderr_into(log: Path) -> Iterator[None]:
 
 
 def _node_of_ray(
-    address: str, root: str, logs: str, threads: str | None, shares_cores: bool, marker: str
-) -> str | None:
-    if not _sees(marker):
+    address: str,
+    root: str,
+    logs: str,
+    threads: str | None,
+    shares_cores: bool,
+    marker: str,
+    parcel: Parcel | None,
+) -> str | Landed | None:
+    if parcel is None and not _sees(marker):
         # one that joined the cluster later
         host = socket.gethostname()
         return f"{host} does not see this folder: {root} has to be the same on every machine"
@@ -253,6 +287,8 @@ def _node_of_ray(
     environment.pop("OMP_NUM_THREADS", None)
     if threads is not None:
         environment["OMP_NUM_THREADS"] = threads
+    if parcel is not None:
+        return run_parcel(parcel, environment)
     return Runner(Path(root), Path(logs)).run(address, environment)
 
 
@@ -283,10 +319,25 @@ def _reachable(address: str) -> None:
         raise UserError(f"RAY_ADDRESS: {address}: {error}; expected a running cluster's") from None
 
 
-def _tell(told: Future[str | None], done: Future[str | None], root: Path, address: str) -> None:
+def _tell(
+    told: Future[str | None],
+    done: Future[str | Landed | None],
+    root: Path,
+    address: str,
+    transfer: Transfer | None,
+) -> None:
     """Hand on a task's end, an exception as the words that say what went wrong."""
     error = done.exception()
-    problem = done.result() if error is None else _last_line(error)
+    result = done.result() if error is None else _last_line(error)
+    problem = None
+    if transfer is not None and isinstance(result, Landed):
+        try:
+            problem = transfer.land(address, result)
+        except Exception as trouble:
+            # a full disk here, say: without an answer the run would wait for ever
+            problem = f"done, and not written here: {_last_line(trouble)}"
+    elif not isinstance(result, Landed):
+        problem = result
     # it has been told already where the head was dead before
     with suppress(InvalidStateError):
         told.set_result(unseen_here(root, address) if problem is None else problem)

@@ -17,6 +17,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lora_vs_api.orchestrate.transfer import CHECKOUT
+
 # what a machine of the cluster has
 CPUS, MEMORY_GB = 2, 8
 
@@ -40,8 +42,9 @@ class Raylets:
         """What a command begins with that is to see the cluster."""
         return ["nsenter", f"--net=/proc/{self.network.pid}/ns/net"]
 
-    def start(self, name: str, hidden: Path | None = None) -> None:
-        """Start a machine; ``hidden`` is a folder that is empty there."""
+    def start(self, name: str, hidden: Path | None = None, checkout: Path | None = None) -> None:
+        """Start a machine; ``hidden`` is a folder that is empty there, ``checkout`` its clone of the project."""
+        own = {} if checkout is None else {CHECKOUT: str(checkout)}
         role = (
             [
                 "--head",
@@ -63,7 +66,7 @@ class Raylets:
                        f'mount -t tmpfs none {hidden} && exec "$@"', "sh", *command]  # fmt: skip
         with (self.folder.parent / f"{self.folder.name}.{name}.out").open("wb") as log:
             self.machines[name] = subprocess.Popen(
-                [*self.inside, *command], env=self.environment, cwd="/", stdin=subprocess.DEVNULL,
+                [*self.inside, *command], env={**self.environment, **own}, cwd="/", stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from tests.cluster.conftest import Project, wait_for
-from tests.cluster.raylets import Raylets, private_ray
+from tests.cluster.raylets import CPUS, Raylets, private_ray
 from tests.imports import ROOT
 
 pytestmark = pytest.mark.skipif(
@@ -82,6 +82,49 @@ def test_a_machine_without_this_folder_is_refused(project, ray, shared):
     )
     assert "Traceback" not in said and project.count("one.began") == 0
     assert not list(Path(project.folder, ".dvc/tmp").glob("marker-*"))
+
+
+def test_machines_with_clones_and_a_dvc_remote(project, ray, shared, tmp_path):
+    """No shared folder: each node in the machine's own clone, what it leaves through the remote."""
+    folder, ran = project.folder, tmp_path / "ran"
+    (folder / "dvc.yaml").write_text(
+        f"""
+stages:
+  one: {{cmd: pwd >> {ran}; sleep 6; echo one > one.txt, outs: [one.txt]}}
+  two: {{cmd: pwd >> {ran}; sleep 6; echo two > two.txt, outs: [two.txt: {{cache: false}}]}}
+  both:
+    cmd: pwd >> {ran}; cat one.txt two.txt > both.txt
+    deps: [one.txt, two.txt]
+    outs: [both.txt]
+"""
+    )
+    # a whole machine each, so that they share none
+    params = yaml.safe_load((folder / "params.yaml").read_text())
+    params["nodes"] = {"default": {"cpus": CPUS, "gpus": 0, "memory_gb": 1, "minutes": 5}}
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    git = ["git", "-C", str(folder), "-c", "user.name=t", "-c", "user.email=t@example.org"]
+    code, said = project.run("--transfer", "remote", on="ray")
+    assert code == 1 and "no DVC remote is set" in said, said
+    with (folder / ".dvc/config").open("a") as config:
+        config.write(f"[core]\n    remote = r\n['remote \"r\"']\n    url = {tmp_path}/remote\n")
+    subprocess.run([*git, "add", "-A"], check=True)
+    subprocess.run([*git, "commit", "-qm", "x"], check=True)
+    clones = {name: tmp_path / name for name in ("second", "third")}
+    # one that an earlier test has killed is counted for a while
+    wait_for(lambda: alive(ray) == 1)
+    try:
+        for number, (name, clone) in enumerate(clones.items(), start=2):
+            subprocess.run(["git", "clone", "-q", folder, clone], check=True)
+            ray.start(name, hidden=shared, checkout=clone)
+            wait_for(lambda number=number: alive(ray) == number)
+        code, said = project.run("-j", "3", "--transfer", "remote", on="ray")
+    finally:
+        for name in set(ray.machines) - {"head"}:
+            ray.kill(name)
+    assert code == 0 and "3 of 3 done" in said, said
+    assert project.is_right() and project.clean()
+    places = ran.read_text().split()
+    assert len(places) == 3 and any(str(tmp_path) in place for place in places), places
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,145 @@
+"""`run --transfer remote`: a node in another clone of the same commit, its files through a DVC remote."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lora_vs_api.cli.run import RunOptions, run_pipeline
+from lora_vs_api.errors import UserError
+from lora_vs_api.orchestrate.pipeline import environment_of, read_nodes
+from lora_vs_api.orchestrate.transfer import CHECKOUT, Transfer, has_commit, run_parcel
+from tests.imports import ROOT
+
+PIPELINE = """
+stages:
+  one: {cmd: echo one > one.txt, outs: [one.txt]}
+  two: {cmd: echo two > two.txt, outs: [two.txt: {cache: false}]}
+  both:
+    cmd: cat one.txt two.txt > both.txt
+    deps: [one.txt, two.txt]
+    outs: [both.txt]
+"""
+
+
+@dataclass
+class Here:
+    """The project here, and the clone that stands for another machine's."""
+
+    root: Path
+    there: Path
+
+    def git(self, *arguments: str) -> None:
+        identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+        subprocess.run(["git", *identity, *arguments], cwd=self.root, check=True)
+
+    def add_remote(self, url: str, **more: str) -> None:
+        lines = [f"    {key} = {value}\n" for key, value in {"url": url, **more}.items()]
+        with (self.root / ".dvc/config").open("a") as config:
+            config.write("[core]\n    remote = r\n['remote \"r\"']\n" + "".join(lines))
+        self.git("add", "-A")
+        self.git("commit", "-qm", "x")
+        subprocess.run(["git", "clone", "-q", self.root, self.there], check=True)
+
+    def transfer(self) -> Transfer:
+        return Transfer(self.root, *read_nodes(self.root))
+
+    def run(self, transfer: Transfer, address: str) -> str | None:
+        environment = dict(environment_of(), PYTHONPATH=str(ROOT))
+        return transfer.land(address, run_parcel(transfer.parcel(address), environment))
+
+
+@pytest.fixture
+def here(repository, tmp_path, monkeypatch) -> Iterator[Here]:
+    (repository / "dvc.yaml").write_text(PIPELINE)
+    there = tmp_path / "there"
+    monkeypatch.setenv(CHECKOUT, str(there))
+    monkeypatch.chdir(repository)
+    return Here(repository, there)
+
+
+def goes_there_and_comes_back(here: Here) -> None:
+    transfer = here.transfer()
+    assert [here.run(transfer, address) for address in ("one", "two", "both")] == [None] * 3
+    assert (here.root / "both.txt").read_text() == "one\ntwo\n"
+    assert "Running stage 'both'" in (here.root / "logs/run/both.log").read_text()
+    # DVC agrees, and the other clone is as it was
+    assert read_nodes(here.root)[1] == set()
+    assert not (here.there / "both.txt").exists() and not (here.there / "dvc.lock").exists()
+    assert not list((here.there / ".dvc/tmp").glob("worktree-*"))
+
+
+@pytest.mark.slow
+def test_each_node_comes_back(here, tmp_path):
+    """A cached output, one that git keeps, and a node that reads both."""
+    here.add_remote(str(tmp_path / "remote"))
+    goes_there_and_comes_back(here)
+    # what is ready here is sent again where the remote has lost it
+    (here.root / "both.txt").unlink()
+    shutil.rmtree(here.there / ".dvc/cache")
+    shutil.rmtree(tmp_path / "remote")
+    transfer = here.transfer()
+    assert here.run(transfer, "both") is None
+    shutil.rmtree(here.there / ".dvc/cache")
+    shutil.rmtree(tmp_path / "remote")
+    problem = here.run(transfer, "both")
+    assert problem is not None and "what it reads is not in the DVC remote" in problem
+
+
+@pytest.mark.cluster
+@pytest.mark.slow
+def test_each_node_comes_back_through_s3(here, monkeypatch):
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "someone")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-in-any-file")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    server = ThreadedMotoServer("127.0.0.1", port=0)
+    server.start()
+    try:
+        url = "http://{}:{}".format(*server.get_host_and_port())
+        boto3.client("s3", endpoint_url=url).create_bucket(Bucket="bucket")
+        here.add_remote("s3://bucket/dvc", endpointurl=url)
+        goes_there_and_comes_back(here)
+    finally:
+        server.stop()
+
+
+@pytest.mark.slow
+def test_what_cannot_be_sent_is_refused_before_anything_runs(here, tmp_path):
+    here.git("add", "-A")
+    here.git("commit", "-qm", "x")
+    with pytest.raises(UserError, match="no DVC remote is set"):
+        here.transfer()
+    here.add_remote(str(tmp_path / "remote"))
+    transfer = here.transfer()
+    assert has_commit(str(here.root), transfer.commit)
+    # a later commit, which the other clone has not fetched
+    (here.root / "dvc.yaml").write_text(PIPELINE.replace("echo one", "echo 1"))
+    with pytest.raises(UserError, match=r"dvc\.yaml differ from the last commit"):
+        here.transfer()
+    here.git("commit", "-qam", "y")
+    (here.root / "data.txt").write_text("1")
+    subprocess.run(
+        [sys.executable, "-m", "dvc", "add", "-q", "data.txt"], cwd=here.root, check=True
+    )
+    (here.root / "data.txt").write_text("2")
+    with pytest.raises(UserError, match=r"data\.txt\.dvc is not as `dvc add` left it"):
+        here.transfer()
+    (here.root / "data.txt.dvc").unlink()
+    problem = here.run(here.transfer(), "one")
+    assert problem is not None and "`git fetch` there" in problem
+    assert not (here.root / "one.txt").exists()
+
+
+@pytest.mark.parametrize("on", ["local", "slurm"])
+def test_it_is_for_ray(on):
+    with pytest.raises(UserError, match="--transfer remote: for --on ray"):
+        run_pipeline(RunOptions((), 1, None, on, (), transfer="remote"))
