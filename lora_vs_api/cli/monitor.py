@@ -66,7 +66,7 @@ def monitor_file(options: Options) -> None:
     tests = read_jsonl(TEST, params.evaluate.test_rows)
     test_groups = read_labels(tests, params.task.group_by)
     run = read_answers(
-        Path("predictions", "evaluate", f"lora-{adapter.name}"), tests, params.task.record_fields
+        Path("predictions", "evaluate", f"lora-{adapter.name}"), tests, params.task.scored_fields
     )
     digest = directory_sha256(adapter)
     path = Path(options.state or f"{STATES}/{adapter.name}-{digest[:12]}.json")
@@ -111,7 +111,7 @@ def _read(params: Params, file: str, encoding: str | None) -> NewTexts:
         raise UserError(f"{file}: no rows in it; expected texts")
     texts = read_texts(file, column, encoding, key="data.text")
     record = getattr(params.data, "record", "record")
-    fields = [field.name for field in params.task.record_fields]
+    fields = [field.column for field in params.task.record_fields]
 
     def is_labelled(columns: Mapping[str, Any]) -> bool:
         named = fields if record is None else [record]
@@ -186,7 +186,7 @@ def _scored(params: Params, new: NewTexts, answers: Sequence[LocalAnswer]) -> li
         Labelled(
             new.texts[place],
             groups[place],
-            score_output(answers[place].output, record, params.task.record_fields).field_f1,
+            score_output(answers[place].output, record, params.task.scored_fields).field_f1,
         )
         for place, record in zip(new.labelled, new.records, strict=True)
     ]
