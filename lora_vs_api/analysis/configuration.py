@@ -22,7 +22,7 @@ def config_sha256(params: Params) -> str:
     name that counts, since its path is another one elsewhere.
     """
     weights = params.model.weights
-    settings = {
+    settings: dict[str, object] = {
         "api": [params.api.ask, params.api.replicates, params.api.server],
         "baseline": params.baseline,
         "conditions": params.conditions,
@@ -53,6 +53,8 @@ def config_sha256(params: Params) -> str:
         "train": params.train,
         "tunings": params.tunings,
     }
+    if params.training_labels.source != "gold":
+        settings["training_labels"] = params.training_labels
     canonical = json.dumps(to_jsonable_python(settings), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 

@@ -74,6 +74,7 @@ from lora_vs_api.config.sections.training import (
     Sanity,
     Sweep,
     Train,
+    TrainingLabels,
     Tuning,
 )
 from lora_vs_api.prices.price import Price
@@ -111,6 +112,7 @@ __all__ = [
     "SeeAlso",
     "Serving",
     "Train",
+    "TrainingLabels",
     "Tuning",
     "WheelPart",
     "WheelParts",
@@ -145,6 +147,7 @@ class Params(Section):
     robustness: Robustness
     learning_curve: LearningCurve
     cascade: Cascade
+    training_labels: TrainingLabels
     stats: Stats
     economics: Economics
     plots: Plots
