@@ -383,6 +383,11 @@ def _a_teacher_is_one_of_the_conditions(params: Params) -> str | None:
             "-S training_labels=gold asks nobody"
         )
     only = labels.rows == TAUGHT
+    if on and only and params.learning_curve.sizes:
+        return (
+            "learning_curve.sizes: expected [] with -S training_labels=api_only, since the curve counts gold "
+            f"labels, found {params.learning_curve.sizes}"
+        )
     wanted = (
         [labels.condition] if on else [],
         params.seeds if on and not only else [],

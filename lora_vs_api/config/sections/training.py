@@ -154,7 +154,8 @@ class TrainingLabels(Section):
     condition: str | None
     max_left_out: Annotated[float, Field(ge=0, lt=1, description="a share from 0 to below 1")]
     # what dvc.yaml makes of training_labels=gold, api or api_only
-    asked: list[str]
+    # null in it where no condition is there to be asked, which is refused by name
+    asked: list[str | None]
     seeds: list[int]
     rows: str
     first_rows: str
