@@ -10,7 +10,9 @@ import yaml
 
 from lora_vs_api.analysis.compare import compare
 from lora_vs_api.analysis.condition import ConditionRuns
+from lora_vs_api.analysis.decision import above
 from lora_vs_api.analysis.distillation import differences_from_gold
+from lora_vs_api.analysis.distillation_results import Distillation, TeacherLabels
 from lora_vs_api.analysis.results import CostPer1K
 from lora_vs_api.analysis.scored_run import ScoredRun
 from lora_vs_api.config.compose import compose
@@ -21,8 +23,10 @@ from lora_vs_api.data.split import for_training
 from lora_vs_api.data.taught import taught
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.fields import Field
+from lora_vs_api.report.sections.distillation import distillation_section
 from lora_vs_api.stats.bootstrap import Draws
 from tests.imports import ROOT
+from tests.report_fixture import analysis, changed, inputs, interval
 
 SHORT = (
     "~conditions.large_few_shot_5", "~conditions.small_nearest_3", "~conditions.small_zero_shot_schema",
@@ -244,3 +248,48 @@ def test_a_pupil_is_paired_by_text_and_by_seed():
     assert alone.random_effects.high - alone.random_effects.low > 1
     with pytest.raises(ValueError, match="expected one run or 2, found 3"):
         compare(runs("lora", 0.3, 0.9), [runs("d", 0.1, 0.2, 0.3)], ["x"], draws)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (0.01, 0.2, "**The pupil is more accurate than its teacher:"),
+        (0.0, 0.2, "**The pupil is not shown to be more accurate than its teacher, nor"),
+        (-0.2, 0.0, "**The pupil is not more accurate than its teacher:"),
+        (0.0, 0.0, "**The pupil is not more accurate than its teacher:"),
+    ],
+)
+@pytest.mark.parametrize("gold", [0, 1, 64])
+def test_the_report_says_of_pupil_and_teacher_what_the_interval_shows(low, high, said, gold):
+    """With no gold, one text of it or many, and one answer left out, none or more than are named."""
+    result = analysis()
+    old = result.decision("api_zero_shot")
+    decision = changed(
+        old, interval__low=low, interval__high=high, superior=above(low, high, 0.0),
+        non_inferior=above(low, high, -old.margin),
+    )  # fmt: skip
+    left_out = tuple(f"t{i}" for i in range({0: 0, 1: 1, 64: 12}[gold]))
+    found = Distillation(
+        labels=TeacherLabels(
+            teacher="api_zero_shot", asked=70, labelled=70 - len(left_out), left_out=left_out
+        ),
+        label="Tiny-7M over HTTP, zero-shot",
+        priced_as="gpt-x",
+        usd=0.0,
+        with_gold=gold,
+        differs={"vendor": interval(0.5)} if gold else None,
+        differs_anywhere=interval(1.0, 0.0) if gold else None,
+        beside_gold=False,
+        against_teacher=decision,
+        ownership=result.ownership,
+    )
+    text = distillation_section(inputs(result, distillation=found))
+    assert said in text and "yours to check" in text and "USD 0" in text
+    assert ("is not known" in text) == (gold == 0) and ("So few texts" in text) == (gold == 1)
+    assert ("Every answer is a valid record" in text) == (not left_out)
+    assert ("1 of its answers is no valid record; these texts teach nothing: t0." in text) == (
+        gold == 1
+    )
+    assert ("12 of its answers are no valid record" in text and "t9, …." in text) == (gold == 64)
+    assert "None" not in text and "{{" not in text
+    assert distillation_section(inputs(result)) == ""
