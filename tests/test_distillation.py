@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 import numpy as np
@@ -43,28 +44,59 @@ TAUGHT_NODES = {
 
 @pytest.mark.slow
 def test_a_task_of_ones_own_is_labelled_by_an_api_condition(clone):
-    """Some training texts have no record; the pupil stands beside the fine-tune on gold, then alone."""
+    """Some training texts have no record; the pupil stands beside the fine-tune on gold, and off is off."""
     rooms = ("single", "double", "suite")
     lines = ["ref,message,part,room,nights"] + [
-        f'B{i},"{rooms[i % 3]} room for {i % 4 + 1} nights, please (request {i})",'
+        f'B{i},"{rooms[i // 3 % 3]} room for {i % 4 + 1} nights, please (request {i})",'
         + (
             "train,,"
             if i % 4 == 0
-            else f"{('train', 'val', 'test')[i % 3]},{rooms[i % 3]},{i % 4 + 1}"
+            else f"{('train', 'val', 'test')[i % 3]},{rooms[i // 3 % 3]},{i % 4 + 1}"
         )
         for i in range(60)
     ]
     (clone.path / "bookings.csv").write_text("\n".join(lines) + "\n")
-    whole = "\n".join(line for line in lines if "train,," not in line) + "\n"
-    (clone.path / "whole.csv").write_text(whole)
+    whole = [line for line in lines if "train,," not in line]
+    (clone.path / "whole.csv").write_text("\n".join(whole) + "\n")
     clone.run(
-        sys.executable, "-m", "lora_vs_api", "init", "whole.csv", "--text", "message", "--id", "ref",
+        sys.executable, "-m", "lora_vs_api", "init", "whole.csv",
+        "--text", "message", "--id", "ref", "--fields", "room,nights",
     )  # fmt: skip
     local = clone.path / "conf/local.yaml"
     local.write_text(local.read_text().replace("data: {n: 100}\n", ""))
     own = ("task=whole", "data.path=bookings.csv", "split.column=part", "split.set_aside=0", *SHORT)
     done = clone.experiment(*own, "training_labels=api")
     assert done >= TAUGHT_NODES
+
+    def read(name: str) -> dict:
+        return json.loads((clone.path / f"metrics/{name}.json").read_text())
+
+    assert read("split")["train"] == read("split")["unlabelled"] == 15
+    labels, found = read("teacher_labels"), read("distillation")
+    assert labels["asked"] == 30 == labels["labelled"] + len(labels["left_out"])
+    assert (
+        found["with_gold"] <= 15
+        and found["usd"] > 0
+        and set(found["differs"]) == {"room", "nights"}
+    )
+    assert "distilled" in {row["name"] for row in read("analysis")["conditions"]}
+    assert "distilled" in read("summary")["conditions"]
+    assert "distilled" in (clone.path / "plots/conditions.csv").read_text()
+    assert "## Labels from an API" in (clone.path / "report/report.md").read_text()
+
+    def stale(*overrides: str) -> set[str]:
+        clone.run(sys.executable, "-m", "lora_vs_api", "params", *own, *overrides)
+        return set(json.loads(clone.run("dvc", "status", "--json")))
+
+    assert not stale("training_labels=api")
+    # another limit checks the answers again, and asks nobody
+    judging = {"analyze", "distillation@large_zero_shot_schema"}
+    limit = stale("training_labels=api", "training_labels.max_left_out=0.96")
+    assert limit == judging | {"teacher_labels@large_zero_shot_schema"}
+    # without a teacher its nodes are gone; what trained on gold stays but for the short one in front
+    assert stale("training_labels=gold") <= {"corpus", "split", "sanity", "analyze", "report"}
+    listed = clone.run("dvc", "stage", "list", "--name-only")
+    assert not [name for name in ("teacher", "distil") if name in listed]
 
 
 ENUM = Field("room", "enum", values=("single", "double"))
