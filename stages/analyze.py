@@ -194,11 +194,9 @@ def taught(params: Params, local: Callable[..., ConditionRuns]) -> list[Conditio
     labels = params.training_labels
     if not labels.seeds:
         return []
-    teacher = params.labels.get(str(labels.condition), labels.condition)
-    label, names = (
-        f"LoRA {params.model.name} on labels of {teacher}",
-        map(distilled_name, labels.seeds),
-    )
+    name, model = str(labels.condition), params.model.name
+    teacher = label_of(name, params.conditions[name].model, params.labels)
+    label, names = f"LoRA {model} on labels of {teacher}", map(distilled_name, labels.seeds)
     return [local(DISTILLED_CONDITION, label, "tuned", list(names))]
 
 
