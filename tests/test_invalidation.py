@@ -99,11 +99,15 @@ class Edited:
                 (self.clone.path / file).write_bytes(content)
 
 
+TAUGHT = {"teacher", "teacher_labels", "distil", "evaluate_distil", "distillation"}
+
+
 @pytest.fixture(scope="module")
 def edited(reproduced, tmp_path_factory) -> Edited:
     found = Edited(reproduced.copy(tmp_path_factory.mktemp("edited") / "project"))
-    # the TINY settings have no tunings, convert nothing and draw no curve; every other node ran
-    no_instance = {"tune", "evaluate_tune", "served", "curve_trial"}
+    # the TINY settings have no tunings, convert nothing, draw no curve and ask no teacher; every other node ran
+    no_instance = {"tune", "evaluate_tune", "served", "curve_trial"} | TAUGHT
+
     assert set(found.instances.values()) == set(STAGES) - no_instance
     assert found.status() == {}
     return found
