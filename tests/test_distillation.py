@@ -13,7 +13,6 @@ from lora_vs_api.analysis.compare import compare
 from lora_vs_api.analysis.condition import ConditionRuns
 from lora_vs_api.analysis.decision import above
 from lora_vs_api.analysis.distillation import differences_from_gold
-from lora_vs_api.analysis.distillation_results import Distillation, TeacherLabels
 from lora_vs_api.analysis.results import CostPer1K
 from lora_vs_api.analysis.scored_run import ScoredRun
 from lora_vs_api.config.compose import compose
@@ -27,7 +26,7 @@ from lora_vs_api.record.fields import Field
 from lora_vs_api.report.sections.distillation import distillation_section
 from lora_vs_api.stats.bootstrap import Draws
 from tests.imports import ROOT
-from tests.report_fixture import analysis, changed, inputs, interval
+from tests.report_fixture import analysis, changed, distillation, inputs
 
 SHORT = (
     "~conditions.large_few_shot_5", "~conditions.small_nearest_3", "~conditions.small_zero_shot_schema",
@@ -302,20 +301,7 @@ def test_the_report_says_of_pupil_and_teacher_what_the_interval_shows(low, high,
         non_inferior=above(low, high, -old.margin),
     )  # fmt: skip
     left_out = tuple(f"t{i}" for i in range({0: 0, 1: 1, 64: 12}[gold]))
-    found = Distillation(
-        labels=TeacherLabels(
-            teacher="api_zero_shot", asked=70, labelled=70 - len(left_out), left_out=left_out
-        ),
-        label="Tiny-7M over HTTP, zero-shot",
-        priced_as="gpt-x",
-        usd=0.0,
-        with_gold=gold,
-        differs={"vendor": interval(0.5)} if gold else None,
-        differs_anywhere=interval(1.0, 0.0) if gold else None,
-        beside_gold=False,
-        against_teacher=decision,
-        ownership=result.ownership,
-    )
+    found = distillation(result, decision, gold, left_out)
     text = distillation_section(inputs(result, distillation=found))
     assert said in text and "yours to check" in text and "USD 0" in text
     assert ("is not known" in text) == (gold == 0) and ("So few texts" in text) == (gold == 1)

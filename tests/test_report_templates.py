@@ -24,7 +24,16 @@ from lora_vs_api.report.rendering import ENVIRONMENT, TEMPLATES, Markdown, escap
 from lora_vs_api.report.sections.facts import unguessed_fields
 from lora_vs_api.report.sections.sweep import sweep_markdown
 from lora_vs_api.selection.trials import Trial
-from tests.report_fixture import REVIEW, SETTINGS, analysis, changed, inputs, redecided, robustness
+from tests.report_fixture import (
+    REVIEW,
+    SETTINGS,
+    analysis,
+    changed,
+    distillation,
+    inputs,
+    redecided,
+    robustness,
+)
 
 NAMES = sorted(file.name.removesuffix(".md.j2") for file in TEMPLATES.iterdir())
 TRIAL = Trial("rank_trial", "8", 8, 0.001, 0, 32, 0.5, 1.0, 0.0, 0.2, 40)
@@ -431,6 +440,10 @@ def test_every_template_gets_what_it_reads_and_no_more(rendered):
     """A fact that no template reads is dead code; one that is missing would be an error."""
     for case in CASES.values():
         report_markdown(case())
+    made = analysis()
+    report_markdown(
+        inputs(made, distillation=distillation(made, made.decision("api_zero_shot"), 64, ("t0",)))
+    )
     for trials in ([TRIAL], [TRIAL, replace(TRIAL, r=16, stopped_at_step=3)]):
         sweep_markdown(trials, trials, TRIAL)
     for card in (CARD, replace(CARD, synthetic=False, commit="c0ffee", license="mit")):

@@ -7,7 +7,6 @@ from lora_vs_api.analysis.results import MIN_CLUSTERS, Outcome
 from lora_vs_api.paths import DISTILLED_CONDITION
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import Markdown, render
-from lora_vs_api.report.sections.facts import unit_words
 
 SHOWN = 10
 BEATS: dict[Outcome, str] = {
@@ -42,7 +41,6 @@ def distillation_section(inputs: ReportInputs) -> Markdown:
         more=len(found.labels.left_out) > SHOWN,
         each=found.usd / found.labels.asked,
         pupil=analysis.condition(name),
-        teacher=analysis.condition(found.labels.teacher),
         gold=analysis.decision(name) if found.beside_gold else None,
         gold_words=GOLD[analysis.decision(name).superior] if found.beside_gold else None,
         lora=analysis.lora,
@@ -56,7 +54,6 @@ def distillation_section(inputs: ReportInputs) -> Markdown:
         and analysis.serving is not None
         and bool(analysis.serving.converted),
         few=few_words(found),
-        unit=unit_words(analysis),
     )
 
 
