@@ -9,6 +9,16 @@ BASE = "models/base_model"
 TRAINED = "models/train"
 SERVED = "models/served"
 TRAIN = "data/split/train.jsonl"
+# training texts without a gold record, and all of them with the records of a teacher
+UNLABELLED_CORPUS = "data/unlabelled.jsonl"
+UNLABELLED = "data/split/unlabelled.jsonl"
+TAUGHT = "data/teacher/train.jsonl"
+# what the teacher answered to the training texts, and what that took
+TEACHER = "predictions/teacher"
+TEACHER_TIMINGS = "timings/teacher.json"
+TEACHER_LABELS = "metrics/teacher_labels.json"
+# the model that learnt from them, under each seed
+DISTILLED = "models/distil"
 VAL = "data/split/val.jsonl"
 TEST = "data/split/test.jsonl"
 GROUPS = "data/split/groups.jsonl"
@@ -19,6 +29,14 @@ ESCALATION = "predictions/cascade"
 ESCALATION_TIMINGS = "timings/cascade"
 # what perturb says of that file: metrics/perturb.json
 APPLIED = "metrics/perturb.json"
+
+
+DISTILLED_CONDITION = "distilled"
+
+
+def distilled_name(seed: int) -> str:
+    """What the answers of the model that a teacher taught are called, under one seed."""
+    return f"{DISTILLED_CONDITION}-seed-{seed}"
 
 
 def opponent_file(name: str) -> str:

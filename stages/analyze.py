@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -60,7 +60,7 @@ from lora_vs_api.analysis.verdict import verdict
 from lora_vs_api.config.sections import Clauses, Params, Train
 from lora_vs_api.entry import run_stage
 from lora_vs_api.files import read_jsonl, write_jsonl, write_text
-from lora_vs_api.paths import TEST
+from lora_vs_api.paths import DISTILLED_CONDITION, TAUGHT, TEST, distilled_name
 from lora_vs_api.shown import visible
 from lora_vs_api.stats.bootstrap import Draws
 
@@ -135,7 +135,7 @@ def main(params: Params) -> None:
             if item.kind == "api" or not bills
         },
         serving=serving_of(params.seeds, lora.runs),
-        trained_on=trained_on(params.train, read_result("metrics/split.json", Split).train),
+        trained_on=trained_on(params.train, len(read_jsonl(params.training_labels.rows))),
         tried=Tried(ranks=len(params.sweep.ranks), learning_rates=len(params.sweep.learning_rates)),
         footprint=footprint_of(params.seeds),
         slices=slices_of(params.slices, rows, runs, draws, groups),
@@ -187,6 +187,7 @@ def read_runs(params: Params, rows: Sequence[dict[str, Any]]) -> list[ConditionR
             local(name, f"{model}, {params.labels.get(name, name)}", "tuned", [name])
             for name in params.tunings
         ),
+        *taught(params, local),
         *(api(name) for name in params.conditions),
         *(
             local(
@@ -195,6 +196,17 @@ def read_runs(params: Params, rows: Sequence[dict[str, Any]]) -> list[ConditionR
             for name in params.model_free
         ),
     ]
+
+
+def taught(params: Params, local: Callable[..., ConditionRuns]) -> list[ConditionRuns]:
+    """The fine-tune on a teacher's labels, where it stands beside the one on gold."""
+    labels = params.training_labels
+    if not labels.seeds:
+        return []
+    name, model = str(labels.condition), params.model.name
+    teacher = label_of(name, params.conditions[name].model, params.labels)
+    label, names = f"LoRA {model} on labels of {teacher}", map(distilled_name, labels.seeds)
+    return [local(DISTILLED_CONDITION, label, "tuned", list(names))]
 
 
 def costs_and_break_even(
@@ -235,7 +247,12 @@ def ownership(
     split = read_result("metrics/split.json", Split)
     trained = training_time(params.sweep.ranks, params.sweep.learning_rates, params.seeds)
     return ownership_of(
-        LocalSide(lora.runs, trained, split.train + split.val),
+        # what an API condition labelled is counted where its labels are: metrics/distillation.json
+        LocalSide(
+            lora.runs,
+            trained,
+            split.val + (0 if params.training_labels.rows == TAUGHT else split.train),
+        ),
         bills,
         {row.name: row.label for row in conditions},
         params.baseline,

@@ -7,10 +7,13 @@ from lora_vs_api.data.generator import generate_corpus, summarise
 from lora_vs_api.data.source import describe, read_source
 from lora_vs_api.entry import run_stage
 from lora_vs_api.files import write_json, write_jsonl
+from lora_vs_api.paths import UNLABELLED_CORPUS
+from lora_vs_api.record.rows import Row
 
 
 def main(params: Params) -> None:
     data = params.data
+    unlabelled: list[Row] = []
     if data.source == "generator":
         rows = generate_corpus(data.n, data.seed, data.categories, data.sentiments)
         summary = {"source": "generator", **summarise(rows)}
@@ -31,9 +34,11 @@ def main(params: Params) -> None:
             data.encoding,
             data.drop or (),
             slices=[name for name in params.slices if name not in params.task.fields],
+            unlabelled=unlabelled if params.training_labels.source == "api" else None,
         )
         summary = describe(rows, data.path, fields)
     write_jsonl("data/corpus.jsonl", rows)
+    write_jsonl(UNLABELLED_CORPUS, unlabelled)
     write_json("metrics/corpus.json", summary)
 
 

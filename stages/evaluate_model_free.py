@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lora_vs_api.config.sections import Params
 from lora_vs_api.entry import argument, run_stage
+from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_rows
 from lora_vs_api.model_free.evaluate import evaluate_predictor
 from lora_vs_api.paths import TEST, TRAIN
@@ -11,9 +12,14 @@ from lora_vs_api.paths import TEST, TRAIN
 
 def main(params: Params) -> None:
     name = argument("a predictor", "one of model_free")
+    train = read_rows(TRAIN)
+    if not train:
+        raise UserError(
+            f"model_free: expected [] without gold labels for training, from which {name} learns"
+        )
     evaluate_predictor(
         name,
-        read_rows(TRAIN),
+        train,
         read_rows(TEST, params.evaluate.test_rows),
         params.task.record_fields,
         latency_rows=params.evaluate.latency_rows,

@@ -9,6 +9,7 @@ import pandas as pd
 
 from lora_vs_api.analysis.cascade_results import read_cascade
 from lora_vs_api.analysis.configuration import shown_digest
+from lora_vs_api.analysis.distillation_results import read_distillation
 from lora_vs_api.analysis.ledger import OtherSettings, other_settings, read_ledger, text_keys
 from lora_vs_api.analysis.metrics import (
     Corpus,
@@ -103,6 +104,7 @@ def report_inputs(params: Params) -> ReportInputs:
         robustness=read_robustness(),
         learning_curve=read_learning_curve(),
         cascade=read_cascade(),
+        distillation=read_distillation(params.training_labels.results),
         corpus=read_result("metrics/corpus.json", Corpus),
         split=split,
         data_check=read_result("metrics/data_check.json", DataCheck),

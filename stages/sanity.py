@@ -6,6 +6,7 @@ from dataclasses import replace
 from statistics import fmean
 
 from lora_vs_api.config.sections import Params
+from lora_vs_api.digests import file_sha256
 from lora_vs_api.entry import run_stage
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_jsonl, write_json
@@ -29,13 +30,15 @@ def main(params: Params) -> None:
         seed=settings.seed,
         runtime=runtime,
     )
-    spec = replace(spec, max_steps=settings.steps)
-    run = train(params, spec, runtime, "models/sanity", "sanity")
+    # a teacher's labels, where there are any: this is trained before anything else is
+    rows = params.training_labels.first_rows
+    spec = replace(spec, max_steps=settings.steps, examples_sha256=file_sha256(rows))
+    run = train(params, spec, runtime, "models/sanity", "sanity", rows=rows)
     # constrained, any model would write valid JSON
     extractor = extractor_of(params, load_tuned(BASE, "models/sanity", runtime), constrained=False)
-    rows = read_jsonl(VAL, settings.rows)
-    extractor.check_room(rows)
-    answers = extractor.answers([row["text"] for row in rows], "sanity: answers")
+    asked = read_jsonl(VAL, settings.rows)
+    extractor.check_room(asked)
+    answers = extractor.answers([row["text"] for row in asked], "sanity: answers")
     valid_json = fmean(parse_record(answer.output) is not None for answer in answers)
     tail = run.losses[-max(1, len(run.losses) // 10) :]
     ratio = fmean(tail) / run.losses[0]

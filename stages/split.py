@@ -13,6 +13,7 @@ from lora_vs_api.config.sections import Params
 from lora_vs_api.data.split import (
     assert_disjoint,
     first_of_each_text,
+    for_training,
     given_split,
     grouped_split,
     labels_of,
@@ -24,7 +25,7 @@ from lora_vs_api.digests import file_sha256
 from lora_vs_api.entry import run_stage
 from lora_vs_api.files import read_rows, write_json, write_jsonl
 from lora_vs_api.log import say
-from lora_vs_api.paths import GROUPS
+from lora_vs_api.paths import GROUPS, TAUGHT, UNLABELLED, UNLABELLED_CORPUS
 
 
 def main(params: Params) -> None:
@@ -35,7 +36,8 @@ def main(params: Params) -> None:
     if params.split.column is not None:
         # all rows: the same text in two splits is refused, and not left out of one in silence
         given = labels_of(corpus, params.split.column, "split.column")
-        splits = given_split(corpus, given, by, params.split.seed)
+        may_be_empty = ("train",) if params.training_labels.rows == TAUGHT else ()
+        splits = given_split(corpus, given, by, params.split.seed, may_be_empty)
     elif whole is None:
         splits = stratified_split(rows, shares, by, params.split.seed)
     else:
@@ -81,6 +83,11 @@ def main(params: Params) -> None:
     if params.data.source == "generator":
         # what is masked are the generator's own names and products
         metrics["masked_sentence_overlap"] = round(masked_sentence_overlap(splits), 4)
+    # apart from what is scored, and not asked twice about one text
+    alone = for_training(read_rows(UNLABELLED_CORPUS), splits, params.split)
+    write_jsonl(UNLABELLED, alone)
+    if alone:
+        metrics["unlabelled"] = len(alone)
     for name, split in splits.items():
         texts = [{key: value for key, value in row.items() if key != "meta"} for row in split]
         write_jsonl(f"data/split/{name}.jsonl", texts)

@@ -28,8 +28,9 @@ KINDS = {
     "training": "train curve_trial tune",
     "answers": "evaluate_base served evaluate_lora evaluate_tune evaluate_api evaluate_model_free",
     "cascade": "confidence evaluate_val",
+    "labels from an API": "teacher teacher_labels distil evaluate_distil",
     "perturbed texts": "perturb perturbed_lora perturbed_api",
-    "results": "robustness analyze learning_curve cascade report",
+    "results": "robustness analyze learning_curve cascade distillation report",
 }
 # Which nodes depend on a list of pinned versions: those that run one of these packages. An API node
 # starts the embedded server, which loads the base model.

@@ -14,6 +14,7 @@ from lora_vs_api.analysis import learning_curve as curves
 from lora_vs_api.analysis import metrics, results
 from lora_vs_api.analysis.condition import MODEL_FREE_LABELS
 from lora_vs_api.analysis.decision import decide
+from lora_vs_api.analysis.distillation_results import Distillation, TeacherLabels
 from lora_vs_api.analysis.ledger import OtherSettings
 from lora_vs_api.analysis.verdict import verdict
 from lora_vs_api.config.sections import Adapter, Ownership, Plots, Price
@@ -763,3 +764,23 @@ SETTINGS = Settings(
     watts=65.0,
     see_also=(),
 )
+
+
+def distillation(
+    result: results.Analysis, decision: results.Decision, gold: int, left_out: tuple[str, ...]
+) -> Distillation:
+    """A teacher of 70 texts, of which ``gold`` have gold records; the pupil is the fine-tune."""
+    return Distillation(
+        labels=TeacherLabels(
+            teacher="api_zero_shot", asked=70, labelled=70 - len(left_out), left_out=left_out
+        ),
+        label="Tiny-7M over HTTP, zero-shot",
+        priced_as="gpt-x",
+        usd=0.0,
+        with_gold=gold,
+        differs={"vendor": interval(0.5)} if gold else None,
+        differs_anywhere=interval(1.0, 0.0) if gold else None,
+        beside_gold=False,
+        against_teacher=decision,
+        ownership=result.ownership,
+    )

@@ -96,7 +96,7 @@ def test_a_limit_of_its_own_trains_nothing_again():
     # data_check counts the tokens of prompts, and writes the same whatever the limit of an answer is
     assert readers == {
         "data_check", "evaluate_api", "evaluate_val", "perturbed_api", "analyze", "robustness",
-        "learning_curve",
+        "learning_curve", "teacher",
     }  # fmt: skip
 
 

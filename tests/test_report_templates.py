@@ -32,7 +32,16 @@ from lora_vs_api.report.rendering import ENVIRONMENT, TEMPLATES, Markdown, escap
 from lora_vs_api.report.sections.facts import unguessed_fields
 from lora_vs_api.report.sections.sweep import sweep_markdown
 from lora_vs_api.selection.trials import Trial
-from tests.report_fixture import REVIEW, SETTINGS, analysis, changed, inputs, redecided, robustness
+from tests.report_fixture import (
+    REVIEW,
+    SETTINGS,
+    analysis,
+    changed,
+    distillation,
+    inputs,
+    redecided,
+    robustness,
+)
 
 TASK = published_experiment().task
 
@@ -481,6 +490,10 @@ def test_every_template_gets_what_it_reads_and_no_more(rendered):
     """A fact that no template reads is dead code; one that is missing would be an error."""
     for case in CASES.values():
         report_markdown(case())
+    made = analysis()
+    report_markdown(
+        inputs(made, distillation=distillation(made, made.decision("api_zero_shot"), 64, ("t0",)))
+    )
     for trials in ([TRIAL], [TRIAL, replace(TRIAL, r=16, stopped_at_step=3)]):
         sweep_markdown(trials, trials, TRIAL, task=TASK)
     sweep_markdown([], [], None)

@@ -96,13 +96,15 @@ def compare(
     draws: Draws,
     groups: Groups = None,
 ) -> tuple[Comparison, ...]:
-    """The fine-tune's mean over its seeds against each baseline's one run, paired by text.
+    """The fine-tune's mean over its seeds against each baseline, paired by text.
+
+    A baseline with several runs has one for each of the fine-tune's seeds, and is paired by seed too.
 
     ``groups``: label of each text; texts of one group are counted together.
     """
-    mean_f1: Floats = np.stack([run.field_f1 for run in lora.runs]).mean(axis=0)
+    mean_f1 = _mean_f1(lora.runs)
     paired = {
-        other.name: paired_difference(mean_f1, _only_run(other).field_f1, draws, groups=groups)
+        other.name: paired_difference(mean_f1, _mean_f1(other.runs), draws, groups=groups)
         for other in baselines
     }
     adjusted = holm({name: rounded(found.p_value) for name, found in paired.items()})
@@ -120,9 +122,10 @@ def compare(
     )
 
 
-def _only_run(baseline: ConditionRuns) -> ScoredRun:
-    (run,) = baseline.runs
-    return run
+def _mean_f1(runs: Sequence[ScoredRun]) -> Floats:
+    """Field F1 of each text, mean over the runs; shape (n_texts,)."""
+    mean: Floats = np.stack([run.field_f1 for run in runs]).mean(axis=0)
+    return mean
 
 
 def _comparison(
@@ -134,9 +137,11 @@ def _comparison(
     draws: Draws,
     groups: Groups,
 ) -> Comparison:
-    baseline = _only_run(other)
+    baseline = other.runs
+    if len(baseline) not in (1, len(lora)):
+        raise ValueError(f"{other.name}: expected one run or {len(lora)}, found {len(baseline)}")
     by_seed = np.stack([run.field_f1 for run in lora])
-    differences: Floats = by_seed - baseline.field_f1
+    differences: Floats = by_seed - np.stack([run.field_f1 for run in baseline])
     random_effects = random_effects_interval(differences, draws.confidence, groups=groups)
     return Comparison(
         baseline=other.name,
@@ -165,14 +170,16 @@ def _comparison(
 
 
 def _mcnemar(
-    lora: Sequence[ScoredRun], baseline: ScoredRun, draws: Draws, groups: Groups
+    lora: Sequence[ScoredRun], baseline: Sequence[ScoredRun], draws: Draws, groups: Groups
 ) -> McNemar:
     # a text counts as right when more than half of the seeds get every field of it right
-    majority = np.mean([run.exact_match for run in lora], axis=0) > 0.5
-    found, p = mcnemar_exact(majority, baseline.exact_match), None
+    ours, theirs = (
+        np.mean([run.exact_match for run in runs], axis=0) > 0.5 for runs in (lora, baseline)
+    )
+    found, p = mcnemar_exact(ours, theirs), None
     if groups is not None:
         # the same test, where every group is one text
-        signs = majority.astype(float) - baseline.exact_match
+        signs = ours.astype(float) - theirs
         p = sign_flip(signs, draws.resamples, draws.seed, groups=groups)
     return McNemar(
         only_lora=found.only_a,
@@ -182,11 +189,13 @@ def _mcnemar(
 
 
 def _rates(
-    lora: Sequence[ScoredRun], baseline: ScoredRun, confidence: float, groups: Groups
+    lora: Sequence[ScoredRun], baseline: Sequence[ScoredRun], confidence: float, groups: Groups
 ) -> RateDifferences:
     def difference(of: Callable[[ScoredRun], Bools]) -> FieldDifference:
-        ours = np.stack([of(run).astype(float) for run in lora])
-        return decided_difference(ours - of(baseline).astype(float), confidence, groups)
+        ours, theirs = (
+            np.stack([of(run).astype(float) for run in runs]) for runs in (lora, baseline)
+        )
+        return decided_difference(ours - theirs, confidence, groups)
 
     return RateDifferences(
         exact_match=difference(lambda run: run.exact_match),
@@ -215,7 +224,7 @@ def decided_difference(
 
 def _per_field(
     lora: Sequence[ScoredRun],
-    baseline: ScoredRun,
+    baseline: Sequence[ScoredRun],
     names: Sequence[str],
     draws: Draws,
     groups: Groups,
@@ -224,25 +233,28 @@ def _per_field(
 
     None where no text has a value.
     """
-    by_seed = zip(*(run.by_field for run in lora))
+    ours, theirs = (zip(*(run.by_field for run in runs)) for runs in (lora, baseline))
     return {
         # no record fills a field for one run and not for another
-        name: theirs and _field_difference([f for f in ours if f], theirs, draws.confidence, groups)
-        for name, ours, theirs in zip(names, by_seed, baseline.by_field, strict=True)
+        name: _field_difference(
+            [f for f in of_lora if f], [f for f in of_other if f], draws.confidence, groups
+        )
+        if all(of_other)
+        else None
+        for name, of_lora, of_other in zip(names, ours, theirs, strict=True)
     }
 
 
 def _field_difference(
-    lora: Sequence[Linearised], baseline: Linearised, confidence: float, groups: Groups
+    lora: Sequence[Linearised], baseline: Sequence[Linearised], confidence: float, groups: Groups
 ) -> FieldDifference:
-    """One field's, from the values of each seed and those of the baseline."""
+    """One field's, from the values of each seed and those of the baseline, one run or one a seed."""
     bounds = (
-        min(found.low for found in lora) - baseline.high,
-        max(found.high for found in lora) - baseline.low,
+        min(found.low for found in lora) - max(found.high for found in baseline),
+        max(found.high for found in lora) - min(found.low for found in baseline),
     )
-    return decided_difference(
-        np.stack([found.values for found in lora]) - baseline.values, confidence, groups, bounds
-    )
+    ours, theirs = (np.stack([found.values for found in each]) for each in (lora, baseline))
+    return decided_difference(ours - theirs, confidence, groups, bounds)
 
 
 def examples(

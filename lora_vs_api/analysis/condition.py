@@ -55,7 +55,7 @@ MODEL_FREE_LABELS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class ConditionRuns:
-    """A condition and its runs: the fine-tune has one for each seed, any other condition just one."""
+    """A condition and its runs: the fine-tune and what a teacher taught have one for each seed, others just one."""
 
     name: str
     label: str

@@ -22,7 +22,7 @@ def config_sha256(params: Params) -> str:
     name that counts, since its path is another one elsewhere.
     """
     weights = params.model.weights
-    settings = {
+    settings: dict[str, object] = {
         "api": [params.api.ask, params.api.replicates, params.api.server],
         "baseline": params.baseline,
         "conditions": params.conditions,
@@ -55,6 +55,8 @@ def config_sha256(params: Params) -> str:
         # left out where it is empty: what it was, a digest stays
         **({"slices": params.slices} if params.slices else {}),
     }
+    if params.training_labels.source != "gold":
+        settings["training_labels"] = params.training_labels
     canonical = json.dumps(to_jsonable_python(settings), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 

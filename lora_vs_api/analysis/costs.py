@@ -62,12 +62,16 @@ def training_time(
     learning_rates: Sequence[Any],
     seeds: Sequence[int],
     root: str | Path = ".",
+    final: str = "train",
 ) -> MachineTime:
-    """Machine time of the sweep's trials and the final trainings; a trial taken over counts once."""
+    """Machine time of the sweep's trials and the final trainings; a trial taken over counts once.
+
+    ``final``: the folder of ``timings/`` that the final trainings are in.
+    """
     files = [
         *(f"rank_trial/{rank}" for rank in ranks),
         *(f"lr_trial/{rate}" for rate in learning_rates),
-        *(f"train/seed-{seed}" for seed in seeds),
+        *(f"{final}/seed-{seed}" for seed in seeds),
     ]
     timings = [read_json(Path(root, "timings", f"{name}.json")) for name in files]
     run = [timing for timing in timings if not timing.get("reused", False)]

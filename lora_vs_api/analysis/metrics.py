@@ -48,6 +48,7 @@ class Split(Result):
     categories: dict[str, dict[str, int]] | None = None
     masked_sentence_overlap: float | None = None
     column: str | None = None
+    unlabelled: int = 0
     sha256: dict[str, str]
 
 

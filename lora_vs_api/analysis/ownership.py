@@ -92,11 +92,15 @@ WAYS = {
 
 @dataclass(frozen=True)
 class LocalSide:
-    """The fine-tune's runs, all its trainings, and how many texts were labelled for it."""
+    """The fine-tune's runs, all its trainings, and how many texts were labelled for it.
+
+    ``teacher_usd`` is what an API condition was billed for labels, beside those of people.
+    """
 
     runs: Sequence[ScoredRun]
     trained: MachineTime
     labelled_texts: int
+    teacher_usd: float = 0.0
 
     @property
     def right(self) -> float:
@@ -234,6 +238,7 @@ def plan_of(configured: sections.Economics, local: LocalSide, watts: float) -> P
         fine_tune=People(
             people(configured.engineer_days)
             + training
+            + local.teacher_usd
             + label_usd(configured) * local.labelled_texts,
             people(own.upkeep_days_per_month),
         ),

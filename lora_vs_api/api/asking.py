@@ -100,7 +100,10 @@ def limits_of(params: Params, name: str, train: list[dict[str, Any]]) -> CostLim
         price=price,
         price_name=priced_as,
         budget_usd=params.api.limits.budget_usd,
-        expected_output_tokens=sum(records) / len(records),
+        # without a record to go by, as long as they may be
+        expected_output_tokens=sum(records) / len(records)
+        if records
+        else params.conditions[name].max_output_tokens or params.decoding.max_new_tokens,
         count_tokens=count_tokens,
     )
 

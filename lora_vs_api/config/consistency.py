@@ -23,7 +23,7 @@ from lora_vs_api.config.sections import (
 )
 from lora_vs_api.data.perturbation import PERTURBATIONS, chosen
 from lora_vs_api.errors import UserError
-from lora_vs_api.paths import SERVED, TRAINED, opponent_file
+from lora_vs_api.paths import SERVED, TAUGHT, TRAIN, TRAINED, opponent_file
 from lora_vs_api.prices.lookup import known_prices, price_of
 
 # what the generator says of each text
@@ -484,6 +484,41 @@ def _cascade_has_somebody_to_escalate_to(params: Params) -> str | None:
     return None
 
 
+def _a_teacher_is_one_of_the_conditions(params: Params) -> str | None:
+    """Checked as a whole, like the cascade: nothing is trained or paid for a slip."""
+    labels, known = params.training_labels, params.conditions
+    on = labels.source == "api"
+    if on and labels.condition not in known:
+        expected = (
+            f"one of {', '.join(known)}" if known else "an API condition, of which there is none"
+        )
+        return (
+            f"training_labels.condition: expected {expected}, found {labels.condition!r}; "
+            "-S training_labels=gold asks nobody"
+        )
+    only = labels.rows == TAUGHT
+    if on and only and params.learning_curve.sizes:
+        return (
+            "learning_curve.sizes: expected [] with -S training_labels=api_only, since the curve counts gold "
+            f"labels, found {params.learning_curve.sizes}"
+        )
+    wanted = (
+        [labels.condition] if on else [],
+        params.seeds if on and not only else [],
+        TAUGHT if on and only else TRAIN,
+        TAUGHT if on else TRAIN,
+    )
+    found = (labels.asked, labels.seeds, labels.rows, labels.first_rows)
+    if found != wanted:
+        return (
+            "training_labels.asked, seeds, rows, first_rows: expected "
+            f"{', '.join(map(str, wanted))}, as -S training_labels="
+            f"{('api_only' if only else 'api') if on else 'gold'} has them, found "
+            f"{', '.join(map(str, found))}"
+        )
+    return None
+
+
 def _a_smaller_training_sees_fewer_texts(params: Params) -> str | None:
     """Where steps end a final training before it has seen all texts; epochs see all, which are counted
     when they are there."""
@@ -558,6 +593,7 @@ CHECKS: tuple[Callable[[Params], str | None], ...] = (
     _written_examples_are_records,
     _a_key_is_sent_in_the_clear_to_this_machine_alone,
     _cascade_has_somebody_to_escalate_to,
+    _a_teacher_is_one_of_the_conditions,
     _the_cascades_rule_has_its_limit,
     _a_smaller_training_sees_fewer_texts,
     _opponents_add_up,

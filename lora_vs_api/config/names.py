@@ -20,11 +20,22 @@ RESERVED: Final = frozenset(
         *("lora", "lora_tuned", "fine_tune", "fine-tune", "finetune"),
         *("base", "base_zero_shot", "base_model", "untuned"),
         *get_args(ModelFree),
-        *("model_free", "person", "reviewer", "expected", "gold", "all", "any", "none", "default"),
+        *(
+            "model_free",
+            "distilled",
+            "person",
+            "reviewer",
+            "expected",
+            "gold",
+            "all",
+            "any",
+            "none",
+            "default",
+        ),
     }
 )
 # folders of predictions/evaluate/, one for each training
-SEED: Final = re.compile(r"lora-seed-.*", re.IGNORECASE)
+SEED: Final = re.compile(r"(lora|distilled)-seed-.*", re.IGNORECASE)
 
 
 def name_problem(name: str, others: Iterable[str] = ()) -> str | None:

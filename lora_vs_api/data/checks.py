@@ -209,7 +209,7 @@ def field_warnings(found: Mapping[str, FieldCheck]) -> list[str]:
             share = sum(counts.values()) / total if total else 0.0
             if not sum(counts.values()):
                 said.append(f"{name}: {label} never occurs.")
-            elif not counts.get("train"):
+            elif not counts.get("train") and any(each.get("train") for each in labels.values()):
                 said.append(f"{name}: {label} is not in train, so it cannot be learned.")
             elif share < RARE:
                 said.append(f"{name}: {label} is rare ({share:.1%}).")

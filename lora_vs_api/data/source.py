@@ -56,6 +56,7 @@ def read_source(
     second: bool = False,
     slices: Sequence[str] = (),
     keep: Callable[[Mapping[str, Any]], bool] | None = None,
+    unlabelled: list[Row] | None = None,
 ) -> list[Row]:
     """The corpus rows ``{"id", "text", "record"}`` of a labelled file, in its order.
 
@@ -75,6 +76,8 @@ def read_source(
         encoding: of a text file without a byte order mark; None for UTF-8.
         drop: keys of ``record`` that are left out.
         slices: columns that are kept too, with whatever stands in them.
+        unlabelled: where it is a list, rows whose record says nothing at all are added to it, with an empty
+            record, instead of being refused.
         second: a file beside that of the task, in which no row needs to have what may be empty.
         keep: which rows are read, by their columns; None: all.
 
@@ -114,15 +117,19 @@ def read_source(
         elif key in seen:
             problems.append(f"{row_id}: {key!r} is already at {seen[key]}; expected unique ids")
         seen.setdefault(key, place)
-        values, wrong = _record(columns, fields, record, drop, not _TEXT_TABLE.search(place))
-        problems += wrong
+        typed = not _TEXT_TABLE.search(place)
+        alone = unlabelled is not None and _is_unlabelled(columns, fields, record, drop, typed)
+        if not alone:
+            values, wrong = _record(columns, fields, record, drop, typed)
+            problems += wrong
         meta, wrong = _groups(columns, list(dict.fromkeys(kept.values())))
         problems += wrong + _no_split(meta, kept.get("split.column"))
         # a group's label is the same text
         meta = {name: _slice_value(columns.get(name)) for name in slices} | meta
         if not problems:
-            row: Row = {"id": key, "text": words, "record": values}
-            rows.append({**row, "meta": meta} if meta else row)
+            row: Row = {"id": key, "text": words, "record": {} if alone else values}
+            found = rows if unlabelled is None or not alone else unlabelled
+            found.append({**row, "meta": meta} if meta else row)
         bad += [f"{place}: {problem}" for problem in problems]
     if bad:
         raise problems_error(path, bad)
@@ -313,6 +320,20 @@ def _record(
     given = {key: value for key, value in given.items() if key not in drop}
     whole = completed(renamed(given, fields), fields)
     return whole, [f"{record}.{problem}" for problem in violations(whole, fields)]
+
+
+def _is_unlabelled(
+    columns: Mapping[str, Any],
+    fields: tuple[Field, ...],
+    record: str | None,
+    drop: Sequence[str],
+    typed: bool,
+) -> bool:
+    """Whether nothing is said where the record would be, though the schema wants something there."""
+    if record is not None:
+        return says_nothing(columns.get(record))
+    nothing = all(says_nothing(columns.get(field.name)) for field in fields)
+    return nothing and bool(_record(columns, fields, record, drop, typed)[1])
 
 
 def _is_one_call(keys: Iterable[str], fields: Sequence[Field]) -> bool:

@@ -6,7 +6,7 @@ import json
 import random
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 from unicodedata import normalize
 
@@ -15,6 +15,7 @@ from lora_vs_api.data.shares import check_shares, largest_remainder, spread
 from lora_vs_api.errors import UserError
 
 if TYPE_CHECKING:
+    from lora_vs_api.config.sections.data import Split
     from lora_vs_api.record.rows import Row
 
 # random orders of the groups that are tried, and how many groups are placed in all of them together
@@ -143,7 +144,11 @@ def split_named(value: object) -> str | None:
 
 
 def given_split(
-    rows: Sequence[Row], labels: Sequence[str], by: str | None, seed: int
+    rows: Sequence[Row],
+    labels: Sequence[str],
+    by: str | None,
+    seed: int,
+    may_be_empty: Collection[str] = (),
 ) -> dict[str, list[Row]]:
     """Divide rows as their ``labels`` say, each split mixed as :func:`stratified_split` mixes it.
 
@@ -153,6 +158,7 @@ def given_split(
     Args:
         rows, by, seed: as there.
         labels: of each row, a word that :func:`split_named` knows.
+        may_be_empty: splits that need no row.
 
     Raises:
         UserError: a split has no rows, or the same text is in two of them, white space aside.
@@ -166,7 +172,7 @@ def given_split(
             )
         divided[named].append(row)
     counts = ", ".join(f"{len(own):,} {name}" for name, own in divided.items())
-    empty = [name for name, own in divided.items() if not own]
+    empty = [name for name, own in divided.items() if not own and name not in may_be_empty]
     if empty:
         raise UserError(
             f"split.column: expected rows for train, val and test, found {counts}; mark some rows as "
@@ -293,6 +299,51 @@ def labels_of(rows: Sequence[Row], column: str, key: str) -> list[str]:
                 f"by: {known}"
             )
     return [row["meta"][column] for row in rows]
+
+
+def for_training(
+    unlabelled: Sequence[Row], splits: Mapping[str, Sequence[Row]], settings: Split
+) -> list[dict[str, str]]:
+    """Id and text of each row without a record, for a teacher to label: first ones of a text, of none in a split.
+
+    Raises:
+        UserError: one is marked as val or test, where a score needs a record; or groups are kept whole,
+            and nothing says that its group is training's.
+    """
+    if not unlabelled:
+        return []
+    if settings.column is None and settings.group_by is not None:
+        raise UserError(
+            f"split.group_by: {unlabelled[0]['id']} has no record and may be of a group that is tested; "
+            "expected split.column, which says train of it"
+        )
+    if settings.column is not None:
+        named = labels_of(unlabelled, settings.column, "split.column")
+        for row, label in zip(unlabelled, named, strict=True):
+            if split_named(label) != "train":
+                raise UserError(
+                    f"split.column: {row['id']} has no record; expected train of it, found {label!r}: "
+                    "val and test are scored"
+                )
+    if settings.group_by is not None:
+        whole = settings.group_by
+        tested = {
+            label
+            for name in ("val", "test")
+            for label in labels_of(splits[name], whole, "split.group_by")
+        }
+        for row, label in zip(unlabelled, labels_of(unlabelled, whole, "split.group_by")):
+            if label in tested:
+                raise UserError(
+                    f"split.group_by: {row['id']} has no record and is of {label!r}, which val or test "
+                    "has too; take one of them out"
+                )
+    known = {" ".join(row["text"].split()) for own in splits.values() for row in own}
+    return [
+        {"id": row["id"], "text": row["text"]}
+        for row in first_of_each_text(unlabelled)
+        if " ".join(row["text"].split()) not in known
+    ]
 
 
 def without_first(test: Sequence[Row], set_aside: int) -> list[Row]:

@@ -13,13 +13,13 @@ from lora_vs_api.api.servers import server_of
 from lora_vs_api.config.sections import OpenAIServer, Params
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_jsonl, read_last
-from lora_vs_api.paths import PERTURBED, TEST, TRAIN, VAL, opponent_file
+from lora_vs_api.paths import PERTURBED, TEST, TRAIN, UNLABELLED, VAL, opponent_file
 
 if TYPE_CHECKING:
     from lora_vs_api.api.budget import Estimate
     from lora_vs_api.orchestrate.plan import Step
 
-ASKING = ("evaluate_api", "evaluate_val", "perturbed_api")
+ASKING = ("evaluate_api", "evaluate_val", "perturbed_api", "teacher")
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,8 @@ def _rows(params: Params, node: str) -> list[dict[str, Any]]:
     """The texts that ``node`` asks about."""
     if node == "perturbed_api":
         return read_jsonl(PERTURBED)
+    if node == "teacher":
+        return [*read_jsonl(TRAIN), *read_jsonl(UNLABELLED)]
     if node == "evaluate_val":
         return read_last(VAL, params.cascade.val_rows)
     return read_jsonl(TEST, params.evaluate.test_rows)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lora_vs_api.analysis.cascade_results import Cascade
+from lora_vs_api.analysis.distillation_results import Distillation
 from lora_vs_api.analysis.ledger import OtherSettings
 from lora_vs_api.analysis.metrics import (
     Contamination,
@@ -50,7 +51,8 @@ class ReportInputs:
     The first nine are the metrics files of the same name; ``robustness`` is None where nothing was
     perturbed and ``contamination`` where that check was not made. ``scored`` are the other settings
     that the ledger knows of these texts. ``digests`` maps files to their SHA-256.
-    ``learning_curve`` is None where no smaller set was trained on, ``cascade`` where there is none.
+    ``learning_curve`` is None where no smaller set was trained on, ``cascade`` where there is none,
+    ``distillation`` where no API condition labelled the training texts.
     """
 
     analysis: Analysis
@@ -68,3 +70,4 @@ class ReportInputs:
     digests: Mapping[str, str]
     learning_curve: LearningCurve | None = None
     cascade: Cascade | None = None
+    distillation: Distillation | None = None

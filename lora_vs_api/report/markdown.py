@@ -17,6 +17,7 @@ from lora_vs_api.report.sections.comparison import (
 )
 from lora_vs_api.report.sections.data import contamination_section, data_section
 from lora_vs_api.report.sections.diagnosis import diagnosis_section
+from lora_vs_api.report.sections.distillation import distillation_section
 from lora_vs_api.report.sections.facts import has_api, stamp
 from lora_vs_api.report.sections.label_curve import label_curve_section
 from lora_vs_api.report.sections.limitations import limitations_section
@@ -44,6 +45,7 @@ SECTIONS = (
     money_section,
     label_curve_section,
     cascade_section,
+    distillation_section,
     diagnosis_section,
     robustness_section,
     win_loss_section,

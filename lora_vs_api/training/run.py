@@ -9,7 +9,7 @@ from lora_vs_api.config.sections import Params
 from lora_vs_api.files import read_jsonl
 from lora_vs_api.log import say
 from lora_vs_api.model.runtime import Machine, Runtime, machine
-from lora_vs_api.paths import BASE, TRAIN
+from lora_vs_api.paths import BASE
 from lora_vs_api.training.artifacts import reuse_adapter
 from lora_vs_api.training.checkpoints import CheckpointSettings
 from lora_vs_api.training.early_stopping import EarlyStopping
@@ -46,13 +46,21 @@ def train(
     out: str,
     description: str,
     early_stopping: EarlyStopping | None = None,
+    rows: str | None = None,
 ) -> TrainingRun:
-    """Tune the base to ``spec`` and write the adapter, or the model, to ``out``."""
+    """Tune the base to ``spec`` and write the adapter, or the model, to ``out``.
+
+    ``rows``: the file of labelled texts; None for that of the sweep and the final trainings.
+    """
     say(f"{description}: {spec.in_words()}")
     minutes = params.checkpoints.minutes
     return train_adapter(
         BASE,
-        chat_examples(read_jsonl(TRAIN), params.task.instruction, params.task.record_fields),
+        chat_examples(
+            read_jsonl(rows or params.training_labels.rows),
+            params.task.instruction,
+            params.task.record_fields,
+        ),
         spec,
         runtime,
         out,

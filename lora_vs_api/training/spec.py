@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lora_vs_api.config.sections import LoraTuning, Params, PromptTuning, Train, Tuning
 from lora_vs_api.digests import directory_sha256, file_sha256
-from lora_vs_api.paths import BASE, TRAIN
+from lora_vs_api.paths import BASE
 from lora_vs_api.record.json_schema import task_sha256
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def _spec(
     modules = params.lora.adapter.target_modules
     return TrainingSpec(
         base_sha256=directory_sha256(BASE),
-        examples_sha256=file_sha256(TRAIN),
+        examples_sha256=file_sha256(params.training_labels.rows),
         method=method,
         r=r,
         alpha=params.lora.adapter.alpha_per_r * r,

@@ -78,6 +78,7 @@ from lora_vs_api.config.sections.training import (
     Sanity,
     Sweep,
     Train,
+    TrainingLabels,
     Tuning,
 )
 from lora_vs_api.prices.price import OwnPrice, Price
@@ -119,6 +120,7 @@ __all__ = [
     "Serving",
     "Stats",
     "Train",
+    "TrainingLabels",
     "Tuning",
     "WheelPart",
     "WheelParts",
@@ -155,6 +157,7 @@ class Params(Section):
     learning_curve: LearningCurve
     cascade: Cascade
     monitor: Monitor
+    training_labels: TrainingLabels
     stats: Stats
     economics: Economics
     plots: Plots

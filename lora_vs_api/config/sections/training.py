@@ -154,6 +154,22 @@ class LearningCurve(Section):
     steps: CurveSteps
 
 
+class TrainingLabels(Section):
+    """Who labels the training texts; an API condition that does is called the teacher."""
+
+    source: Literal["gold", "api"]
+    condition: str | None
+    max_left_out: Annotated[float, Field(ge=0, lt=1, description="a share from 0 to below 1")]
+    # what dvc.yaml makes of training_labels=gold, api or api_only
+    # null in it where no condition is there to be asked, which is refused by name
+    asked: list[str | None]
+    seeds: list[int]
+    rows: str
+    first_rows: str
+    timings: str
+    results: str
+
+
 class Checkpoints(Section):
     folder: Annotated[str, Field(min_length=1, description="a folder's path")]
     minutes: OptionalMinutes
