@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +36,7 @@ from lora_vs_api.model.loading import load_base, load_tokenizer, load_tuned
 from lora_vs_api.record.fields import Field, fields_from_config
 from lora_vs_api.record.parsing import parse_record
 from lora_vs_api.training import train as training
+from lora_vs_api.training.adapters import peft_config
 from lora_vs_api.training.examples import chat_examples, check_examples
 from lora_vs_api.training.train import TrainingPolicy, train_adapter
 from lora_vs_api.weights.fetch import fetch_base
@@ -47,6 +49,7 @@ from tests.test_api_client import CHAT, MINI, ask, requests
 from tests.test_cases import twenty, written
 from tests.test_model import CPU, SPEC
 from tests.test_replies import BOTH, chat, responses, with_usage
+from tests.test_weights import two_files, write_index
 from tests.tiny_model import CHAT_TEMPLATE, build_tiny_model
 
 FIELDS = (Field("who", "string", "exact"), Field("said", "string", "exact"))
@@ -347,6 +350,61 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(tiny, tmp_path, bias
     assert losses[2] == pytest.approx(losses[0], rel=1e-3)
 
 
+@pytest.mark.parametrize("rate", [1e-2, 1e39], ids=["weights", "rate"])
+def test_a_loss_that_is_no_number_is_no_loss_of_zero(tiny, tmp_path, rate):
+    """transformers leaves it out of the mean by default, and so reports 0.000 (Unsloth's gpt-oss)."""
+    if rate < 1:
+        model = load_base(tiny, CPU)
+        with torch.no_grad():
+            model.model.layers[1].mlp.down_proj.weight[0, 0] = float("nan")
+        model.save_pretrained(tiny)
+    examples, policy = chat_examples(ROWS, "Do.", FIELDS), TrainingPolicy("t")
+    said = (
+        r"^model\.weights: .* is nan" if rate < 1 else r"^training diverged at learning rate 1e\+39"
+    )
+    for steps in (1, 3):
+        spec = replace(SPEC, learning_rate=rate, max_steps=steps, warmup_ratio=0.0)
+        with pytest.raises(UserError, match=said):
+            train_adapter(tiny, examples, spec, CPU, tmp_path / "t", policy)
+        assert not (tmp_path / "t").exists()
+
+
+def test_two_sets_of_weights_are_not_one_model(tiny, tmp_path):
+    """transformers takes one file, vLLM and MLX those of the index (mlx-vlm: a 4-bit file beside shards)."""
+    write_index(tiny, two_files(tiny))
+    build_tiny_model(tmp_path / "other", seed=9)
+    shutil.copyfile(tmp_path / "other" / "model.safetensors", tiny / "model.safetensors")
+    with pytest.raises(
+        UserError, match=r"two sets of weights, model\.safetensors and the 2 files of"
+    ):
+        fetched(tiny, tmp_path / "base")
+    # what an index names that is not there is a left-over
+    (tiny / "model-2.safetensors").unlink()
+    fetched(tiny, tmp_path / "base")
+
+
+@pytest.mark.parametrize("rows", [500, 640])
+def test_a_vocabulary_of_another_size_is_named(tiny, tmp_path, rows):
+    """An extended vocabulary with the config of the model that it was made of, or the other way round."""
+    edited(tiny / "config.json", vocab_size=rows)
+    told = rf"embed_tokens\.weight is of shape \(512, 64\) in the weights and of \({rows}, 64\) by config"
+    with pytest.raises(UserError, match=told):
+        fetched(tiny, tmp_path / "base")
+
+
+def test_experts_that_get_no_adapter_are_told(tmp_path, capsys):
+    """They are stacked in one tensor since transformers 5, and no layers (Unsloth, vLLM)."""
+    base = architectures.tiny(tmp_path / "own", architectures.MODELS["mixtral"])
+    peft_config(architectures.spec_of(), load_base(base, CPU))
+    said = capsys.readouterr().err
+    assert re.search(
+        r"\d+% of .* \(experts\.down_proj, experts\.gate_up_proj\) are no linear", said
+    )
+    build_tiny_model(tmp_path / "dense")
+    peft_config(SPEC, load_base(tmp_path / "dense", CPU))
+    assert "no linear layers" not in capsys.readouterr().err
+
+
 # --- servers ----------------------------------------------------------------------------
 
 
@@ -503,9 +561,32 @@ def test_a_server_that_does_otherwise_without_a_word_is_told(changes, said):
     found = list(odd_counts(CHAT, requests(2), answers, lambda text: 50))
     assert len(found) == len(said)
     for line, form in zip(found, said, strict=True):
-        import re
-
         assert re.search(form, line) and "\n" not in line
+
+
+@pytest.mark.parametrize("filtered", [True, False])
+def test_a_prompt_that_azure_s_filter_stopped_has_no_choices(filtered):
+    """In an answer of status 200; without a category that did it, it is none at all."""
+    results = {"hate": {"filtered": filtered, "severity": "high"}, "jailbreak": {"filtered": False}}
+    found = [{"prompt_index": 0, "content_filter_results": results}]
+    body = {"choices": [], "prompt_filter_results": found}
+    if filtered:
+        assert read_reply(body, CHAT, lambda output: (30, 1)).outcome == "filtered"
+    else:
+        with pytest.raises(NoAnswer, match=r"^the answer holds no choice"):
+            read_reply(body, CHAT)
+
+
+@pytest.mark.parametrize("lost", [None, {}, [], "", 0])
+def test_an_error_that_a_gateway_hands_on_bare_keeps_its_reason(lost):
+    """litellm and others put the provider's error where the answer would be, with status 200."""
+    said = "You have exceeded the daily limit"
+    with pytest.raises(NoAnswer, match=said):
+        read_reply({"code": "rate_limit_daily", "message": said}, CHAT)
+    with pytest.raises(NoAnswer, match=said):
+        read_reply({"code": 429, "message": said}, MINI)
+    with pytest.raises(NoAnswer, match="no choice"):
+        read_reply({"choices": lost}, CHAT)
 
 
 # --- files ------------------------------------------------------------------------------
@@ -745,3 +826,28 @@ def test_labels_that_the_config_has_with_blanks_keep_them():
     (field,) = fields_from_config({"f": {"type": "enum", "values": [" a ", "b"]}})
     assert [value_of(cell, field) for cell in (" a ", "b ", "a")] == [" a ", "b", "a"]
     assert infer_field("f", ["a ", "a", "b"] * 5, "json").spec["values"] == ["a", "a ", "b"]
+
+
+@pytest.mark.parametrize("opening", ['"\t', '\t"', '\t"he said ', '\t5" x 3" '])
+def test_a_quote_between_tabs_is_a_quote(project, capsys, opening):
+    """pandas would take all up to the next one, rows and all, for one cell."""
+    lines = ["quote\ttext\tlabel"]
+    lines += [
+        f"{opening if i in (3, 9) else f'a{i}' + chr(9)}text number {i}\t{'xy'[i % 2]}"
+        for i in range(20)
+    ]
+    Path("a.tsv").write_text("\n".join(lines) + "\n")
+    lora_vs_api("init", "a.tsv", "--text", "text")
+    rows = [row for _, row in read_table("a.tsv")]
+    assert [f"{row['quote']}\t{row['text']}\t{row['label']}" for row in rows] == lines[1:]
+    # cells that are quoted may hold both
+    Path("b.tsv").write_text('text\tlabel\n"a\tb\nc"\tx\n')
+    assert read_table("b.tsv")[0][1]["text"] == "a\tb\nc"
+
+
+def test_marks_that_are_not_seen_are_no_part_of_a_column_s_name(project):
+    """Files that were joined have a byte order mark in the middle of a header, pages a zero-width space."""
+    rows = [f"text number {i},{'xy'[i % 2]},{'pq'[i % 2]}" for i in range(20)]
+    Path("a.csv").write_text("\n".join(["text,\ufeffkind,\u200bcity\ufeff ", *rows]))
+    lora_vs_api("init", "a.csv", "--text", "text")
+    assert records_of("a")[0] == {"kind": "x", "city": "p"}

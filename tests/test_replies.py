@@ -72,7 +72,7 @@ def test_every_form_of_an_answer_is_read(condition, body, output):
         (CHAT, chat(content=[{"type": "image_url"}]), "empty output"),
         (CHAT, usual(CHAT) | {"choices": [{"message": None}]}, "holds no message"),
         (CHAT, usual(CHAT) | {"choices": [None]}, "holds no message"),
-        (CHAT, usual(CHAT) | {"choices": None}, "not a chat completion"),
+        (CHAT, usual(CHAT) | {"choices": None}, "the answer holds no choice"),
         (CHAT, chat(content='{"half', finish_reason="error"), "finish_reason error: the answer broke"),
         (CHAT, usual(CHAT) | {"error": {"message": "upstream\n is down", "code": 502}},
          "error in an answer of status 200: upstream is down"),

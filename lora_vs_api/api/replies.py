@@ -136,6 +136,7 @@ def _read_response(
 ) -> tuple[str, Outcome]:
     """Text and outcome of a response of the Responses API."""
     if body.get("object") != "response":
+        _raise_bare(body)
         raise NoAnswer("the answer is not a response of the Responses API")
     items = body.get("output")
     if isinstance(items, str):
@@ -169,7 +170,7 @@ def _read_chat(body: dict[str, Any]) -> tuple[str, Outcome]:
     """Text and outcome of a chat completion."""
     choices = _list(body.get("choices"))
     if not choices:
-        raise NoAnswer("the answer is not a chat completion")
+        return _read_no_choice(body)
     choice = _mapping(choices[0])
     if says_filtered(_mapping(choice.get("error")).get("code"), choice.get("error")):
         return "", "filtered"
@@ -192,6 +193,31 @@ def _read_chat(body: dict[str, Any]) -> tuple[str, Outcome]:
         if part.get("type", "text") in ("text", "output_text")
     )
     return output, _outcome(end)
+
+
+def _read_no_choice(body: dict[str, Any]) -> tuple[str, Outcome]:
+    """What is left to say of an answer without any choice; Azure sends one for a prompt that its filter stopped."""
+    if says_filtered(body.get("code"), body) or _stopped(body):
+        return "", "filtered"
+    if "choices" in body:
+        raise NoAnswer("the answer holds no choice and no reason (choices is empty)")
+    _raise_bare(body)
+    raise NoAnswer("the answer is not a chat completion")
+
+
+def _raise_bare(body: dict[str, Any]) -> None:
+    """Raise an error that stands where an answer should: ``message`` or ``detail`` without ``error`` around it."""
+    if body.get("code") is not None or isinstance(body.get("detail"), str):
+        _raise_error(body, billed=False)
+
+
+def _stopped(body: dict[str, Any]) -> bool:
+    """Whether one of the categories of Azure's ``prompt_filter_results`` is marked as filtered."""
+    return any(
+        _mapping(category).get("filtered") is True
+        for result in _list(body.get("prompt_filter_results"))
+        for category in _mapping(_mapping(result).get("content_filter_results")).values()
+    )
 
 
 def _raise_error(error: Any, billed: bool = True) -> None:

@@ -70,7 +70,9 @@ def predict_records(
             column or str(getattr(params.data, "text", "text")),
             encoding,
             row_id=row_id,
-            keep=[normalize("NFC", name.strip()) for name in (keep or "").split(",") if name.strip()],
+            keep=[
+                normalize("NFC", name.strip()) for name in (keep or "").split(",") if name.strip()
+            ],
         )
     else:
         if keep is not None:

@@ -69,13 +69,17 @@ def _check_field(spec: Mapping[str, Any], key: str) -> None:
     if low is not None and high is not None and low > high:
         raise UserError(f"{key}.minimum: expected no more than maximum, found {low} > {high}")
     if spec.get("items") is not None:
-        if spec["items"].get("from") is not None:
-            raise UserError(f"{key}.items.from: only for a field that has a name of its own")
-        if spec["items"].get("optional") == OMIT:
-            raise UserError(
-                f"{key}.items.optional: expected true or false, found {OMIT}; an item of a list has no "
-                "key to leave out"
-            )
-        _check_field(spec["items"], f"{key}.items")
+        _check_items(spec["items"], f"{key}.items")
     if kind == "object":
         _check_fields(spec.get("fields") or {}, f"{key}.fields")
+
+
+def _check_items(spec: Mapping[str, Any], key: str) -> None:
+    if spec.get("from") is not None:
+        raise UserError(f"{key}.from: only for a field that has a name of its own")
+    if spec.get("optional") == OMIT:
+        raise UserError(
+            f"{key}.optional: expected true or false, found {OMIT}; an item of a list has no "
+            "key to leave out"
+        )
+    _check_field(spec, key)

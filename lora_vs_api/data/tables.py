@@ -40,6 +40,8 @@ _INDEX_NAME = re.compile(r"(?:Unnamed: \d+|__index_level_\d+__|)")
 # what databases write for null, and spreadsheets where a formula fails
 _NO_VALUE = {"\\N", "#N/A", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!"}
 # ways to have a spreadsheet keep 00007: a formula, an apostrophe, a character that is not seen
+# around a column's name: blanks, also those that are not seen, such as a byte order mark of a part that was joined
+_INVISIBLE = re.compile(r"^[\s\u200b\u2060\ufeff]+|[\s\u200b\u2060\ufeff]+$")
 _FORMULA = re.compile(r'="((?:[^"]|"")*)"', re.DOTALL)
 _GUARD = re.compile(r"(?:'(?=[\d=+@-])|[\x1f\u200b])(.+)|(.+)\u200b", re.DOTALL)
 
@@ -155,6 +157,9 @@ def _csv(path: Path, content: str, separator: str | None, text: str | None) -> T
     found = csv_rows(path, content, separator)
     notes = [f"first line sep={found.separator}: left out, it names the separator"] * found.named
     notes += ['quotes within cells are written \\" and read as quotes'] * found.escaped
+    notes += [
+        'a " does not enclose a cell here: quotes are read as part of the text'
+    ] * found.unquoted
     return _of_cells(path, found.rows, text, notes)
 
 
@@ -165,7 +170,7 @@ def _of_cells(
     if not cells_by_line:
         return Table([], notes)
     (first, names), *rest = cells_by_line
-    header = [normalize("NFC", name.strip()) for name in names]
+    header = [normalize("NFC", _INVISIBLE.sub("", name)) for name in names]
     _check_names(f"{path}:{first}", header)
     for line, cells in rest:
         if len(cells) != len(header):

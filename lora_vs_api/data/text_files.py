@@ -89,13 +89,14 @@ class CsvRows:
     """The rows of a CSV file that are not empty, each with the line on which it begins.
 
     ``named`` says that the file's first line was Excel's ``sep=``, which names the separator, ``escaped`` that
-    quotes within cells have a backslash before them.
+    quotes within cells have a backslash before them, ``unquoted`` that quotes are part of the cells.
     """
 
     rows: list[tuple[int, list[str]]]
     separator: str
     named: bool
     escaped: bool = False
+    unquoted: bool = False
 
 
 def csv_rows(path: str | Path, text: str, separator: str | None = None) -> CsvRows:
@@ -104,13 +105,14 @@ def csv_rows(path: str | Path, text: str, separator: str | None = None) -> CsvRo
     Without a ``separator`` the first row decides, whatever stands there between quotes: commas and
     semicolons in the texts below would mislead. Where it has several that could be one, the first of
     them, by how often they stand there, that cuts all rows into as many cells as the first. A file that is
-    no CSV as it stands is read with ``\\"`` for a quote within a cell where that makes a table of it.
+    no CSV as it stands is read with ``\\"`` for a quote within a cell where that makes a table of it. Between
+    tabs, a quote that opens no cell is one of the text, where that makes a table of it.
 
     Raises:
         UserError: with the line on which a row begins that is not valid CSV.
     """
     try:
-        return _csv_rows(path, text, separator)
+        found = _csv_rows(path, text, separator)
     except UserError:
         if '\\"' in text:
             for mark in SEPARATORS if separator is None else (separator,):
@@ -118,7 +120,36 @@ def csv_rows(path: str | Path, text: str, separator: str | None = None) -> CsvRo
                     found = _csv_rows(path, _doubled(text, mark), mark)
                     if len({len(cells) for _, cells in found.rows}) == 1 < len(found.rows[0][1]):
                         return replace(found, escaped=True)
-        raise
+        plain = _unquoted(text, separator)
+        if plain is None:
+            raise
+        return plain
+    if found.separator == "\t" and any(_holds_rows(cell) for _, row in found.rows for cell in row):
+        return _unquoted(text, separator) or found
+    return found
+
+
+def _holds_rows(cell: str) -> bool:
+    """Whether a cell between quotes has swallowed whole rows of a file with tabs."""
+    return "\t" in cell and ("\n" in cell or "\r" in cell)
+
+
+def _unquoted(text: str, separator: str | None) -> CsvRows | None:
+    """The rows of a file with tabs that has no cells between quotes (pandas' QUOTE_NONE), else None.
+
+    Commas stand in texts, too, so that only tabs tell: every line is a row of as many cells as the first.
+    """
+    if separator not in (None, "\t") or _SEPARATOR_LINE.match(text):
+        return None
+    lines = [(line, part) for line, part in enumerate(re.split(r"\r\n|\n|\r", text), 1) if part]
+    rows = [(line, part.split("\t")) for line, part in lines]
+    cells = [cell for _, row in rows for cell in row]
+    even = len({len(row) for _, row in rows}) == 1 and len(rows[0][1]) > 1
+    # a cell that begins between quotes ends so, be it on another line
+    closed = (cell for cell in cells if len(cell) > 1 and cell.endswith('"'))
+    if not even or any(cell.startswith('"') or cell.count('"') % 2 for cell in closed):
+        return None
+    return CsvRows(rows, "\t", named=False, unquoted=True)
 
 
 def _doubled(text: str, separator: str) -> str:

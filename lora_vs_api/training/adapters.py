@@ -21,6 +21,7 @@ from transformers.pytorch_utils import Conv1D
 
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_json, write_json
+from lora_vs_api.log import say
 from lora_vs_api.training.spec import TrainingSpec
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def peft_config(spec: TrainingSpec, model: PreTrainedModel) -> PeftConfig | None
         kind = PromptTuningConfig if spec.method == "prompt" else PrefixTuningConfig
         return kind(task_type="CAUSAL_LM", num_virtual_tokens=cast("int", spec.virtual_tokens))
     modules = _modules(spec, model)
+    _tell_what_stays(model)
     return LoraConfig(
         r=spec.r,
         # peft says an int, takes any number and writes it as it is
@@ -108,6 +110,26 @@ def _modules(spec: TrainingSpec, model: PreTrainedModel) -> list[str]:
             "all-linear takes them all"
         )
     return list(spec.target_modules)
+
+
+def _tell_what_stays(model: PreTrainedModel) -> None:
+    """Say what share of the weights no adapter reaches: a mixture's experts are stacked, and no layers."""
+    decoder = _text_decoder(model)
+    stacked = {
+        f"{path}.{name}": weight
+        for path, module in decoder.named_modules()
+        if not isinstance(module, ADAPTABLE)
+        for name, weight in module.named_parameters(recurse=False)
+        if weight.ndim == 3
+    }
+    if stacked:
+        held = sum(weight.numel() for weight in stacked.values())
+        share = held / sum(weight.numel() for weight in decoder.parameters())
+        names = sorted({".".join(name.split(".")[-2:]) for name in stacked})
+        say(
+            f"{share:.0%} of the base model's weights ({', '.join(names)}) are no linear layers, as those of a "
+            "mixture's experts: they get no adapter and stay as they are"
+        )
 
 
 def _text_decoder(model: PreTrainedModel) -> nn.Module:

@@ -10,6 +10,7 @@ its own forward with its own layers.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ def settle_way(trainer: CompletionTrainer, description: str) -> Way:
     leaves the layers alone too. Weights, gradients and random state come out as they went in.
 
     Raises:
-        UserError: the model's own forward cannot be trained by this method.
+        UserError: the model's own forward cannot be trained by this method, or its loss is no number.
     """
     model = cast(nn.Module, trainer.model)
     batch = _probe_batch(trainer)
@@ -94,6 +95,12 @@ def settle_way(trainer: CompletionTrainer, description: str) -> Way:
 def _own(trainer: CompletionTrainer, batch: dict[str, Any]) -> Probe:
     found = _attempt(trainer, batch, fast=False)
     if isinstance(found, Probe):
+        if not math.isfinite(found.loss):
+            raise UserError(
+                f"model.weights: the base model's own loss on a probe batch is {found.loss}, before any "
+                "training: its weights hold a number that is none (NaN or infinite), or numbers too large "
+                "for their type; fetch them again, or use another base model"
+            )
         return found
     config = trainer.language_model.config
     raise UserError(

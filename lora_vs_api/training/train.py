@@ -100,8 +100,8 @@ def train_adapter(
     the whole training.
 
     Raises:
-        UserError: a target module that the model does not have, a loss that is not finite, or a
-            folder for checkpoints that cannot be written to.
+        UserError: a target module that the model does not have, a loss or a weight that is not finite, or
+            a folder for checkpoints that cannot be written to.
     """
     # the specification knows the rows by digest, and not what the instruction makes of them
     training: dict[str, Any] = {
@@ -124,11 +124,16 @@ def train_adapter(
         stopping = _add_callbacks(trainer, policy)
         used = _run(trainer, kept, runtime.device)
         losses = logged_losses(trainer.state)
-        if not all(math.isfinite(loss) for loss in losses):
+        # the last step may have spoilt the weights after its loss was taken
+        trained = (weight for weight in model.parameters() if weight.requires_grad)
+        if not (
+            all(math.isfinite(loss) for loss in losses)
+            and all(bool(weight.isfinite().all()) for weight in trained)
+        ):
             if kept:
                 kept.remove()
             raise UserError(
-                f"training diverged at learning rate {spec.learning_rate:g}: the loss is not finite; "
+                f"training diverged at learning rate {spec.learning_rate:g}: the loss or a weight is not finite; "
                 "lower lora.learning_rate or sweep.learning_rates"
             )
         stopped_at = stopping.stopped_at if stopping else None
@@ -244,6 +249,8 @@ def _arguments(spec: TrainingSpec, runtime: Runtime, output_dir: str) -> SFTConf
         # everything fits: recomputing activations would only cost time
         activation_checkpointing=False,
         logging_steps=1,
+        # a loss that is no number would be logged as the mean of those before it, or as 0
+        logging_nan_inf_filter=False,
         save_strategy="no",
         report_to="none",
         disable_tqdm=True,

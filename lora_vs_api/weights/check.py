@@ -82,6 +82,8 @@ def check_files(folder: Path, where: str) -> None:
         raise UserError(f"{where}: no *.safetensors in it; pickled weights are not loaded")
     if SINGLE not in names:
         _check_index(folder, names, where)
+    elif (folder / INDEX).is_file():
+        _check_one_set(folder, names, where)
     rows = _check_tensors(folder, where)
     _check_tokenizer(folder, where, rows)
 
@@ -133,6 +135,21 @@ def _check_index(folder: Path, names: dict[str, set[str]], where: str) -> None:
             raise UserError(f"{where}: {INDEX} puts {tensor} into {name}, which does not have it")
 
 
+def _check_one_set(folder: Path, names: dict[str, set[str]], where: str) -> None:
+    """Make sure that one file and several do not each hold a model: programs differ in which they load.
+
+    An index whose files are not there is a left-over.
+    """
+    index = _json(folder / INDEX, where)
+    listed = index.get("weight_map") if isinstance(index, dict) else None
+    files = {str(name) for name in listed.values()} if isinstance(listed, dict) else set()
+    if files and SINGLE not in files and files <= names.keys():
+        raise UserError(
+            f"{where}: holds two sets of weights, {SINGLE} and the {len(files)} files of {INDEX}; expected "
+            "one: leave the other out (of a model of the Hub, in a copy that model.weights.path names)"
+        )
+
+
 def _check_tensors(folder: Path, where: str) -> int:
     """Make sure that the weights are those of the model that config.json describes, all of them.
 
@@ -153,6 +170,8 @@ def _check_tensors(folder: Path, where: str) -> int:
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
+            # named below
+            ignore_mismatched_sizes=True,
         )
     except Exception as error:  # each kind of model checks its config in its own way
         reason = " ".join(str(error).split())[:300]
@@ -161,6 +180,15 @@ def _check_tensors(folder: Path, where: str) -> int:
         ) from None
     finally:
         logging.set_verbosity(verbosity)
+    other = sorted(
+        (str(name), tuple(has), tuple(needs)) for name, has, needs in report["mismatched_keys"]
+    )
+    if other:
+        name, has, needs = other[0]
+        raise UserError(
+            f"{where}: config.json and the weights do not make a model ({name} is of shape {has} in the "
+            f"weights and of {needs} by config.json); fetch both again"
+        )
     missing = sorted(report["missing_keys"])
     if missing:
         raise UserError(
