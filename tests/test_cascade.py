@@ -355,7 +355,7 @@ def test_a_val_answers_cost_has_its_batch_its_cache_and_its_lost_attempts(
             "reasoning_tokens": none, "tokens_estimated": [False, False],
         },
     )  # fmt: skip
-    params = SimpleNamespace(task=SimpleNamespace(record_fields=(Field("x", "string", "exact"),)))
+    params = SimpleNamespace(task=SimpleNamespace(scored_fields=(Field("x", "string", "exact"),)))
     run = asked_on_val("gpt", rows, params)
     price = Price(input=1.0, cached_input=0.1, output=2.0)
     paid = BilledRun(run, price, batch_discount=0.5).request_costs() * 1e6

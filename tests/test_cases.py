@@ -513,7 +513,7 @@ def test_both_forms_are_one_wherever_texts_are_compared():
         assert_disjoint({"train": rows[:1], "test": rows[1:]})
     assert conflicts(rows) == [] and near_duplicates([one, other]) == [(0, 1)]
     assert Neighbours([f"{NFC} x", "cafe x"]).nearest(f"{NFD} y", 1) == [0]
-    nearest = SimpleNamespace(examples=1, nearest_examples=True)
+    nearest = SimpleNamespace(examples=1, nearest_examples=True, written_examples=False)
     train = [*rows, {"id": "3", "text": "another café", "record": {"a": "b"}}]
     for asked in (one, other):
         assert [row["id"] for row in shot_chooser("c", nearest, train, 0)(asked)] == ["3"]

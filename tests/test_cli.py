@@ -44,7 +44,7 @@ def finished(tmp_path_factory):
     params["seeds"] = params["cascade"]["seeds"] = [1, 2]
     # in the process: tests/test_serving.py asks the server
     params["serving"] |= {"engine": "transformers", "weights": "models/train", "converted": []}
-    params["task"] = {"fields": FIELDS, "instruction": "Extract.", "group_by": None}
+    params["task"] = {"fields": FIELDS, "instruction": "Extract.", "group_by": None, "weights": {}}
     params["split"]["stratify_by"] = None
     params["contamination"]["field"] = None
     params["runtime"]["dtype"] = "float32"

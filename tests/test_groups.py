@@ -272,6 +272,7 @@ def divided(tmp_path: Path, monkeypatch, corpus, task: str | None, split: str | 
     folder = tmp_path / f"{task}-{split}"
     folder.mkdir()
     write_jsonl(folder / "data/corpus.jsonl", corpus)
+    write_jsonl(folder / "data/unlabelled.jsonl", [])
     monkeypatch.chdir(folder)
     main(check_params(raw))
     return folder
@@ -306,10 +307,12 @@ def test_no_node_that_trains_or_answers_reads_what_texts_are_grouped_by():
         body = stage.get("do", stage)
         grouping = {"task", "task.group_by"} & set(body.get("params", []))
         assert bool(grouping) == (name in (
-            "corpus", "split", "analyze", "robustness", "learning_curve", "cascade", "report"
+            "corpus", "split", "analyze", "robustness", "learning_curve", "cascade", "distillation", "report"
         ))  # fmt: skip
         reads = "data/split/groups.jsonl" in body["deps"]
-        assert reads == (name in ("analyze", "robustness", "learning_curve", "cascade"))
+        assert reads == (
+            name in ("analyze", "robustness", "learning_curve", "cascade", "distillation")
+        )
 
 
 # --- the analysis ----------------------------------------------------------------------------

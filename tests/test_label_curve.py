@@ -44,8 +44,8 @@ from tests.report_fixture import PLOTS, analysis, changed, inputs, learning_curv
 LABELS = (40, 160, 640)
 RESULT = Path("benchmarks/results/labels-cpu.json")
 TRAIN = Train(
-    epochs=3, max_steps=None, batch_size=4, gradient_accumulation=4, group_by_length=False, scheduler="cosine",
-    warmup_ratio=0.05, max_grad_norm=1.0,
+    epochs=3, max_steps=None, batch_size=4, gradient_accumulation=4, group_by_length=False,
+    max_length=None, too_long="refuse", scheduler="cosine", warmup_ratio=0.05, max_grad_norm=1.0,
 )  # fmt: skip
 SETTINGS = curves.CurveSettings(given=1400, scale="same", least=1)
 PROPORTIONAL = CurveSteps(scale="proportional", least=4)
