@@ -252,10 +252,19 @@ def _kept(
         elif name:
             kept.append(place)
         else:
-            raise UserError(
-                f"{where}: {said} holds {values[0]!r:.40}; name it, or take the column out"
-            )
+            raise UserError(f"{where}: {said} holds {values[0]!r:.40}; {_mend(names, columns)}")
     return kept
+
+
+def _mend(names: Sequence[str], columns: Sequence[Sequence[Any]]) -> str:
+    """What to do about a column without a name: a title above the header leaves most of them without one."""
+    below = [str(values[0] or "").strip() for values in columns]
+    if sum(map(bool, names)) == 1 and all(below) and len(set(below)) == len(below):
+        return (
+            f"the header seems to be the line below {next(filter(None, names))!r:.60}: take out the lines "
+            "above it"
+        )
+    return "name it, or take the column out"
 
 
 def _counts_rows(values: Sequence[Any]) -> bool:
