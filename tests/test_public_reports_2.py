@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from lora_vs_api.api.replies import read_reply
 from lora_vs_api.cli import app
 from lora_vs_api.data.infer import infer_field
+from lora_vs_api.data.source import read_table
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.parsing import parse_record
 from tests.commands import lora_vs_api
@@ -177,7 +178,22 @@ def test_a_title_above_the_header_is_no_column_to_name(tmp_path, monkeypatch):
     )
     with pytest.raises(UserError, match=told):
         lora_vs_api("init", str(path))
+    # alone in its line it has no empty cells beside it
+    path.write_text(f"Complaints\ntext,kind,n\n{rows}")
+    with pytest.raises(
+        UserError, match="expected 1 cells as in the header, found 3; the header seems"
+    ):
+        lora_vs_api("init", str(path))
     # with two names it is a column that lacks one
     path.write_text(f"text,,n\n{rows}")
     with pytest.raises(UserError, match="column 2 without a name holds 'a'; name it"):
         lora_vs_api("init", str(path))
+
+
+@pytest.mark.parametrize("name", ["a.xls", "a.xlsx", "a.csv", "a.jsonl"])
+def test_a_web_page_is_no_table(tmp_path, name):
+    """pandas-dev/pandas#8200: exported under a spreadsheet's name, or what a link gives without a login."""
+    path = tmp_path / name
+    path.write_text("\ufeff\n<!-- a -->\n<HTML><table><tr><td>text</td></tr></table></HTML>")
+    with pytest.raises(UserError, match=rf"{name}: is a web page \(HTML\), whatever its name says"):
+        read_table(path)
