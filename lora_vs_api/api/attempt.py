@@ -30,6 +30,8 @@ CountTokens = Callable[[str], int]
 UNSENT = {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol"}
 # server-sent events: fields and comments, a line each
 EVENT = re.compile(r"\s*(?:(?:data|event|id|retry):|: ?\w)")
+# an integer of any length is one
+DECODER = json.JSONDecoder(parse_int=float)
 EVENT_DATA = re.compile(r"^data:(.*)$", re.M)
 
 
@@ -178,12 +180,15 @@ def _json_of(content: bytes, provider: Provider, base_url: str) -> Any:
 def _check_format_is_known(output: str, condition: ApiCondition, base_url: str) -> None:
     """Stop at the first whole answer that is no JSON: the server does not heed the format.
 
+    One that is JSON several times over is a bad answer of a server that does: a model may begin again
+    where its first object ends (OpenAI's, now and then), and the next text is answered well.
+
     Raises:
         Rejected: naming the setting.
     """
     answer = part_thinking(output).answer
     try:
-        json.loads(output if answer is None else answer, parse_int=float)
+        _check_json(output if answer is None else answer)
     except (json.JSONDecodeError, RecursionError):
         what = "JSON Schema" if condition.schema is not None else "JSON format"
         # llama.cpp heeds it at one endpoint alone
@@ -197,14 +202,29 @@ def _check_format_is_known(output: str, condition: ApiCondition, base_url: str) 
         ) from None
 
 
+def _check_json(text: str) -> None:
+    """Raise JSONDecodeError, or RecursionError, where ``text`` is neither JSON nor objects one after another."""
+    rest = text.strip()
+    while True:
+        value, end = DECODER.raw_decode(rest)
+        rest = rest[end:].lstrip()
+        if not rest:
+            return
+        if not isinstance(value, dict):
+            raise json.JSONDecodeError("Extra data", text, end)
+
+
 def _check_limit_leaves_room(reply: Reply, condition: ApiCondition) -> None:
     """Stop where a limit that was meant for records goes to reasoning, before an answer begins.
 
     Raises:
         Rejected: naming the setting that leaves the local models' limit as it is.
     """
-    # what was told to be no reasoning is white space, and a bad answer
+    # white space is a bad answer where it was told to be no reasoning, or is long enough to have taken the
+    # limit: a grammar lets a model write it without end, and no token has less than a character
     if reply.output.strip() or reply.reasoning_tokens == 0:
+        return
+    if reply.reasoning_tokens is None and len(reply.output) >= condition.max_output_tokens:
         return
     key = keys.parameter_key("max_output_tokens", condition.name)
     raise Rejected(

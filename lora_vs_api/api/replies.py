@@ -142,12 +142,7 @@ def _read_response(
     if isinstance(items, str):
         texts, refusals = [items], []
     else:
-        parts = [
-            part
-            for item in _list(items)
-            if _mapping(item).get("type") == "message"
-            for part in _parts(item.get("content"))
-        ]
+        parts = [part for message in _messages(items) for part in message]
         texts = [_text(part) for part in parts if part.get("type") == "output_text"]
         refusals = [
             str(part.get("refusal") or REFUSED) for part in parts if part.get("type") == "refusal"
@@ -164,6 +159,22 @@ def _read_response(
     elif output_tokens is not None and output_tokens >= max_output_tokens:
         outcome = "truncated"  # transformers serve calls every answer completed
     return "".join(texts), outcome
+
+
+def _messages(items: Any) -> list[list[dict[str, Any]]]:
+    """The parts of every message of a response that is the answer, each message once.
+
+    OpenAI's Responses API, and gateways to it, now and then list a message twice. What a model says on its
+    way to an answer is of the phase ``commentary``.
+    """
+    messages = [item for item in map(_mapping, _list(items)) if item.get("type") == "message"]
+    final = [message for message in messages if message.get("phase") != "commentary"]
+    found: list[list[dict[str, Any]]] = []
+    for message in final or messages:
+        parts = _parts(message.get("content"))
+        if parts not in found:
+            found.append(parts)
+    return found
 
 
 def _read_chat(body: dict[str, Any]) -> tuple[str, Outcome]:

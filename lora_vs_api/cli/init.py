@@ -430,7 +430,12 @@ def _inferred_fields(
         texts = "json"
     elif Path(path).suffix.lower() in TEXT_TABLES or _is_folder_of_cells(path):
         texts = "cells"
-    fields = {name: infer_field(name, [row.get(name) for row in values], texts) for name in kept}
+    try:
+        fields = {
+            name: infer_field(name, [row.get(name) for row in values], texts) for name in kept
+        }
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
     return fields, left_out
 
 

@@ -18,6 +18,7 @@ from unicodedata import normalize
 from lora_vs_api.data.columns import plain_name
 from lora_vs_api.data.json_values import cell_value, json_value
 from lora_vs_api.data.source import bare, id_of, is_missing, says_nothing, value_of
+from lora_vs_api.errors import UserError
 from lora_vs_api.record.fields import Field
 
 Spec = dict[str, Any]
@@ -30,6 +31,16 @@ MIN_ROWS_PER_LABEL = 5  # on average
 MAX_RANGE, MIN_BOUNDED, MIN_EACH = 12, 30, 3
 MAX_EXACT = 2**53  # an integer beyond it is another one in programs that read JSON into floats
 FREE_TEXT_WORDS = 4  # from so many words on average a paraphrase deserves part of the credit
+# what a JSON value is called in messages; true and false are whole numbers to Python
+# numbers with a comma for the point, or with marks between their thousands
+_SEPARATED = re.compile(r"[+-]?(?!0\d)(?:\d{1,3}(?:[.,'’\u00a0\u202f]\d{3})+|\d+)(?:[.,]\d+)?")
+_KINDS = (
+    (bool, "boolean"),
+    (int | float, "number"),
+    (str, "text"),
+    (list, "list"),
+    (dict, "object"),
+)
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]|^\\?\\?\\?$")
 
 
@@ -50,6 +61,9 @@ def infer_field(name: str, values: Sequence[Any], texts: Texts = "cells") -> Inf
         texts: what a text among them may stand for. In ``cells`` of a CSV file whatever all of them
             can be read as: numbers, true and false, JSON. In ``columns`` that have types JSON alone,
             and in ``json`` nothing but the text.
+
+    Raises:
+        UserError: values of several types, which no field can have.
     """
     present = [
         value
@@ -60,7 +74,9 @@ def infer_field(name: str, values: Sequence[Any], texts: Texts = "cells") -> Inf
     if texts == "cells" and len(rest := _numbers_alone(present)) < len(present):
         present, words = rest, "empty or NA"
     empty = len(values) - len(present)
-    found = _infer(present, texts) if present else Inferred({"type": "string"}, "always empty")
+    found = (
+        _infer(name, present, texts) if present else Inferred({"type": "string"}, "always empty")
+    )
     if empty:
         spec = {**found.spec, "optional": True}
         return Inferred(spec, f"{found.why}; {words} in {empty:,} of {len(values):,} rows")
@@ -71,12 +87,12 @@ def _numbers_alone(values: Sequence[Any]) -> list[Any]:
     """``values`` without the NA among numbers and booleans; all of them where the rest is something else."""
     rest = [value for value in values if not is_missing(str(value).strip())]
     numbers = ("boolean", "integer", "number")
-    if 0 < len(rest) < len(values) and _infer(rest, "cells").spec["type"] in numbers:
+    if 0 < len(rest) < len(values) and _infer("", rest, "cells").spec["type"] in numbers:
         return rest
     return list(values)
 
 
-def _infer(values: Sequence[Any], texts: Texts) -> Inferred:
+def _infer(name: str, values: Sequence[Any], texts: Texts) -> Inferred:
     for kind in ("boolean", "integer", "number"):
         read = _read_all(values, kind, texts)
         if read is None:
@@ -89,11 +105,30 @@ def _infer(values: Sequence[Any], texts: Texts) -> Inferred:
     for kind in ("object", "list"):
         read = _read_all(values, kind, texts)
         if read is not None:
-            found = _infer_object(read) if kind == "object" else _infer_list(read)
+            found = (_infer_object if kind == "object" else _infer_list)(name, read)
             as_python = any(isinstance(value, str) and not _is_json(value) for value in values)
             why = f"{found.why}, as Python writes them" if as_python else found.why
             return Inferred(found.spec, why)
-    return _infer_text([str(value) for value in values], texts)
+    _check_one_type(name, values)
+    found = _infer_text([str(value) for value in values], texts)
+    if texts == "cells" and all(_SEPARATED.fullmatch(value.strip()) for value in values):
+        why = f"no numbers, since {values[0].strip()!r:.40} is not written as JSON has them: 1234.5"
+        return Inferred(found.spec, f"{found.why}; {why}")
+    return found
+
+
+def _check_one_type(name: str, values: Sequence[Any]) -> None:
+    """Make sure that values which were read as no type alone are of one: JSON lets a list stand beside a number."""
+    kinds = [next((k for t, k in _KINDS if isinstance(value, t)), "value") for value in values]
+    counts = Counter(kinds)
+    if len(counts) > 1:
+        told = " and ".join(
+            f"{kind} {n:,} times, such as {values[kinds.index(kind)]!r:.40}"
+            for kind, n in counts.items()
+        )
+        raise UserError(
+            f"{name}: expected values of one type, found {told}; write them alike, or leave the field out"
+        )
 
 
 def _is_json(text: str) -> bool:
@@ -171,26 +206,28 @@ def _infer_number(values: Sequence[Any], read: Sequence[Any], kind: str) -> Infe
     return Inferred(spec, why)
 
 
-def _infer_object(values: Sequence[Mapping[str, Any]]) -> Inferred:
+def _infer_object(name: str, values: Sequence[Mapping[str, Any]]) -> Inferred:
     names = list(dict.fromkeys(name for value in values for name in value))
     if not names:
         return Inferred({"type": "string"}, "empty objects")
-    fields = {name: infer_field(name, [v.get(name) for v in values], "json") for name in names}
+    fields = {
+        key: infer_field(f"{name}.{key}", [v.get(key) for v in values], "json") for key in names
+    }
     spec = {
         "type": "object",
         "score": "slot_f1",
-        "fields": {name: found.spec for name, found in fields.items()},
+        "fields": {key: found.spec for key, found in fields.items()},
     }
     return Inferred(spec, f"objects with {len(names)} keys")
 
 
-def _infer_list(values: Sequence[Sequence[Any]]) -> Inferred:
+def _infer_list(name: str, values: Sequence[Sequence[Any]]) -> Inferred:
     items = [item for value in values for item in value]
     mean = len(items) / len(values)
     spec: Spec = {"type": "list", "score": "set_f1"}
     why = f"{mean:.1f} items on average"
     if items:
-        inner = infer_field("item", items, "json").spec
+        inner = infer_field(f"{name}[]", items, "json").spec
         # the items seen so far are not all there will be: no enum without being told
         if inner["type"] not in ("string", "enum"):
             spec["items"] = {key: value for key, value in inner.items() if key != "score"}

@@ -21,7 +21,7 @@ from lora_vs_api.data.json_values import json_value
 from lora_vs_api.data.sheets import sheet_rows
 from lora_vs_api.data.split import split_named
 from lora_vs_api.data.table import Rows, Table
-from lora_vs_api.data.text_files import csv_rows, read_text
+from lora_vs_api.data.text_files import check_no_page, csv_rows, read_text
 from lora_vs_api.errors import UserError
 from lora_vs_api.shown import LONE_SURROGATE
 
@@ -34,6 +34,8 @@ TEXT_TABLES = (".csv", ".tsv", ".xlsx")
 SPLITS = ("train", "val", "test")
 # the column that says of which file of a folder a row is
 FILE_SPLIT = "split"
+# of a file that has a title, a person's or a sheet's, above its header
+_BELOW = "the header seems to be the line below {!r}: take out the lines above it"
 # what pandas calls a column without a name when it reads one, or an index when it writes Parquet
 _INDEX_NAME = re.compile(r"(?:Unnamed: \d+|__index_level_\d+__|)")
 
@@ -77,6 +79,8 @@ def _as_written(path: Path, encoding: str | None, text: str | None) -> Table:
         raise UserError(
             f"{path}: is a folder, as Spark writes one; expected one file: join its parts into one"
         )
+    if path.is_file():
+        check_no_page(path)
     if suffix in (".xls", ".xlsm", ".ods"):
         raise UserError(
             f"{path}: a spreadsheet's own format; save the sheet as .xlsx or as CSV (in Excel: Save As, "
@@ -174,8 +178,11 @@ def _of_cells(
     _check_names(f"{path}:{first}", header)
     for line, cells in rest:
         if len(cells) != len(header):
+            # a title alone in its line, above a table of one width
+            above = len(header) == 1 and len({len(row) for _, row in rest}) == 1 and len(rest) > 1
+            hint = f"; {_BELOW.format(header[0][:60])}" if above else ""
             raise UserError(
-                f"{path}:{line}: expected {len(header)} cells as in the header, found {len(cells)}"
+                f"{path}:{line}: expected {len(header)} cells as in the header, found {len(cells)}{hint}"
             )
     columns = [
         [cells[place] for _, cells in rest]
@@ -252,10 +259,16 @@ def _kept(
         elif name:
             kept.append(place)
         else:
-            raise UserError(
-                f"{where}: {said} holds {values[0]!r:.40}; name it, or take the column out"
-            )
+            raise UserError(f"{where}: {said} holds {values[0]!r:.40}; {_mend(names, columns)}")
     return kept
+
+
+def _mend(names: Sequence[str], columns: Sequence[Sequence[Any]]) -> str:
+    """What to do about a column without a name: a title above the header leaves most of them without one."""
+    below = [str(values[0] or "").strip() for values in columns]
+    if sum(map(bool, names)) == 1 and all(below) and len(set(below)) == len(below):
+        return _BELOW.format(next(filter(None, names))[:60])
+    return "name it, or take the column out"
 
 
 def _counts_rows(values: Sequence[Any]) -> bool:

@@ -27,6 +27,10 @@ _KINDS = (
     (b"\x1f\x8b", "a gzip file"),
     (b"PAR1", "a Parquet file"),
 )
+# the beginning of a web page, in lower case
+_PAGE = re.compile(
+    rb"(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*(?:<!doctype html|<html|<head|<table)", re.DOTALL
+)
 # Excel's own first line, which names the separator
 _SEPARATOR_LINE = re.compile(r'"?sep=([^\r\n"])"?[ \t]*(?:\r\n|\n|\r|$)', re.IGNORECASE)
 # the first row, a line end between quotes included, and what of it stands between quotes
@@ -42,6 +46,23 @@ _LONGEST_CELL = 2**31 - 1
 def marked_encoding(raw: bytes) -> str | None:
     """The encoding that the file's byte order mark names; None without one."""
     return next((name for mark, name in _MARKS if raw.startswith(mark)), None)
+
+
+def check_no_page(path: Path) -> None:
+    """Make sure that a file is no web page: programs export them under a spreadsheet's name.
+
+    So is what a link to a table gives without a login.
+
+    Raises:
+        UserError: it is one.
+    """
+    with open(path, "rb") as stream:
+        head = stream.read(1000).removeprefix(codecs.BOM_UTF8).lstrip().lower()
+    if _PAGE.match(head):
+        raise UserError(
+            f"{path}: is a web page (HTML), whatever its name says; open it in a spreadsheet and save the table "
+            "as .xlsx or CSV, or, where it asks for a login, download the table itself"
+        )
 
 
 def read_text(path: str | Path, encoding: str | None = None) -> str:

@@ -84,6 +84,8 @@ def check_files(folder: Path, where: str) -> None:
         _check_index(folder, names, where)
     elif (folder / INDEX).is_file():
         _check_one_set(folder, names, where)
+    for file in sorted(folder.glob("*.safetensors")):
+        _check_numbers(file, where)
     rows = _check_tensors(folder, where)
     _check_tokenizer(folder, where, rows)
 
@@ -118,6 +120,34 @@ def _tensors(file: Path, where: str) -> set[str]:
             f"{where}: {file.name} ({file.stat().st_size:,} bytes) is cut off or damaged ({reason}); "
             "fetch it again"
         ) from None
+
+
+def _check_numbers(file: Path, where: str) -> None:
+    """Make sure that every weight is a number: one that is none makes every answer and loss none.
+
+    A training that diverged leaves such weights, and a conversion to float16 those that are infinite. Reads
+    one tensor at a time.
+    """
+    import torch
+    from safetensors import safe_open
+
+    with safe_open(file, framework="pt") as weights:
+        for name in weights.keys():  # noqa: SIM118
+            tensor = weights.get_tensor(name)
+            # those of fewer bits are quantised
+            if not tensor.is_floating_point() or tensor.element_size() < 2:
+                continue
+            # in a sum whatever is no number stays; one pass, where a look at each takes many
+            if tensor.sum(dtype=torch.float32).isfinite():
+                continue
+            # a mask that is stored beside the weights may be infinite
+            wrong = tensor.isfinite().logical_not() if name.endswith("weight") else tensor.isnan()
+            if wrong.any():
+                raise UserError(
+                    f"{where}: {file.name}: {int(wrong.sum()):,} of the {tensor.numel():,} weights in {name} "
+                    "are no finite numbers (NaN or infinite); the model is damaged where it comes from: use "
+                    "another one, or another copy"
+                )
 
 
 def _check_index(folder: Path, names: dict[str, set[str]], where: str) -> None:
@@ -174,9 +204,9 @@ def _check_tensors(folder: Path, where: str) -> int:
             ignore_mismatched_sizes=True,
         )
     except Exception as error:  # each kind of model checks its config in its own way
-        reason = " ".join(str(error).split())[:300]
         raise UserError(
-            f"{where}: config.json and the weights do not make a model ({reason}); fetch both again"
+            f"{where}: config.json and the weights do not make a model ({_reason(error, folder)}); fetch both "
+            "again"
         ) from None
     finally:
         logging.set_verbosity(verbosity)
@@ -196,6 +226,19 @@ def _check_tensors(folder: Path, where: str) -> int:
             f"describes, such as {missing[0]}; fetch the whole model"
         )
     return int(model.get_input_embeddings().weight.shape[0])
+
+
+def _reason(error: Exception, folder: Path) -> str:
+    """What an error says of config.json, with the entry at fault where it gives no more than a word of it."""
+    reason = " ".join(str(error).split())[:300]
+    if isinstance(error, KeyError) and error.args and len(reason.split()) == 1:
+        missing = error.args[0]
+        # a name that transformers has nothing for, or one that an entry lacks
+        for key, value in _json(folder / "config.json", str(folder)).items():
+            if missing in (value.values() if isinstance(value, dict) else [value]):
+                return f"it knows no {reason} in {key}"
+        return f"{reason} is missing"
+    return reason
 
 
 def _check_tokenizer(folder: Path, where: str, rows: int) -> None:
