@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_jsonable_python
 
@@ -57,8 +57,36 @@ def config_sha256(params: Params) -> str:
     }
     if params.training_labels.source != "gold":
         settings["training_labels"] = params.training_labels
-    canonical = json.dumps(to_jsonable_python(settings), sort_keys=True, separators=(",", ":"))
+    plain = _without_off(to_jsonable_python(settings))
+    canonical = json.dumps(plain, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _without_off(settings: dict[str, Any]) -> dict[str, Any]:
+    """Without the keys that say "as before they came": results stay current when a setting comes that they
+    do not use."""
+    off = (
+        (settings["task"], {"weights": {}}),
+        *(
+            (each, {"instruction": None, "server": None})
+            for each in settings["conditions"].values()
+        ),
+        *((each, {"group_by_length": False}) for each in _trainings(settings)),
+    )
+    for section, keys in off:
+        for key, value in keys.items():
+            if section.get(key) == value:
+                section.pop(key, None)
+    for section in _trainings(settings):
+        if section.get("max_length") is None:
+            # without a longest text none is too long
+            section.pop("max_length", None)
+            section.pop("too_long", None)
+    return settings
+
+
+def _trainings(settings: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+    return settings["train"], settings["sweep"]["trial"]["train"]
 
 
 def shown_digest(sha256: str) -> str:
