@@ -65,7 +65,7 @@ def config_sha256(params: Params) -> str:
 def _without_off(settings: dict[str, Any]) -> dict[str, Any]:
     """Without the keys that say "as before they came": results stay current when a setting comes that they
     do not use."""
-    off = (
+    off: tuple[tuple[dict[str, Any], dict[str, object]], ...] = (
         (settings["task"], {"weights": {}}),
         *(
             (each, {"instruction": None, "server": None})
