@@ -11,6 +11,7 @@ from copy import deepcopy
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -184,11 +185,15 @@ def test_who_has_no_validation_score_is_a_base_without_any():
 
 def test_a_run_without_a_sweep_tried_nothing():
     """Nothing is said of so many settings as -1."""
-    found, other = base("a"), base("b", val=0.4)
-    tried = found.analysis.tried.model_copy(update={"ranks": 0, "learning_rates": 0})
-    none = replace(found, analysis=found.analysis.model_copy(update={"tried": tried}))
-    assert none.tried is None and found.tried is not None
-    said = " ".join(sentences(choose([none, other], None)))
+    found, other = (
+        replace(each, analysis=each.analysis.model_copy(update={"tried": tried}))
+        for each, tried in (
+            (base("a"), SimpleNamespace(ranks=0, learning_rates=0)),
+            (base("b", val=0.4), SimpleNamespace(ranks=3, learning_rates=2)),
+        )
+    )
+    assert found.tried is None and other.tried == 4
+    said = " ".join(sentences(choose([found, other], None)))
     assert "The sweeps tried" not in said and "best trial" not in said
 
 

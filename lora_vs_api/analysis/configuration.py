@@ -65,28 +65,21 @@ def config_sha256(params: Params) -> str:
 def _without_off(settings: dict[str, Any]) -> dict[str, Any]:
     """Without the keys that say "as before they came": results stay current when a setting comes that they
     do not use."""
-    off: tuple[tuple[dict[str, Any], dict[str, object]], ...] = (
-        (settings["task"], {"weights": {}}),
-        *(
-            (each, {"instruction": None, "server": None})
-            for each in settings["conditions"].values()
-        ),
-        *((each, {"group_by_length": False}) for each in _trainings(settings)),
-    )
-    for section, keys in off:
-        for key, value in keys.items():
-            if section.get(key) == value:
-                section.pop(key, None)
-    for section in _trainings(settings):
-        if section.get("max_length") is None:
+    _drop(settings["task"], "weights", {})
+    for condition in settings["conditions"].values():
+        _drop(condition, "instruction", None)
+        _drop(condition, "server", None)
+    for train in (settings["train"], settings["sweep"]["trial"]["train"]):
+        _drop(train, "group_by_length", False)
+        if train["max_length"] is None:
             # without a longest text none is too long
-            section.pop("max_length", None)
-            section.pop("too_long", None)
+            del train["max_length"], train["too_long"]
     return settings
 
 
-def _trainings(settings: dict[str, Any]) -> tuple[dict[str, Any], ...]:
-    return settings["train"], settings["sweep"]["trial"]["train"]
+def _drop(section: dict[str, Any], key: str, off: object) -> None:
+    if section[key] == off:
+        del section[key]
 
 
 def shown_digest(sha256: str) -> str:
