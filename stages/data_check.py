@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from typing import Any
 
 from scipy.special import ndtri
 from tokenizers import Tokenizer
 
+from lora_vs_api.config.examples import written_examples
 from lora_vs_api.config.sections import EmbeddedServer, LlamaCppServer, Params
 from lora_vs_api.data.checks import (
     DataCheck,
@@ -38,7 +40,16 @@ def main(params: Params) -> None:
     fields = params.task.record_fields
     tokenizer = Tokenizer.from_file(f"{BASE}/tokenizer.json")
     count = token_counter(tokenizer)
-    shown = {name: (c.examples, c.nearest_examples) for name, c in params.conditions.items()}
+    shown = {
+        name: (c.examples, c.nearest_examples)
+        for name, c in params.conditions.items()
+        if not c.written_examples
+    }
+    written = {
+        name: written_examples(name, c, fields)
+        for name, c in params.conditions.items()
+        if c.written_examples
+    }
     found: DataCheck = {
         "fields": check_fields(splits, fields),
         "conflicts": conflicts(read_rows("data/corpus.jsonl")),
@@ -52,6 +63,7 @@ def main(params: Params) -> None:
             context=context_length(read_json(f"{BASE}/config.json")),
             shots=max((k for k, nearest in shown.values() if not nearest), default=0),
             nearest=max((k for k, nearest in shown.values() if nearest), default=0),
+            written=list(written.values()),
         ),
         "precision": check_precision(
             min(params.evaluate.test_rows, len(splits["test"])),
@@ -71,7 +83,7 @@ def main(params: Params) -> None:
             if condition.instruction is not None
             for said in instruction_warnings(system_prompt(condition.instruction, fields), fields)
         ),
-        *_contexts(params, splits, found["lengths"]["context"], count),
+        *_contexts(params, splits, found["lengths"]["context"], count, written),
         *token_warnings(splits, [t.content for t in added.values() if t.special]),
     ]
     for warning in found["warnings"]:
@@ -106,6 +118,7 @@ def _contexts(
     splits: Mapping[str, Sequence[Row]],
     base_context: int | None,
     count: Callable[[str], int],
+    written: Mapping[str, Sequence[Mapping[str, Any]]],
 ) -> list[str]:
     """Warnings of prompts that are too long for a server of the nodes' own; another's limit is not known."""
     server = params.api.server
@@ -116,13 +129,20 @@ def _contexts(
     else:
         return []
     task, limit = params.task, params.decoding.max_new_tokens
+    drawn = {
+        name
+        for name, condition in params.conditions.items()
+        if not (condition.nearest_examples or condition.written_examples)
+    }
     prompts = {
         name: few_shot_tokens(
             splits,
             task.record_fields,
             system_prompt(condition.instruction or task.instruction, task.record_fields),
             count,
-            **{"nearest" if condition.nearest_examples else "shots": condition.examples},
+            shots=condition.examples if name in drawn else 0,
+            nearest=condition.examples if condition.nearest_examples else 0,
+            written=written.get(name, ()),
         )
         for name, condition in params.conditions.items()
     }

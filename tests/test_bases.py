@@ -11,6 +11,7 @@ from copy import deepcopy
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from lora_vs_api.analysis.footprint import footprint_of
 from lora_vs_api.analysis.results import Analysis, Footprint, SeedServed, Serving
 from lora_vs_api.errors import UserError
 from lora_vs_api.figures.drawing import save, theme
+from lora_vs_api.paths import TAUGHT
 from lora_vs_api.report.page.html import report_html
 from lora_vs_api.search import base_runs
 from lora_vs_api.search.base_runs import (
@@ -175,6 +177,37 @@ def test_a_base_without_a_validation_score_ends_the_choice():
     assert "chosen" not in set(shown_table(choice)["Pareto"])
 
 
+def test_who_has_no_validation_score_is_a_base_without_any():
+    """Another engine of a base that has one is not what is missing."""
+    rows = [base("q8", model="A", val=None), base("f16", model="A"), base("b", val=None)]
+    assert choose(rows, None).why_not == "b has no validation score of a sweep"
+
+
+def test_a_run_without_a_sweep_tried_nothing():
+    """Nothing is said of so many settings as -1."""
+    found, other = (
+        replace(each, analysis=each.analysis.model_copy(update={"tried": tried}))
+        for each, tried in (
+            (base("a"), SimpleNamespace(ranks=0, learning_rates=0)),
+            (base("b", val=0.4), SimpleNamespace(ranks=3, learning_rates=2)),
+        )
+    )
+    assert found.tried is None and other.tried == 4
+    said = " ".join(sentences(choose([found, other], None)))
+    assert "The sweeps tried" not in said and "best trial" not in said
+
+
+def test_another_teachers_labels_do_not_compare():
+    """Both learnt from the same file, which holds what two conditions answered."""
+    raw = deepcopy(parsed("params.yaml"))
+    raw["training_labels"]["rows"] = TAUGHT
+    one, other = (
+        base_runs._shared(raw, {"analyze": {"deps": [{"path": TAUGHT, "md5": md5}]}})
+        for md5 in "ab"
+    )
+    assert one[TAUGHT] == "a" and one != other
+
+
 def test_engines_with_the_same_trainings_are_paired_by_training():
     """Their trainings' luck is the same on both sides, and cancels."""
     lucky = base("a", adapters=("x", "y"))
@@ -304,6 +337,7 @@ def shared_of(found: Base, change: Callable[[dict[str, Any]], None]) -> Base:
         (lambda p: p["decoding"].update(constrained=True), "decoding.constrained differs"),
         (lambda p: p.update(seeds=[7]), "seeds differs"),
         (lambda p: p["economics"].update(watts=9), "economics.watts differs"),
+        (lambda p: p["training_labels"].update(rows=TAUGHT), "data/teacher/train.jsonl differs"),
     ],
 )
 def test_runs_that_do_not_compare_are_refused_by_name(run, change, key):

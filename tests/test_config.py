@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 import shutil
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from lora_vs_api.__main__ import main
+from lora_vs_api.analysis import configuration
 from lora_vs_api.analysis.condition import label_of
 from lora_vs_api.analysis.configuration import config_sha256
 from lora_vs_api.cli.params import whose_results
@@ -736,3 +738,34 @@ def test_a_null_from_and_no_slices_leave_a_digest_what_it_was():
     assert config_sha256(check_params(raw)) == before
     raw["slices"] = ["situation"]
     assert config_sha256(check_params(raw)) != before
+
+
+def test_what_is_off_stands_in_no_digest(monkeypatch):
+    """The ledger tells runs apart by it: an old run and a new one of the same settings are one."""
+    raw = yaml.safe_load(compose((), conf=ROOT / "conf"))
+    with monkeypatch.context() as patched:
+        kept: list[str] = []
+        dumped = configuration.json.dumps
+        patched.setattr(
+            configuration.json, "dumps", lambda *given, **how: kept.append(dumped(*given, **how)) or kept[-1]
+        )  # fmt: skip
+        trained = raw["train"], raw["sweep"]["trial"]["train"]
+        for each in trained:
+            each["group_by_length"] = False
+        before = config_sha256(check_params(raw))
+    found = json.loads(kept[-1])
+    off = {"weights", "max_length", "too_long", "group_by_length"}
+    for section in (found["task"], found["train"], found["sweep"]["trial"]["train"]):
+        assert section and not off & set(section)
+    assert found["conditions"]
+    assert not any({"instruction", "server"} & set(each) for each in found["conditions"].values())
+    assert not {"slices", "training_labels", "monitor"} & set(found)
+    for change in (
+        lambda p: p["train"].update(max_length=500),
+        lambda p: p["train"].update(group_by_length=True),
+        lambda p: p["task"].update(weights={next(iter(p["task"]["fields"])): 2}),
+        lambda p: next(iter(p["conditions"].values())).update(instruction="Do it."),
+    ):
+        other = copy.deepcopy(raw)
+        change(other)
+        assert config_sha256(check_params(other)) != before

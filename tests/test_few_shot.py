@@ -159,3 +159,16 @@ def test_the_report_says_which_examples_were_shown(shots, nearest, said, unsaid)
             )
     paragraph = method_section(inputs(result)).split("\n\n")[1]
     assert said in paragraph and unsaid not in paragraph
+
+
+def test_hand_written_examples_take_their_own_tokens():
+    """Not those of so many mean rows of the splits: whoever writes examples may write long ones."""
+    fields = fields_from_config({"n": {"type": "integer"}})
+    rows = [{"id": "x", "text": "word", "record": {"n": 1}}]
+    own = [{"text": "lengthy " * 200, "record": {"n": 1}}]
+    found = check_lengths(
+        {"train": rows, "test": rows}, fields, "Do it.", lambda text: len(text.split()),
+        max_new_tokens=90, context=2000, shots=0, written=[own, []],
+    )  # fmt: skip
+    assert found["shots"] == 1
+    assert found["few_shot_prompt_tokens"] > found["prompt_tokens"]["max"] + 200

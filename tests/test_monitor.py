@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from lora_vs_api.analysis.results import write_result
+from lora_vs_api.cli import monitor, monitor_checks
+from lora_vs_api.cli.evaluate import seen_in_training
 from lora_vs_api.config.load import load_params
+from lora_vs_api.errors import UserError
+from lora_vs_api.files import write_jsonl
 from lora_vs_api.monitoring import drift
 from lora_vs_api.monitoring.betting import (
     level_of_look,
@@ -16,6 +23,7 @@ from lora_vs_api.monitoring.betting import (
 from lora_vs_api.monitoring.drift import (
     Sample,
     differences,
+    largest_gap,
     lengths_differ,
     means_differ,
     shares_differ,
@@ -34,7 +42,9 @@ from lora_vs_api.monitoring.features import (
 from lora_vs_api.monitoring.results import Check, QualityCheck
 from lora_vs_api.monitoring.sequence import Labelled, looked_at, new_sequence
 from lora_vs_api.monitoring.verdict import exit_code, sentences
+from lora_vs_api.paths import GROUPS, TAUGHT, TEST, TRAIN, UNLABELLED, VAL
 from lora_vs_api.record.fields import fields_from_config
+from lora_vs_api.stats.clusters import Labels
 from tests.imports import ROOT
 
 ALARM = 0.05
@@ -145,7 +155,7 @@ def params():
 
 
 def sequence_of(params, scores=(0.9, 0.8, 1.0, 0.7) * 12, by=None, groups=None):
-    return new_sequence("a" * 64, by, scores, groups, params.monitor, params.stats)
+    return new_sequence("a" * 64, "b" * 64, by, scores, groups, params.monitor, params.stats)
 
 
 def several(score: float, number: int, first: int = 0, group: str | None = None) -> list[Labelled]:
@@ -176,7 +186,11 @@ def test_the_threshold_leaves_room_for_what_measuring_left_open(params):
     assert few.alarm == params.monitor.quality_alarm / 2
     nothing = sequence_of(params, (0.0,) * 20)
     assert nothing.threshold == 0.0
-    assert looked_at(nothing, several(0.0, 500), ())[1].outcome == "not shown to have fallen"
+    # no mean is below zero: nothing is judged, and nothing said to count as fallen
+    check = looked_at(nothing, several(0.0, 500), ())[1]
+    assert check.outcome == "not judged"
+    said = " ".join(sentences((), (), check, None, 1))
+    assert "too low or on too few test texts" in said and "counts as fallen" not in said
 
 
 def test_an_alarm_stands_whatever_comes_later(params):
@@ -349,7 +363,7 @@ def test_sentences_and_exit_code_say_the_same(drifted, outcome):
         [checked(drifted)],
         judged(outcome, None if outcome == "not judged" else 0.7),
     )
-    said = " ".join(sentences(checks, (), quality, None))
+    said = " ".join(sentences(checks, (), quality, None, 0))
     code = exit_code(checks, quality)
     assert ("Drift: answers: kind" in said) == drifted
     assert ("No drift found in 1 check." in said) == (not drifted)
@@ -360,7 +374,136 @@ def test_sentences_and_exit_code_say_the_same(drifted, outcome):
 
 def test_what_so_few_texts_could_not_show_is_said():
     """No drift found among ten texts is no news: the verdict must not read as if it were."""
-    said = " ".join(sentences([checked(False, 0.5)], (), judged("not judged", None), None))
+    said = " ".join(sentences([checked(False, 0.5)], (), judged("not judged", None), None, 0))
     assert "Too few texts to show every difference that matters: answers: kind from 0.50." in said
-    assert "Too few" not in " ".join(sentences([checked(False)], (), judged("fell"), None))
-    assert "Nothing could be compared." in sentences([], (), judged("fell"), None)
+    assert "Too few" not in " ".join(sentences([checked(False)], (), judged("fell"), None, 0))
+    assert "Nothing could be compared." in sentences([], (), judged("fell"), None, 0)
+
+
+def test_lengths_whose_median_stays_are_told_where_they_differ():
+    """ "length 120 before, 120 now" would be a drift that nobody sees."""
+    before, now = np.full(100, 120.0), np.repeat([20.0, 120.0, 900.0], [40, 20, 40])
+    size, was, is_ = largest_gap(before, now)
+    found = differences({"a": lengths_differ((before, None), (now, None))}, ALARM, 0)["a"]
+    assert (size, was, is_) == (20.0, 0.0, 0.4) and found.distance == pytest.approx(abs(is_ - was))
+    label = f"up to {size:.0f} characters"
+    check = checked(True).model_copy(
+        update={"kind": "length", "name": "length", "before": 120.0, "now": 120.0,
+                "shares_before": {label: was}, "shares_now": {label: is_}}
+    )  # fmt: skip
+    said = sentences([check], (), judged("fell"), None, 0)[0]
+    assert "up to 20 characters: 0% before, 40% now" in said
+
+
+def test_the_bound_has_a_level_and_what_was_measured_an_owner():
+    said = " ".join(sentences((), (), judged("not shown to have fallen"), "who", 3))
+    assert "upper end of a one-sided 97.5% confidence sequence" in said
+    assert "measured of seed 3 was 0.800 (mean over groups)" in said
+    assert "over groups" not in " ".join(sentences((), (), judged("fell"), None, 3))
+
+
+@pytest.fixture
+def taught_alone(tmp_path, monkeypatch):
+    """A run that learnt from a teacher's labels alone."""
+    monkeypatch.chdir(tmp_path)
+    for path, text in ((VAL, "v"), (TEST, "t"), (TAUGHT, "taught one"), (UNLABELLED, "taught one")):
+        write_jsonl(path, [{"id": text, "text": text, "record": {}}])
+    write_jsonl(TRAIN, [])
+    params = load_params(ROOT / "params.yaml")
+    labels_ = params.training_labels.model_copy(update={"rows": TAUGHT})
+    return params.model_copy(update={"training_labels": labels_})
+
+
+def test_what_a_teacher_labelled_was_trained_on(taught_alone):
+    """Gold training rows are none there: nothing is divided by them, and nothing trained on is new."""
+    params = taught_alone
+    assert plain("taught one") in monitor.run_texts(params)
+    assert seen_in_training([{"id": "a", "text": "taught  one", "record": {}}], TAUGHT) == ["a"]
+    new = monitor_checks.NewTexts(["taught two"], ["a"], None, [], [])
+    ungrouped = params.model_copy(
+        update={"task": params.task.model_copy(update={"group_by": None})}
+    )
+    found, unjudged = monitor_checks._text_checks(ungrouped, new)
+    assert set(found) == {"length", "unknown words"} and not unjudged
+    assert found["unknown words"].now == 0.5 and found["length"].before == len("taught one")
+    # texts that the split has put into no group
+    write_jsonl(GROUPS, [{"id": each, "group": each} for each in "vt"])
+    new = monitor_checks.NewTexts(["taught two"], ["a"], Labels("situation", ("x",)), [], [])
+    found, unjudged = monitor_checks._text_checks(params, new)
+    assert set(found) == {"unknown words"} and "has a group" in unjudged[0].reason
+    write_jsonl(TAUGHT, [])
+    found, unjudged = monitor_checks._text_checks(params, new)
+    assert not found and [each.name for each in unjudged] == ["length", "unknown words"]
+
+
+def test_confidence_that_another_run_measured_is_not_compared_with(params, tmp_path, monkeypatch):
+    """Retrained without a cascade: the file of the training before may still lie there."""
+    monkeypatch.chdir(tmp_path)
+    write_jsonl("predictions/cascade/lora-seed-0/confidence_test.jsonl", [{"id": "t", "text": 0.5}])
+    new = monitor_checks.NewTexts(["x"], ["a"], None, [], [])
+    write_result("metrics/cascade.json", None)
+    found = monitor_checks._confidence_check(
+        params, tmp_path / "seed-0", new, [], [{"id": "t"}], None
+    )
+    assert isinstance(found, monitor_checks.Unjudged) and "seed 0" in found.reason
+
+
+def test_a_state_of_another_way_of_asking_is_refused(params, tmp_path):
+    """The same adapter with other weights, decoding or engine has other scores: one mean of both is none."""
+    new = monitor_checks.NewTexts(["x"], ["a"], None, [], [])
+    path = tmp_path / "state.json"
+    first = monitor._sequence(params, path, "a" * 64, new, np.array([0.9, 0.8] * 20), None)
+    write_result(path, first)
+    assert monitor._sequence(params, path, "a" * 64, new, np.array([0.1]), None) == first
+    field = next(iter(params.task.fields))
+    for part, update in (
+        ("task", {"weights": {field: 2.0}}),
+        ("decoding", {"constrained": not params.decoding.constrained}),
+        ("serving", {"engine": "transformers"}),
+    ):
+        section = getattr(params, part).model_copy(update=update)
+        with pytest.raises(UserError, match="other fields or weights .*--state"):
+            other = params.model_copy(update={part: section})
+            monitor._sequence(other, path, "a" * 64, new, np.array([0.9]), None)
+    faster = params.decoding.model_copy(update={"batch_size": 3})
+    assert monitor.asked_sha256(params.model_copy(update={"decoding": faster})) == monitor.asked_sha256(params)  # fmt: skip
+
+
+def test_what_cannot_be_written_is_told_before_anything_is_asked(tmp_path):
+    (tmp_path / "file").write_text("")
+    for path, said in ((tmp_path, "is a folder"), (tmp_path / "file/a.json", "is a file")):
+        with pytest.raises(UserError, match=said):
+            monitor.check_writable(path)
+    monitor.check_writable(tmp_path / "new/folder/a.json")
+    monitor.check_writable(tmp_path / "file")
+
+
+def test_rows_of_nulls_are_told(params, tmp_path, monkeypatch):
+    """Where every field may be empty they may be records; they are counted as none, and that is said."""
+    path = tmp_path / "new.csv"
+    monkeypatch.setattr(monitor, "labelled_rows", lambda *given: [{"record": {"a": "x"}}])
+    data = SimpleNamespace(text="text", record=None, encoding=None)
+    for optional, blank in ((True, 1), (False, 0)):
+        fields = fields_from_config(
+            {"a": {"type": "string", "score": "exact", "optional": optional}}
+        )
+        task = SimpleNamespace(record_fields=fields, group_by=None)
+        path.write_text("text,a\none,x\ntwo,\n")
+        found = monitor._read(SimpleNamespace(data=data, task=task), str(path), None)
+        assert (found.labelled, found.blank) == ([0], blank)
+        # a file without the columns has no labels at all
+        path.write_text("text\none\ntwo\n")
+        found = monitor._read(SimpleNamespace(data=data, task=task), str(path), None)
+        assert (found.labelled, found.blank) == ([], 0)
+    quality = judged("fell").model_copy(update={"blank": 2})
+    assert "2 rows with no value in any field" in " ".join(sentences((), (), quality, None, 0))
+
+
+def test_a_group_that_is_no_text_or_number_is_refused_as_in_the_labelled_file(tmp_path):
+    table = [("f:1", {"who": "e\u0301 "}), ("f:2", {"who": 7})]
+    assert list(monitor._groups("f", table, "who") or ()) == ["\u00e9", "7"]
+    for cell, found in (([1], r"\[1\]"), ("  ", "none"), (None, "none")):
+        with pytest.raises(
+            UserError, match=f"expected a text or a number to group by, found {found}"
+        ):
+            monitor._groups("f", [*table, ("f:3", {"who": cell})], "who")

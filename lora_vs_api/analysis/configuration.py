@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_jsonable_python
 
@@ -57,8 +57,29 @@ def config_sha256(params: Params) -> str:
     }
     if params.training_labels.source != "gold":
         settings["training_labels"] = params.training_labels
-    canonical = json.dumps(to_jsonable_python(settings), sort_keys=True, separators=(",", ":"))
+    plain = _without_off(to_jsonable_python(settings))
+    canonical = json.dumps(plain, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _without_off(settings: dict[str, Any]) -> dict[str, Any]:
+    """Without the keys that say "as before they came": results stay current when a setting comes that they
+    do not use."""
+    _drop(settings["task"], "weights", {})
+    for condition in settings["conditions"].values():
+        _drop(condition, "instruction", None)
+        _drop(condition, "server", None)
+    for train in (settings["train"], settings["sweep"]["trial"]["train"]):
+        _drop(train, "group_by_length", False)
+        if train["max_length"] is None:
+            # without a longest text none is too long
+            del train["max_length"], train["too_long"]
+    return settings
+
+
+def _drop(section: dict[str, Any], key: str, off: object) -> None:
+    if section[key] == off:
+        del section[key]
 
 
 def shown_digest(sha256: str) -> str:

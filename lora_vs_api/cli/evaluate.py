@@ -15,7 +15,6 @@ from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_rows, write_jsonl
 from lora_vs_api.log import say, show
 from lora_vs_api.monitoring.features import plain
-from lora_vs_api.paths import TRAIN
 from lora_vs_api.record.fields import Field
 from lora_vs_api.record.parsing import record_of
 from lora_vs_api.record.rows import Row
@@ -135,10 +134,11 @@ def _show_scores(
     say(f"Intervals: {method}; of this one training, another would differ.")
     if by is not None and not labelled:
         say("task.group_by counts for a file with such a column; every text counts as independent.")
-    seen = _seen_in_training(rows)
+    file_of = params.training_labels.rows
+    seen = seen_in_training(rows, file_of)
     if seen:
         say(
-            f"{len(seen):,} of the texts also stand in {TRAIN}, such as {seen[0]}: they are scored from memory."
+            f"{len(seen):,} of the texts also stand in {file_of}, such as {seen[0]}: they are scored from memory."
         )
 
 
@@ -153,9 +153,13 @@ def _by_field(fields: Sequence[Field], scores: Sequence[Score]) -> Mapping[str, 
     return found
 
 
-def _seen_in_training(rows: Sequence[Row]) -> list[str]:
-    """Ids of rows whose text trained the model, white space and Unicode form aside."""
-    if not Path(TRAIN).is_file():
+def seen_in_training(rows: Sequence[Row], trained_on: str) -> list[str]:
+    """Ids of rows whose text trained the model, white space and Unicode form aside.
+
+    Args:
+        trained_on: the file that it learnt from, ``training_labels.rows``.
+    """
+    if not Path(trained_on).is_file():
         return []
-    trained = {plain(row["text"]) for row in read_rows(TRAIN)}
+    trained = {plain(row["text"]) for row in read_rows(trained_on)}
     return [row["id"] for row in rows if plain(row["text"]) in trained]

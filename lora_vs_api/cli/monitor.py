@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from unicodedata import normalize
 
 import numpy as np
+from pydantic_core import to_jsonable_python
 
 from lora_vs_api.analysis.groups import read_labels
 from lora_vs_api.analysis.results import read_result, write_result
@@ -20,7 +23,7 @@ from lora_vs_api.cli.monitor_checks import NewTexts, compare
 from lora_vs_api.cli.predict import read_texts
 from lora_vs_api.config.load import load_params
 from lora_vs_api.config.sections import Params
-from lora_vs_api.data.source import says_nothing
+from lora_vs_api.data.source import group_label, no_group, says_nothing
 from lora_vs_api.data.tables import load_table
 from lora_vs_api.digests import directory_sha256
 from lora_vs_api.errors import UserError
@@ -30,9 +33,11 @@ from lora_vs_api.monitoring.features import plain
 from lora_vs_api.monitoring.results import Looks, Monitoring
 from lora_vs_api.monitoring.sequence import Labelled, looked_at, new_sequence
 from lora_vs_api.monitoring.verdict import exit_code, sentences
-from lora_vs_api.paths import TEST, TRAIN, VAL
+from lora_vs_api.paths import TEST, TRAIN, UNLABELLED, VAL
+from lora_vs_api.record.fields import completed
 from lora_vs_api.scoring.scores import score_output
 from lora_vs_api.stats.clusters import Labels
+from lora_vs_api.validation.records import violations
 
 STATES = "models/monitor"
 
@@ -71,6 +76,9 @@ def monitor_file(options: Options) -> None:
     digest = directory_sha256(adapter)
     path = Path(options.state or f"{STATES}/{adapter.name}-{digest[:12]}.json")
     sequence = _sequence(params, path, digest, new, run.field_f1, test_groups)
+    # before a model is loaded for an hour
+    for name in [path] + ([Path(options.output)] if options.output else []):
+        check_writable(name)
     answers = ask(
         params,
         adapter,
@@ -80,7 +88,8 @@ def monitor_file(options: Options) -> None:
         names=new.names,
     )
     checks, unjudged = compare(params, adapter, new, answers, tests, run.outputs, test_groups)
-    sequence, quality = looked_at(sequence, _scored(params, new, answers), _run_texts())
+    sequence, quality = looked_at(sequence, _scored(params, new, answers), run_texts(params))
+    quality = quality.model_copy(update={"blank": new.blank})
     found = Monitoring(
         file=options.file,
         seed=int(adapter.name.removeprefix("seed-")),
@@ -92,14 +101,17 @@ def monitor_file(options: Options) -> None:
         unjudged=unjudged,
         quality=quality,
         state=str(path) if sequence.looks else None,
-        verdict=sentences(checks, unjudged, quality, sequence.group_by),
+        verdict=sentences(
+            checks, unjudged, quality, sequence.group_by, int(adapter.name.removeprefix("seed-"))
+        ),
         exit_code=exit_code(checks, quality),
     )
+    # what was found is said, whatever becomes of the files
+    _show(found, params)
     if quality.added:
         write_result(path, sequence)
     if options.output:
         write_result(options.output, found)
-    _show(found, params)
     sys.exit(found.exit_code)
 
 
@@ -118,6 +130,11 @@ def _read(params: Params, file: str, encoding: str | None) -> NewTexts:
         return any(not says_nothing(columns.get(name)) for name in named)
 
     labelled = [place for place, (_, columns) in enumerate(table) if is_labelled(columns)]
+    # an empty cell is null: where every field may be, a row of them may be a record or none
+    may_be_empty = record is None and not violations(
+        completed({}, params.task.record_fields), params.task.record_fields
+    )
+    has_fields = any(name in columns for _, columns in table for name in fields)
     rows = labelled_rows(params, file, encoding, is_labelled) if labelled else []
     return NewTexts(
         texts=[row["text"] for row in texts],
@@ -125,6 +142,7 @@ def _read(params: Params, file: str, encoding: str | None) -> NewTexts:
         groups=_groups(file, table, params.task.group_by),
         labelled=labelled,
         records=[row["record"] for row in rows],
+        blank=len(table) - len(labelled) if may_be_empty and has_fields else 0,
     )
 
 
@@ -134,14 +152,13 @@ def _groups(
     """The group of each row; None where the file has no column of groups, as in `evaluate`."""
     if by is None or not any(by in columns for _, columns in table):
         return None
-    without = [place for place, columns in table if says_nothing(columns.get(by))]
-    if without:
-        raise UserError(
-            f"{file}: {without[0]}: {by}: expected a text or a number to group by (task.group_by), "
-            "found none"
-        )
-    # as read_source writes them
-    return Labels(by, tuple(normalize("NFC", str(columns[by]).strip()) for _, columns in table))
+    found = []
+    for place, columns in table:
+        label = group_label(columns.get(by))
+        if label is None:
+            raise UserError(f"{file}: {place}: {by} (task.group_by): {no_group(columns.get(by))}")
+        found.append(label)
+    return Labels(by, tuple(found))
 
 
 def _sequence(
@@ -154,8 +171,11 @@ def _sequence(
 ) -> Looks:
     """That of the state file, or a new one."""
     by = None if new.groups is None else new.groups.by
+    asked = asked_sha256(params)
     if not path.exists():
-        return new_sequence(adapter, by, measured.tolist(), groups, params.monitor, params.stats)
+        return new_sequence(
+            adapter, asked, by, measured.tolist(), groups, params.monitor, params.stats
+        )
     try:
         found = read_result(path, Looks)
     except UserError as error:
@@ -168,12 +188,38 @@ def _sequence(
         raise UserError(
             f"{path}: counts labelled texts of another fine-tune; name a new file with --state"
         )
+    if found.asked_sha256 != asked:
+        raise UserError(
+            f"{path}: its scores were made with other fields or weights (task), decoding or serving than "
+            "params.yaml has now; name a new file with --state"
+        )
     if new.labelled and found.group_by != by:
         raise UserError(
             f"{path}: counts {_unit(found.group_by)} and the file has {_unit(by)}; give the file its "
             "column of task.group_by as before, or name a new file with --state"
         )
     return found
+
+
+def asked_sha256(params: Params) -> str:
+    """Digest of what a score depends on beside the fine-tune and the texts."""
+    # the column that holds a field, and how many texts are answered together, change no score
+    fields = [replace(field, source="") for field in params.task.scored_fields]
+    decoding = params.decoding.model_dump(exclude={"batch_size"})
+    asked = to_jsonable_python(
+        [fields, decoding, params.serving.engine, params.serving.conversion.outtype]
+    )
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def check_writable(path: Path) -> None:
+    """Raises a UserError where a file cannot be written; folders that are not there can be made."""
+    there = next(each for each in (path, *path.absolute().parents) if each.exists())
+    if (there == path) == there.is_dir():
+        kind = "a folder" if there == path else "a file"
+        raise UserError(f"{path}: cannot be written: {there} is {kind}")
+    if not os.access(there, os.W_OK):
+        raise UserError(f"{path}: cannot be written: no permission for {there}")
 
 
 def _unit(by: str | None) -> str:
@@ -192,9 +238,12 @@ def _scored(params: Params, new: NewTexts, answers: Sequence[LocalAnswer]) -> li
     ]
 
 
-def _run_texts() -> set[str]:
-    """The texts that were trained on, chosen with or measured on."""
-    return {plain(row["text"]) for path in (TRAIN, VAL, TEST) for row in read_rows(path)}
+def run_texts(params: Params) -> set[str]:
+    """The texts that were trained on, with whoever's labels, chosen with or measured on."""
+    files = {TRAIN, VAL, TEST, params.training_labels.rows}
+    if Path(UNLABELLED).is_file():
+        files.add(UNLABELLED)
+    return {plain(row["text"]) for path in files for row in read_rows(path)}
 
 
 def _show(found: Monitoring, params: Params) -> None:

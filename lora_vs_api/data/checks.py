@@ -287,6 +287,7 @@ def check_lengths(
     context: int | None,
     shots: int,
     nearest: int = 0,
+    written: Sequence[Sequence[Mapping[str, Any]]] = (),
 ) -> Lengths:
     """Tokens of prompts and answers against what the model may read and write.
 
@@ -299,6 +300,7 @@ def check_lengths(
         context: tokens that the model can hold; None where its config names no limit.
         shots: most examples that a condition's prompt shows, the same ones for every text.
         nearest: most examples that one shows which are chosen for each text, as those most like it.
+        written: of each condition that has some, the hand-written examples: text and record of each.
 
     Raises:
         UserError: rows do not fit, naming the longest and the setting to change.
@@ -326,11 +328,14 @@ def check_lengths(
     if nearest:
         with_nearest = few_shot_tokens(splits, fields, instruction, count, nearest=nearest)
         few_shot = max(few_shot, with_nearest)
+    for own in written:
+        with_own = few_shot_tokens(splits, fields, instruction, count, written=own)
+        few_shot = max(few_shot, with_own)
     return {
         "prompt_tokens": _spread(prompts),
         "answer_tokens": _spread(answers),
         "few_shot_prompt_tokens": few_shot,
-        "shots": max(shots, nearest),
+        "shots": max(shots, nearest, *map(len, written)),
         "context": context,
         "max_new_tokens": max_new_tokens,
     }
@@ -344,15 +349,24 @@ def few_shot_tokens(
     *,
     shots: int = 0,
     nearest: int = 0,
+    written: Sequence[Mapping[str, Any]] = (),
 ) -> int:
-    """About how many tokens the longest prompt takes, with its examples: see :func:`check_lengths`."""
+    """About how many tokens the longest prompt takes, with its examples: see :func:`check_lengths`.
+
+    Args:
+        written: the examples themselves, where somebody wrote them by hand.
+    """
     if nearest:
         return _widest_with_nearest(splits, fields, instruction, count, nearest)
     rows = [row for split in splits.values() for row in split]
     texts = [count(row["text"]) + CHAT_TOKENS for row in rows]
     answers = sum(count(completion(row["record"], fields)) + 1 for row in rows)
     per_shot = (sum(texts) + answers) / len(rows)
-    return round(count(instruction) + max(texts) + shots * per_shot)
+    own = sum(
+        count(row["text"]) + CHAT_TOKENS + count(completion(row["record"], fields)) + 1
+        for row in written
+    )
+    return round(count(instruction) + max(texts) + shots * per_shot + own)
 
 
 def context_warnings(

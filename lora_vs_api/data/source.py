@@ -252,15 +252,26 @@ def _groups(columns: Mapping[str, Any], kept: Sequence[str]) -> tuple[dict[str, 
     found: dict[str, str] = {}
     problems = []
     for column in kept:
-        value = columns.get(column)
-        missing = value is None or (isinstance(value, str) and not value.strip())
-        if isinstance(value, (str, int, float)) and not missing:
-            # one customer, in whatever form the name was typed
-            found[column] = normalize("NFC", str(value).strip())
+        label = group_label(columns.get(column))
+        if label is not None:
+            found[column] = label
         else:
-            said = "none" if missing else f"{value!r:.80}"
-            problems.append(f"{column}: expected a text or a number to group by, found {said}")
+            problems.append(f"{column}: {no_group(columns.get(column))}")
     return found, problems
+
+
+def group_label(value: Any) -> str | None:
+    """The group that a cell names, the same in whatever form it was typed; None where it names none."""
+    if isinstance(value, (str, int, float)) and str(value).strip():
+        return normalize("NFC", str(value).strip())
+    return None
+
+
+def no_group(value: Any) -> str:
+    """What is wrong with a cell of which :func:`group_label` makes none."""
+    missing = value is None or isinstance(value, str)
+    found = "none" if missing else f"{value!r:.80}"
+    return f"expected a text or a number to group by, found {found}"
 
 
 def _slice_value(value: Any) -> str:

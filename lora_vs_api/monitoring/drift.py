@@ -78,11 +78,23 @@ def shares_differ(before: Sample, now: Sample, categories: int) -> Comparison:
 
 def lengths_differ(before: tuple[Floats, Groups], now: tuple[Floats, Groups]) -> Comparison:
     """By the largest gap of the cumulative shares (Kolmogorov and Smirnov), at quantiles of both."""
-    together = np.concatenate([before[0], now[0]])
-    edges = np.unique(np.quantile(together, np.arange(1, BINS) / BINS, method="higher"))
+    edges = _edges(before[0], now[0])
     first, second = (Sample(np.searchsorted(edges, each[0]), each[1]) for each in (before, now))
     axes = np.triu(np.ones((edges.size + 1, edges.size + 1)))
     return Comparison(first, second, axes, lambda d: np.abs(d).max(axis=-1))
+
+
+def largest_gap(before: Floats, now: Floats) -> tuple[float, float, float]:
+    """Where :func:`lengths_differ` sees most: a length, and the shares before and now of texts no longer."""
+    edges = _edges(before, now)
+    shares = [np.mean(sizes[:, None] <= edges, axis=0) for sizes in (before, now)]
+    place = int(np.abs(shares[1] - shares[0]).argmax())
+    return float(edges[place]), float(shares[0][place]), float(shares[1][place])
+
+
+def _edges(before: Floats, now: Floats) -> Floats:
+    together = np.concatenate([before, now])
+    return np.unique(np.quantile(together, np.arange(1, BINS) / BINS, method="higher"))
 
 
 def means_differ(

@@ -19,7 +19,8 @@ class Check(Result):
     """One comparison of new texts with those before.
 
     ``before`` and ``now``: the median length, or the mean share of unknown words or confidence; of
-    labels None, whose shares stand in ``shares_before`` and ``shares_now``. ``matters`` is the least
+    labels None, whose shares stand in ``shares_before`` and ``shares_now``; of lengths one share stands there,
+    of texts up to the length at which both sides differ most. ``matters`` is the least
     distance that is called drift, ``detectable`` the least one that so many texts could show. ``p_holm`` is
     corrected for all checks of the run.
     """
@@ -54,7 +55,8 @@ class QualityCheck(Result):
     is the upper end of the confidence sequence of the new mean. ``units`` counts groups, or else texts.
     ``fell_at`` is the look at which the fall was shown; that stands, whatever comes later. Of the labelled
     texts in the file, ``added`` are new, ``repeated`` had been counted and ``in_run`` stand in the run's
-    own splits, which were trained or measured on.
+    own splits, which were trained or measured on. ``blank`` counts rows that say nothing in any field where
+    each may be empty: they are taken as unlabelled.
     """
 
     outcome: Quality
@@ -70,6 +72,7 @@ class QualityCheck(Result):
     added: int
     repeated: int
     in_run: int
+    blank: int = 0
 
 
 class Monitoring(Result):
@@ -101,11 +104,13 @@ class Counted(Result):
 class Looks(Result):
     """The state file: all labelled texts that were counted for one fine-tune, in their order.
 
-    ``threshold`` and ``alarm`` stand as they were at the first look: a threshold that moved with the data
+    ``asked_sha256`` is of what else a score depends on: how fields are scored, how answers are decoded, and on
+    which engine. ``threshold`` and ``alarm`` stand as they were at the first look: a threshold that moved with the data
     would void the level. ``fell_at`` is the look at which the alarm was raised.
     """
 
     adapter_sha256: str
+    asked_sha256: str
     group_by: str | None
     measured: float
     threshold: float

@@ -36,6 +36,7 @@ def unit_means(scores: Sequence[float], groups: Sequence[str | None]) -> list[fl
 
 def new_sequence(
     adapter: str,
+    asked: str,
     by: str | None,
     scores: Sequence[float],
     groups: Groups,
@@ -50,6 +51,7 @@ def new_sequence(
 
     Args:
         adapter: digest of the fine-tune.
+        asked: digest of how it is asked and scored.
         by: what groups are, None where texts count alone.
         scores: field F1 of its answers to the test texts.
         groups: of these texts.
@@ -61,6 +63,7 @@ def new_sequence(
     threshold = max(0.0, min(found.low, found.estimate - settings.matters.f1))
     return Looks(
         adapter_sha256=adapter,
+        asked_sha256=asked,
         group_by=by,
         measured=round(found.estimate, 6),
         threshold=round(threshold, 6),
@@ -108,7 +111,8 @@ def looked_at(
 def _check(sequence: Looks, *, added: int, ours: int, repeated: int) -> QualityCheck:
     units, grouped = _units(sequence), sequence.group_by is not None
     level = level_of_look(sequence.alarm, max(1, sequence.looks), grouped=grouped)
-    if not units:
+    # no mean is below zero
+    if not units or sequence.threshold == 0:
         outcome = "not judged"
     else:
         outcome = "not shown to have fallen" if sequence.fell_at is None else "fell"

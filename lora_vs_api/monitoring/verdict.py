@@ -22,12 +22,21 @@ def exit_code(checks: Sequence[Check], quality: QualityCheck) -> int:
 
 
 def sentences(
-    checks: Sequence[Check], unjudged: Sequence[Unjudged], quality: QualityCheck, by: str | None
+    checks: Sequence[Check],
+    unjudged: Sequence[Unjudged],
+    quality: QualityCheck,
+    by: str | None,
+    seed: int,
 ) -> tuple[str, ...]:
-    """The verdict, a few sentences."""
+    """The verdict, a few sentences.
+
+    Args:
+        by: what groups are, None where texts count alone.
+        seed: of the training that was asked and measured.
+    """
     said = [_drift(checks), *_blind(checks)]
     said += [f"Not judged: {each.name}: {each.reason}." for each in unjudged]
-    said += [_quality(quality, by), *_left_out(quality)]
+    said += [_quality(quality, by, seed), *_left_out(quality)]
     return tuple(said)
 
 
@@ -44,9 +53,8 @@ def _drift(checks: Sequence[Check]) -> str:
 
 
 def _change(check: Check) -> str:
-    if check.before is not None and check.now is not None:
-        form = "{:.0f}" if check.kind == "length" else "{:.3f}"
-        return f"{check.name} {form.format(check.before)} before, {form.format(check.now)} now"
+    if check.before is not None and check.now is not None and check.kind != "length":
+        return f"{check.name} {check.before:.3f} before, {check.now:.3f} now"
     before, now = check.shares_before or {}, check.shares_now or {}
     most = max(now, key=lambda label: abs(now[label] - before[label]))
     return f"{check.name} (most of all {most}: {before[most]:.0%} before, {now[most]:.0%} now)"
@@ -66,13 +74,21 @@ def _blind(checks: Sequence[Check]) -> list[str]:
     return [f"Too few texts to show every difference that matters: {', '.join(blind)}."]
 
 
-def _quality(quality: QualityCheck, by: str | None) -> str:
+def _quality(quality: QualityCheck, by: str | None, seed: int) -> str:
     if quality.mean is None or quality.upper is None:
         return "Quality: not judged, no labelled text has been counted."
     of = _several(quality.texts, "labelled text")
     if by is not None:
-        of += f" in {_several(quality.units, 'group')} ({by})"
-    against = f"measured was {quality.measured:.3f}, and below {quality.threshold:.3f} it counts as fallen"
+        of += f" in {_several(quality.units, 'group')} ({by}), mean over groups,"
+    measured = f"measured of seed {seed} was {quality.measured:.3f}"
+    if by is not None:
+        measured += " (mean over groups)"
+    if quality.outcome == "not judged":
+        return (
+            f"Quality: not judged. Field F1 of {of} is {quality.mean:.3f}; {measured}, too low or on too few "
+            "test texts for a fall to be shown."
+        )
+    against = f"{measured}, and below {quality.threshold:.3f} it counts as fallen"
     if quality.outcome == "fell":
         return (
             f"Quality fell, or the labels are wrong: shown at look {quality.fell_at} of "
@@ -80,7 +96,8 @@ def _quality(quality: QualityCheck, by: str | None) -> str:
         )
     return (
         f"Quality: not shown to have fallen. Field F1 of {of} is {quality.mean:.3f}, its mean at most "
-        f"{quality.upper:.3f}; {against}."
+        f"{quality.upper:.3f} (upper end of a one-sided {100 * (1 - quality.alarm / 2):.4g}% confidence "
+        f"sequence); {against}."
     )
 
 
@@ -91,6 +108,11 @@ def _left_out(quality: QualityCheck) -> list[str]:
     if quality.in_run:
         said.append(
             f"{_several(quality.in_run, 'labelled text')} of the run's own splits do not count."
+        )
+    if quality.blank:
+        said.append(
+            f"{_several(quality.blank, 'row')} with no value in any field counted as unlabelled; a record of "
+            "nulls, which the task allows, cannot be told from that."
         )
     return said
 

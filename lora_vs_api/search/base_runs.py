@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from lora_vs_api.analysis.results import Analysis, Condition
 from lora_vs_api.errors import UserError
-from lora_vs_api.paths import GROUPS
+from lora_vs_api.paths import GROUPS, TAUGHT, TRAIN
 from lora_vs_api.search.experiments import (
     PINS,
     Listed,
@@ -37,7 +37,7 @@ from lora_vs_api.stats.clusters import Groups, Labels
 # Settings that two runs must share to be about the base alone. What else differs is the base's own
 # (model, dtype, rank and rate within its sweep), the engine, or touches no score of the fine-tune.
 COMPARED = ("data", "split", "task", "evaluate", "decoding", "stats", "economics", "seeds", "train",
-            "lora.adapter", "sweep.trial", "runtime.device", "serving.server")  # fmt: skip
+            "lora.adapter", "sweep.trial", "runtime.device", "serving.server", "training_labels.rows")  # fmt: skip
 # a larger model takes smaller batches; how many texts a step sees is compared
 BATCHES = ("batch_size", "gradient_accumulation")
 # bits of a weight, by which of one base's engines is named first
@@ -135,9 +135,12 @@ class Base:
 
     @property
     def tried(self) -> int | None:
-        """Trainings among which its sweep chose; a winner among more is the more flattered."""
+        """Trainings among which its sweep chose, None where no sweep ran; a winner among more is the more
+        flattered."""
         found = self.analysis.tried
-        return None if found is None else found.ranks + found.learning_rates - 1
+        if found is None or found.ranks == 0:
+            return None
+        return found.ranks + found.learning_rates - 1
 
 
 # by DVC's state of an experiment
@@ -274,7 +277,10 @@ def _shared(raw: Mapping[str, Any], lock: Mapping[str, Any]) -> dict[str, Any]:
         folder: _digest(lock, "analyze", "deps", folder)
         for folder in ("lora_vs_api/scoring", "lora_vs_api/validation")
     }
-    return data | code | kept
+    # whose labels were learnt from, and where a teacher's, which
+    rows = kept.setdefault("training_labels.rows", TRAIN)
+    taught = {rows: _digest(lock, "analyze", "deps", rows)} if rows == TAUGHT else {}
+    return data | taught | code | kept
 
 
 def apart(base: Base, first: Base) -> str | None:

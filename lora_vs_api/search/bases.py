@@ -82,8 +82,9 @@ def choose(bases: Sequence[Base], groups: Groups) -> Choice:
     why_not = None
     if len(models) < 2:
         why_not = "there is one base"
-    elif len({base.analysis.model for base in known}) < len(models):
-        without = next(base for base in bases if base.val_f1 is None)
+    elif len(scored := {base.analysis.model for base in known}) < len(models):
+        # a run without one may be a second engine of a base that has it
+        without = next(base for base in bases if base.analysis.model not in scored)
         why_not = f"{without.name} has no validation score of a sweep"
     candidates = list(range(len(bases)))
     if why_not is None:

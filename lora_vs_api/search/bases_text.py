@@ -125,7 +125,8 @@ def _chosen(choice: Choice) -> str:
     )
     return (
         f"Chosen on {count(best.val_texts, 'validation text')}: {name}{equal}. Each base stands there by "
-        "the best trial of its sweep, and of its engines the most precise is named. No test text took "
+        "its sweep's trial at the rank and rate of its final trainings, and of its engines the most precise "
+        "is named. No test text took "
         f"part in the choice, so it does not flatter the test scores.{more}"
     )
 
