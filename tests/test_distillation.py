@@ -26,6 +26,7 @@ from lora_vs_api.errors import UserError
 from lora_vs_api.paths import TEACHER, TEACHER_TIMINGS
 from lora_vs_api.record.fields import Field
 from lora_vs_api.report.model_card import model_card
+from lora_vs_api.report.page.data import _labels
 from lora_vs_api.report.sections.answer import answer_section
 from lora_vs_api.report.sections.data import data_section
 from lora_vs_api.report.sections.distillation import distillation_section
@@ -426,3 +427,11 @@ def test_the_fine_tune_on_a_teachers_labels_alone_pays_for_them(choice):
         listed["analyze"]["deps"]
     )
     assert "task.weights" in listed["distillation"]["params"]
+
+
+def test_the_page_names_each_seed_of_the_pupil():
+    result = analysis(seeds=(1, 2))
+    row = changed(result.untuned, name="distilled", kind="tuned", label="LoRA on labels of Big")
+    found = _labels(result.model_copy(update={"conditions": (*result.conditions, row)}))
+    assert found["distilled-seed-2"] == "LoRA on labels of Big, seed 2"
+    assert "distilled-seed-1" not in _labels(result)
