@@ -28,6 +28,7 @@ from lora_vs_api.analysis.costs import (
     training_time,
 )
 from lora_vs_api.analysis.decision import decisions
+from lora_vs_api.analysis.distillation import teacher_bill
 from lora_vs_api.analysis.footprint import footprint_of
 from lora_vs_api.analysis.groups import read_labels, text_groups
 from lora_vs_api.analysis.ledger import read_ledger, text_keys, with_setting, write_ledger
@@ -51,7 +52,7 @@ from lora_vs_api.analysis.results import (
     read_result,
     write_result,
 )
-from lora_vs_api.analysis.scored_run import Floats, read_run
+from lora_vs_api.analysis.scored_run import Floats, ScoredRun, read_run
 from lora_vs_api.analysis.serving import serving_of
 from lora_vs_api.analysis.slices import slices_of
 from lora_vs_api.analysis.summary import summary
@@ -135,7 +136,9 @@ def main(params: Params) -> None:
             if item.kind == "api" or not bills
         },
         serving=serving_of(params.seeds, lora.runs),
-        trained_on=trained_on(params.train, len(read_jsonl(params.training_labels.rows))),
+        trained_on=trained_on(
+            params.train, len(read_jsonl(params.training_labels.rows)), labelled_by(params)
+        ),
         tried=Tried(ranks=len(params.sweep.ranks), learning_rates=len(params.sweep.learning_rates)),
         footprint=footprint_of(params.seeds),
         slices=slices_of(params.slices, rows, runs, draws, groups),
@@ -144,9 +147,7 @@ def main(params: Params) -> None:
     write_result("metrics/summary.json", summary(analysis))
     keys, setting = text_keys(row["text"] for row in rows), shown_digest(analysis.config_sha256)
     write_ledger(with_setting(ledger, params.task_title, keys, setting))
-    by_seed = {f"lora-seed-{seed}": run for seed, run in zip(params.seeds, lora.runs)}
-    every_run = by_seed | {item.name: item.runs[0] for item in baselines}
-    write_jsonl("metrics/answers.jsonl", answer_table(rows, every_run, names))
+    write_jsonl("metrics/answers.jsonl", answer_table(rows, every_run(params, runs), names))
     for name, table in plot_tables(analysis, runs).items():
         frame = pd.DataFrame(table, columns=COLUMNS.get(name))
         write_text(f"plots/{name}.csv", visible(frame.to_csv(index=False)))
@@ -163,9 +164,8 @@ def read_runs(params: Params, rows: Sequence[dict[str, Any]]) -> list[ConditionR
         return ConditionRuns(name, label, kind, used, shots=0, runs=runs, cost=cost)
 
     def api(name: str) -> ConditionRuns:
-        settings, run = params.conditions[name], read_run(name, rows, fields)
-        if params.api.server.kind != "openai":
-            run = run.without_cache()
+        settings = params.conditions[name]
+        run = read_run(name, rows, fields).as_asked_of(params.api.server.kind)
         cost = api_cost(run, params.priced_as[name], params.prices)
         label = label_of(name, settings.model, params.labels)
         return ConditionRuns(
@@ -196,6 +196,20 @@ def read_runs(params: Params, rows: Sequence[dict[str, Any]]) -> list[ConditionR
             for name in params.model_free
         ),
     ]
+
+
+def every_run(params: Params, runs: Sequence[ConditionRuns]) -> dict[str, ScoredRun]:
+    """Each run by its name in metrics/answers.jsonl: of what was trained once a seed, one for each."""
+    named: dict[str, ScoredRun] = {}
+    for item in runs:
+        if item.kind == "lora":
+            named |= {f"lora-seed-{seed}": run for seed, run in zip(params.seeds, item.runs)}
+        elif item.name == DISTILLED_CONDITION:
+            seeds = params.training_labels.seeds
+            named |= {distilled_name(seed): run for seed, run in zip(seeds, item.runs)}
+        else:
+            named[item.name] = item.runs[0]
+    return named
 
 
 def taught(params: Params, local: Callable[..., ConditionRuns]) -> list[ConditionRuns]:
@@ -247,11 +261,12 @@ def ownership(
     split = read_result("metrics/split.json", Split)
     trained = training_time(params.sweep.ranks, params.sweep.learning_rates, params.seeds)
     return ownership_of(
-        # what an API condition labelled is counted where its labels are: metrics/distillation.json
+        # beside the fine-tune on gold, what an API condition labelled is in metrics/distillation.json
         LocalSide(
             lora.runs,
             trained,
             split.val + (0 if params.training_labels.rows == TAUGHT else split.train),
+            teacher_usd(params),
         ),
         bills,
         {row.name: row.label for row in conditions},
@@ -293,10 +308,29 @@ def request_costs(item: ConditionRuns, bills: Mapping[str, BilledRun]) -> Floats
     return local_request_costs(item.runs, item.cost)
 
 
-def trained_on(train: Train, given: int) -> TrainedOn:
+def labelled_by(params: Params) -> str | None:
+    """The API condition from whose labels alone the fine-tune learnt; None where they are gold."""
+    name = params.training_labels.condition
+    if params.training_labels.rows != TAUGHT or name is None:
+        return None
+    return label_of(name, params.conditions[name].model, params.labels)
+
+
+def teacher_usd(params: Params) -> float:
+    """What an API condition was billed for the labels that the fine-tune learnt from, in US dollars."""
+    labels = params.training_labels
+    if labels.rows != TAUGHT:
+        return 0.0
+    bill = teacher_bill(labels.bill, labels.bill_timings).as_asked_of(params.api.server.kind)
+    priced_as = params.priced_as[str(labels.condition)]
+    return float(billed(bill, priced_as, params.prices).request_costs().sum())
+
+
+def trained_on(train: Train, given: int, labelled_by: str | None = None) -> TrainedOn:
     """How many of ``given`` texts one training sees: all, unless its steps end before."""
     most = train.most_texts
-    return TrainedOn(seen=given if most is None else min(given, most), given=given)
+    seen = given if most is None else min(given, most)
+    return TrainedOn(seen=seen, given=given, labelled_by=labelled_by)
 
 
 def other_tunings(params: Params) -> dict[str, OtherTuning]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from lora_vs_api.analysis.cascade import Local, Other, Target, cascade_of, read_confidences
 from lora_vs_api.analysis.cascade_results import PERSON, Cascade, CascadeRule
-from lora_vs_api.analysis.costs import BilledRun
+from lora_vs_api.analysis.costs import billed_as_asked
 from lora_vs_api.analysis.groups import read_labels
 from lora_vs_api.analysis.results import Analysis, Condition, read_analysis, write_result
 from lora_vs_api.analysis.scored_run import Floats, ScoredRun, read_answers, read_run, read_timings
@@ -124,9 +124,6 @@ def asked_on_val(name: str, rows: Rows, params: Params) -> ScoredRun:
 
 def api_answers(run: ScoredRun, name: str, analysis: Analysis) -> Other:
     """Scores, what each answer was billed and how long it took, where each was timed."""
-    prices = analysis.economics.prices
-    if analysis.api_kind != "openai":
-        run = run.without_cache()
     timed = run.timings.latency_seconds
     rows = {row.name: row.latency for row in analysis.conditions}
     # times with other numbers in flight are not to be added
@@ -134,7 +131,7 @@ def api_answers(run: ScoredRun, name: str, analysis: Analysis) -> Other:
     return Other(
         field_f1=run.field_f1,
         exact=run.exact_match,
-        usd=BilledRun(run, prices.conditions[name], prices.batch_discount).request_costs(),
+        usd=billed_as_asked(run, name, analysis).request_costs(),
         seconds=timed if comparable and timed.size == len(run.outputs) else None,
     )
 

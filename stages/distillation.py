@@ -6,15 +6,20 @@ from pathlib import Path
 
 from lora_vs_api.analysis.compare import compare
 from lora_vs_api.analysis.condition import ConditionRuns
-from lora_vs_api.analysis.costs import BilledRun, local_cost, local_request_costs, training_time
+from lora_vs_api.analysis.costs import (
+    billed_as_asked,
+    local_cost,
+    local_request_costs,
+    training_time,
+)
 from lora_vs_api.analysis.decision import decisions
 from lora_vs_api.analysis.distillation import differences_from_gold, teacher_bill
 from lora_vs_api.analysis.distillation_results import Distillation, TeacherLabels
 from lora_vs_api.analysis.groups import read_labels
 from lora_vs_api.analysis.metrics import Hypothesis, Split
 from lora_vs_api.analysis.ownership import LocalSide, ownership_of
-from lora_vs_api.analysis.results import Analysis, read_analysis, read_result, write_result
-from lora_vs_api.analysis.scored_run import ScoredRun, read_run
+from lora_vs_api.analysis.results import read_analysis, read_result, write_result
+from lora_vs_api.analysis.scored_run import read_run
 from lora_vs_api.config.sections import Params
 from lora_vs_api.entry import argument, run_stage
 from lora_vs_api.files import read_jsonl
@@ -33,7 +38,7 @@ from lora_vs_api.stats.bootstrap import Draws
 def main(params: Params) -> None:
     name, labels = argument("a condition", "training_labels.condition"), params.training_labels
     analysis, draws = read_analysis(), Draws(**params.stats.model_dump())
-    rows, fields = read_jsonl(TEST, params.evaluate.test_rows), params.task.record_fields
+    rows, fields = read_jsonl(TEST, params.evaluate.test_rows), params.task.scored_fields
     beside = bool(labels.seeds)
     runs = tuple(
         read_run(distilled_name(seed) if beside else f"lora-seed-{seed}", rows, fields)
@@ -48,14 +53,13 @@ def main(params: Params) -> None:
         runs=runs,
         cost=local_cost(runs, params.economics),
     )
-    asked = billed(read_run(name, rows, fields), name, analysis)
+    asked = billed_as_asked(read_run(name, rows, fields), name, analysis)
     row = analysis.condition(name)
     teacher = ConditionRuns(
         name, row.label, "api", row.model, row.shots, (asked.run,), row.cost_per_1k
     )
-    usd = float(
-        billed(teacher_bill(TEACHER, TEACHER_TIMINGS), name, analysis).request_costs().sum()
-    )
+    bill = teacher_bill(TEACHER, TEACHER_TIMINGS)
+    usd = float(billed_as_asked(bill, name, analysis).request_costs().sum())
     owned = ownership_of(
         LocalSide(
             runs,
@@ -113,14 +117,6 @@ def main(params: Params) -> None:
         ownership=owned,
     )
     write_result("metrics/distillation.json", found)
-
-
-def billed(run: ScoredRun, name: str, analysis: Analysis) -> BilledRun:
-    """The teacher's answers at the price that decides; of a server of one's own no token is cached."""
-    prices = analysis.economics.prices
-    if analysis.api_kind != "openai":
-        run = run.without_cache()
-    return BilledRun(run, prices.conditions[name], prices.batch_discount)
 
 
 if __name__ == "__main__":

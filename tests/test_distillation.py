@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,11 +23,19 @@ from lora_vs_api.data.source import read_source
 from lora_vs_api.data.split import for_training
 from lora_vs_api.data.taught import taught
 from lora_vs_api.errors import UserError
+from lora_vs_api.paths import TEACHER, TEACHER_TIMINGS
 from lora_vs_api.record.fields import Field
+from lora_vs_api.report.model_card import model_card
+from lora_vs_api.report.page.data import _labels
+from lora_vs_api.report.sections.answer import answer_section
+from lora_vs_api.report.sections.data import data_section
 from lora_vs_api.report.sections.distillation import distillation_section
 from lora_vs_api.stats.bootstrap import Draws
+from stages import analyze
+from stages.analyze import every_run
 from tests.imports import ROOT
 from tests.report_fixture import analysis, changed, distillation, inputs
+from tests.test_publish import WHAT
 
 SHORT = (
     "~conditions.large_few_shot_5", "~conditions.small_nearest_3", "~conditions.small_zero_shot_schema",
@@ -123,6 +132,15 @@ def test_answers_that_break_the_schema_teach_nothing_and_are_named():
     assert found.in_words("big").startswith("5 of 7 answers of big to the training texts are no")
 
 
+def test_an_empty_object_is_a_record_where_every_field_may_be_missing():
+    """Of a model that was told to leave out nulls it is the right answer, and a training needs its keys."""
+    omitted = Field("nights", "integer", optional="omit")
+    for field in (NIGHTS, omitted):
+        rows, said = answers("{}")
+        found = taught(rows, said, (field,), "big", 0.0)
+        assert [row["record"] for row in found.rows] == [{"nights": None}]
+
+
 @pytest.mark.parametrize("limit, refused", [(0.5, False), (0.49, True), (0.0, True)])
 def test_too_many_bad_labels_stop_in_one_line(limit, refused):
     rows, said = answers('{"room": "single"}', "sorry")
@@ -170,6 +188,9 @@ def test_a_text_without_a_record_is_for_training_alone():
     found = for_training(unlabelled, splits, split_of())
     assert found == [{"id": "u0", "text": "new"}, {"id": "u5", "text": "other"}]
     assert for_training([], splits, split_of(group_by="who")) == []
+    # the same letters in another Unicode form are the same text
+    splits["test"] = [row("d", "caf\u00e9")]
+    assert for_training([row("u", "cafe\u0301")], splits, split_of()) == []
 
 
 @pytest.mark.parametrize(
@@ -207,6 +228,17 @@ def test_rows_without_a_record_are_read_only_for_a_teacher(tmp_path):
     path.write_text("text,room,nights\nfirst,single,1\nsecond,,2\n")
     with pytest.raises(UserError, match="rows.csv:3: room: expected one of single, double"):
         read_source(path, (ENUM, NIGHTS), "text", None, None, unlabelled=[])
+
+
+def test_a_misspelt_label_in_a_renamed_column_is_no_missing_record(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("text,Zimmer\nfirst,single\nsecond,singel\nthird,\n")
+    field = Field("room", "enum", values=("single", "double"), source="Zimmer")
+    with pytest.raises(
+        UserError, match="rows.csv:3: room: expected one of single, double"
+    ) as caught:
+        read_source(path, (field,), "text", None, None, unlabelled=[])
+    assert "rows.csv:4" not in str(caught.value)
 
 
 def test_how_often_the_teacher_differs_counts_what_is_learnt_from(tmp_path):
@@ -312,3 +344,94 @@ def test_the_report_says_of_pupil_and_teacher_what_the_interval_shows(low, high,
     assert ("12 of its answers are no valid record" in text and "t9, …." in text) == (gold == 64)
     assert "None" not in text and "{{" not in text
     assert distillation_section(inputs(result)) == ""
+
+
+def told(result):
+    return distillation(result, result.decision("api_zero_shot"), 3, ())
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "unsaid"),
+    [
+        ("openai", "for USD 0", "would cost"),
+        ("llama_cpp", "its answers would cost USD", "for USD"),
+    ],
+)
+def test_of_a_teacher_on_this_machine_no_bill_is_told(kind, said, unsaid):
+    result = analysis(api_kind=kind)
+    text = " ".join(distillation_section(inputs(result, distillation=told(result))).split())
+    assert said in text and unsaid not in text
+    assert ("Whether the provider's terms allow" in text) == (kind == "openai")
+    assert ("holds the teacher's bill" in text) == (kind == "openai")
+
+
+def test_who_labelled_stands_beside_every_score():
+    """In the answer and on the model card where no gold was learnt from, in the data where texts had none."""
+    gold = changed(analysis(), trained_on={"seen": 9, "given": 9})
+    ours = changed(gold, trained_on__labelled_by="Big, 2-shot")
+    card = model_card(ours, WHAT)
+    assert "trained on all 9 training texts as Big, 2-shot labelled them, scores" in answer_section(
+        inputs(ours)
+    )
+    assert "are the answers of Big, 2-shot, no person's" in card
+    assert "labelled" not in answer_section(inputs(gold)) and "no person's" not in model_card(
+        gold, WHAT
+    )
+    split = changed(inputs(gold).split, train=0, unlabelled=9)
+    text = data_section(inputs(ours, split=split, distillation=told(ours)))
+    assert "and 9 for training without a record, labelled by Tiny-7M over HTTP, zero-shot" in text
+    assert "without a record" not in data_section(inputs(gold))
+
+
+def test_each_seed_of_the_pupil_has_its_own_answers():
+    def named(name, kind, *scores):
+        return SimpleNamespace(name=name, kind=kind, runs=scores)
+
+    params = SimpleNamespace(seeds=[1, 2], training_labels=SimpleNamespace(seeds=[1, 2]))
+    every = [
+        named("lora", "lora", "a", "b"),
+        named("distilled", "tuned", "c", "d"),
+        named("api", "api", "e"),
+    ]
+    assert every_run(params, every) == {
+        "lora-seed-1": "a", "lora-seed-2": "b", "distilled-seed-1": "c", "distilled-seed-2": "d", "api": "e",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("choice", ["gold", "api", "api_only"])
+def test_the_fine_tune_on_a_teachers_labels_alone_pays_for_them(choice):
+    """As its price says; beside gold the bill is of the pupil, in the section on it alone."""
+    given = [f"training_labels={choice}", "learning_curve.sizes=[]"]
+    params = check_params(yaml.safe_load(compose(given, conf=ROOT / "conf")))
+    bill = SimpleNamespace(as_asked_of=lambda kind: SimpleNamespace(kind=kind))
+    called = []
+
+    def priced(run, priced_as, prices):
+        called.append((run.kind, priced_as))
+        return SimpleNamespace(request_costs=lambda: np.array([0.25, 0.5]))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(analyze, "teacher_bill", lambda folder, timings: bill)
+        patch.setattr(analyze, "billed", priced)
+        assert analyze.teacher_usd(params) == (0.75 if choice == "api_only" else 0)
+    name = params.training_labels.condition
+    assert called == (
+        [(params.api.server.kind, params.priced_as[name])] if choice == "api_only" else []
+    )
+    assert (analyze.labelled_by(params) is None) == (choice != "api_only")
+    labels = params.training_labels
+    if choice == "api_only":
+        assert (labels.bill, labels.bill_timings) == (TEACHER, TEACHER_TIMINGS)
+    listed = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    assert {"${training_labels.bill}", "${training_labels.bill_timings}"} <= set(
+        listed["analyze"]["deps"]
+    )
+    assert "task.weights" in listed["distillation"]["params"]
+
+
+def test_the_page_names_each_seed_of_the_pupil():
+    result = analysis(seeds=(1, 2))
+    row = changed(result.untuned, name="distilled", kind="tuned", label="LoRA on labels of Big")
+    found = _labels(result.model_copy(update={"conditions": (*result.conditions, row)}))
+    assert found["distilled-seed-2"] == "LoRA on labels of Big, seed 2"
+    assert "distilled-seed-1" not in _labels(result)

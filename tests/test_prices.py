@@ -502,7 +502,8 @@ def test_a_cache_of_this_machine_makes_no_token_cheaper():
     kept = {"latency_seconds": [1.0], "cached_input_tokens": [900]}
     run = replace(run_of(1000), timings=Timings.from_json(kept))
     cached, plain = (
-        api_cost(each, "gpt-5.4-mini", prices()) for each in (run, run.without_cache())
+        api_cost(each, "gpt-5.4-mini", prices())
+        for each in (run.as_asked_of("openai"), run.as_asked_of("llama_cpp"))
     )
     assert plain.usd == pytest.approx(1000 * (1000 * 0.75 + 100 * 4.5) / 1e6)
     assert cached.usd < plain.usd and "cached" not in plain.how

@@ -50,6 +50,15 @@ def test_each_row_has_its_texts_and_counts_their_groups():
     assert it.interval is None and it.differences == {} and it.lora == pytest.approx(0.3)
 
 
+def test_a_pupil_of_several_seeds_is_the_mean_of_all_and_paired_by_seed():
+    """Not its first seed: each gains 0.2 over its twin, so nothing is left to vary."""
+    made = runs([[0.3] * 4, [0.9] * 4], distilled=[0.1] * 4)
+    made[1].runs.append(SimpleNamespace(field_f1=np.full(4, 0.7)))
+    (row,) = slice_of("kind", ["a"] * 4, made, DRAWS, None).every_row
+    assert row.scores["distilled"] == pytest.approx(0.4)
+    assert row.differences["distilled"].difference == pytest.approx(0.2)
+
+
 def test_rare_values_are_one_row_together():
     """A column of many values is no table of hundreds of rows of one text."""
     values = ["x", "x", *(f"v{n}" for n in range(MAX_VALUES + 4))]
@@ -88,5 +97,7 @@ def test_the_report_shows_them_and_claims_nothing(own, values, said):
     )
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert len({line.replace(r"\|", "").count("|") for line in table}) == 1
+    assert ("95% intervals (" in text) == any(row.interval for row in found.every_row)
+    assert text.count("95% interval") == 0 or any(row.interval for row in found.every_row)
     assert said in text and "the verdict does not read them" in text
     assert slices_section(SimpleNamespace(analysis=analysis)) == ""

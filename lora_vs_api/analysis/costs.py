@@ -15,6 +15,7 @@ import numpy as np
 
 from lora_vs_api.analysis.billing import billing_notes, extra_usd
 from lora_vs_api.analysis.results import (
+    Analysis,
     BreakEven,
     Condition,
     CostPer1K,
@@ -124,6 +125,14 @@ class BilledRun:
 def billed(run: ScoredRun, priced_as: str | OwnPrice, prices: sections.Prices) -> BilledRun:
     """``run`` at the price of the entry ``priced_as``."""
     return BilledRun(run, price_of(priced_as, prices).price, prices.batch_discount)
+
+
+def billed_as_asked(run: ScoredRun, name: str, analysis: Analysis) -> BilledRun:
+    """Further answers of the API condition ``name`` at the price that decides."""
+    prices = analysis.economics.prices
+    return BilledRun(
+        run.as_asked_of(analysis.api_kind), prices.conditions[name], prices.batch_discount
+    )
 
 
 def local_cost(runs: Sequence[ScoredRun], economics: sections.Economics) -> CostPer1K:

@@ -843,10 +843,14 @@ class Selected(Result):
 
 
 class TrainedOn(Result):
-    """Of ``given`` training texts, one final training sees ``seen``."""
+    """Of ``given`` training texts, one final training sees ``seen``.
+
+    ``labelled_by`` is the label of the API condition whose answers are all their labels, None for gold.
+    """
 
     seen: int
     given: int
+    labelled_by: str | None = None
 
 
 class Tried(Result):

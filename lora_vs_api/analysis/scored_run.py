@@ -210,6 +210,10 @@ class ScoredRun:
         cached = self.timings.cached_input_tokens
         return np.zeros_like(self.input_tokens) if cached is None else np.array(cached)
 
+    def as_asked_of(self, api_kind: str) -> ScoredRun:
+        """The same run as a server of the kind ``api.server.kind`` is billed: of OpenAI's API its cache counts."""
+        return self if api_kind == "openai" else self.without_cache()
+
     def without_cache(self) -> ScoredRun:
         """The same run with no input token billed as cached: what a server of one's own keeps in memory
         says nothing of the cache of the provider that the tokens are billed as."""

@@ -32,7 +32,7 @@ def slices_of(
 
     Args:
         rows: the test texts, in the order of the runs.
-        runs: the fine-tune's first, then the others', a run each.
+        runs: the fine-tune's first, then the others', each of one run or of one for each of the fine-tune's seeds.
         groups: label of each text; texts of one group are counted together.
     """
     kept = {line["id"]: line.get("slices", {}) for line in read_jsonl(GROUPS)} if names else {}
@@ -93,7 +93,7 @@ def _row(
 ) -> SliceRow:
     lora, others = runs[0], runs[1:]
     own = np.stack([run.field_f1[places] for run in lora.runs])
-    theirs = {item.name: item.runs[0].field_f1[places] for item in others}
+    theirs = {item.name: np.stack([run.field_f1[places] for run in item.runs]) for item in others}
     taken = None if groups is None else groups.take(places)
     clusters = len(places) if taken is None else taken.number
     # of one nothing can be told about others

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 from unicodedata import normalize
 
+from lora_vs_api.data.plain import plain
 from lora_vs_api.errors import UserError
 from lora_vs_api.neighbours.tfidf import Neighbours
 from lora_vs_api.record.fields import Field
@@ -230,7 +231,7 @@ def conflicts(rows: Sequence[Row]) -> list[list[str]]:
     groups: dict[str, dict[str, str]] = defaultdict(dict)
     for row in rows:
         record = normalize("NFC", json.dumps(row["record"], sort_keys=True, ensure_ascii=False))
-        groups[normalize("NFC", " ".join(row["text"].split()))].setdefault(record, row["id"])
+        groups[plain(row["text"])].setdefault(record, row["id"])
     return [list(ids.values()) for ids in groups.values() if len(ids) > 1]
 
 

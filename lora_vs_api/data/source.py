@@ -343,7 +343,7 @@ def _is_unlabelled(
     """Whether nothing is said where the record would be, though the schema wants something there."""
     if record is not None:
         return says_nothing(columns.get(record))
-    nothing = all(says_nothing(columns.get(field.name)) for field in fields)
+    nothing = all(says_nothing(columns.get(field.column)) for field in fields)
     return nothing and bool(_record(columns, fields, record, drop, typed)[1])
 
 

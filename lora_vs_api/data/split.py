@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from unicodedata import normalize
 
 from lora_vs_api.data.generator import masked
+from lora_vs_api.data.plain import plain
 from lora_vs_api.data.shares import check_shares, largest_remainder, spread
 from lora_vs_api.errors import UserError
 
@@ -190,13 +191,12 @@ def given_split(
 
 
 def _assert_apart(divided: Mapping[str, Sequence[Row]]) -> None:
-    """As :func:`assert_disjoint`, white space aside: which of two rows to leave out is the user's to say."""
-    plain: dict[str, list[Row]] = {
-        name: [{**row, "text": " ".join(row["text"].split())} for row in own]
-        for name, own in divided.items()
+    """As :func:`assert_disjoint`, white space and Unicode form aside: which of two rows to leave out is the user's to say."""
+    alike: dict[str, list[Row]] = {
+        name: [{**row, "text": plain(row["text"])} for row in own] for name, own in divided.items()
     }
     try:
-        assert_disjoint(plain)
+        assert_disjoint(alike)
     except UserError as error:
         raise UserError(f"split.column: {error}; take it out of one") from None
 
@@ -278,7 +278,7 @@ def first_of_each_text(rows: Sequence[Row]) -> list[Row]:
     seen: set[str] = set()
     kept = []
     for row in rows:
-        key = normalize("NFC", " ".join(row["text"].split()))
+        key = plain(row["text"])
         if key not in seen:
             seen.add(key)
             kept.append(row)
@@ -338,11 +338,11 @@ def for_training(
                     f"split.group_by: {row['id']} has no record and is of {label!r}, which val or test "
                     "has too; take one of them out"
                 )
-    known = {" ".join(row["text"].split()) for own in splits.values() for row in own}
+    known = {plain(row["text"]) for own in splits.values() for row in own}
     return [
         {"id": row["id"], "text": row["text"]}
         for row in first_of_each_text(unlabelled)
-        if " ".join(row["text"].split()) not in known
+        if plain(row["text"]) not in known
     ]
 
 

@@ -67,7 +67,7 @@ def taught(
     for row, line in zip(rows, predictions):
         answer = parse_record(line["output"])
         # a key that may be empty and is not there says nothing, as in the user's own file
-        record = answer and completed(answer, fields)
+        record = None if answer is None else completed(answer, fields)
         if record is None or violations(record, fields):
             left_out.append(row["id"])
         else:

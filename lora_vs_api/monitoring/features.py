@@ -10,6 +10,7 @@ from unicodedata import normalize
 import numpy as np
 from numpy.typing import NDArray
 
+from lora_vs_api.data.plain import plain as plain
 from lora_vs_api.record.fields import Field
 from lora_vs_api.record.parsing import parse_record
 
@@ -18,11 +19,6 @@ _WORD = re.compile(r"[぀-ヿ㐀-鿿]|[^\W_぀-ヿ㐀-鿿]+")
 # an integer field of so many values is a scale, each value a label
 MAX_SCALE = 20
 NO_RECORD, EMPTY, FILLED, OTHER = "(no record)", "(empty)", "(filled)", "(other)"
-
-
-def plain(text: str) -> str:
-    """A text by which it is known again, white space and Unicode form aside."""
-    return normalize("NFC", " ".join(text.split()))
 
 
 def words(text: str) -> list[str]:

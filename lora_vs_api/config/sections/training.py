@@ -168,6 +168,8 @@ class TrainingLabels(Section):
     first_rows: str
     timings: str
     results: str
+    bill: str
+    bill_timings: str
 
 
 class Checkpoints(Section):

@@ -16,6 +16,7 @@ from lora_vs_api.analysis.results import (
     OwnershipInputs,
 )
 from lora_vs_api.files import json_text
+from lora_vs_api.paths import DISTILLED_CONDITION, distilled_name
 from lora_vs_api.record.parsing import parse_record
 from lora_vs_api.report.rendering import plain
 from lora_vs_api.report.sections import advice
@@ -165,9 +166,12 @@ def page_data(
 
 
 def _labels(analysis: Analysis) -> dict[str, str]:
-    """Condition → its name in the report; there the seeds of the fine-tune share one."""
+    """Condition → its name in the report; there the seeds of a fine-tune share one."""
     labels = {row.name: row.label for row in analysis.conditions}
     lora = analysis.lora
+    pupil = labels.get(DISTILLED_CONDITION)
+    if pupil is not None:
+        labels |= {distilled_name(seed): f"{pupil}, seed {seed}" for seed in analysis.seeds}
     return labels | {
         f"{lora.name}-seed-{seed}": f"LoRA {lora.model}, seed {seed}" for seed in analysis.seeds
     }

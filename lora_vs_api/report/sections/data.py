@@ -12,6 +12,7 @@ from lora_vs_api.report.sections.facts import apart, unit_words
 
 def data_section(inputs: ReportInputs) -> Markdown:
     f1, checked = inputs.analysis.lora.field_f1, inputs.data_check.fields
+    taught = inputs.distillation if inputs.split.unlabelled else None
     return render(
         "data",
         corpus=inputs.corpus,
@@ -32,6 +33,7 @@ def data_section(inputs: ReportInputs) -> Markdown:
         scored=inputs.scored,
         ledger=LEDGER,
         f1=f1,
+        labelled_by=None if taught is None else taught.label,
         generated=inputs.corpus.source == "generator",
     )
 

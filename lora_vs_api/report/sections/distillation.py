@@ -7,6 +7,7 @@ from lora_vs_api.analysis.results import MIN_CLUSTERS, Outcome
 from lora_vs_api.paths import DISTILLED_CONDITION
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import Markdown, render
+from lora_vs_api.report.sections.facts import is_local
 
 SHOWN = 10
 BEATS: dict[Outcome, str] = {
@@ -54,6 +55,7 @@ def distillation_section(inputs: ReportInputs) -> Markdown:
         and analysis.serving is not None
         and bool(analysis.serving.converted),
         few=few_words(found),
+        local=is_local(analysis),
     )
 
 
