@@ -16,11 +16,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lora_vs_api.cli.run import RunOptions, run_pipeline
+from lora_vs_api.cli.run import RunOptions, _executor, run_pipeline
 from lora_vs_api.config.compose import compose
 from lora_vs_api.config.load import check_params
 from lora_vs_api.errors import UserError
 from lora_vs_api.orchestrate.pipeline import environment_of, read_nodes
+from lora_vs_api.orchestrate.scheduler import Node
 from lora_vs_api.orchestrate.transfer import (
     CHECKOUT,
     Landed,
@@ -81,8 +82,20 @@ def here(repository, tmp_path, monkeypatch) -> Iterator[Here]:
     return Here(repository, there)
 
 
+def ended_pid() -> int:
+    done = subprocess.Popen(["true"])
+    done.wait()
+    return done.pid
+
+
+def left_behind(clone: Path, pid: int) -> Path:
+    return clone / f".dvc/tmp/worktree-{socket.gethostname()}-{pid}-a"
+
+
 def goes_there_and_comes_back(here: Here) -> None:
     transfer = here.transfer()
+    # a killed worker's, with its keys
+    left_behind(here.there, ended_pid()).mkdir(parents=True)
     assert [here.run(transfer, address) for address in ("one", "two", "both")] == [None] * 3
     assert (here.root / "both.txt").read_text() == "one\ntwo\n"
     assert "Running stage 'both'" in (here.root / "logs/run/both.log").read_text()
@@ -202,18 +215,16 @@ def test_what_lands_is_there_before_its_entry(here, monkeypatch):
 
 def test_a_killed_worker_s_worktree_goes_with_its_keys(tmp_path):
     """One of a process that lives, or of another machine, stays."""
-    done = subprocess.Popen(["true"])
-    done.wait()
-    folder, host = tmp_path / ".dvc/tmp", socket.gethostname()
-    names = [f"worktree-{host}-{done.pid}-a", f"worktree-{host}-{os.getpid()}-b", "worktree-x-1-c"]
-    for name in names:
-        (folder / name).mkdir(parents=True)
-        (folder / name / "config.local").write_text("secret")
+    dead, living = left_behind(tmp_path, ended_pid()), left_behind(tmp_path, os.getpid())
+    elsewhere = tmp_path / ".dvc/tmp/worktree-x-1-a"
+    for folder in (dead, living, elsewhere):
+        folder.mkdir(parents=True)
+        (folder / "config.local").write_text("secret")
     _remove_left_behind(tmp_path)
-    assert sorted(p.name for p in folder.iterdir()) == sorted(names[1:])
+    assert set(dead.parent.iterdir()) == {living, elsewhere}
 
 
-def test_nodes_that_ask_an_api_are_refused():
+def test_nodes_that_ask_an_api_are_refused(tmp_path, monkeypatch):
     """Their answers would be kept in a worktree, which is removed, and those paid for here not be found."""
     nodes = ["evaluate_api@mini_zero_shot", "evaluate_base"]
     here = check_params(yaml.safe_load(compose((), ROOT / "conf")))
@@ -222,6 +233,13 @@ def test_nodes_that_ask_an_api_are_refused():
     refuse_asking(nodes[1:], hosted)
     with pytest.raises(UserError, match="run first, here: `lora-vs-api run evaluate_api@mini_zero"):
         refuse_asking(nodes, hosted)
+    # before Ray is started
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(compose(["api=openai"], ROOT / "conf"))
+    given = RunOptions((), 1, None, "ray", (), transfer="remote")
+    some = [Node(address) for address in nodes]
+    with pytest.raises(UserError, match="mini_zero_shot: would ask an API"):
+        _executor(given, tmp_path, some, some, set(nodes), {}, {})
 
 
 @pytest.mark.parametrize("on", ["local", "slurm"])
