@@ -22,6 +22,9 @@ def main(params: Params) -> None:
     with new_directory("report/figures-sweep") as folder:
         if rates:
             write_sweep_figure(folder, ranks, rates, params.plots)
+        else:
+            # git keeps no empty folder: in a clone DVC would find it deleted
+            write_text(folder / "none.txt", "No sweep was run, so there is no figure of one.\n")
     write_trials("metrics/sweep.json", ranks + rates)
     trials = [("rank", trial) for trial in ranks] + [("learning rate", trial) for trial in rates]
     columns = ("r", "learning_rate", "seed", "field_f1")

@@ -20,7 +20,8 @@ from lora_vs_api.report.page.html import report_html
 from lora_vs_api.report.sections.facts import stamp
 from lora_vs_api.report.sections.sweep import sweep_markdown
 from lora_vs_api.report.stamp import STAMP, stamp_of
-from lora_vs_api.selection.trials import Trial
+from lora_vs_api.selection.trials import Trial, write_trials
+from stages import sweep
 from stages.analyze import trained_on
 from tests.imports import ROOT
 from tests.report_fixture import analysis, changed, inputs
@@ -165,3 +166,12 @@ def test_where_nothing_was_chosen_no_choice_is_told():
     assert "published" not in page
     two = [TRIAL, replace(TRIAL, r=8, item="8")]
     assert "Best of the sweep" in sweep_markdown(two, [TRIAL], TRIAL)
+
+
+def test_without_a_sweep_its_folder_is_one_that_git_keeps(tmp_path, monkeypatch):
+    """Of an empty one a clone has nothing, and DVC finds it deleted."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("select_rank_trials", "select_trials"):
+        write_trials(f"metrics/{name}.json", [])
+    sweep.main(check_params(yaml.safe_load(compose((), ROOT / "conf"))))
+    assert [file.name for file in Path("report/figures-sweep").iterdir()] == ["none.txt"]

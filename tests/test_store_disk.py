@@ -7,6 +7,8 @@ import json
 import os
 import sqlite3
 import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,12 +16,15 @@ import pytest
 
 from lora_vs_api.api import store as store_module
 from lora_vs_api.api import store_disk
+from lora_vs_api.api.provider import host_of
 from lora_vs_api.api.store import ResponseStore, request_key, request_text
 from lora_vs_api.api.store_disk import Reserve, free_bytes, journal_mode, one_writer
 from lora_vs_api.entry import run_stage
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_jsonl, write_jsonl
+from tests.batch_server import BatchServer
 from tests.fault_server import FaultServer
+from tests.test_batch import ask as ask_in_batch
 from tests.test_store import ANSWER, CONDITION, REPLY, REQUEST, URL
 from tests.test_stored_run import ask, requests
 
@@ -239,6 +244,74 @@ def test_over_a_network_one_process_writes(tmp_path, monkeypatch, capsys):
     monkeypatch.undo()
     with ResponseStore(tmp_path / "t"), ResponseStore(tmp_path / "t"):
         assert not list(tmp_path.glob("*.writer"))
+
+
+def test_over_a_network_what_a_killed_process_left_is_removed(tmp_path, monkeypatch, capsys):
+    """filelock swaps two names for it, which NFS refuses: the next run waited for an hour, and failed."""
+    monkeypatch.setattr("filelock._soft.exchange_names", lambda source, target: False)
+    path, file = tmp_path / "s", tmp_path / "s.writer"
+    kill = f"import os, lora_vs_api.api.store_disk as d; lock = d.one_writer({str(path)!r}); os._exit(9)"
+    subprocess.run([sys.executable, "-c", kill], check=False)
+    dead = file.read_text()
+    one_writer(path, 0.1).release()
+    assert "is dead: removed" in capsys.readouterr().err and not list(tmp_path.glob("*.writer*"))
+    # of another machine nothing is known
+    pid, host, *_ = dead.split("\n")
+    file.write_text(f"{pid}\nnot-{host}\n")
+    with pytest.raises(UserError, match=f"PID {pid} on not-{host} has"):
+        one_writer(path, 0.1)
+    assert file.is_file()
+
+
+def test_what_is_left_behind_no_more_when_it_is_taken_goes_back(tmp_path, monkeypatch):
+    """Another was quicker between the look and the removal."""
+    lock = one_writer(tmp_path / "s")
+    looks = iter([True, False])
+    monkeypatch.setattr(store_disk, "_was_here", lambda holder: next(looks))
+    assert not store_disk._remove_left_behind(tmp_path / "s.writer")
+    assert lock.is_lock_held_by_us
+    lock.release()
+    assert not list(tmp_path.glob("*.writer*"))
+
+
+def test_over_a_network_a_batch_that_waits_lets_others_write(tmp_path, monkeypatch):
+    """It may take a day, and others wait for an hour."""
+    path, taken = tmp_path / "s", []
+    monkeypatch.setattr(store_module, "journal_mode", lambda folder: "delete")
+
+    def other_writes(seconds):
+        with ResponseStore(path) as other:
+            taken.append(len(other))
+
+    monkeypatch.setattr("lora_vs_api.api.store.one_writer", lambda path: one_writer(path, 0.1))
+    with BatchServer(polls=3) as server, ResponseStore(path) as store:
+        monkeypatch.setattr("lora_vs_api.api.batch.time.sleep", other_writes)
+        answers, _ = ask_in_batch(server.url, store, requests(2))
+        monkeypatch.undo()
+        assert len(answers) == len(store) == 2 and taken == [0, 0]
+
+
+def test_a_batch_ends_in_words_where_another_keeps_the_store(tmp_path, monkeypatch):
+    """And the batch stays noted for the next run."""
+    path = tmp_path / "s"
+    monkeypatch.setattr(store_module, "journal_mode", lambda folder: "delete")
+    monkeypatch.setattr(store_module, "one_writer", lambda path: one_writer(path, 0.1))
+    others = []
+    with BatchServer(polls=3) as server, ResponseStore(path) as store:
+        sleep = time.sleep
+
+        def other_takes_it(seconds):
+            if not others:
+                others.append(one_writer(path, 0.1))
+            sleep(0.01)
+
+        monkeypatch.setattr("lora_vs_api.api.batch.time.sleep", other_takes_it)
+        with pytest.raises(UserError, match="one process at a time"):
+            ask_in_batch(server.url, store, requests(2))
+        host = host_of(server.url)
+    others[0].release()
+    with ResponseStore(path) as store:
+        assert len(store.open_batches(host)) == 1
 
 
 def test_what_no_file_can_hold_is_no_reason_to_lose_an_answer(tmp_path):

@@ -332,7 +332,8 @@ class _BatchAsking:
                         f"{keys.MAX_MINUTES}: over while batch {batch_id} is {status}; it "
                         "goes on at the provider: run again to wait for it, nothing is paid twice"
                     )
-                time.sleep(seconds)
+                with self.store.lent():
+                    time.sleep(seconds)
 
 
 @dataclass(frozen=True)

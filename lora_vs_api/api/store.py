@@ -113,6 +113,7 @@ class ResponseStore:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._holder = new_holder()
+        self.is_lent = False
         with self._explained("opened"):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._reserve = Reserve(self.path.parent)
@@ -153,6 +154,28 @@ class ResponseStore:
     def _give_back(self) -> None:
         if self._writer is not None:
             self._writer.release()
+
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        """While the block runs, which must not use the store, another process may have it.
+
+        Of effect on a network file system alone. A batch may take a day, and others wait for an hour.
+
+        Raises:
+            UserError: another has it open for longer than that; claims and batches stay noted.
+        """
+        if self._writer is None:
+            yield
+            return
+        self.is_lent = True
+        self._db.close()
+        self._writer.release()
+        # not where the block is interrupted: that must not wait for another
+        yield
+        with self._explained("opened"):
+            self._writer = one_writer(self.path)
+            self._open("delete")
+        self.is_lent = False
 
     def make_room(self, expected: int, in_flight: int) -> None:
         """See that ``expected`` bytes of answers can be written, and hold room for those in flight.

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import shutil
 import tempfile
+import time
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import IO, Final, Literal
 
 from filelock import SoftFileLock, Timeout
 
 from lora_vs_api.errors import UserError
+from lora_vs_api.files import has_died
 from lora_vs_api.log import say
 
 # types of /proc/self/mountinfo whose files are on another machine, or as if they were
@@ -26,6 +31,8 @@ NETWORK: Final = frozenset(
 MOST_HELD = 2**30
 # how long another process may have a store open that lies on a network file system
 WRITER_SECONDS: Final = 3600.0
+# between two looks, and how long nothing is said of waiting: in batch mode each look at a batch takes a moment
+LOOK_SECONDS, SILENT_SECONDS = 2.0, 5.0
 MOUNTS = Path("/proc/self/mountinfo")
 
 
@@ -64,29 +71,80 @@ def one_writer(path: Path, patience: float = WRITER_SECONDS) -> SoftFileLock:
         OSError: the file cannot be made.
     """
     lock = SoftFileLock(f"{path}.writer", thread_local=False)
-    try:
-        lock.acquire(timeout=0)
-        return lock
-    except Timeout:
-        said = f"{path} is on a network file system, where one process at a time may have it open: {_holder(lock)}"
-        say(f"{said}; waiting for its end")
-    try:
-        lock.acquire(timeout=patience, poll_interval=2.0)
-    except Timeout:
-        raise UserError(
-            f"{said}. Where that process is dead, remove {lock.lock_file}; a store on a disk of one "
-            "machine has no such limit"
-        ) from None
-    return lock
+    began, told = time.monotonic(), False
+    while True:
+        with suppress(Timeout):
+            lock.acquire(timeout=0)
+            return lock
+        if _remove_left_behind(Path(lock.lock_file)):
+            continue
+        waited = time.monotonic() - began
+        if waited >= min(SILENT_SECONDS, patience) and not told:
+            say(f"{_held(path, lock)}; waiting for its end")
+            told = True
+        if waited >= patience:
+            raise UserError(
+                f"{_held(path, lock)}. Where that process is dead, remove {lock.lock_file}; a store on a disk "
+                "of one machine has no such limit"
+            )
+        time.sleep(min(LOOK_SECONDS, patience))
 
 
-def _holder(lock: SoftFileLock) -> str:
+def _held(path: Path, lock: SoftFileLock) -> str:
+    holder = _holder(Path(lock.lock_file))
+    who = "another has" if holder is None else f"PID {holder[0]} on {holder[1]} has"
+    return (
+        f"{path} is on a network file system, where one process at a time may have it open: {who}"
+    )
+
+
+def _holder(file: Path) -> tuple[str, str] | None:
     """Who has the store open, by what it wrote into its file: PID and host, a line each."""
     try:
-        pid, host = Path(lock.lock_file).read_text(encoding="utf-8").split("\n")[:2]
+        pid, host = file.read_text(encoding="utf-8").split("\n")[:2]
     except (OSError, ValueError):
-        return "another has"
-    return f"PID {pid} on {host} has"
+        return None
+    return pid, host
+
+
+def _remove_left_behind(file: Path) -> bool:
+    """Remove the file of a process of this machine that is dead, and say so.
+
+    filelock does it by swapping two names, which NFS refuses.
+    """
+    holder = _holder(file)
+    if holder is None or not _was_here(holder):
+        return False
+    aside = file.with_name(f"{file.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        os.rename(file, aside)
+    except OSError:
+        # another was quicker
+        return False
+    found = _holder(aside)
+    left = found is not None and _was_here(found)
+    if not left:
+        # another was quicker, and holds the store: its file goes back
+        with suppress(OSError):
+            os.link(aside, file)
+    aside.unlink(missing_ok=True)
+    if left:
+        say(f"{file}: PID {holder[0]}, which had the store open, is dead: removed")
+    return left
+
+
+def _was_here(holder: tuple[str, str]) -> bool:
+    """Whether it was a process of this machine that is no more."""
+    pid, host = holder
+    return pid.isdecimal() and host == _this_host() and has_died(int(pid))
+
+
+@cache
+def _this_host() -> str:
+    """This machine as filelock names it, with more than its host name: told by a file that it writes."""
+    with tempfile.TemporaryDirectory() as folder, SoftFileLock(f"{folder}/lock") as lock:
+        holder = _holder(Path(lock.lock_file))
+    return "" if holder is None else holder[1]
 
 
 def free_bytes(folder: Path) -> int:

@@ -113,6 +113,9 @@ class _NewAnswers:
                 asked |= {self.texts[answer.id] for answer in self._ask_free(left)}
                 left = self._left_for_us(left)
         except UserError as error:
+            # then another has it, and what is kept cannot be counted
+            if self.store.is_lent:
+                raise
             kept = len(self.store) - before
             raise UserError(
                 f"{error} ({kept} new answers are kept in {self.store.path}; run again to go on)"

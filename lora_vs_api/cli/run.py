@@ -362,9 +362,12 @@ def _executor(
         )
     if given.on == "ray":
         from lora_vs_api.orchestrate.ray_cluster import RayExecutor
-        from lora_vs_api.orchestrate.transfer import Transfer
+        from lora_vs_api.orchestrate.transfer import Transfer, refuse_asking
 
-        transfer = Transfer(root, nodes, changed) if given.transfer == "remote" else None
+        transfer = None
+        if given.transfer == "remote":
+            refuse_asking(needs, params)
+            transfer = Transfer(root, nodes, changed)
         return RayExecutor(root, LOGS, given.jobs, needs, sharing, transfer)
     from lora_vs_api.orchestrate.slurm import SlurmExecutor
 

@@ -47,6 +47,12 @@ class Download:
     whence: str
 
 
+def asks_api(address: str, params: Params) -> bool:
+    """Whether the node asks a server by its address, whose answers the response store keeps."""
+    name, _, condition = address.partition("@")
+    return name in ASKING and isinstance(server_of(params, condition), OpenAIServer)
+
+
 def payments(steps: Sequence[Step], params: Params) -> list[Payment]:
     """Of each node that would ask a hosted API; a server on this machine is paid nothing."""
     if not isinstance(params.api.server, OpenAIServer):

@@ -8,22 +8,28 @@ goes the same ways back, and its entry is written into dvc.lock here.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
 
 from lora_vs_api.errors import UserError
+from lora_vs_api.files import has_died
+from lora_vs_api.orchestrate.expenses import asks_api
 from lora_vs_api.orchestrate.lockfile import LOCK, put_entry, whole_entries
 from lora_vs_api.orchestrate.pipeline import Runner, environment_of, problem_line
 from lora_vs_api.orchestrate.scheduler import Node
+
+if TYPE_CHECKING:
+    from lora_vs_api.config.sections import Params
 
 # of a machine whose checkout is not at the path that it has here
 CHECKOUT = "LORA_VS_API_CHECKOUT"
@@ -40,7 +46,8 @@ class Parcel:
         root: of the project here.
         remote: name and address of the DVC remote.
         lock: dvc.lock as it is here.
-        files: outputs of nodes before it that git keeps, by path.
+        given: outputs of nodes before it that git keeps.
+        files: the files of these, by path.
         pulled: nodes whose outputs it needs of the DVC remote.
         kept: its own outputs that git keeps.
     """
@@ -50,6 +57,7 @@ class Parcel:
     commit: str
     remote: tuple[str, str]
     lock: bytes
+    given: Sequence[str]
     files: Mapping[str, bytes]
     pulled: Sequence[str]
     kept: Sequence[str]
@@ -96,12 +104,21 @@ class Transfer:
             data = [
                 s.addressing for s in repo.index.stages if not s.cmd and s.addressing in changed
             ]
+            # a file that `dvc add` made stands in git for what it names
+            read = {"dvc.yaml", *(need for need in self._all_needs() if need.endswith(".dvc"))}
+            read |= {
+                os.path.relpath(dep.fs_path, root)
+                for stage in repo.index.stages
+                if stage.addressing in self._needs
+                for dep in stage.deps
+            }
         if data:
             raise UserError(
                 f"--transfer remote: {data[0]} is not as `dvc add` left it: `dvc add` its file, or `dvc checkout` it"
             )
         self.commit = self._committed()
-        ready = {need for node in nodes for need in node.needs} - changed
+        self._refuse_untracked(read)
+        ready = self._all_needs() - changed
         ready = {need for need in ready if any(self._outs[need].values())}
         if ready:
             code, said = _dvc(root, "push", *sorted(ready))
@@ -120,9 +137,7 @@ class Transfer:
         done = _git(self._root, "rev-parse", "HEAD")
         if done.returncode:
             raise UserError(f"--transfer remote: {done.stderr.strip().splitlines()[0]}")
-        outs = {path for these in self._outs.values() for path in these}
-        changed = _git(self._root, "diff", "--name-only", "--relative", "-z", "HEAD").stdout
-        own = [path for path in changed.split("\0") if path and path != LOCK and path not in outs]
+        own = self._no_outputs("diff", "--name-only", "--relative", "-z", "HEAD")
         if own:
             more = f" and {len(own) - 1} more" if len(own) > 1 else ""
             raise UserError(
@@ -131,9 +146,33 @@ class Transfer:
             )
         return done.stdout.strip()
 
+    def _refuse_untracked(self, read: Collection[str]) -> None:
+        """Refuse files that nodes read and no commit has: DVC here counts them, and no machine gets them.
+
+        Raises:
+            UserError: naming the first.
+        """
+        found = self._no_outputs("ls-files", "--others", "--exclude-standard", "-z")
+        own = [path for path in found if _is_under(path, read)]
+        if own:
+            more = f" and {len(own) - 1} more" if len(own) > 1 else ""
+            raise UserError(
+                f"--transfer remote: {own[0]}{more}: read by the nodes and neither in git nor in DVC, so the "
+                "machines do not have it: `git add` it and commit, or `dvc add` it"
+            )
+
+    def _no_outputs(self, *asked: str) -> list[str]:
+        """The paths that git names, without dvc.lock and what nodes write."""
+        outs = {path for these in self._outs.values() for path in these}
+        named = _git(self._root, *asked).stdout.split("\0")
+        return [path for path in named if path and path != LOCK and not _is_under(path, outs)]
+
+    def _all_needs(self) -> set[str]:
+        return {need for needs in self._needs.values() for need in needs}
+
     def parcel(self, address: str) -> Parcel:
         before = [self._outs[need] for need in self._needs[address]]
-        files = [path for outs in before for path, cached in outs.items() if not cached]
+        given = [path for outs in before for path, cached in outs.items() if not cached]
         own = self._outs[address]
         return Parcel(
             address,
@@ -141,7 +180,8 @@ class Transfer:
             self.commit,
             self._remote,
             (self._root / LOCK).read_bytes() if (self._root / LOCK).is_file() else b"",
-            _read(self._root, files),
+            given,
+            _read(self._root, given),
             sorted(need for need in self._needs[address] if any(self._outs[need].values())),
             [path for path, cached in own.items() if not cached],
             any(own.values()),
@@ -156,16 +196,35 @@ class Transfer:
             log.write_bytes(landed.log)
             if landed.problem is not None:
                 return landed.problem
+            kept = [path for path, cached in self._outs[address].items() if not cached]
             try:
+                # before the entry, which says that they are here; a pull asks the entry what to bring, and
+                # one that fails leaves it: what the node made is then still known
+                _write(self._root, kept, landed.files)
                 put_entry(self._root, address, landed.entry)
-            except UserError as error:
-                return str(error)
-            _write(self._root, landed.files)
+            except (OSError, UserError) as error:
+                return f"done, and not here: {error}"
             if any(self._outs[address].values()):
                 code, said = _dvc(self._root, "pull", "--force", address)
                 if code:
                     return f"done, and not here: `dvc pull {address}`: {problem_line(said, log)}"
         return None
+
+
+def refuse_asking(addresses: Iterable[str], params: Params) -> None:
+    """Refuse nodes that ask an API: its answers would be kept in a worktree, and be gone with it.
+
+    Nor would those be found that were paid for here.
+
+    Raises:
+        UserError: naming them, and how they are run.
+    """
+    asking = [address for address in addresses if asks_api(address, params)]
+    if asking:
+        raise UserError(
+            f"--transfer remote: {', '.join(asking)}: would ask an API from another machine, which has not the "
+            f"response store; run first, here: `lora-vs-api run {' '.join(asking)}`"
+        )
 
 
 def has_commit(root: str, commit: str) -> bool:
@@ -177,6 +236,7 @@ def run_parcel(parcel: Parcel, environment: dict[str, str]) -> Landed:
     """Run the node in a worktree of this machine's checkout, and push what it leaves."""
     home = _checkout(parcel.root)
     host = socket.gethostname()
+    _remove_left_behind(home)
     if not has_commit(parcel.root, parcel.commit):
         return Landed(f"{host}: {no_commit(parcel.root, parcel.commit)}")
     with _worktree(home, parcel) as work:
@@ -221,7 +281,8 @@ def _worktree(home: Path, parcel: Parcel) -> Iterator[Path]:
     with Repo(str(home)) as repo:
         cache = repo.cache.local_cache_dir
     (home / WORKTREES).mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix="worktree-", dir=home / WORKTREES))
+    owner = f"worktree-{socket.gethostname()}-{os.getpid()}-"
+    work = Path(tempfile.mkdtemp(prefix=owner, dir=home / WORKTREES))
     try:
         done = _git(home, "worktree", "add", "--detach", "--force", str(work), parcel.commit)
         if done.returncode:
@@ -236,11 +297,27 @@ def _worktree(home: Path, parcel: Parcel) -> Iterator[Path]:
             config.setdefault("remote", {}).setdefault(name, {})["url"] = address
         if parcel.lock:
             (work / LOCK).write_bytes(parcel.lock)
-        _write(work, parcel.files)
+        _write(work, parcel.given, parcel.files)
         yield work
     finally:
         _git(home, "worktree", "remove", "--force", "--force", str(work))
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _remove_left_behind(home: Path) -> None:
+    """Remove worktrees of processes of this machine that were killed: each has a copy of its keys for the remote."""
+    form = re.compile(rf"worktree-{re.escape(socket.gethostname())}-(\d{{1,9}})-[^-]*")
+    places = home / WORKTREES
+    for place in places.iterdir() if places.is_dir() else ():
+        found = form.fullmatch(place.name)
+        if found and has_died(int(found[1])):
+            shutil.rmtree(place, ignore_errors=True)
+            _git(home, "worktree", "prune")
+
+
+def _is_under(path: str, places: Collection[str]) -> bool:
+    """Whether it is one of the places, or in a folder that is one."""
+    return any(place in places for place in (path, *map(str, PurePath(path).parents)))
 
 
 def _read(root: Path, paths: Sequence[str]) -> dict[str, bytes]:
@@ -254,7 +331,11 @@ def _read(root: Path, paths: Sequence[str]) -> dict[str, bytes]:
     return found
 
 
-def _write(root: Path, files: Mapping[str, bytes]) -> None:
+def _write(root: Path, outs: Sequence[str], files: Mapping[str, bytes]) -> None:
+    """Put the files in place of what ``outs`` were: a folder may have had others."""
+    for out in outs:
+        if (root / out).is_dir():
+            shutil.rmtree(root / out)
     for path, content in files.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_bytes(content)
