@@ -263,9 +263,7 @@ def _triples(text: str) -> frozenset[tuple[str, ...]]:
     return frozenset(tuple(words[i : i + 3]) for i in range(max(1, len(words) - 2)))
 
 
-def check_likeness(
-    splits: Mapping[str, Sequence[Row]], unlabelled: Sequence[Row] = ()
-) -> Likeness:
+def check_likeness(splits: Mapping[str, Sequence[Row]], unlabelled: Sequence[Row] = ()) -> Likeness:
     """Near duplicates among the training rows, and test rows that have one among them.
 
     Args:
