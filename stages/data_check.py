@@ -29,7 +29,7 @@ from lora_vs_api.entry import run_stage
 from lora_vs_api.files import read_json, read_rows, write_json
 from lora_vs_api.log import say
 from lora_vs_api.model.context import context_length
-from lora_vs_api.paths import BASE, TEST, TRAIN, VAL
+from lora_vs_api.paths import BASE, TEST, TRAIN, UNLABELLED, VAL
 from lora_vs_api.record.prompt import system_prompt
 from lora_vs_api.record.rows import Row
 
@@ -53,7 +53,7 @@ def main(params: Params) -> None:
     found: DataCheck = {
         "fields": check_fields(splits, fields),
         "conflicts": conflicts(read_rows("data/corpus.jsonl")),
-        "likeness": check_likeness(splits),
+        "likeness": check_likeness(splits, read_rows(UNLABELLED)),
         "lengths": check_lengths(
             splits,
             fields,

@@ -49,6 +49,12 @@ def main(params: Params) -> None:
     column = params.task.group_by
     groups = None if column is None else labels_of(rows, column, "task.group_by")
     group_of = {} if groups is None else {r["id"]: g for r, g in zip(rows, groups)}
+    # apart from what is scored, and not asked twice about one text
+    unlabelled = read_rows(UNLABELLED_CORPUS)
+    alone = for_training(unlabelled, splits, params.split)
+    if column is not None:
+        labels = labels_of(unlabelled, column, "task.group_by")
+        group_of |= {row["id"]: label for row, label in zip(unlabelled, labels)}
     # a slice by a field has its value in the record
     sliced = {
         row["id"]: {key: row["meta"][key] for key in params.slices if key in row.get("meta", {})}
@@ -66,6 +72,12 @@ def main(params: Params) -> None:
             for name, split in splits.items()
             for row in split
             if group_of or sliced[row["id"]]
+        ]
+        # trained on as well, with a teacher's labels
+        + [
+            {"id": row["id"], "split": "train", "group": group_of[row["id"]]}
+            for row in alone
+            if group_of
         ],
     )
     if groups is not None and len({group_of[row["id"]] for row in splits["test"]}) < 2:
@@ -83,8 +95,6 @@ def main(params: Params) -> None:
     if params.data.source == "generator":
         # what is masked are the generator's own names and products
         metrics["masked_sentence_overlap"] = round(masked_sentence_overlap(splits), 4)
-    # apart from what is scored, and not asked twice about one text
-    alone = for_training(read_rows(UNLABELLED_CORPUS), splits, params.split)
     write_jsonl(UNLABELLED, alone)
     if alone:
         metrics["unlabelled"] = len(alone)

@@ -116,6 +116,10 @@ def test_leakage_counts_test_rows_once_and_names_pairs():
     assert found["test_rows_like_a_train_row"] == 1
     assert found["train_rows_like_an_earlier_one"] == 2
     assert found["examples"] == [["r0", "r9"], ["r1", "r9"], ["r2", "r9"]]
+    # what a teacher labels is trained on too
+    assert check_likeness({**splits, "train": []})["test_rows_like_a_train_row"] == 0
+    found = check_likeness({**splits, "train": []}, splits["train"][:1])
+    assert found["examples"] == [["r0", "r9"]]
 
 
 def lengths(**changed):

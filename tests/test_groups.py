@@ -262,7 +262,9 @@ def test_a_group_in_two_splits_is_found():
         assert_disjoint({"train": rows[::2], "test": rows[1::2]}, of)
 
 
-def divided(tmp_path: Path, monkeypatch, corpus, task: str | None, split: str | None) -> Path:
+def divided(
+    tmp_path: Path, monkeypatch, corpus, task: str | None, split: str | None, unlabelled=()
+) -> Path:
     """The outputs of the split node."""
     from stages.split import main
 
@@ -272,10 +274,19 @@ def divided(tmp_path: Path, monkeypatch, corpus, task: str | None, split: str | 
     folder = tmp_path / f"{task}-{split}"
     folder.mkdir()
     write_jsonl(folder / "data/corpus.jsonl", corpus)
-    write_jsonl(folder / "data/unlabelled.jsonl", [])
+    write_jsonl(folder / "data/unlabelled.jsonl", unlabelled)
     monkeypatch.chdir(folder)
     main(check_params(raw))
     return folder
+
+
+def test_a_text_that_a_teacher_labels_is_in_training_with_its_group(tmp_path, monkeypatch, corpus):
+    """Else a report calls a group new that the model was trained on."""
+    unlabelled = [{"id": "u0", "text": "quite new", "meta": {"situation": "s"}}]
+    folder = divided(tmp_path, monkeypatch, corpus, "situation", None, unlabelled)
+    lines = read_jsonl(folder / "data/split/groups.jsonl")
+    assert lines[-1] == {"id": "u0", "split": "train", "group": "s"}
+    assert len(lines) == len(corpus) + 1
 
 
 def test_grouping_texts_otherwise_changes_no_text(tmp_path, monkeypatch, corpus):

@@ -44,7 +44,10 @@ def test_a_condition_that_is_asked_in_its_own_way_is_told_apart():
     told = changed(result, **{f"conditions__{place}__{key}": value for key, value in own.items()})
     text = plain(method_section(inputs(told)))
     assert f"Every model gets the same instruction but {label}, with one of its own (below)" in text
-    assert f"{label} also sees examples written by hand, the same for every text." in text
+    assert (
+        f"{label} also sees examples written by hand, the same for every text, except that no text is its own example."
+        in text
+    )
     assert f"The prompt of {label}: ```text Find the `city`. ```" in text
     before = plain(method_section(inputs(result)))
     assert "Every model gets the same instruction and" in before and "by hand" not in before

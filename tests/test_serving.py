@@ -190,7 +190,9 @@ def test_predict_and_export_use_what_was_evaluated(params, served, tmp_path, mon
     assert [row["output"] for row in read_jsonl(out)] == [line["output"] for line in lines]
     export.export_merged(tmp_path / "merged", None)
     assert (tmp_path / "merged" / GGUF).read_bytes() == (served / GGUF).read_bytes()
-    assert "llama-server -m" in capsys.readouterr().out
+    # the port that the client asks
+    said = capsys.readouterr().out
+    assert "llama-server -m" in said and "--port 8000" in said
 
 
 def refusing(merged, target, *, outtype, pre_tokenizer):

@@ -31,12 +31,11 @@ def shot_chooser(
     text. Nearest ones are chosen for each text, the most like it last: what stands closest to the
     question weighs most (Zhao et al., Calibrate Before Use, 2021; Liu et al., What Makes Good
     In-Context Examples for GPT-3?, 2022). A training text that is the one asked is left out: it
-    would be its own answer. Examples written by hand are the same for every text; ``fields`` are those of
-    their records.
+    would be its own answer. So is an example written by hand, and those are otherwise the same for every
+    text; ``fields`` are those of their records.
 
     Raises:
-        UserError: there are not so many training rows, a hand-written example is none of these fields',
-            or, of the chooser, it is the text that is asked.
+        UserError: there are not so many training rows, or a hand-written example is none of these fields'.
     """
     if condition.written_examples:
         return _written(name, condition, fields)
@@ -67,13 +66,8 @@ def _written(
     examples = written_examples(name, condition, fields)
     texts = [normalize("NFC", row["text"]) for row in examples]
 
-    def same(text: str) -> list[Row]:
-        if normalize("NFC", text) in texts:
-            place = texts.index(normalize("NFC", text)) + 1
-            raise UserError(
-                f"{keys.condition_key(name)}.shots: example {place} is a text that is asked about, so its "
-                f"answer would be known; expected another: {text[:80]!r}"
-            )
-        return examples
+    def others(text: str) -> list[Row]:
+        text = normalize("NFC", text)
+        return [row for row, own in zip(examples, texts, strict=True) if own != text]
 
-    return same
+    return others

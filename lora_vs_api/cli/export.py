@@ -20,6 +20,8 @@ from lora_vs_api.record.prompt import system_prompt
 PROMPT, SCHEMA, CLIENT = "prompt.txt", "schema.json", "client.py"
 _CLIENT = '''"""Ask the served model for the record of a text: python client.py "a text" [http://localhost:8000/v1]"""
 import json, pathlib, sys, urllib.request
+if len(sys.argv) < 2:
+    sys.exit(__doc__)
 here = pathlib.Path(__file__).parent
 url = sys.argv[2] if len(sys.argv) > 2 else "http://localhost:8000/v1"
 body = {{
@@ -65,8 +67,12 @@ def export_merged(target: Path, seed: int | None) -> None:
             f"  python convert_hf_to_gguf.py {where}   # of llama.cpp; then Ollama's FROM model.gguf"
         )
     else:
-        # the file that was evaluated
-        print(f"  llama-server -m {shlex.quote(str(target / gguf.name))}   # what was evaluated")
+        # the file that was evaluated, where the client asks; before December 2025 the server's default was no
+        # --jinja, without which it reads no chat_template_kwargs
+        jinja = " --jinja" if params.model.template_arguments else ""
+        print(
+            f"  llama-server -m {shlex.quote(str(target / gguf.name))} --port 8000{jinja}   # what was evaluated"
+        )
     print(f'  python {shlex.quote(str(target / CLIENT))} "a text"   # asks that server')
     say(
         f"Beside it: {PROMPT} (the system prompt; the user turn is the text alone), {SCHEMA} and {CLIENT}."

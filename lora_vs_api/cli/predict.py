@@ -114,7 +114,11 @@ def predict_records(
         say(f"{unread:,} of {len(found):,} answers are no JSON object: their record is null")
 
 
-WRITTEN = ("text", "record", "output", "truncated")  # keys of an answer that no column may take
+# keys of an answer that no column may take; the second line's are those of --escalate
+WRITTEN = (
+    *("text", "record", "output", "truncated"),
+    *("answered_by", "sure", "raw_sure", "sure_fields", "draft"),
+)
 
 
 def read_texts(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ from lora_vs_api.config.fields import checked_fields
 from lora_vs_api.config.names import PLAIN, name_problem, task_name_problem
 from lora_vs_api.config.sections import (
     ConditionServer,
+    FileShots,
     GeneratedData,
     LlamaCppServer,
     OpenAIServer,
@@ -405,8 +407,10 @@ def _written_examples_are_records(params: Params) -> str | None:
     """Checked with the rest: nobody should train for half an hour to read that a key is misspelt."""
     fields = params.task.record_fields
     for name, condition in params.conditions.items():
+        shots = condition.shots
         # a file may still have to be fetched, and is checked where it is read
-        if isinstance(condition.shots, WrittenShots):
+        there = isinstance(shots, FileShots) and Path(shots.file).is_file()
+        if there or isinstance(shots, WrittenShots):
             try:
                 written_examples(name, condition, fields)
             except UserError as error:

@@ -5,6 +5,7 @@ Here and not where they are asked with: what checks a record must not be what an
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from lora_vs_api.config.sections import Condition, FileShots, WrittenShots
@@ -41,6 +42,8 @@ def written_examples(
 
 def _from_file(shots: FileShots, key: str) -> list[dict[str, Any]]:
     """The first ``k`` examples of a file whose digest is the one that the config names."""
+    if not Path(shots.file).is_file():
+        raise UserError(f"{key}.file: no such file: {shots.file}")
     rows = read_jsonl(shots.file)
     digest = file_sha256(shots.file)
     if digest != shots.sha256:

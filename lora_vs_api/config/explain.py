@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from lora_vs_api.config.secrets import secrets_in
 from lora_vs_api.config.sections import Params
 
 # a JSON Schema of pydantic
@@ -37,9 +38,20 @@ class Place:
 
 def explain(error: ValidationError, raw: dict[str, Any]) -> str:
     """The first complaint about ``raw``."""
-    first, root = error.errors(include_url=False)[0], _root()
+    errors, root = error.errors(include_url=False), _root()
+    first = errors[0]
     place = _find(first["loc"], raw, root)
+    meant = _meant(place, root)
+    if meant is not None:
+        # within the section that is meant, and not that the whole of it is no text or number
+        for each in errors:
+            inner = _find(each["loc"], raw, root)
+            if meant in each["loc"] and len(inner.path) > len(place.path):
+                first, place = each, inner
+                break
     if first["type"] == "missing":
+        if place.union is not None and "discriminator" not in place.union:
+            return f"{place.key}: missing; expected {_expected(place.section, root)}"
         if place.union is not None:
             tag = place.union["discriminator"]["propertyName"]
             given = _item(_at(raw, place.path[:-1]), tag)
@@ -53,10 +65,19 @@ def explain(error: ValidationError, raw: dict[str, Any]) -> str:
     if first["type"] == "union_tag_invalid":
         tag = place.schema["discriminator"]["propertyName"]
         found = _item(place.value, tag)
-        return f"{place.key}.{tag}: expected one of {_tags(place.schema, root)}, found {found!r}"
+        expected = f"{place.key}.{tag}: expected one of {_tags(place.schema, root)}"
+        return _with_found(expected, found, f"{place.key}.{tag}")
     expected = f"{place.key}: expected {_expected(place.schema, root)}"
-    # what stands there may be a secret by mistake, and messages end up in logs
-    return expected if place.schema.get("writeOnly") else f"{expected}, found {place.value!r}"
+    if place.schema.get("writeOnly"):
+        return expected
+    return _with_found(expected, place.value, place.key)
+
+
+def _with_found(expected: str, found: Any, key: str) -> str:
+    """``expected`` and what stands there, which may be a secret by mistake: messages end up in logs."""
+    if next(secrets_in(found, key), None) is not None:
+        return expected
+    return f"{expected}, found {found!r}"
 
 
 @cache
@@ -73,6 +94,9 @@ def _find(loc: Sequence[Key], raw: Any, root: Schema) -> Place:
         if "discriminator" in node:
             union, node = node, _arms(node, root)[str(part)]
             continue
+        if part in _named_arms(node):
+            union, node = node, root["$defs"][part]
+            continue
         inner = _inner(node, part, root)
         if inner is None and not ("properties" in node and part == loc[-1]):
             continue
@@ -80,6 +104,24 @@ def _find(loc: Sequence[Key], raw: Any, root: Schema) -> Place:
         node, union = inner or {}, None
         path.append(part)
     return Place(tuple(path), _at(raw, path), node, section, section_union)
+
+
+def _named_arms(node: Schema) -> list[str]:
+    """The sections among the forms that a value may have, where no key says which it is."""
+    arms = [arm for arm in node.get("anyOf", []) if arm.get("type") != "null"]
+    return [arm["$ref"].rsplit("/", 1)[-1] for arm in arms if "$ref" in arm]
+
+
+def _meant(place: Place, root: Schema) -> str | None:
+    """The one of such sections that has most of the keys that were given; None where two have as many."""
+    if not isinstance(place.value, dict):
+        return None
+    shared = {
+        name: len(root["$defs"][name].get("properties", {}).keys() & place.value.keys())
+        for name in _named_arms(place.schema)
+    }
+    best = [name for name, number in shared.items() if number == max(shared.values())]
+    return best[0] if len(best) == 1 and shared[best[0]] else None
 
 
 def _inner(node: Schema, part: Key, root: Schema) -> Schema | None:
@@ -119,7 +161,7 @@ def _unknown(place: Place, raw: Any, root: Schema) -> str:
     near = difflib.get_close_matches(name, siblings, n=1)
     if near:
         hint = f"unknown key (did you mean {near[0]}?)"
-    elif place.union is None:
+    elif place.union is None or "discriminator" not in place.union:
         hint = "unknown key"
     else:
         hint = _of_another_arm(name, place, raw, root)

@@ -14,7 +14,7 @@ from lora_vs_api.config.explain import explain
 from lora_vs_api.config.literal import as_meant
 from lora_vs_api.config.pasted import take_out
 from lora_vs_api.config.renamed import renamed_key
-from lora_vs_api.config.sections import LocalFile, Params, PathWeights
+from lora_vs_api.config.sections import Condition, FileShots, LocalFile, Params, PathWeights
 from lora_vs_api.config.sections.opponents import GgufSource
 from lora_vs_api.errors import UserError
 from lora_vs_api.paths import project_of_copy
@@ -52,7 +52,7 @@ def load_params(path: str | Path = PARAMS) -> Params:
 
 
 def _in_project(params: Params, here: Path) -> Params:
-    """``params`` with the project's own model and store where ``here`` is a copy that DVC made.
+    """``params`` with the project's own model, examples and store where ``here`` is a copy that DVC made.
 
     `dvc exp run --temp` and `--queue` work in .dvc/tmp/exps/, in copies that hold what git and DVC
     know. A model beside them would not be found there, and paid answers would go with the copy.
@@ -78,6 +78,9 @@ def _in_project(params: Params, here: Path) -> Params:
             "model": params.model.model_copy(update={"weights": weights}),
             "api": params.api.model_copy(update={"limits": limits}),
             "opponents": opponents,
+            "conditions": {
+                name: _examples_in(project, here, each) for name, each in params.conditions.items()
+            },
         }
     )
 
@@ -86,6 +89,14 @@ def _source_in(project: Path, here: Path, source: GgufSource) -> GgufSource:
     if not isinstance(source, LocalFile) or (here / source.path).exists():
         return source
     return source.model_copy(update={"path": str(project / Path(source.path).expanduser())})
+
+
+def _examples_in(project: Path, here: Path, condition: Condition) -> Condition:
+    shots = condition.shots
+    if not isinstance(shots, FileShots) or (here / shots.file).exists():
+        return condition
+    there = shots.model_copy(update={"file": str(project / shots.file)})
+    return condition.model_copy(update={"shots": there})
 
 
 def check_params(raw: Any, where: str = PARAMS) -> Params:

@@ -7,17 +7,15 @@ params.yaml before it can be refused, and the next commit would take it along.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from lora_vs_api.config.secrets import may_be_secret
+from lora_vs_api.config.secrets import UNSET, secrets_in
 from lora_vs_api.files import write_text
 
-# Hydra's mark of a value that has to be given
-UNSET = "???"
 # so long a text stands nowhere else by chance
 LONG = 16
 
@@ -61,20 +59,10 @@ def _found(raw: Any) -> Mapping[str, str]:
             if isinstance(settings, dict)
         }
         places = {"api": raw.get("api"), **own}
-        return dict(found for place, value in places.items() for found in _pasted(value, place))
+        return dict(found for place, value in places.items() for found in secrets_in(value, place))
     except RecursionError:
         # a mapping within itself
         return {}
-
-
-def _pasted(value: Any, key: str) -> Iterator[tuple[str, str]]:
-    if isinstance(value, dict):
-        for name, item in value.items():
-            yield from _pasted(item, f"{key}.{name}")
-    elif isinstance(value, str | int | float) and not isinstance(value, bool):
-        text = str(value)
-        if text not in ("", UNSET) and may_be_secret(key, text):
-            yield key, text
 
 
 def _replaced(path: str | Path, text: str) -> bool:

@@ -7,9 +7,12 @@ what is told here is hidden in messages, refused in ``api.limits.key_env`` and t
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
+# Hydra's mark of a value that has to be given
+UNSET: Final = "???"
 # what a name of an environment variable looks like, unlike most keys
 VARIABLE: Final = r"^[A-Z][A-Z0-9_]{0,63}$"
 # the last word of a setting's name, in whatever section and however it is spelt
@@ -66,6 +69,20 @@ def may_be_secret(name: str, value: str) -> bool:
     if _REPOSITORY.fullmatch(value):
         return is_secret_name(name)
     return is_secret_name(name) or bool(_KEY.search(value))
+
+
+def secrets_in(value: Any, key: str) -> Iterator[tuple[str, str]]:
+    """Settings of ``value``, which stands under ``key``, that may hold a secret: dotted name and text."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from secrets_in(item, f"{key}.{name}")
+    elif isinstance(value, list):
+        for item in value:
+            yield from secrets_in(item, key)
+    elif isinstance(value, str | int | float) and not isinstance(value, bool):
+        text = str(value)
+        if text not in ("", UNSET) and may_be_secret(key, text):
+            yield key, text
 
 
 def is_secret_name(name: str) -> bool:

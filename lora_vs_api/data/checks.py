@@ -264,9 +264,14 @@ def _triples(text: str) -> frozenset[tuple[str, ...]]:
     return frozenset(tuple(words[i : i + 3]) for i in range(max(1, len(words) - 2)))
 
 
-def check_likeness(splits: Mapping[str, Sequence[Row]]) -> Likeness:
-    """Near duplicates among the training rows, and test rows that have one among them."""
-    train, test = splits["train"], splits["test"]
+def check_likeness(splits: Mapping[str, Sequence[Row]], unlabelled: Sequence[Row] = ()) -> Likeness:
+    """Near duplicates among the training rows, and test rows that have one among them.
+
+    Args:
+        splits: name → rows.
+        unlabelled: rows that a teacher labels, which are trained on too.
+    """
+    train, test = [*splits["train"], *unlabelled], splits["test"]
     pairs = near_duplicates([row["text"] for row in (*train, *test)])
     within = [(i, j) for i, j in pairs if j < len(train)]
     across = [(i, j - len(train)) for i, j in pairs if i < len(train) <= j]

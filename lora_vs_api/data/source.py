@@ -309,6 +309,9 @@ def _record(
             try:
                 cell = value_of(columns.get(field.column), field, typed)
                 cells[field.name] = renamed_value(cell, field)
+            except UserError as error:
+                wrong.add(field.name)
+                problems.append(f"{field.name}: {error}")
             except ValueError:
                 # not missing as well: its cell has been named
                 wrong.add(field.name)
@@ -329,7 +332,10 @@ def _record(
     if _is_one_call(given.keys(), fields):
         given = {"calls": [given]}
     given = {key: value for key, value in given.items() if key not in drop}
-    whole = completed(renamed(given, fields), fields)
+    try:
+        whole = completed(renamed(given, fields), fields)
+    except UserError as error:
+        return {}, [f"{record}.{error}"]
     return whole, [f"{record}.{problem}" for problem in violations(whole, fields)]
 
 

@@ -8,6 +8,8 @@ from sys import float_info
 from typing import Any
 from unicodedata import normalize
 
+from lora_vs_api.errors import UserError
+
 
 @dataclass(frozen=True)
 class Field:
@@ -142,10 +144,19 @@ def renamed(record: Any, fields: tuple[Field, ...]) -> Any:
     """A labelled row's ``record`` with its keys called as ``fields`` are, in nested objects too.
 
     Keys that no field comes from keep their names, for whoever names what is too much.
+
+    Raises:
+        UserError: one of them is called as a field that another key holds, which would be lost.
     """
     if not isinstance(record, Mapping):
         return record
     taken = {field.column for field in fields}
+    for field in fields:
+        if field.name in record and field.name not in taken and field.column in record:
+            raise UserError(
+                f"{field.name}: expected no such key beside {field.column!r}, which holds the field "
+                f"(from: {field.column})"
+            )
     found = {
         field.name: renamed_value(record[field.column], field)
         for field in fields

@@ -157,7 +157,7 @@ class NearestShots(Section):
 class Example(Section):
     """A text and its record, written by hand; a record may leave out what is optional."""
 
-    text: Annotated[str, Field(min_length=1)]
+    text: Annotated[str, Field(pattern=r"\S", description="a text")]
     record: dict[str, Any]
 
 
@@ -233,7 +233,7 @@ class Condition(Section):
     ] = None
     instruction: Annotated[
         str | None,
-        Field(min_length=1, description="a text, or null for task.instruction"),
+        Field(pattern=r"\S", description="a text, or null for task.instruction"),
     ] = None
     server: Annotated[
         ConditionServer | None,

@@ -75,7 +75,7 @@ class TaskField(Section):
     fields: dict[str, TaskField] | None = None
     description: Annotated[
         str | None,
-        Field(min_length=1, description="a text that every model is told of the field, or null"),
+        Field(pattern=r"\S", description="a text that every model is told of the field, or null"),
     ] = None
     # left out where it is null: a digest of the task stays what it was
     from_: Annotated[
@@ -99,7 +99,7 @@ class Task(Section):
 
     fields: Annotated[dict[str, TaskField], Field(min_length=1)]
     weights: dict[str, Positive]
-    instruction: Annotated[str, Field(min_length=1)]
+    instruction: Annotated[str, Field(pattern=r"\S", description="a text")]
     group_by: GroupBy
 
     @property
