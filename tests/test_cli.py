@@ -510,7 +510,7 @@ def test_what_cannot_be_monitored_is_a_line(project, capsys, measured, rows, mes
         ("{", "expected what `monitor` has written: name another file with --state"),
         ("[]", "expected what `monitor` has written: name another file with --state"),
         (
-            {"adapter_sha256": "0" * 64, "group_by": None, "measured": 1, "threshold": 0.5, "alarm": 0.1,
+            {"adapter_sha256": "0" * 64, "asked_sha256": "0" * 64, "group_by": None, "measured": 1, "threshold": 0.5, "alarm": 0.1,
              "looks": 0, "fell_at": None, "texts": []},
             "kept.json: counts labelled texts of another fine-tune; name a new file with --state",
         ),
