@@ -79,7 +79,7 @@ def main(params: Params) -> None:
     write_text("report/report.md", text)
     answers = cast("Iterator[AnswerRow]", iterate_jsonl("metrics/answers.jsonl"))
     texts = cast("Iterator[TestText]", iterate_jsonl(TEST))
-    data = page_data(analysis, answers, texts)
+    data = page_data(analysis, answers, texts, inputs.cascade)
     write_text("report/report.html", report_html(text, "report", data, stamp(analysis)))
     write_json("report/provenance.json", provenance())
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lora_vs_api.analysis.cascade_results import Cascade, ranked_cascade
 from lora_vs_api.analysis.order import ranked
 from lora_vs_api.analysis.results import Analysis, Outcome
 from lora_vs_api.report import numbers
@@ -29,6 +30,7 @@ from lora_vs_api.report.sections.facts import is_local
 from lora_vs_api.shown import visible
 from lora_vs_api.stats.economics import break_even, days_to_break_even
 from lora_vs_api.stats.ownership import Answers, Machine, People, Plan, cheaper_from, totals
+from tests.cascade_fixture import cascade
 from tests.report_fixture import FIELDS, analysis, changed, inputs, redecided
 
 HOSTILE = (
@@ -91,8 +93,10 @@ def row(email: str, condition: str, output: str, truncated: bool, wrong, differs
     }
 
 
-def whole_page(result: Analysis | None = None, markdown: str = SORTABLE) -> str:
-    return report_html(markdown, ".", page_data(result or analysis(), answers(), emails()))
+def whole_page(
+    result: Analysis | None = None, markdown: str = SORTABLE, both: Cascade | None = None
+) -> str:
+    return report_html(markdown, ".", page_data(result or analysis(), answers(), emails(), both))
 
 
 # ---- without a browser ----
@@ -421,6 +425,32 @@ def test_calculator_starts_at_the_report_and_follows_the_formula(opened, api_usd
     page.get_by_role("button", name="Reset").click()
     assert results(page) == as_reported(1.9 * api_usd, 1200.02, 0.0057, 10_000)
     assert results(against_zero_shot(page)) == start
+
+
+def test_a_share_escalated_shows_the_frontier_s_numbers(opened):
+    """What the report's figure draws, at the volume that the calculator above stands at."""
+    found = cascade(analysis())
+    page = opened(whole_page(both=found))
+    shown = page.locator("#escalation-results dd")
+    for frontier in ranked_cascade(found).frontier:
+        page.locator("#escalate-to").select_option(frontier.label)
+        for place in (0, len(frontier.points) // 2, len(frontier.points) - 1):
+            page.locator("#escalate-share").fill(str(place))
+            point = frontier.points[place]
+            month = point.usd_per_1k * 10_000 * 365 / 12 / 1000
+            assert shown.all_inner_texts() == [
+                f"{point.field_f1:.3f}", f"{100 * point.exact_match:.1f}%",
+                numbers.usd(point.usd_per_1k), numbers.usd(month),
+                "–" if point.seconds is None else numbers.significant(point.seconds),
+            ]  # fmt: skip
+    page.get_by_label("volume, answers a day", exact=True).fill("5000")
+    assert shown.nth(3).inner_text() == numbers.usd(month / 2)
+
+
+def test_without_a_cascade_nothing_is_escalated(opened):
+    page = opened(whole_page())
+    assert page.locator("#escalation").count() == 0
+    assert page.locator("#what-if").is_visible()
 
 
 def test_a_price_moves_the_break_even(opened):

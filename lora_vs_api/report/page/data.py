@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict, get_args
 
 from pydantic import JsonValue
 
+from lora_vs_api.analysis.cascade_results import ranked_cascade
 from lora_vs_api.analysis.order import ranked
 from lora_vs_api.analysis.results import (
     Analysis,
@@ -26,6 +27,7 @@ from lora_vs_api.report.sections.facts import is_local, stamp
 from lora_vs_api.shown import visible
 
 if TYPE_CHECKING:
+    from lora_vs_api.analysis.cascade_results import Cascade, Frontier
     from lora_vs_api.prices.price import Rates
 
 # texts whose answers are on the page: with six conditions about 10 MB, which browsers open at once
@@ -106,6 +108,23 @@ class Calculator(TypedDict):
     pays: dict[str, str]
 
 
+class EscalatedShare(TypedDict):
+    """What becomes of the test texts where ``share`` of them is escalated; ``seconds`` are of an answer."""
+
+    share: float
+    f1: float
+    exact: float
+    usd_per_1k: float
+    seconds: float | None
+
+
+class Escalation(TypedDict):
+    """To whom, at every share of the frontier, from none to all."""
+
+    label: str
+    points: list[EscalatedShare]
+
+
 class PageData(TypedDict):
     """``shown``: how many of how many texts, where not all of them are on the page."""
 
@@ -114,10 +133,14 @@ class PageData(TypedDict):
     conditions: list[str]
     examples: list[PageExample]
     calculator: Calculator | None
+    escalation: list[Escalation]
 
 
 def page_data(
-    analysis: Analysis, answers: Iterable[AnswerRow], examples: Iterable[TestText]
+    analysis: Analysis,
+    answers: Iterable[AnswerRow],
+    examples: Iterable[TestText],
+    cascade: Cascade | None = None,
 ) -> PageData:
     """The page's data, ready for JSON.
 
@@ -128,6 +151,7 @@ def page_data(
         analysis: metrics/analysis.json.
         answers: rows of metrics/answers.jsonl, those of a text one after another.
         examples: rows of a split; those that no answer belongs to are left out.
+        cascade: metrics/cascade.json, None where there is none.
 
     Raises:
         ValueError: an answer belongs to none of the examples.
@@ -159,10 +183,29 @@ def page_data(
             for key, rows in rows_of.items()
         ],
         "calculator": _calculator(analysis),
+        "escalation": []
+        if cascade is None
+        else [_escalation(each) for each in ranked_cascade(cascade).frontier],
     }
     if more:
         data["shown"] = (MAX_TEXTS, analysis.texts)
     return data
+
+
+def _escalation(frontier: Frontier) -> Escalation:
+    return {
+        "label": visible(frontier.label),
+        "points": [
+            {
+                "share": point.share,
+                "f1": point.field_f1,
+                "exact": point.exact_match,
+                "usd_per_1k": point.usd_per_1k,
+                "seconds": point.seconds,
+            }
+            for point in frontier.points
+        ],
+    }
 
 
 def _labels(analysis: Analysis) -> dict[str, str]:

@@ -20,6 +20,7 @@ from lora_vs_api.report.page.data import PageData
 
 PAGE = Path(__file__).with_name("page.html")
 CALCULATOR = Path(__file__).with_name("page_calculator.html")
+ESCALATION = Path(__file__).with_name("page_escalation.html")
 TOOLS = Path(__file__).with_name("page_tools.html")
 SCRIPT = Path(__file__).with_name("page.js")
 
@@ -70,13 +71,19 @@ def report_html(
         "SCRIPT": script,
         "SCRIPT_SHA256": script_hash(script),
         "STAMP": "" if stamp is None else f'<p class="stamp">{html.escape(stamp)}</p>\n',
-        "CALCULATOR": "" if data is None else CALCULATOR.read_text(encoding="utf-8"),
+        "CALCULATOR": "" if data is None else _what_ifs(data),
         "TOOLS": "" if data is None else _tools(data) + data_block(data),
     }
     # in one pass, so that a name between at signs in an email is never taken for a part
     return re.sub(
         r"@([A-Z_0-9]+)@", lambda match: parts[match[1]], PAGE.read_text(encoding="utf-8")
     )
+
+
+def _what_ifs(data: PageData) -> str:
+    """What can be varied; of a run without a cascade there is nothing to escalate."""
+    parts = [CALCULATOR, ESCALATION] if data["escalation"] else [CALCULATOR]
+    return "".join(part.read_text(encoding="utf-8") for part in parts)
 
 
 @dataclass(frozen=True)

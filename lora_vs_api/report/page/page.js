@@ -318,6 +318,39 @@
         element("dd", { "data-result": key }, found ? write() : "–")));
   }
 
+  // ---- escalation ----
+
+  function startEscalation(frontiers) {
+    const [target, slider] = [byId("escalate-to"), byId("escalate-share")];
+    fillSelect(target, null, frontiers.map(({ label }) => label));
+    const percent = (share) => `${(100 * share).toFixed(1)}%`;
+
+    function show() {
+      const points = frontiers[target.value].points;
+      slider.max = String(points.length - 1);
+      const point = points[Number(slider.value)];
+      byId("escalated").textContent = percent(point.share);
+      slider.setAttribute("aria-valuetext", `${percent(point.share)} of the texts`);
+      // the volume of the calculator above, where there is one
+      const perDay = Number(document.querySelector("#controls input[type=number][data-key=per_day]")?.value);
+      const month = (perDay * 365) / 12 / 1000 * point.usd_per_1k;
+      const rows = [
+        ["escalated-f1", "field F1", point.f1.toFixed(3)],
+        ["escalated-exact", "exact match", percent(point.exact)],
+        ["escalated-usd", "USD per 1K", usd(point.usd_per_1k)],
+        ...(perDay > 0
+          ? [["escalated-month", `USD a month at ${perDay.toLocaleString("en-US")} a day`, usd(month)]] : []),
+        ["escalated-seconds", "seconds an answer, mean", point.seconds === null ? "–" : significant(point.seconds)],
+      ];
+      byId("escalation-results").replaceChildren(...rows.map(([key, label, value]) =>
+        element("div", {}, element("dt", {}, label), element("dd", { "data-result": key }, value))));
+    }
+    target.addEventListener("change", show);
+    slider.addEventListener("input", show);
+    for (const event of ["input", "click"]) byId("what-if").addEventListener(event, show);
+    show();
+  }
+
   // ---- answers ----
 
   const KINDS = [
@@ -481,6 +514,10 @@
   if (data.calculator) {
     startCalculator(data.calculator);
     byId("what-if").hidden = false;
+  }
+  if (data.escalation.length > 0) {
+    startEscalation(data.escalation);
+    byId("escalation").hidden = false;
   }
   startAnswers(data);
   byId("answers").hidden = false;
