@@ -33,11 +33,16 @@ def lock(root: Path) -> dict[str, Any]:
     return yaml.safe_load((root / "dvc.lock").read_text())["stages"]
 
 
+def contents(path: Path) -> list[Path]:
+    """A folder's files; .dvcignore names the one that only keeps the folder in git."""
+    return [p for p in path.rglob("*") if p.is_file() and p.name != ".keep"]
+
+
 def md5(path: Path) -> str:
     """DVC's checksum: a file's MD5, or that of a folder's listing (dvc_data.hashfile.tree)."""
     if path.is_file():
         return hashlib.md5(path.read_bytes()).hexdigest()
-    files = sorted(p for p in path.rglob("*") if p.is_file())
+    files = sorted(contents(path))
     listing = [{"md5": md5(p), "relpath": p.relative_to(path).as_posix()} for p in files]
     return hashlib.md5(json.dumps(listing, sort_keys=True).encode()).hexdigest() + ".dir"
 
@@ -45,7 +50,11 @@ def md5(path: Path) -> str:
 def differing(root: Path, kind: str) -> list[str]:
     """Every committed dep or out that is not the one dvc.lock names; the rest is in DVC's cache."""
     items = [(stage, item) for stage, locked in lock(root).items() for item in locked.get(kind, [])]
-    held = [(stage, item) for stage, item in items if (root / item["path"]).exists()]
+    held = [
+        (stage, item)
+        for stage, item in items
+        if (root / item["path"]).is_file() or contents(root / item["path"])
+    ]
     assert len(held) > 20
     return sorted(
         f"{stage}: {item['path']}"
