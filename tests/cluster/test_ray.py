@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -45,13 +46,15 @@ def alive(ray: Raylets) -> int:
     """Machines of the cluster, as Ray counts them."""
     code = (
         "import ray, logging; ray.init(logging_level=logging.ERROR, log_to_driver=False); "
-        "print(sum(n['Alive'] for n in ray.nodes()))"
+        "print('alive:', sum(n['Alive'] for n in ray.nodes()))"
     )
     done = subprocess.run(
         [*ray.inside, sys.executable, "-c", code],
         env={**ray.environment, "RAY_ADDRESS": ray.address}, capture_output=True, text=True,
     )  # fmt: skip
-    return int(done.stdout.split()[-1]) if done.returncode == 0 else 0
+    # Ray writes lines of its own there, as of a machine that it has lost
+    found = re.search(r"^alive: (\d+)$", done.stdout, re.MULTILINE)
+    return int(found[1]) if found else 0
 
 
 def test_three_machines_give_the_right_results(project, ray):
