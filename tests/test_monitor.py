@@ -11,6 +11,7 @@ from lora_vs_api.analysis.results import write_result
 from lora_vs_api.cli import monitor, monitor_checks
 from lora_vs_api.cli.evaluate import seen_in_training
 from lora_vs_api.config.load import load_params
+from lora_vs_api.data.plain import plain
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import write_jsonl
 from lora_vs_api.monitoring import drift
@@ -35,7 +36,6 @@ from lora_vs_api.monitoring.features import (
     OTHER,
     label_fields,
     labels,
-    plain,
     unknown_shares,
     vocabulary,
 )

@@ -6,15 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lora_vs_api.cli.local_model import LocalAnswer, adapter_folder, ask
+from lora_vs_api.cli.local_model import LocalAnswer, adapter_folder, ask, check_batch_size
 from lora_vs_api.config.load import load_params
 from lora_vs_api.config.sections import Params
+from lora_vs_api.data.plain import plain
 from lora_vs_api.data.source import read_source
 from lora_vs_api.data.tables import load_table
-from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_rows, write_jsonl
 from lora_vs_api.log import say, show
-from lora_vs_api.monitoring.features import plain
 from lora_vs_api.record.fields import Field
 from lora_vs_api.record.parsing import record_of
 from lora_vs_api.record.rows import Row
@@ -41,8 +40,7 @@ def evaluate_file(
     Raises:
         UserError: rows that do not fit the task or the model, no adapter.
     """
-    if batch_size is not None and batch_size < 1:
-        raise UserError(f"--batch-size: expected an integer ≥ 1, found {batch_size}")
+    check_batch_size(batch_size)
     params = load_params()
     adapter = adapter_folder(params, seed)
     rows = labelled_rows(params, file, encoding)

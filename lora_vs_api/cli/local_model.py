@@ -57,6 +57,17 @@ def _check_task(params: Params, adapter: Path) -> None:
         )
 
 
+def seed_of(adapter: Path) -> int:
+    """The seed of a training, from the folder of its adapter."""
+    return int(adapter.name.removeprefix("seed-"))
+
+
+def check_batch_size(batch_size: int | None) -> None:
+    """Raises a UserError where --batch-size is no number of texts."""
+    if batch_size is not None and batch_size < 1:
+        raise UserError(f"--batch-size: expected an integer ≥ 1, found {batch_size}")
+
+
 def as_evaluated(params: Params, constrained: bool | None) -> bool:
     """Whether to decode constrained to the schema: as the scores were measured, unless asked otherwise."""
     measured = params.decoding.constrained

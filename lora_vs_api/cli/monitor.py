@@ -18,18 +18,24 @@ from lora_vs_api.analysis.groups import read_labels
 from lora_vs_api.analysis.results import read_result, write_result
 from lora_vs_api.analysis.scored_run import read_answers
 from lora_vs_api.cli.evaluate import labelled_rows
-from lora_vs_api.cli.local_model import LocalAnswer, adapter_folder, ask
+from lora_vs_api.cli.local_model import (
+    LocalAnswer,
+    adapter_folder,
+    ask,
+    check_batch_size,
+    seed_of,
+)
 from lora_vs_api.cli.monitor_checks import NewTexts, compare
 from lora_vs_api.cli.predict import read_texts
 from lora_vs_api.config.load import load_params
 from lora_vs_api.config.sections import Params
+from lora_vs_api.data.plain import plain
 from lora_vs_api.data.source import group_label, no_group, says_nothing
 from lora_vs_api.data.tables import load_table
 from lora_vs_api.digests import directory_sha256
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_jsonl, read_rows
 from lora_vs_api.log import say, show
-from lora_vs_api.monitoring.features import plain
 from lora_vs_api.monitoring.results import Looks, Monitoring
 from lora_vs_api.monitoring.sequence import Labelled, looked_at, new_sequence
 from lora_vs_api.monitoring.verdict import exit_code, sentences
@@ -63,10 +69,10 @@ def monitor_file(options: Options) -> None:
         UserError: rows that do not fit the task or the model, no run to compare with, a state file of
             another fine-tune. Nothing is counted then.
     """
-    if options.batch_size is not None and options.batch_size < 1:
-        raise UserError(f"--batch-size: expected an integer ≥ 1, found {options.batch_size}")
+    check_batch_size(options.batch_size)
     params = load_params()
     adapter = adapter_folder(params, options.seed)
+    seed = seed_of(adapter)
     new = _read(params, options.file, options.encoding)
     tests = read_jsonl(TEST, params.evaluate.test_rows)
     test_groups = read_labels(tests, params.task.group_by)
@@ -92,7 +98,7 @@ def monitor_file(options: Options) -> None:
     quality = quality.model_copy(update={"blank": new.blank})
     found = Monitoring(
         file=options.file,
-        seed=int(adapter.name.removeprefix("seed-")),
+        seed=seed,
         adapter_sha256=digest,
         texts=len(new.texts),
         group_by=None if new.groups is None else new.groups.by,
@@ -101,9 +107,7 @@ def monitor_file(options: Options) -> None:
         unjudged=unjudged,
         quality=quality,
         state=str(path) if sequence.looks else None,
-        verdict=sentences(
-            checks, unjudged, quality, sequence.group_by, int(adapter.name.removeprefix("seed-"))
-        ),
+        verdict=sentences(checks, unjudged, quality, sequence.group_by, seed),
         exit_code=exit_code(checks, quality),
     )
     # what was found is said, whatever becomes of the files

@@ -12,7 +12,7 @@ import numpy as np
 from lora_vs_api.analysis.cascade_results import read_cascade
 from lora_vs_api.analysis.groups import read_labels
 from lora_vs_api.cli.escalate import calibrated, confidences
-from lora_vs_api.cli.local_model import LocalAnswer
+from lora_vs_api.cli.local_model import LocalAnswer, seed_of
 from lora_vs_api.config.sections import Params
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_jsonl, read_rows
@@ -163,7 +163,7 @@ def _confidence_check(
     """Confidence against that of the answers to the test texts, both calibrated by the run's curve."""
     file = Path(ESCALATION, f"lora-{adapter.name}", "confidence_test.jsonl")
     cascade = read_cascade() if Path(CASCADE).is_file() else None
-    seed = int(adapter.name.removeprefix("seed-"))
+    seed = seed_of(adapter)
     # a file may have stayed of a run that had a cascade, and of another training
     if cascade is None or seed not in params.cascade.seeds or not file.is_file():
         reason = f"the run measured none of seed {seed}; -S cascade=escalate does"

@@ -9,7 +9,14 @@ from typing import Any
 from unicodedata import normalize
 
 from lora_vs_api.cli.escalate import Escalated, escalated, usable_rule
-from lora_vs_api.cli.local_model import LocalAnswer, adapter_folder, as_evaluated, ask, one_text
+from lora_vs_api.cli.local_model import (
+    LocalAnswer,
+    adapter_folder,
+    as_evaluated,
+    ask,
+    check_batch_size,
+    one_text,
+)
 from lora_vs_api.config.load import load_params
 from lora_vs_api.data.source import (
     MAX_SHOWN,
@@ -56,8 +63,7 @@ def predict_records(
     """
     if (text is None) == (input is None):
         raise UserError("expected either a text or --input FILE")
-    if batch_size is not None and batch_size < 1:
-        raise UserError(f"--batch-size: expected an integer ≥ 1, found {batch_size}")
+    check_batch_size(batch_size)
     params = load_params()
     fields = params.task.record_fields
     adapter = adapter_folder(params, seed)

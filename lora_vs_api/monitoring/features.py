@@ -10,7 +10,6 @@ from unicodedata import normalize
 import numpy as np
 from numpy.typing import NDArray
 
-from lora_vs_api.data.plain import plain as plain
 from lora_vs_api.record.fields import Field
 from lora_vs_api.record.parsing import parse_record
 

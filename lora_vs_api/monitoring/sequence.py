@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lora_vs_api.config.sections import Monitor, Stats
+from lora_vs_api.data.plain import plain
 from lora_vs_api.monitoring.betting import level_of_look, shows_fall, upper_bound
-from lora_vs_api.monitoring.features import plain
 from lora_vs_api.monitoring.results import Counted, Looks, QualityCheck
 from lora_vs_api.stats.bayesian import text_interval
 from lora_vs_api.stats.bootstrap import Draws
