@@ -245,9 +245,7 @@
 
   function startCalculator(start) {
     const select = byId("baseline");
-    start.baselines.forEach((baseline, index) => {
-      select.append(element("option", { value: index }, baseline.label));
-    });
+    fillSelect(select, null, start.baselines.map(({ label }) => label));
     const controls = new Map(
       CONTROLS.map(([key, label, unit]) => [key, makeControl(key, label, unit, show)]),
     );
@@ -312,10 +310,13 @@
       ["horizon-local", "horizon of fine-tune, USD", () => usd(found.horizonLocal)],
       ["from", "cheaper from month", () => text(found.from, String)],
     ];
-    return rows.map(([key, label, write]) =>
-      element("div", {},
-        element("dt", {}, label),
-        element("dd", { "data-result": key }, found ? write() : "–")));
+    return described(rows.map(([key, label, write]) => [key, label, found ? write() : "–"]));
+  }
+
+  /** What stands in a list of results: of each its key, its label and its value. */
+  function described(rows) {
+    return rows.map(([key, label, value]) =>
+      element("div", {}, element("dt", {}, label), element("dd", { "data-result": key }, value)));
   }
 
   // ---- escalation ----
@@ -342,8 +343,7 @@
           ? [["escalated-month", `USD a month at ${perDay.toLocaleString("en-US")} a day`, usd(month)]] : []),
         ["escalated-seconds", "seconds an answer, mean", point.seconds === null ? "–" : significant(point.seconds)],
       ];
-      byId("escalation-results").replaceChildren(...rows.map(([key, label, value]) =>
-        element("div", {}, element("dt", {}, label), element("dd", { "data-result": key }, value))));
+      byId("escalation-results").replaceChildren(...described(rows));
     }
     target.addEventListener("change", show);
     slider.addEventListener("input", show);
