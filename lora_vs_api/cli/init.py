@@ -254,7 +254,7 @@ def _roles(given: TaskSource, path: str, table: Table) -> _Roles:
     if not any(isinstance(value, str) for row in rest for value in row.values()):
         # the only writing may be named as a field too
         rest = [_without(row, dropped) for row in rows]
-    text = given.text or text_column(rest)
+    text = given.text or _text_column(path, rest)
     record = given.record
     if record is None and table.conversations and RECORD in rows[0]:
         # an assistant that answers in prose in some row: named with its line, and not taken for a text
@@ -264,6 +264,16 @@ def _roles(given: TaskSource, path: str, table: Table) -> _Roles:
     row_id = given.id or id_column([_without(row, dropped | fields) for row in rows])
     split = split_column([_without(row, dropped | fields) for row in rows])
     return _Roles(text, record, row_id, None if split == given.group_by else split)
+
+
+def _text_column(path: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    try:
+        return text_column(rows)
+    except UserError as error:
+        hint = ""
+        if {"annotations", "data"} <= set(rows[0]):
+            hint = "; is it Label Studio's JSON? export JSON-MIN or CSV, which have a row for each text"
+        raise UserError(f"{path}: {error}{hint}") from None
 
 
 def _without(row: Mapping[str, Any], names: set[str]) -> Mapping[str, Any]:

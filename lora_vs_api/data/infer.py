@@ -192,7 +192,10 @@ def _infer_number(values: Sequence[Any], read: Sequence[Any], kind: str) -> Infe
         as_words = f", {' and '.join(words)} in the file" if set(words) - {"true", "false"} else ""
         return Inferred({"type": kind, "score": "exact"}, f"{sum(read):,} true{as_words}")
     low, high = min(read), max(read)
-    why = f"from {low:g} to {high:g} in the data"
+    # all digits of an integer, as they stand in the data
+    why = "from {} to {} in the data".format(
+        *(str(end) if kind == "integer" else f"{end:g}" for end in (low, high))
+    )
     spec: Spec = {"type": kind, "score": "exact"}
     counts = Counter(read)
     if (
@@ -250,6 +253,9 @@ def _infer_text(values: Sequence[str], texts: Texts) -> Inferred:
         return Inferred({"type": "enum", "values": sorted(counts), "score": "exact"}, why)
     words = sum(len(value.split()) for value in values) / len(values)
     why = f"{len(counts):,} different texts, {words:.1f} words on average"
+    if few:
+        held = next(label for label in counts if CONTROL.search(label))
+        why += f"; no labels, since {held!r:.40} cannot stand in a config"
     if words >= FREE_TEXT_WORDS:
         return Inferred({"type": "string", "score": "token_f1"}, why + ", so scored by words")
     return Inferred({"type": "string", "score": "exact"}, why)

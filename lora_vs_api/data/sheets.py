@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
 from lora_vs_api.errors import UserError
 
+# of a number's format: a text in quotes, a sign with a backslash before it, any other one; and which of them
+# stand in one that shows zeros and no point, share, date or sign of its own
+_PART = re.compile(r'"[^"]*"|\\.|.', re.DOTALL)
+_ZEROS = re.compile(r'0|[-/ ()]|"[^"]*"|\\.', re.DOTALL)
+
 
 def sheet_rows(path: Path) -> list[tuple[int, list[str]]]:
     """The sheet's number of each row that is not empty, and its cells, all rows as wide as the first is.
 
-    A number is written with the digits that it has, a date or time in ISO 8601 (a day, at midnight), true and
+    A number is written with the digits that it has, and with the zeros before them that its format shows (00000 makes
+    00007 of 7, ``000-00-0000`` puts the signs between them); a length of time is hours, minutes and seconds; a date or time in ISO 8601 (a day, at midnight), true and
     false so. What a formula gave when the file was saved is its value.
 
     Raises:
@@ -55,12 +62,33 @@ def sheet_rows(path: Path) -> list[tuple[int, list[str]]]:
                     f"{path}:{number}: cell {cell.coordinate} holds a formula without its value; open the file "
                     "in a spreadsheet, save it, and try again"
                 )
-        rows.append((number, [_text(value) for value in values]))
+        rows.append(
+            (number, [_text(value, cell.number_format) for value, cell in zip(values, cells)])
+        )
     # a sheet is as wide as its widest row; columns to the right that nothing stands in are none
     width = max(
         place for _, cells in rows for place, cell in enumerate(cells, start=1) if cell.strip()
     )
     return [(number, cells[:width]) for number, cells in rows]
+
+
+def _padded(value: float, form: str) -> str | None:
+    """A whole number as a format of zeros alone shows it, such as a postcode's 00000; None for another format."""
+    parts = [found[0] for found in _PART.finditer(form.partition(";")[0])]
+    zeros = parts.count("0")
+    if value < 0 or value != int(value) or zeros < 2 or not all(map(_ZEROS.fullmatch, parts)):
+        return None
+    digits = f"{int(value):0{zeros}}"
+    # the first place takes all digits that are too many
+    first, rest = digits[: len(digits) - zeros + 1], iter(digits[len(digits) - zeros + 1 :])
+    shown, begun = "", False
+    for part in parts:
+        if part == "0":
+            shown += next(rest) if begun else first
+            begun = True
+        else:
+            shown += part.strip('"') if part.startswith('"') else part.removeprefix("\\")
+    return shown
 
 
 def _filled(sheet: Any) -> Iterator[tuple[int, Any]]:
@@ -70,13 +98,25 @@ def _filled(sheet: Any) -> Iterator[tuple[int, Any]]:
             yield cells[0].row, cells
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, form: str) -> str:
     if value is None:
         return ""
+    if isinstance(value, timedelta):
+        minutes, seconds = divmod(round(abs(value.total_seconds())), 60)
+        sign = "-" if value < timedelta(0) else ""
+        return f"{sign}{minutes // 60}:{minutes % 60:02}:{seconds:02}"
+    if isinstance(value, str) and "_x" in value:
+        from openpyxl.utils.escape import unescape
+
+        # what XML has no place for, such as the _x000D_ of a line end that was pasted from Windows
+        return unescape(value).replace("\r\n", "\n")
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, datetime):
         return (value.date() if value.time() == time() else value).isoformat()
+    padded = _padded(value, form) if isinstance(value, int | float) else None
+    if padded is not None:
+        return padded
     if isinstance(value, float):
         # as many digits as a spreadsheet keeps
         return f"{value:.15g}"
