@@ -158,6 +158,15 @@ def test_letters_that_differ_by_case_alone_are_the_same(gold, answer, score):
     assert read_label(f"{answer}.", enum) == (gold if score else None)
 
 
+@pytest.mark.parametrize(
+    ("gold", "answer"), [("«Qué?»", "¿qué"), ("東京。", "東京"), ("O’Neil", "O'Neil"), ("a–b", "a-b"), ("x…", "X")]
+)  # fmt: skip
+def test_punctuation_of_any_script_counts_for_nothing(gold, answer):
+    """A sibling of it: ASCII's alone did."""
+    assert score_value(answer, gold, Field(name="f", type="string", score="normalised")) == 1.0
+    assert score_value("5 €", "5 £", Field(name="f", type="string", score="normalised")) == 0.0
+
+
 ROWS = [{"text": f"text number {i}", "kind": "ab"[i % 2]} for i in range(20)]
 
 
@@ -180,6 +189,123 @@ def test_json_of_another_shape_is_told_what_it_seems_to_be(tmp_path, name, conte
     (tmp_path / name).write_text(content)
     with pytest.raises(UserError, match=rf"{name}.*{told}"):
         read_table(tmp_path / name)
+
+
+@pytest.mark.parametrize("mark", [",", ";", "|"])
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_a_blank_behind_every_separator_is_no_part_of_a_cell(tmp_path, mark, quote):
+    """pola-rs/polars#3147: nor do quotes behind it become one."""
+    lines = [["text", "kind", "n"], [f"Please{mark} help" if quote else "Please", "a", ""]]
+    cells = [[f"{quote}{cell}{quote}" for cell in line] for line in lines]
+    path = tmp_path / "a.csv"
+    path.write_text("".join(f"{mark} ".join(line) + "\n" for line in cells))
+    table = load_table(path)
+    assert dict(table.rows[0][1]) == dict(zip(*lines))
+    assert table.notes == ["a blank behind every separator, left out"]
+    # where the header has none, one that a cell begins with is its own
+    path.write_text(f"text{mark}kind\nx{mark} y\nz{mark} y\n")
+    assert [row["kind"] for _, row in load_table(path).rows] == [" y", " y"]
+
+
+def test_a_merged_cell_is_the_value_of_each_of_its_rows(tmp_path):
+    """python-excel/xlrd#192: a file holds it in the first of them."""
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    sheet = book.active
+    for row in [
+        ["text", "who", "n"],
+        ["a", "x", 7],
+        ["b", None, None],
+        ["c", "y", 8],
+        ["d", None, 9],
+    ]:
+        sheet.append(row)
+    sheet.merge_cells("B2:B3")
+    sheet.merge_cells("C2:C3")
+    sheet["C2"].number_format = "000"
+    # side by side it is one cell, of the first column
+    sheet.merge_cells("B5:C5")
+    book.save(tmp_path / "a.xlsx")
+    table = load_table(tmp_path / "a.xlsx")
+    assert [(row["who"], row["n"]) for _, row in table.rows] == [
+        ("x", "007"),
+        ("x", "007"),
+        ("y", "8"),
+        ("", ""),
+    ]
+    assert table.notes == ["merged cells: their value is taken for each of their rows"]
+
+
+def test_what_a_spreadsheet_hides_is_told(tmp_path):
+    """pandas-dev/pandas#42562: rows that a filter hides; a sheet that drop-down lists come from."""
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    sheet, lists = book.active, book.create_sheet("lists")
+    for row in [["text", "kind"], ["a", "x"], ["b", "y"], ["c", "x"]]:
+        sheet.append(row)
+    lists.append(["x"])
+    lists.sheet_state = "hidden"
+    sheet.row_dimensions[3].hidden = True
+    book.save(tmp_path / "a.xlsx")
+    table = load_table(tmp_path / "a.xlsx")
+    assert [row["text"] for _, row in table.rows] == ["a", "b", "c"]
+    assert table.notes == [
+        "sheet 'lists': hidden, left out",
+        "1 of its rows are hidden, as by a filter, and read like the others",
+    ]
+    lists.sheet_state = "visible"
+    book.save(tmp_path / "a.xlsx")
+    with pytest.raises(UserError, match="found 2: Sheet, lists"):
+        load_table(tmp_path / "a.xlsx")
+
+
+def test_several_labels_in_a_cell_are_no_label():
+    """huridocs/uwazi#3300: a survey's check boxes."""
+
+    def found(mark):
+        cells = [
+            f"war{mark} genocide",
+            "war",
+            "genocide",
+            f"torture{mark}genocide",
+            f"war{mark}torture",
+        ]
+        return infer_field("f", cells * 6)
+
+    assert found(";").spec == {"type": "list", "score": "set_f1"}
+    assert "are there several with ',' between them?" in found(",").why
+    assert "are there several with '|' between them?" in found("|").why
+    # a mark that is part of labels, or stands in texts
+    for cells in (
+        ["Lyon, France", "Rome, Italy", "Milan, Italy"],
+        ["a;b", "c"],
+        [f"t {i}; u" for i in range(18)],
+    ):
+        kept = infer_field("f", cells * (18 // len(cells)))
+        assert kept.spec["type"] != "list" and "between them" not in kept.why
+
+
+def test_labels_that_differ_by_case_alone_are_told():
+    """huridocs/uwazi#2323: somebody typed them."""
+    why = infer_field("f", ["Billing", "other", "billing", "BILLING"] * 6).why
+    assert "'BILLING' and 'Billing' and 'billing' differ by case alone: are they one?" in why
+    assert "case" not in infer_field("f", ["Billing", "other"] * 6).why
+
+
+def test_a_column_that_says_one_thing_is_no_text(project):
+    """argilla-io/argilla#5458: the text lies within an object, and a status stands beside it."""
+    rows = [
+        {"status": "all is completed", "fields": {"text": f"a text {i}"}, "kind": "ab"[i % 2 :]}
+        for i in range(20)
+    ]
+    for row in rows:
+        row["kind"] = [row["kind"]]
+    Path("a.json").write_text(json.dumps(rows))
+    told = r"a\.json: no column holds texts; name it with --text, such as --text '\{\{ fields\.text \}\}', a text within the column fields"
+    with pytest.raises(UserError, match=told):
+        lora_vs_api("init", "a.json")
+    lora_vs_api("init", "a.json", "--text", "{{ fields.text }}")
+    assert records_of("a")[0] == {"kind": ["ab"]}
 
 
 def test_label_studio_s_own_json_is_named(project):
@@ -230,6 +356,19 @@ def test_a_key_that_stands_twice_in_params_is_named_with_its_line(project):
     merged = load_once("a: &a {x: 1, y: 2}\nb: &b {<<: *a, x: 3}\nc: {<<: *b, y: 5}\nd: [*a, *a]")
     assert merged["c"] == {"x": 3, "y": 5} and merged["d"] == [{"x": 1, "y": 2}] * 2
     assert load_once("") is None and load_once("# nothing") is None
+
+
+def test_a_byte_order_mark_hides_no_header(project):
+    """ddev/ddev#1677: an editor on Windows puts it there, and CR before line ends."""
+    local, task = Path("conf/local.yaml"), Path("conf/task/us_addresses.yaml")
+    local.write_bytes(b"\xef\xbb\xbf# @package _global_\r\nlora:\r\n  r: 32\r\n")
+    assert composed([])[1].lora.r == 32
+    task.write_bytes(b"\xef\xbb\xbf" + task.read_bytes())
+    with pytest.raises(
+        UserError, match=r"^conf/task/us_addresses\.yaml:1:1: a byte order mark hides"
+    ):
+        composed(["task=us_addresses"])
+    assert composed([])[1].lora.r == 32
 
 
 @pytest.mark.parametrize(

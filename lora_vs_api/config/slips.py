@@ -5,6 +5,7 @@ Hydra's advice to put a ``+`` before an unknown key is passed on only where the 
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher, get_close_matches
@@ -52,6 +53,18 @@ def no_mapping(conf: Path) -> str | None:
     if found is None or isinstance(found, dict):
         return None
     return f"{_shown(path, conf)}: expected settings, key: value, found a {type(found).__name__}"
+
+
+def mark_slip(conf: Path) -> str | None:
+    """A file of ``conf`` with a byte order mark before ``# @package``, which Hydra then does not see."""
+    for path in _files(conf):
+        with open(path, "rb") as stream:
+            head = stream.read(512)
+        # what stands in conf/ itself needs no such line
+        inner = path.parent != conf
+        if inner and head.startswith(codecs.BOM_UTF8) and b"# @package" in head:
+            return f"{_shown(path, conf)}:1:1: a byte order mark hides what stands behind it, # @package; save it as UTF-8 without one"
+    return None
 
 
 def key_slip(conf: Path) -> str | None:

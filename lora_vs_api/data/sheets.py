@@ -17,12 +17,15 @@ _PART = re.compile(r'"[^"]*"|\\.|.', re.DOTALL)
 _ZEROS = re.compile(r'0|[-/ ()]|"[^"]*"|\\.', re.DOTALL)
 
 
-def sheet_rows(path: Path) -> list[tuple[int, list[str]]]:
+def sheet_rows(path: Path, notes: list[str]) -> list[tuple[int, list[str]]]:
     """The sheet's number of each row that is not empty, and its cells, all rows as wide as the first is.
 
     A number is written with the digits that it has, and with the zeros before them that its format shows (00000 makes
     00007 of 7, ``000-00-0000`` puts the signs between them); a length of time is hours, minutes and seconds; a date or time in ISO 8601 (a day, at midnight), true and
     false so. What a formula gave when the file was saved is its value.
+
+    A cell that several rows share (merged) is in each of them; a hidden sheet is none where one is to be seen. What
+    was read so is added to ``notes``, and how many rows a filter hides.
 
     Raises:
         UserError: openpyxl is missing, no spreadsheet, several sheets with rows, or a formula whose
@@ -45,6 +48,10 @@ def sheet_rows(path: Path) -> list[tuple[int, list[str]]]:
         said = " ".join(f"{type(error).__name__}: {error}".split())
         raise UserError(f"{path}: not readable as a spreadsheet (.xlsx): {said:.200}") from None
     filled = [sheet.title for sheet in books[0].worksheets if any(_filled(books[1][sheet.title]))]
+    seen = [name for name in filled if books[0][name].sheet_state == "visible"]
+    if len(seen) == 1 < len(filled):
+        notes += [f"sheet {name!r}: hidden, left out" for name in filled if name not in seen]
+        filled = seen
     if len(filled) > 1:
         raise UserError(
             f"{path}: expected one sheet with rows, found {len(filled)}: {', '.join(filled)}; save a file with "
@@ -54,8 +61,13 @@ def sheet_rows(path: Path) -> list[tuple[int, list[str]]]:
         return []
     found, formulas = books[0][filled[0]], books[1][filled[0]]
     rows = []
+    shared = _shared(found)
+    hidden = 0
     for number, cells in _filled(formulas):
-        values = [found.cell(cell.row, cell.column).value for cell in cells]
+        hidden += bool(found.row_dimensions[number].hidden)
+        # of a merged cell the first one holds the value
+        places = [shared.get((cell.row, cell.column), cell) for cell in cells] if rows else cells
+        values = [found.cell(place.row, place.column).value for place in places]
         for cell, value in zip(cells, values):
             if cell.data_type == "f" and value is None:
                 raise UserError(
@@ -63,8 +75,12 @@ def sheet_rows(path: Path) -> list[tuple[int, list[str]]]:
                     "in a spreadsheet, save it, and try again"
                 )
         rows.append(
-            (number, [_text(value, cell.number_format) for value, cell in zip(values, cells)])
+            (number, [_text(value, place.number_format) for value, place in zip(values, places)])
         )
+    if shared:
+        notes.append("merged cells: their value is taken for each of their rows")
+    if hidden:
+        notes.append(f"{hidden:,} of its rows are hidden, as by a filter, and read like the others")
     # a sheet is as wide as its widest row; columns to the right that nothing stands in are none
     width = max(
         place for _, cells in rows for place, cell in enumerate(cells, start=1) if cell.strip()
@@ -89,6 +105,17 @@ def _padded(value: float, form: str) -> str | None:
         else:
             shown += part.strip('"') if part.startswith('"') else part.removeprefix("\\")
     return shown
+
+
+def _shared(sheet: Any) -> dict[tuple[int, int], Any]:
+    """Row and column of each cell that is merged with one above it → the one that holds the value."""
+    return {
+        (row, area.min_col): sheet.cell(area.min_row, area.min_col)
+        for area in sheet.merged_cells.ranges
+        # a header over two rows is none of the second
+        if area.min_row > sheet.min_row
+        for row in range(area.min_row + 1, area.max_row + 1)
+    }
 
 
 def _filled(sheet: Any) -> Iterator[tuple[int, Any]]:

@@ -96,7 +96,8 @@ def _as_written(path: Path, encoding: str | None, text: str | None) -> Table:
     if suffix == ".parquet":
         return _parquet(path)
     if suffix == ".xlsx":
-        return _of_cells(path, sheet_rows(path), text, [])
+        notes: list[str] = []
+        return _of_cells(path, sheet_rows(path, notes), text, notes)
     content = read_text(path, encoding)
     if suffix in (".csv", ".tsv"):
         # what programs with texts of one length fill them up with; no model's tokens are made for it
@@ -170,6 +171,7 @@ def _csv(
     found = csv_rows(path, content, separator)
     notes += [f"first line sep={found.separator}: left out, it names the separator"] * found.named
     notes += ['quotes within cells are written \\" and read as quotes'] * found.escaped
+    notes += ["a blank behind every separator, left out"] * found.spaced
     notes += [
         'a " does not enclose a cell here: quotes are read as part of the text'
     ] * found.unquoted

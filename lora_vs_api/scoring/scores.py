@@ -27,7 +27,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from unicodedata import normalize
+from unicodedata import category, normalize
 
 from lora_vs_api.record.fields import TEXT, Field
 from lora_vs_api.record.parsing import parse_record
@@ -35,7 +35,18 @@ from lora_vs_api.scoring.kinds import score_of
 from lora_vs_api.validation.records import violations
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
-_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+class _Punctuation(dict[int, int | None]):
+    """A table for :meth:`str.translate` that leaves out ASCII's punctuation and all that Unicode calls so."""
+
+    def __missing__(self, code: int) -> int | None:
+        gone = chr(code) in string.punctuation or category(chr(code)).startswith("P")
+        self[code] = None if gone else code
+        return self[code]
+
+
+_PUNCTUATION = _Punctuation()
 
 
 @dataclass(frozen=True)
