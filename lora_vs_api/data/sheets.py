@@ -60,7 +60,7 @@ def sheet_rows(path: Path, notes: list[str]) -> list[tuple[int, list[str]]]:
     if not filled:
         return []
     found, formulas = books[0][filled[0]], books[1][filled[0]]
-    rows = []
+    rows: list[tuple[int, list[str]]] = []
     shared = _shared(found)
     hidden = 0
     for number, cells in _filled(formulas):
