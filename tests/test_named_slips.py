@@ -150,7 +150,7 @@ def test_a_broken_spreadsheet_is_one_line(tmp_path):
         for name in source.namelist():
             target.writestr(name, b"<oh" if name == "xl/workbook.xml" else source.read(name))
     with pytest.raises(UserError, match=r"bad\.xlsx: not readable as a spreadsheet") as caught:
-        sheet_rows(bad)
+        sheet_rows(bad, [])
     assert "\n" not in str(caught.value)
 
 

@@ -370,7 +370,7 @@ def test_a_json_list_is_read_as_its_rows(tmp_path):
         path.write_text(json.dumps(found))
         assert [row for _, row in read_table(path)] == ROWS
     for text, message in (
-        (json.dumps({"a": 1}), "expected a list of objects, found dict"),
+        (json.dumps({"a": 1}), "expected a list of objects, found one object"),
         ("[1]", "item 1: expected an object, found 1"),
         ('{"a": 1}\n{"a": 2}\n', "are these JSON Lines"),
         ("[{]", "a.json: not valid JSON"),

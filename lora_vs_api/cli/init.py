@@ -254,16 +254,46 @@ def _roles(given: TaskSource, path: str, table: Table) -> _Roles:
     if not any(isinstance(value, str) for row in rest for value in row.values()):
         # the only writing may be named as a field too
         rest = [_without(row, dropped) for row in rows]
-    text = given.text or text_column(rest)
+    text = given.text or _text_column(path, rest)
     record = given.record
     if record is None and table.conversations and RECORD in rows[0]:
         # an assistant that answers in prose in some row: named with its line, and not taken for a text
         record = RECORD
     if record is None and RECORD not in dropped:
-        record = record_column([_without(row, dropped | fields) for row in rows], text)
+        # nor an object that the text lies within
+        used = {name for name in rows[0] if _is_used(name, text)}
+        record = record_column([_without(row, dropped | fields | used) for row in rows], text)
     row_id = given.id or id_column([_without(row, dropped | fields) for row in rows])
     split = split_column([_without(row, dropped | fields) for row in rows])
     return _Roles(text, record, row_id, None if split == given.group_by else split)
+
+
+def _text_column(path: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    same = {name for name in rows[0] if len(rows) > 1 and _is_constant(name, rows)}
+    try:
+        return text_column([_without(row, same) for row in rows])
+    except UserError as error:
+        hint = _inner_text(rows[0])
+        if {"annotations", "data"} <= set(rows[0]):
+            hint = "; is it Label Studio's JSON? export JSON-MIN or CSV, which have a row for each text"
+        raise UserError(f"{path}: {error}{hint}") from None
+
+
+def _is_constant(name: str, rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a column is the same text in every row, such as a status: nobody wrote that."""
+    first = rows[0].get(name)
+    return isinstance(first, str) and all(row.get(name) == first for row in rows)
+
+
+def _inner_text(row: Mapping[str, Any]) -> str:
+    """How to name a text that lies within an object; empty where there is none."""
+    for name, value in row.items():
+        inner = value if isinstance(value, dict) else {}
+        for key, text in inner.items():
+            named = name.isidentifier() and str(key).isidentifier()
+            if named and isinstance(text, str) and len(text.split()) > 1:
+                return f", such as --text '{{{{ {name}.{key} }}}}', a text within the column {name}"
+    return ""
 
 
 def _without(row: Mapping[str, Any], names: set[str]) -> Mapping[str, Any]:

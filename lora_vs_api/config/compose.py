@@ -16,7 +16,15 @@ from lora_vs_api.config.load import PARAMS, check_params
 from lora_vs_api.config.renamed import renamed_file, renamed_override
 from lora_vs_api.config.secrets import may_be_secret
 from lora_vs_api.config.sections import Params
-from lora_vs_api.config.slips import no_mapping, override_slip, place_of, yaml_slip
+from lora_vs_api.config.slips import (
+    key_slip,
+    mark_slip,
+    no_mapping,
+    override_slip,
+    place_of,
+    yaml_slip,
+)
+from lora_vs_api.config.yaml_keys import no_text_key
 from lora_vs_api.errors import UserError
 
 
@@ -58,7 +66,10 @@ def composed(overrides: Sequence[str] = (), conf: str | Path = "conf") -> tuple[
         ValueError,
         RecursionError,
     ) as error:
-        slip = yaml_slip(error, conf)
+        slip = yaml_slip(error, conf) or mark_slip(conf)
+        if slip is None and not str(error).strip():
+            # of a key that is no text OmegaConf says nothing
+            slip = key_slip(conf)
         if slip:
             raise UserError(slip) from None
         # Hydra's own message ends in advice that runs over several lines
@@ -73,9 +84,16 @@ def composed(overrides: Sequence[str] = (), conf: str | Path = "conf") -> tuple[
         if key and key not in message:
             message = f"{key}: {message}"
         raise UserError(f"{where}: {_without_secrets(message, overrides)}") from None
+    raw = yaml.safe_load(text)
+    slip = key_slip(conf) if no_text_key(raw) else None
+    if slip:
+        raise UserError(slip)
     try:
-        return text, check_params(yaml.safe_load(text), where)
+        return text, check_params(raw, where)
     except UserError as error:
+        slip = mark_slip(conf)
+        if slip:
+            raise UserError(slip) from None
         problem = _without_secrets(str(error).removeprefix(f"{where}: "), overrides)
         key = problem.partition(": ")[0]
         given = [override.partition("=")[0].lstrip("+~") for override in overrides]

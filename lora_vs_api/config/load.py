@@ -16,6 +16,7 @@ from lora_vs_api.config.pasted import take_out
 from lora_vs_api.config.renamed import renamed_key
 from lora_vs_api.config.sections import Condition, FileShots, LocalFile, Params, PathWeights
 from lora_vs_api.config.sections.opponents import GgufSource
+from lora_vs_api.config.yaml_keys import load_once, no_text_key
 from lora_vs_api.errors import UserError
 from lora_vs_api.paths import project_of_copy
 from lora_vs_api.shown import LONE_SURROGATE
@@ -37,7 +38,7 @@ def load_params(path: str | Path = PARAMS) -> Params:
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not valid UTF-8 ({error.reason}); save it as UTF-8") from None
     try:
-        raw = yaml.safe_load(text)
+        raw = load_once(text)
     # ValueError: a date or a number that there is not, such as 2026-13-01
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
@@ -110,6 +111,12 @@ def check_params(raw: Any, where: str = PARAMS) -> Params:
 def _checked(raw: Any, where: str) -> Params:
     if not isinstance(raw, dict):
         raise UserError(f"{where}: expected a mapping of settings, found {type(raw).__name__}")
+    odd = no_text_key(raw)
+    if odd is not None:
+        place = f"{odd[0]}: " if odd[0] else ""
+        raise UserError(
+            f"{where}: {place}expected a name as key, found {odd[1]}, which YAML reads as no text; put it in quotes"
+        )
     old = renamed_key(raw)
     if old:
         raise UserError(f"{where}: {old}")

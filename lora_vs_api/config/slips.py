@@ -5,6 +5,7 @@ Hydra's advice to put a ``+`` before an unknown key is passed on only where the 
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher, get_close_matches
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from lora_vs_api.config.yaml_keys import unquoted_key
 
 LOCAL = "local.yaml"
 MAX_MEANT = 3  # keys that one may have been meant to be
@@ -21,6 +24,7 @@ _NO_CHOICE = re.compile(
     r"Could not find '([^']+)/([^'/]+)'\s+Available options in '[^']+':\s+(.*?)\s+Config"
 )
 _SEVERAL = re.compile(r"Ambiguous value for argument '([^']*)'")
+_MERGED = re.compile(r"Error merging override \+{0,2}([^=\s]+)=")
 _FORM = re.compile(r"(?s)\+{0,2}[^=\s]+=.*|~[^=\s]+")
 _GRAMMAR = re.compile(
     r"LexerNoViableAlt|Error parsing override|no viable alternative|missing EQUAL"
@@ -49,6 +53,31 @@ def no_mapping(conf: Path) -> str | None:
     if found is None or isinstance(found, dict):
         return None
     return f"{_shown(path, conf)}: expected settings, key: value, found a {type(found).__name__}"
+
+
+def mark_slip(conf: Path) -> str | None:
+    """A file of ``conf`` with a byte order mark before ``# @package``, which Hydra then does not see."""
+    for path in _files(conf):
+        with open(path, "rb") as stream:
+            head = stream.read(512)
+        # what stands in conf/ itself needs no such line
+        inner = path.parent != conf
+        if inner and head.startswith(codecs.BOM_UTF8) and b"# @package" in head:
+            return f"{_shown(path, conf)}:1:1: a byte order mark hides what stands behind it, # @package; save it as UTF-8 without one"
+    return None
+
+
+def key_slip(conf: Path) -> str | None:
+    """A key in a file of ``conf`` that YAML reads as something else than a text, such as on, no or null."""
+    for path in _files(conf):
+        try:
+            found = unquoted_key(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError):
+            continue
+        if found is not None:
+            line, column, said = found
+            return f"{_shown(path, conf)}:{line}:{column}: {said}"
+    return None
 
 
 def _files(conf: Path) -> list[Path]:
@@ -126,6 +155,11 @@ def override_slip(
         hint = f" (did you mean {near[0]}?)" if near else ""
         own = "; `lora-vs-api init FILE` writes one of your own" if group == "task" else ""
         return f"{group}: expected one of {', '.join(known)}, found {found!r}{hint}{own}"
+    merged = _MERGED.search(message)
+    if merged:
+        section, _, place = merged[1].rpartition(".")
+        if place.isdigit():
+            return f"{section}: a list has no place {place} to add; expected the whole list, {section}=[…]"
     several = _SEVERAL.search(message)
     if several:
         name, _, value = several[1].partition("=")
@@ -133,6 +167,8 @@ def override_slip(
     odd = [text for text in overrides if not _FORM.fullmatch(text)]
     if odd or _GRAMMAR.search(message):
         named = next((text for text in odd or overrides if text in message), (odd or overrides)[0])
+        if re.search(r"""\\['"]""", named):
+            return f"{named}: a backslash before a quote belongs to the quote; expected two of them, \\\\"
         return (
             f"{named!r}: expected key=value, +key=value or ~key, with quotes around what a shell or Hydra reads "
             "otherwise, such as 'key=\"a, b\"'"

@@ -71,7 +71,9 @@ def read_label(output: str, field: Field) -> str | None:
 
 
 def _folded(text: str) -> str:
-    return " ".join(normalize("NFC", text).casefold().split())
+    """As scores compare texts: the Turkish İ and ı are an i, too."""
+    folded = normalize("NFC", text).casefold().replace("i\u0307", "i").replace("ı", "i")
+    return " ".join(normalize("NFC", folded).split())
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
@@ -192,7 +192,10 @@ def _infer_number(values: Sequence[Any], read: Sequence[Any], kind: str) -> Infe
         as_words = f", {' and '.join(words)} in the file" if set(words) - {"true", "false"} else ""
         return Inferred({"type": kind, "score": "exact"}, f"{sum(read):,} true{as_words}")
     low, high = min(read), max(read)
-    why = f"from {low:g} to {high:g} in the data"
+    # all digits of an integer, as they stand in the data
+    why = "from {} to {} in the data".format(
+        *(str(end) if kind == "integer" else f"{end:g}" for end in (low, high))
+    )
     spec: Spec = {"type": kind, "score": "exact"}
     counts = Counter(read)
     if (
@@ -238,21 +241,66 @@ def _infer_text(values: Sequence[str], texts: Texts) -> Inferred:
     # one label in two Unicode forms is one
     counts = Counter(normalize("NFC", value) for value in values)
     blanks = 0
+    between = None
     if texts != "json":
         counts, blanks = _without_blanks(counts)
+        between = _between(values) if texts == "cells" else None
+    if between == ";":
+        return Inferred(
+            {"type": "list", "score": "set_f1"}, "texts with ; between them, read as lists"
+        )
     few = 1 < len(counts) <= MAX_LABELS and len(counts) * MIN_ROWS_PER_LABEL <= len(values)
     # no config can hold a control character
     if few and not any(map(CONTROL.search, counts)):
         rarest, n = counts.most_common()[-1]
         why = f"{len(counts)} labels in {len(values):,} rows, rarest {rarest!r} with {n:,}"
+        why += _alike_but_for_case(counts)
+        if between:
+            why += f"; are there several with {between!r} between them? with ; instead they are read as lists"
         if blanks:
             why += f"; {blanks:,} with blanks around the label, which are left out"
         return Inferred({"type": "enum", "values": sorted(counts), "score": "exact"}, why)
     words = sum(len(value.split()) for value in values) / len(values)
     why = f"{len(counts):,} different texts, {words:.1f} words on average"
+    if few:
+        held = next(label for label in counts if CONTROL.search(label))
+        why += f"; no labels, since {held!r:.40} cannot stand in a config"
     if words >= FREE_TEXT_WORDS:
         return Inferred({"type": "string", "score": "token_f1"}, why + ", so scored by words")
     return Inferred({"type": "string", "score": "exact"}, why)
+
+
+def _alike_but_for_case(labels: Iterable[str]) -> str:
+    """What to say of labels that a person may have meant to be one; empty where there are none."""
+    alike: dict[str, list[str]] = {}
+    for label in sorted(labels):
+        alike.setdefault(label.casefold(), []).append(label)
+    found = next((group for group in alike.values() if len(group) > 1), None)
+    if found is None:
+        return ""
+    return f"; {' and '.join(map(repr, found))} differ by case alone: are they one?"
+
+
+def _between(values: Sequence[str]) -> str | None:
+    """The mark that stands between several labels in one cell; None where cells hold one each.
+
+    It does where what it cuts the cells into are fewer texts than the cells are, each of them in several rows, and
+    one of them at least stands alone somewhere.
+    """
+    cells = set(values)
+    for mark in (";", "|", ","):
+        several = [value for value in values if mark in value]
+        parts = [[part.strip() for part in value.split(mark)] for value in values]
+        counts = Counter(part for cell in parts for part in set(cell))
+        if (
+            several
+            and len(counts) < len(cells)
+            and len(counts) <= MAX_LABELS
+            and all(part and n > 1 for part, n in counts.items())
+            and not cells.isdisjoint(counts)
+        ):
+            return mark
+    return None
 
 
 def _without_blanks(counts: Counter[str]) -> tuple[Counter[str], int]:

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
 from lora_vs_api.errors import UserError
 
+# of a number's format: a text in quotes, a sign with a backslash before it, any other one; and which of them
+# stand in one that shows zeros and no point, share, date or sign of its own
+_PART = re.compile(r'"[^"]*"|\\.|.', re.DOTALL)
+_ZEROS = re.compile(r'0|[-/ ()]|"[^"]*"|\\.', re.DOTALL)
 
-def sheet_rows(path: Path) -> list[tuple[int, list[str]]]:
+
+def sheet_rows(path: Path, notes: list[str]) -> list[tuple[int, list[str]]]:
     """The sheet's number of each row that is not empty, and its cells, all rows as wide as the first is.
 
-    A number is written with the digits that it has, a date or time in ISO 8601 (a day, at midnight), true and
+    A number is written with the digits that it has, and with the zeros before them that its format shows (00000 makes
+    00007 of 7, ``000-00-0000`` puts the signs between them); a length of time is hours, minutes and seconds; a date or time in ISO 8601 (a day, at midnight), true and
     false so. What a formula gave when the file was saved is its value.
+
+    A cell that several rows share (merged) is in each of them; a hidden sheet is none where one is to be seen. What
+    was read so is added to ``notes``, and how many rows a filter hides.
 
     Raises:
         UserError: openpyxl is missing, no spreadsheet, several sheets with rows, or a formula whose
@@ -38,6 +48,10 @@ def sheet_rows(path: Path) -> list[tuple[int, list[str]]]:
         said = " ".join(f"{type(error).__name__}: {error}".split())
         raise UserError(f"{path}: not readable as a spreadsheet (.xlsx): {said:.200}") from None
     filled = [sheet.title for sheet in books[0].worksheets if any(_filled(books[1][sheet.title]))]
+    seen = [name for name in filled if books[0][name].sheet_state == "visible"]
+    if len(seen) == 1 < len(filled):
+        notes += [f"sheet {name!r}: hidden, left out" for name in filled if name not in seen]
+        filled = seen
     if len(filled) > 1:
         raise UserError(
             f"{path}: expected one sheet with rows, found {len(filled)}: {', '.join(filled)}; save a file with "
@@ -46,21 +60,62 @@ def sheet_rows(path: Path) -> list[tuple[int, list[str]]]:
     if not filled:
         return []
     found, formulas = books[0][filled[0]], books[1][filled[0]]
-    rows = []
+    rows: list[tuple[int, list[str]]] = []
+    shared = _shared(found)
+    hidden = 0
     for number, cells in _filled(formulas):
-        values = [found.cell(cell.row, cell.column).value for cell in cells]
+        hidden += bool(found.row_dimensions[number].hidden)
+        # of a merged cell the first one holds the value
+        places = [shared.get((cell.row, cell.column), cell) for cell in cells] if rows else cells
+        values = [found.cell(place.row, place.column).value for place in places]
         for cell, value in zip(cells, values):
             if cell.data_type == "f" and value is None:
                 raise UserError(
                     f"{path}:{number}: cell {cell.coordinate} holds a formula without its value; open the file "
                     "in a spreadsheet, save it, and try again"
                 )
-        rows.append((number, [_text(value) for value in values]))
+        rows.append(
+            (number, [_text(value, place.number_format) for value, place in zip(values, places)])
+        )
+    if shared:
+        notes.append("merged cells: their value is taken for each of their rows")
+    if hidden:
+        notes.append(f"{hidden:,} of its rows are hidden, as by a filter, and read like the others")
     # a sheet is as wide as its widest row; columns to the right that nothing stands in are none
     width = max(
         place for _, cells in rows for place, cell in enumerate(cells, start=1) if cell.strip()
     )
     return [(number, cells[:width]) for number, cells in rows]
+
+
+def _padded(value: float, form: str) -> str | None:
+    """A whole number as a format of zeros alone shows it, such as a postcode's 00000; None for another format."""
+    parts = [found[0] for found in _PART.finditer(form.partition(";")[0])]
+    zeros = parts.count("0")
+    if value < 0 or value != int(value) or zeros < 2 or not all(map(_ZEROS.fullmatch, parts)):
+        return None
+    digits = f"{int(value):0{zeros}}"
+    # the first place takes all digits that are too many
+    first, rest = digits[: len(digits) - zeros + 1], iter(digits[len(digits) - zeros + 1 :])
+    shown, begun = "", False
+    for part in parts:
+        if part == "0":
+            shown += next(rest) if begun else first
+            begun = True
+        else:
+            shown += part.strip('"') if part.startswith('"') else part.removeprefix("\\")
+    return shown
+
+
+def _shared(sheet: Any) -> dict[tuple[int, int], Any]:
+    """Row and column of each cell that is merged with one above it → the one that holds the value."""
+    return {
+        (row, area.min_col): sheet.cell(area.min_row, area.min_col)
+        for area in sheet.merged_cells.ranges
+        # a header over two rows is none of the second
+        if area.min_row > sheet.min_row
+        for row in range(area.min_row + 1, area.max_row + 1)
+    }
 
 
 def _filled(sheet: Any) -> Iterator[tuple[int, Any]]:
@@ -70,13 +125,25 @@ def _filled(sheet: Any) -> Iterator[tuple[int, Any]]:
             yield cells[0].row, cells
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, form: str) -> str:
     if value is None:
         return ""
+    if isinstance(value, timedelta):
+        minutes, seconds = divmod(round(abs(value.total_seconds())), 60)
+        sign = "-" if value < timedelta(0) else ""
+        return f"{sign}{minutes // 60}:{minutes % 60:02}:{seconds:02}"
+    if isinstance(value, str) and "_x" in value:
+        from openpyxl.utils.escape import unescape
+
+        # what XML has no place for, such as the _x000D_ of a line end that was pasted from Windows
+        return unescape(value).replace("\r\n", "\n")
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, datetime):
         return (value.date() if value.time() == time() else value).isoformat()
+    padded = _padded(value, form) if isinstance(value, int | float) else None
+    if padded is not None:
+        return padded
     if isinstance(value, float):
         # as many digits as a spreadsheet keeps
         return f"{value:.15g}"

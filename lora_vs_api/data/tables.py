@@ -17,6 +17,7 @@ from typing import Any
 from unicodedata import normalize
 
 from lora_vs_api.data.chat import unrolled
+from lora_vs_api.data.choices import with_lists
 from lora_vs_api.data.json_values import json_value
 from lora_vs_api.data.sheets import sheet_rows
 from lora_vs_api.data.split import split_named
@@ -44,6 +45,8 @@ _NO_VALUE = {"\\N", "#N/A", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#V
 # ways to have a spreadsheet keep 00007: a formula, an apostrophe, a character that is not seen
 # around a column's name: blanks, also those that are not seen, such as a byte order mark of a part that was joined
 _INVISIBLE = re.compile(r"^[\s\u200b\u2060\ufeff]+|[\s\u200b\u2060\ufeff]+$")
+# within a column's name, where a spreadsheet breaks it over lines
+_LINE_END = re.compile(r"\s*[\r\n\v\x85\u2028\u2029]+\s*")
 _FORMULA = re.compile(r'="((?:[^"]|"")*)"', re.DOTALL)
 _GUARD = re.compile(r"(?:'(?=[\d=+@-])|[\x1f\u200b])(.+)|(.+)\u200b", re.DOTALL)
 
@@ -69,7 +72,7 @@ def load_table(path: str | Path, encoding: str | None = None, text: str | None =
     path = Path(path)
     if path.is_dir() and path.suffix.lower() not in SUFFIXES:
         return _folder(path, encoding, text)
-    return unrolled(str(path), _as_written(path, encoding, text))
+    return with_lists(unrolled(str(path), _as_written(path, encoding, text)), text)
 
 
 def _as_written(path: Path, encoding: str | None, text: str | None) -> Table:
@@ -93,10 +96,15 @@ def _as_written(path: Path, encoding: str | None, text: str | None) -> Table:
     if suffix == ".parquet":
         return _parquet(path)
     if suffix == ".xlsx":
-        return _of_cells(path, sheet_rows(path), text, [])
+        notes: list[str] = []
+        return _of_cells(path, sheet_rows(path, notes), text, notes)
     content = read_text(path, encoding)
     if suffix in (".csv", ".tsv"):
-        return _csv(path, content, "\t" if suffix == ".tsv" else None, text)
+        # what programs with texts of one length fill them up with; no model's tokens are made for it
+        zeros = content.count("\0")
+        notes = [f"{zeros:,} zero bytes in its cells, left out"] if zeros else []
+        separator = "\t" if suffix == ".tsv" else None
+        return _csv(path, content.replace("\0", ""), separator, text, notes)
     rows = _json_list(path, content) if suffix == ".json" else _json_lines(path, content)
     return Table(list(rows))
 
@@ -147,7 +155,7 @@ def _folder(folder: Path, encoding: str | None, text: str | None) -> Table:
                 )
             rows.append((place, {**row, FILE_SPLIT: name}))
     # all files at once: a call or two in one of them decide for all
-    return unrolled(str(folder), Table(rows, notes))
+    return with_lists(unrolled(str(folder), Table(rows, notes)), text)
 
 
 def problems_error(path: str | Path, problems: Sequence[str]) -> UserError:
@@ -157,10 +165,13 @@ def problems_error(path: str | Path, problems: Sequence[str]) -> UserError:
     return UserError(f"{path}: {count}:\n" + "\n".join(problems[:MAX_SHOWN]) + more)
 
 
-def _csv(path: Path, content: str, separator: str | None, text: str | None) -> Table:
+def _csv(
+    path: Path, content: str, separator: str | None, text: str | None, notes: list[str]
+) -> Table:
     found = csv_rows(path, content, separator)
-    notes = [f"first line sep={found.separator}: left out, it names the separator"] * found.named
+    notes += [f"first line sep={found.separator}: left out, it names the separator"] * found.named
     notes += ['quotes within cells are written \\" and read as quotes'] * found.escaped
+    notes += ["a blank behind every separator, left out"] * found.spaced
     notes += [
         'a " does not enclose a cell here: quotes are read as part of the text'
     ] * found.unquoted
@@ -174,8 +185,13 @@ def _of_cells(
     if not cells_by_line:
         return Table([], notes)
     (first, names), *rest = cells_by_line
-    header = [normalize("NFC", _INVISIBLE.sub("", name)) for name in names]
+    header = [normalize("NFC", _INVISIBLE.sub("", _LINE_END.sub(" ", name))) for name in names]
     _check_names(f"{path}:{first}", header)
+    notes += [
+        f"column {name!r}: a line end in its name, read as a blank"
+        for name, written in zip(header, names, strict=True)
+        if _LINE_END.search(_INVISIBLE.sub("", written))
+    ]
     for line, cells in rest:
         if len(cells) != len(header):
             # a title alone in its line, above a table of one width
@@ -288,12 +304,19 @@ def _json_list(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]
         hint = ""
         if len(lines) > 1 and all(line.strip()[:1] == "{" for line in lines[:3]):
             hint = "; are these JSON Lines? then call it .jsonl"
+        elif re.search(r"(?m)^\}\s*\{", text):
+            hint = "; are these objects one after another? make a list of them: [ {…}, {…} ]"
         raise UserError(f"{path}: {error}{hint}") from None
     if isinstance(found, dict):
         lists = [value for value in found.values() if isinstance(value, list)]
-        found = lists[0] if len(lists) == 1 else found
+        # pandas' orient="split" holds its rows' numbers, names and cells apart
+        found = lists[0] if len(lists) == 1 and "columns" not in found else found
     if not isinstance(found, list):
-        raise UserError(f"{path}: expected a list of objects, found {type(found).__name__}")
+        hint = ""
+        if isinstance(found, dict) and all(isinstance(v, dict | list) for v in found.values()):
+            hint = '; is it of pandas? then write it with df.to_json(path, orient="records")'
+        what = "one object" if isinstance(found, dict) else type(found).__name__
+        raise UserError(f"{path}: expected a list of objects, found {what}{hint}")
     broken: list[str] = []
     for number, row in enumerate(found, start=1):
         place = f"{path}: item {number}"
@@ -315,13 +338,26 @@ def _json_lines(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]
         try:
             row = json_value(line)
         except ValueError as error:
-            raise UserError(f"{place}: {error}; expected one object a line") from None
+            raise UserError(
+                f"{place}: {error}; expected one object a line{_no_lines(text)}"
+            ) from None
         if not isinstance(row, dict):
-            raise UserError(f"{place}: expected an object, found {line.strip():.60}")
+            raise UserError(
+                f"{place}: expected an object, found {line.strip():.60}{_no_lines(text)}"
+            )
         broken += [f"{place}: {problem}" for problem in _halves(row)]
         yield place, row
     if broken:
         raise problems_error(path, broken)
+
+
+def _no_lines(text: str) -> str:
+    """What the JSON of a file that should be JSON Lines seems to be instead."""
+    if text.lstrip()[:1] == "[":
+        return "; is the file one JSON list? then call it .json"
+    if re.match(r"\s*\{\s*\n", text):
+        return "; an object over several lines is none of JSON Lines"
+    return ""
 
 
 def _halves(row: Mapping[str, Any]) -> Iterator[str]:

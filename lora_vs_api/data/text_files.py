@@ -110,7 +110,8 @@ class CsvRows:
     """The rows of a CSV file that are not empty, each with the line on which it begins.
 
     ``named`` says that the file's first line was Excel's ``sep=``, which names the separator, ``escaped`` that
-    quotes within cells have a backslash before them, ``unquoted`` that quotes are part of the cells.
+    quotes within cells have a backslash before them, ``unquoted`` that quotes are part of the cells, ``spaced``
+    that a blank stands behind every separator, which is no part of the cells.
     """
 
     rows: list[tuple[int, list[str]]]
@@ -118,6 +119,7 @@ class CsvRows:
     named: bool
     escaped: bool = False
     unquoted: bool = False
+    spaced: bool = False
 
 
 def csv_rows(path: str | Path, text: str, separator: str | None = None) -> CsvRows:
@@ -193,6 +195,11 @@ def _csv_rows(path: str | Path, text: str, separator: str | None) -> CsvRows:
     head = _FIRST_ROW.match(text)
     bare = _QUOTED.sub("", head[0]) if head else ""
     likely = sorted(SEPARATORS, key=lambda mark: -bare.count(mark))
+    if bare.count(likely[0]) == len(re.findall(re.escape(likely[0]) + " ", bare)) > 0:
+        with suppress(UserError):
+            rows = _rows(path, text, likely[0], first, spaced=True)
+            if len({len(cells) for _, cells in rows}) == 1:
+                return CsvRows(rows, likely[0], False, spaced=True)
     for mark in likely if bare.count(likely[1]) else ():
         try:
             rows = _rows(path, text, mark, first)
@@ -203,9 +210,13 @@ def _csv_rows(path: str | Path, text: str, separator: str | None) -> CsvRows:
     return CsvRows(_rows(path, text, likely[0], first), likely[0], False)
 
 
-def _rows(path: str | Path, text: str, separator: str, first: int) -> list[tuple[int, list[str]]]:
+def _rows(
+    path: str | Path, text: str, separator: str, first: int, spaced: bool = False
+) -> list[tuple[int, list[str]]]:
     csv.field_size_limit(_LONGEST_CELL)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    reader = csv.reader(
+        io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=spaced, strict=True
+    )
     rows, line = [], first
     try:
         for cells in reader:

@@ -27,7 +27,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from unicodedata import normalize
+from unicodedata import category, normalize
 
 from lora_vs_api.record.fields import TEXT, Field
 from lora_vs_api.record.parsing import parse_record
@@ -35,7 +35,18 @@ from lora_vs_api.scoring.kinds import score_of
 from lora_vs_api.validation.records import violations
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
-_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+class _Punctuation(dict[int, int | None]):
+    """A table for :meth:`str.translate` that leaves out ASCII's punctuation and all that Unicode calls so."""
+
+    def __missing__(self, code: int) -> int | None:
+        gone = chr(code) in string.punctuation or category(chr(code)).startswith("P")
+        self[code] = None if gone else code
+        return self[code]
+
+
+_PUNCTUATION = _Punctuation()
 
 
 @dataclass(frozen=True)
@@ -160,12 +171,23 @@ def score_value(predicted: Any, gold: Any, field: Field) -> float:
     return float(predicted == gold)
 
 
-def normalised(text: str) -> str:
-    """Lower case, composed (NFC), without punctuation and articles, single spaces.
+def caseless(text: str) -> str:
+    """``text`` so that two which differ by case alone are equal (Unicode's caseless matching), in NFC.
 
-    As SQuAD's evaluation does (Rajpurkar et al., SQuAD (2016)).
+    Turkish has an i with and one without a dot, in both cases, and folding keeps İ and ı apart from I and i:
+    which language a text is in nobody says, so all four are one letter here.
     """
-    bare = normalize("NFC", text).lower().translate(_PUNCTUATION)
+    folded = normalize("NFC", text).casefold().replace("i\u0307", "i").replace("ı", "i")
+    return normalize("NFC", folded)
+
+
+def normalised(text: str) -> str:
+    """Whatever its case, composed (NFC), without punctuation and articles, single spaces.
+
+    As SQuAD's evaluation does (Rajpurkar et al., SQuAD (2016)), with Unicode's case folding in the place of lower
+    case, for which ß is not SS.
+    """
+    bare = caseless(text).translate(_PUNCTUATION)
     return " ".join(_ARTICLES.sub(" ", bare).split())
 
 

@@ -19,6 +19,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lora_vs_api.config.compose import composed
+from lora_vs_api.config.yaml_keys import load_once
 from lora_vs_api.errors import UserError
 from lora_vs_api.paths import BASE
 from lora_vs_api.processor import cpu_name
@@ -92,7 +93,7 @@ def read_points(name: str, here: Params, conf: str | Path = "conf") -> tuple[lis
         there = ", ".join(sorted(path.stem for path in file.parent.glob("*.yaml")))
         raise UserError(f"points: expected one of {there or file.parent}, found {name!r}")
     try:
-        listed = PointList.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+        listed = PointList.model_validate(load_once(file.read_text(encoding="utf-8")))
     except yaml.YAMLError as error:
         raise UserError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
