@@ -25,9 +25,7 @@ def raw(text):
 
 
 def of_the_same_bytes():
-    return check_params(
-        yaml.safe_load(compose(["model=qwen2.5-coder-0.5b"], conf=ROOT / "conf"))
-    )
+    return check_params(yaml.safe_load(compose(["model=qwen2.5-coder-0.5b"], conf=ROOT / "conf")))
 
 
 def paths(items):
