@@ -109,6 +109,6 @@ def test_a_quantisation_that_is_not_known_is_refused(tmp_path):
     content[place : place + 4] = (99).to_bytes(4, "little")
     file.write_bytes(content)
     with pytest.raises(
-        UserError, match=r"^w: its GGUF file cannot be dequantised \(99 is not a valid"
+        UserError, match=r"^w: its GGUF file cannot be dequantised \(.*99.* is not a valid"
     ):
         dense_from_gguf(file, tmp_path / "out", "w")
