@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 BASE = "models/base_model"
+# what a fetch of its GGUF file that was killed has left for the next one
+BASE_WORK = "models/.base_model-gguf"
 # folders with one for each seed: what training wrote, and what a server reads of it
 TRAINED = "models/train"
 SERVED = "models/served"
@@ -42,6 +44,11 @@ def distilled_name(seed: int) -> str:
 def opponent_file(name: str) -> str:
     """The model file of ``opponents.<name>``."""
     return f"models/opponent/{name}.gguf"
+
+
+def opponent_work(name: str) -> str:
+    """What a fetch of it that was killed has left for the next one."""
+    return f"models/.opponent-{name}"
 
 
 def seed_folder(weights: str, seed: int) -> str:

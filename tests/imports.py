@@ -15,6 +15,7 @@ PLUMBING = {
     "lora_vs_api/entry.py",
     "lora_vs_api/errors.py",
     "lora_vs_api/files.py",
+    "lora_vs_api/gguf_files.py",
     "lora_vs_api/lifetime.py",
     "lora_vs_api/log.py",
     "lora_vs_api/paths.py",

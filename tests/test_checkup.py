@@ -185,3 +185,10 @@ def test_the_base_model_of_other_settings_is_not_the_chosen_one(project, asked):
     (project / "models/base_model").mkdir(parents=True)
     assert "models/base_model is there" in asked()[1]
     assert "will be fetched (hub)" in asked("-S", "model=qwen2.5-1.5b")[1]
+
+
+def test_a_base_with_several_sources_needs_one_of_them(tmp_path, monkeypatch):
+    """Without the Hub the index is enough, as for a model that is asked; so neither is called missing."""
+    monkeypatch.chdir(tmp_path)
+    text = compose(["model=qwen2.5-coder-0.5b", "api=none"], conf=ROOT / "conf")
+    assert checkup._sources_of_the_absent(check_params(yaml.safe_load(text))) == [{"wheel", "hub"}]

@@ -305,7 +305,7 @@ HUB = {"source": "hub", "repo": "o/M", "revision": "main"}
         (
             "model/weights/source",
             "disk",
-            "model.weights.source: expected one of wheel, hub, path, found 'disk'",
+            "model.weights.source: expected one of wheel, gguf, hub, path, found 'disk'",
         ),
         (
             "model/weights",
@@ -323,7 +323,11 @@ HUB = {"source": "hub", "repo": "o/M", "revision": "main"}
             "model.weights.gguf: unknown key with source: hub, belongs to source: wheel",
         ),
         ("model/weights", {"source": "path", "path": 3}, "model.weights.path: expected a text"),
-        ("model/weights", 3, "model.weights: expected a section with source, one of wheel, hub, "),
+        (
+            "model/weights",
+            3,
+            "model.weights: expected a section with source, one of wheel, gguf, hub, ",
+        ),
         ("data/text", "mail", "data.text: unknown key with source: generator, belongs to source: "),
         ("lora", 3, "lora: expected a section with r, learning_rate, adapter"),
         ("surprise", 1, "surprise: unknown key; expected one of"),

@@ -24,6 +24,10 @@ def raw(text):
     return yaml.safe_load(text)
 
 
+def of_the_same_bytes():
+    return check_params(yaml.safe_load(compose(["model=qwen2.5-coder-0.5b"], conf=ROOT / "conf")))
+
+
 def paths(items):
     return {item.def_path for item in items}
 
@@ -113,6 +117,27 @@ def test_another_file_is_another_configuration(raw):
     assert config_sha256(check_params(raw)) == first
     raw["opponents"]["small"]["sha256"] = "0" * 64
     assert config_sha256(check_params(raw)) != first
+
+
+def test_the_base_of_the_same_bytes_is_no_other_file(raw):
+    """conf/model/'s 0.5B is dequantised from what the contest downloads, from the same sources."""
+    weights = of_the_same_bytes().model.weights
+    small = check_params(raw).opponents["small"]
+    assert (weights.bytes, weights.sha256) == (small.bytes, small.sha256)
+    assert weights.sources == small.sources
+
+
+def test_of_a_base_too_its_bytes_count_and_not_where_they_lie(raw):
+    """And parts that are another file together are refused before they are fetched."""
+    raw["model"] = of_the_same_bytes().model.model_dump()
+    first = config_sha256(check_params(raw))
+    raw["model"]["weights"]["sources"].reverse()
+    assert config_sha256(check_params(raw)) == first
+    raw["model"]["weights"]["sha256"] = "0" * 64
+    assert config_sha256(check_params(raw)) != first
+    raw["model"]["weights"]["bytes"] += 1
+    with pytest.raises(UserError, match=r"model\.weights\.sources\[1\]\.parts: expected parts of"):
+        check_params(raw)
 
 
 def test_a_copy_of_the_project_finds_a_file_beside_the_project(tmp_path, raw, monkeypatch):

@@ -181,8 +181,8 @@ def test_analysis_starts_without_torch():
 
 # from the bottom up: each imports only from those before it
 LAYERS = (
-    "errors.py", "shown.py", "log.py", "paths.py", "processor.py", "threads.py", "digests.py", "files.py", "durations.py", "tied.py", "wheels.py", "lifetime.py", "record", "validation", "scoring",
-    "neighbours", "prices", "stats", "weights", "opponents", "data", "config", "entry.py", "model", "inference", "confidence", "training", "curve",
+    "errors.py", "shown.py", "log.py", "paths.py", "processor.py", "threads.py", "digests.py", "files.py", "durations.py", "tied.py", "wheels.py", "gguf_files.py", "lifetime.py", "record", "validation", "scoring",
+    "neighbours", "prices", "stats", "weights", "data", "config", "entry.py", "model", "inference", "confidence", "training", "curve",
     "selection",
     "api", "serving", "conversion", "model_free", "analysis", "monitoring", "report", "figures", "orchestrate", "search", "cli", "__main__.py",
 )  # fmt: skip

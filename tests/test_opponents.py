@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from lora_vs_api import gguf_files as fetch
 from lora_vs_api.config.sections import (
     HubFile,
     LocalFile,
@@ -20,8 +21,6 @@ from lora_vs_api.config.sections import (
 )
 from lora_vs_api.digests import file_sha256
 from lora_vs_api.errors import UserError
-from lora_vs_api.opponents import fetch
-from lora_vs_api.opponents.fetch import fetch_gguf
 
 PARTS = [b"GGUF" + b"a" * 3000, b"b" * 2000, b"c" * 10]
 WHOLE = b"".join(PARTS)
@@ -113,6 +112,10 @@ def opponent(*sources, content=WHOLE):
 
 def out_in(tmp_path):
     return tmp_path / "models" / "opponent" / "tiny.gguf"
+
+
+def fetch_gguf(name, wanted, out):
+    fetch.fetch_gguf(f"opponents.{name}", wanted, out, out.parent.parent / f".opponent-{name}")
 
 
 def left(tmp_path):

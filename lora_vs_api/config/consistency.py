@@ -16,6 +16,8 @@ from lora_vs_api.config.sections import (
     ConditionServer,
     FileShots,
     GeneratedData,
+    GgufFile,
+    GgufWeights,
     LlamaCppServer,
     OpenAIServer,
     Params,
@@ -549,18 +551,28 @@ def _the_cascades_rule_has_its_limit(params: Params) -> str | None:
     return None
 
 
-def _opponents_add_up(params: Params) -> str | None:
-    for name, opponent in params.opponents.items():
+def _opponents_have_plain_names(params: Params) -> str | None:
+    for name in params.opponents:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
             return f"opponents.{name}: expected a name in lower case, digits and underscores"
-        for place, source in enumerate(opponent.sources):
+    return None
+
+
+def _parts_add_up(params: Params) -> str | None:
+    files: dict[str, GgufFile] = {
+        f"opponents.{name}": opponent for name, opponent in params.opponents.items()
+    }
+    if isinstance(params.model.weights, GgufWeights):
+        files["model.weights"] = params.model.weights
+    for key, file in files.items():
+        for place, source in enumerate(file.sources):
             if not isinstance(source, WheelParts):
                 continue
             total = sum(part.bytes for part in source.parts)
-            if total != opponent.bytes:
+            if total != file.bytes:
                 return (
-                    f"opponents.{name}.sources[{place}].parts: expected parts of {opponent.bytes} "
-                    f"bytes together (opponents.{name}.bytes), found {total}"
+                    f"{key}.sources[{place}].parts: expected parts of {file.bytes} "
+                    f"bytes together ({key}.bytes), found {total}"
                 )
     return None
 
@@ -600,7 +612,8 @@ CHECKS: tuple[Callable[[Params], str | None], ...] = (
     _a_teacher_is_one_of_the_conditions,
     _the_cascades_rule_has_its_limit,
     _a_smaller_training_sees_fewer_texts,
-    _opponents_add_up,
+    _opponents_have_plain_names,
+    _parts_add_up,
     _engine_goes_with_its_files,
     _conditions_serve_an_opponent,
 )

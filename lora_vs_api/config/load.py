@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
@@ -14,14 +14,22 @@ from lora_vs_api.config.explain import explain
 from lora_vs_api.config.literal import as_meant
 from lora_vs_api.config.pasted import take_out
 from lora_vs_api.config.renamed import renamed_key
-from lora_vs_api.config.sections import Condition, FileShots, LocalFile, Params, PathWeights
-from lora_vs_api.config.sections.opponents import GgufSource
+from lora_vs_api.config.sections import (
+    Condition,
+    FileShots,
+    GgufWeights,
+    LocalFile,
+    Params,
+    PathWeights,
+)
+from lora_vs_api.config.sections.opponents import GgufFile, GgufSource
 from lora_vs_api.config.yaml_keys import load_once, no_text_key
 from lora_vs_api.errors import UserError
 from lora_vs_api.paths import project_of_copy
 from lora_vs_api.shown import LONE_SURROGATE
 
 PARAMS = "params.yaml"
+File = TypeVar("File", bound=GgufFile)
 
 
 def load_params(path: str | Path = PARAMS) -> Params:
@@ -65,11 +73,10 @@ def _in_project(params: Params, here: Path) -> Params:
     if isinstance(weights, PathWeights) and not (here / weights.path).exists():
         path = str(project / Path(weights.path).expanduser())
         weights = weights.model_copy(update={"path": path})
+    elif isinstance(weights, GgufWeights):
+        weights = _sources_in(project, here, weights)
     opponents = {
-        name: opponent.model_copy(
-            update={"sources": [_source_in(project, here, source) for source in opponent.sources]}
-        )
-        for name, opponent in params.opponents.items()
+        name: _sources_in(project, here, opponent) for name, opponent in params.opponents.items()
     }
     # an absolute path stays what it is
     store = None if store is None else str(project / store)
@@ -84,6 +91,11 @@ def _in_project(params: Params, here: Path) -> Params:
             },
         }
     )
+
+
+def _sources_in(project: Path, here: Path, file: File) -> File:
+    sources = [_source_in(project, here, source) for source in file.sources]
+    return file.model_copy(update={"sources": sources})
 
 
 def _source_in(project: Path, here: Path, source: GgufSource) -> GgufSource:

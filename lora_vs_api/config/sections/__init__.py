@@ -51,6 +51,7 @@ from lora_vs_api.config.sections.data import (
 from lora_vs_api.config.sections.model import (
     Decoding,
     Evaluate,
+    GgufWeights,
     HubWeights,
     Model,
     ModelFree,
@@ -60,6 +61,7 @@ from lora_vs_api.config.sections.model import (
     WheelWeights,
 )
 from lora_vs_api.config.sections.opponents import (
+    GgufFile,
     HubFile,
     LocalFile,
     Opponent,
@@ -96,6 +98,8 @@ __all__ = [
     "FileShots",
     "FullTuning",
     "GeneratedData",
+    "GgufFile",
+    "GgufWeights",
     "HubFile",
     "HubWeights",
     "Hypothesis",

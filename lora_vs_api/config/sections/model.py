@@ -16,6 +16,7 @@ from lora_vs_api.config.sections.base import (
     Positive,
     Section,
 )
+from lora_vs_api.config.sections.opponents import GgufFile
 
 
 class WheelWeights(Section):
@@ -28,6 +29,12 @@ class WheelWeights(Section):
         str, Field(pattern=r"^[0-9a-f]{64}$", description="64 hexadecimal digits, in quotes")
     ]
     gguf: str
+
+
+class GgufWeights(GgufFile):
+    """A GGUF file from the first of several sources that has it, told by its digest."""
+
+    source: Literal["gguf"]
 
 
 class HubWeights(Section):
@@ -45,7 +52,9 @@ class PathWeights(Section):
     path: str
 
 
-Weights = Annotated[WheelWeights | HubWeights | PathWeights, Field(discriminator="source")]
+Weights = Annotated[
+    WheelWeights | GgufWeights | HubWeights | PathWeights, Field(discriminator="source")
+]
 
 
 # variables of the model's chat template, by name

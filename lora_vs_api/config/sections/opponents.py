@@ -1,4 +1,4 @@
-"""The models that are asked beside the fine-tune: GGUF files, and where their bytes can be had."""
+"""GGUF files and where their bytes can be had: of the models asked beside the fine-tune, and of a base."""
 
 from __future__ import annotations
 
@@ -54,13 +54,18 @@ class LocalFile(Section):
 GgufSource = Annotated[WheelParts | HubFile | LocalFile, Field(discriminator="source")]
 
 
-class Opponent(Section):
+class GgufFile(Section):
     """A GGUF file. The first of ``sources`` that answers gives it; all have to give these bytes."""
 
-    license: str | None
     bytes: Count
     sha256: Sha256
     sources: Annotated[
         list[GgufSource],
         Field(min_length=1, description="at least one source: wheels, hub or path"),
     ]
+
+
+class Opponent(GgufFile):
+    """A model that API conditions ask on this machine."""
+
+    license: str | None

