@@ -19,6 +19,7 @@ import pytest
 from hypothesis import settings
 
 from tests.clones import Clone, baseline
+from tests.warm import Warm
 
 # two test processes, each with as many threads as there are cores: those that wait must not spin on
 # the cores that the others compute on. Read when torch is imported, and by what the tests start.
@@ -56,6 +57,9 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.setdefault("OMP_NUM_THREADS", "1")
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(SlowTests(config))
+        # one for all workers, which end before this process does
+        if sys.platform == "linux" and not config.option.collectonly:
+            config.add_cleanup(Warm().close)
 
 
 class SlowTests:
