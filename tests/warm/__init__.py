@@ -34,7 +34,9 @@ class Warm:
         # -P: the project's own packages are each clone's and none of this folder's
         command = [sys.executable, "-P", str(HERE / "server.py"), str(self.folder / "socket")]
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/", start_new_session=True,
+            # pipes, as those of its forks are: what Python noted of a file would be wrong for them
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            cwd="/", start_new_session=True,
             # tiny models: a second thread has nothing to do but to wait. Read when torch is imported
             env={"OMP_NUM_THREADS": "1"} | os.environ,
         )  # fmt: skip
@@ -45,7 +47,9 @@ class Warm:
     def close(self) -> None:
         """Its stdin ends, and with it the process; as it does when this one is killed."""
         os.environ.pop(VARIABLE, None)
-        self.process.communicate()
+        said = self.process.communicate()[0].decode(errors="replace")
+        if self.process.returncode:
+            print(said, file=sys.stderr)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
