@@ -72,7 +72,7 @@ class Clone:
         environment.setdefault("OMP_NUM_THREADS", "1")
         environment.update(DVC_NO_ANALYTICS="1", OPENAI_API_KEY="", CUDA_VISIBLE_DEVICES="")
         if command[0] == sys.executable:
-            command = ("python", *command[1:])
+            command = (warm.python(), *command[1:])
         done = subprocess.run(
             command, cwd=self.path, env=environment, capture_output=True, text=True
         )

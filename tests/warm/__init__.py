@@ -4,8 +4,9 @@ Most of what a node of a tiny pipeline takes is importing torch and transformers
 of dozens of nodes. Here one process imports them for all tests. What the project's code is, folder,
 environment and arguments are a program's own, and it ends, and is ended, as one that was started.
 
-Only :meth:`tests.clones.Clone.run` uses it, and there are tests that start every node for real: the
-whole pipeline in test_pipeline_faults.py, and what is killed in test_orphans.py.
+What is about starting and being killed does without: the whole pipeline, node by node, in
+test_pipeline_faults.py (a library that a node forgets to import is missed there), test_orphans.py,
+test_executors.py.
 """
 
 from __future__ import annotations
@@ -51,6 +52,12 @@ class Warm:
         if self.process.returncode:
             print(said, file=sys.stderr)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def python() -> str:
+    """What runs `-m` of the project and of dvc as a fork, and all else as this Python does."""
+    folder = os.environ.get(VARIABLE)
+    return str(Path(folder, "python")) if folder else sys.executable
 
 
 def in_front(path: str) -> str:

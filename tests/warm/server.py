@@ -13,6 +13,7 @@ import signal
 import socket
 import struct
 import sys
+import tempfile
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -130,6 +131,8 @@ def become(folder: str, environment: dict[str, str], streams: list[int]) -> None
     given = environment.get("PYTHONPATH", "").split(os.pathsep)
     sys.path[:0] = [folder, *(path for path in given if path and path not in sys.path)]
     importlib.invalidate_caches()
+    # found out at the first need: it may have been another's
+    tempfile.tempdir = None
 
 
 def run() -> int:
