@@ -17,7 +17,9 @@ RUN_LISTS := $(patsubst %,requirements/%.txt,inference training statistics price
 FUZZ ?= tests/test_fuzz.py
 
 # who has nothing left takes over tests of another worker (tests/conftest.py orders them)
-PYTEST := pytest --dist worksteal
+# what is compiled is kept: each worker would else rewrite all tests' asserts again, and each node
+# that they start compile the project
+PYTEST := PYTHONDONTWRITEBYTECODE= pytest --dist worksteal
 
 .PHONY: help setup setup-test run quick-look test test-cluster quick fuzz lint params lock page clean
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from tests import warm
 from tests.imports import ROOT
 
 # the opponents are the base model itself, behind the real server: nothing is downloaded
@@ -66,8 +67,12 @@ class Clone:
     def run(self, *command: str, check: bool = True) -> str:
         environment = dict(os.environ)
         # the stages call `python`, which has to be the one that runs these tests
-        environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+        binaries = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+        environment["PATH"] = warm.in_front(binaries)
+        environment.setdefault("OMP_NUM_THREADS", "1")
         environment.update(DVC_NO_ANALYTICS="1", OPENAI_API_KEY="", CUDA_VISIBLE_DEVICES="")
+        if command[0] == sys.executable:
+            command = (warm.python(), *command[1:])
         done = subprocess.run(
             command, cwd=self.path, env=environment, capture_output=True, text=True
         )

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import settings
 
 from tests.clones import Clone, baseline
+from tests.warm import Warm, python
 
 # two test processes, each with as many threads as there are cores: those that wait must not spin on
 # the cores that the others compute on. Read when torch is imported, and by what the tests start.
@@ -47,6 +48,7 @@ FIRST = (
 settings.register_profile("nightly", max_examples=20_000, deadline=None, print_blob=True)
 # the quick run beside others on two cores: no example fails for having taken long
 settings.register_profile("quick", deadline=None)
+settings.register_profile("fewer", deadline=None, max_examples=40)
 settings.load_profile("quick")
 
 
@@ -54,8 +56,14 @@ def pytest_configure(config: pytest.Config) -> None:
     # the quick run computes with tiny models alone: a second thread has nothing to do but to wait
     if config.option.markexpr == "not slow":
         os.environ.setdefault("OMP_NUM_THREADS", "1")
+        # `make test` draws all of them; before the tests are imported, some of which take a share
+        if settings.get_current_profile_name() == "quick":
+            settings.load_profile("fewer")
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(SlowTests(config))
+        # one for all workers, which end before this process does
+        if sys.platform == "linux" and not config.option.collectonly:
+            config.add_cleanup(Warm().close)
 
 
 class SlowTests:
@@ -87,7 +95,7 @@ def empty_repository(tmp_path_factory) -> Path:
     """A folder after `git init` and `dvc init`, to be copied."""
     folder = tmp_path_factory.mktemp("empty") / "repository"
     folder.mkdir()
-    for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
+    for command in (["git", "init", "-q"], [python(), "-m", "dvc", "init", "-q"]):
         subprocess.run(command, cwd=folder, check=True)
     return folder
 

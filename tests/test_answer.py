@@ -27,6 +27,7 @@ from lora_vs_api.shown import visible
 from tests.commands import exit_code, lora_vs_api
 from tests.imports import ROOT
 from tests.report_fixture import analysis, changed, inputs
+from tests.warm import python
 
 KINDS = ("embedded", "llama_cpp", "openai")
 
@@ -178,7 +179,7 @@ def test_a_run_that_failed_decides_nothing(repository):
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
 
     def run(*targets: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "lora_vs_api", "run", *targets]
+        command = [python(), "-m", "lora_vs_api", "run", *targets]
         return subprocess.run(
             command, cwd=repository, env=environment, capture_output=True, text=True
         )

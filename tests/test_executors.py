@@ -19,6 +19,7 @@ from lora_vs_api.orchestrate.pipeline import locked_nodes
 from lora_vs_api.orchestrate.scheduler import Node, run_nodes
 from lora_vs_api.orchestrate.slurm import SlurmExecutor
 from tests.imports import ROOT
+from tests.warm import python
 
 PIPELINE = """
 stages:
@@ -94,9 +95,7 @@ def test_ray_runs_the_dag(project):
     assert locked_nodes(project) == ["one", "two", "both", "threads"]
     lock = (project / "dvc.lock").read_bytes()
     # one by one, DVC itself has nothing left to do and nothing to write
-    subprocess.run(
-        [sys.executable, "-m", "dvc", "repro", "both", "threads"], cwd=project, check=True
-    )
+    subprocess.run([python(), "-m", "dvc", "repro", "both", "threads"], cwd=project, check=True)
     assert (project / "dvc.lock").read_bytes() == lock
 
 

@@ -27,6 +27,7 @@ from lora_vs_api.errors import UserError
 from lora_vs_api.report.sections.data import data_section
 from tests.imports import ROOT
 from tests.report_fixture import analysis, inputs
+from tests.warm import python
 
 A, B, C = ("a" * 12, "b" * 12, "c" * 12)
 TEXTS = text_keys(["Dear all", "Hello", "Hi"])
@@ -174,7 +175,7 @@ class Tiny:
         return done.stdout
 
     def dvc(self, *arguments: str) -> str:
-        return self.run(sys.executable, "-m", "dvc", *arguments)
+        return self.run(python(), "-m", "dvc", *arguments)
 
     def settings(self, revision: str | None = None) -> list[int]:
         text = (

@@ -26,6 +26,7 @@ from lora_vs_api.orchestrate.lockfile import (
 from lora_vs_api.orchestrate.pipeline import locked_nodes
 from tests.imports import ROOT
 from tests.test_parallel import command
+from tests.warm import python
 
 
 def lock_of(names: str, digest: str = "d41d8cd98f00b204e9800998ecf8427e") -> bytes:
@@ -177,7 +178,7 @@ def test_run_completes_after_a_cut_of_any_kind(ran, cut):
         }
         lock.write_bytes(broken[cut])
         status = subprocess.run(
-            [sys.executable, "-m", "dvc", "status"], cwd=ran, capture_output=True, text=True
+            [python(), "-m", "dvc", "status"], cwd=ran, capture_output=True, text=True
         )
         assert status.returncode != 0
     done = command(ran)

@@ -25,6 +25,7 @@ from lora_vs_api.paths import PERTURBED, TEST, TRAIN, VAL
 from tests.clones import ANALYSIS, SCORING, Clone, ran
 from tests.fault_server import FaultServer
 from tests.imports import ROOT
+from tests.warm import python
 
 # a gate of two makers and a reader of their common folder, one node for each seed
 PIPELINE = """
@@ -60,7 +61,7 @@ stages:
 
 def dvc(folder: Path, *arguments: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "dvc", *arguments], cwd=folder, capture_output=True, text=True
+        [python(), "-m", "dvc", *arguments], cwd=folder, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr

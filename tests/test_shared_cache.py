@@ -29,6 +29,7 @@ from moto.moto_server.werkzeug_app import (
 from werkzeug.serving import make_server
 
 from tests.imports import ROOT
+from tests.warm import python
 
 pytestmark = pytest.mark.slow
 
@@ -98,6 +99,9 @@ class Clone:
         )  # fmt: skip
 
     def run(self, *command: str, fails: bool = False, **more) -> str:
+        # another process knows nothing of this one's limits and mounts
+        if command[0] == sys.executable and not self.inside and "preexec_fn" not in more:
+            command = (python(), *command[1:])
         process = self.start(*command, **more)
         said = process.communicate(timeout=120)[0]
         assert (process.returncode != 0) == fails, said

@@ -7,7 +7,6 @@ import re
 import socket
 import sqlite3
 import subprocess
-import sys
 import time
 from dataclasses import replace
 
@@ -20,6 +19,7 @@ from lora_vs_api.cli.store import import_answers
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_jsonl
 from tests.imports import ROOT
+from tests.warm import python
 
 URL = "https://api.example.org/v1"
 CONDITION = ApiCondition("mini", "gpt-mini", 0.0, None, 50)
@@ -363,7 +363,7 @@ def test_a_folder_that_cannot_be(tmp_path):
 
 def cli(*arguments, check=True):
     done = subprocess.run(
-        [sys.executable, "-m", "lora_vs_api", "store", *map(str, arguments)],
+        [python(), "-m", "lora_vs_api", "store", *map(str, arguments)],
         cwd=ROOT, capture_output=True, text=True,
     )  # fmt: skip
     assert (done.returncode == 0) == check, done.stderr
@@ -420,7 +420,7 @@ def test_dvc_push_shares_the_answers(tmp_path):
         done = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
 
-    dvc = (sys.executable, "-m", "dvc")
+    dvc = (python(), "-m", "dvc")
     mine.mkdir()
     with ResponseStore(mine / "responses/store.sqlite") as store:
         store.put(request_text(REQUEST, CONDITION, URL), ANSWER)

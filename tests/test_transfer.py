@@ -7,7 +7,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,6 +33,7 @@ from lora_vs_api.orchestrate.transfer import (
     run_parcel,
 )
 from tests.imports import ROOT
+from tests.warm import python
 
 PIPELINE = """
 stages:
@@ -157,9 +157,7 @@ def test_what_cannot_be_sent_is_refused_before_anything_runs(here, tmp_path):
         here.transfer()
     here.git("commit", "-qam", "y")
     (here.root / "data.txt").write_text("1")
-    subprocess.run(
-        [sys.executable, "-m", "dvc", "add", "-q", "data.txt"], cwd=here.root, check=True
-    )
+    subprocess.run([python(), "-m", "dvc", "add", "-q", "data.txt"], cwd=here.root, check=True)
     (here.root / "data.txt").write_text("2")
     with pytest.raises(UserError, match=r"data\.txt\.dvc is not as `dvc add` left it"):
         here.transfer()
