@@ -7,13 +7,16 @@ import shutil
 
 import pytest
 import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from lora_vs_api.api.replies import read_reply
 from lora_vs_api.api.types import NoAnswer
 from lora_vs_api.cli.older import older_config, write_for_older
+from lora_vs_api.config.sections import HubWeights
 from lora_vs_api.errors import UserError
 from lora_vs_api.model.loading import load_base, load_tokenizer
+from lora_vs_api.weights.fetch import fetch_base
 from lora_vs_api.weights.tokenizer import SPLIT
 from tests import test_architectures as architectures
 from tests.fault_server import Fault, FaultServer
@@ -125,6 +128,22 @@ def test_angles_of_several_kinds_of_layers_have_their_older_names():
         assert older_config(plain) == plain
 
 
+def test_what_the_hub_lacks_is_named(tmp_path, monkeypatch):
+    """huggingface/huggingface_hub#3406: a revision without a file; of a gated model, what to ask for."""
+    import huggingface_hub
+
+    def missing(*_, **__):
+        raise LocalEntryNotFoundError(
+            "404 Client Error. (Request ID: 1-6)\n\nEntry Not Found for url: https://h/config.json."
+        )
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", missing)
+    weights = HubWeights(source="hub", repo="a/b", revision="7" * 40)
+    told = r"from the Hub: 404 Client Error\. Entry Not Found for url: https://h/config\.json\.$"
+    with pytest.raises(UserError, match=told):
+        fetch_base(weights, tmp_path / "base", disk_gb=0.001)
+
+
 # --- servers ----------------------------------------------------------------------------
 
 
@@ -182,10 +201,17 @@ def test_a_reason_within_a_message_is_its_words():
     assert "gpt-mini' (400): Invalid model name passed" in str(said_of(400, said))
 
 
-@pytest.mark.parametrize("kind", ["number", "integer", "array"])
-def test_a_schema_that_is_rejected_by_its_keywords_names_the_setting(kind):
-    """vectorize-io/hindsight#1289: Bedrock, behind LiteLLM, names neither schema nor parameter."""
-    message = f"BedrockException - For '{kind}' type, properties maximum, minimum are not supported"
+@pytest.mark.parametrize(
+    "message",
+    [
+        "BedrockException - For 'number' type, properties maximum, minimum are not supported",
+        "For 'array' type, property 'maxItems' is not supported",
+        "Invalid JSON payload received. Unknown name \"const\" at 'generation_config.response_schema': Cannot find field.",
+        "Unknown name \"const\" at 'generation_config.response_json_schema.properties[0].value': Cannot find field.",
+    ],
+)
+def test_a_schema_that_is_rejected_by_its_keywords_names_the_setting(message):
+    """vectorize-io/hindsight#1289, elastic/kibana#284647: Bedrock and Vertex name no parameter of the request."""
     error = said_of(400, {"error": {"message": message, "param": None, "code": "400"}})
     assert str(error).startswith("conditions.mini.output: ")
 

@@ -58,7 +58,10 @@ IN_WORDS = {
     "max_completion_tokens": r"\bmax_completion_tokens\b",
     "max_tokens": r"\bmax_tokens\b",
     "response_format": r"\bresponse_format\b|\bjson[_ ](schema|object|mode)\b|structured outputs?\b|"
-    r"\boutput_(config|format)\b|\binvalid schema\b|\bresponse[ _]schemas?\b|\bfor '\w+' type, propert(y|ies)\b|\b(parse|compile|invalid) (the )?grammar\b|\bgrammar (error|is not|could not)\b",
+    r"\boutput_(config|format)\b|\binvalid schema\b|\bresponse[ _](json[ _])?schemas?\b|"
+    # Bedrock, of a keyword that it does not take
+    r"\bfor '\w+' type, propert(y|ies)\b|"
+    r"\b(parse|compile|invalid) (the )?grammar\b|\bgrammar (error|is not|could not)\b",
     "text": r"\btext\.format\b|['\"`]text['\"`]",
     "role": r"\broles?\b",
     "store": r"['\"`]store['\"`]",
