@@ -90,6 +90,7 @@ def project(tmp_path):
     base.mkdir(parents=True)
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "config.json"):
         (base / name).write_text(name)
+    (base / "tokenizer_config.json").write_text('{"tokenizer_class": "TokenizersBackend"}')
     folder = tmp_path / "models/train/seed-1"
     folder.mkdir(parents=True)
     (folder / "adapter_model.safetensors").write_bytes(b"weights")
@@ -111,6 +112,9 @@ def test_a_dry_run_writes_the_folder(project):
     ]  # fmt: skip
     config = json.loads((out / "adapter_config.json").read_text())
     assert config == {"base_model_name_or_path": "owner/Base", "r": 4}
+    # as servers with transformers 4 know it too
+    settings = json.loads((out / "tokenizer_config.json").read_text())
+    assert settings == {"tokenizer_class": "PreTrainedTokenizerFast"}
     front, _ = card_parts((out / "README.md").read_text())
     assert front["base_model"] == "owner/Base"
     # a second time, the same

@@ -93,4 +93,4 @@ def _result(
     if says_filtered(status, said):
         return filtered_reply(estimate)
     unfit = unfit_reply(said, condition, estimate)
-    return unfit or f"status {status}: {message_of(said)}"
+    return unfit or (f"status {status}: " if status is not None else "") + message_of(said)

@@ -58,7 +58,10 @@ IN_WORDS = {
     "max_completion_tokens": r"\bmax_completion_tokens\b",
     "max_tokens": r"\bmax_tokens\b",
     "response_format": r"\bresponse_format\b|\bjson[_ ](schema|object|mode)\b|structured outputs?\b|"
-    r"\boutput_(config|format)\b|\b(parse|compile|invalid) (the )?grammar\b|\bgrammar (error|is not|could not)\b",
+    r"\boutput_(config|format)\b|\binvalid schema\b|\bresponse[ _](json[ _])?schemas?\b|"
+    # Bedrock, of a keyword that it does not take
+    r"\bfor '\w+' type, propert(y|ies)\b|"
+    r"\b(parse|compile|invalid) (the )?grammar\b|\bgrammar (error|is not|could not)\b",
     "text": r"\btext\.format\b|['\"`]text['\"`]",
     "role": r"\broles?\b",
     "store": r"['\"`]store['\"`]",
@@ -106,9 +109,10 @@ def diagnose(
         return UserError(
             f"the account's quota at {base_url} is used up ({status}): {error.message}"
         )
-    # llama.cpp says with status 500 what a chat template refuses
     passes = status in RETRYABLE_STATUS or status >= 500
-    if passes and not NO_SYSTEM.search(error.message):
+    # llama.cpp says so with status 500, of what a chat template refuses and of what its context does not hold
+    lasts = NO_SYSTEM.search(error.message) or error.kind == "exceed_context_size_error"
+    if passes and not lasts:
         return NoAnswer(f"status {status}: {error.message}", _wait(headers, body), billed=False)
     if status == 407:
         return UserError(refused_by_proxy(f"{status}: {error.message}"))

@@ -28,6 +28,9 @@ ENDS: tuple[tuple[Outcome, re.Pattern[str]], ...] = (
     ("truncated", re.compile(r"length|tokens|limit|context|truncat")),
     ("refused", re.compile(r"refus")),
 )  # fmt: skip
+# How many tokens came from a cache, where that does not stand among the details: DeepSeek and Moonshot, whose
+# input tokens hold them
+CACHED = ("prompt_cache_hit_tokens", "cached_tokens")
 REFUSED = "no reason given"
 # Groq's code of an error: what the model wrote is not of the format that was asked for
 UNFIT = "json_validate_failed"
@@ -113,17 +116,23 @@ def unfit_reply(error: Any, condition: ApiCondition, estimate: Estimate | None) 
 
 
 def _elsewhere(body: dict[str, Any]) -> str:
-    """Where else than in its content a message has text, in words; empty where it has none."""
+    """Where else than in its content a message has text, or how it ended, in words; empty where nothing tells."""
     choices = _list(body.get("choices"))
     message = _mapping(_mapping(choices[0]).get("message")) if choices else {}
-    for name in ("reasoning_content", "reasoning"):
-        text = message.get(name)
+    found = [(name, message.get(name)) for name in ("reasoning_content", "reasoning")]
+    # of the Responses API: an item of its own, of parts or a summary of them
+    for item in map(_mapping, _list(body.get("output"))):
+        if item.get("type") == "reasoning":
+            parts = [*_parts(item.get("content")), *_parts(item.get("summary"))]
+            found.append(("an item of reasoning", "".join(map(_text, parts))))
+    for name, text in found:
         if isinstance(text, str) and text.strip():
             return (
                 f", and {len(text):,} characters in {name}, {short(text, 60)!r}: does the server's "
                 "reasoning parser take answers for thinking?"
             )
-    return ""
+    end = _mapping(choices[0]).get("finish_reason") if choices else None
+    return "" if end in (None, "stop") else f" (finish_reason {short(str(end), 60)})"
 
 
 def _outcome(end: str) -> Outcome:
@@ -188,6 +197,10 @@ def _read_chat(body: dict[str, Any]) -> tuple[str, Outcome]:
     _raise_error(choice.get("error"))
     # Gemini: content_filter: PROHIBITED_CONTENT
     end = str(choice.get("finish_reason") or "stop").lower().partition(":")[0]
+    own = str(choice.get("native_finish_reason") or "").lower()
+    if not BROKEN_OFF.search(end) and _outcome(end) == "answered" and own:
+        # what the provider behind OpenRouter says; the gateway may call it a whole answer
+        end = own
     if BROKEN_OFF.search(end):
         raise NoAnswer(f"finish_reason {short(end, 60)}: the answer broke off")
     message = choice.get("message")
@@ -298,6 +311,8 @@ def _counted(
         for kind in ("input", "prompt", "output", "completion")
     ]
     cached = next((n for d in details[:2] if (n := _count(d.get("cached_tokens")))), 0)
+    if not cached:
+        cached = next((n for name in CACHED if (n := _count(usage.get(name)))), 0)
     reasoning = next(
         (n for d in details[2:] if (n := _count(d.get("reasoning_tokens"))) is not None), None
     )

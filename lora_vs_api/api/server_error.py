@@ -178,6 +178,9 @@ def read_error(body: object, levels: int = MOST_LEVELS) -> ServerError:
     if not isinstance(said, dict):
         return ServerError(short(_of_a_page(str(said))))
     words = said.get("message") or said.get("detail") or said.get("error") or said
+    if isinstance(words, dict) and words is not said and levels:
+        # LiteLLM puts an error where its message would be
+        words = read_error(words, levels - 1).message
     found = ServerError(
         short(str(words)), _name(said, "code"), _name(said, "type"), _name(said, "param")
     )

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from lora_vs_api.cli.local_model import adapter_folder, served_file
+from lora_vs_api.cli.older import write_for_older
 from lora_vs_api.config.load import load_params
 from lora_vs_api.config.sections import Params
 from lora_vs_api.errors import UserError
@@ -55,6 +56,7 @@ def export_merged(target: Path, seed: int | None) -> None:
     with new_directory(target) as folder:
         model.cpu().save_pretrained(folder)
         load_tokenizer(BASE, params.runtime.pad_token).save_pretrained(folder)
+        write_for_older(folder)
         if gguf is not None:
             shutil.copyfile(gguf, folder / gguf.name)
         _write_how_to_ask(folder, params, str(target))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lora_vs_api.analysis.metrics import Corpus
 from lora_vs_api.analysis.results import read_analysis, read_result
+from lora_vs_api.cli.older import write_for_older
 from lora_vs_api.config.load import load_params
 from lora_vs_api.config.sections import Params
 from lora_vs_api.digests import file_sha256
@@ -112,6 +113,7 @@ def publish_adapter(options: PublishOptions) -> None:
         for name in TOKENIZER:
             if Path(BASE, name).is_file():
                 shutil.copyfile(Path(BASE, name), folder / name)
+        write_for_older(folder)
         config = json.loads((source / "adapter_config.json").read_text(encoding="utf-8"))
         # the path of this machine says nothing to anybody else
         write_json(folder / "adapter_config.json", {**config, "base_model_name_or_path": base})

@@ -7,20 +7,18 @@ a missing tensor is filled with random numbers, and a pointer of git-lfs looks l
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from lora_vs_api.errors import UserError
-from lora_vs_api.files import read_json, write_json
-from lora_vs_api.log import say
+from lora_vs_api.weights.tokenizer import check_tokenizer
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PretrainedConfig
 
 # what a file begins with that git-lfs has not fetched
 POINTER = b"version https://git-lfs"
-# what every record is made of
-PROBE = 'Hello World, it is 12:30. {"a": "b c", "N": [5, 6]}'
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 
 
@@ -87,7 +85,7 @@ def check_files(folder: Path, where: str) -> None:
     for file in sorted(folder.glob("*.safetensors")):
         _check_numbers(file, where)
     rows = _check_tensors(folder, where)
-    _check_tokenizer(folder, where, rows)
+    check_tokenizer(folder, where, rows)
 
 
 def _check_pointer(file: Path, where: str) -> None:
@@ -221,11 +219,45 @@ def _check_tensors(folder: Path, where: str) -> int:
         )
     missing = sorted(report["missing_keys"])
     if missing:
+        renamed = _renamed(missing, report["unexpected_keys"])
         raise UserError(
             f"{where}: its *.safetensors lack {len(missing)} tensors of the model that config.json "
-            f"describes, such as {missing[0]}; fetch the whole model"
+            f"describes, such as {renamed or missing[0] + '; fetch the whole model'}"
         )
+    _check_direction(model.config, where)
     return int(model.get_input_embeddings().weight.shape[0])
+
+
+def _renamed(missing: Sequence[str], others: Iterable[str]) -> str | None:
+    """A tensor that is there under a longer or shorter name, and what that means; None where there is none.
+
+    As of a model that reads images, merged and given the config of its text part alone.
+    """
+    for name in missing:
+        for other in sorted(others):
+            if other.endswith(f".{name}") or name.endswith(f".{other}"):
+                return (
+                    f"{name}, which they call {other}: config.json is that of another form of this model; take "
+                    "the config.json that belongs to these weights, or rename them"
+                )
+    return None
+
+
+def _check_direction(config: PretrainedConfig, where: str) -> None:
+    """Make sure that no token sees those after it, which it would learn to copy.
+
+    Encoders (BERT and its like) load as language models all the same, and see the whole text unless told
+    otherwise.
+    """
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
+
+    # XLM has another word for it
+    reads_forward = getattr(config, "is_decoder", getattr(config, "causal", True))
+    if config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not reads_forward:
+        raise UserError(
+            f"{where}: config.json: a {config.model_type} model that is no decoder (is_decoder: false) sees the "
+            "text after each token and cannot go on with one; use a model that was trained to"
+        )
 
 
 def _reason(error: Exception, folder: Path) -> str:
@@ -239,98 +271,3 @@ def _reason(error: Exception, folder: Path) -> str:
                 return f"it knows no {reason} in {key}"
         return f"{reason} is missing"
     return reason
-
-
-def _check_tokenizer(folder: Path, where: str, rows: int) -> None:
-    """Load the tokenizer; its fast form is written where the model comes with another alone."""
-    from tokenizers import Tokenizer
-    from transformers import AutoTokenizer
-
-    file = folder / "tokenizer.json"
-    others = ("tokenizer.model", "vocab.json", "vocab.txt")
-    if not file.is_file() and not any((folder / name).is_file() for name in others):
-        raise UserError(f"{where}: no tokenizer.json in it; a model needs its own tokenizer")
-    try:
-        if file.is_file():
-            Tokenizer.from_file(str(file))
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False
-        )
-    except Exception as error:  # tokenizers raises Exception itself
-        reason = " ".join(str(error).split())[:200]
-        name = file.name if file.is_file() else "its tokenizer"
-        if "custom code" in reason:
-            raise UserError(
-                f"{where}: its tokenizer comes with code of its own, which is not run; use another base model"
-            ) from None
-        raise UserError(f"{where}: {name} cannot be read ({reason}); fetch it again") from None
-    tokenizer = _check_kept(tokenizer, folder, where)
-    _check_rows(tokenizer, rows, where)
-    if not file.is_file():
-        if not tokenizer.is_fast:
-            raise UserError(f"{where}: no tokenizer.json in it, and none can be made of the rest")
-        tokenizer.backend_tokenizer.save(str(file))
-
-
-def _check_kept(
-    tokenizer: PreTrainedTokenizerBase, folder: Path, where: str
-) -> PreTrainedTokenizerBase:
-    """Make sure that the tokenizer gives back what it is given.
-
-    Some models name a class that replaces how tokenizer.json splits words, and transformers takes the
-    class's word for it: blanks are lost then. Where tokenizer.json by itself keeps them, the name is
-    mended in the folder.
-
-    Returns:
-        The tokenizer that does.
-
-    Raises:
-        UserError: none does: such a model could not write a record.
-    """
-    from transformers import PreTrainedTokenizerFast
-
-    found = _given_back(tokenizer)
-    if found == PROBE:
-        return tokenizer
-    if (folder / "tokenizer.json").is_file():
-        plain = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
-        if _given_back(plain) == PROBE:
-            file = folder / "tokenizer_config.json"
-            settings = read_json(file) if file.is_file() else {}
-            write_json(file, {**settings, "tokenizer_class": "PreTrainedTokenizerFast"})
-            say(
-                f"tokenizer_config.json: tokenizer_class {settings.get('tokenizer_class')} does not go "
-                "with tokenizer.json, which is used as it is"
-            )
-            return plain
-    raise UserError(
-        f"{where}: its tokenizer does not give back what it is given ({PROBE!r} comes back as "
-        f"{found!r:.80}), so the model cannot write a record; use another base model"
-    )
-
-
-def _given_back(tokenizer: PreTrainedTokenizerBase) -> str:
-    ids = tokenizer(PROBE, add_special_tokens=False)["input_ids"]
-    return str(tokenizer.decode(ids, clean_up_tokenization_spaces=False)).strip()
-
-
-def _check_rows(tokenizer: PreTrainedTokenizerBase, rows: int, where: str) -> None:
-    """Make sure that the model knows every token that a chat is made of.
-
-    A tokenizer may have more, such as one for images, as long as no text has them.
-
-    Raises:
-        UserError: the template or the end of an answer needs a token that the embeddings have no row for.
-    """
-    written = f"{tokenizer.chat_template} {tokenizer.eos_token} {tokenizer.bos_token}"
-    unknown = sorted(
-        token
-        for token, place in tokenizer.get_vocab().items()
-        if place >= rows and token in written
-    )
-    if unknown:
-        raise UserError(
-            f"{where}: its tokenizer has {len(tokenizer):,} tokens and its embeddings {rows:,} rows, none of "
-            f"them for {', '.join(unknown[:3])}, which its chats need; take both from one model, or resize "
-            "the embeddings to the tokenizer and save the model again"
-        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import tempfile
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from lora_vs_api.config.sections import GgufWeights, HubWeights, PathWeights, WheelWeights
 
+MAX_REASON = 300  # characters
 WEIGHT_FILES = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model", "merges.txt", "vocab.txt")
 # Beside a model and no part of it: the same weights once more, as Mistral's and Llama's own programs read them,
 # and an adapter, which transformers would put into the model without a word.
@@ -151,9 +153,11 @@ def _from_hub(weights: HubWeights, folder: Path) -> None:
             )
             check_config(folder, f"model.weights.repo: {weights.repo}")
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        first = str(error).strip().splitlines()[0]
+        # what is missing, or who may have it, stands below the status
+        reason = re.sub(r" \(Request ID: [^)]*\)", "", " ".join(str(error).split()))
         raise UserError(
-            f"model.weights.repo: {weights.repo} @ {weights.revision} could not be fetched from the Hub: {first}"
+            f"model.weights.repo: {weights.repo} @ {weights.revision} could not be fetched from the Hub: "
+            f"{reason[:MAX_REASON]}"
         ) from None
     # the download's own bookkeeping holds dates, which would change the node's digest
     shutil.rmtree(folder / ".cache", ignore_errors=True)

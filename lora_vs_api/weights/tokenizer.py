@@ -1,0 +1,126 @@
+"""Whether a model's tokenizer is the one that its weights were trained with, and can write a record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lora_vs_api.errors import UserError
+from lora_vs_api.files import read_json, write_json
+from lora_vs_api.log import say
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+# what every record is made of
+PROBE = 'Hello World, it is 12:30. {"a": "b c", "N": [5, 6]}'
+# what ways to split words differ in, besides
+SPLIT = (
+    f"{PROBE} 2023 650841823 it's HTTPServer fooBar x²+y²=z² Ünïcödé “q” 日本語 🙂  --!!\n\n\tend"
+)
+
+
+def check_tokenizer(folder: Path, where: str, rows: int) -> None:
+    """Make sure that the tokenizer is whole and the model's own; its fast form is written where that lacks.
+
+    Args:
+        rows: how many tokens the model's embeddings have rows for.
+
+    Raises:
+        UserError: it is not; the file at fault is named.
+    """
+    from tokenizers import Tokenizer
+    from transformers import AutoTokenizer
+
+    file = folder / "tokenizer.json"
+    others = ("tokenizer.model", "vocab.json", "vocab.txt")
+    if not file.is_file() and not any((folder / name).is_file() for name in others):
+        raise UserError(f"{where}: no tokenizer.json in it; a model needs its own tokenizer")
+    try:
+        if file.is_file():
+            Tokenizer.from_file(str(file))
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+    except Exception as error:  # tokenizers raises Exception itself
+        reason = " ".join(str(error).split())[:200]
+        name = file.name if file.is_file() else "its tokenizer"
+        if "custom code" in reason:
+            raise UserError(
+                f"{where}: its tokenizer comes with code of its own, which is not run; use another base model"
+            ) from None
+        raise UserError(f"{where}: {name} cannot be read ({reason}); fetch it again") from None
+    tokenizer = _check_kept(tokenizer, folder, where)
+    _check_rows(tokenizer, rows, where)
+    if not file.is_file():
+        if not tokenizer.is_fast:
+            raise UserError(f"{where}: no tokenizer.json in it, and none can be made of the rest")
+        tokenizer.backend_tokenizer.save(str(file))
+
+
+def _check_kept(
+    tokenizer: PreTrainedTokenizerBase, folder: Path, where: str
+) -> PreTrainedTokenizerBase:
+    """Make sure that the tokenizer splits words as tokenizer.json does, and gives back what it is given.
+
+    Some models name a class that replaces how tokenizer.json splits words, and transformers takes the
+    class's word for it: blanks are lost then, or texts become other tokens than the model was trained on
+    (Granite, OLMo 2 and Yi). The name is mended in the folder.
+
+    Returns:
+        The tokenizer that does.
+
+    Raises:
+        UserError: none gives back what it is given: such a model could not write a record.
+    """
+    from transformers import PreTrainedTokenizerFast
+
+    found, file = _given_back(tokenizer), folder / "tokenizer_config.json"
+    settings = read_json(file) if file.is_file() else {}
+    if (folder / "tokenizer.json").is_file():
+        plain = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+        # a space before every text is a setting that the class heeds and the file does not have
+        same = settings.get("add_prefix_space") or _ids(tokenizer, SPLIT) == _ids(plain, SPLIT)
+        if _given_back(plain) == PROBE and not (same and found == PROBE):
+            write_json(file, {**settings, "tokenizer_class": "PreTrainedTokenizerFast"})
+            say(
+                f"tokenizer_config.json: tokenizer_class {settings.get('tokenizer_class')} does not go "
+                "with tokenizer.json, which is used as it is"
+            )
+            return plain
+    if found == PROBE:
+        return tokenizer
+    raise UserError(
+        f"{where}: its tokenizer does not give back what it is given ({PROBE!r} comes back as "
+        f"{found!r:.80}), so the model cannot write a record; use another base model"
+    )
+
+
+def _given_back(tokenizer: PreTrainedTokenizerBase) -> str:
+    return str(tokenizer.decode(_ids(tokenizer, PROBE), clean_up_tokenization_spaces=False)).strip()
+
+
+def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def _check_rows(tokenizer: PreTrainedTokenizerBase, rows: int, where: str) -> None:
+    """Make sure that the model knows every token that a chat is made of.
+
+    A tokenizer may have more, such as one for images, as long as no text has them.
+
+    Raises:
+        UserError: the template or the end of an answer needs a token that the embeddings have no row for.
+    """
+    written = f"{tokenizer.chat_template} {tokenizer.eos_token} {tokenizer.bos_token}"
+    unknown = sorted(
+        token
+        for token, place in tokenizer.get_vocab().items()
+        if place >= rows and token in written
+    )
+    if unknown:
+        raise UserError(
+            f"{where}: its tokenizer has {len(tokenizer):,} tokens and its embeddings {rows:,} rows, none of "
+            f"them for {', '.join(unknown[:3])}, which its chats need; take both from one model, or resize "
+            "the embeddings to the tokenizer and save the model again"
+        )
