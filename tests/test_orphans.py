@@ -26,7 +26,6 @@ from tests.imports import ROOT
 from tests.model_servers import wait_for
 from tests.processes import descendants, is_running
 from tests.test_opponents import PARTS, WHOLE, wheel
-from tests.warm import in_front, python
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
@@ -110,13 +109,11 @@ class Project:
 
     path: Path
 
-    def start(
-        self, *command: str, program: str = sys.executable, **environment: str
-    ) -> subprocess.Popen[bytes]:
+    def start(self, *command: str, **environment: str) -> subprocess.Popen[bytes]:
         (self.path / "paused").unlink(missing_ok=True)
         with open(self.path / "said", "wb") as said:
             return subprocess.Popen(
-                [program, *command], cwd=self.path, stdout=said, stderr=said,
+                [sys.executable, *command], cwd=self.path, stdout=said, stderr=said,
                 stdin=subprocess.DEVNULL, env=self.environment() | environment,
                 start_new_session=True,
             )  # fmt: skip
@@ -157,9 +154,7 @@ class Project:
 
     def repro(self, stage: str = "ask") -> None:
         """The next run, through dvc."""
-        path = in_front(self.environment()["PATH"])
-        run = self.start("-m", "dvc", "repro", stage, program=python(), PATH=path)
-        assert run.wait(120) == 0, self.said()
+        assert self.start("-m", "dvc", "repro", stage).wait(120) == 0, self.said()
 
     def predictions(self) -> str:
         return directory_sha256(self.path / OUTPUTS[0] / NAME)
