@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from lora_vs_api.config.sections import Params
 from lora_vs_api.files import new_directory, read_jsonl, write_json
-from lora_vs_api.log import say
 from lora_vs_api.inference.evaluate import answer_texts
 from lora_vs_api.inference.extractor import extractor_of
+from lora_vs_api.log import say
 from lora_vs_api.model.loading import load_tuned
 from lora_vs_api.model.runtime import resolve_runtime
 from lora_vs_api.paths import BASE, VAL
