@@ -337,6 +337,11 @@ def _say_what_was_guessed(
         f'`make quick-look SET="task={task.name}"` is a try in some five minutes; the whole run:'
     )
     print(f'  make params SET="task={task.name}" && dvc repro')
+    say(
+        "The report and metrics/answers.jsonl quote test texts, and `dvc exp run` keeps both in git "
+        "(docs/tasks.md); copies of the project (--temp, --queue, search) have the data after "
+        f"`dvc add {task.source['path']}`"
+    )
 
 
 def _fields(
