@@ -194,9 +194,9 @@ def test_a_second_file_is_shown_by_column_and_field(project, capsys):
     params = project / "params.yaml"
     before = params.read_text()
     try:
-        params.write_text(yaml.safe_dump({**yaml.safe_load(before), "slices": ["room"]}))
+        params.write_text(yaml.safe_dump({**yaml.safe_load(before), "slices": ["situation"]}))
         lora_vs_api("evaluate", labelled(project / "plain.jsonl", ROWS))
-        assert "slices: room is no column of this file" in capsys.readouterr().err
+        assert "slices: situation is no column of this file" in capsys.readouterr().err
     finally:
         params.write_text(before)
     error = failing(capsys, "evaluate", path, "--slices", "rom")
