@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from lora_vs_api.cli import app
-from lora_vs_api.cli.init import _omitting
+from lora_vs_api.cli.init import _omitting, _tokens
 from lora_vs_api.cli.task_config import FEW_ROWS
 from lora_vs_api.config.compose import compose
 from lora_vs_api.config.load import check_params
@@ -765,3 +765,12 @@ def test_objects_in_a_list_leave_out_their_own_keys():
     assert found["items"]["optional"] is True
     assert [each.get("optional") for each in found["items"]["fields"].values()] == ["omit", None]
     fields_from_config({"lines": found})
+
+
+@pytest.mark.parametrize(
+    ("answer", "tokens"),
+    [("x" * 25, 10), ("안녕하세요 서울특별시 강남구 테헤란로", 50), ("Łódź Gdańsk", 10)],
+)
+def test_what_an_answer_may_take_is_enough_in_every_script(answer, tokens):
+    """``tokens`` are those of the default model's tokenizer; with fewer the first run stops in data_check."""
+    assert tokens <= _tokens(answer) <= 1.3 * tokens + 3

@@ -211,7 +211,7 @@ def _write_task(given: TaskSource, name: str, path: str, origin: str, target: Pa
     )
     if roles.split is not None:
         _check_split(corpus, roles.split)
-    longest = max(len(completion(row["record"], fields)) for row in corpus)
+    answers = [completion(row["record"], fields) for row in corpus]
     texts = [row["text"] for row in corpus]
     task = TaskConfig(
         name=name,
@@ -232,13 +232,21 @@ def _write_task(given: TaskSource, name: str, path: str, origin: str, target: Pa
         instruction=_own_instruction(table.instruction, fields),
         group_by=given.group_by,
         split=roles.split,
-        tokens=16 * math.ceil(longest / CHARACTERS_A_TOKEN / 16) + 16,
-        longest=longest,
+        tokens=16 * math.ceil(max(map(_tokens, answers)) / 16) + 16,
+        longest=max(map(len, answers)),
         kind=text_kind(texts),
         rows=len(rows),
     )
     write_text(target, config_text(task))
     _say_what_was_guessed(given, task, roles, corpus[0], target)
+
+
+def _tokens(answer: str) -> float:
+    """About how many tokens an answer takes, rather too many: a small vocabulary has a token for each byte
+    of what it hardly knows, such as Korean."""
+    written = len(answer.encode())
+    plain = sum(character.isascii() for character in answer)
+    return plain / CHARACTERS_A_TOKEN + written - plain
 
 
 @dataclass(frozen=True)
