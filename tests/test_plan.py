@@ -255,6 +255,11 @@ def test_in_a_fresh_clone_a_shipped_profile_says_how_long_it_usually_takes(profi
         text = " ".join(" ".join(lines).split())
         assert "none of these nodes has run here yet" in text
         assert (said in text) if said else ("as shipped" not in text)
+    # two nodes that take seconds say nothing of the others; where most are known they speak for themselves
+    part = [replace(fresh[0], took=Took(5, "last")), *fresh]
+    assert ("shipped" in " ".join(totals(Plan(part, [], [], profile)))) == bool(said)
+    most = [replace(step, took=Took(5, "last")) for step in fresh]
+    assert "shipped" not in " ".join(totals(Plan(most, [], [], profile)))
 
 
 def test_a_download_is_that_of_the_settings_or_of_unknown_size():

@@ -173,20 +173,20 @@ def _nodes(plan: Plan) -> str:
 def _time(plan: Plan) -> str:
     known = [step.took for step in plan.running if step.took is not None]
     unknown = len(plan.running) - len(known)
+    usual = USUAL.get(plan.profile or "")
+    shipped = (
+        f"; the whole of profile={plan.profile} as shipped takes {usual} on two cores, with texts as "
+        "long as an email"
+        if usual and unknown > len(known)
+        else ""
+    )
     if not known:
-        usual = USUAL.get(plan.profile or "")
-        shipped = (
-            f"; the whole of profile={plan.profile} as shipped takes {usual} on two cores, with texts as "
-            "long as an email"
-            if usual
-            else ""
-        )
         return f"Minutes: unknown, none of these nodes has run here yet{shipped}."
     legend = [text for how, text in LEGEND.items() if any(took.known_by == how for took in known)]
     rest = f", and {unknown} of which nobody knows" if unknown else ""
     total = _minutes(sum(took.seconds for took in known))
     about = total.replace("<", "under ") if total.startswith("<") else f"about {total}"
-    return f"Minutes: {about} one after the other{rest} ({'; '.join(legend)})."
+    return f"Minutes: {about} one after the other{rest}{shipped} ({'; '.join(legend)})."
 
 
 def _money(plan: Plan) -> str:
