@@ -139,7 +139,7 @@ def main(params: Params) -> None:
         trained_on=trained_on(
             params.train, len(read_jsonl(params.training_labels.rows)), labelled_by(params)
         ),
-        tried=Tried(ranks=len(params.sweep.ranks), learning_rates=len(params.sweep.learning_rates)),
+        tried=Tried(ranks=len(params.sweep.ranks), learning_rates=len(params.sweep.rates_tried)),
         footprint=footprint_of(params.seeds),
         slices=slices_of(params.slices, rows, runs, draws, groups),
     )
@@ -234,7 +234,7 @@ def costs_and_break_even(
         bills,
         price_list({name: params.priced_as[name] for name in bills}, params.prices),
         params.baseline,
-        training_time(params.sweep.ranks, params.sweep.learning_rates, params.seeds),
+        training_time(params.sweep.ranks, params.sweep.rates_tried, params.seeds),
         params.economics,
         next((paid.prices for paid in payments if paid.prices), None),
     )
@@ -259,7 +259,7 @@ def ownership(
     draws: Draws,
 ) -> Ownership:
     split = read_result("metrics/split.json", Split)
-    trained = training_time(params.sweep.ranks, params.sweep.learning_rates, params.seeds)
+    trained = training_time(params.sweep.ranks, params.sweep.rates_tried, params.seeds)
     return ownership_of(
         # beside the fine-tune on gold, what an API condition labelled is in metrics/distillation.json
         LocalSide(

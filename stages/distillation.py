@@ -65,7 +65,7 @@ def main(params: Params) -> None:
             runs,
             training_time(
                 params.sweep.ranks,
-                params.sweep.learning_rates,
+                params.sweep.rates_tried,
                 analysis.seeds,
                 final=Path(labels.timings).name,
             ),

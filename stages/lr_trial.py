@@ -7,7 +7,7 @@ from lora_vs_api.entry import argument, run_stage
 from lora_vs_api.files import read_json
 from lora_vs_api.training.artifacts import loss_curve
 from lora_vs_api.training.early_stopping import EarlyStopping
-from lora_vs_api.training.trial import run_trial
+from lora_vs_api.training.trial import leave_out, run_trial
 
 
 def main(params: Params) -> None:
@@ -16,12 +16,15 @@ def main(params: Params) -> None:
         params.sweep.early_stopping_ratio,
     )
     # the rate that the rank sweep ran at was trained there
-    winner = "models/select_rank"
+    winner, r = "models/select_rank", read_json("metrics/select_rank.json")["r"]
+    if r is None:
+        leave_out("lr_trial", rate)
+        return
     run_trial(
         params,
         sweep="lr_trial",
         item=rate,
-        r=read_json("metrics/select_rank.json")["r"],
+        r=r,
         learning_rate=float(rate),
         finished=winner,
         early_stopping=None if ratio is None else EarlyStopping(tuple(loss_curve(winner)), ratio),

@@ -13,9 +13,7 @@ from lora_vs_api.selection.trials import best_trial, write_trials
 
 def main(params: Params) -> None:
     rows, fields = read_jsonl(VAL, params.sweep.trial.val_rows), params.task.scored_fields
-    lr_trials = [
-        score_trial("lr_trial", rate, rows, fields) for rate in params.sweep.learning_rates
-    ]
+    lr_trials = [score_trial("lr_trial", rate, rows, fields) for rate in params.sweep.rates_tried]
     r, rate = params.lora.r, params.lora.learning_rate
     # without a sweep both are given
     if "best" in (r, rate):

@@ -180,6 +180,29 @@ def test_a_second_file_counts_the_task_s_groups_where_it_has_them(project, capsy
         params.write_text(before)
 
 
+def test_a_second_file_is_shown_by_column_and_field(project, capsys):
+    """Each value with its texts alone; a file that lacks a column of the task's slices is scored all the same."""
+    rows = [{**row, "room": room} for row, room in zip(ROWS, ["hall", "hall", None, "hall"])]
+    path = labelled(project / "sliced.jsonl", rows)
+    lora_vs_api("evaluate", path, "--slices", "room,level", "--output", "sliced-scores.jsonl")
+    said = capsys.readouterr().out
+    scores = [row["field_f1"] for row in read_jsonl(project / "sliced-scores.jsonl")]
+    hall = (scores[0] + scores[1] + scores[3]) / 3
+    assert re.search(rf"field F1 by room\n  hall +{hall:.3f}  [\d.]+ to [\d.]+, 3 texts\n", said)
+    # of one text nothing can be told about others
+    assert re.search(rf"  \(empty\) +{scores[2]:.3f}  1 text\nfield F1 by level\n", said)
+    params = project / "params.yaml"
+    before = params.read_text()
+    try:
+        params.write_text(yaml.safe_dump({**yaml.safe_load(before), "slices": ["situation"]}))
+        lora_vs_api("evaluate", labelled(project / "plain.jsonl", ROWS))
+        assert "slices: situation is no column of this file" in capsys.readouterr().err
+    finally:
+        params.write_text(before)
+    error = failing(capsys, "evaluate", path, "--slices", "rom")
+    assert "slices: " in error and "no column 'rom' (did you mean room?)" in error
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [

@@ -17,6 +17,7 @@ ALIASES = {
     "task.field_specs": {"task.fields"},
     "task.record_fields": {"task.fields"},
     "task.scored_fields": {"task.fields", "task.weights"},
+    "sweep.rates_tried": {"sweep.learning_rates", "sweep.ranks"},
 }
 # They decide whether and how patiently an API is asked, never what it answers: a new price,
 # budget or time limit must not ask again.

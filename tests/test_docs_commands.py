@@ -22,6 +22,7 @@ PAGES = [
 # what stands for something of the reader's own
 MEANT = {
     "task=bookings": "task=us_addresses",
+    "task=repairs": "task=us_addresses",
     "prices=…": "prices=listed-2026-11",
     "api.server.base_url=https://…": "api.server.base_url=https://api.example.org/v1",
     "api.limits.key_env=…": "api.limits.key_env=A_KEY",

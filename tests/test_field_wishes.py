@@ -97,6 +97,19 @@ def test_only_named_weights_are_kept():
     assert own_weights(weighted(FIELDS, {"tags": 2})) == (1.0, 2.0, 1.0)
 
 
+def test_a_weight_within_an_object_counts_there_alone():
+    """Right in the city alone is three of four slots; the object itself still counts once in the record."""
+    address = Field("address", "object", fields=(Field("city", "string"), Field("zip", "string")))
+    fields = weighted((Field("who", "string"), address), {"address.city": 3})
+    gold = {"who": "Ann", "address": {"city": "Oslo", "zip": "1"}}
+    answer = json.dumps({"who": "Ann", "address": {"city": "Oslo", "zip": "2"}})
+    assert score_output(answer, gold, fields).fields == (1.0, 0.75)
+    assert score_output(answer, gold, fields).field_f1 == 0.875
+    assert own_weights(fields) is None
+    # one side leaves the heavy slot out: 2 * 1 of (1 + 3) + 1
+    assert score_output('{"who": "Ann", "address": {"zip": "1"}}', gold, fields).fields[1] == 0.4
+
+
 def test_a_weight_of_no_field_is_refused():
     """A misspelt field would count once, and nobody would know."""
     params = load_params()

@@ -11,13 +11,14 @@ import pytest
 import yaml
 
 from lora_vs_api.cli import app
+from lora_vs_api.cli.init import _omitting, _tokens
 from lora_vs_api.cli.task_config import FEW_ROWS
 from lora_vs_api.config.compose import compose
 from lora_vs_api.config.load import check_params
 from lora_vs_api.data.columns import text_column
 from lora_vs_api.data.from_schema import fields_from_json_schema
 from lora_vs_api.data.infer import infer_field, text_kind
-from lora_vs_api.data.source import read_table
+from lora_vs_api.data.source import read_source, read_table
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.fields import fields_from_config
 from tests.commands import lora_vs_api
@@ -711,3 +712,65 @@ def test_the_descriptions_of_a_schema_are_kept(project):
     params = check_params(yaml.safe_load(compose(["task=b"], project / "conf")))
     told = {name: field.description for name, field in params.task.fields.items()}
     assert told == {"room": "its size: $ {x}", "nights": "of the stay"}
+
+
+def test_a_field_is_called_as_the_user_wishes_and_comes_from_its_column(project):
+    """In fields, instruction and split alike; a null is no key, and the instruction does not ask for one."""
+    path = write(project / "b.csv", bookings())
+    run_init(path, "--rename", "room=room_kind", "--rename", "rate = usd", "--omit-nulls")
+    params = check_params(yaml.safe_load(compose(["task=b"], project / "conf")))
+    fields, told = params.task.record_fields, params.task.instruction
+    assert [(field.name, field.column) for field in fields] == [
+        ("room_kind", "room"), ("nights", "nights"), ("usd", "rate"),
+    ]  # fmt: skip
+    assert fields[2].omitted and "usd (number)" in told and "null" not in told
+    assert params.split.stratify_by == "room_kind"
+    assert read_source(path, fields, "message", None, "booking_id")[1]["record"] == {
+        "room_kind": "double", "nights": 2, "usd": 61.5,
+    }  # fmt: skip
+
+
+def test_a_schema_names_its_fields_and_rename_their_columns(project):
+    schema = {"properties": {"usd": {"type": "number"}, "room": {"type": "string"}}}
+    (project / "s.json").write_text(json.dumps(schema))
+    path = write(project / "b.csv", bookings())
+    run_init(path, "--schema", "s.json", "--rename", "rate=usd")
+    params = check_params(yaml.safe_load(compose(["task=b"], project / "conf")))
+    assert [field.column for field in params.task.record_fields] == ["rate", "room"]
+
+
+@pytest.mark.parametrize(
+    ("rename", "message"),
+    [
+        (["room"], "--rename: expected \"column=field\", found 'room'"),
+        (["rooms=kind"], "--rename: no column 'rooms' (did you mean room?)"),
+        (["room=nights"], "--rename: 'nights' is a field already"),
+        (["room=a", "nights=a"], "--rename: expected no name twice, found 'nights=a'"),
+        (["message=said"], "--rename: 'message' is no field of the record"),
+    ],
+)
+def test_a_new_name_that_cannot_be_is_a_line(project, rename, message):
+    path = write(project / "b.csv", bookings())
+    with pytest.raises(UserError, match=re.escape(message)):
+        run_init(path, *(word for pair in rename for word in ("--rename", pair)))
+    assert not (project / "conf/task/b.yaml").exists()
+
+
+def test_objects_in_a_list_leave_out_their_own_keys():
+    """A list's item has no key; what stands within it has."""
+    inner = {"due": {"type": "string", "optional": True}, "n": {"type": "integer"}}
+    found = _omitting(
+        {"type": "list", "items": {"type": "object", "fields": inner, "optional": True}}
+    )
+    assert found["items"]["optional"] is True
+    assert [each.get("optional") for each in found["items"]["fields"].values()] == ["omit", None]
+    fields_from_config({"lines": found})
+
+
+@pytest.mark.parametrize(
+    ("answer", "tokens"),
+    [("x" * 25, 10), ("안녕하세요 서울특별시 강남구 테헤란로", 50), ("Łódź Gdańsk", 10)],
+)
+def test_what_an_answer_may_take_is_enough_in_every_script(answer, tokens):
+    """``tokens`` are those of the default model's tokenizer; with fewer the first run stops in data_check."""
+    assert tokens <= _tokens(answer) <= 1.3 * tokens + 3

@@ -245,6 +245,24 @@ def test_the_table_fits_a_terminal():
     assert "about 0.5000 for 1 of 2 nodes" in text and "at most 2 a condition" in text
 
 
+@pytest.mark.parametrize(
+    ("profile", "said"),
+    [("quick", "takes some 5 on two"), ("laptop", "takes about 35"), ("mine", None)],
+)
+def test_in_a_fresh_clone_a_shipped_profile_says_how_long_it_usually_takes(profile, said):
+    """The first plan that anybody sees has no minutes of this machine yet."""
+    fresh = [Step("corpus", "run", ("new",)), Step("train@0", "run", ("new",))]
+    for lines in (totals(Plan(fresh, [], [], profile)), in_short(Plan(fresh, [], [], profile))):
+        text = " ".join(" ".join(lines).split())
+        assert "none of these nodes has run here yet" in text
+        assert (said in text) if said else ("as shipped" not in text)
+    # two nodes that take seconds say nothing of the others; where most are known they speak for themselves
+    part = [replace(fresh[0], took=Took(5, "last")), *fresh]
+    assert ("shipped" in " ".join(totals(Plan(part, [], [], profile)))) == bool(said)
+    most = [replace(step, took=Took(5, "last")) for step in fresh]
+    assert "shipped" not in " ".join(totals(Plan(most, [], [], profile)))
+
+
 def test_a_download_is_that_of_the_settings_or_of_unknown_size():
     params = check_params(yaml.safe_load(compose((), ROOT / "conf")))
     found = {one.address: one.bytes for one in downloads(STEPS, params)}

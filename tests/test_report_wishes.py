@@ -35,6 +35,15 @@ def test_weights_are_named_where_they_are_not_one():
         assert said in plain(method_section(replace(given, settings=settings)))
 
 
+def test_a_weight_within_an_object_is_told_as_one():
+    given = inputs(analysis())
+    place = Field("place", "object", fields=(Field("city", "string"), Field("zip", "string")))
+    fields = weighted((Field("vendor", "string"), place), {"place.city": 2})
+    text = plain(method_section(replace(given, settings=replace(given.settings, fields=fields))))
+    assert "Among the slots of its object `place.city` counts 2 times. *Exact" in text
+    assert "There `" not in text
+
+
 def test_a_condition_that_is_asked_in_its_own_way_is_told_apart():
     """That all get the same words and see training texts would be false."""
     result = analysis()

@@ -142,6 +142,25 @@ def test_a_trial_trains_one_adapter_and_pins_its_point():
     ]  # fmt: skip
 
 
+def test_data_that_a_copy_would_lack_is_named_with_the_way_out(tmp_path, monkeypatch):
+    """Else the first node of every trial fails, in a copy, with what DVC says of it."""
+    monkeypatch.chdir(tmp_path)
+    study.git("init", "-q")
+    (tmp_path / "mine").mkdir()
+    for name in ("own.csv", "kept.csv", "mine/train.csv", "git.csv"):
+        (tmp_path / name).write_text("text\n")
+    (tmp_path / ".gitignore").write_text("kept.csv\n/mine\n")
+    (tmp_path / "kept.csv.dvc").write_text("")
+    (tmp_path / "mine.dvc").write_text("")
+    study.git("add", "git.csv")
+    for path in (None, "kept.csv", "mine", "mine/train.csv", "git.csv", str(tmp_path / "own.csv")):
+        study.check_tracked(path)
+    with pytest.raises(
+        UserError, match=r"data.path: own.csv: neither in git nor in DVC.*`dvc add own.csv`"
+    ):
+        study.check_tracked("own.csv")
+
+
 @pytest.fixture
 def searching(conf, monkeypatch):
     """run_search over two points, DVC replaced by a function of the trial's name and settings."""

@@ -68,20 +68,23 @@ def slice_of(
     groups: Labels | None,
 ) -> Slice:
     """The table of one column, whose ``values`` are those of the texts; the commonest first."""
-    counts = Counter(values)
-    common = [value for value, _ in counts.most_common(MAX_VALUES)]
-    places = {
-        value: [place for place, found in enumerate(values) if found == value] for value in common
-    }
-    rest = [place for place, found in enumerate(values) if found not in places]
+    places, rest = places_by_value(values)
     rows = [_row(value, found, runs, draws, groups) for value, found in places.items()]
-    others = len(counts) - len(common)
     return Slice(
         by=name,
         rows=tuple(rows),
         others=_row("", rest, runs, draws, groups) if rest else None,
-        other_values=others,
+        other_values=len(set(values)) - len(places),
     )
+
+
+def places_by_value(values: Sequence[str]) -> tuple[dict[str, list[int]], list[int]]:
+    """Where each of the :data:`MAX_VALUES` commonest values stands, the commonest first, and where the others do."""
+    common = [value for value, _ in Counter(values).most_common(MAX_VALUES)]
+    places = {
+        value: [place for place, found in enumerate(values) if found == value] for value in common
+    }
+    return places, [place for place, found in enumerate(values) if found not in places]
 
 
 def _row(

@@ -174,6 +174,19 @@ def init(
     drop: Annotated[
         str | None, typer.Option(help="columns or keys of the record to leave out, with commas")
     ] = None,
+    rename: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN=FIELD",
+            help="call the field of a column or key of the record otherwise; as often as needed",
+        ),
+    ] = None,
+    omit_nulls: Annotated[
+        bool,
+        typer.Option(
+            "--omit-nulls", help="a field that is empty is no key of an answer, not a null"
+        ),
+    ] = False,
     schema: Annotated[
         str | None,
         typer.Option(
@@ -208,6 +221,8 @@ def init(
             conf,
             force,
             drop,
+            tuple(rename or ()),
+            omit_nulls,
         )
     )
 
@@ -421,11 +436,24 @@ def predict(
     )
 
 
-@_command(app, "evaluate", "evaluate new.csv", "evaluate new.csv --output scored.jsonl")
+@_command(
+    app,
+    "evaluate",
+    "evaluate new.csv",
+    "evaluate new.csv --slices room,language",
+    "evaluate new.csv --output scored.jsonl",
+)
 def evaluate(
     file: Annotated[str, typer.Argument(help="labelled rows, with the columns that data.path has")],
     output: Annotated[
         str | None, typer.Option(metavar="FILE", help=".jsonl to write answers and scores to")
+    ] = None,
+    slices: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,NAME",
+            help="columns or fields by whose values the scores are shown too (default: slices of params.yaml)",
+        ),
     ] = None,
     encoding: Encoding = None,
     seed: Seed = None,
@@ -437,7 +465,7 @@ def evaluate(
     """
     from lora_vs_api.cli.evaluate import evaluate_file
 
-    evaluate_file(file, output, encoding=encoding, seed=seed, batch_size=batch_size)
+    evaluate_file(file, output, encoding=encoding, seed=seed, batch_size=batch_size, slices=slices)
 
 
 @_command(

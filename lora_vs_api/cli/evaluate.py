@@ -4,27 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
+from unicodedata import normalize
 
+from lora_vs_api.analysis.slices import places_by_value, value_words
 from lora_vs_api.cli.local_model import LocalAnswer, adapter_folder, ask, check_batch_size
 from lora_vs_api.config.load import load_params
 from lora_vs_api.config.sections import Params
 from lora_vs_api.data.plain import plain
 from lora_vs_api.data.source import read_source
 from lora_vs_api.data.tables import load_table
+from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_rows, write_jsonl
 from lora_vs_api.log import say, show
 from lora_vs_api.record.fields import Field
 from lora_vs_api.record.parsing import record_of
 from lora_vs_api.record.rows import Row
 from lora_vs_api.scoring.scores import Score, score_output
+from lora_vs_api.shown import visible
 from lora_vs_api.stats.bayesian import text_interval
 from lora_vs_api.stats.bootstrap import Draws
 from lora_vs_api.stats.clusters import Labels
 
 
 def evaluate_file(
-    file: str, output: str | None, *, encoding: str | None, seed: int | None, batch_size: int | None
+    file: str,
+    output: str | None,
+    *,
+    encoding: str | None,
+    seed: int | None,
+    batch_size: int | None,
+    slices: str | None = None,
 ) -> None:
     """Print how the fine-tune of one ``seed`` scores on the labelled rows of ``file``.
 
@@ -36,14 +47,19 @@ def evaluate_file(
         file: rows as those of data.path; an id column may be missing.
         output: a .jsonl to write each answer, its gold record and its score to; None writes none.
         encoding: of a text file that is no UTF-8; None takes data.encoding.
+        slices: columns or fields with commas, by whose values the scores are shown too; None takes the
+            task's ``slices``, but for columns that this file lacks.
 
     Raises:
-        UserError: rows that do not fit the task or the model, no adapter.
+        UserError: rows that do not fit the task or the model, a slice of ``slices`` that is no column
+            and no field of one value, no adapter.
     """
     check_batch_size(batch_size)
     params = load_params()
+    names = _slices(params, slices)
     adapter = adapter_folder(params, seed)
-    rows = labelled_rows(params, file, encoding)
+    columns = [name for name in names if name not in params.task.fields]
+    rows = labelled_rows(params, file, encoding, slices=columns, lacking=slices is None)
     fields = params.task.scored_fields
     answers = ask(
         params,
@@ -61,7 +77,21 @@ def evaluate_file(
             [_line(*pair, score, fields) for pair, score in zip(pairs, scores, strict=True)],
         )
         say(f"{len(rows):,} answers with their scores written to {output}")
-    _show_scores(params, file, adapter.name, rows, scores)
+    _show_scores(params, file, adapter.name, rows, scores, names)
+
+
+def _slices(params: Params, given: str | None) -> Sequence[str]:
+    """The slices asked for, else those of the task."""
+    if given is None:
+        return params.slices
+    names = list(dict.fromkeys(normalize("NFC", name.strip()) for name in given.split(",")))
+    for name in names:
+        field = params.task.fields.get(name)
+        if field is not None and field.type in ("list", "object"):
+            raise UserError(
+                f"--slices: expected columns, or fields of one value, found {name!r}, of type {field.type}"
+            )
+    return [name for name in names if name]
 
 
 def labelled_rows(
@@ -69,8 +99,13 @@ def labelled_rows(
     file: str,
     encoding: str | None,
     keep: Callable[[Mapping[str, Any]], bool] | None = None,
+    slices: Sequence[str] = (),
+    lacking: bool = False,
 ) -> list[Row]:
-    """The rows of a second file, in the columns of data.path; ``keep`` and errors as of ``read_source``."""
+    """The rows of a second file, in the columns of data.path; ``keep`` and errors as of ``read_source``.
+
+    Columns of ``slices`` are kept with the rows; where ``lacking`` is true the file may lack some.
+    """
     data = params.data
     if data.source == "file":
         text, record, drop = data.text, data.record, data.drop or ()
@@ -93,6 +128,7 @@ def labelled_rows(
         encoding,
         drop,
         second=True,
+        slices=[name for name in slices if name in columns] if lacking else slices,
         keep=keep,
     )
 
@@ -111,7 +147,12 @@ def _line(row: Row, answer: LocalAnswer, score: Score, fields: Sequence[Field]) 
 
 
 def _show_scores(
-    params: Params, file: str, name: str, rows: Sequence[Row], scores: Sequence[Score]
+    params: Params,
+    file: str,
+    name: str,
+    rows: Sequence[Row],
+    scores: Sequence[Score],
+    slices: Sequence[str],
 ) -> None:
     draws, by = Draws(**params.stats.model_dump()), params.task.group_by
     labelled = by is not None and all(by in row.get("meta", {}) for row in rows)
@@ -129,6 +170,8 @@ def _show_scores(
         show(f"{what:<22} {found.estimate:>6.3f}  {found.low:.3f} to {found.high:.3f}")
     for field, score in _by_field(params.task.scored_fields, scores).items():
         show(f"  {field:<20} {'–' if score is None else f'{score:.3f}':>6}")
+    for by_value in slices:
+        _show_slice(by_value, rows, [score.field_f1 for score in scores], draws, groups)
     say(f"Intervals: {method}; of this one training, another would differ.")
     if by is not None and not labelled:
         say("task.group_by counts for a file with such a column; every text counts as independent.")
@@ -138,6 +181,26 @@ def _show_scores(
         say(
             f"{len(seen):,} of the texts also stand in {file_of}, such as {seen[0]}: they are scored from memory."
         )
+
+
+def _show_slice(
+    by: str, rows: Sequence[Row], scores: Sequence[float], draws: Draws, groups: Labels | None
+) -> None:
+    """Field F1 by the values of one column or field; of one text, or one group, there is no interval."""
+    found = [row["record"] if by in row["record"] else row.get("meta", {}) for row in rows]
+    if not all(by in values for values in found):
+        say(f"slices: {by} is no column of this file")
+        return
+    places, rest = places_by_value([value_words(values[by]) for values in found])
+    show(f"field F1 by {by}")
+    for value, texts in [*places.items(), *([("other values", rest)] if rest else [])]:
+        own = [scores[place] for place in texts]
+        taken = None if groups is None else groups.take(texts)
+        said = f"{fmean(own):>6.3f}  "
+        if (len(own) if taken is None else taken.number) > 1:
+            interval = text_interval(own, draws, groups=taken)
+            said += f"{interval.low:.3f} to {interval.high:.3f}, "
+        show(f"  {visible(value):<20} {said}{len(own):,} text{'s' * (len(own) > 1)}")
 
 
 def _by_field(fields: Sequence[Field], scores: Sequence[Score]) -> Mapping[str, float | None]:

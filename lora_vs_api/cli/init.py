@@ -35,7 +35,7 @@ from lora_vs_api.data.tables import TEXT_TABLES, load_table, split_files
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import write_text
 from lora_vs_api.log import say
-from lora_vs_api.record.fields import Field
+from lora_vs_api.record.fields import OMIT, Field
 from lora_vs_api.record.prompt import completion, system_prompt
 from lora_vs_api.record.rows import Row
 from lora_vs_api.shown import visible
@@ -54,7 +54,8 @@ class TaskSource:
 
     ``file``: labelled rows, or a dataset, of which ``split`` and ``revision`` are taken. ``text``,
     ``record``, ``id`` and ``group_by`` are columns, ``fields`` and ``drop`` several with commas. ``force`` writes over a task
-    of that ``name`` in ``conf``. ``encoding`` is that of a text file that is no UTF-8.
+    of that ``name`` in ``conf``. ``encoding`` is that of a text file that is no UTF-8. ``rename`` has ``column=field``
+    for each field that is called otherwise; with ``omit_nulls`` an empty field is no key of an answer.
     """
 
     file: str
@@ -72,6 +73,8 @@ class TaskSource:
     conf: str
     force: bool
     drop: str | None = None
+    rename: tuple[str, ...] = ()
+    omit_nulls: bool = False
 
 
 def write_task(given: TaskSource) -> None:
@@ -191,8 +194,13 @@ def _write_task(given: TaskSource, name: str, path: str, origin: str, target: Pa
         raise UserError(f"{path}: expected at least {MIN_ROWS} rows, found {len(rows)}")
     roles = _roles(given, path, table)
     inferred, left_out, drop = _fields(given, path, table.rows, roles)
+    if given.omit_nulls:
+        inferred = {
+            field: replace(found, spec=_omitting(found.spec)) for field, found in inferred.items()
+        }
     specs = {field: found.spec for field, found in inferred.items()}
     _check_kept(path, [path, given.noun, *roles.columns, *drop])
+    _check_kept(path, [spec.get("from") for spec in specs.values()])
     if not given.schema:
         _check_names(path, specs, "; does the first line name the columns?")
     fields = checked_fields(specs)
@@ -203,7 +211,7 @@ def _write_task(given: TaskSource, name: str, path: str, origin: str, target: Pa
     )
     if roles.split is not None:
         _check_split(corpus, roles.split)
-    longest = max(len(completion(row["record"], fields)) for row in corpus)
+    answers = [completion(row["record"], fields) for row in corpus]
     texts = [row["text"] for row in corpus]
     task = TaskConfig(
         name=name,
@@ -224,13 +232,21 @@ def _write_task(given: TaskSource, name: str, path: str, origin: str, target: Pa
         instruction=_own_instruction(table.instruction, fields),
         group_by=given.group_by,
         split=roles.split,
-        tokens=16 * math.ceil(longest / CHARACTERS_A_TOKEN / 16) + 16,
-        longest=longest,
+        tokens=16 * math.ceil(max(map(_tokens, answers)) / 16) + 16,
+        longest=max(map(len, answers)),
         kind=text_kind(texts),
         rows=len(rows),
     )
     write_text(target, config_text(task))
     _say_what_was_guessed(given, task, roles, corpus[0], target)
+
+
+def _tokens(answer: str) -> float:
+    """About how many tokens an answer takes, rather too many: a small vocabulary has a token for each byte
+    of what it hardly knows, such as Korean."""
+    written = len(answer.encode())
+    plain = sum(character.isascii() for character in answer)
+    return plain / CHARACTERS_A_TOKEN + written - plain
 
 
 @dataclass(frozen=True)
@@ -359,6 +375,11 @@ def _say_what_was_guessed(
         f'`make quick-look SET="task={task.name}"` is a try in some five minutes; the whole run:'
     )
     print(f'  make params SET="task={task.name}" && dvc repro')
+    say(
+        "The report and metrics/answers.jsonl quote test texts, and `dvc exp run` keeps both in git "
+        "(docs/tasks.md); copies of the project (--temp, --queue, search) have the data after "
+        f"`dvc add {task.source['path']}`"
+    )
 
 
 def _fields(
@@ -389,10 +410,13 @@ def _fields(
                 raise UserError(
                     f"{option}: no {where} {name!r}{did_you_mean(name, known)}; there are {', '.join(names)}"
                 )
+    new_names = _new_names(given.rename, names, where)
     if given.schema:
-        inferred, left_out = _schema_fields(given.schema, names, dropped)
+        called = [new_names.get(name, name) for name in names]
+        inferred, left_out = _schema_fields(given.schema, called, dropped)
     else:
         inferred, left_out = _inferred_fields(given, path, values, names, roles)
+    inferred = _renamed(inferred, new_names)
     keys = [] if roles.record is None else [name for name in names if name in {*left_out, *dropped}]
     if roles.record is not None:
         used = {*roles.columns, given.group_by}
@@ -402,6 +426,60 @@ def _fields(
             if name not in used and not _is_used(name, roles.text)
         }
     return inferred, left_out, keys
+
+
+def _new_names(given: Sequence[str], names: Sequence[str], where: str) -> dict[str, str]:
+    """Column or key → the name of the field that comes from it."""
+    found: dict[str, str] = {}
+    for pair in given:
+        # a column's name may hold =, a field's hardly does
+        old, _, new = (part.strip() for part in normalize("NFC", pair).rpartition("="))
+        if not old or not new:
+            raise UserError(f'--rename: expected "column=field", found {pair!r:.80}')
+        if old not in names:
+            raise UserError(
+                f"--rename: no {where} {old!r}{did_you_mean(old, names)}; there are {', '.join(names)}"
+            )
+        if old in found or new in found.values():
+            raise UserError(f"--rename: expected no name twice, found {pair!r:.80}")
+        found[old] = new
+    return found
+
+
+def _renamed(inferred: Mapping[str, Inferred], new_names: Mapping[str, str]) -> dict[str, Inferred]:
+    """The fields under their new names, each with the column or key that it comes ``from``.
+
+    Raises:
+        UserError: a column that is no field, or a name that another field has.
+    """
+    origins = {new: old for old, new in new_names.items()}
+    found: dict[str, Inferred] = {}
+    for field, one in inferred.items():
+        # a schema names its fields already as they shall be called
+        name = new_names.get(field, field)
+        if name in found:
+            raise UserError(f"--rename: {name!r} is a field already")
+        spec = {"from": origins[name], **one.spec} if name in origins else one.spec
+        found[name] = replace(one, spec=spec)
+    for new, old in origins.items():
+        if new not in found:
+            raise UserError(
+                f"--rename: {old!r} is no field of the record; --fields names the fields"
+            )
+    return found
+
+
+def _omitting(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """``spec`` with ``optional: omit`` where it says true; a list's item has no key to leave out."""
+    found = dict(spec)
+    if found.get("optional"):
+        found["optional"] = OMIT
+    if "fields" in found:
+        found["fields"] = {name: _omitting(inner) for name, inner in found["fields"].items()}
+    if "items" in found:
+        items = _omitting(found["items"])
+        found["items"] = items | ({"optional": True} if items.get("optional") else {})
+    return found
 
 
 def _schema_fields(

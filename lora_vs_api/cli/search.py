@@ -36,7 +36,7 @@ def search_settings(
     from lora_vs_api.cli.run import mend
     from lora_vs_api.config.compose import compose
     from lora_vs_api.search.space import pins, point_text, read_space
-    from lora_vs_api.search.study import Trial, best_of, run_search
+    from lora_vs_api.search.study import Trial, best_of, check_tracked, run_search
 
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):
         raise UserError(
@@ -45,6 +45,7 @@ def search_settings(
     mend()
     space = read_space(space_name, overrides, number)
     params = yaml.safe_load(compose(overrides))
+    check_tracked(params["data"].get("path"))
     seeds = (
         [params["sweep"]["trial"]["seed"]]
         if seeds_text is None

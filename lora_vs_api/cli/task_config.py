@@ -176,7 +176,9 @@ def _strings(value: Any, field: Field) -> Iterator[str]:
 def _told(field: Field, copied: Set[str], prefix: str = "") -> str:
     """A field as the instruction names it, with what lies within it."""
     path = f"{prefix}{field.name}"
-    said = _kind(field, copied, path) + (", or null" if field.optional else "")
+    said = _kind(field, copied, path) + (
+        ", or null" if field.optional and not field.omitted else ""
+    )
     if path in copied:
         said += ", each copied from the text" if field.type == "list" else ", copied from the text"
     return f"{field.name} ({said})"

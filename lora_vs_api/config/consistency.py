@@ -29,6 +29,7 @@ from lora_vs_api.data.perturbation import PERTURBATIONS, chosen
 from lora_vs_api.errors import UserError
 from lora_vs_api.paths import SERVED, TAUGHT, TRAIN, TRAINED, opponent_file
 from lora_vs_api.prices.lookup import known_prices, price_of
+from lora_vs_api.record.fields import Field
 
 # what the generator says of each text
 SITUATION = "situation"
@@ -102,13 +103,22 @@ def _what_is_cut_has_a_length(params: Params) -> str | None:
 
 
 def _weights_are_of_fields(params: Params) -> str | None:
-    unknown = [name for name in params.task.weights if name not in params.task.fields]
+    known = _weighted_paths(params.task.record_fields)
+    unknown = [name for name in params.task.weights if name not in known]
     if not unknown:
         return None
     return (
-        f"task.weights: expected fields of the task ({', '.join(params.task.fields)}), found "
-        f"{unknown[0]!r}; what is within an object has no weight of its own"
+        f"task.weights: expected fields of the task ({', '.join(known)}), found "
+        f"{unknown[0]!r}; an item of a list is right or wrong as a whole, and what is within it has no weight"
     )
+
+
+def _weighted_paths(fields: Sequence[Field], prefix: str = "") -> list[str]:
+    """Every field that can have a weight: those of the record, and those within its objects."""
+    paths = []
+    for field in fields:
+        paths += [f"{prefix}{field.name}", *_weighted_paths(field.fields, f"{prefix}{field.name}.")]
+    return paths
 
 
 def _contamination_asks_for_an_enum_field(params: Params) -> str | None:
@@ -174,14 +184,12 @@ def _fields_come_from_what_has_columns(params: Params) -> str | None:
 
 
 def _what_no_sweep_finds_is_given(params: Params) -> str | None:
-    """Both grids or none: the rates are tried at the best of the ranks."""
+    """No rank leaves the whole sweep out: the rates are tried at the best of the ranks."""
     ranks, rates = params.sweep.ranks, params.sweep.learning_rates
     if ranks and rates:
         return None
-    for key, grid in (("sweep.ranks", ranks), ("sweep.learning_rates", rates)):
-        if grid:
-            other = "sweep.learning_rates" if key == "sweep.ranks" else "sweep.ranks"
-            return f"{key}: expected [] too where {other} is [], which leaves the sweep out, found {grid}"
+    if ranks:
+        return f"sweep.ranks: expected [] too where sweep.learning_rates is [], which leaves the sweep out, found {ranks}"
     for key, pinned, example in (
         ("lora.r", params.lora.r, "16"),
         ("lora.learning_rate", params.lora.learning_rate, '"2e-3"'),

@@ -21,8 +21,7 @@ class Field:
     none (:mod:`lora_vs_api.scoring.kinds`); ``tolerance`` is in the value's own unit. ``description`` is
     what every model is told of the field, in prompt and JSON Schema; empty to say nothing. ``source`` is
     the column or key of a labelled row that holds it, :attr:`column` in a word. ``weight`` is how much
-    the field counts in a record's F1, of a field of the record itself alone; no model is told of
-    either. ``omitted`` goes with ``optional``: a null is no key in what models write and are shown.
+    the field counts in a record's F1, or in its object's; no model is told of either. ``omitted`` goes with ``optional``: a null is no key in what models write and are shown.
     """
 
     name: str
@@ -116,9 +115,21 @@ def fields_from_config(config: Mapping[str, Mapping[str, Any]]) -> tuple[Field, 
     return tuple(_field(name, spec) for name, spec in config.items())
 
 
-def weighted(fields: tuple[Field, ...], weights: Mapping[str, float]) -> tuple[Field, ...]:
-    """``fields`` with the weights that ``task.weights`` names; the others count once."""
-    return tuple(replace(field, weight=float(weights.get(field.name, 1))) for field in fields)
+def weighted(
+    fields: tuple[Field, ...], weights: Mapping[str, float], prefix: str = ""
+) -> tuple[Field, ...]:
+    """``fields`` with the weights that ``task.weights`` names; the others count once.
+
+    One within an object is named by its path, ``address.city``.
+    """
+    return tuple(
+        replace(
+            field,
+            weight=float(weights.get(f"{prefix}{field.name}", 1)),
+            fields=weighted(field.fields, weights, f"{prefix}{field.name}."),
+        )
+        for field in fields
+    )
 
 
 def _field(name: str, spec: Mapping[str, Any]) -> Field:

@@ -14,8 +14,8 @@ MUC-5 (Chinchor and Sundheim, MUC-5 Evaluation Metrics, 1993): twice the sum of 
 fields that both sides fill, over how many the record fills plus how many the answer fills. A field
 that has to be there counts as filled on both sides, so without optional fields this is the mean.
 
-A field counts as many times as its weight says (``task.weights``): once where it names none, and then
-every figure is, bit for bit, the one without weights.
+A field counts as many times as its weight says (``task.weights``), in the record or in the object that holds
+it: once where it names none, and then every figure is, bit for bit, the one without weights.
 """
 
 from __future__ import annotations
@@ -136,11 +136,14 @@ def slot_f1(predicted: Any, gold: Mapping[str, Any], fields: Sequence[Field]) ->
     if not ours and not theirs:
         return 1.0
     right = sum(
-        score_value(predicted[field.name], gold[field.name], field)
+        field.weight * score_value(predicted[field.name], gold[field.name], field)
         for field in fields
         if field.name in ours & theirs
     )
-    return 2 * right / (len(ours) + len(theirs))
+    counted = sum(
+        field.weight * ((field.name in ours) + (field.name in theirs)) for field in fields
+    )
+    return 2 * right / counted
 
 
 def score_value(predicted: Any, gold: Any, field: Field) -> float:

@@ -195,6 +195,23 @@ def experiment_refs() -> list[str]:
     return git("for-each-ref", "--format=%(refname)", "refs/exps").splitlines()
 
 
+def check_tracked(path: str | None) -> None:
+    """A copy of the project has what git or DVC keeps, and no other file.
+
+    Raises:
+        UserError: ``path`` is of this project and neither of the two keeps it.
+    """
+    if path is None or Path(path).is_absolute():
+        return
+    kept_by_dvc = any(Path(f"{part}.dvc").is_file() for part in (path, *Path(path).parents))
+    others = "" if kept_by_dvc else git("ls-files", "--others", "--", path)
+    if others:
+        raise UserError(
+            f"data.path: {path}: neither in git nor in DVC, so a copy of the project does not have it: "
+            f"`dvc add {path}`, or `git add` it if its texts may be in git"
+        )
+
+
 def git(*arguments: str) -> str:
     """What git says.
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from lora_vs_api.config.sections import Params
-from lora_vs_api.files import read_jsonl, write_json
+from lora_vs_api.files import new_directory, read_jsonl, write_json
 from lora_vs_api.inference.evaluate import answer_texts
 from lora_vs_api.inference.extractor import extractor_of
+from lora_vs_api.log import say
 from lora_vs_api.model.loading import load_tuned
 from lora_vs_api.model.runtime import resolve_runtime
 from lora_vs_api.paths import BASE, VAL
@@ -67,3 +68,13 @@ def run_trial(
         result["stopped_at_step"] = stopped_at
     write_json(f"metrics/{sweep}/{item}.json", result)
     write_json(f"timings/{sweep}/{item}.json", timing.as_json())
+
+
+def leave_out(sweep: str, item: str) -> None:
+    """The outputs of a trial that nothing asks for, empty: DVC wants them, and no reader looks into them."""
+    say(f"{sweep} {item}: left out, since sweep.ranks is []")
+    for folder in (f"models/{sweep}/{item}", f"predictions/{sweep}/{item}"):
+        with new_directory(folder):
+            pass
+    for file in (f"metrics/{sweep}/{item}.json", f"timings/{sweep}/{item}.json"):
+        write_json(file, {})

@@ -132,6 +132,11 @@ class Sweep(Section):
     ]
     trial: Trial
 
+    @property
+    def rates_tried(self) -> list[str]:
+        """None without ranks, which leaves the sweep out: rates are tried at the best rank."""
+        return self.learning_rates if self.ranks else []
+
 
 class CurveSteps(Section):
     """How many optimiser steps a training on fewer texts takes; never more than a final training."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from lora_vs_api.analysis.results import Condition
 from lora_vs_api.config.sections import Adapter
 from lora_vs_api.record.fields import Field
@@ -59,6 +61,7 @@ def method_section(inputs: ReportInputs) -> Markdown:
         optional=[field.name for field in settings.fields if field.may_be_empty],
         required=[field.name for field in settings.fields if not field.may_be_empty],
         weighted=[field for field in settings.fields if field.weight != 1],
+        slot_weights=[pair for field in settings.fields for pair in _slot_weights(field)],
         cut_at=settings.train.get("max_length")
         if settings.train.get("too_long") == "cut"
         else None,
@@ -147,3 +150,11 @@ def score_words(field: Field) -> str:
         "set_f1": "F1 of the set",
         "slot_f1": "F1 of the slots",
     }[score_of(field)]
+
+
+def _slot_weights(field: Field) -> Iterator[tuple[str, float]]:
+    """Path and weight of each field within an object that does not count once there."""
+    for inner in field.fields:
+        if inner.weight != 1:
+            yield f"{field.name}.{inner.name}", inner.weight
+        yield from ((f"{field.name}.{path}", weight) for path, weight in _slot_weights(inner))

@@ -20,8 +20,10 @@ def next_commands(analysis: Analysis, task: str | None = None) -> dict[str, str]
     """
     if stamp(analysis) is not None:
         settings = "profile=laptop" if task is None else f"task={task}"
+        # an earlier call's -S is forgotten: without it another task would be answered
+        own_task = " with -S task=NAME for a task of yours" if task is None else ""
         return {
-            f"dvc exp run -S {settings}": "the answer: profile=laptop, some 35 minutes on two cores",
+            f"dvc exp run -S {settings}": f"the answer{own_task}: profile=laptop, some 35 minutes on two cores",
             PREDICT: "what it has learnt so far",
         }
     own = {
