@@ -1,0 +1,206 @@
+"""The worker that stays alive: a node that it forks is the process that `python -m` would have started."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lora_vs_api.orchestrate import warm
+from lora_vs_api.orchestrate.warm import ALONE, Worker
+from tests.model_servers import wait_for
+from tests.processes import is_running
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the worker is Linux's")
+
+STAGE = """
+import json, os, signal, subprocess, sys, threading, time
+from pathlib import Path
+
+what, *more = sys.argv[1:]
+print("out", flush=True)
+print("err", file=sys.stderr, flush=True)
+if what == "facts":
+    Path(more[0]).write_text(json.dumps({
+        "argv": sys.argv, "path": sys.path[0], "folder": os.getcwd(), "executable": sys.executable,
+        "environment": {k: v for k, v in os.environ.items() if k not in ("_", "SHLVL", "PWD", "OLDPWD")},
+        "signals": [str(signal.getsignal(n)) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)],
+        "blocked": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ())), "main": sys.modules["__main__"].__spec__.name,
+        "open": sorted(f for f in os.listdir("/proc/self/fd") if int(f) > 2 and os.path.exists(f"/proc/self/fd/{f}")
+            and not os.readlink(f"/proc/self/fd/{f}").startswith("/proc")),
+        "worker": os.getppid(), "flags": [sys.flags.isolated, sys.flags.safe_path, sys.flags.no_site],
+    }))
+elif what == "exit":
+    sys.exit(int(more[0]))
+elif what == "raise":
+    raise ValueError("of the node")
+elif what == "die":
+    os.kill(os.getpid(), int(more[0]))
+elif what == "wait":
+    Path(more[0]).write_text(str(os.getpid()))
+    try:
+        time.sleep(60)
+    except KeyboardInterrupt:
+        sys.exit(77)
+elif what == "deaf":
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    helper = subprocess.Popen(["sleep", "60"])
+    Path(more[0]).write_text(f"{os.getpid()} {helper.pid}")
+    time.sleep(60)
+"""
+
+
+class Shell:
+    """`sh -c "python -m stages.node …"`, as DVC starts a node, with and without a worker."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "stages").mkdir()
+        (folder / "stages" / "node.py").write_text(STAGE)
+        self.cold = dict(os.environ, PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+        self.worker = Worker(folder, Path("logs"))
+        for _ in range(ALONE):
+            assert self.worker.environment(self.cold) == self.cold
+        self.warm = self.worker.environment(self.cold)
+        wait_for(lambda: f"@{self.warm[warm.SOCKET]}" in Path("/proc/net/unix").read_text(), 20)
+
+    @property
+    def pid(self) -> int:
+        assert self.worker._process
+        return self.worker._process.pid
+
+    def start(self, *arguments: str, environment: dict[str, str] | None = None, **more):
+        return subprocess.Popen(
+            ["/bin/sh", "-c", f"python -m stages.node {' '.join(arguments)}"], cwd=self.folder,
+            env=self.warm if environment is None else environment, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, **more,
+        )  # fmt: skip
+
+    def run(
+        self, *arguments: str, environment: dict[str, str] | None = None
+    ) -> tuple[int, str, str]:
+        process = self.start(*arguments, environment=environment)
+        out, err = process.communicate(timeout=30)
+        return process.returncode, out, err
+
+    def started(self, *arguments: str) -> tuple[subprocess.Popen[str], list[int]]:
+        """A node that has written its PIDs."""
+        process = self.start(*arguments, "pids")
+        pids = self.folder / "pids"
+        wait_for(lambda: pids.is_file() and pids.read_text(), 20)
+        return process, [int(pid) for pid in pids.read_text().split()]
+
+
+@pytest.fixture
+def shell(tmp_path, monkeypatch):
+    monkeypatch.setattr(warm, "MODULES", ("decimal", "no_such_module"))
+    shell = Shell(tmp_path)
+    yield shell
+    shell.worker.close()
+    assert not is_running(shell.pid) if shell.worker._process else True
+
+
+def test_a_forked_node_finds_what_a_started_one_finds(shell):
+    """Arguments, folder, environment, signals and open files; it is the worker's child, not the shell's."""
+    facts = []
+    for environment in (shell.cold, shell.warm):
+        code, out, err = shell.run("facts", "facts.json", environment=environment)
+        assert (code, out, err) == (0, "out\n", "err\n")
+        facts.append(json.loads((shell.folder / "facts.json").read_text()))
+    cold, forked = facts
+    assert forked.pop("worker") == shell.pid != cold.pop("worker")
+    # its connection alone, by which its client learns of its end
+    assert len(forked.pop("open")) - len(cold.pop("open")) == 1
+    assert forked == cold
+
+
+@pytest.mark.parametrize(
+    "what", [("exit", "0"), ("exit", "3"), ("raise",), ("die", "9"), ("die", "15")], ids=" ".join
+)
+def test_a_node_ends_as_it_would_have(shell, what):
+    """Exit codes, a traceback, and the signal that it died of reach DVC."""
+    cold, forked = (shell.run(*what, environment=e) for e in (shell.cold, shell.warm))
+    assert forked[:2] == cold[:2]
+    assert forked[2].splitlines()[-1:] == cold[2].splitlines()[-1:]
+
+
+def test_another_environment_starts_by_itself(shell):
+    """What a library may have read while it was imported: threads, caches, a hub that must not be asked."""
+    for key, forked in (("OMP_NUM_THREADS", False), ("DVC_STAGE", True)):
+        shell.run("facts", "facts.json", environment={**shell.warm, key: "1"})
+        facts = json.loads((shell.folder / "facts.json").read_text())
+        assert (facts["worker"] == shell.pid) is forked and facts["environment"][key] == "1"
+
+
+def test_without_a_worker_nodes_start_by_themselves(shell):
+    """One that was killed, and whatever else asks for `python`."""
+    os.kill(shell.pid, signal.SIGKILL)
+    wait_for(lambda: f"@{shell.warm[warm.SOCKET]}" not in Path("/proc/net/unix").read_text(), 20)
+    assert shell.run("exit", "3") == (3, "out\n", "err\n")
+    version = subprocess.run(["python", "-c", "print(3)"], env=shell.warm, capture_output=True)
+    assert version.stdout == b"3\n"
+
+
+def test_ctrl_c_reaches_the_node(shell):
+    """DVC's group gets it; the node, in a group of its own, through its client."""
+    process, (pid,) = shell.started("wait")
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=30)
+    # of the shell, which the signal has reached too
+    assert process.returncode in (77, -signal.SIGINT, 128 + signal.SIGINT)
+    wait_for(lambda: not is_running(pid), 5)
+
+
+@pytest.mark.parametrize("killed", ["client", "worker"])
+def test_what_is_killed_takes_the_node_along(shell, killed):
+    """kill -9, and a node that hears no signal: nothing of it goes on, the worker lives."""
+    process, pids = shell.started("deaf")
+    if killed == "client":
+        os.killpg(process.pid, signal.SIGKILL)
+    else:
+        os.kill(shell.pid, signal.SIGKILL)
+    wait_for(lambda: not is_running(pids[0]), 10)
+    if killed == "client":
+        wait_for(lambda: not is_running(pids[1]), 5)
+        process.communicate(timeout=30)
+        assert shell.run("exit", "3")[0] == 3 and is_running(shell.pid)
+    else:
+        # what a node starts is tied to it by a pipe of its own; this sleep is not
+        os.kill(pids[1], signal.SIGKILL)
+        _, err = process.communicate(timeout=30)
+        assert process.returncode == 1 and "the worker that ran this node was killed" in err
+
+
+def test_a_node_whose_dvc_was_killed_ends(shell):
+    """The shell that DVC started is an orphan then; its client asks the node to end, in order."""
+    starter = subprocess.Popen(
+        [sys.executable, "-c", "import subprocess, sys; subprocess.run(['/bin/sh', '-c', sys.argv[1]])",
+         "python -m stages.node wait pids; true"],
+        cwd=shell.folder, env=shell.warm, start_new_session=True,
+    )  # fmt: skip
+    pids = shell.folder / "pids"
+    wait_for(lambda: pids.is_file() and pids.read_text(), 20)
+    starter.kill()
+    starter.wait()
+    wait_for(lambda: not is_running(int(pids.read_text())), 10)
+
+
+def test_the_worker_ends_with_its_starter(shell):
+    """kill -9 on `run`: its end of the pipe closes; what runs is ended by its guard first."""
+    process, (pid,) = shell.started("wait")
+    worker = shell.worker._process
+    worker.stdin.close()
+    time.sleep(0.3)
+    assert worker.poll() is None and is_running(pid)
+    # and no new node comes to it
+    assert shell.run("exit", "3")[0] == 3
+    os.killpg(process.pid, signal.SIGTERM)
+    process.communicate(timeout=30)
+    assert worker.wait(10) == 0 and not is_running(pid)
