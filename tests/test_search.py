@@ -8,6 +8,8 @@ import json
 import re
 import shutil
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -149,7 +151,7 @@ def searching(conf, monkeypatch):
     monkeypatch.setattr(study, "experiment_refs", lambda: ["refs/exps/ab/cd/s-4-seed-0"])
     space_file(conf, "lora.r: choice(2, 4)")
 
-    def search(answer, trials=6, seeds=(0,)):
+    def search(answer, trials=6, seeds=(0,), jobs=1):
         asked = []
 
         def run_experiment(name, settings, log):
@@ -159,7 +161,10 @@ def searching(conf, monkeypatch):
         monkeypatch.setattr(study, "run_experiment", run_experiment)
         space = read_space("mine", [], trials)
         told = []
-        study.run_search(space, ["stats.seed=1"], seeds, "s", Path("logs"), told.append)
+        run = None if jobs == 1 else run_experiment
+        study.run_search(
+            space, ["stats.seed=1"], seeds, "s", Path("logs"), told.append, jobs=jobs, run=run
+        )
         return asked, told
 
     return search
@@ -173,6 +178,40 @@ def test_a_point_is_tried_once_with_every_seed(searching):
     assert all(settings[0] == "stats.seed=1" for _, settings in asked)
     assert len(told) == 6 and {trial.score for trial in told} == {0.6}
     assert sum(trial.repeats is not None for trial in told) == 4
+
+
+def test_trials_side_by_side_are_each_run_once(searching, conf):
+    """Three at a time, and equal points among them: the second waits for the first one's score."""
+    space_file(conf, "lora.r: choice(2, 4, 8, 16)")
+    running, most, guard = [], [], threading.Lock()
+
+    def answer(settings):
+        with guard:
+            running.append(settings)
+            most.append(len(running))
+        time.sleep(0.1)
+        with guard:
+            running.remove(settings)
+        return 0.5 if "lora.r=2" in settings else 0.7
+
+    asked, told = searching(answer, jobs=3)
+    assert 1 < max(most) <= 3
+    points = {trial.point["lora.r"] for trial in told}
+    assert sorted(name for name, _ in asked) == [f"s-{5 + i}" for i in range(len(points))]
+    assert len({tuple(settings) for _, settings in asked}) == len(points) < 6
+    assert sorted(trial.number for trial in told) == [1, 2, 3, 4, 5, 6]
+    assert sum(trial.repeats is not None for trial in told) == 6 - len(points)
+    assert all(trial.score == (0.5 if trial.point["lora.r"] == "2" else 0.7) for trial in told)
+
+
+def test_a_fault_of_one_of_several_ends_the_search(searching):
+    """What is no UserError is a bug of ours: it is shown and not waited for."""
+
+    def answer(settings):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        searching(answer, jobs=2)
 
 
 @pytest.mark.slow

@@ -27,9 +27,11 @@ SERVER = Path(__file__).with_name("warm_server.py")
 CLIENT = Path(__file__).with_name("warm_client.py")
 # git and DVC leave this folder alone
 FOLDER = Path(".dvc/tmp/worker")
-# what nodes that load a model import; a test holds it against what a training has imported
+# what nodes that train or load a model import, of libraries; all of it is imported and nothing run. Threads that they
+# start (of OpenBLAS, and of pyarrow's jemalloc) stop before a fork and begin again after it.
 MODULES = (
-    "torch", "transformers", "peft", "trl",
+    "torch", "transformers", "transformers.trainer", "peft", "peft.optimizers", "trl",
+    "trl.trainer.sft_trainer", "datasets", "pydantic", "yaml",
 )  # fmt: skip
 # so many nodes start by themselves before it is worth a worker, which imports as long as one of them
 ALONE = 2

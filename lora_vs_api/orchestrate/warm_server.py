@@ -25,6 +25,7 @@ import socket
 import struct
 import sys
 from contextlib import suppress
+from typing import Any
 
 # no library reads them while it is imported, or, as the count of spins, each node sets the same
 MAY_DIFFER = frozenset(
@@ -83,7 +84,7 @@ class Server:
     def serve(self) -> Node | None:
         """Until nobody can ask any more: None. In the process of a node: the node."""
         while self.listening or self.nodes:
-            watched = [self.children, *self.nodes.values()]
+            watched: list[Any] = [self.children, *self.nodes.values()]
             watched += [self.listening, sys.stdin] if self.listening else []
             for ready in select.select(watched, [], [])[0]:
                 if ready is sys.stdin:

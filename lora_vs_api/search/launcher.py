@@ -6,17 +6,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
-from hydra.plugins.launcher import Launcher
-from hydra.types import HydraContext
 
 
-class SideBySide(Launcher):
+class SideBySide:
     """Gives each trial's overrides to the task function, in threads where there are several."""
 
-    def setup(
-        self, *, hydra_context: HydraContext, task_function: Callable[..., Any], config: Any
-    ) -> None:
+    def __init__(self, task_function: Callable[..., Any]) -> None:
         self._try = task_function
 
     def launch(
@@ -37,3 +34,8 @@ def _returned(score: float | None) -> JobReturn:
     done = JobReturn()
     done.status, done.return_value = JobStatus.COMPLETED, score
     return done
+
+
+def launcher_of(plugins: Plugins, *, task_function: Callable[..., Any], **_: Any) -> SideBySide:
+    """In place of ``Plugins.instantiate_launcher``, which takes classes of the package hydra_plugins alone."""
+    return SideBySide(task_function)

@@ -36,7 +36,6 @@ from lora_vs_api.search.space import Space, clean_point, overrides_of
 from lora_vs_api.tied import run_tied
 
 TARGET = "sweep"  # the node that holds the validation scores; nothing after it is run
-LAUNCHER = "lora_vs_api.search.launcher.SideBySide"
 MAX_FAILURES = 3  # failures without a single success that end a search: something is wrong with all
 
 
@@ -93,7 +92,7 @@ def run_search(
     import optuna
     from hydra.core.plugins import Plugins
 
-    from lora_vs_api.search.launcher import SideBySide
+    from lora_vs_api.search.launcher import launcher_of
 
     params = yaml.safe_load(compose(overrides, conf))
     number = next_number(name)
@@ -154,18 +153,18 @@ def run_search(
         )
 
     arguments = [f"+search={space.name}", f"hydra.sweeper.n_trials={space.trials}",
-                 f"hydra.sweeper.n_jobs={jobs}", f"hydra.launcher._target_={LAUNCHER}",
+                 f"hydra.sweeper.n_jobs={jobs}",
                  f"hydra.sweep.dir={logs}", "hydra.sweep.subdir=.", *overrides]  # fmt: skip
     app = hydra.main(
         version_base="1.3", config_path=str(Path(conf).resolve()), config_name="config"
     )
-    Plugins.instance().register(SideBySide)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     logs.mkdir(parents=True, exist_ok=True)
     # Hydra's one public entry reads the command line, and ends the process unless told otherwise
     with (
         patch.object(sys, "argv", ["search", *arguments]),
         patch.dict(os.environ, HYDRA_FULL_ERROR="1"),
+        patch.object(Plugins, "instantiate_launcher", launcher_of),
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore")
