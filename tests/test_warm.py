@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,9 +12,11 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from lora_vs_api.orchestrate import warm
 from lora_vs_api.orchestrate.warm import ALONE, Worker
+from tests.imports import ROOT
 from tests.model_servers import wait_for
 from tests.processes import is_running
 
@@ -57,6 +60,30 @@ elif what == "deaf":
 """
 
 
+# on all cores: products in torch and in OpenBLAS, and a few steps of a training
+COMPUTING = """
+import hashlib, os, sys
+from pathlib import Path
+import numpy as np
+import torch
+from scipy import linalg
+
+torch.manual_seed(0)
+model = torch.nn.Sequential(torch.nn.Linear(512, 1024), torch.nn.GELU(), torch.nn.Linear(1024, 512))
+optimizer = torch.optim.AdamW(model.parameters())
+for _ in range(5):
+    loss = (model(torch.randn(256, 512)) ** 2).mean()
+    loss.backward()
+    optimizer.step()
+    optimizer.zero_grad()
+matrix = np.random.default_rng(0).normal(size=(600, 600))
+digest = hashlib.sha256(linalg.inv(matrix @ matrix.T + np.eye(600)).tobytes())
+for weights in model.parameters():
+    digest.update(weights.detach().numpy().tobytes())
+Path(sys.argv[1]).write_text(f"{os.getppid()} {torch.get_num_threads()} {digest.hexdigest()}")
+"""
+
+
 class Shell:
     """`sh -c "python -m stages.node …"`, as DVC starts a node, with and without a worker."""
 
@@ -69,7 +96,7 @@ class Shell:
         for _ in range(ALONE):
             assert self.worker.environment(self.cold) == self.cold
         self.warm = self.worker.environment(self.cold)
-        wait_for(lambda: f"@{self.warm[warm.SOCKET]}" in Path("/proc/net/unix").read_text(), 20)
+        wait_for(lambda: f"@{self.warm[warm.SOCKET]}" in Path("/proc/net/unix").read_text(), 120)
 
     @property
     def pid(self) -> int:
@@ -204,3 +231,79 @@ def test_the_worker_ends_with_its_starter(shell):
     os.killpg(process.pid, signal.SIGTERM)
     process.communicate(timeout=30)
     assert worker.wait(10) == 0 and not is_running(pid)
+
+
+@pytest.mark.slow
+def test_a_forked_node_computes_the_same_bytes(tmp_path):
+    """On as many threads; OpenMP's and BLAS's begin anew after the fork, in two nodes at a time."""
+    shell = Shell(tmp_path)
+    try:
+        (tmp_path / "stages" / "node.py").write_text(COMPUTING)
+        assert shell.run("cold", environment=shell.cold)[0] == 0
+        nodes = [shell.start(name) for name in ("one", "two")]
+        assert [node.wait(120) for node in nodes] == [0, 0]
+        cold, one, two = ((tmp_path / name).read_text().split() for name in ("cold", "one", "two"))
+        assert one[0] == two[0] == str(shell.pid) != cold[0], "one of them started by itself"
+        assert one[1:] == two[1:] == cold[1:]
+    finally:
+        shell.worker.close()
+
+
+def workers() -> set[str]:
+    """The sockets on which workers listen, of whatever project."""
+    words = Path("/proc/net/unix").read_text().split()
+    return {word for word in words if word.startswith("@lora-vs-api-")}
+
+
+SHORT = """
+import os, sys, time
+from pathlib import Path
+name = sys.argv[1]
+while name == "n2" and not Path("go").exists():
+    time.sleep(0.1)
+if name == "n3" and not Path("again").exists():
+    Path("again").write_text(f"{os.getpid()} {os.getppid()}")
+    time.sleep(120)
+Path(f"{name}.txt").write_text(name)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=str)
+def test_a_run_that_is_ended_takes_worker_and_node_along(repository, how):
+    """Through `run` and DVC: nothing is left, the next run does the rest, and DVC then finds nothing to do."""
+    stages = {
+        f"n{i}": {"cmd": f"python -m stages.short n{i}", "outs": [f"n{i}.txt"]} for i in range(4)
+    }
+    (repository / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
+    shutil.copy(ROOT / "params.yaml", repository)
+    (repository / "stages").mkdir()
+    shutil.copy(ROOT / "stages" / "__init__.py", repository / "stages")
+    (repository / "stages" / "short.py").write_text(SHORT)
+    environment = dict(os.environ, PYTHONPATH=str(ROOT), DVC_NO_ANALYTICS="1")
+    command = [sys.executable, "-m", "lora_vs_api", "run", "-j", "1"]
+    before = workers()
+    with (repository / "said").open("w") as said:
+        run = subprocess.Popen(
+            command,
+            cwd=repository,
+            env=environment,
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
+        )
+    log = repository / "logs/run/worker.log"
+    wait_for(lambda: log.is_file() and workers() - before, 240)
+    (repository / "go").touch()
+    again = repository / "again"
+    wait_for(lambda: again.is_file() and again.read_text(), 120)
+    node, worker = map(int, again.read_text().split())
+    assert b"warm_server.py" in Path(f"/proc/{worker}/cmdline").read_bytes()
+    os.kill(run.pid, how)
+    assert run.wait(60) == (-how if how == signal.SIGKILL else 128 + how)
+    wait_for(lambda: not is_running(node) and not is_running(worker), 60)
+    done = subprocess.run(command, cwd=repository, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0 and "1 of 1 done" in done.stderr, done.stderr
+    status = [sys.executable, "-m", "dvc", "status", "--json"]
+    left = subprocess.run(status, cwd=repository, env=environment, capture_output=True, text=True)
+    assert left.stdout.strip() == "{}"
