@@ -4,9 +4,12 @@ Hydra's Optuna sweeper and DVC's queue over a tiny model in a temporary clone.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 import shutil
+import subprocess
 import sys
 import threading
 import time
@@ -20,12 +23,19 @@ from lora_vs_api.config.load import load_params
 from lora_vs_api.errors import UserError
 from lora_vs_api.figures.drawing import save, theme
 from lora_vs_api.search import study
-from lora_vs_api.search.experiments import FILES, Experiment, experiment_of, table
+from lora_vs_api.search.experiments import (
+    FILES,
+    Experiment,
+    experiment_of,
+    read_experiments,
+    table,
+)
 from lora_vs_api.search.figure import lay_out, parallel_coordinates
 from lora_vs_api.search.space import clean_point, overrides_of, rate_text, read_space
 from tests.clones import TINY, Clone, new_clone, ran
 from tests.commands import exit_code
 from tests.imports import ROOT
+from tests.searching import BEST, POINTS, searchable
 
 HEADER = """# @package _global_
 defaults:
@@ -485,3 +495,26 @@ def test_dvcs_own_queue_runs_a_grid_in_copies(clone):
     grid = [ref for ref in refs if "/grid-" in ref]
     kept = [yaml.safe_load(clone.run("git", "show", f"{ref}:params.yaml")) for ref in grid]
     assert [params["sanity"]["r"] for params in kept] == [2, 4]
+
+
+@pytest.mark.slow
+def test_experiments_side_by_side_each_run_their_own_point(repository):
+    """Two `dvc exp run --temp` that start at once would take each other's settings."""
+    ran = searchable(repository)
+    done = subprocess.run(
+        [sys.executable, "-m", "lora_vs_api", "search", "--space", "grid", "-j", "4"],
+        cwd=repository, env=dict(os.environ, PYTHONPATH=str(ROOT)), capture_output=True, text=True,
+    )  # fmt: skip
+    said = done.stdout + done.stderr
+    assert done.returncode == 0 and BEST in said and "Traceback" not in said, said
+    assert sorted(ran.read_text().splitlines()) == POINTS
+    with contextlib.chdir(repository):
+        found = read_experiments("search-")
+    # each experiment has the settings of its own trial: the score is a function of them
+    assert [e.name for e in found] == [f"search-{number}" for number in (1, 2, 3, 4)]
+    for one in found:
+        r, rate = one.settings["r"], float(one.settings["learning_rate"])
+        assert one.val_f1 == pytest.approx(r / 100 + rate)
+    assert len({one.val_f1 for one in found}) == 4
+    status = ["git", "status", "--porcelain"]
+    assert not subprocess.check_output(status, cwd=repository), "the workspace is as it was"
