@@ -160,7 +160,7 @@ def test_a_node_ends_as_it_would_have(shell, what):
 
 def test_another_environment_starts_by_itself(shell):
     """What a library may have read while it was imported: threads, caches, a hub that must not be asked."""
-    for key, forked in (("OMP_NUM_THREADS", False), ("DVC_STAGE", True)):
+    for key, forked in (("OMP_THREAD_LIMIT", False), ("DVC_STAGE", True)):
         shell.run("facts", "facts.json", environment={**shell.warm, key: "1"})
         facts = json.loads((shell.folder / "facts.json").read_text())
         assert (facts["worker"] == shell.pid) is forked and facts["environment"][key] == "1"

@@ -31,8 +31,8 @@ from typing import Any
 MAY_DIFFER = frozenset(
     ("CUDA_VISIBLE_DEVICES", "GOMP_SPINCOUNT", "OLDPWD", "PATH", "PWD", "SHLVL", "_")
 )
-# of DVC, which tells a node who it is
-OF_DVC = "DVC_"
+# of DVC and Ray, which tell a node who and where it is
+OF_STARTERS = ("DVC_", "RAY_")
 # asked for a GPU while it is imported, torch then asks the driver's library and leaves CUDA alone
 NVML = "PYTORCH_NVML_BASED_CUDA_CHECK"
 STARTED, COLD = b"+", b"-"
@@ -162,7 +162,7 @@ class Server:
         return all(
             self.before.get(key) == environment.get(key)
             for key in self.before.keys() | environment.keys()
-            if key not in MAY_DIFFER and not key.startswith(OF_DVC)
+            if key not in MAY_DIFFER and not key.startswith(OF_STARTERS)
         )
 
     def _forget(self) -> None:
