@@ -65,16 +65,16 @@ def end_with_dvc() -> None:
     Whatever ended that: else a node of a killed run would go on, ask and pay, beside the next one.
     A node that was started by hand lives as long as it likes.
     """
-    if "DVC_STAGE" not in os.environ:
-        return
+    if "DVC_STAGE" in os.environ:
+        threading.Thread(target=_end_when, args=(starter_has_ended,), daemon=True).start()
 
-    def has_ended() -> bool:
-        return os.getppid() != STARTER or (
-            # a look that failed says nothing
-            ABOVE_SHELL is not None and _parent(STARTER) not in (ABOVE_SHELL, None)
-        )
 
-    threading.Thread(target=_end_when, args=(has_ended,), daemon=True).start()
+def starter_has_ended() -> bool:
+    """Whether what started this process has ended, or the shell between the two has lost it."""
+    return os.getppid() != STARTER or (
+        # a look that failed says nothing
+        ABOVE_SHELL is not None and _parent(STARTER) not in (ABOVE_SHELL, None)
+    )
 
 
 def _end_when(has_ended: Callable[[], bool]) -> None:

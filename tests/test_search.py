@@ -4,10 +4,15 @@ Hydra's Optuna sweeper and DVC's queue over a tiny model in a temporary clone.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 import shutil
+import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -18,12 +23,19 @@ from lora_vs_api.config.load import load_params
 from lora_vs_api.errors import UserError
 from lora_vs_api.figures.drawing import save, theme
 from lora_vs_api.search import study
-from lora_vs_api.search.experiments import FILES, Experiment, experiment_of, table
+from lora_vs_api.search.experiments import (
+    FILES,
+    Experiment,
+    experiment_of,
+    read_experiments,
+    table,
+)
 from lora_vs_api.search.figure import lay_out, parallel_coordinates
 from lora_vs_api.search.space import clean_point, overrides_of, rate_text, read_space
 from tests.clones import TINY, Clone, new_clone, ran
 from tests.commands import exit_code
 from tests.imports import ROOT
+from tests.searching import BEST, POINTS, searchable
 
 HEADER = """# @package _global_
 defaults:
@@ -168,7 +180,7 @@ def searching(conf, monkeypatch):
     monkeypatch.setattr(study, "experiment_refs", lambda: ["refs/exps/ab/cd/s-4-seed-0"])
     space_file(conf, "lora.r: choice(2, 4)")
 
-    def search(answer, trials=6, seeds=(0,)):
+    def search(answer, trials=6, seeds=(0,), jobs=1):
         asked = []
 
         def run_experiment(name, settings, log):
@@ -178,7 +190,10 @@ def searching(conf, monkeypatch):
         monkeypatch.setattr(study, "run_experiment", run_experiment)
         space = read_space("mine", [], trials)
         told = []
-        study.run_search(space, ["stats.seed=1"], seeds, "s", Path("logs"), told.append)
+        run = None if jobs == 1 else run_experiment
+        study.run_search(
+            space, ["stats.seed=1"], seeds, "s", Path("logs"), told.append, jobs=jobs, run=run
+        )
         return asked, told
 
     return search
@@ -192,6 +207,40 @@ def test_a_point_is_tried_once_with_every_seed(searching):
     assert all(settings[0] == "stats.seed=1" for _, settings in asked)
     assert len(told) == 6 and {trial.score for trial in told} == {0.6}
     assert sum(trial.repeats is not None for trial in told) == 4
+
+
+def test_trials_side_by_side_are_each_run_once(searching, conf):
+    """Three at a time, and equal points among them: the second waits for the first one's score."""
+    space_file(conf, "lora.r: choice(2, 4, 8, 16)")
+    running, most, guard = [], [], threading.Lock()
+
+    def answer(settings):
+        with guard:
+            running.append(settings)
+            most.append(len(running))
+        time.sleep(0.1)
+        with guard:
+            running.remove(settings)
+        return 0.5 if "lora.r=2" in settings else 0.7
+
+    asked, told = searching(answer, jobs=3)
+    assert 1 < max(most) <= 3
+    points = {trial.point["lora.r"] for trial in told}
+    assert sorted(name for name, _ in asked) == [f"s-{5 + i}" for i in range(len(points))]
+    assert len({tuple(settings) for _, settings in asked}) == len(points) < 6
+    assert sorted(trial.number for trial in told) == [1, 2, 3, 4, 5, 6]
+    assert sum(trial.repeats is not None for trial in told) == 6 - len(points)
+    assert all(trial.score == (0.5 if trial.point["lora.r"] == "2" else 0.7) for trial in told)
+
+
+def test_a_fault_of_one_of_several_ends_the_search(searching):
+    """What is no UserError is a bug of ours: it is shown and not waited for."""
+
+    def answer(settings):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        searching(answer, jobs=2)
 
 
 @pytest.mark.slow
@@ -465,3 +514,26 @@ def test_dvcs_own_queue_runs_a_grid_in_copies(clone):
     grid = [ref for ref in refs if "/grid-" in ref]
     kept = [yaml.safe_load(clone.run("git", "show", f"{ref}:params.yaml")) for ref in grid]
     assert [params["sanity"]["r"] for params in kept] == [2, 4]
+
+
+@pytest.mark.slow
+def test_experiments_side_by_side_each_run_their_own_point(repository):
+    """Two `dvc exp run --temp` that start at once would take each other's settings."""
+    ran = searchable(repository)
+    done = subprocess.run(
+        [sys.executable, "-m", "lora_vs_api", "search", "--space", "grid", "-j", "4"],
+        cwd=repository, env=dict(os.environ, PYTHONPATH=str(ROOT)), capture_output=True, text=True,
+    )  # fmt: skip
+    said = done.stdout + done.stderr
+    assert done.returncode == 0 and BEST in said and "Traceback" not in said, said
+    assert sorted(ran.read_text().splitlines()) == POINTS
+    with contextlib.chdir(repository):
+        found = read_experiments("search-")
+    # each experiment has the settings of its own trial: the score is a function of them
+    assert [e.name for e in found] == [f"search-{number}" for number in (1, 2, 3, 4)]
+    for one in found:
+        r, rate = one.settings["r"], float(one.settings["learning_rate"])
+        assert one.val_f1 == pytest.approx(r / 100 + rate)
+    assert len({one.val_f1 for one in found}) == 4
+    status = ["git", "status", "--porcelain"]
+    assert not subprocess.check_output(status, cwd=repository), "the workspace is as it was"

@@ -289,6 +289,13 @@ def run(
             "outputs travel through the DVC remote (--on ray)",
         ),
     ] = "folder",
+    workers: Annotated[
+        Literal["warm", "cold"],
+        typer.Option(
+            help="warm: from the third node on, nodes are forked from a worker that keeps its imports (Linux; local "
+            "and Ray); cold: each starts by itself"
+        ),
+    ] = "warm",
     opened: Opened = False,
 ) -> None:
     """Bring the pipeline up to date, nodes side by side.
@@ -301,7 +308,7 @@ def run(
     """
     from lora_vs_api.cli.run import RunOptions, run_pipeline
 
-    run_pipeline(RunOptions(targets or [], jobs, gpus, on, slurm or [], opened, transfer))
+    run_pipeline(RunOptions(targets or [], jobs, gpus, on, slurm or [], opened, transfer, workers))
 
 
 @_command(
@@ -749,7 +756,10 @@ def bases(
     compare_bases(BasesOptions(runs or [], name, all_commits, csv, figure, html))
 
 
-@_command(app, "search", "search profile=smol-gpu --trials 20 --seeds 100,101")
+@_command(
+    app, "search", "search profile=smol-gpu --trials 20 --seeds 100,101",
+    "search profile=smol-gpu -j 8 --on slurm --slurm partition=gpu",
+)  # fmt: skip
 def search(
     overrides: Annotated[
         list[str] | None,
@@ -769,6 +779,26 @@ def search(
     name: Annotated[
         str, typer.Option(help="experiments are called NAME-1, NAME-2 and so on")
     ] = "search",
+    jobs: Annotated[
+        int, typer.Option("-j", "--jobs", help="trials asked for at once, and run side by side")
+    ] = 1,
+    on: Annotated[
+        str,
+        typer.Option(
+            metavar="[local|ray|slurm]",
+            callback=_executor,
+            autocompletion=lambda: list(EXECUTORS),
+            help="as for `run`; Ray and Slurm need this folder on every machine",
+        ),
+    ] = "local",
+    slurm: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="what Slurm is told, as for `run`"),
+    ] = None,
+    gpus: Annotated[
+        int | None,
+        typer.Option(help="give each of so many GPUs a trial of its own (default: all there are)"),
+    ] = None,
 ) -> None:
     """Search settings of the fine-tune with Optuna.
 
@@ -776,9 +806,10 @@ def search(
     validation texts, in a copy of the project: the workspace stays as it is, and no trial sees the
     test split.
     """
-    from lora_vs_api.cli.search import search_settings
+    from lora_vs_api.cli.search import Where, search_settings
 
-    search_settings(overrides or [], space, trials, seeds, name)
+    where = Where(jobs, on, slurm or [], gpus)
+    search_settings(overrides or [], space, trials, seeds, name, where)
 
 
 @_command(app, "points", "points laptop --out docs/results/laptop-profile")

@@ -47,7 +47,7 @@ class RunOptions:
     ``targets``: nodes, by address or by their name before the @; none means all. ``gpus``: None
     takes all that there are. ``on``: local, ray or slurm. ``slurm``: KEY=VALUE for it. ``opened``: the
     report is opened at the end, in a browser where there is one. ``transfer``: folder, which all machines share,
-    or remote, DVC's, for Ray.
+    or remote, DVC's, for Ray. ``workers``: warm, forked from one that keeps its imports, or cold.
     """
 
     targets: Sequence[str]
@@ -57,6 +57,7 @@ class RunOptions:
     slurm: Sequence[str]
     opened: bool = False
     transfer: str = "folder"
+    workers: str = "warm"
 
 
 def run_pipeline(given: RunOptions) -> None:
@@ -71,10 +72,10 @@ def run_pipeline(given: RunOptions) -> None:
     if given.jobs < 1:
         raise UserError(f"--jobs: expected an integer ≥ 1, found {given.jobs}")
     root = Path.cwd()
-    options = _options(given)
-    with _alone(root, given.on):
+    options = options_of(given)
+    with alone(root, given.on):
         # before DVC is asked: what ends meanwhile is then in dvc.lock, or still waited for
-        living = _living_jobs(root, given.on)
+        living = living_jobs_of(root, given.on)
         patience = claim_patience() if living or any(claims(root)) else 0.0
         mend(patience)
         everything, changed = read_nodes(root, patience)
@@ -202,7 +203,7 @@ class _Teller:
 
 
 @contextmanager
-def _alone(root: Path, on: str) -> Iterator[None]:
+def alone(root: Path, on: str) -> Iterator[None]:
     """Two heads would submit the same nodes; on one machine DVC's own locks keep them apart.
 
     Raises:
@@ -231,7 +232,7 @@ def _alone(root: Path, on: str) -> Iterator[None]:
         yield
 
 
-def _living_jobs(root: Path, on: str) -> dict[str, Job]:
+def living_jobs_of(root: Path, on: str) -> dict[str, Job]:
     """Jobs of Slurm that an earlier run has left.
 
     Raises:
@@ -314,7 +315,7 @@ def mend_before_repro() -> None:
     from lora_vs_api.orchestrate.claims import claims
 
     root = Path.cwd()
-    _living_jobs(root, "local")
+    living_jobs_of(root, "local")
     patience, told = claim_patience(), False
     deadline = time.monotonic() + patience
     # what was interrupted a moment ago is about to end, and what died elsewhere renews its claim no more
@@ -346,9 +347,11 @@ def _executor(
     # of a graph whose nodes lost the mark, on Slurm, the whole one says what is timed
     timed = frozenset(node.address for node in everything if node.exclusive)
     sharing = frozenset(n.address for n in everything if given.jobs > 1 and not n.exclusive)
+    # what measures time or memory does so in a process of its own
+    warm = frozenset(n.address for n in everything if given.workers == "warm" and not n.exclusive)
     if given.on == "local":
-        gpus = _gpus() if given.gpus is None else given.gpus
-        return executors.LocalExecutor(root, LOGS, given.jobs, gpus, sharing)
+        gpus = gpus_here() if given.gpus is None else given.gpus
+        return executors.LocalExecutor(root, LOGS, given.jobs, gpus, sharing, warm)
     params = load_params()
     needs = {}
     for node in nodes:
@@ -368,13 +371,13 @@ def _executor(
         if given.transfer == "remote":
             refuse_asking(needs, params)
             transfer = Transfer(root, nodes, changed)
-        return RayExecutor(root, LOGS, given.jobs, needs, sharing, transfer)
+        return RayExecutor(root, LOGS, given.jobs, needs, sharing, transfer, warm)
     from lora_vs_api.orchestrate.slurm import SlurmExecutor
 
     return SlurmExecutor(root, LOGS, given.jobs, needs, timed, options, living=living)
 
 
-def _options(given: RunOptions) -> dict[str, Option]:
+def options_of(given: RunOptions) -> dict[str, Option]:
     if given.transfer == "remote" and given.on != "ray":
         why = {
             "slurm": "sbatch's own files need a folder that all machines share",
@@ -400,7 +403,7 @@ def _matching(nodes: Sequence[Node], target: str) -> list[str]:
     return [node.address for node in nodes if target in (node.address, node.address.split("@")[0])]
 
 
-def _gpus() -> int:
+def gpus_here() -> int:
     """GPUs that NVML sees; 0 without a driver."""
     import pynvml
 

@@ -8,17 +8,41 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lora_vs_api.errors import UserError
 from lora_vs_api.log import say
 
+if TYPE_CHECKING:
+    from lora_vs_api.orchestrate.executors import Executor
+    from lora_vs_api.orchestrate.slurm_options import Option
+    from lora_vs_api.search.elsewhere import Asked
+
 LOGS = Path("logs/search")
 
 
+@dataclass(frozen=True)
+class Where:
+    """Where trials run, and how many at a time; see :class:`lora_vs_api.cli.run.RunOptions`."""
+
+    jobs: int = 1
+    on: str = "local"
+    slurm: Sequence[str] = ()
+    gpus: int | None = None
+
+
 def search_settings(
-    overrides: Sequence[str], space_name: str, number: int | None, seeds_text: str | None, name: str
+    overrides: Sequence[str],
+    space_name: str,
+    number: int | None,
+    seeds_text: str | None,
+    name: str,
+    where: Where = Where(),
 ) -> None:
     """Search conf/search/``space_name``.yaml, tell each trial, and print how to run the best point.
 
@@ -27,6 +51,7 @@ def search_settings(
         number: trials; None takes the file's ``n_trials``.
         seeds_text: trainings of each point, such as ``100,101``; None takes sweep.trial.seed.
         name: experiments are called name-1, name-2 and so on.
+        where: trials run one after the other on this machine unless it says otherwise.
 
     Raises:
         UserError: a wrong argument or space, no sweeper installed, or no trial that succeeded.
@@ -42,6 +67,8 @@ def search_settings(
         raise UserError(
             f"--name: expected letters, digits, - and _, a letter first, found {name!r}"
         )
+    if where.jobs < 1:
+        raise UserError(f"--jobs: expected an integer ≥ 1, found {where.jobs}")
     mend()
     space = read_space(space_name, overrides, number)
     params = yaml.safe_load(compose(overrides))
@@ -70,7 +97,8 @@ def search_settings(
             what += f"val F1 {trial.score:.4f} ({took}); best {best.score:.4f}, trial {best.number}"
         say(what)
 
-    trials = run_search(space, overrides, seeds, name, logs, tell)
+    with _executed(where, params, logs) as run:
+        trials = run_search(space, overrides, seeds, name, logs, tell, jobs=where.jobs, run=run)
     best = best_of(trials)
     failed = sum(trial.score is None for trial in trials)
     say(
@@ -85,6 +113,77 @@ def search_settings(
     settings = [*overrides, *pins(best.point)]
     print("dvc exp run " + " ".join(f"-S {_quoted(setting)}" for setting in settings))
     say(f"All trials: lora-vs-api experiments --figure {LOGS}/{name}.svg")
+
+
+@contextmanager
+def _executed(
+    where: Where, params: dict[str, Any], logs: Path
+) -> Iterator[Callable[[str, Sequence[str], Path], float] | None]:
+    """What runs an experiment; None: this process, one after the other.
+
+    Raises:
+        UserError: a wrong option, an executor that is not there, or another run in this folder.
+    """
+    from lora_vs_api.cli.run import RunOptions, alone, options_of
+
+    options = options_of(RunOptions([], where.jobs, where.gpus, where.on, where.slurm))
+    if where.on == "local" and where.jobs == 1:
+        yield None
+        return
+    from lora_vs_api.orchestrate.executors import Resources
+    from lora_vs_api.search.elsewhere import KIND, Asked, through
+
+    root = Path.cwd()
+    needs = params["nodes"].get(KIND, params["nodes"]["default"])
+    gpus = needs["gpus"] if params["runtime"]["device"] == "cuda" else 0
+
+    asked = Asked(Resources(needs["cpus"], gpus, needs["memory_gb"], needs["minutes"]))
+    with alone(root, where.on):
+        _wait_for_earlier(root, where.on)
+        executor = _executor(where, root, logs, asked, options)
+        try:
+            yield through(executor, asked, where.jobs)
+        except BaseException:
+            executor.stop()
+            raise
+        finally:
+            executor.close()
+
+
+def _executor(
+    where: Where, root: Path, logs: Path, asked: Asked, options: Mapping[str, Option]
+) -> Executor:
+    from lora_vs_api.cli.run import gpus_here
+    from lora_vs_api.orchestrate.executors import LocalExecutor
+
+    commands, nobody = asked.commands, frozenset[str]()
+    if where.on == "local":
+        gpus = gpus_here() if where.gpus is None else where.gpus
+        return LocalExecutor(root, logs, where.jobs, gpus, nobody, commands=commands)
+    if where.on == "ray":
+        from lora_vs_api.orchestrate.ray_cluster import RayExecutor
+
+        return RayExecutor(root, logs, where.jobs, asked.needs, nobody, commands=commands)
+    from lora_vs_api.orchestrate.slurm import SlurmExecutor
+
+    return SlurmExecutor(root, logs, where.jobs, asked.needs, nobody, options, commands=commands)
+
+
+def _wait_for_earlier(root: Path, on: str) -> None:
+    """Until jobs of Slurm that an earlier head left have ended: their points then come from the run cache.
+
+    Raises:
+        UserError: there are some, and this search is to be elsewhere.
+    """
+    from lora_vs_api.cli.run import living_jobs_of
+
+    told: set[str] = set()
+    while living := living_jobs_of(root, on):
+        for job in living.values():
+            if job.name not in told:
+                told.add(job.name)
+                say(f"{job.address}: job {job.job_id} of an earlier run is waited for")
+        time.sleep(5.0)
 
 
 def _seeds(text: str, final: Sequence[int]) -> list[int]:

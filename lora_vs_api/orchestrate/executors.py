@@ -6,12 +6,14 @@ DVC works in it there as it does on this one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from lora_vs_api.orchestrate.pipeline import Runner, environment_of
+from lora_vs_api.orchestrate.warm import Worker
 
 
 @dataclass(frozen=True)
@@ -42,18 +44,32 @@ class Executor(Protocol):
 class LocalExecutor:
     """Processes of this machine; each slot has a GPU of its own where there are several.
 
-    ``sharing`` are the nodes that others may run beside.
+    ``sharing`` are the nodes that others may run beside, ``warm`` those that a worker which stays
+    alive may run. ``commands``: address → what is run in place of a node, beside others.
     """
 
     def __init__(
-        self, root: Path, logs: Path, jobs: int, gpus: int, sharing: frozenset[str]
+        self,
+        root: Path,
+        logs: Path,
+        jobs: int,
+        gpus: int,
+        sharing: frozenset[str],
+        warm: frozenset[str] = frozenset(),
+        commands: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self._runner, self._gpus, self._sharing = Runner(root, logs), gpus, sharing
+        self._worker, self._warm = Worker(root, logs), warm
+        self._commands = {} if commands is None else commands
         self._pool = ThreadPoolExecutor(jobs)
 
     def start(self, address: str, slot: int) -> Future[str | None]:
-        environment = environment_of(slot, self._gpus, shares_cores=address in self._sharing)
-        return self._pool.submit(self._runner.run, address, environment)
+        command = self._commands.get(address)
+        shares = command is not None or address in self._sharing
+        environment = environment_of(slot, self._gpus, shares_cores=shares)
+        if command is not None or address in self._warm:
+            environment = self._worker.environment(environment)
+        return self._pool.submit(self._runner.run, address, environment, command)
 
     def queued(self, address: str) -> float | None:
         return None
@@ -63,3 +79,4 @@ class LocalExecutor:
 
     def close(self) -> None:
         self._pool.shutdown()
+        self._worker.close()

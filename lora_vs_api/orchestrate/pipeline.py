@@ -121,13 +121,18 @@ class Runner:
         self._stopped = False
         self._guard = threading.Lock()
 
-    def run(self, address: str, environment: dict[str, str]) -> str | None:
-        """Bring one node up to date; None, or in a line what went wrong."""
+    def run(
+        self, address: str, environment: dict[str, str], command: Sequence[str] | None = None
+    ) -> str | None:
+        """Bring one node up to date; None, or in a line what went wrong.
+
+        ``command``: what is run under that address in place of a node's `dvc repro`.
+        """
         log = self.root / self.logs / f"{address}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         deadline = time.monotonic() + BUSY_SECONDS
         while True:
-            code = self._once(address, log, environment)
+            code = self._once(address, log, environment, command)
             said = log.read_text(encoding="utf-8", errors="replace")
             if code == 0:
                 return None
@@ -137,16 +142,19 @@ class Runner:
             time.sleep(PAUSE)
         return "interrupted" if self._stopped else problem_line(said, log.relative_to(self.root))
 
-    def _once(self, address: str, log: Path, environment: dict[str, str]) -> int:
-        command = [sys.executable, "-m", "lora_vs_api.orchestrate.guard", address,
-                   sys.executable, "-m", "dvc", "repro", "--single-item", address]  # fmt: skip
+    def _once(
+        self, address: str, log: Path, environment: dict[str, str], command: Sequence[str] | None
+    ) -> int:
+        repro = [sys.executable, "-m", "dvc", "repro", "--single-item", address]
+        guarded = [sys.executable, "-m", "lora_vs_api.orchestrate.guard", address,
+                   *(command or repro)]  # fmt: skip
         with log.open("wb") as stream:
             with self._guard:
                 if self._stopped:
                     return 130
                 # the pipe's other end is closed by stop(), or by the end of this process
                 child = subprocess.Popen(
-                    command,
+                    guarded,
                     cwd=self.root,
                     env=environment,
                     stdin=subprocess.PIPE,

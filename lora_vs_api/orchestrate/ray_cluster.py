@@ -26,6 +26,7 @@ from lora_vs_api.orchestrate.transfer import (
     no_commit,
     run_parcel,
 )
+from lora_vs_api.orchestrate.warm import worker_of
 
 # git and DVC leave this folder alone
 MARKERS = Path(".dvc/tmp")
@@ -38,7 +39,9 @@ LOOK_SECONDS, LOOKS = 2.0, 4
 class RayExecutor:
     """A task whose worker or machine dies is started again by Ray, elsewhere if need be.
 
-    ``needs`` are those of the nodes that are to run, ``sharing`` those that others may run beside.
+    ``needs`` are those of the nodes that are to run, ``sharing`` those that others may run beside, ``warm``
+    those that a worker which stays alive may run. ``commands``: address → what is run in place of a
+    node, beside others.
     """
 
     RETRIES = 3
@@ -51,6 +54,8 @@ class RayExecutor:
         needs: Mapping[str, Resources],
         sharing: frozenset[str],
         transfer: Transfer | None = None,
+        warm: frozenset[str] = frozenset(),
+        commands: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         address = os.environ.get("RAY_ADDRESS")
         if address is None:
@@ -84,7 +89,8 @@ class RayExecutor:
         self._run = ray.remote(max_retries=self.RETRIES)(_node_of_ray)
         self._transfer = transfer
         self._root, self._logs = str(root), str(logs)
-        self._sharing = sharing
+        self._sharing, self._warm = sharing, warm
+        self._commands = {} if commands is None else commands
         self._threads = os.environ.get("OMP_NUM_THREADS")
         self._lost: str | None = None
         self._closed = threading.Event()
@@ -118,16 +124,21 @@ class RayExecutor:
             options["num_cpus"] = self._ray.cluster_resources()["CPU"] * self._share
         else:
             options["memory"] = int(needs.memory_gb * 2**30)
+        command = self._commands.get(address)
+        own = command is not None
         self._refs[address] = self._run.options(**options).remote(
-            address, self._root, self._logs, self._threads, address in self._sharing,
-            str(self._marker), None if self._transfer is None else self._transfer.parcel(address),
+            address, self._root, self._logs, self._threads, own or address in self._sharing,
+            own or address in self._warm, str(self._marker), command,
+            None if self._transfer is None else self._transfer.parcel(address),
         )  # fmt: skip
         root, transfer = Path(self._root), self._transfer
 
         def tell(done: Future[str | None]) -> None:
             # in a thread: Ray's own would tell of no other task meanwhile
             threading.Thread(
-                target=_tell, args=(told, done, root, address, transfer), daemon=True
+                target=_tell,
+                args=(told, done, root, None if own else address, transfer),
+                daemon=True,
             ).start()
 
         self._refs[address].future().add_done_callback(tell)
@@ -275,7 +286,9 @@ def _node_of_ray(
     logs: str,
     threads: str | None,
     shares_cores: bool,
+    warm: bool,
     marker: str,
+    command: Sequence[str] | None,
     parcel: Parcel | None,
 ) -> str | Landed | None:
     if parcel is None and not _sees(marker):
@@ -289,7 +302,9 @@ def _node_of_ray(
         environment["OMP_NUM_THREADS"] = threads
     if parcel is not None:
         return run_parcel(parcel, environment)
-    return Runner(Path(root), Path(logs)).run(address, environment)
+    if warm:
+        environment = worker_of(Path(root), Path(logs)).environment(environment)
+    return Runner(Path(root), Path(logs)).run(address, environment, command)
 
 
 def _sees(marker: str) -> bool:
@@ -323,14 +338,17 @@ def _tell(
     told: Future[str | None],
     done: Future[str | Landed | None],
     root: Path,
-    address: str,
+    address: str | None,
     transfer: Transfer | None,
 ) -> None:
-    """Hand on a task's end, an exception as the words that say what went wrong."""
+    """Hand on a task's end, an exception as the words that say what went wrong.
+
+    ``address``: of a node, whose outputs have to be seen here; None of a command.
+    """
     error = done.exception()
     result = done.result() if error is None else _last_line(error)
     problem = None
-    if transfer is not None and isinstance(result, Landed):
+    if transfer is not None and address is not None and isinstance(result, Landed):
         try:
             problem = transfer.land(address, result)
         except Exception as trouble:
@@ -340,7 +358,9 @@ def _tell(
         problem = result
     # it has been told already where the head was dead before
     with suppress(InvalidStateError):
-        told.set_result(unseen_here(root, address) if problem is None else problem)
+        told.set_result(
+            unseen_here(root, address) if problem is None and address is not None else problem
+        )
 
 
 def _last_line(error: BaseException) -> str:

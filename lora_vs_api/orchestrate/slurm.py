@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
@@ -106,14 +106,14 @@ def _in(seen: Iterable[Seen], job: Job) -> Seen | None:
 
 def _can_run(root: Path, job_id: str) -> bool:
     """Whether submitit had come so far as to name its file after the job."""
-    return any(root.glob(f"logs/run/{SUBMITTED}/{job_id}_submitted.pkl"))
+    return any(root.glob(f"logs/**/{SUBMITTED}/{job_id}_submitted.pkl"))
 
 
 class SlurmExecutor:
     """Jobs of Slurm; what it is told beyond resources comes from ``options``.
 
     A job that Slurm preempts is queued again. ``living`` are jobs of an earlier run: their nodes are
-    waited for and not started.
+    waited for and not started. ``commands``: address → what is run in place of a node.
     """
 
     def __init__(
@@ -126,6 +126,7 @@ class SlurmExecutor:
         options: Mapping[str, Option],
         cluster: str = "slurm",
         living: Mapping[str, Job] | None = None,
+        commands: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         try:
             import submitit
@@ -141,6 +142,7 @@ class SlurmExecutor:
             _say_why(self._submitit)
         self._root, self._logs, self._needs, self._timed = root, logs, needs, timed
         self._options = dict(options)
+        self._commands = {} if commands is None else commands
         self._watch = _Watch() if cluster == "slurm" else None
         self._earlier = dict(living or {})
         self._live: dict[str, tuple[Job, Any]] = {}
@@ -248,7 +250,7 @@ class SlurmExecutor:
             keep_job(self._root, job)
             try:
                 self._submitit.update_parameters(**self._parameters(job))
-                handle = self._submitit.submit(_Node(address, str(self._root), str(self._logs)))
+                handle = self._submitit.submit(self._node(address))
             except Exception as error:
                 self._drop(job)
                 raise _Refused(_reason(error)) from None
@@ -256,6 +258,9 @@ class SlurmExecutor:
             keep_job(self._root, job)
             self._live[address] = job, handle
         return job, handle
+
+    def _node(self, address: str) -> _Node:
+        return _Node(address, str(self._root), str(self._logs), self._commands.get(address))
 
     def _drop(self, job: Job) -> None:
         """Forget one that was refused; after an answer that was lost, it may be in the queue all the same."""
@@ -312,7 +317,9 @@ class SlurmExecutor:
             if result.exists():
                 self._note_times(job)
                 problem = _result(handle, job)
-                return unseen_here(self._root, job.address) if problem is None else problem
+                if problem is None and job.address not in self._commands:
+                    return unseen_here(self._root, job.address)
+                return problem
             gone = watch.has_ended(job, waits)
             if not gone:
                 lag = None
@@ -410,8 +417,10 @@ class _Watch:
 class _Node:
     """One node as a job; after a preemption it is submitted again as it is."""
 
-    def __init__(self, address: str, root: str, logs: str) -> None:
-        self.address, self.root, self.logs = address, root, logs
+    def __init__(
+        self, address: str, root: str, logs: str, command: Sequence[str] | None = None
+    ) -> None:
+        self.address, self.root, self.logs, self.command = address, root, logs, command
 
     def __call__(self) -> str | None:
         self._runner = Runner(Path(self.root), Path(self.logs))
@@ -425,7 +434,7 @@ class _Node:
         if "SLURM_JOB_ID" in os.environ:
             # cancelled, preempted or out of time: the node ends before Slurm kills what it sees
             signal.signal(signal.SIGTERM, end)
-        problem = self._runner.run(self.address, environment_of())
+        problem = self._runner.run(self.address, environment_of(), self.command)
         if ended.is_set():
             # no result: Slurm's state says what this was, and a requeued job runs again
             sys.exit(128 + signal.SIGTERM)
@@ -436,7 +445,7 @@ class _Node:
 
         # before the job is queued again: its next start must not meet this one
         self._runner.end()
-        return DelayedSubmission(_Node(self.address, self.root, self.logs))
+        return DelayedSubmission(_Node(self.address, self.root, self.logs, self.command))
 
 
 def _sees_folder(root: Path, job: Job) -> str:

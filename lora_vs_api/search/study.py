@@ -2,9 +2,10 @@
 
 A trial is `dvc exp run --temp` of the node `sweep`: DVC works in a copy of the project, so that
 neither params.yaml nor any result of the workspace changes, and its run cache answers for what was
-trained before. The study is kept in memory (Optuna 2.10, which the sweeper needs, cannot open its
-databases with SQLAlchemy 2.1). A search that is started again asks for the same points with the
-same seed, and gets finished ones from the run cache.
+trained before. The study is kept in memory by the one process that asks and tells, also where trials run
+elsewhere (Optuna 2.10, which the sweeper needs, has no storage that several processes may share without a
+database server, and cannot open its databases with SQLAlchemy 2.1). A search that is started again
+asks for the same points with the same seed, and gets finished ones from the run cache.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -65,8 +68,15 @@ def run_search(
     logs: Path,
     tell: Callable[[Trial], None],
     conf: str | Path = "conf",
+    *,
+    jobs: int = 1,
+    run: Callable[[str, Sequence[str], Path], float] | None = None,
 ) -> list[Trial]:
     """Try ``space.trials`` points, each with every seed of ``seeds``; ``tell`` hears of each.
+
+    Args:
+        jobs: so many are asked for at once and tried side by side; the next ones when all of them have ended.
+        run: in place of :func:`run_experiment`, in a thread where ``jobs`` is above 1.
 
     Raises:
         UserError: the sweeper is not installed, DVC cannot run here, or no trial succeeded.
@@ -80,34 +90,51 @@ def run_search(
         )
     import hydra
     import optuna
-    from hydra.core.hydra_config import HydraConfig
+    from hydra.core.plugins import Plugins
+
+    from lora_vs_api.search.launcher import launcher_of
 
     params = yaml.safe_load(compose(overrides, conf))
     number = next_number(name)
     trials: list[Trial] = []
-    known: dict[tuple[tuple[str, str], ...], Trial] = {}
+    known: dict[tuple[tuple[str, str], ...], Future[Trial]] = {}
+    taking, started = threading.Lock(), 0
 
-    def objective(_: Any) -> float | None:
+    def objective(asked: Sequence[str]) -> float | None:
         try:
-            return _score()
+            return _score(asked)
         except Exception as error:
             raise _Stopped from error
 
-    def _score() -> float | None:
-        given = dict(part.split("=", 1) for part in HydraConfig.get().overrides.task if "=" in part)
+    def _score(asked: Sequence[str]) -> float | None:
+        nonlocal started
+        given = dict(part.split("=", 1) for part in asked if "=" in part)
         point = clean_point({key: given[key] for key in space.axes})
-        before = known.get(tuple(point.items()))
-        if before:
-            trial = replace(before, number=len(trials) + 1, repeats=before.number, seconds=0.0)
+        with taking:
+            started += 1
+            place, before = started, known.get(tuple(point.items()))
+            if before is None:
+                first = known[tuple(point.items())] = Future()
+                experiment = f"{name}-{number + len(known) - 1}"
+        if before is not None:
+            # it may still be tried, beside this one
+            trial = before.result()
+            trial = replace(trial, number=place, repeats=trial.number, seconds=0.0)
         else:
-            trial = _try(len(trials) + 1, point, f"{name}-{number + len(known)}")
-            known[tuple(point.items())] = trial
-        trials.append(trial)
-        tell(trial)
-        if not any(trial.score is not None for trial in trials) and (
-            len(known) >= MAX_FAILURES or len(trials) == space.trials
-        ):
-            raise _Stopped
+            try:
+                trial = _try(place, point, experiment)
+                first.set_result(trial)
+            except BaseException as error:
+                first.set_exception(error)
+                raise
+        with taking:
+            trials.append(trial)
+            tell(trial)
+            if not any(trial.score is not None for trial in trials) and (
+                sum(trial.repeats is None for trial in trials) >= MAX_FAILURES
+                or len(trials) == space.trials
+            ):
+                raise _Stopped
         return trial.score
 
     def _try(place: int, point: dict[str, str], experiment: str) -> Trial:
@@ -116,7 +143,9 @@ def run_search(
             names.append(experiment if len(seeds) == 1 else f"{experiment}-seed-{seed}")
             settings = [*overrides, *overrides_of(point, params), f"sweep.trial.seed={seed}"]
             try:
-                scores.append(run_experiment(names[-1], settings, logs / f"{names[-1]}.log"))
+                scores.append(
+                    (run or run_experiment)(names[-1], settings, logs / f"{names[-1]}.log")
+                )
             except UserError as error:
                 return Trial(place, point, tuple(names), None, str(error))
         return Trial(
@@ -124,6 +153,7 @@ def run_search(
         )
 
     arguments = [f"+search={space.name}", f"hydra.sweeper.n_trials={space.trials}",
+                 f"hydra.sweeper.n_jobs={jobs}",
                  f"hydra.sweep.dir={logs}", "hydra.sweep.subdir=.", *overrides]  # fmt: skip
     app = hydra.main(
         version_base="1.3", config_path=str(Path(conf).resolve()), config_name="config"
@@ -134,6 +164,7 @@ def run_search(
     with (
         patch.object(sys, "argv", ["search", *arguments]),
         patch.dict(os.environ, HYDRA_FULL_ERROR="1"),
+        patch.object(Plugins, "instantiate_launcher", launcher_of),
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore")
@@ -150,21 +181,35 @@ def run_search(
     return trials
 
 
+def experiment_command(name: str, settings: Sequence[str]) -> list[str]:
+    """The module and its arguments that run the node `sweep` with ``settings`` as the experiment ``name``."""
+    flags = [flag for setting in settings for flag in ("-S", setting)]
+    return ["dvc", "exp", "run", "--temp", "--name", name, *flags, TARGET]
+
+
 def run_experiment(name: str, settings: Sequence[str], log: Path) -> float:
     """Run the node `sweep` with ``settings`` as the experiment ``name``; the validation F1.
 
     Raises:
         UserError: what went wrong, in a line, with the log that holds all of it.
     """
-    flags = [flag for setting in settings for flag in ("-S", setting)]
-    arguments = ["exp", "run", "--temp", "--name", name, *flags, TARGET]
+    module, *arguments = experiment_command(name, settings)
     with log.open("wb") as stream:
         code = run_tied(
-            "dvc", arguments, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
+            module, arguments, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
             env=environment_of(), check=False,
         ).returncode  # fmt: skip
     if code:
         raise UserError(problem_line(log.read_text(encoding="utf-8", errors="replace"), log))
+    return score_of(name, log)
+
+
+def score_of(name: str, log: Path) -> float:
+    """The validation F1 of an experiment that has been run.
+
+    Raises:
+        UserError: DVC has none of that name.
+    """
     ref = next((ref for ref in experiment_refs() if ref.endswith(f"/{name}")), None)
     if ref is None:
         raise UserError(f"{name}: DVC ran it and kept no experiment (all it said: {log})")
