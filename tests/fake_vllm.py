@@ -26,7 +26,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         with open(HERE / "bodies.jsonl", "a") as file:
-            file.write(json.dumps([self.path, body]) + "\n")
+            file.write(json.dumps({"path": self.path, "body": body}) + "\n")
         if self.path == "/tokenize":
             said = body.get("prompt") or "".join(turn["content"] for turn in body["messages"])
             self.reply({"tokens": list(said.encode())})

@@ -221,7 +221,8 @@ def test_the_node_and_the_commands_ask_it(params, served, python, tmp_path, monk
         "a text", None, None, None, encoding=None, seed=None, batch_size=None, constrained=True
     )
     assert json.loads(capsys.readouterr().out) == {"mood": "ok"}
-    asked = [body for path, body in read_jsonl(python.parent / "bodies.jsonl") if "chat" in path]
+    bodies = read_jsonl(python.parent / "bodies.jsonl")
+    asked = [row["body"] for row in bodies if "chat" in row["path"]]
     assert asked[-1]["response_format"]["type"] == "json_schema" and asked[-1]["temperature"] == 0
     assert "response_format" not in asked[0]
 
