@@ -140,7 +140,7 @@ def test_what_the_server_is_started_with(params, python, monkeypatch):
     given, environment = read_json(python.parent / "started.json")
     said = " ".join(given)
     for words in (
-        "-I -m vllm.entrypoints.cli.main serve /", "--max-num-seqs 1", "--no-enable-prefix-caching",
+        "-I -m vllm.entrypoints.cli.main serve fine-tune", "--max-num-seqs 1", "--no-enable-prefix-caching",
         "--generation-config vllm", "--dtype bfloat16", "--max-model-len 4096", "--host 127.0.0.1",
         f"--kv-cache-memory-bytes {2**30}",
     ):  # fmt: skip

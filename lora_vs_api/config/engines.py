@@ -14,6 +14,8 @@ from lora_vs_api.paths import SERVED, seed_folder
 
 DOCS = "docs/serving.md"
 SECONDS = 60
+# no key of an API
+PASSED = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
 # vLLM itself looks up its name and version like that, and takes another device where they are not there
 _ASK = (
     "import importlib.util as u, importlib.metadata as m\n"
@@ -62,8 +64,11 @@ def run_in(python: str, code: str, seconds: float = SECONDS) -> tuple[str, str]:
     """The last line that ``code`` prints under the interpreter ``python``, and what it ended by; or ""."""
     # -I: neither this folder nor this environment's PYTHONPATH is any of its business
     command = [python, "-I", "-c", code]
+    environment = {name: os.environ[name] for name in PASSED if name in os.environ}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=seconds, env=environment
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         return "", " ".join(str(error).split())[:200]
     lines = (done.stdout if done.returncode == 0 else done.stderr or done.stdout).split("\n")

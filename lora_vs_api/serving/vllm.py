@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lora_vs_api.api.child_server import ServerEnded, check_name, environment_of, running
-from lora_vs_api.api.llama_server import processors
+from lora_vs_api.api.llama_server import processors, threads_share
 from lora_vs_api.config.engines import DOCS, interpreter, vllm_version
 from lora_vs_api.config.sections import VllmServer, VllmServing
 from lora_vs_api.errors import UserError
@@ -57,18 +57,20 @@ def serve_merged(
     check_name(name)
     if not (model / "config.json").is_file():
         raise UserError(f"{model}: no model to serve there; run `dvc repro served`")
-    server = [interpreter(serving), *arguments(serving.server, model.resolve(), name)]
+
+    def command(folder: Path) -> list[str]:
+        # by a name that is the same each time: what vLLM has compiled once it keeps by that
+        (folder / name).symlink_to(model.resolve(), target_is_directory=True)
+        return [
+            *(sys.executable, "-m", "lora_vs_api.serving.vllm_child", str(folder)),
+            *(interpreter(serving), *arguments(serving.server, name)),
+        ]
+
     try:
         with running(
-            lambda folder: [
-                sys.executable,
-                "-m",
-                "lora_vs_api.serving.vllm_child",
-                str(folder),
-                *server,
-            ],
+            command,
             name,
-            environment_of(os.environ) | settings(serving.server),
+            threads_share(environment_of(os.environ)) | settings(serving.server),
             port=None,
             startup_seconds=STARTUP_SECONDS,
             log=log,
@@ -87,11 +89,11 @@ def serve_merged(
         ) from None
 
 
-def arguments(server: VllmServer, model: Path, name: str) -> list[str]:
-    """Of the interpreter that has vLLM, but for host and port."""
+def arguments(server: VllmServer, name: str) -> list[str]:
+    """Of the interpreter that has vLLM, in the folder with the model ``name``, but for host and port."""
     return [
         # -I: it sees neither this project's folder nor what this environment has on PYTHONPATH
-        *("-I", "-m", "vllm.entrypoints.cli.main", "serve", str(model)),
+        *("-I", "-m", "vllm.entrypoints.cli.main", "serve", name),
         *("--served-model-name", name),
         *("--dtype", server.dtype, "--max-model-len", str(server.context)),
         # one at a time, with nothing known of earlier prompts: what is computed depends on the text alone

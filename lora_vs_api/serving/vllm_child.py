@@ -32,7 +32,7 @@ def main() -> None:
     held.set_inheritable(True)
     port = held.getsockname()[1]
     announce(arguments.folder, port)
-    # torch compiles into the folder that it works in, or asks git about it
+    # where the link to the model is
     os.chdir(arguments.folder)
     command = [*arguments.command, "--host", HOST, "--port", str(port)]
     os.execv(command[0], command)
