@@ -52,6 +52,8 @@ class Handler(BaseHTTPRequestHandler):
 
 def main() -> None:
     if "-c" in sys.argv:
+        if "import vllm" in sys.argv[-1] and (HERE / "broken").exists():
+            sys.exit((HERE / "broken").read_text())
         sys.exit(print((HERE / "version").read_text()))
     (HERE / "started.json").write_text(json.dumps([sys.argv[1:], dict(os.environ)]))
     if (HERE / "refusal").exists():

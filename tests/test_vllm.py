@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lora_vs_api.cli import export, plan, predict
+from lora_vs_api.cli import checkup, export, plan, predict
 from lora_vs_api.config import engines
 from lora_vs_api.conversion.build import build_served
 from lora_vs_api.digests import directory_sha256
@@ -126,6 +126,17 @@ def test_every_node_and_the_plan_look(params, python, tmp_path, monkeypatch):
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
     )  # fmt: skip
     assert node.returncode == 1 and "has no vLLM" in node.stderr and "trains" not in node.stdout
+
+
+def test_doctor_imports_it(params, python):
+    """Packages that do not go together show in no version."""
+    (found,) = checkup._vllm(params)
+    assert found.state == "ok" and found.found.startswith("0.32.0+cpu (")
+    (python.parent / "broken").write_text("RuntimeError: operator torchvision::nms does not exist")
+    (found,) = checkup._vllm(params)
+    assert found.state == "MISSING" and "torchvision::nms" in found.found
+    llama = params.model_copy(update={"serving": parameters().serving})
+    assert not list(checkup._vllm(llama))
 
 
 def test_what_the_server_is_started_with(params, python, monkeypatch):
@@ -264,15 +275,21 @@ def test_a_prompt_of_other_tokens_falls_back(params, python, tmp_path):
     assert found.engine == "transformers" and "gives other tokens in vLLM" in found.reason
 
 
-def test_a_broken_environment_is_no_such_reason(params, python, tmp_path):
+TRACE = "(EngineCore pid=7) ERROR 11-26 17:00:01 [core.py:1] RuntimeError: operator torchvision::nms is not there\n"
+TOO_LONG = "(APIServer pid=1)   Value error, User-specified max_model_len (4096) is greater than the derived (2048)\n"
+
+
+@pytest.mark.parametrize(
+    ("log", "message"),
+    [
+        (TRACE, r"docs/serving\.md.*torchvision::nms is not there"),
+        (TOO_LONG, r"^serving\.server\.context: expected no more than the model holds"),
+    ],
+)
+def test_what_can_be_mended_is_no_such_reason(params, python, tmp_path, log, message):
     """A node that fails can be run again; a fallback would stay. The first error is told, not the last."""
-    trace = "(EngineCore pid=7) ERROR 11-26 17:00:01 [core.py:1] RuntimeError: operator torchvision::nms does not exist"
-    (python.parent / "refusal").write_text(
-        f"{trace}\nRuntimeError: Engine core initialization failed."
-    )
-    with pytest.raises(
-        UserError, match=r"docs/serving\.md.*torchvision::nms does not exist"
-    ) as failure:
+    (python.parent / "refusal").write_text(log + "RuntimeError: Engine core initialization failed.")
+    with pytest.raises(UserError, match=message) as failure:
         build_served(params, seed_folder(TRAINED, 0), ROWS, tmp_path / "served")
     assert "\n" not in str(failure.value) and not (tmp_path / "served").exists()
 

@@ -22,13 +22,15 @@ from lora_vs_api.errors import UserError
 GIB = 2**30
 # it compiles before it listens: 106 s on two cores
 STARTUP_SECONDS = 900
-# what it says of a model that it does not take; anything else is the environment's fault
+# what it says of a model that it does not take, and of one that holds less; anything else is the environment's fault
 REFUSED = re.compile(
-    r"Model architectures .{0,200}?(?:not supported|failed to be inspected)[^\n]{0,100}"
-    r"|User-specified max_model_len [^\n]{0,200}"
+    r"Model architectures .{0,200}?not supported|.{0,100}does not recognize this architecture"
 )
+TOO_LONG = re.compile(r"User-specified max_model_len .{0,200}")
 ERROR = re.compile(
-    r"^(?:\([^)]*\) )?(?:ERROR [^\]]*\] )?(\w*(?:Error|Exception): .+)$", re.MULTILINE
+    r"^(?:\([^)]*\) )?(?:ERROR [^\]]*\] )? *"
+    r"((?:(?!pydantic)[\w.]*(?:Error|Exception): |Value error, ).+)$",
+    re.MULTILINE,
 )
 
 
@@ -81,6 +83,11 @@ def serve_merged(
         refused = REFUSED.search(said)
         if refused:
             raise ModelRefused(f"vLLM does not take it: {refused.group()}") from None
+        too_long = TOO_LONG.search(said)
+        if too_long:
+            raise UserError(
+                f"serving.server.context: expected no more than the model holds; vLLM: {too_long.group()}"
+            ) from None
         # the last lines of its log only say that another of its processes has failed
         first = ERROR.search(said)
         found = f"the first error there: {first.group(1)}" if first else str(error)
