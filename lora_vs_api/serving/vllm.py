@@ -24,7 +24,7 @@ GIB = 2**30
 STARTUP_SECONDS = 900
 # what it says of a model that it does not take, and of one that holds less; anything else is the environment's fault
 REFUSED = re.compile(
-    r"Model architectures .{0,200}?not supported|.{0,100}does not recognize this architecture"
+    r"Model architectures .{0,200}?not supported|The checkpoint .{0,100}does not recognize this architecture"
 )
 TOO_LONG = re.compile(r"User-specified max_model_len .{0,200}")
 ERROR = re.compile(
