@@ -31,11 +31,14 @@ def run_stage(main: Callable[[Params], None]) -> None:
     """
     end_with_dvc()
     # imported here: help and completion of the command line do not wait for it
+    from lora_vs_api.config.engines import check_engine
     from lora_vs_api.config.load import load_params
 
     def checked() -> None:
         try:
-            main(load_params())
+            params = load_params()
+            check_engine(params)
+            main(params)
         except OSError as error:
             if error.errno not in UNWRITABLE:
                 raise

@@ -17,7 +17,8 @@ def main(params: Params) -> None:
     served, timings = read_served(folder), f"timings/evaluate/{name}.json"
     peak: int | None
     if has_file(served):
-        found = ask_rows(params, folder, read_jsonl(TEST, params.evaluate.test_rows), name)
+        rows = read_jsonl(TEST, params.evaluate.test_rows)
+        found = ask_rows(params, folder, served, rows, name)
         write_evaluation(
             params,
             found,
@@ -25,7 +26,8 @@ def main(params: Params) -> None:
             predictions=f"predictions/evaluate/{name}",
             timings=timings,
         )
-        peak = peak_child_memory_bytes()
+        # vLLM answers in a process of its server's own, whose memory nobody here is told
+        peak = None if served.engine == "vllm" else peak_child_memory_bytes()
     else:
         peak = in_process(params, folder, name, served)
     write_json(timings, read_json(timings) | {"peak_memory_bytes": peak})

@@ -16,7 +16,7 @@ def main(params: Params) -> None:
     folder, name = seed_folder(params.serving.weights, seed), f"lora-seed-{seed}"
     served = read_served(folder)
     if has_file(served):
-        found = ask_rows(params, folder, read_jsonl(PERTURBED), f"{name}: perturbed texts")
+        found = ask_rows(params, folder, served, read_jsonl(PERTURBED), f"{name}: perturbed texts")
         write_predictions(found.answers, f"predictions/perturbed/{name}")
     else:
         in_process(params, folder, name)

@@ -14,6 +14,7 @@ from tests.imports import PLUMBING, ROOT, code_deps, imported, module_file, pack
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 # pydantic's own methods at the end of a chain of params, and what a property reads
 ALIASES = {
+    "serving.precision": {"serving.conversion", "serving.server"},
     "task.field_specs": {"task.fields"},
     "task.record_fields": {"task.fields"},
     "task.scored_fields": {"task.fields", "task.weights"},

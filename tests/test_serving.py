@@ -52,7 +52,7 @@ ROWS = [
     {"id": "c", "text": "My order has not arrived", "record": RECORD},
 ]
 SETTINGS = [
-    "serving=llama_cpp", "serving.conversion.check_rows=3", "seeds=[0]", "model=local", "model.weights.path=tiny",
+    "serving.conversion.check_rows=3", "seeds=[0]", "model=local", "model.weights.path=tiny",
     "runtime.dtype=float32", "runtime.pad_token='<|endoftext|>'", "evaluate.test_rows=3",
     "evaluate.latency_rows=2", "robustness.texts.rows=2", "decoding.max_new_tokens=16",
 ]  # fmt: skip
@@ -81,8 +81,8 @@ def params(project, monkeypatch):
     return parameters()
 
 
-def parameters(*overrides):
-    raw = yaml.safe_load(compose([*SETTINGS, *overrides], conf=ROOT / "conf"))
+def parameters(*overrides, engine="llama_cpp"):
+    raw = yaml.safe_load(compose([f"serving={engine}", *SETTINGS, *overrides], conf=ROOT / "conf"))
     raw["task"]["fields"] = FIELDS
     raw["contamination"]["field"] = raw["split"]["stratify_by"] = None
     return check_params(raw)
@@ -367,7 +367,15 @@ def test_a_missing_converter_is_named(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["serving.engine=vllm"], "serving.engine: vllm is not built into the pipeline"),
+        (["serving.engine=vllm"], "serving.python: missing; needed with serving.engine=vllm"),
+        (
+            ["serving=vllm", "serving.python=env/bin/python"],
+            "serving.python: expected the absolute path of",
+        ),
+        (
+            ["serving=vllm", "serving.server.dtype=f16"],
+            "serving.server.dtype: expected one of bfloat16",
+        ),
         (
             ["serving=llama_cpp", "serving.engine=transformers"],
             "serving.engine: transformers does not go with serving.weights: models/served",
@@ -386,10 +394,14 @@ def test_an_engine_that_is_not_there_is_refused_in_a_line(overrides, message):
 
 @pytest.mark.parametrize(
     ("engine", "weights", "converted"),
-    [("transformers", TRAINED, []), ("llama_cpp", SERVED, ["served@3", "served@4"])],
+    [
+        ("transformers", TRAINED, []),
+        ("llama_cpp", SERVED, ["served@3", "served@4"]),
+        ("vllm", SERVED, ["served@3", "served@4"]),
+    ],
 )
 def test_each_engine_has_its_nodes(tmp_path, engine, weights, converted):
-    """With transformers there is nothing to convert; with llama.cpp a node for each seed, read after."""
+    """With transformers there is nothing to convert; for a server a node for each seed, read after."""
     text = compose([f"serving={engine}", "seeds=[3,4]"], conf=ROOT / "conf")
     nodes = dvc_nodes(tmp_path, text)
     assert sorted(name for name in nodes if name.startswith("served")) == converted
@@ -426,6 +438,11 @@ def test_the_report_says_what_answered():
     assert "no \\* such" in said
     assert "**Two engines.**" in limitations.limitations_section(inputs(result))
     assert "not measured for the fine-tune" in money.money_section(inputs(result))
+    both = [serving.seeds[0].model_copy(update={"engine": "vllm"}), fallen]
+    other = Serving(outtype="bfloat16", seeds=tuple(both)).model_dump(mode="json")
+    said = method.method_section(inputs(changed(analysis(), serving=other)))
+    assert "one model of BFLOAT16 weights, over HTTP to vLLM's server" in said
+    assert "llama.cpp" not in said
     # and nothing of it where the fine-tune answers in the node's process
     plain = inputs(analysis())
     assert "llama.cpp" not in method.method_section(plain) + limitations.limitations_section(plain)

@@ -228,7 +228,7 @@ def _how_timed(run: ScoredRun) -> str:
         return "asked as a batch, which has no latency"
     place = timings.machine or "over HTTP"
     if timings.over_http:
-        place = f"over HTTP to llama.cpp's server, {place}"
+        place = f"over HTTP to {timings.server}, {place}"
     known, unknown = _in_flight(run)
     said = place
     if known is not None:

@@ -75,6 +75,8 @@ def _without_off(settings: dict[str, Any]) -> dict[str, Any]:
     """Without the keys that say "as before they came": results stay current when a setting comes that they
     do not use."""
     _drop(settings["task"], "weights", {})
+    # where an environment lies is another place elsewhere
+    settings["serving"].pop("python", None)
     for condition in settings["conditions"].values():
         _drop(condition, "instruction", None)
         _drop(condition, "server", None)

@@ -170,10 +170,11 @@ def local_cost(runs: Sequence[ScoredRun], economics: sections.Economics) -> Cost
 
 def engine_words(runs: Sequence[ScoredRun]) -> str:
     """What answered, where it was not this project's process for all runs: for a table of costs."""
-    over_http = [run.timings.over_http for run in runs]
-    if all(over_http):
-        return " over HTTP behind llama.cpp's server"
-    return " (some seeds behind llama.cpp's server)" if any(over_http) else ""
+    servers = [run.timings.server for run in runs]
+    named = next((server for server in servers if server is not None), None)
+    if named is None:
+        return ""
+    return f" (some seeds behind {named})" if None in servers else f" over HTTP behind {named}"
 
 
 def answering_watts(

@@ -875,6 +875,10 @@ class OtherTuning(Result):
     virtual_tokens: int | None
 
 
+# what a sentence calls what answers over HTTP for the fine-tune
+SERVERS = {"llama_cpp": "llama.cpp's server", "vllm": "vLLM's server"}
+
+
 class SeedServed(Result):
     """How one seed was served; ``reason`` says why it was not, and the counts are 0 then.
 
@@ -884,7 +888,7 @@ class SeedServed(Result):
     """
 
     seed: int
-    engine: Literal["llama_cpp", "transformers"]
+    engine: Literal["llama_cpp", "vllm", "transformers"]
     reason: str | None
     texts: int
     same: int
@@ -893,18 +897,23 @@ class SeedServed(Result):
 
 
 class Serving(Result):
-    """The fine-tune behind llama.cpp's server, from files of ``outtype`` weights."""
+    """The fine-tune behind a server of this machine, from files of ``outtype`` weights."""
 
     outtype: str
     seeds: tuple[SeedServed, ...]
 
     @property
     def converted(self) -> list[SeedServed]:
-        return [row for row in self.seeds if row.engine == "llama_cpp"]
+        return [row for row in self.seeds if row.engine != "transformers"]
 
     @property
     def refused(self) -> list[SeedServed]:
-        return [row for row in self.seeds if row.engine != "llama_cpp"]
+        return [row for row in self.seeds if row.engine == "transformers"]
+
+    @property
+    def server(self) -> str:
+        """What answers over HTTP; the pipeline has one engine at a time."""
+        return SERVERS[self.converted[0].engine]
 
 
 class Footprint(Result):

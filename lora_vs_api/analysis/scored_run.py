@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from lora_vs_api.analysis.results import SERVERS
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_json, read_jsonl
 from lora_vs_api.record.fields import Field
@@ -59,18 +60,19 @@ class Billing:
 class ServedRun:
     """How a run of the fine-tune came by its engine, as ``timings/`` has it.
 
-    ``reason`` says why transformers answered where llama.cpp's server was to; else ``same`` of
+    ``reason`` says why transformers answered where a server was to; else ``same`` of
     ``texts`` validation texts had been answered as transformers does, and log-probabilities of
     tokens differed by ``difference`` nats at most.
     """
 
-    engine: Literal["llama_cpp", "transformers"]
+    engine: Literal["llama_cpp", "vllm", "transformers"]
     outtype: str
     reason: str | None
     texts: int
     same: int
     probed: int
     difference: float | None
+    version: str | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,15 @@ class Timings:
     @property
     def over_http(self) -> bool:
         """Whether a server of this machine answered for the fine-tune."""
-        return self.served is not None and self.served.engine == "llama_cpp"
+        return self.server is not None
+
+    @property
+    def server(self) -> str | None:
+        """That server in words, with its version where no list of this project's pins it."""
+        if self.served is None or self.served.engine == "transformers":
+            return None
+        version = "" if self.served.version is None else f" {self.served.version}"
+        return SERVERS[self.served.engine] + version
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Timings:

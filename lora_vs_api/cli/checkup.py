@@ -39,6 +39,7 @@ LITTLE_MEMORY_GB = 4
 OLD_PRICES_DAYS = 90
 MAX_FOUND = 300  # characters of a line
 SETUP = "make setup"
+IMPORT_SECONDS = 300
 HUB, INDEX = "https://huggingface.co", "https://pypi.org/simple"
 CONFLICT = re.compile(rb"^(<<<<<<<|>>>>>>>) ", re.MULTILINE)
 LOOK_AT_TORCH = (
@@ -103,6 +104,7 @@ def _of_settings(params: Params, offline: bool) -> list[Finding]:
         "keys": lambda: _keys(params),
         "server": lambda: _server(params, offline),
         "llama.cpp": lambda: _llama_cpp(params),
+        "vLLM": lambda: _vllm(params),
         "prices": lambda: _prices(params),
         "report": lambda: _report(params),
     }
@@ -503,6 +505,25 @@ def _llama_cpp(params: Params) -> Iterator[Finding]:
             yield Finding("llama.cpp", "MISSING", "its converter is not installed", mend)
         else:
             yield Finding("llama.cpp", "ok", "converter: installed")
+
+
+def _vllm(params: Params) -> Iterator[Finding]:
+    """Nothing where it is not chosen: few want it, and nobody else should read of it."""
+    from lora_vs_api.config.engines import DOCS, IMPORTS, interpreter, run_in, vllm_version
+    from lora_vs_api.config.sections import VllmServing
+
+    serving = params.serving
+    if not isinstance(serving, VllmServing):
+        return
+    version = vllm_version(serving, params.runtime.device)
+    python = interpreter(serving)
+    # packages that do not go together show nowhere else before half an hour of training
+    _, problem = run_in(python, f"import {IMPORTS}", IMPORT_SECONDS)
+    if problem:
+        mend = f"{DOCS} says how to install it; or -S serving=llama_cpp"
+        yield Finding("vLLM", "MISSING", f"{python}: does not start: {problem}", mend)
+    else:
+        yield Finding("vLLM", "ok", f"{version} ({python})")
 
 
 def _prices(params: Params) -> Iterator[Finding]:

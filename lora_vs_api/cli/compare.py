@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 
-from lora_vs_api.cli.local_model import adapter_folder, as_evaluated, ask, one_text, served_file
+from lora_vs_api.analysis.results import SERVERS
+from lora_vs_api.cli.local_model import adapter_folder, as_evaluated, ask, one_text, served_model
 from lora_vs_api.config.load import load_params
 from lora_vs_api.config.sections import Params
 from lora_vs_api.errors import UserError
@@ -50,8 +51,9 @@ def compare_answers(text: str, *, seed: int | None, constrained: bool | None, ap
     for name, record in records.items():
         if record is None:
             show(f"\n{name} wrote no JSON object:\n{words[name]}")
-    if served_file(params, adapter) is not None:
-        say(f"LoRA {adapter.name} answered behind llama.cpp's server, as evaluated.")
+    if served_model(params, adapter) is not None:
+        server = SERVERS[params.serving.engine]
+        say(f"LoRA {adapter.name} answered behind {server}, as evaluated.")
     if not apis and params.conditions:
         price = ", which may cost money" if params.api.server.kind == "openai" else ""
         say(f"Not asked: {', '.join(params.conditions)}; --apis asks them too{price}.")

@@ -6,10 +6,10 @@ import shlex
 import shutil
 from pathlib import Path
 
-from lora_vs_api.cli.local_model import adapter_folder, served_file
+from lora_vs_api.cli.local_model import adapter_folder, served_model
 from lora_vs_api.cli.older import write_for_older
 from lora_vs_api.config.load import load_params
-from lora_vs_api.config.sections import Params
+from lora_vs_api.config.sections import Params, VllmServing
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import new_directory, write_json, write_text
 from lora_vs_api.log import say
@@ -37,7 +37,8 @@ print(json.load(urllib.request.urlopen(request))["choices"][0]["message"]["conte
 def export_merged(target: Path, seed: int | None) -> None:
     """Write base and adapter as one model to ``target``, and say how to serve it.
 
-    With the prompt, the JSON Schema and a client beside the weights. Where evaluation asked a model file behind llama.cpp's server, that very file goes along.
+    With the prompt, the JSON Schema and a client beside the weights. Where evaluation asked a model file behind
+    llama.cpp's server, that very file goes along; where it asked vLLM, its weights are written.
 
     Raises:
         UserError: ``target`` is not empty, or the adapter is not here.
@@ -47,15 +48,13 @@ def export_merged(target: Path, seed: int | None) -> None:
     if target.is_file() or (target.is_dir() and any(target.iterdir())):
         raise UserError(f"{target}: is not empty; name a new folder")
 
-    from lora_vs_api.model.loading import load_tokenizer, load_tuned
-    from lora_vs_api.model.runtime import resolve_runtime
-
-    gguf = served_file(params, adapter)
-    # the precision that transformers evaluates in, so that a server's answers are those of the report
-    model = load_tuned(BASE, adapter, resolve_runtime(params.runtime.device, params.runtime.dtype))
+    served = served_model(params, adapter)
+    gguf = served if served is not None and served.is_file() else None
     with new_directory(target) as folder:
-        model.cpu().save_pretrained(folder)
-        load_tokenizer(BASE, params.runtime.pad_token).save_pretrained(folder)
+        if served is not None and gguf is None:
+            shutil.copytree(served, folder, dirs_exist_ok=True)
+        else:
+            _write_merged(params, adapter, folder)
         write_for_older(folder)
         if gguf is not None:
             shutil.copyfile(gguf, folder / gguf.name)
@@ -63,7 +62,7 @@ def export_merged(target: Path, seed: int | None) -> None:
     where = shlex.quote(str(target))
     say(f"{target}: {adapter.name} merged into {params.model.name}. To serve it:")
     print(f"  transformers serve {where}")
-    print(f"  vllm serve {where}")
+    print(f"  {_vllm_command(params, where, evaluated=served is not None and gguf is None)}")
     if gguf is None:
         print(
             f"  python convert_hf_to_gguf.py {where}   # of llama.cpp; then Ollama's FROM model.gguf"
@@ -78,6 +77,27 @@ def export_merged(target: Path, seed: int | None) -> None:
     print(f'  python {shlex.quote(str(target / CLIENT))} "a text"   # asks that server')
     say(
         f"Beside it: {PROMPT} (the system prompt; the user turn is the text alone), {SCHEMA} and {CLIENT}."
+    )
+
+
+def _write_merged(params: Params, adapter: Path, folder: Path) -> None:
+    from lora_vs_api.model.loading import load_tokenizer, load_tuned
+    from lora_vs_api.model.runtime import resolve_runtime
+
+    # the precision that transformers evaluates in, so that a server's answers are those of the report
+    model = load_tuned(BASE, adapter, resolve_runtime(params.runtime.device, params.runtime.dtype))
+    model.cpu().save_pretrained(folder)
+    load_tokenizer(BASE, params.runtime.pad_token).save_pretrained(folder)
+
+
+def _vllm_command(params: Params, where: str, *, evaluated: bool) -> str:
+    """How to start vLLM; as it was started for evaluation, but for many requests at a time, where it was."""
+    if not evaluated or not isinstance(params.serving, VllmServing):
+        return f"vllm serve {where}"
+    server = params.serving.server
+    return (
+        f"vllm serve {where} --dtype {server.dtype} --max-model-len {server.context} "
+        "--generation-config vllm   # what was evaluated"
     )
 
 

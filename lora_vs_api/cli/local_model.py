@@ -13,7 +13,7 @@ from lora_vs_api.files import read_json
 from lora_vs_api.log import say
 from lora_vs_api.paths import BASE, TRAINED, seed_folder
 from lora_vs_api.record.json_schema import task_sha256
-from lora_vs_api.serving.served import GGUF, has_file, read_served
+from lora_vs_api.serving.served import has_file, model_in, read_served
 from lora_vs_api.shown import LONE_SURROGATE
 
 
@@ -78,16 +78,25 @@ def as_evaluated(params: Params, constrained: bool | None) -> bool:
     return constrained
 
 
-def served_file(params: Params, adapter: Path) -> Path | None:
-    """The model file that evaluation asked for this adapter's seed; None where it asked the adapter.
+def served_model(params: Params, adapter: Path) -> Path | None:
+    """What evaluation asked for this adapter's seed, a file or a folder; None where it asked the adapter.
 
     Raises:
-        UserError: the fine-tune is asked behind a server, and the file is not on this machine.
+        UserError: the fine-tune is asked behind a server, and what it needs is not on this machine or
+            was made for another engine.
     """
-    if params.serving.engine != "llama_cpp":
+    engine = params.serving.engine
+    if engine == "transformers":
         return None
     folder = Path(params.serving.weights, adapter.name)
-    return folder / GGUF if has_file(read_served(folder)) else None
+    served = read_served(folder)
+    if not has_file(served):
+        return None
+    if served.engine != engine:
+        raise UserError(
+            f"{folder}: was made for {served.engine}, and serving.engine is {engine}; run `dvc repro`"
+        )
+    return model_in(folder, served)
 
 
 def ask(
@@ -107,11 +116,11 @@ def ask(
         UserError: texts that the model cannot hold, called as ``names`` says; nothing was asked.
     """
     names = names or ["the text"] * len(texts)
-    gguf = None if adapter is None else served_file(params, adapter)
-    if gguf is not None:
+    served = None if adapter is None else served_model(params, adapter)
+    if served is not None:
         if batch_size is not None:
-            say("--batch-size: llama.cpp's server answers one text at a time")
-        return _ask_served(params, gguf, texts, names, constrained=constrained)
+            say("--batch-size: the server answers one text at a time")
+        return _ask_served(params, served, texts, names, constrained=constrained)
     from lora_vs_api.inference.extractor import extractor_of
     from lora_vs_api.model.loading import load_base, load_tuned
     from lora_vs_api.model.runtime import resolve_runtime
@@ -129,12 +138,12 @@ def ask(
 
 
 def _ask_served(
-    params: Params, gguf: Path, texts: Sequence[str], names: Sequence[str], *, constrained: bool
+    params: Params, served: Path, texts: Sequence[str], names: Sequence[str], *, constrained: bool
 ) -> list[LocalAnswer]:
     from lora_vs_api.serving.asking import ask_tuned, serve_tuned
 
     rows = [{"id": str(place), "text": text} for place, text in enumerate(texts)]
-    with serve_tuned(params, gguf) as url:
+    with serve_tuned(params, served) as url:
         found = ask_tuned(params, url, rows, "answers", constrained=constrained, names=names)
     return [
         LocalAnswer(answer.reply.output, answer.reply.outcome == "truncated")

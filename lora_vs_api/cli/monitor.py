@@ -210,9 +210,7 @@ def asked_sha256(params: Params) -> str:
     # the column that holds a field, and how many texts are answered together, change no score
     fields = [replace(field, source="") for field in params.task.scored_fields]
     decoding = params.decoding.model_dump(exclude={"batch_size"})
-    asked = to_jsonable_python(
-        [fields, decoding, params.serving.engine, params.serving.conversion.outtype]
-    )
+    asked = to_jsonable_python([fields, decoding, params.serving.engine, params.serving.precision])
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 

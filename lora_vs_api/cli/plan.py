@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lora_vs_api.config.compose import compose, composed
+from lora_vs_api.config.engines import check_engine
 from lora_vs_api.config.load import PARAMS, load_params
 from lora_vs_api.config.sections import Params
 from lora_vs_api.errors import UserError
@@ -54,13 +55,15 @@ def show_plan(overrides: Sequence[str], *, short: bool) -> None:
     """Print what `dvc repro` would do; with ``overrides``, what `dvc exp run -S` would do with them.
 
     Raises:
-        UserError: an override that Hydra refuses, or what DVC finds wrong with the project.
+        UserError: an override that Hydra refuses, what DVC finds wrong with the project, or no vLLM where
+            a node would need it.
     """
     root = Path.cwd()
     if overrides:
         plan_of, params = composed(overrides)
     else:
         plan_of, params = None, load_params()
+    check_engine(params)
     plan = make_plan(plan_nodes(root, plan_of), params)
     if short:
         for line in in_short(plan):

@@ -457,12 +457,7 @@ def _conditions_serve_an_opponent(params: Params) -> str | None:
 def _engine_goes_with_its_files(params: Params) -> str | None:
     """A node per seed exists and is read where the engine takes a file of its own, and nowhere else."""
     serving = params.serving
-    if serving.engine == "vllm":
-        return (
-            "serving.engine: vllm is not built into the pipeline; expected llama_cpp or transformers, "
-            "chosen by -S serving=…"
-        )
-    weights, seeds = (SERVED, params.seeds) if serving.engine == "llama_cpp" else (TRAINED, [])
+    weights, seeds = (TRAINED, []) if serving.engine == "transformers" else (SERVED, params.seeds)
     if serving.weights != weights:
         return (
             f"serving.engine: {serving.engine} does not go with serving.weights: {serving.weights}; "

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lora_vs_api.api.child_server import ServerEnded
+from lora_vs_api.config.engines import vllm_version
+from lora_vs_api.config.sections import VllmServing
+from lora_vs_api.config.sections.serving import Conversion
 from lora_vs_api.conversion.check import (
     ODD_TEXTS,
     Agreement,
@@ -24,9 +27,10 @@ from lora_vs_api.log import say
 from lora_vs_api.model.loading import load_tokenizer, load_tuned
 from lora_vs_api.model.runtime import Runtime, resolve_runtime
 from lora_vs_api.paths import BASE
-from lora_vs_api.serving.asking import ask_tuned, prompt_of, serve_tuned
+from lora_vs_api.serving.asking import ask_tuned, endpoints_of, prompt_of, serve_tuned
 from lora_vs_api.serving.endpoints import Unanswerable
-from lora_vs_api.serving.served import GGUF, Served
+from lora_vs_api.serving.served import GGUF, MERGED, Served
+from lora_vs_api.serving.vllm import ModelRefused
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -41,8 +45,9 @@ def build_served(
 ) -> Served:
     """Merge, convert and check the adapter in ``trained``; the result into the folder ``out``.
 
-    The folder gets the model file and the record of its checks. Where the model cannot be converted,
-    or does not agree with transformers, it gets the adapter, with the reason in the record.
+    The folder gets the model (for vLLM merged, for llama.cpp one file) and the record of its checks.
+    Where the model cannot be converted, or does not agree with transformers, it gets the adapter, with
+    the reason in the record.
 
     Args:
         rows: validation texts whose answers are compared.
@@ -50,18 +55,29 @@ def build_served(
     Raises:
         UserError: what could be mended here, such as a package that is missing.
     """
-    converter_folder()  # before minutes of work
-    trained = Path(trained)
+    trained, serving = Path(trained), params.serving
+    # before minutes of work
+    if isinstance(serving, VllmServing):
+        vllm_version(serving, params.runtime.device)
+    else:
+        converter_folder()
     runtime = resolve_runtime(params.runtime.device, params.runtime.dtype)
-    # rounded once, by the converter
     model = load_tuned(BASE, trained, Runtime(runtime.device, torch.float32))
     with new_directory(out) as folder:
         try:
-            write_gguf(params, model, folder / GGUF)
-            served = agreement(params, model, folder / GGUF, rows)
+            if isinstance(serving, VllmServing):
+                target = folder / MERGED
+                dtype = getattr(torch, serving.server.dtype)
+                write_merged(params, load_tuned(BASE, trained, Runtime("cpu", dtype)), target)
+            else:
+                # rounded once, by the converter
+                target = folder / GGUF
+                write_gguf(params, serving.conversion, model, target)
+            served = agreement(params, model, target, rows)
         except NotConverted as refusal:
-            served = Served("transformers", params.serving.conversion.outtype, reason=str(refusal))
+            served = Served("transformers", params.serving.precision, reason=str(refusal))
             (folder / GGUF).unlink(missing_ok=True)
+            shutil.rmtree(folder / MERGED, ignore_errors=True)
             for file in sorted(trained.iterdir()):
                 shutil.copyfile(file, folder / file.name)
         served.write(folder)
@@ -69,37 +85,44 @@ def build_served(
     return served
 
 
-def write_gguf(params: Params, model: PreTrainedModel, target: Path) -> None:
+def write_gguf(
+    params: Params, conversion: Conversion, model: PreTrainedModel, target: Path
+) -> None:
     """``model`` with the base's tokenizer and chat template as one file.
 
     Raises:
         NotConverted: llama.cpp's converter does not take it.
     """
-    merged = target.parent / "merged"
-    tokenizer = load_tokenizer(BASE, params.runtime.pad_token)
+    merged = target.parent / MERGED
     try:
-        model.save_pretrained(merged)
-        for file in sorted(Path(BASE).iterdir()):
-            # config and weights are the model's own, the rest is the base's
-            if "safetensors" not in file.name and not (merged / file.name).exists():
-                shutil.copyfile(file, merged / file.name)
-        for name in ("config.json", "tokenizer_config.json"):
-            _without_code(merged / name)
-        _end_at(merged, _end_of_turn(model, tokenizer))
+        write_merged(params, model, merged)
         convert(
             merged,
             target,
-            outtype=params.serving.conversion.outtype,
-            pre_tokenizer=params.serving.conversion.pre_tokenizer,
+            outtype=conversion.outtype,
+            pre_tokenizer=conversion.pre_tokenizer,
         )
     finally:
         shutil.rmtree(merged, ignore_errors=True)
 
 
+def write_merged(params: Params, model: PreTrainedModel, merged: Path) -> None:
+    """``model`` with the base's tokenizer and chat template as the folder ``merged``, without code."""
+    tokenizer = load_tokenizer(BASE, params.runtime.pad_token)
+    model.save_pretrained(merged)
+    for file in sorted(Path(BASE).iterdir()):
+        # config and weights are the model's own, the rest is the base's
+        if "safetensors" not in file.name and not (merged / file.name).exists():
+            shutil.copyfile(file, merged / file.name)
+    for name in ("config.json", "tokenizer_config.json"):
+        _without_code(merged / name)
+    _end_at(merged, _end_of_turn(model, tokenizer))
+
+
 def agreement(
-    params: Params, model: PreTrainedModel, gguf: Path, rows: Sequence[dict[str, Any]]
+    params: Params, model: PreTrainedModel, target: Path, rows: Sequence[dict[str, Any]]
 ) -> Served:
-    """What the server says of the model file, against ``model`` in this process.
+    """What the server says of the model in ``target``, against ``model`` in this process.
 
     Raises:
         NotConverted: the server does not load it, or something differs that must not.
@@ -109,14 +132,17 @@ def agreement(
     texts = [row["text"] for row in rows]
     prompts = [prompt_of(params, text) for text in (*texts, *ODD_TEXTS)]
     try:
-        with serve_tuned(params, gguf) as url:
-            check_prompts(extractor.tokenizer, url, prompts)
+        with serve_tuned(params, target) as url:
+            endpoints = endpoints_of(params, url)
+            check_prompts(extractor.tokenizer, endpoints, prompts)
             found: Agreement = check_probabilities(
-                model, extractor.tokenizer, url, prompts, params.serving.conversion.outtype
+                model, extractor.tokenizer, endpoints, prompts, params.serving.precision
             )
             asked = ask_tuned(
-                params, url, rows, "validation texts, llama.cpp", constrained=constrained
+                params, url, rows, f"validation texts, {endpoints.engine}", constrained=constrained
             )
+    except ModelRefused as error:
+        raise NotConverted(str(error)) from None
     except ServerEnded as error:
         if any(word in str(error) for word in ENVIRONMENT):
             raise
@@ -124,17 +150,21 @@ def agreement(
     except Unanswerable as error:
         raise NotConverted(str(error)) from None
     ours = extractor.answers(texts, "validation texts, transformers")
-    _check_ends(asked.answers, ours)
+    _check_ends(asked.answers, ours, endpoints.engine)
     same = sum(
         answer.reply.output == own.output for answer, own in zip(asked.answers, ours, strict=True)
     )
+    serving = params.serving
     return Served(
-        "llama_cpp",
-        params.serving.conversion.outtype,
+        serving.engine,
+        params.serving.precision,
         texts=len(texts),
         same=same,
         probed=found.probed,
         difference=found.difference,
+        version=vllm_version(serving, params.runtime.device)
+        if isinstance(serving, VllmServing)
+        else None,
     )
 
 
@@ -162,7 +192,7 @@ def _end_at(merged: Path, end: str | None) -> None:
         write_json(file, {**settings, "eos_token": end})
 
 
-def _check_ends(theirs: Sequence[Answer], ours: Sequence[Generation]) -> None:
+def _check_ends(theirs: Sequence[Answer], ours: Sequence[Generation], engine: str) -> None:
     """See that the server goes on with no answer that is at its end.
 
     Raises:
@@ -175,7 +205,7 @@ def _check_ends(theirs: Sequence[Answer], ours: Sequence[Generation]) -> None:
             and reply.outcome == "truncated"
             and reply.output.startswith(own.output)
         ):
-            raise NotConverted("llama.cpp does not stop at the token that ends an answer")
+            raise NotConverted(f"{engine} does not stop at the token that ends an answer")
 
 
 def _without_code(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Ask the fine-tune behind llama.cpp's server, with the client, prompt and clock of an API condition."""
+"""Ask the fine-tune behind llama.cpp's or vLLM's server, with the client, prompt and clock of an API condition."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from lora_vs_api.api.llama_server import processors, serve_gguf
 from lora_vs_api.api.policy import AskPolicy
 from lora_vs_api.api.provider import Provider
 from lora_vs_api.api.types import Answer, ApiCondition, Request
+from lora_vs_api.config.sections import VllmServing
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.json_schema import json_schema
 from lora_vs_api.record.prompt import completion, messages
-from lora_vs_api.serving.endpoints import rendered, tokens
+from lora_vs_api.serving.endpoints import Endpoints, LlamaEndpoints, VllmEndpoints
+from lora_vs_api.serving.vllm import serve_merged
 
 if TYPE_CHECKING:
     from lora_vs_api.config.sections import Params
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 # what it is called in requests and in the server's answers
 NAME = "fine-tune"
+LOG = "logs/serve-fine-tune.log"
 # of one answer: no network is in between, so one that takes longer does not come
 TIMEOUT_SECONDS = 600
 MAX_SHOWN = 10  # texts that a message names
@@ -38,19 +41,32 @@ class Answered:
     wall_seconds: float
 
 
-def serve_tuned(params: Params, gguf: str | Path) -> AbstractContextManager[str]:
-    """A server for the converted fine-tune, fresh and for one block alone; its URL for the client."""
+def serve_tuned(params: Params, model: str | Path) -> AbstractContextManager[str]:
+    """A server for the fine-tune, fresh and for one block alone; its URL for the client.
+
+    Args:
+        model: the file for llama.cpp, or the folder for vLLM.
+    """
+    if isinstance(params.serving, VllmServing):
+        return serve_merged(
+            params.serving, Path(model), NAME, device=params.runtime.device, log=LOG
+        )
     server = params.serving.server
     return serve_gguf(
-        gguf,
+        model,
         NAME,
         sha256=None,
         context=server.context,
         threads=server.threads,
-        log="logs/serve-fine-tune.log",
+        log=LOG,
         asked_by="serving.engine=llama_cpp",
         instead="serving=transformers",
     )
+
+
+def endpoints_of(params: Params, url: str) -> Endpoints:
+    """What else can be asked of the server at ``url``."""
+    return VllmEndpoints(url) if isinstance(params.serving, VllmServing) else LlamaEndpoints(url)
 
 
 def threads_of(params: Params) -> int:
@@ -93,7 +109,7 @@ def ask_tuned(
         max_output_tokens=params.decoding.max_new_tokens,
         endpoint="chat",
         schema=json_schema(params.task.record_fields) if constrained else None,
-        grammar="compact",
+        grammar="response_format" if isinstance(params.serving, VllmServing) else "compact",
         # the limit is the local models' own, and what they write within it is their answer
         own_limit=True,
         may_be_empty=True,
@@ -106,7 +122,9 @@ def ask_tuned(
             requests, condition, Provider(url), AskPolicy(TIMEOUT_SECONDS, max_attempts=1)
         )
     except UserError as error:
-        raise UserError(f"the fine-tune behind llama.cpp's server: {error}") from None
+        raise UserError(
+            f"the fine-tune behind {endpoints_of(params, url).engine}'s server: {error}"
+        ) from None
     return Answered(answers, time.perf_counter() - started)
 
 
@@ -117,10 +135,11 @@ def check_records(params: Params, url: str, rows: Sequence[dict[str, Any]]) -> N
         UserError: a perfect answer would be truncated.
     """
     fields, limit = params.task.record_fields, params.decoding.max_new_tokens
+    endpoints = endpoints_of(params, url)
     texts = [completion(row["record"], fields) for row in rows]
     # no token is shorter than a byte
     longest = max(
-        (len(tokens(url, text, prompt=False)) + 1 for text in texts if len(text.encode()) >= limit),
+        (len(endpoints.answer_tokens(text)) + 1 for text in texts if len(text.encode()) >= limit),
         default=0,
     )
     if longest > limit:
@@ -155,4 +174,4 @@ def check_texts(params: Params, url: str, texts: Sequence[str], names: Sequence[
 
 def prompt_tokens(params: Params, url: str, text: str) -> list[int]:
     """Token ids of the chat about ``text``, as the server makes them."""
-    return tokens(url, rendered(url, prompt_of(params, text)), prompt=True)
+    return endpoints_of(params, url).chat_tokens(prompt_of(params, text))

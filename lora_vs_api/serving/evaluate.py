@@ -15,10 +15,11 @@ from lora_vs_api.serving.asking import (
     Answered,
     ask_tuned,
     check_records,
+    endpoints_of,
     serve_tuned,
     threads_of,
 )
-from lora_vs_api.serving.served import GGUF, Served
+from lora_vs_api.serving.served import Served, model_in
 
 if TYPE_CHECKING:
     from lora_vs_api.config.sections import Params
@@ -35,11 +36,15 @@ class ServedMachine:
 
 
 def ask_rows(
-    params: Params, folder: str | Path, rows: Sequence[dict[str, Any]], description: str
+    params: Params,
+    folder: str | Path,
+    served: Served,
+    rows: Sequence[dict[str, Any]],
+    description: str,
 ) -> Answered:
     """A fresh server's answers to labelled ``rows``, by the model in ``folder``."""
-    say(f"{description}: starting llama.cpp's server on loopback")
-    with serve_tuned(params, Path(folder, GGUF)) as url:
+    say(f"{description}: starting {endpoints_of(params, '').engine}'s server on loopback")
+    with serve_tuned(params, model_in(folder, served)) as url:
         check_records(params, url, rows)
         return ask_tuned(params, url, rows, description, constrained=params.decoding.constrained)
 
@@ -57,7 +62,8 @@ def write_evaluation(
     ``latency_seconds`` are those of every text in the one pass there is, ``batch_size`` is null.
     """
     write_predictions(found.answers, predictions)
-    machine = ServedMachine("cpu", cpu_name(), threads_of(params), served.outtype)
+    device, name = processor_of(params, served)
+    machine = ServedMachine(device, name, threads_of(params), served.outtype)
     write_json(
         timings,
         {
@@ -72,6 +78,15 @@ def write_evaluation(
             "served": served.as_json(),
         },
     )
+
+
+def processor_of(params: Params, served: Served) -> tuple[str, str]:
+    """The device that the server computes on, and its name."""
+    if served.engine == "vllm" and params.runtime.device == "cuda":
+        import torch
+
+        return "cuda", torch.cuda.get_device_name()
+    return "cpu", cpu_name()
 
 
 def note_fallback(timings: str | Path, served: Served) -> None:

@@ -68,7 +68,7 @@ from lora_vs_api.config.sections.opponents import (
     WheelPart,
     WheelParts,
 )
-from lora_vs_api.config.sections.serving import Serving
+from lora_vs_api.config.sections.serving import Serving, VllmServer, VllmServing
 from lora_vs_api.config.sections.training import (
     Adapter,
     Checkpoints,
@@ -126,6 +126,8 @@ __all__ = [
     "Train",
     "TrainingLabels",
     "Tuning",
+    "VllmServer",
+    "VllmServing",
     "WheelPart",
     "WheelParts",
     "WheelWeights",

@@ -33,6 +33,7 @@ def limitations_section(inputs: ReportInputs) -> Markdown:
         in_process=[]
         if serving is None or not serving.converted
         else [row.label for row in analysis.conditions if row.kind in ("base", "tuned")],
+        server=serving.server if serving is not None and serving.converted else "",
         embedded=is_embedded(analysis),
         own_server=is_own_server(analysis),
         local=is_local(analysis),

@@ -43,6 +43,7 @@ def method_section(inputs: ReportInputs) -> Markdown:
     return render(
         "method",
         converted=converted,
+        server=serving.server if serving is not None and converted else "",
         outtype="" if serving is None else serving.outtype.upper(),
         same=sum(row.same for row in converted),
         checked=sum(row.texts for row in converted),
