@@ -94,7 +94,7 @@ def test_the_space_that_comes_with_the_project_is_one():
         ("evaluate.test_rows: choice(8, 9)", "expected a setting of lora or train, or model"),
         (
             "model: choice(smollm2-135m, none-such)",
-            "model: expected one of local, qwen2.5-1.5b, smollm2-135m, found 'none-such'",
+            "model: expected one of local, qwen2.5-1.5b, qwen2.5-coder-0.5b, smollm2-135m, found 'none-such'",
         ),
         ("{}", "expected settings to search"),
     ],
