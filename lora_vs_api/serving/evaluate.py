@@ -19,7 +19,7 @@ from lora_vs_api.serving.asking import (
     serve_tuned,
     threads_of,
 )
-from lora_vs_api.serving.served import Served, model_in
+from lora_vs_api.serving.served import Served, check_marks, model_in
 
 if TYPE_CHECKING:
     from lora_vs_api.config.sections import Params
@@ -43,6 +43,7 @@ def ask_rows(
     description: str,
 ) -> Answered:
     """A fresh server's answers to labelled ``rows``, by the model in ``folder``."""
+    check_marks(served, [row["text"] for row in rows], [row["id"] for row in rows])
     say(f"{description}: starting {endpoints_of(params, '').engine}'s server on loopback")
     with serve_tuned(params, model_in(folder, served)) as url:
         check_records(params, url, rows)
