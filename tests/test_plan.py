@@ -20,7 +20,6 @@ from lora_vs_api.config.compose import compose
 from lora_vs_api.config.load import check_params
 from lora_vs_api.durations import FOLDER, note_duration, read_duration
 from lora_vs_api.files import write_jsonl
-from lora_vs_api.orchestrate import plan
 from lora_vs_api.orchestrate.expenses import Payment, _estimate, _stored, downloads, payments
 from lora_vs_api.orchestrate.plan import Step, Took, differences, plan_nodes
 from lora_vs_api.paths import PERTURBED, TEST, TRAIN, VAL
@@ -206,6 +205,8 @@ def test_minutes_are_of_the_last_time_or_unknown(project):
 
 def test_a_node_that_has_nothing_to_do_takes_no_time(project, monkeypatch):
     """Whatever it took when it had; and the moment that it takes now is not kept for later."""
+    from lora_vs_api.orchestrate import plan
+
     for name, key in plan.IDLE.items():
         stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
         section, setting = key.split(".")
