@@ -24,21 +24,25 @@ if TYPE_CHECKING:
 UNWRITABLE = (*DISK_FULL, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
-def run_stage(main: Callable[[Params], None]) -> None:
+def run_stage(main: Callable[[Params], bool | None]) -> None:
     """Run ``main`` on the checked params; a UserError becomes one line on stderr and exit code 1.
 
-    So does a disk that is full or must not be written. The node ends with the dvc that started it.
+    So does a disk that is full or must not be written. The node ends with the dvc that started it. Where
+    ``main`` gives False it had nothing to do, and how long that took is not noted.
     """
     end_with_dvc()
     # imported here: help and completion of the command line do not wait for it
     from lora_vs_api.config.engines import check_engine
     from lora_vs_api.config.load import load_params
 
+    idle = False
+
     def checked() -> None:
+        nonlocal idle
         try:
             params = load_params()
             check_engine(params)
-            main(params)
+            idle = main(params) is False
         except OSError as error:
             if error.errno not in UNWRITABLE:
                 raise
@@ -48,7 +52,8 @@ def run_stage(main: Callable[[Params], None]) -> None:
 
     run_command(checked)
     # one that failed has ended above: how long it took to fail says nothing
-    note_duration(time.monotonic() - STARTED)
+    if not idle:
+        note_duration(time.monotonic() - STARTED)
 
 
 def run_command(command: Callable[[], None]) -> None:

@@ -10,7 +10,8 @@ from lora_vs_api.training.early_stopping import EarlyStopping
 from lora_vs_api.training.trial import leave_out, run_trial
 
 
-def main(params: Params) -> None:
+def main(params: Params) -> bool:
+    """Whether there was anything to train."""
     rate, ratio = (
         argument("a learning rate", "one of sweep.learning_rates"),
         params.sweep.early_stopping_ratio,
@@ -19,7 +20,7 @@ def main(params: Params) -> None:
     winner, r = "models/select_rank", read_json("metrics/select_rank.json")["r"]
     if r is None:
         leave_out("lr_trial", rate)
-        return
+        return False
     run_trial(
         params,
         sweep="lr_trial",
@@ -29,6 +30,7 @@ def main(params: Params) -> None:
         finished=winner,
         early_stopping=None if ratio is None else EarlyStopping(tuple(loss_curve(winner)), ratio),
     )
+    return True
 
 
 if __name__ == "__main__":

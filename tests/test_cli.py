@@ -200,7 +200,7 @@ def test_a_second_file_is_shown_by_column_and_field(project, capsys):
     finally:
         params.write_text(before)
     error = failing(capsys, "evaluate", path, "--slices", "rom")
-    assert "slices: " in error and "no column 'rom' (did you mean room?)" in error
+    assert "error: --slices: " in error and "found 'rom' (did you mean room?)" in error
 
 
 @pytest.mark.parametrize(

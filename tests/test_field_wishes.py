@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import jsonschema
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lora_vs_api.analysis.diagnosis import NULL, confusion
 from lora_vs_api.analysis.scored_run import ScoredRun
 from lora_vs_api.confidence.spans import value_spans
+from lora_vs_api.config.compose import compose
 from lora_vs_api.config.consistency import inconsistency
 from lora_vs_api.config.fields import checked_fields
-from lora_vs_api.config.load import load_params
+from lora_vs_api.config.load import check_params, load_params
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.fields import Field, fields_from_config, weighted
 from lora_vs_api.record.json_schema import json_schema
@@ -24,6 +27,7 @@ from lora_vs_api.record.parsing import record_of
 from lora_vs_api.record.prompt import completion, system_prompt
 from lora_vs_api.scoring.scores import Score, own_weights, score_output
 from lora_vs_api.validation.records import violations
+from tests.imports import ROOT
 from tests.strategies import SPECS, records
 
 FIELDS = (
@@ -118,6 +122,15 @@ def test_a_weight_of_no_field_is_refused():
     assert problem is not None
     assert problem.startswith("task.weights: expected fields of the task (customer_name, ")
     assert "'urgenzy'" in problem
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    raw["task"]["weights"] = {"a": {"b": {"c": 0.5}}}
+    with pytest.raises(UserError, match=re.escape("one key: '+task.weights={a.b.c: 0.5}'")):
+        check_params(raw)
+    # and that form is one of Hydra's; without the + it is told what is wrong, too
+    with pytest.raises(
+        UserError, match="task.weights: expected fields of the task .*'address.city'"
+    ):
+        compose(["task.weights={address.city: 3}"], ROOT / "conf")
 
 
 def omitting(specs: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,8 @@ import csv
 import json
 import re
 import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
@@ -288,6 +290,29 @@ def test_the_written_config_composes_and_says_what_it_inferred(project, capsys):
     assert "kind: snippet   # typos, formatting" in text
     for name in ("room (one of double, single, suite)", "rate (number, or null)"):
         assert name in params["task"]["instruction"]
+
+
+def test_the_way_into_copies_is_said_where_it_is_needed(project, capsys):
+    """As a command that a shell takes; not of a file that git has, nor of one that no command brings there."""
+    subprocess.run(["git", "init", "-q"], check=True)
+    (project.parent / "beside.csv").write_text(
+        Path(write("my bookings.csv", bookings())).read_text()
+    )
+    commands = "dvc add 'my bookings.csv' && git add 'my bookings.csv.dvc' .gitignore"
+    for file, said in (
+        (
+            "my bookings.csv",
+            f"copies of the project (--temp, --queue, search) have the data after `{commands}`",
+        ),
+        ("../beside.csv", None),
+        (str(project / "my bookings.csv"), None),
+    ):
+        run_init(file, "--force")
+        told = " ".join(capsys.readouterr().err.split())
+        assert said in told if said else "copies of the project" not in told
+    subprocess.run(["git", "add", "my bookings.csv"], check=True)
+    run_init("my bookings.csv", "--force")
+    assert "copies of the project" not in capsys.readouterr().err
 
 
 def test_few_rows_get_no_learning_curve(project):

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lora_vs_api import entry
 from lora_vs_api.api.asking import ask_condition
 from lora_vs_api.cli.plan import WIDTH, Plan, in_short, table, totals
 from lora_vs_api.config.compose import compose
@@ -201,6 +202,30 @@ def test_minutes_are_of_the_last_time_or_unknown(project):
     assert took["data"] is None and took["gather"] is None
     (project / FOLDER / "gather.json").write_text("{")
     assert {s.address: s.took for s in plan_nodes(project, params(scale=2))}["gather"] is None
+
+
+def test_a_node_that_has_nothing_to_do_takes_no_time(project, monkeypatch):
+    """Whatever it took when it had; and the moment that it takes now is not kept for later."""
+    from lora_vs_api.orchestrate import plan
+
+    for name, key in plan.IDLE.items():
+        stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+        section, setting = key.split(".")
+        assert name in stages and setting in yaml.safe_load((ROOT / "params.yaml").read_text())[section]  # fmt: skip
+    monkeypatch.setattr(plan, "IDLE", {"make": "ranks"})
+    (project / FOLDER).mkdir(parents=True)
+    (project / FOLDER / "make@0.json").write_text(json.dumps({"seconds": 60}))
+    for ranks, took in (([], Took(0, "last")), ([2], Took(60, "settings"))):
+        steps = plan_nodes(project, params(scale=2, ranks=ranks))
+        assert {s.address: s.took for s in steps}["make@0"] == took
+    noted: list[float] = []
+    monkeypatch.setattr(entry, "note_duration", noted.append)
+    monkeypatch.setattr("lora_vs_api.config.load.load_params", lambda: None)
+    monkeypatch.setattr("lora_vs_api.config.engines.check_engine", lambda *_: None)
+    entry.run_stage(lambda params: False)
+    assert noted == []
+    entry.run_stage(lambda params: None)
+    assert len(noted) == 1
 
 
 @pytest.mark.parametrize(

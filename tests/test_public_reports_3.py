@@ -15,7 +15,7 @@ from lora_vs_api.config.load import load_params
 from lora_vs_api.config.yaml_keys import load_once
 from lora_vs_api.data.contamination import read_label
 from lora_vs_api.data.infer import infer_field
-from lora_vs_api.data.source import read_table
+from lora_vs_api.data.source import read_source, read_table
 from lora_vs_api.data.tables import load_table
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.fields import Field
@@ -138,6 +138,28 @@ def test_other_objects_among_labels_stay_as_they_are(tmp_path):
     assert load_table(path, text="t").rows[0][1]["t"] == '{"choices": ["a"]}'
 
 
+def test_a_record_or_object_that_is_called_choices_stays_one(project, tmp_path):
+    """Where the settings say that a column holds objects, or a conversation was answered one."""
+    path, several = tmp_path / "a.jsonl", {"choices": ["a", "b"]}
+    rows = [
+        {"t": f"text number {n}", "f": {"choices": ["c"]} if n % 2 else several} for n in range(20)
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    inner = Field("choices", "list")
+    (first, *_) = read_source(path, (inner,), "t", "f", None)
+    assert first["record"] == several
+    (first, *_) = read_source(path, (Field("f", "object", fields=(inner,)),), "t", None, None)
+    assert first["record"] == {"f": several}
+    lora_vs_api("init", str(path), "--record", "f")
+    assert records_of("a")[0] == several
+    turns = [
+        {"role": "user", "content": "x"},
+        {"role": "assistant", "content": json.dumps(several)},
+    ]
+    path.write_text("\n".join(json.dumps({"messages": turns}) for _ in range(2)))
+    assert load_table(path).rows[0][1]["record"] == json.dumps(several)
+
+
 @pytest.mark.parametrize(
     ("gold", "answer", "score"),
     [
@@ -205,6 +227,14 @@ def test_a_blank_behind_every_separator_is_no_part_of_a_cell(tmp_path, mark, quo
     # where the header has none, one that a cell begins with is its own
     path.write_text(f"text{mark}kind\nx{mark} y\nz{mark} y\n")
     assert [row["kind"] for _, row in load_table(path).rows] == [" y", " y"]
+    # nor where a row has none; one at the end of a line may be gone
+    path.write_text(f"text{mark} kind\nx{mark} y\nz{mark}y\n")
+    assert [row["kind"] for _, row in load_table(path).rows] == [" y", "y"]
+    path.write_text(f"text{mark} kind\nx{mark} y\nz{mark}\n")
+    assert [row["kind"] for _, row in load_table(path).rows] == ["y", ""]
+    # but where the file is a table in no other way
+    path.write_text(f'text{mark} kind\n"x"{mark} "y{mark}y"\n"z"{mark}y\n')
+    assert [row["kind"] for _, row in load_table(path).rows] == [f"y{mark}y", "y"]
 
 
 def test_a_merged_cell_is_the_value_of_each_of_its_rows(tmp_path):
@@ -289,6 +319,9 @@ def test_labels_that_differ_by_case_alone_are_told():
     """huridocs/uwazi#2323: somebody typed them."""
     why = infer_field("f", ["Billing", "other", "billing", "BILLING"] * 6).why
     assert "'BILLING' and 'Billing' and 'billing' differ by case alone: are they one?" in why
+    # as scores compare them
+    why = infer_field("f", ["ırmak", "Irmak"] * 9).why
+    assert "'Irmak' and 'ırmak' differ by case alone" in why
     assert "case" not in infer_field("f", ["Billing", "other"] * 6).why
 
 
@@ -369,6 +402,9 @@ def test_a_byte_order_mark_hides_no_header(project):
     ):
         composed(["task=us_addresses"])
     assert composed([])[1].lora.r == 32
+    # which is not chosen here: what is wrong is another thing
+    with pytest.raises(UserError, match=r"^conf/ with lora\.r=-3: lora\.r: expected "):
+        composed(["lora.r=-3"])
 
 
 @pytest.mark.parametrize(

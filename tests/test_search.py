@@ -179,13 +179,25 @@ def test_data_that_a_copy_would_lack_is_named_with_the_way_out(tmp_path, monkeyp
     (tmp_path / ".gitignore").write_text("kept.csv\n/mine\n")
     (tmp_path / "kept.csv.dvc").write_text("")
     (tmp_path / "mine.dvc").write_text("")
-    study.git("add", "git.csv")
+    study.git("add", "git.csv", "kept.csv.dvc", "mine.dvc")
     for path in (None, "kept.csv", "mine", "mine/train.csv", "git.csv", str(tmp_path / "own.csv")):
         study.check_tracked(path)
     with pytest.raises(
-        UserError, match=r"data.path: own.csv: neither in git nor in DVC.*`dvc add own.csv`"
+        UserError,
+        match=r"^data.path: own.csv: neither in git .*: `dvc add own.csv && git add own.csv.dvc .gitignore`, or",
     ):
         study.check_tracked("own.csv")
+    # after `dvc add` alone: DVC's copies have what git knows
+    (tmp_path / "own.csv.dvc").write_text("")
+    with pytest.raises(UserError, match=r": `git add own.csv.dvc .gitignore`, or"):
+        study.check_tracked("own.csv")
+    (tmp_path / "mine" / "my own.csv").write_text("text\n")
+    study.git("rm", "-q", "--cached", "mine.dvc")
+    (tmp_path / "mine.dvc").unlink()
+    assert (
+        study.way_into_copies("mine/my own.csv")
+        == "dvc add 'mine/my own.csv' && git add 'mine/my own.csv.dvc' mine/.gitignore"
+    )
 
 
 @pytest.fixture

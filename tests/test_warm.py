@@ -344,6 +344,22 @@ def test_a_forked_node_computes_the_same_bytes(tmp_path):
         shell.worker.close()
 
 
+def test_the_tests_own_worker_outlives_who_is_killed_while_it_asks(tmp_path):
+    """A header or a message that breaks off is one test's; the worker ended or span for ever."""
+    path = str(tmp_path / "socket")
+    server = subprocess.Popen(
+        [sys.executable, "-S", ROOT / "tests/warm/server.py", path],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert server.stdin and server.stdout and server.stdout.readline() == b"listening\n"
+    for said in (b"", b"\0", struct.pack("!i", 9) + b"[1, 2"):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(path)
+            connection.sendall(said)
+    server.stdin.close()
+    assert server.wait(10) == 0
+
+
 def workers() -> set[str]:
     """The sockets on which workers listen, of whatever project."""
     words = Path("/proc/net/unix").read_text().split()

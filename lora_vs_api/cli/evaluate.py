@@ -13,7 +13,7 @@ from lora_vs_api.cli.local_model import LocalAnswer, adapter_folder, ask, check_
 from lora_vs_api.config.load import load_params
 from lora_vs_api.config.sections import Params
 from lora_vs_api.data.plain import plain
-from lora_vs_api.data.source import read_source
+from lora_vs_api.data.source import did_you_mean, read_source
 from lora_vs_api.data.tables import load_table
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_rows, write_jsonl
@@ -104,7 +104,8 @@ def labelled_rows(
 ) -> list[Row]:
     """The rows of a second file, in the columns of data.path; ``keep`` and errors as of ``read_source``.
 
-    Columns of ``slices`` are kept with the rows; where ``lacking`` is true the file may lack some.
+    Columns of ``slices``, which --slices names, are kept with the rows; where ``lacking`` is true they are those of
+    params.yaml, of which the file may lack some.
     """
     data = params.data
     if data.source == "file":
@@ -114,6 +115,13 @@ def labelled_rows(
         # generated rows, as data/corpus.jsonl has them
         text, record, drop, row_id = "text", "record", (), "id"
     columns = {name for _, row in load_table(file, encoding, text).rows for name in row}
+    unknown = [name for name in slices if name not in columns and not lacking]
+    if unknown:
+        there = sorted(columns | params.task.fields.keys())
+        raise UserError(
+            f"--slices: expected columns of {file} or fields, found {unknown[0]!r}{did_you_mean(unknown[0], there)}; "
+            f"there are {', '.join(there)}"
+        )
     known = row_id if row_id in columns else None
     by = params.task.group_by
     # a second file may well lack it, which is said with the scores

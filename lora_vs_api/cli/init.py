@@ -7,6 +7,7 @@ import math
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -188,7 +189,8 @@ def _every_spec(
 
 def _write_task(given: TaskSource, name: str, path: str, origin: str, target: Path) -> None:
     """Infer the task from the rows of ``path``, which came from ``origin``, into ``target``."""
-    table = load_table(path, given.encoding)
+    objects = () if given.record is None else (given.record,)
+    table = load_table(path, given.encoding, objects=objects)
     rows = [columns for _, columns in table.rows]
     if len(rows) < MIN_ROWS:
         raise UserError(f"{path}: expected at least {MIN_ROWS} rows, found {len(rows)}")
@@ -377,9 +379,19 @@ def _say_what_was_guessed(
     print(f'  make params SET="task={task.name}" && dvc repro')
     say(
         "The report and metrics/answers.jsonl quote test texts, and `dvc exp run` keeps both in git "
-        "(docs/tasks.md); copies of the project (--temp, --queue, search) have the data after "
-        f"`dvc add {task.source['path']}`"
+        f"(docs/tasks.md){_copies(task.source['path'])}"
     )
+
+
+def _copies(path: str) -> str:
+    """What to say of data that experiments in copies of the project would lack; empty where they have it."""
+    from lora_vs_api.search.study import way_into_copies
+
+    # outside of a repository, of a file outside of this one, or without git, no command helps
+    with suppress(UserError, OSError):
+        if commands := way_into_copies(path):
+            return f"; copies of the project (--temp, --queue, search) have the data after `{commands}`"
+    return ""
 
 
 def _fields(

@@ -22,6 +22,7 @@ from lora_vs_api.config.slips import (
     no_mapping,
     override_slip,
     place_of,
+    without_marks,
     yaml_slip,
 )
 from lora_vs_api.config.yaml_keys import no_text_key
@@ -40,13 +41,35 @@ def composed(overrides: Sequence[str] = (), conf: str | Path = "conf") -> tuple[
         UserError: an override that Hydra refuses, a key or file under an earlier version's name, or
             a composition that is not a valid config.
     """
+    conf = Path(conf)
+    try:
+        return _composed(overrides, conf)
+    except UserError as error:
+        slip = mark_slip(conf.resolve())
+        # a mark in a file that is not chosen hides nothing, and what is wrong stays so without it
+        if slip is None or str(error) == _unmarked_problem(overrides, conf.resolve()):
+            raise
+        raise UserError(slip) from None
+
+
+def _unmarked_problem(overrides: Sequence[str], conf: Path) -> str | None:
+    """What is wrong where no file of ``conf`` has a byte order mark; None for nothing."""
+    with without_marks(conf) as copy:
+        try:
+            _composed(overrides, copy)
+        except UserError as error:
+            return str(error).replace(str(copy), str(conf))
+    return None
+
+
+def _composed(overrides: Sequence[str], conf: Path) -> tuple[str, Params]:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    old_file = renamed_file(Path(conf))
+    old_file = renamed_file(conf)
     if old_file:
         raise UserError(old_file)
-    conf = Path(conf).resolve()
+    conf = conf.resolve()
     if not (conf / "config.yaml").is_file():
         raise UserError(f"{conf}: no config.yaml there; run this in the project's folder")
     where = f"conf/ with {' '.join(map(_shown, overrides)) or 'no override'}"
@@ -66,7 +89,7 @@ def composed(overrides: Sequence[str] = (), conf: str | Path = "conf") -> tuple[
         ValueError,
         RecursionError,
     ) as error:
-        slip = yaml_slip(error, conf) or mark_slip(conf)
+        slip = yaml_slip(error, conf)
         if slip is None and not str(error).strip():
             # of a key that is no text OmegaConf says nothing
             slip = key_slip(conf)
@@ -91,9 +114,6 @@ def composed(overrides: Sequence[str] = (), conf: str | Path = "conf") -> tuple[
     try:
         return text, check_params(raw, where)
     except UserError as error:
-        slip = mark_slip(conf)
-        if slip:
-            raise UserError(slip) from None
         problem = _without_secrets(str(error).removeprefix(f"{where}: "), overrides)
         key = problem.partition(": ")[0]
         given = [override.partition("=")[0].lstrip("+~") for override in overrides]

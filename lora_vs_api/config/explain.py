@@ -70,7 +70,21 @@ def explain(error: ValidationError, raw: dict[str, Any]) -> str:
     expected = f"{place.key}: expected {_expected(place.schema, root)}"
     if place.schema.get("writeOnly"):
         return expected
-    return _with_found(expected, place.value, place.key)
+    return _with_found(expected, place.value, place.key) + _as_one_key(place)
+
+
+def _as_one_key(place: Place) -> str:
+    """How the weight of a field within an object is given, where it was given as a mapping; else empty."""
+    path, value = place.path[2:], place.value
+    while isinstance(value, dict) and value:
+        name, value = next(iter(value.items()))
+        path = (*path, name)
+    # of a value that is no number the place says enough
+    if place.path[:2] != ("task", "weights") or path == place.path[2:]:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return ""
+    return f"; a field within an object is one key: '+task.weights={{{'.'.join(map(str, path))}: {value}}}'"
 
 
 def _with_found(expected: str, found: Any, key: str) -> str:

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import codecs
 import re
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from difflib import SequenceMatcher, get_close_matches
 from pathlib import Path
 from typing import Any
@@ -57,14 +60,30 @@ def no_mapping(conf: Path) -> str | None:
 
 def mark_slip(conf: Path) -> str | None:
     """A file of ``conf`` with a byte order mark before ``# @package``, which Hydra then does not see."""
+    path = next(_marked(conf), None)
+    if path is None:
+        return None
+    return f"{_shown(path, conf)}:1:1: a byte order mark hides what stands behind it, # @package; save it as UTF-8 without one"
+
+
+@contextmanager
+def without_marks(conf: Path) -> Iterator[Path]:
+    """A copy of ``conf`` without such marks."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(shutil.copytree(conf, Path(folder).resolve() / conf.name))
+        for path in _marked(copy):
+            path.write_bytes(path.read_bytes().removeprefix(codecs.BOM_UTF8))
+        yield copy
+
+
+def _marked(conf: Path) -> Iterator[Path]:
     for path in _files(conf):
         with open(path, "rb") as stream:
             head = stream.read(512)
         # what stands in conf/ itself needs no such line
         inner = path.parent != conf
         if inner and head.startswith(codecs.BOM_UTF8) and b"# @package" in head:
-            return f"{_shown(path, conf)}:1:1: a byte order mark hides what stands behind it, # @package; save it as UTF-8 without one"
-    return None
+            yield path
 
 
 def key_slip(conf: Path) -> str | None:
@@ -194,6 +213,9 @@ def _unknown(
         added = next(text for text in more if text.partition("=")[0] == f"+{key}")
         return f"{key}: not set in conf/ so far; expected {added} to add it"
     known = list(_keys(composed()))
+    if key in known:
+        # a mapping that takes further keys: what is wrong is one of these
+        return refused
     # beside its siblings the settings know best what it was to be
     if key.rpartition(".")[0] in known and ("did you mean" in refused or "belongs to" in refused):
         return refused

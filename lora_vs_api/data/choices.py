@@ -5,24 +5,27 @@ Source: https://labelstud.io/guide/export (JSON_MIN and CSV).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from lora_vs_api.data.chat import RECORD
 from lora_vs_api.data.json_values import json_value
 from lora_vs_api.data.table import Rows, Table
 
 _KEY = "choices"
 
 
-def with_lists(table: Table, text: str | None = None) -> Table:
+def with_lists(table: Table, untouched: Collection[str | None] = ()) -> Table:
     """``table`` with a list of labels in every cell of a column in which some cells hold several.
 
     A label that stands alone there is a list of one, an empty cell stays so. Such a column is added to the notes.
 
     Args:
-        text: the column of the texts, where it is known: its cells stay as they are.
+        untouched: columns whose cells stay as they are: of the texts, and of objects, which may be called so too.
+            What a conversation was answered is one.
     """
-    columns = [name for name in _names(table.rows) if name != text]
+    untouched = {*untouched, *([RECORD] if table.conversations else [])}
+    columns = [name for name in _names(table.rows) if name not in untouched]
     lists = {name: n for name in columns if (n := _count(table.rows, name))}
     if not lists:
         return table

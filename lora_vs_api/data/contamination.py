@@ -10,9 +10,9 @@ import json
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
-from unicodedata import normalize
 
 from lora_vs_api.errors import UserError
+from lora_vs_api.record.caseless import caseless
 from lora_vs_api.record.fields import Field
 
 if TYPE_CHECKING:
@@ -71,9 +71,8 @@ def read_label(output: str, field: Field) -> str | None:
 
 
 def _folded(text: str) -> str:
-    """As scores compare texts: the Turkish İ and ı are an i, too."""
-    folded = normalize("NFC", text).casefold().replace("i\u0307", "i").replace("ı", "i")
-    return " ".join(normalize("NFC", folded).split())
+    """As scores compare texts, with single spaces."""
+    return " ".join(caseless(text).split())
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:

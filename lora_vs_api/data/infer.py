@@ -19,6 +19,7 @@ from lora_vs_api.data.columns import plain_name
 from lora_vs_api.data.json_values import cell_value, json_value
 from lora_vs_api.data.source import bare, id_of, is_missing, says_nothing, value_of
 from lora_vs_api.errors import UserError
+from lora_vs_api.record.caseless import caseless
 from lora_vs_api.record.fields import Field
 
 Spec = dict[str, Any]
@@ -274,7 +275,7 @@ def _alike_but_for_case(labels: Iterable[str]) -> str:
     """What to say of labels that a person may have meant to be one; empty where there are none."""
     alike: dict[str, list[str]] = {}
     for label in sorted(labels):
-        alike.setdefault(label.casefold(), []).append(label)
+        alike.setdefault(caseless(label), []).append(label)
     found = next((group for group in alike.values() if len(group) > 1), None)
     if found is None:
         return ""

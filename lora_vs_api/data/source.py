@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,7 +85,8 @@ def read_source(
         UserError: the file or a column is missing, no row has a key of ``fields``, or rows are malformed: each
             of them with its place and field, up to :data:`MAX_SHOWN`.
     """
-    table = read_table(path, encoding, text)
+    objects = [record] if record else [f.column for f in fields if f.type == "object"]
+    table = read_table(path, encoding, text, objects)
     if keep is not None:
         table = [(place, columns) for place, columns in table if keep(columns)]
     kept = {key: column for key, column in (groups or {}).items() if column is not None}
@@ -144,9 +145,14 @@ def id_of(columns: Mapping[str, Any], row_id: str) -> str:
     return "" if value is None else str(value).strip()
 
 
-def read_table(path: str | Path, encoding: str | None = None, text: str | None = None) -> Rows:
+def read_table(
+    path: str | Path,
+    encoding: str | None = None,
+    text: str | None = None,
+    objects: Collection[str] = (),
+) -> Rows:
     """The rows of :func:`lora_vs_api.data.tables.load_table`, its notes said."""
-    table = load_table(path, encoding, text)
+    table = load_table(path, encoding, text, objects)
     for note in table.notes:
         say(f"{path}: {note}")
     return table.rows
@@ -206,8 +212,10 @@ def _check_columns(
         wanted["data.text"] = text
     for key, name in (*wanted.items(), *(("slices", name) for name in slices)):
         if name is not None and name not in columns:
+            # a slice may be by a field, too, which a column need not be called as
+            known = columns | {field.name for field in fields if key == "slices"}
             raise UserError(
-                f"{key}: {path} has no column {name!r}{did_you_mean(name, columns)}; it has "
+                f"{key}: {path} has no column {name!r}{did_you_mean(name, known)}; it has "
                 f"{', '.join(sorted(columns))}"
             )
     names = columns if record is None else _keys(table, fields, record)

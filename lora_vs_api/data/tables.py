@@ -8,7 +8,7 @@ are written.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
 from math import isinf
@@ -51,7 +51,12 @@ _FORMULA = re.compile(r'="((?:[^"]|"")*)"', re.DOTALL)
 _GUARD = re.compile(r"(?:'(?=[\d=+@-])|[\x1f\u200b])(.+)|(.+)\u200b", re.DOTALL)
 
 
-def load_table(path: str | Path, encoding: str | None = None, text: str | None = None) -> Table:
+def load_table(
+    path: str | Path,
+    encoding: str | None = None,
+    text: str | None = None,
+    objects: Collection[str] = (),
+) -> Table:
     """All rows of a file.
 
     Cells of CSV and of a spreadsheet are text; the other formats keep their types, of which Parquet's dates and times become
@@ -65,14 +70,15 @@ def load_table(path: str | Path, encoding: str | None = None, text: str | None =
             train, val and test, called so; its rows have the column :data:`FILE_SPLIT`.
         encoding: of a text file without a byte order mark; None for UTF-8.
         text: the column of the texts, where it is known: its cells stay as they are written.
+        objects: columns that hold records or objects, where they are known.
 
     Raises:
         UserError: no such file, another format, or content that is not of its format.
     """
     path = Path(path)
     if path.is_dir() and path.suffix.lower() not in SUFFIXES:
-        return _folder(path, encoding, text)
-    return with_lists(unrolled(str(path), _as_written(path, encoding, text)), text)
+        return _folder(path, encoding, text, objects)
+    return with_lists(unrolled(str(path), _as_written(path, encoding, text)), (text, *objects))
 
 
 def _as_written(path: Path, encoding: str | None, text: str | None) -> Table:
@@ -128,7 +134,9 @@ def split_files(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _folder(folder: Path, encoding: str | None, text: str | None) -> Table:
+def _folder(
+    folder: Path, encoding: str | None, text: str | None, objects: Collection[str]
+) -> Table:
     files = split_files(folder)
     missing = [name for name in SPLITS if name not in files]
     if missing:
@@ -155,7 +163,7 @@ def _folder(folder: Path, encoding: str | None, text: str | None) -> Table:
                 )
             rows.append((place, {**row, FILE_SPLIT: name}))
     # all files at once: a call or two in one of them decide for all
-    return with_lists(unrolled(str(folder), Table(rows, notes)), text)
+    return with_lists(unrolled(str(folder), Table(rows, notes)), (text, *objects))
 
 
 def problems_error(path: str | Path, problems: Sequence[str]) -> UserError:

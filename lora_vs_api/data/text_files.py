@@ -198,7 +198,7 @@ def _csv_rows(path: str | Path, text: str, separator: str | None) -> CsvRows:
     if bare.count(likely[0]) == len(re.findall(re.escape(likely[0]) + " ", bare)) > 0:
         with suppress(UserError):
             rows = _rows(path, text, likely[0], first, spaced=True)
-            if len({len(cells) for _, cells in rows}) == 1:
+            if _is_even(rows) and _is_spaced(path, text, likely[0], first):
                 return CsvRows(rows, likely[0], False, spaced=True)
     for mark in likely if bare.count(likely[1]) else ():
         try:
@@ -208,6 +208,26 @@ def _csv_rows(path: str | Path, text: str, separator: str | None) -> CsvRows:
         if len({len(cells) for _, cells in rows}) == 1 and len(rows[0][1]) > 1:
             return CsvRows(rows, mark, False)
     return CsvRows(_rows(path, text, likely[0], first), likely[0], False)
+
+
+def _is_even(rows: list[tuple[int, list[str]]]) -> bool:
+    return len({len(cells) for _, cells in rows}) == 1
+
+
+def _is_spaced(path: str | Path, text: str, separator: str, first: int) -> bool:
+    """Whether the blank behind the header's separators is none of the cells.
+
+    It stands behind every separator of every row, but for one that ends a line; or a cell that a quote opens
+    behind it makes no table of the file otherwise.
+    """
+    mark = re.escape(separator)
+    cell = rf'(?<![^{mark}\r\n])( *)"(?:[^"]|"")*"'
+    if not re.search(rf"{mark}(?![ \r\n]|\Z)", re.sub(cell, r"\1", text)):
+        return True
+    try:
+        return not _is_even(_rows(path, text, separator, first))
+    except UserError:
+        return True
 
 
 def _rows(

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 State = Literal["run", "follow", "restore", "unchanged"]
 # of a value that is shown as it is; what is longer, or may be an address with a password, is not
 SHORT = re.compile(r"[\w.,/+-][\w.,/+ -]{0,23}")
+# node → a setting that, as an empty list, leaves it nothing to do, whatever it took before
+IDLE = {"lr_trial": "sweep.ranks"}
 _MISSING = object()
 
 
@@ -120,11 +122,15 @@ class _Made:
 
 @dataclass(frozen=True)
 class _Looked:
-    """A node as it was looked at: ``other`` says whether its settings are not those of its last run."""
+    """A node as it was looked at.
+
+    ``other`` says whether its settings are not those of its last run, ``idle`` whether it has nothing to do.
+    """
 
     step: Step
     other: bool
     timings: tuple[str, ...]
+    idle: bool
 
 
 class _Foresight:
@@ -172,7 +178,13 @@ class _Foresight:
         self, stage: PipelineStage, state: State, reasons: list[str], other: bool = False
     ) -> _Looked:
         timings = tuple(out.def_path for out in stage.outs if out.def_path.startswith("timings/"))
-        return _Looked(Step(stage.addressing, state, tuple(reasons)), other, timings)
+        step = Step(stage.addressing, state, tuple(reasons))
+        return _Looked(step, other, timings, self._is_idle(stage))
+
+    def _is_idle(self, stage: PipelineStage) -> bool:
+        key = IDLE.get(stage.addressing.split("@")[0])
+        params, _ = self._deps(stage)
+        return key is not None and any(_at(self._content(dep), key) == [] for dep in params)
 
     @staticmethod
     def _deps(stage: PipelineStage) -> tuple[list[ParamsDependency], list[Output]]:
@@ -188,18 +200,23 @@ class _Foresight:
             yield from differences(key, before.get(key, _MISSING), now.get(key, _MISSING))
 
     def _values(self, dep: ParamsDependency) -> dict[str, Any]:
-        """The node's settings as they are now; what dvc reads of its file, which is read once."""
+        """The node's settings as they are now."""
+        content = self._content(dep)
+        if not dep.params:
+            return dict(content)
+        found = {key: _at(content, key) for key in dep.params}
+        return {key: value for key, value in found.items() if value is not _MISSING}
+
+    def _content(self, dep: ParamsDependency) -> dict[str, Any]:
+        """What dvc reads of a node's file of settings, which is read once."""
         from dvc.utils.serialize import load_path
 
         path = dep.fs_path
         if path not in self._params:
             there = self.repo.fs.exists(path)
             self._params[path] = load_path(path, self.repo.fs) if there else {}
-        content = self._params[path]
-        if not dep.params:
-            return dict(content)
-        found = {key: _at(content, key) for key in dep.params}
-        return {key: value for key, value in found.items() if value is not _MISSING}
+        found: dict[str, Any] = self._params[path]
+        return found
 
     def _foresee(self, dep: Output) -> tuple[str | None, set[str]]:
         """How a file or folder that is read would differ, and the nodes that leave that open.
@@ -378,12 +395,14 @@ def _timed(looked: list[_Looked], root: Path) -> Iterator[Step]:
             name = step.address.split("@")[0]
             others = [t.seconds for a, t in own.items() if t and a.split("@")[0] == name]
             took = Took(sum(others) / len(others), "sibling") if others else None
-        elif one.other:
+        elif one.other and not one.idle:
             took = Took(took.seconds, "settings")
         yield Step(step.address, step.state, step.reasons, took)
 
 
 def _took(one: _Looked, root: Path) -> Took | None:
+    if one.idle:
+        return Took(0.0, "last")
     seconds = read_duration(one.step.address, root)
     if seconds is not None:
         return Took(seconds, "last")

@@ -21,7 +21,8 @@ class Field:
     none (:mod:`lora_vs_api.scoring.kinds`); ``tolerance`` is in the value's own unit. ``description`` is
     what every model is told of the field, in prompt and JSON Schema; empty to say nothing. ``source`` is
     the column or key of a labelled row that holds it, :attr:`column` in a word. ``weight`` is how much
-    the field counts in a record's F1, or in its object's; no model is told of either. ``omitted`` goes with ``optional``: a null is no key in what models write and are shown.
+    the field counts in a record's F1, or in its object's; no model is told of either. ``omitted`` goes with
+    ``optional``: a null is no key in what models write and are shown.
     """
 
     name: str

@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from typing import Any
 from unicodedata import category, normalize
 
+from lora_vs_api.record.caseless import caseless
 from lora_vs_api.record.fields import TEXT, Field
 from lora_vs_api.record.parsing import parse_record
 from lora_vs_api.scoring.kinds import score_of
@@ -172,16 +173,6 @@ def score_value(predicted: Any, gold: Any, field: Field) -> float:
     if isinstance(predicted, str):
         return float(normalize("NFC", predicted) == normalize("NFC", gold))
     return float(predicted == gold)
-
-
-def caseless(text: str) -> str:
-    """``text`` so that two which differ by case alone are equal (Unicode's caseless matching), in NFC.
-
-    Turkish has an i with and one without a dot, in both cases, and folding keeps İ and ı apart from I and i:
-    which language a text is in nobody says, so all four are one letter here.
-    """
-    folded = normalize("NFC", text).casefold().replace("i\u0307", "i").replace("ı", "i")
-    return normalize("NFC", folded)
 
 
 def normalised(text: str) -> str:

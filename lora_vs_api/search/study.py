@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import threading
@@ -273,15 +274,35 @@ def check_tracked(path: str | None) -> None:
     Raises:
         UserError: ``path`` is of this project and neither of the two keeps it.
     """
-    if path is None or Path(path).is_absolute():
-        return
-    kept_by_dvc = any(Path(f"{part}.dvc").is_file() for part in (path, *Path(path).parents))
-    others = "" if kept_by_dvc else git("ls-files", "--others", "--", path)
-    if others:
+    commands = None if path is None else way_into_copies(path)
+    if commands:
         raise UserError(
-            f"data.path: {path}: neither in git nor in DVC, so a copy of the project does not have it: "
-            f"`dvc add {path}`, or `git add` it if its texts may be in git"
+            f"data.path: {path}: neither in git nor, by a .dvc file in git, in DVC, so a copy of the project does "
+            f"not have it: `{commands}`, or `git add` it if its texts may be in git"
         )
+
+
+def way_into_copies(path: str) -> str | None:
+    """The commands after which copies of the project have ``path``; None where nothing is to be done.
+
+    Raises:
+        UserError: no repository here, or ``path`` is outside of it.
+    """
+    # what has an absolute path is found from a copy as well
+    if Path(path).is_absolute():
+        return None
+    files = [
+        file for part in (path, *Path(path).parents) if (file := Path(f"{part}.dvc")).is_file()
+    ]
+    # DVC takes into a copy what git knows: a .dvc file that was not added is not there
+    if any(git("ls-files", "--", str(file)) for file in files):
+        return None
+    if not git("ls-files", "--others", "--", path):
+        return None
+    # git adds its own file beside, in which DVC notes what git is to leave alone
+    target = files[0] if files else Path(f"{path.rstrip('/')}.dvc")
+    added = shlex.join(["git", "add", str(target), str(target.parent / ".gitignore")])
+    return added if files else f"{shlex.join(['dvc', 'add', path])} && {added}"
 
 
 def git(*arguments: str) -> str:

@@ -43,12 +43,27 @@ class Job:
 
 
 def receive(connection: socket.socket) -> tuple[list, list[int]]:
-    size, streams, _, _ = socket.recv_fds(connection, 4, 3)
-    length = struct.unpack("!i", size)[0]
+    """What is asked for, and the asker's stdin, stdout and stderr.
+
+    Raises:
+        ValueError: who asks was killed in the middle of it.
+    """
+    head, streams, _, _ = socket.recv_fds(connection, 4, 3)
     content = b""
-    while len(content) < length:
-        content += connection.recv(length - len(content))
-    return json.loads(content), streams
+    try:
+        if len(head) < 4:
+            raise ValueError("broken off")
+        (length,) = struct.unpack("!i", head)
+        while len(content) < length:
+            part = connection.recv(length - len(content))
+            if not part:
+                raise ValueError("broken off")
+            content += part
+        return json.loads(content), streams
+    except (OSError, ValueError):
+        for stream in streams:
+            os.close(stream)
+        raise
 
 
 def import_libraries(names: Sequence[str]) -> None:
@@ -98,7 +113,12 @@ def serve(path: str) -> tuple[str, list[str]]:
                 job.connection.close()
                 continue
             connection, _ = listener.accept()
-            (module, arguments, folder, environment), streams = receive(connection)
+            try:
+                (module, arguments, folder, environment), streams = receive(connection)
+            except (OSError, ValueError):
+                # of one test: the others go on
+                connection.close()
+                continue
             for kind in ("commands", "nodes") if module.startswith("stages.") else ("commands",):
                 import_libraries(missing.pop(kind, ()))
             pid = os.fork()
