@@ -56,9 +56,10 @@ def build_served(
         UserError: what could be mended here, such as a package that is missing.
     """
     trained, serving = Path(trained), params.serving
+    version = None
     # before minutes of work
     if isinstance(serving, VllmServing):
-        vllm_version(serving, params.runtime.device)
+        version = vllm_version(serving, params.runtime.device)
     else:
         converter_folder()
     runtime = resolve_runtime(params.runtime.device, params.runtime.dtype)
@@ -73,7 +74,7 @@ def build_served(
                 # rounded once, by the converter
                 target = folder / GGUF
                 write_gguf(params, serving.conversion, model, target)
-            served = agreement(params, model, target, rows)
+            served = agreement(params, model, target, rows, version)
         except NotConverted as refusal:
             served = Served("transformers", params.serving.precision, reason=str(refusal))
             (folder / GGUF).unlink(missing_ok=True)
@@ -120,9 +121,16 @@ def write_merged(params: Params, model: PreTrainedModel, merged: Path) -> None:
 
 
 def agreement(
-    params: Params, model: PreTrainedModel, target: Path, rows: Sequence[dict[str, Any]]
+    params: Params,
+    model: PreTrainedModel,
+    target: Path,
+    rows: Sequence[dict[str, Any]],
+    version: str | None,
 ) -> Served:
     """What the server says of the model in ``target``, against ``model`` in this process.
+
+    Args:
+        version: of vLLM where that is the server.
 
     Raises:
         NotConverted: the server does not load it, or something differs that must not.
@@ -132,7 +140,7 @@ def agreement(
     texts = [row["text"] for row in rows]
     prompts = [prompt_of(params, text) for text in (*texts, *ODD_TEXTS)]
     try:
-        with serve_tuned(params, target) as url:
+        with serve_tuned(params, target, version=version) as url:
             endpoints = endpoints_of(params, url)
             check_prompts(extractor.tokenizer, endpoints, prompts)
             found: Agreement = check_probabilities(
@@ -162,9 +170,7 @@ def agreement(
         same=same,
         probed=found.probed,
         difference=found.difference,
-        version=vllm_version(serving, params.runtime.device)
-        if isinstance(serving, VllmServing)
-        else None,
+        version=version,
     )
 
 
