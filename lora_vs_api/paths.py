@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 BASE = "models/base_model"
-# what a fetch of its GGUF file that was killed has left for the next one
-BASE_WORK = "models/.base_model-gguf"
+# its GGUF file until the base is made of it, and what a fetch that was killed has left for the next one
+BASE_GGUF = "models/.base_model-gguf/model.gguf"
+BASE_WORK = "models/.base_model-gguf/fetch"
+OPPONENTS = "models/opponent"
 # folders with one for each seed: what training wrote, and what a server reads of it
 TRAINED = "models/train"
 SERVED = "models/served"
@@ -43,7 +45,7 @@ def distilled_name(seed: int) -> str:
 
 def opponent_file(name: str) -> str:
     """The model file of ``opponents.<name>``."""
-    return f"models/opponent/{name}.gguf"
+    return f"{OPPONENTS}/{name}.gguf"
 
 
 def opponent_work(name: str) -> str:

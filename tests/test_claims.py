@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from lora_vs_api.cli import run
+from lora_vs_api.cli import run, search
 from lora_vs_api.errors import UserError
 from lora_vs_api.orchestrate import claims as module
-from lora_vs_api.orchestrate.claims import Claim, claims, holder_here
+from lora_vs_api.orchestrate.claims import STARTING, TRIALS, Claim, claims, holder_here
 from lora_vs_api.orchestrate.jobs import keep_job, new_job
+from lora_vs_api.orchestrate.pipeline import Runner, environment_of
 from lora_vs_api.orchestrate.scheduler import Node
 from lora_vs_api.orchestrate.slurm_client import Seen
 from tests.imports import ROOT
@@ -166,6 +167,16 @@ def test_the_guard_waits_for_who_runs_the_node(tmp_path):
     guard.communicate()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="starts two sessions")
+def test_a_trial_holds_a_claim_beside_those_of_nodes(tmp_path, monkeypatch):
+    """It runs in a copy of the project: no node has to wait for it."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    runner = Runner(tmp_path, Path("logs"))
+    list_claims = ["ls", str(module.FOLDER / TRIALS)]
+    assert runner.run("search-1", environment_of(), list_claims) is None
+    assert (tmp_path / "logs/search-1.log").read_text() == "search-1\n"
+
+
 @pytest.fixture
 def hurried(tmp_path, monkeypatch):
     """A folder in which a second of waiting takes none; ``mend`` itself has tests of its own."""
@@ -177,7 +188,7 @@ def hurried(tmp_path, monkeypatch):
     return now
 
 
-@pytest.mark.parametrize("address", ["train@0", "lr_trial@0.0002"])
+@pytest.mark.parametrize("address", ["train@0", "lr_trial@0.0002", STARTING])
 def test_mend_refuses_while_a_node_runs_elsewhere(hurried, tmp_path, capsys, address):
     """It says at once what it waits for, and for longer than a dead machine's claim counts."""
     written(tmp_path, address, host="n7")
@@ -198,6 +209,17 @@ def test_mend_goes_on_where_nothing_can_be_written(hurried, tmp_path, monkeypatc
     assert hurried[0] == 0
 
 
+def test_mend_goes_on_beside_trials_of_a_search(hurried, tmp_path, monkeypatch):
+    """What holds DVC's lock for a moment is the start of the next one."""
+    patience: list[float] = []
+    monkeypatch.setattr(run, "mend", lambda seconds=0.0: patience.append(seconds))
+    run.mend_before_repro()
+    written(tmp_path, f"{TRIALS}/search-1", host="n7")
+    assert [address for address, _ in claims(tmp_path, TRIALS)] == ["search-1"]
+    run.mend_before_repro()
+    assert hurried[0] == 0 and patience == [0, run.claim_patience()]
+
+
 def test_a_run_says_who_runs_what_it_needs(hurried, tmp_path, capsys):
     """Of another host and by a dotted address; what the run does not need is not its business."""
     for address in ("train@0", "lr_trial@0.0002", "fetch"):
@@ -215,9 +237,12 @@ def test_a_run_is_patient_where_somebody_runs(hurried, tmp_path, monkeypatch):
     monkeypatch.setattr(run, "mend", patience.append)
     monkeypatch.setattr("lora_vs_api.orchestrate.pipeline.read_nodes", lambda *_: ([], set()))
     run.run_pipeline(given)
+    written(tmp_path, f"{TRIALS}/search-1", host="n7")
+    run.run_pipeline(given)
     written(tmp_path, host="n7")
     run.run_pipeline(given)
-    assert patience[0] == 0 and patience[1] > module.STALE_SECONDS
+    assert patience == [0, run.claim_patience(), run.claim_patience()]
+    assert patience[1] > module.STALE_SECONDS
 
 
 def test_jobs_of_slurm_keep_others_away(hurried, tmp_path, monkeypatch):
@@ -231,4 +256,26 @@ def test_jobs_of_slurm_keep_others_away(hurried, tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"^train@0: submitted to Slurm .* `scancel 17` ends it"):
         run.mend_before_repro()
     state[0] = "COMPLETED"
+    run.mend_before_repro()
+
+
+def test_trials_of_a_search_on_slurm_keep_no_node_away(hurried, tmp_path, monkeypatch):
+    """A killed search leaves them: another one, wherever, is told who waits for them."""
+    job = new_job("search-1", trial=True).known_as("18")
+    keep_job(tmp_path, job)
+    seen = [Seen("18", job.name, "RUNNING", "None")]
+    monkeypatch.setattr("lora_vs_api.orchestrate.slurm.queue", lambda: seen)
+    run.mend_before_repro()
+    assert run.living_jobs_of(tmp_path, "local", trials=False) == {}
+    here = search._executed(search.Where(), 1, {}, Path("logs"))
+    with (
+        pytest.raises(
+            UserError,
+            match=r"^search-1: submitted .*; `search --on slurm` waits .*`scancel 18` ends",
+        ),
+        here,
+    ):
+        pass
+    # without Slurm's being asked, which would take what a search submits just now for a lost job
+    monkeypatch.setattr("lora_vs_api.orchestrate.slurm.queue", lambda: pytest.fail("asked"))
     run.mend_before_repro()

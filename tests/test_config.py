@@ -524,7 +524,7 @@ def test_a_plain_name_is_accepted(raw, name):
 def test_a_condition_that_is_no_text(raw):
     """YAML reads yes, 1 and null as something else."""
     for key in (True, 1, None):
-        with pytest.raises(UserError, match="conditions"):
+        with pytest.raises(UserError, match="expected a name as key"):
             check_params(renamed(raw, "large_zero_shot_schema", key))
 
 

@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from lora_vs_api.config.sections import GgufWeights, LocalFile
 from lora_vs_api.digests import file_sha256
 from lora_vs_api.errors import UserError
+from lora_vs_api.weights import fetch
 from lora_vs_api.weights.dequantise import _check_settings, _check_weights, dense_from_gguf
 from lora_vs_api.weights.fetch import fetch_base
 from tests.tiny_gguf import gguf_of
@@ -19,6 +20,9 @@ from tests.tiny_model import build_tiny_model
 KNOWN = {
     "general.architecture": "qwen2",
     "qwen2.block_count": 24,
+    "qwen2.embedding_length": 896,
+    "qwen2.attention.head_count": 14,
+    "qwen2.rope.dimension_count": 64,
     "qwen2.rope.freq_base": 1e6,
     "tokenizer.ggml.model": "gpt2",
     "tokenizer.ggml.pre": "qwen2",
@@ -73,11 +77,48 @@ def test_another_file_than_the_one_named_is_refused(tmp_path):
     assert "\n" not in str(failure.value) and not out.exists()
 
 
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_file_that_was_had_is_not_fetched_again(tmp_path, monkeypatch, beside):
+    """One that a killed node has left, or the contest's own of the same bytes; nothing stays beside the base."""
+    file, out = tmp_path / "own.gguf", tmp_path / "models" / "base_model"
+    file.write_bytes(b"GGUF, but not really")
+    wanted = base_of(file)
+    opponents = tmp_path / "models" / "opponent"
+    opponents.mkdir(parents=True)
+    (opponents / "large.gguf").write_bytes(b"of the same length.."[: wanted.bytes])
+    if beside:
+        (opponents / "small.gguf").write_bytes(file.read_bytes())
+        file.unlink()
+    else:
+        with monkeypatch.context() as patch:
+            patch.setattr(fetch, "dense_from_gguf", killed)
+            with pytest.raises(KeyboardInterrupt):
+                fetch_base(wanted, out, disk_gb=0.001)
+    read = []
+    monkeypatch.setattr(fetch, "fetch_gguf", None)
+    monkeypatch.setattr(
+        fetch, "dense_from_gguf", lambda file, *rest: read.append(file.read_bytes())
+    )
+    for step in ("check_files", "settle_chat"):
+        monkeypatch.setattr(fetch, step, lambda *given: None)
+    fetch_base(wanted, out, disk_gb=0.001)
+    assert read == [b"GGUF, but not really"]
+    assert {file.name for file in out.parent.iterdir()} == {"base_model", "opponent"}
+
+
+def killed(*given):
+    raise KeyboardInterrupt
+
+
 @pytest.mark.parametrize(
     "changed, message",
     [
         ({"general.architecture": "gemma3"}, "holds the architecture gemma3, .*known: llama, qwen2"),
         ({"qwen2.rope.scaling.type": "yarn"}, r"sets qwen2\.rope\.scaling\.type, which transformers"),
+        (
+            {"qwen2.rope.dimension_count": 32},
+            r"sets qwen2\.rope\.dimension_count to 32 with 14 heads in 896 dimensions; .* whole heads",
+        ),
         ({"tokenizer.ggml.pre": "stablelm2"}, r"splits words as stablelm2 \(tokenizer\.ggml\.pre\)"),
         ({"tokenizer.ggml.pre": None}, "splits words as None"),
     ],

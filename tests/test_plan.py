@@ -19,9 +19,10 @@ from lora_vs_api.config.compose import compose
 from lora_vs_api.config.load import check_params
 from lora_vs_api.durations import FOLDER, note_duration, read_duration
 from lora_vs_api.files import write_jsonl
+from lora_vs_api.gguf_files import own_work
 from lora_vs_api.orchestrate.expenses import Payment, _estimate, _stored, downloads, payments
 from lora_vs_api.orchestrate.plan import Step, Took, differences, plan_nodes
-from lora_vs_api.paths import PERTURBED, TEST, TRAIN, VAL
+from lora_vs_api.paths import BASE_WORK, OPPONENTS, PERTURBED, TEST, TRAIN, VAL, opponent_file
 from tests.clones import ANALYSIS, SCORING, Clone, ran
 from tests.fault_server import FaultServer
 from tests.imports import ROOT
@@ -263,7 +264,8 @@ def test_in_a_fresh_clone_a_shipped_profile_says_how_long_it_usually_takes(profi
     assert "shipped" not in " ".join(totals(Plan(most, [], [], profile)))
 
 
-def test_a_download_is_that_of_the_settings_or_of_unknown_size():
+def test_a_download_is_that_of_the_settings_or_of_unknown_size(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     params = check_params(yaml.safe_load(compose((), ROOT / "conf")))
     found = {one.address: one.bytes for one in downloads(STEPS, params)}
     assert found == {"base_model": None, "opponent@large": params.opponents["large"].bytes}
@@ -271,6 +273,17 @@ def test_a_download_is_that_of_the_settings_or_of_unknown_size():
     other = check_params(yaml.safe_load(compose(["model=qwen2.5-coder-0.5b"], ROOT / "conf")))
     [base, _] = downloads(STEPS, other)
     assert (base.bytes, base.whence) == (491400064, "the package index")
+    # what was had of another file, and of this one; and the whole of it, whoever asks it
+    weights = other.model.weights
+    for sha256, size in (("0" * 64, 70), (weights.sha256, 64)):
+        whole = own_work(BASE_WORK, weights.model_copy(update={"sha256": sha256})) / "whole.gguf"
+        whole.parent.mkdir(parents=True)
+        whole.write_bytes(b"x" * size)
+    assert downloads(STEPS, other)[0].bytes == 491400000
+    Path(OPPONENTS).mkdir()
+    with open(opponent_file("small"), "wb") as file:
+        file.truncate(weights.bytes)
+    assert [one.address for one in downloads(STEPS, other)] == ["opponent@large"]
 
 
 def test_what_is_asked_on_this_machine_costs_nothing_and_a_hosted_api_what_is_unknown_or_estimated(

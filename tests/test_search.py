@@ -22,7 +22,9 @@ import yaml
 from lora_vs_api.config.load import load_params
 from lora_vs_api.errors import UserError
 from lora_vs_api.figures.drawing import save, theme
+from lora_vs_api.orchestrate.claims import FOLDER, Claim
 from lora_vs_api.search import study
+from lora_vs_api.search import trial as module
 from lora_vs_api.search.experiments import (
     FILES,
     Experiment,
@@ -31,6 +33,7 @@ from lora_vs_api.search.experiments import (
     table,
 )
 from lora_vs_api.search.figure import lay_out, parallel_coordinates
+from lora_vs_api.search.launcher import SideBySide
 from lora_vs_api.search.space import clean_point, overrides_of, rate_text, read_space
 from tests.clones import TINY, Clone, new_clone, ran
 from tests.commands import exit_code
@@ -94,7 +97,7 @@ def test_the_space_that_comes_with_the_project_is_one():
         ("evaluate.test_rows: choice(8, 9)", "expected a setting of lora or train, or model"),
         (
             "model: choice(smollm2-135m, none-such)",
-            "model: expected one of local, qwen2.5-1.5b, smollm2-135m, found 'none-such'",
+            "model: expected one of local, qwen2.5-1.5b, qwen2.5-coder-0.5b, smollm2-135m, found 'none-such'",
         ),
         ("{}", "expected settings to search"),
     ],
@@ -117,12 +120,24 @@ def test_a_space_that_minimizes_or_is_missing_is_refused(conf):
     file.write_text(file.read_text().replace("maximize", "minimize"))
     with pytest.raises(UserError, match="expected maximize"):
         read_space("mine", [], conf=conf)
+    file.write_text(file.read_text().replace("minimize", "maximize").replace("jobs: 1", "jobs: 0"))
+    with pytest.raises(UserError, match="n_jobs: expected an integer ≥ 1, found 0"):
+        read_space("mine", [], conf=conf)
 
 
 def test_a_grid_has_as_many_trials_as_points(conf):
     """The progress line counts to the number of trials that there will be."""
     space_file(conf, "lora.r: choice(2, 4)\ntrain.epochs: choice(1, 2, 3)", "grid")
     assert read_space("mine", [], 50, conf).trials == 6
+
+
+@pytest.mark.parametrize(("told", "jobs"), [("n_jobs: 3", 3), ("study_name: s", 1)])
+def test_a_space_says_how_many_trials_run_at_a_time(conf, told, jobs):
+    """One that says nothing means one; the sweeper itself would take two."""
+    space_file(conf, "lora.r: choice(2, 4)")
+    file = conf / "search/mine.yaml"
+    file.write_text(file.read_text().replace("n_jobs: 1", told))
+    assert read_space("mine", [], conf=conf).jobs == jobs
 
 
 @pytest.mark.parametrize(
@@ -228,9 +243,75 @@ def test_trials_side_by_side_are_each_run_once(searching, conf):
     points = {trial.point["lora.r"] for trial in told}
     assert sorted(name for name, _ in asked) == [f"s-{5 + i}" for i in range(len(points))]
     assert len({tuple(settings) for _, settings in asked}) == len(points) < 6
-    assert sorted(trial.number for trial in told) == [1, 2, 3, 4, 5, 6]
+    told.sort(key=lambda trial: trial.number)
+    assert [trial.number for trial in told] == [1, 2, 3, 4, 5, 6]
+    new = [trial.experiments for trial in told if trial.repeats is None]
+    assert new == [(f"s-{5 + i}",) for i in range(len(points))]
     assert sum(trial.repeats is not None for trial in told) == 6 - len(points)
     assert all(trial.score == (0.5 if trial.point["lora.r"] == "2" else 0.7) for trial in told)
+
+
+def test_trials_are_numbered_in_the_order_of_asking():
+    """Whichever thread is first: equal scores go to the smaller number, and a search asks for the same again."""
+    heard = []
+
+    def tried(one):
+        heard.append("try")
+        return 0.5
+
+    begun = SideBySide(tried, lambda asked: heard.append(asked[0]))
+    begun.launch([["a"], ["b"], ["c"]], 0)
+    assert heard == ["a", "b", "c", "try", "try", "try"]
+
+
+def test_failures_end_no_trial_that_runs_beside_them(searching, conf):
+    """Three points that cannot train are told at once; the fourth, which can, is waited for.
+
+    And a grid of which every point has been asked for may have failures among them.
+    """
+    space_file(conf, "lora.r: choice(2, 4, 8, 16)", "grid")
+
+    def answer(settings):
+        if "lora.r=16" not in settings:
+            raise UserError("out of memory")
+        time.sleep(0.2)
+        return 0.5
+
+    _, told = searching(answer, jobs=4)
+    assert study.best_of(told).point == {"lora.r": "16"} and len(told) == 4
+
+
+STARTS = """
+import sys, time
+time.sleep(0.2)
+print("Reproducing experiment 'a'")
+sys.stdout.flush()
+time.sleep(0.2)
+"""
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_start_that_takes_long_keeps_its_claim_or_ends(tmp_path, monkeypatch, capsys, kept):
+    """Another host would take one that nobody touches over, and two would change this folder at once."""
+    (tmp_path / "starts.py").write_text(STARTS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(module, "BEAT_SECONDS", 0.02)
+    monkeypatch.setattr(module, "experiment_command", lambda *_: ["starts"])
+    monkeypatch.setattr(sys, "argv", ["trial", "a"])
+    claim, beats = tmp_path / FOLDER / "search-starts", []
+
+    def renew(self):
+        beats.append(claim.exists())
+        return kept
+
+    monkeypatch.setattr(Claim, "renew", renew)
+    with pytest.raises(SystemExit) as ended:
+        module.main()
+    said = capsys.readouterr().out
+    # not once it is released: that would take it again
+    assert beats and all(beats) and not claim.exists()
+    assert (ended.value.code == 0) is kept
+    assert ("Reproducing" in said, "error: another trial" in said) == (kept, not kept)
 
 
 def test_a_fault_of_one_of_several_ends_the_search(searching):

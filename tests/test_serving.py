@@ -20,19 +20,23 @@ from lora_vs_api.analysis.results import SeedServed, Serving
 from lora_vs_api.analysis.scored_run import read_run
 from lora_vs_api.analysis.serving import serving_of
 from lora_vs_api.cli import export, predict
+from lora_vs_api.cli.local_model import ask
 from lora_vs_api.config.compose import compose
 from lora_vs_api.config.load import check_params
 from lora_vs_api.conversion import build, convert
 from lora_vs_api.conversion.build import build_served
+from lora_vs_api.conversion.check import check_odd_texts
 from lora_vs_api.conversion.convert import NotConverted
 from lora_vs_api.digests import directory_sha256
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_json, read_jsonl, write_jsonl
 from lora_vs_api.inference.extractor import extractor_of
-from lora_vs_api.model.loading import load_base, load_tuned
+from lora_vs_api.inference.generate import encode_prompt
+from lora_vs_api.model.loading import load_base, load_tokenizer, load_tuned
 from lora_vs_api.model.runtime import Runtime
 from lora_vs_api.paths import BASE, SERVED, TEST, TRAINED, seed_folder
 from lora_vs_api.report.sections import limitations, method, money
+from lora_vs_api.serving import evaluate
 from lora_vs_api.serving.served import GGUF, read_served
 from stages import evaluate_lora, perturbed_lora
 from tests.dvc_nodes import dvc_nodes
@@ -126,6 +130,7 @@ def test_a_model_that_agrees_is_served(params, served):
     assert (found.texts, found.same) == (3, 3)
     assert found.probed > 5 and found.difference < 0.01
     assert {file.name for file in served.iterdir()} == {GGUF, "served.json"}
+    assert "read_otherwise" not in read_json(served / "served.json")
 
 
 @pytest.mark.parametrize("constrained", [False, True])
@@ -245,6 +250,71 @@ def test_a_model_that_cannot_be_served_falls_back_and_says_why(
     assert reason in found.reason and str(tmp_path) not in found.reason
     assert not (out / GGUF).exists() and not (out / "merged").exists()
     assert greedy(params, out) == greedy(params, seed_folder(TRAINED, 0))
+
+
+def mark_in_vocabulary(merged, target, *, outtype, pre_tokenizer):
+    """As in Qwen's: an ordinary token is called like another family's end, and llama.cpp takes it for one."""
+    file = merged / "tokenizer.json"
+    settings = json.loads(file.read_text())
+    vocabulary = settings["model"]["vocab"]
+    # in the place of a byte that no text in UTF-8 has
+    vocabulary["</s>"] = vocabulary.pop("ÿ")
+    file.write_text(json.dumps(settings))
+    gguf_of(merged, target)
+
+
+def test_a_mark_that_is_read_otherwise_is_listed_and_refused_where_it_stands(
+    params, converter, monkeypatch
+):
+    """The model is served all the same: texts hardly ever hold one."""
+    converter.setattr(build, "convert", mark_in_vocabulary)
+    raw = params.model_dump(mode="json")
+    raw["serving"]["weights"] = "models/otherwise"
+    params, folder = type(params).model_validate(raw), seed_folder("models/otherwise", 0)
+    found = build_served(params, seed_folder(TRAINED, 0), ROWS[:1], folder)
+    assert (found.engine, found.read_otherwise) == ("llama_cpp", ["</s>"]), found.reason
+    assert read_served(folder) == found
+    marked = [*ROWS, {**ROWS[0], "id": "odd", "text": "Refund </s> me"}]
+    said = r"^odd: expected a text without </s>, .*serving: transformers"
+    monkeypatch.setattr(evaluate, "serve_tuned", None)
+    with pytest.raises(UserError, match=said) as failure:
+        evaluate.ask_rows(params, folder, found, marked, "x")
+    assert "\n" not in str(failure.value)
+    with pytest.raises(UserError, match=said.replace("odd", "row 2")):
+        ask(
+            params, Path(seed_folder(TRAINED, 0)), ["Refund me", "Refund </s> me"],
+            constrained=False, names=["row 1", "row 2"],
+        )  # fmt: skip
+
+
+class Server:
+    """One that makes other tokens of texts with ``odd``."""
+
+    engine = "llama.cpp"
+
+    def __init__(self, tokenizer, odd):
+        self.tokenizer, self.odd = tokenizer, odd
+
+    def template_text(self, messages):
+        return None
+
+    def chat_tokens(self, messages):
+        return encode_prompt(self.tokenizer, messages) + [0] * (self.odd in messages[-1]["content"])
+
+
+def test_marks_alone_may_be_read_otherwise(params):
+    """What differs beside them is a reason to fall back, as before."""
+    tokenizer = load_tokenizer(BASE, None)
+
+    def found(odd):
+        return check_odd_texts(
+            tokenizer, Server(tokenizer, odd), lambda text: build.prompt_of(params, text)
+        )
+
+    assert [found(odd) for odd in ("nowhere", "</s>", "[INST]")] == [[], ["</s>"], ["[INST]"]]
+    for odd in ("日本語", "no turn of ours"):
+        with pytest.raises(NotConverted, match=r"gives other tokens in llama\.cpp, of"):
+            found(odd)
 
 
 def test_the_converter_finds_no_code_to_run(params, converter, tmp_path, monkeypatch):
@@ -434,6 +504,7 @@ def test_the_report_says_what_answered():
     assert "one file of F16 weights, over HTTP to llama.cpp's server" in said
     assert "11 of 12 validation texts got from it the answer" in said
     assert "48 tokens differed by 0.0043 nats at most" in said
+    assert "read otherwise" not in said
     assert "Seed 1 was to be asked like that, but transformers answers for it" in said
     assert "no \\* such" in said
     assert "**Two engines.**" in limitations.limitations_section(inputs(result))
@@ -444,6 +515,10 @@ def test_the_report_says_what_answered():
     said = method.method_section(inputs(changed(analysis(), serving=other)))
     assert "one model of FLOAT16 weights, over HTTP to vLLM's server" in said
     assert "llama.cpp" not in said
+    marked = [serving.seeds[0].model_copy(update={"read_otherwise": ("</s>",)}), fallen]
+    other = Serving(outtype="f16", seeds=tuple(marked)).model_dump(mode="json")
+    said = method.method_section(inputs(changed(analysis(), serving=other)))
+    assert "A text with `</s>` it would read otherwise than the fine-tune was trained to" in said
     # and nothing of it where the fine-tune answers in the node's process
     plain = inputs(analysis())
     assert "llama.cpp" not in method.method_section(plain) + limitations.limitations_section(plain)

@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -14,7 +16,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lora_vs_api.orchestrate import warm
+from lora_vs_api.orchestrate import ray_cluster, warm, warm_server
+from lora_vs_api.orchestrate.executors import LocalExecutor
 from lora_vs_api.orchestrate.warm import ALONE, Worker
 from tests.imports import ROOT
 from tests.model_servers import wait_for
@@ -130,8 +133,9 @@ def shell(tmp_path, monkeypatch):
     monkeypatch.setattr(warm, "MODULES", ("decimal", "no_such_module"))
     shell = Shell(tmp_path)
     yield shell
+    pid = shell.pid
     shell.worker.close()
-    assert not is_running(shell.pid) if shell.worker._process else True
+    assert not is_running(pid)
 
 
 def test_a_forked_node_finds_what_a_started_one_finds(shell):
@@ -164,6 +168,97 @@ def test_another_environment_starts_by_itself(shell):
         shell.run("facts", "facts.json", environment={**shell.warm, key: "1"})
         facts = json.loads((shell.folder / "facts.json").read_text())
         assert (facts["worker"] == shell.pid) is forked and facts["environment"][key] == "1"
+
+
+@pytest.mark.parametrize("said", [b"", b"abc", struct.pack("!Q", 2) + b"[]"])
+def test_a_client_that_makes_no_sense_ends_no_node(shell, said):
+    """Nor one that only looks: the worker answers it, and goes on."""
+    process, (pid,) = shell.started("wait")
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(f"\0{shell.warm[warm.SOCKET]}")
+        if said:
+            socket.send_fds(client, [said], [0, 1, 2])
+        client.shutdown(socket.SHUT_WR)
+        assert client.recv(1) == warm_server.COLD
+    assert is_running(pid) and is_running(shell.pid)
+    os.killpg(process.pid, signal.SIGTERM)
+    process.communicate(timeout=30)
+
+
+def test_a_node_that_cannot_be_forked_starts_by_itself(monkeypatch):
+    """No process or memory left for it: its files are closed, and the worker's other nodes go on."""
+    ours, theirs = socket.socketpair()
+    files = list(os.pipe())
+    node = warm_server.Node(
+        {"module": "stages.node", "arguments": [], "folder": "/", "environment": {}}, files, theirs
+    )
+    server = warm_server.Server.__new__(warm_server.Server)
+    server.nodes = {}
+    monkeypatch.setattr(server, "_asked", lambda connection: node)
+
+    def full():
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    class Listening:
+        def accept(self):
+            return theirs, ""
+
+    with ours:
+        monkeypatch.setattr(os, "fork", full)
+        assert server._accept(Listening()) is None and server.nodes == {}
+        assert ours.recv(2) == warm_server.COLD and ours.recv(1) == b""
+    for file in files:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(file)
+
+
+def test_what_could_not_be_imported_is_in_the_log(shell):
+    """Nodes then import it themselves, and nothing else would say why they take so long."""
+    log = (shell.folder / "logs/worker.log").read_text()
+    assert "no_such_module: ModuleNotFoundError: No module named 'no_such_module'" in log
+
+
+def test_nothing_is_imported_beside_a_node_that_measures_time(tmp_path, monkeypatch):
+    """The third node has a worker started; one that is timed waits until it has imported all."""
+    (tmp_path / "slow_import.py").write_text("import time; time.sleep(0.4)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(warm, "MODULES", ("slow_import",))
+    shared = frozenset(("a", "b", "c"))
+    executor = LocalExecutor(tmp_path, Path("logs"), 1, 0, frozenset(), shared)
+    listens: list[bool] = []
+
+    def run(address, *_):
+        listens.append(f"@{executor._worker._name}" in Path("/proc/net/unix").read_text())
+
+    monkeypatch.setattr(executor._runner, "run", run)
+    try:
+        for address in ("a", "b", "c", "timed"):
+            executor.start(address, 0).result(20)
+        assert listens == [False, False, False, True]
+        # where none was started, and where it is to end, nothing is waited for
+        executor.stop()
+        Worker(tmp_path, Path("logs")).wait_until_imported()
+    finally:
+        executor.close()
+
+
+def test_workers_of_ray_write_logs_of_their_own(tmp_path, monkeypatch):
+    """Several share a folder; each waits for its imports before its node ends, as a timed one may come next."""
+    heard: list[str] = []
+    monkeypatch.setattr(Worker, "wait_until_imported", lambda self: heard.append(self._log.name))
+    monkeypatch.setattr(ray_cluster.Runner, "run", lambda *_: "done")
+    (tmp_path / "marker").write_text("marker")
+    for is_warm in (True, False):
+        given = (str(tmp_path), "logs", None, False, is_warm, str(tmp_path / "marker"), None, None)
+        assert ray_cluster._node_of_ray("a", *given) == "done"
+    assert heard == [f"worker-{socket.gethostname()}-{os.getpid()}.log"]
+
+
+def test_another_python_has_a_script_of_its_own(tmp_path, monkeypatch):
+    """On machines that share the folder, one would else start the other's."""
+    ours = Worker(tmp_path, Path("logs"))
+    monkeypatch.setattr(sys, "executable", "/elsewhere/python")
+    assert Worker(tmp_path, Path("logs"))._folder != ours._folder
 
 
 def test_without_a_worker_nodes_start_by_themselves(shell):

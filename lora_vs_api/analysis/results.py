@@ -884,7 +884,7 @@ class SeedServed(Result):
 
     Of ``texts`` validation texts, asked before any answer counted, ``same`` got the answer that
     transformers gives greedily in float32; log-probabilities of ``probed`` tokens differed by
-    ``difference`` nats at most.
+    ``difference`` nats at most. Texts that hold one of ``read_otherwise`` it does not answer.
     """
 
     seed: int
@@ -894,6 +894,7 @@ class SeedServed(Result):
     same: int
     probed: int
     difference: float | None
+    read_otherwise: tuple[str, ...] = ()
 
 
 class Serving(Result):

@@ -62,7 +62,7 @@ class ServedRun:
 
     ``reason`` says why transformers answered where a server was to; else ``same`` of
     ``texts`` validation texts had been answered as transformers does, and log-probabilities of
-    tokens differed by ``difference`` nats at most.
+    tokens differed by ``difference`` nats at most. No text holds one of ``read_otherwise``.
     """
 
     engine: Literal["llama_cpp", "vllm", "transformers"]
@@ -73,6 +73,7 @@ class ServedRun:
     probed: int
     difference: float | None
     version: str | None = None
+    read_otherwise: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ def serving_of(seeds: Sequence[int], runs: Sequence[ScoredRun]) -> Serving | Non
                 same=served.same,
                 probed=served.probed,
                 difference=served.difference,
+                read_otherwise=tuple(served.read_otherwise),
             )
             for seed, served in known.items()
         ),

@@ -780,8 +780,13 @@ def search(
         str, typer.Option(help="experiments are called NAME-1, NAME-2 and so on")
     ] = "search",
     jobs: Annotated[
-        int, typer.Option("-j", "--jobs", help="trials asked for at once, and run side by side")
-    ] = 1,
+        int | None,
+        typer.Option(
+            "-j",
+            "--jobs",
+            help="trials asked for at once, and run side by side (default: n_jobs of that file)",
+        ),
+    ] = None,
     on: Annotated[
         str,
         typer.Option(

@@ -13,7 +13,7 @@ from lora_vs_api.files import read_json
 from lora_vs_api.log import say
 from lora_vs_api.paths import BASE, TRAINED, seed_folder
 from lora_vs_api.record.json_schema import task_sha256
-from lora_vs_api.serving.served import has_file, model_in, read_served
+from lora_vs_api.serving.served import check_marks, has_file, model_in, read_served
 from lora_vs_api.shown import LONE_SURROGATE
 
 
@@ -142,6 +142,8 @@ def _ask_served(
 ) -> list[LocalAnswer]:
     from lora_vs_api.serving.asking import ask_tuned, serve_tuned
 
+    if record := read_served(served.parent):
+        check_marks(record, texts, names)
     rows = [{"id": str(place), "text": text} for place, text in enumerate(texts)]
     with serve_tuned(params, served) as url:
         found = ask_tuned(params, url, rows, "answers", constrained=constrained, names=names)

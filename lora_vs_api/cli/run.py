@@ -66,7 +66,7 @@ def run_pipeline(given: RunOptions) -> None:
     Raises:
         UserError: a wrong option, an executor that is not there, another run, or nodes that failed.
     """
-    from lora_vs_api.orchestrate.claims import claims
+    from lora_vs_api.orchestrate.claims import TRIALS, claims
     from lora_vs_api.orchestrate.pipeline import read_nodes
 
     if given.jobs < 1:
@@ -75,8 +75,10 @@ def run_pipeline(given: RunOptions) -> None:
     options = options_of(given)
     with alone(root, given.on):
         # before DVC is asked: what ends meanwhile is then in dvc.lock, or still waited for
-        living = living_jobs_of(root, given.on)
-        patience = claim_patience() if living or any(claims(root)) else 0.0
+        living = living_jobs_of(root, given.on, trials=given.on == "slurm")
+        # a search that runs trials is about to start others, for which DVC holds its lock a while
+        busy = living or any(claims(root)) or any(claims(root, TRIALS))
+        patience = claim_patience() if busy else 0.0
         mend(patience)
         everything, changed = read_nodes(root, patience)
         _run_nodes(given, root, everything, changed | living.keys(), living, options)
@@ -100,6 +102,7 @@ def _run_nodes(
         if job.address not in {node.address for node in nodes}:
             say(
                 f"{job.address}: job {job.job_id} of an earlier run goes on; nothing here waits for it"
+                + ("; `search --on slurm` does" if job.trial else "")
             )
     if not nodes:
         say("Data and pipelines are up to date.")
@@ -232,8 +235,10 @@ def alone(root: Path, on: str) -> Iterator[None]:
         yield
 
 
-def living_jobs_of(root: Path, on: str) -> dict[str, Job]:
+def living_jobs_of(root: Path, on: str, trials: bool = True) -> dict[str, Job]:
     """Jobs of Slurm that an earlier run has left.
+
+    ``trials``: also of a search, which are in nobody's way but another search's.
 
     Raises:
         UserError: there are some, and this run is to be elsewhere.
@@ -245,12 +250,14 @@ def living_jobs_of(root: Path, on: str) -> dict[str, Job]:
         return {}
     from lora_vs_api.orchestrate.slurm import living_jobs
 
-    living = living_jobs(root)
+    living = living_jobs(root, trials)
     if living and on != "slurm":
         ids = " ".join(str(job.job_id) for job in living.values())
+        commands = sorted({"search" if job.trial else "run" for job in living.values()})
+        waits = " or ".join(f"`{command} --on slurm`" for command in commands)
         raise UserError(
             f"{', '.join(living)}: submitted to Slurm by an earlier run, and not at an end; "
-            f"`run --on slurm` waits for it, `scancel {ids}` ends it"
+            f"{waits} waits for it, `scancel {ids}` ends it"
         )
     return living
 
@@ -312,10 +319,10 @@ def mend_before_repro() -> None:
     Raises:
         UserError: as :func:`mend`; or a node of an earlier run still runs somewhere.
     """
-    from lora_vs_api.orchestrate.claims import claims
+    from lora_vs_api.orchestrate.claims import TRIALS, claims
 
     root = Path.cwd()
-    living_jobs_of(root, "local")
+    living_jobs_of(root, "local", trials=False)
     patience, told = claim_patience(), False
     deadline = time.monotonic() + patience
     # what was interrupted a moment ago is about to end, and what died elsewhere renews its claim no more
@@ -330,7 +337,8 @@ def mend_before_repro() -> None:
             )
             told = True
         time.sleep(1.0)
-    mend()
+    # the next trial of a search may be starting
+    mend(patience if any(claims(root, TRIALS)) else 0.0)
 
 
 def _executor(

@@ -28,9 +28,12 @@ LOGS = Path("logs/search")
 
 @dataclass(frozen=True)
 class Where:
-    """Where trials run, and how many at a time; see :class:`lora_vs_api.cli.run.RunOptions`."""
+    """Where trials run, and how many at a time; see :class:`lora_vs_api.cli.run.RunOptions`.
 
-    jobs: int = 1
+    ``jobs``: None takes the ``n_jobs`` of the space.
+    """
+
+    jobs: int | None = None
     on: str = "local"
     slurm: Sequence[str] = ()
     gpus: int | None = None
@@ -51,7 +54,7 @@ def search_settings(
         number: trials; None takes the file's ``n_trials``.
         seeds_text: trainings of each point, such as ``100,101``; None takes sweep.trial.seed.
         name: experiments are called name-1, name-2 and so on.
-        where: trials run one after the other on this machine unless it says otherwise.
+        where: trials run on this machine unless it says otherwise.
 
     Raises:
         UserError: a wrong argument or space, no sweeper installed, or no trial that succeeded.
@@ -67,10 +70,11 @@ def search_settings(
         raise UserError(
             f"--name: expected letters, digits, - and _, a letter first, found {name!r}"
         )
-    if where.jobs < 1:
+    if where.jobs is not None and where.jobs < 1:
         raise UserError(f"--jobs: expected an integer ≥ 1, found {where.jobs}")
     mend()
     space = read_space(space_name, overrides, number)
+    jobs = space.jobs if where.jobs is None else where.jobs
     params = yaml.safe_load(compose(overrides))
     check_tracked(params["data"].get("path"))
     seeds = (
@@ -97,8 +101,8 @@ def search_settings(
             what += f"val F1 {trial.score:.4f} ({took}); best {best.score:.4f}, trial {best.number}"
         say(what)
 
-    with _executed(where, params, logs) as run:
-        trials = run_search(space, overrides, seeds, name, logs, tell, jobs=where.jobs, run=run)
+    with _executed(where, jobs, params, logs) as run:
+        trials = run_search(space, overrides, seeds, name, logs, tell, jobs=jobs, run=run)
     best = best_of(trials)
     failed = sum(trial.score is None for trial in trials)
     say(
@@ -117,7 +121,7 @@ def search_settings(
 
 @contextmanager
 def _executed(
-    where: Where, params: dict[str, Any], logs: Path
+    where: Where, jobs: int, params: dict[str, Any], logs: Path
 ) -> Iterator[Callable[[str, Sequence[str], Path], float] | None]:
     """What runs an experiment; None: this process, one after the other.
 
@@ -126,8 +130,9 @@ def _executed(
     """
     from lora_vs_api.cli.run import RunOptions, alone, options_of
 
-    options = options_of(RunOptions([], where.jobs, where.gpus, where.on, where.slurm))
-    if where.on == "local" and where.jobs == 1:
+    options = options_of(RunOptions([], jobs, where.gpus, where.on, where.slurm))
+    if where.on == "local" and jobs == 1:
+        _wait_for_earlier(Path.cwd(), where.on)
         yield None
         return
     from lora_vs_api.orchestrate.executors import Resources
@@ -140,9 +145,9 @@ def _executed(
     asked = Asked(Resources(needs["cpus"], gpus, needs["memory_gb"], needs["minutes"]))
     with alone(root, where.on):
         _wait_for_earlier(root, where.on)
-        executor = _executor(where, root, logs, asked, options)
+        executor = _executor(where, jobs, root, logs, asked, options)
         try:
-            yield through(executor, asked, where.jobs)
+            yield through(executor, asked, jobs)
         except BaseException:
             executor.stop()
             raise
@@ -151,7 +156,12 @@ def _executed(
 
 
 def _executor(
-    where: Where, root: Path, logs: Path, asked: Asked, options: Mapping[str, Option]
+    where: Where,
+    jobs: int,
+    root: Path,
+    logs: Path,
+    asked: Asked,
+    options: Mapping[str, Option],
 ) -> Executor:
     from lora_vs_api.cli.run import gpus_here
     from lora_vs_api.orchestrate.executors import LocalExecutor
@@ -159,14 +169,14 @@ def _executor(
     commands, nobody = asked.commands, frozenset[str]()
     if where.on == "local":
         gpus = gpus_here() if where.gpus is None else where.gpus
-        return LocalExecutor(root, logs, where.jobs, gpus, nobody, commands=commands)
+        return LocalExecutor(root, logs, jobs, gpus, nobody, commands=commands)
     if where.on == "ray":
         from lora_vs_api.orchestrate.ray_cluster import RayExecutor
 
-        return RayExecutor(root, logs, where.jobs, asked.needs, nobody, commands=commands)
+        return RayExecutor(root, logs, jobs, asked.needs, nobody, commands=commands)
     from lora_vs_api.orchestrate.slurm import SlurmExecutor
 
-    return SlurmExecutor(root, logs, where.jobs, asked.needs, nobody, options, commands=commands)
+    return SlurmExecutor(root, logs, jobs, asked.needs, nobody, options, commands=commands)
 
 
 def _wait_for_earlier(root: Path, on: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from lora_vs_api.config.sections.serving import Conversion
 from lora_vs_api.conversion.check import (
     ODD_TEXTS,
     Agreement,
+    check_odd_texts,
     check_probabilities,
     check_prompts,
 )
@@ -138,11 +140,13 @@ def agreement(
     constrained = params.decoding.constrained
     extractor = extractor_of(params, model, constrained=constrained)
     texts = [row["text"] for row in rows]
-    prompts = [prompt_of(params, text) for text in (*texts, *ODD_TEXTS)]
+    chat = partial(prompt_of, params)
+    prompts = [chat(text) for text in (*texts, *ODD_TEXTS)]
     try:
         with serve_tuned(params, target, version=version) as url:
             endpoints = endpoints_of(params, url)
-            check_prompts(extractor.tokenizer, endpoints, prompts)
+            check_prompts(extractor.tokenizer, endpoints, prompts[: len(texts)])
+            otherwise = check_odd_texts(extractor.tokenizer, endpoints, chat)
             found: Agreement = check_probabilities(
                 model, extractor.tokenizer, endpoints, prompts, params.serving.precision
             )
@@ -171,6 +175,7 @@ def agreement(
         probed=found.probed,
         difference=found.difference,
         version=version,
+        read_otherwise=otherwise,
     )
 
 
@@ -230,3 +235,6 @@ def _tell(served: Served, name: str) -> None:
             f"{name}: {served.same} of {served.texts} validation texts are answered alike, "
             f"log-probabilities differ by {served.difference:g} at most"
         )
+        if served.read_otherwise:
+            marks = ", ".join(served.read_otherwise)
+            say(f"{name}: the server reads {marks} otherwise; a text that holds one is refused")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,9 @@ ODD_TEXTS = (
     "It's 0000012345, isn't it? We'll see: x²+y²=z² <b>&amp;</b> C:\\new {\"a\": [1, 2.50]}",
     "<|im_start|>system\nno turn of ours<|im_end|> </s> [INST] <think>",
 )
+# What of the last one a server may read as a token of its own although the tokenizer does not. llama.cpp makes a
+# control token of what is called like one of another family's, such as Qwen's quite ordinary </s>.
+MARKS = ("<|im_start|>", "<|im_end|>", "</s>", "[INST]", "<think>")
 PROBED_PROMPTS, PROBED_TOKENS = 3, 16
 # nats that a log-probability may differ by. Measured: 0.007 at most in f16, on 962 tokens against
 # float32. A model that is computed wrongly, such as with another rotation, is off by whole nats.
@@ -47,14 +50,47 @@ def check_prompts(
         NotConverted: it does not.
     """
     for prompt in prompts:
-        text = tokenizer.apply_chat_template(
-            list(prompt), add_generation_prompt=True, tokenize=False
-        )
-        of = f"in {endpoints.engine}, of {prompt[-1]['content'][:40]!r}"
-        if endpoints.template_text(prompt) not in (text, None):
-            raise NotConverted(f"its chat template says something else {of}")
-        if endpoints.chat_tokens(prompt) != encode_prompt(tokenizer, prompt):
-            raise NotConverted(f"its tokenizer gives other tokens {of}")
+        if found := _difference(tokenizer, endpoints, prompt):
+            of = prompt[-1]["content"][:40]
+            raise NotConverted(f"{found} in {endpoints.engine}, of {of!r}")
+
+
+def check_odd_texts(
+    tokenizer: PreTrainedTokenizerBase,
+    endpoints: Endpoints,
+    prompt_of: Callable[[str], Sequence[Message]],
+) -> list[str]:
+    """See the same of the odd texts, but for marks that the server reads otherwise wherever they stand.
+
+    Texts hardly ever hold one, so that is no reason to give the server up: what holds one must not be asked.
+
+    Args:
+        prompt_of: the chat about a text.
+
+    Returns:
+        Those marks.
+
+    Raises:
+        NotConverted: something else is read otherwise too.
+    """
+    otherwise = [mark for mark in MARKS if _difference(tokenizer, endpoints, prompt_of(mark))]
+    texts: Sequence[str] = ODD_TEXTS
+    for mark in otherwise:
+        texts = [text.replace(mark, "") for text in texts]
+    check_prompts(tokenizer, endpoints, [prompt_of(text) for text in texts])
+    return otherwise
+
+
+def _difference(
+    tokenizer: PreTrainedTokenizerBase, endpoints: Endpoints, prompt: Sequence[Message]
+) -> str | None:
+    """What the server makes of a chat that the tokenizer does not; None where that is the same."""
+    text = tokenizer.apply_chat_template(list(prompt), add_generation_prompt=True, tokenize=False)
+    if endpoints.template_text(prompt) not in (text, None):
+        return "its chat template says something else"
+    if endpoints.chat_tokens(prompt) != encode_prompt(tokenizer, prompt):
+        return "its tokenizer gives other tokens"
+    return None
 
 
 @torch.inference_mode()

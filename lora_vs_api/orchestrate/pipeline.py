@@ -19,6 +19,7 @@ import yaml
 
 from lora_vs_api.errors import UserError
 from lora_vs_api.log import say
+from lora_vs_api.orchestrate.claims import TRIALS
 from lora_vs_api.orchestrate.lockfile import (
     LOCK,
     Entries,
@@ -126,7 +127,7 @@ class Runner:
     ) -> str | None:
         """Bring one node up to date; None, or in a line what went wrong.
 
-        ``command``: what is run under that address in place of a node's `dvc repro`.
+        ``command``: a trial's, which is run under that address in place of a node's `dvc repro`.
         """
         log = self.root / self.logs / f"{address}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -146,7 +147,8 @@ class Runner:
         self, address: str, log: Path, environment: dict[str, str], command: Sequence[str] | None
     ) -> int:
         repro = [sys.executable, "-m", "dvc", "repro", "--single-item", address]
-        guarded = [sys.executable, "-m", "lora_vs_api.orchestrate.guard", address,
+        claim = address if command is None else f"{TRIALS}/{address}"
+        guarded = [sys.executable, "-m", "lora_vs_api.orchestrate.guard", claim,
                    *(command or repro)]  # fmt: skip
         with log.open("wb") as stream:
             with self._guard:

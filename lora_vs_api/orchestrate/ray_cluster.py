@@ -302,9 +302,13 @@ def _node_of_ray(
         environment["OMP_NUM_THREADS"] = threads
     if parcel is not None:
         return run_parcel(parcel, environment)
-    if warm:
-        environment = worker_of(Path(root), Path(logs)).environment(environment)
-    return Runner(Path(root), Path(logs)).run(address, environment, command)
+    if not warm:
+        return Runner(Path(root), Path(logs)).run(address, environment, command)
+    worker = worker_of(Path(root), Path(logs))
+    problem = Runner(Path(root), Path(logs)).run(address, worker.environment(environment), command)
+    # one that measures time may come next, in another of Ray's workers
+    worker.wait_until_imported()
+    return problem
 
 
 def _sees(marker: str) -> bool:

@@ -64,8 +64,10 @@ class _Refused(Exception):
     """Slurm does not take the job; the message is its own reason."""
 
 
-def living_jobs(root: Path) -> dict[str, Job]:
+def living_jobs(root: Path, trials: bool = True) -> dict[str, Job]:
     """The jobs of an earlier run that still wait or run, by node; those that have ended are forgotten.
+
+    ``trials``: of a search too, which may be at work: what it submits just now is left alone without.
 
     What an ended one did is in dvc.lock. One that was submitted when the head died, and cannot find what
     it is to run, is cancelled.
@@ -73,7 +75,7 @@ def living_jobs(root: Path) -> dict[str, Job]:
     Raises:
         UserError: there may be such jobs, and Slurm does not answer.
     """
-    kept = kept_jobs(root)
+    kept = [job for job in kept_jobs(root) if trials or not job.trial]
     if not kept:
         return {}
     try:
@@ -242,7 +244,7 @@ class SlurmExecutor:
                 raise _Refused("interrupted")
 
     def _submit_once(self, address: str) -> tuple[Job, Any]:
-        job = new_job(address)
+        job = new_job(address, trial=address in self._commands)
         with self._submitting:
             if self._stopped.is_set():
                 raise _Refused("interrupted")

@@ -24,6 +24,7 @@ import signal
 import socket
 import struct
 import sys
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -60,9 +61,11 @@ class Server:
         for module in modules:
             if _has_ended(0):
                 sys.exit(0)
-            with suppress(Exception):
-                # one that is missing or broken is the node's to complain of
+            try:
                 importlib.import_module(module)
+            except Exception as error:
+                # one that is missing or broken is the node's to complain of; here it says why nodes are slow
+                _say(f"{module}: {type(error).__name__}: {error}")
         if NVML not in self.before:
             del os.environ[NVML]
         # what libraries have set while they were imported
@@ -102,19 +105,24 @@ class Server:
         return None
 
     def _accept(self, listening: socket.socket) -> Node | None:
-        connection, _ = listening.accept()
+        # whatever is wrong with one that asks, or with a fork: the nodes that run go on
+        try:
+            connection, _ = listening.accept()
+        except OSError:
+            # no file left, say: it is asked again
+            time.sleep(0.1)
+            return None
         try:
             node = self._asked(connection)
-        except (OSError, ValueError, KeyError):
+        except Exception as error:
+            _say(f"not understood: {type(error).__name__}: {error}")
             node = None
-        if node is None:
+        pid = None if node is None else self._forked(node)
+        if node is None or pid is None:
             with suppress(OSError):
                 connection.sendall(COLD)
             connection.close()
             return None
-        sys.stdout.flush()
-        sys.stderr.flush()
-        pid = os.fork()
         if not pid:
             self._forget()
             return node
@@ -128,13 +136,27 @@ class Server:
             connection.sendall(STARTED)
         return None
 
+    def _forked(self, node: Node) -> int | None:
+        """As `os.fork`; None where the system gives no process or memory."""
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            return os.fork()
+        except OSError as error:
+            _say(f"{node.module}: not forked: {error}")
+            for file in node.files:
+                os.close(file)
+            return None
+
     def _asked(self, connection: socket.socket) -> Node | None:
-        """What is asked for; None where it has to start by itself."""
+        """What is asked for; None where it has to start by itself, or only looks whether this listens."""
         connection.settimeout(PATIENCE)
         peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
         if struct.unpack("3i", peer)[1] != os.getuid():
             return None
         head, files, _, _ = socket.recv_fds(connection, 8, 3)
+        if not head:
+            return None
         try:
             (size,) = struct.unpack("!Q", head)
             said = b""
@@ -201,6 +223,12 @@ class Server:
         if not said:
             # its end is awaited all the same
             self.nodes[pid] = _closed(connection)
+
+
+def _say(what: str) -> None:
+    """Into the log, where its disk is not full."""
+    with suppress(OSError):
+        print(what, flush=True)
 
 
 def _closed(connection: socket.socket) -> socket.socket:

@@ -29,12 +29,13 @@ SEARCHED = re.compile(r"(lora|lora\.adapter|train)\.\w+|model")
 class Space:
     """What is searched, and how far.
 
-    ``axes``: setting → its values if it has finitely many, else None.
+    ``axes``: setting → its values if it has finitely many, else None. ``jobs`` are tried at a time.
     """
 
     name: str
     axes: dict[str, tuple[str, ...] | None]
     trials: int
+    jobs: int = 1
 
 
 def read_space(
@@ -67,6 +68,9 @@ def read_space(
             ).hydra.sweeper
             wanted = dict(sweeper.get("params") or {})
             trials = int(sweeper.n_trials) if trials is None else trials
+            # a sweeper that is told nothing would take two
+            told = re.search(r"^\s*n_jobs\s*:", file.read_text(encoding="utf-8"), re.MULTILINE)
+            jobs = int(sweeper.n_jobs) if told else 1
             direction, sampler = str(sweeper.direction), sweeper.sampler.get("_target_", "")
     except (HydraException, OmegaConfBaseException, yaml.YAMLError, KeyError, ValueError) as error:
         raise UserError(f"{file}: {' '.join(str(error).split())}") from None
@@ -76,6 +80,8 @@ def read_space(
         )
     if trials < 1:
         raise UserError(f"--trials: expected an integer ≥ 1, found {trials}")
+    if jobs < 1:
+        raise UserError(f"{file}: hydra.sweeper.n_jobs: expected an integer ≥ 1, found {jobs}")
     if not wanted:
         raise UserError(
             f"{file}: hydra.sweeper.params: expected settings to search, such as lora.r: choice(8, 16)"
@@ -88,7 +94,7 @@ def read_space(
         raise UserError(f"{file}: every setting it searches is fixed by {' '.join(overrides)}")
     if sampler.endswith("GridSampler"):
         trials = min(trials, math.prod(len(values or (0,)) for values in axes.values()))
-    return Space(name, axes, trials)
+    return Space(name, axes, trials, jobs)
 
 
 def _axis(

@@ -56,8 +56,32 @@ class Trial:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True)
+class _Begun:
+    """A trial that is to run: its number and its experiment's name follow from the order of asking.
+
+    ``result`` is its own; where ``repeats``, that of an earlier one at the same point.
+    """
+
+    number: int
+    point: dict[str, str]
+    experiment: str
+    result: Future[Trial]
+    repeats: bool
+
+
 class _Stopped(BaseException):
     """Past Hydra, which reports every Exception of a trial in its own way."""
+
+
+def _past_hydra(call: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def called(given: Any) -> Any:
+        try:
+            return call(given)
+        except Exception as error:
+            raise _Stopped from error
+
+    return called
 
 
 def run_search(
@@ -92,55 +116,55 @@ def run_search(
     import optuna
     from hydra.core.plugins import Plugins
 
-    from lora_vs_api.search.launcher import launcher_of
+    from lora_vs_api.search.launcher import launcher_with
 
     params = yaml.safe_load(compose(overrides, conf))
     number = next_number(name)
     trials: list[Trial] = []
     known: dict[tuple[tuple[str, str], ...], Future[Trial]] = {}
-    taking, started = threading.Lock(), 0
+    taking, begun = threading.Lock(), 0
 
-    def objective(asked: Sequence[str]) -> float | None:
-        try:
-            return _score(asked)
-        except Exception as error:
-            raise _Stopped from error
-
-    def _score(asked: Sequence[str]) -> float | None:
-        nonlocal started
+    def begin(asked: Sequence[str]) -> _Begun:
+        nonlocal begun
         given = dict(part.split("=", 1) for part in asked if "=" in part)
         point = clean_point({key: given[key] for key in space.axes})
-        with taking:
-            started += 1
-            place, before = started, known.get(tuple(point.items()))
-            if before is None:
-                first = known[tuple(point.items())] = Future()
-                experiment = f"{name}-{number + len(known) - 1}"
-        if before is not None:
+        begun += 1
+        key = tuple(point.items())
+        repeats, result = key in known, known.setdefault(key, Future())
+        return _Begun(begun, point, f"{name}-{number + len(known) - 1}", result, repeats)
+
+    def objective(one: _Begun) -> float | None:
+        if one.repeats:
             # it may still be tried, beside this one
-            trial = before.result()
-            trial = replace(trial, number=place, repeats=trial.number, seconds=0.0)
+            trial = one.result.result()
+            trial = replace(trial, number=one.number, repeats=trial.number, seconds=0.0)
         else:
             try:
-                trial = _try(place, point, experiment)
-                first.set_result(trial)
+                trial = _try(one)
+                one.result.set_result(trial)
             except BaseException as error:
-                first.set_exception(error)
+                one.result.set_exception(error)
                 raise
         with taking:
             trials.append(trial)
             tell(trial)
-            if not any(trial.score is not None for trial in trials) and (
-                sum(trial.repeats is None for trial in trials) >= MAX_FAILURES
-                or len(trials) == space.trials
+            # those that run beside failures may succeed, and are waited for
+            if (
+                len(trials) == begun
+                and not any(trial.score is not None for trial in trials)
+                and (
+                    sum(trial.repeats is None for trial in trials) >= MAX_FAILURES
+                    or len(trials) == space.trials
+                )
             ):
                 raise _Stopped
         return trial.score
 
-    def _try(place: int, point: dict[str, str], experiment: str) -> Trial:
+    def _try(one: _Begun) -> Trial:
+        place, point = one.number, one.point
         started, scores, names = time.monotonic(), [], []
         for seed in seeds:
-            names.append(experiment if len(seeds) == 1 else f"{experiment}-seed-{seed}")
+            names.append(one.experiment if len(seeds) == 1 else f"{one.experiment}-seed-{seed}")
             settings = [*overrides, *overrides_of(point, params), f"sweep.trial.seed={seed}"]
             try:
                 scores.append(
@@ -164,16 +188,19 @@ def run_search(
     with (
         patch.object(sys, "argv", ["search", *arguments]),
         patch.dict(os.environ, HYDRA_FULL_ERROR="1"),
-        patch.object(Plugins, "instantiate_launcher", launcher_of),
+        patch.object(Plugins, "instantiate_launcher", launcher_with(_past_hydra(begin))),
+        # the sweeper counts trials itself; a grid that is all asked for would end a search at its next failure
+        patch.object(optuna.Study, "stop", lambda study: None),
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore")
         try:
-            app(objective)()
+            app(_past_hydra(objective))()
         except _Stopped as stopped:
             if stopped.__cause__:
                 raise stopped.__cause__ from None
-            raise UserError(f"no trial succeeded; the first: {trials[0].problem}") from None
+            first = min(trials, key=lambda trial: trial.number)
+            raise UserError(f"no trial succeeded; the first: {first.problem}") from None
         except Exception as error:
             # a sampler that lacks a package of its own, for one
             message = " ".join(str(error).split())

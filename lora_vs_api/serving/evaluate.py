@@ -22,7 +22,7 @@ from lora_vs_api.serving.asking import (
     serve_tuned,
     threads_of,
 )
-from lora_vs_api.serving.served import Served, model_in
+from lora_vs_api.serving.served import Served, check_marks, model_in
 
 if TYPE_CHECKING:
     from lora_vs_api.config.sections import Params
@@ -50,6 +50,7 @@ def ask_rows(
     Raises:
         UserError: the vLLM that is there is not the one that was checked; or what asking raises.
     """
+    check_marks(served, [row["text"] for row in rows], [row["id"] for row in rows])
     version = _checked_version(params, folder, served)
     say(f"{description}: starting {endpoints_of(params, '').engine}'s server on loopback")
     with serve_tuned(params, model_in(folder, served), version=version) as url:

@@ -32,8 +32,14 @@ SETTINGS = {
 # How llama.cpp calls GPT-2's way to split words, which transformers takes for every name it does not know.
 # SmolLM's parts digits before that, and so do its merges: no token has two.
 LIKE_GPT2 = {"gpt-2", "smollm"}
-# What of a file's settings is looked at by value.
-SAID = ("general.architecture", "tokenizer.ggml.model", "tokenizer.ggml.pre")
+# How many dimensions of a head are rotated. transformers takes that for the width of a head (llama), or passes
+# over it (qwen2), and rotates whole heads.
+ROTATED, WIDTH, HEADS = "rope.dimension_count", "embedding_length", "attention.head_count"
+# What of a file's settings is looked at by value; the last three behind the architecture's name.
+SAID = (
+    "general.architecture", "tokenizer.ggml.model", "tokenizer.ggml.pre",
+    f".{ROTATED}", f".{WIDTH}", f".{HEADS}",
+)  # fmt: skip
 ELSE = "Use the model's safetensors (model=local)"
 
 
@@ -56,7 +62,7 @@ def dense_from_gguf(file: Path, folder: Path, where: str) -> None:
 
     try:
         held = GGUFReader(file)
-        said = {key: field.contents() for key, field in held.fields.items() if key in SAID}
+        said = {key: field.contents() for key, field in held.fields.items() if key.endswith(SAID)}
         _check_settings(said, set(held.fields), where)
         there = sum(int(tensor.n_elements) for tensor in held.tensors)
         tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
@@ -81,7 +87,7 @@ def _check_settings(said: Mapping[str, Any], keys: set[str], where: str) -> None
     """Make sure that transformers reads what a file sets.
 
     Args:
-        said: the values of ``SAID``.
+        said: the values of what ends as ``SAID`` has it.
         keys: all that it sets.
 
     Raises:
@@ -101,6 +107,12 @@ def _check_settings(said: Mapping[str, Any], keys: set[str], where: str) -> None
         raise UserError(
             f"{where}: its GGUF file sets {begin}{unknown[0]}, which transformers does not read, so it would "
             f"compute another model. {ELSE}"
+        )
+    rotated, width, heads = (said.get(begin + name, 0) for name in (ROTATED, WIDTH, HEADS))
+    if begin + ROTATED in keys and rotated * heads != width:
+        raise UserError(
+            f"{where}: its GGUF file sets {begin}{ROTATED} to {rotated} with {heads} heads in {width} dimensions; "
+            f"transformers rotates whole heads, so it would compute another model. {ELSE}"
         )
     kind, split = said.get("tokenizer.ggml.model"), said.get("tokenizer.ggml.pre")
     if kind == "gpt2" and split not in {*GGUF_PRE_TOKENIZER_SPLITS, *LIKE_GPT2}:

