@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import os
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lora_vs_api import STARTED
@@ -32,7 +34,7 @@ def run_stage(main: Callable[[Params], bool | None]) -> None:
     """
     end_with_dvc()
     # imported here: help and completion of the command line do not wait for it
-    from lora_vs_api.config.engines import check_engine
+    from lora_vs_api.config.engines import TRAINS, check_engine
     from lora_vs_api.config.load import load_params
 
     idle = False
@@ -41,7 +43,8 @@ def run_stage(main: Callable[[Params], bool | None]) -> None:
         nonlocal idle
         try:
             params = load_params()
-            check_engine(params)
+            # of the node's name; what serves or asks looks by itself
+            check_engine(params, TRAINS.intersection([Path(inspect.getfile(main)).stem]))
             idle = main(params) is False
         except OSError as error:
             if error.errno not in UNWRITABLE:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -10,7 +11,7 @@ from scipy.special import ndtri
 from tokenizers import Tokenizer
 
 from lora_vs_api.config.examples import written_examples
-from lora_vs_api.config.sections import EmbeddedServer, LlamaCppServer, Params
+from lora_vs_api.config.sections import EmbeddedServer, LlamaCppServer, Params, VllmServing
 from lora_vs_api.data.checks import (
     DataCheck,
     check_fields,
@@ -26,6 +27,7 @@ from lora_vs_api.data.checks import (
     token_warnings,
 )
 from lora_vs_api.entry import run_stage
+from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_json, read_rows, write_json
 from lora_vs_api.log import say
 from lora_vs_api.model.context import context_length
@@ -35,6 +37,8 @@ from lora_vs_api.record.rows import Row
 
 
 def main(params: Params) -> None:
+    config = read_json(f"{BASE}/config.json")
+    _check_served_context(params, config)
     splits = {name: read_rows(path) for name, path in
               (("train", TRAIN), ("val", VAL), ("test", TEST))}  # fmt: skip
     fields = params.task.record_fields
@@ -60,7 +64,7 @@ def main(params: Params) -> None:
             system_prompt(params.task.instruction, fields),
             count,
             max_new_tokens=params.decoding.max_new_tokens,
-            context=context_length(read_json(f"{BASE}/config.json")),
+            context=context_length(config),
             shots=max((k for k, nearest in shown.values() if not nearest), default=0),
             nearest=max((k for k, nearest in shown.values() if nearest), default=0),
             written=list(written.values()),
@@ -89,6 +93,23 @@ def main(params: Params) -> None:
     for warning in found["warnings"]:
         say(f"data_check: {warning}")
     write_json("metrics/data_check.json", found)
+
+
+def _check_served_context(params: Params, config: Mapping[str, Any]) -> None:
+    """Refuse what vLLM would, which else says so after all trainings; llama.cpp's server takes more than that.
+
+    Raises:
+        UserError: its server is to hold more tokens than the base model does.
+    """
+    held = context_length(config)
+    # a rotation that is stretched may hold more than the config's number: that is for vLLM to say
+    if held is None or '"factor"' in json.dumps(config):
+        return
+    if isinstance(params.serving, VllmServing) and params.serving.server.context > held:
+        raise UserError(
+            f"serving.server.context: expected at most the {held:,} tokens that the base model holds, found "
+            f"{params.serving.server.context:,}; vLLM would refuse it after all trainings"
+        )
 
 
 def _warnings(found: DataCheck) -> list[str]:

@@ -1,4 +1,4 @@
-"""Make one tuned model a file that llama.cpp's server takes, and check it: python -m stages.served 0"""
+"""Make one tuned model what the server of `serving.engine` takes, and check it: python -m stages.served 0"""
 
 from __future__ import annotations
 

@@ -54,6 +54,8 @@ def main() -> None:
     if "-c" in sys.argv:
         if "import vllm" in sys.argv[-1] and (HERE / "broken").exists():
             sys.exit((HERE / "broken").read_text())
+        asked = HERE / "asked"
+        asked.write_text(str(int(asked.read_text()) + 1 if asked.exists() else 1))
         sys.exit(print((HERE / "version").read_text()))
     (HERE / "started.json").write_text(json.dumps([sys.argv[1:], dict(os.environ)]))
     if (HERE / "refusal").exists():

@@ -337,6 +337,7 @@ def shared_of(found: Base, change: Callable[[dict[str, Any]], None]) -> Base:
         (lambda p: p["decoding"].update(constrained=True), "decoding.constrained differs"),
         (lambda p: p.update(seeds=[7]), "seeds differs"),
         (lambda p: p["economics"].update(watts=9), "economics.watts differs"),
+        (lambda p: p["serving"]["server"].update(threads=9), "serving.server.threads differs"),
         (lambda p: p["training_labels"].update(rows=TAUGHT), "data/teacher/train.jsonl differs"),
     ],
 )
@@ -353,6 +354,9 @@ def test_runs_that_do_not_compare_are_refused_by_name(run, change, key):
         lambda p: p["runtime"].update(dtype="float32"),
         lambda p: p["lora"].update(r=8),
         lambda p: p["serving"]["conversion"].update(outtype="q8_0"),
+        lambda p: p["serving"].update(
+            engine="vllm", server=p["serving"]["server"] | {"dtype": "float32", "kv_cache_gib": 1}
+        ),
         lambda p: p["train"].update(batch_size=2, gradient_accumulation=4),
         lambda p: p["decoding"].update(batch_size=2),
         lambda p: p["plots"].update(dpi=60),

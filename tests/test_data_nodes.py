@@ -15,7 +15,7 @@ import stages.split
 from lora_vs_api.config.compose import compose
 from lora_vs_api.config.load import check_params
 from lora_vs_api.errors import UserError
-from lora_vs_api.files import read_jsonl
+from lora_vs_api.files import read_jsonl, write_json
 from lora_vs_api.paths import TEST
 from tests.imports import ROOT
 from tests.tiny_model import build_tiny_model
@@ -94,3 +94,15 @@ def test_a_prompt_that_no_server_holds_is_named_before_anything_is_trained(proje
         stages.data_check.main(params(fits[0], f"api={other}", f"conditions.{name}.shots=500"))
         said = capsys.readouterr().err
         assert ("may not fit" in said) == (told is not None) and (told or "") in said
+
+
+def test_a_base_that_holds_less_than_vllm_is_to_is_named_before_anything_is_trained(project):
+    """vLLM refuses it, after all trainings; llama.cpp's server does not, and a stretched rotation may hold more."""
+    asked, config = params("serving=vllm"), {"max_position_embeddings": 2048}
+    write_json(project / "models/base_model/config.json", config)
+    with pytest.raises(UserError, match=r"^serving\.server\.context: expected at most the 2,048"):
+        stages.data_check.main(asked)
+    check = stages.data_check._check_served_context
+    check(params(), config)
+    check(asked, {"max_position_embeddings": 4096})
+    check(asked, config | {"rope_parameters": {"rope_type": "linear", "factor": 2.0}})

@@ -325,7 +325,7 @@ def test_another_fault_takes_nothing_out(project):
 
 def test_a_server_that_a_node_starts_gets_no_secret():
     """Nobody can list the names that keys go by: what it needs is listed instead."""
-    from lora_vs_api.api.child_server import environment_of
+    from lora_vs_api.config.inherited import environment_of
 
     needed = {
         "PATH": "/bin", "HOME": "/home/me", "LANG": "de_DE.UTF-8", "LC_ALL": "C", "TMPDIR": "/scratch",

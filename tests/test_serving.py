@@ -510,9 +510,10 @@ def test_the_report_says_what_answered():
     assert "**Two engines.**" in limitations.limitations_section(inputs(result))
     assert "not measured for the fine-tune" in money.money_section(inputs(result))
     both = [serving.seeds[0].model_copy(update={"engine": "vllm"}), fallen]
-    other = Serving(outtype="bfloat16", seeds=tuple(both)).model_dump(mode="json")
+    # whatever its weights are stored as
+    other = Serving(outtype="float16", seeds=tuple(both)).model_dump(mode="json")
     said = method.method_section(inputs(changed(analysis(), serving=other)))
-    assert "one model of BFLOAT16 weights, over HTTP to vLLM's server" in said
+    assert "one model of FLOAT16 weights, over HTTP to vLLM's server" in said
     assert "llama.cpp" not in said
     marked = [serving.seeds[0].model_copy(update={"read_otherwise": ("</s>",)}), fallen]
     other = Serving(outtype="f16", seeds=tuple(marked)).model_dump(mode="json")

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from lora_vs_api.api.child_server import environment_of
+from lora_vs_api.config.inherited import environment_of
 from lora_vs_api.threads import spin_briefly
 from tests.imports import ROOT
 

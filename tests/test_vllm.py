@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,10 @@ from lora_vs_api.cli import checkup, export, plan, predict
 from lora_vs_api.config import engines
 from lora_vs_api.conversion.build import build_served
 from lora_vs_api.digests import directory_sha256
+from lora_vs_api.entry import run_stage
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_json, read_jsonl, write_json
+from lora_vs_api.orchestrate.plan import Step
 from lora_vs_api.paths import SERVED, TRAINED, seed_folder
 from lora_vs_api.serving.endpoints import Probe, VllmEndpoints
 from lora_vs_api.serving.served import Served, read_served
@@ -76,7 +79,7 @@ def served(params, project):
 def serve(params, model="merged"):
     Path(model).mkdir(exist_ok=True)
     Path(model, "config.json").write_text("{}")
-    return serve_merged(params.serving, Path(model), "fine-tune", device="cpu", log="logs/x.log")
+    return serve_merged(params.serving, Path(model), "fine-tune", log="logs/x.log")
 
 
 @pytest.mark.parametrize(
@@ -93,39 +96,46 @@ def test_an_environment_that_does_not_do_is_named(params, python, said, message)
     file = python.parent / "version"
     file.unlink() if said is None else file.write_text(said)
     with pytest.raises(UserError) as failure:
-        engines.check_engine(params)
+        engines.check_engine(params, ["train"])
     assert message in str(failure.value) and str(failure.value).startswith("serving.python: ")
     assert "\n" not in str(failure.value)
     with pytest.raises(UserError, match=r"no program there"):
-        engines.check_engine(at(params, "/nowhere/python"))
+        engines.check_engine(at(params, "/nowhere/python"), ["train"])
 
 
-def test_a_node_refuses_before_it_trains_and_no_result_is_locked_away(params, served, python):
-    """What is there can be read where the environment has gone; a seed that is to be served cannot be."""
+def test_what_an_earlier_run_left_behind_decides_nothing(params, served, python):
+    """DVC deletes an old served model only just before the new one is made: by then all trainings have run."""
     python.unlink()
-    engines.check_engine(params)
-    two = params.model_copy(update={"seeds": [0, 1]})
-    with pytest.raises(UserError, match="no program there"):
-        engines.check_engine(two)
-    # a file that was made for llama.cpp is no model for vLLM
-    Served("llama_cpp", "f16").write(served)
-    with pytest.raises(UserError, match="no program there"):
-        engines.check_engine(params)
+    for name in ("sanity", "rank_trial", "lr_trial", "train", "served"):
+        with pytest.raises(UserError, match="no program there"):
+            engines.check_engine(params, [name])
+    # what neither trains nor serves is read where no environment ever was, with no model in the folder
+    shutil.rmtree(served)
+    engines.check_engine(params, ["corpus", "base_model", "evaluate_api", "analyze", "report"])
+    served.mkdir()
 
 
-def test_every_node_and_the_plan_look(params, python, tmp_path, monkeypatch):
-    """A training that nothing is wrong with must not begin where its end is known."""
-    monkeypatch.setattr(plan, "load_params", lambda: params)
+def test_a_training_and_the_plan_look(params, python, tmp_path, monkeypatch, capsys):
+    """A training that nothing is wrong with must not begin where its end is known; a report may be written."""
     (python.parent / "version").write_text("no")
+    monkeypatch.setattr(plan, "load_params", lambda: params)
+    steps = [Step("train@0", "unchanged"), Step("report", "run")]
+    monkeypatch.setattr(plan, "plan_nodes", lambda *_: steps)
+    plan.show_plan([], short=True)
+    steps[0] = Step("train@0", "run")
     with pytest.raises(UserError, match="has no vLLM"):
         plan.show_plan([], short=True)
-    text = json.dumps(params.model_dump(mode="json"))
-    (tmp_path / "params.yaml").write_text(text)
-    node = subprocess.run(
-        [sys.executable, "-c", "from lora_vs_api.entry import run_stage; run_stage(lambda p: print('trains'))"],
-        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
-    )  # fmt: skip
-    assert node.returncode == 1 and "has no vLLM" in node.stderr and "trains" not in node.stdout
+    (tmp_path / "params.yaml").write_text(json.dumps(params.model_dump(mode="json")))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("lora_vs_api.entry.end_with_dvc", lambda: None)
+    node = {"done": []}
+    for name in ("analyze", "train"):
+        code = f"def main(params):\n    done.append({name!r})"
+        exec(compile(code, f"/a/stages/{name}.py", "exec"), node)
+        with pytest.raises(SystemExit) if name == "train" else nullcontext():
+            run_stage(node["main"])
+    assert node["done"] == ["analyze"]
+    assert "has no vLLM" in capsys.readouterr().err
 
 
 def test_doctor_imports_it(params, python):
@@ -139,9 +149,35 @@ def test_doctor_imports_it(params, python):
     assert not list(checkup._vllm(llama))
 
 
+def test_doctor_says_what_the_nodes_do(params, served, python):
+    """Where every seed is served a report can be written without it; else a run could not end."""
+    python.unlink()
+    (found,) = checkup._vllm(params)
+    assert found.state == "note" and "no program there; expected" in found.found and found.mend
+    with pytest.raises(UserError, match="no program there"):
+        list(checkup._vllm(params.model_copy(update={"seeds": [0, 1]})))
+
+
+def test_what_is_asked_of_it_gets_what_the_server_gets(monkeypatch):
+    """One list, no secret; and bytes that are no text are a reason like any other."""
+    kept = {"VLLM_TARGET_DEVICE": "cpu", "CC": "gcc-12", "CXX": "g++-12", "OMP_NUM_THREADS": "1"}
+    left = {"VLLM_API_KEY": "sk-none", "OPENAI_API_KEY": "sk-none", "CCACHE_DIR": "x"}
+    for name, value in (kept | left).items():
+        monkeypatch.setenv(name, value)
+    names = [*kept, *left]
+    said, problem = engines.run_in(
+        sys.executable, f"import os; print([n for n in {names} if n in os.environ])"
+    )
+    assert (said, problem) == (str([*kept]), "")
+    code = "import sys; sys.stderr.buffer.write(b'\\xff broken'); sys.exit(1)"
+    assert engines.run_in(sys.executable, code) == ("", "\ufffd broken")
+
+
 def test_what_the_server_is_started_with(params, python, monkeypatch):
     """One text at a time, no memory of earlier ones, no settings but ours; no secret, no other folder's modules."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-none")
+    monkeypatch.setenv("CXX", "g++-12")
+    monkeypatch.delenv("VLLM_CACHE_ROOT", raising=False)
     with serve(params) as url:
         endpoints = VllmEndpoints(url)
         assert endpoints.chat_tokens([{"role": "user", "content": "ab"}]) == [97, 98]
@@ -157,7 +193,17 @@ def test_what_the_server_is_started_with(params, python, monkeypatch):
     ):  # fmt: skip
         assert words in said
     assert environment["HF_HUB_OFFLINE"] == "1" and "OPENAI_API_KEY" not in environment
-    assert environment["VLLM_CPU_OMP_THREADS_BIND"].count(",") == len(os.sched_getaffinity(0)) - 1
+    # servers side by side would have the same cores
+    assert environment["VLLM_CPU_OMP_THREADS_BIND"] == "nobind"
+    assert environment["OMP_NUM_THREADS"] == str(len(os.sched_getaffinity(0)))
+    # its own folder, which is gone by now
+    cache = Path(environment["VLLM_CACHE_ROOT"])
+    assert cache.name == "cache" and "lora-vs-api-" in cache.parent.name and not cache.exists()
+    assert environment["CXX"] == "g++-12"
+    monkeypatch.setenv("VLLM_CACHE_ROOT", "/kept")
+    with serve(params):
+        pass
+    assert read_json(python.parent / "started.json")[1]["VLLM_CACHE_ROOT"] == "/kept"
 
 
 def alive(python):
@@ -191,7 +237,7 @@ def test_a_killed_node_takes_all_of_them_along(params, python, tmp_path):
         "import json, time\nfrom pathlib import Path\nfrom lora_vs_api.config.sections import VllmServing\n"
         "from lora_vs_api.serving.vllm import serve_merged\n"
         "serving = VllmServing(**json.loads(Path('params.json').read_text()))\n"
-        "with serve_merged(serving, Path('merged'), 'x', device='cpu', log='x.log'):\n"
+        "with serve_merged(serving, Path('merged'), 'x', log='x.log'):\n"
         "    Path('ready').touch()\n    time.sleep(120)\n"
     )
     for first in (False, True):
@@ -246,6 +292,19 @@ def test_the_node_and_the_commands_ask_it(params, served, python, tmp_path, monk
     )
 
 
+def test_a_server_that_was_not_checked_gives_no_results(params, served, python, monkeypatch):
+    """The version that stands beside the results is that of the server which answered."""
+    (python.parent / "version").write_text("0.33.0+cpu")
+    monkeypatch.setattr(sys, "argv", ["evaluate_lora", "0"])
+    line = (
+        r"^models/served/seed-0: was checked with vLLM 0\.32\.0\+cpu, and serving\.python has "
+        r"0\.33\.0\+cpu; `dvc repro -f -s served`"
+    )
+    with pytest.raises(UserError, match=line):
+        evaluate_lora.main(params)
+    assert not (python.parent / "started.json").exists()
+
+
 def test_a_model_of_another_engine_is_not_asked(params, served, monkeypatch):
     """Settings that were changed and not run yet must not start one server on the other's file."""
     monkeypatch.setattr(predict, "load_params", lambda: params)
@@ -273,10 +332,17 @@ def test_a_prompt_of_other_tokens_falls_back(params, python, tmp_path):
     """The template and tokenizer of the folder that vLLM reads, against the tokenizer's own."""
     found = build_served(params, seed_folder(TRAINED, 0), ROWS, tmp_path / "served")
     assert found.engine == "transformers" and "gives other tokens in vLLM" in found.reason
+    # each is a Python that starts
+    assert (python.parent / "asked").read_text() == "1"
 
 
 TRACE = "(EngineCore pid=7) ERROR 11-26 17:00:01 [core.py:1] RuntimeError: operator torchvision::nms is not there\n"
 TOO_LONG = "(APIServer pid=1)   Value error, User-specified max_model_len (4096) is greater than the derived (2048)\n"
+TOO_SMALL = (
+    "(EngineCore pid=7) ERROR 11-26 17:00:01 [core.py:1] ValueError: To serve at least one request with the model's "
+    "max seq len (4096), (2.0 GiB KV cache is needed, which is larger than the available KV cache memory (1.0 GiB). "
+    "Based on the available memory, the estimated maximum model length is 2032. Try increasing x.\n"
+)
 
 
 @pytest.mark.parametrize(
@@ -284,6 +350,10 @@ TOO_LONG = "(APIServer pid=1)   Value error, User-specified max_model_len (4096)
     [
         (TRACE, r"docs/serving\.md.*torchvision::nms is not there"),
         (TOO_LONG, r"^serving\.server\.context: expected no more than the model holds"),
+        (
+            TOO_SMALL,
+            r"^serving\.server\.kv_cache_gib: 1 is too little for serving\.server\.context: 4096; vLLM: 2\.0 GiB KV",
+        ),
     ],
 )
 def test_what_can_be_mended_is_no_such_reason(params, python, tmp_path, log, message):

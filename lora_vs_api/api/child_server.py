@@ -5,8 +5,6 @@ What all servers that a node starts have in common: they are told apart by their
 
 from __future__ import annotations
 
-import os
-import re
 import shutil
 import signal
 import socket
@@ -24,7 +22,6 @@ from tqdm import tqdm
 from lora_vs_api.api import keys
 from lora_vs_api.api.serve_child import PORT_FILE
 from lora_vs_api.errors import UserError
-from lora_vs_api.threads import spin_briefly
 
 HOST = "127.0.0.1"
 # loopback is never behind the proxy that the environment may name
@@ -54,7 +51,7 @@ def running(
         command: of a scratch folder, what starts the server. It writes its port into ``PORT_FILE``
             there, and removes the folder where it ends before this process does.
         model_name: for messages.
-        environment: all of the server's; see :func:`environment_of`.
+        environment: all of the server's; see :func:`lora_vs_api.config.inherited.environment_of`.
         port: the one that the command asks for, None for any free one.
         startup_seconds: how long the server may take until it is healthy.
         log: gets what the server prints; replaced.
@@ -126,78 +123,6 @@ def _port_message(port: int, reason: str) -> str:
         f"{keys.PORT}: cannot listen on port {port} of {HOST} ({reason}); "
         "expected a free port, or null for any free one"
     )
-
-
-# What a server and its libraries read: where things are, languages, threads and processors. Everything else
-# stays here: nobody can list the names under which keys, tokens and logins may stand.
-PASSED = frozenset(
-    {
-        *(
-            "PATH",
-            "HOME",
-            "USER",
-            "LOGNAME",
-            "LANG",
-            "LANGUAGE",
-            "TZ",
-            "TMPDIR",
-            "TEMP",
-            "TMP",
-            "SHELL",
-        ),
-        *("LD_LIBRARY_PATH", "LD_PRELOAD", "VIRTUAL_ENV", "CONDA_PREFIX", "GLIBC_TUNABLES"),
-        *("USERPROFILE", "SYSTEMROOT", "COMSPEC", "PATHEXT", "NUMBER_OF_PROCESSORS"),
-    }
-)
-PASSED_KINDS = (
-    *(
-        "LC_",
-        "PYTHON",
-        "XDG_",
-        "DYLD_",
-        "MALLOC_",
-        "OMP_",
-        "GOMP_",
-        "KMP_",
-        "MKL_",
-        "OPENBLAS_",
-        "BLIS_",
-    ),
-    *(
-        "VECLIB_",
-        "NUMEXPR_",
-        "DNNL_",
-        "ONEDNN_",
-        "CUDA_",
-        "CUBLAS_",
-        "CUDNN_",
-        "NVIDIA_",
-        "NCCL_",
-        "HIP_",
-    ),
-    *("HSA_", "ROCR_", "ROCM_", "TORCH", "PYTORCH_", "ATEN_", "TRITON_", "HF_", "TRANSFORMERS_"),
-    *("TOKENIZERS_", "RAYON_", "GGML_"),
-)
-SECRET = re.compile(r"KEY|TOKEN(?!IZERS)|SECRET|PASS(?!IVE)|CREDENTIAL|AUTH|HEADER")
-
-
-def environment_of(environ: Mapping[str, str]) -> dict[str, str]:
-    """The server's environment: of this one what it needs, without hub access and telemetry."""
-    kept = {
-        name: value
-        for name, value in environ.items()
-        if (name in PASSED or name.startswith(PASSED_KINDS)) and not SECRET.search(name)
-    }
-    spin_briefly(kept)
-    root = str(Path(__file__).resolve().parents[2])
-    return {
-        **kept,
-        "PYTHONPATH": os.pathsep.join(filter(None, [root, environ.get("PYTHONPATH")])),
-        "HF_HUB_OFFLINE": "1",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "DO_NOT_TRACK": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-    }
 
 
 def _wait_until_healthy(

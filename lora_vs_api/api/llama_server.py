@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from lora_vs_api.api.child_server import check_name, environment_of, running
+from lora_vs_api.api.child_server import check_name, running
+from lora_vs_api.config.inherited import environment_of
 from lora_vs_api.digests import file_sha256
 from lora_vs_api.errors import UserError
 from lora_vs_api.threads import spin_briefly

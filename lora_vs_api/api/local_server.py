@@ -11,7 +11,8 @@ import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from lora_vs_api.api.child_server import check_name, environment_of, running
+from lora_vs_api.api.child_server import check_name, running
+from lora_vs_api.config.inherited import environment_of
 from lora_vs_api.errors import UserError
 
 

@@ -509,18 +509,32 @@ def _llama_cpp(params: Params) -> Iterator[Finding]:
 
 def _vllm(params: Params) -> Iterator[Finding]:
     """Nothing where it is not chosen: few want it, and nobody else should read of it."""
-    from lora_vs_api.config.engines import DOCS, IMPORTS, interpreter, run_in, vllm_version
+    from lora_vs_api.config.engines import (
+        DOCS,
+        IMPORTS,
+        all_served,
+        interpreter,
+        run_in,
+        vllm_version,
+    )
     from lora_vs_api.config.sections import VllmServing
 
     serving = params.serving
     if not isinstance(serving, VllmServing):
         return
-    version = vllm_version(serving, params.runtime.device)
+    mend = f"{DOCS} says how to install it; or -S serving=llama_cpp"
+    try:
+        version = vllm_version(serving, params.runtime.device)
+    except UserError as error:
+        if not all_served(params):
+            raise
+        said = f"{error}; every seed is served: results can be read, nothing trained or asked anew"
+        yield Finding("vLLM", "note", said, mend)
+        return
     python = interpreter(serving)
     # packages that do not go together show nowhere else before half an hour of training
     _, problem = run_in(python, f"import {IMPORTS}", IMPORT_SECONDS)
     if problem:
-        mend = f"{DOCS} says how to install it; or -S serving=llama_cpp"
         yield Finding("vLLM", "MISSING", f"{python}: does not start: {problem}", mend)
     else:
         yield Finding("vLLM", "ok", f"{version} ({python})")

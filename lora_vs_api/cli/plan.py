@@ -63,8 +63,8 @@ def show_plan(overrides: Sequence[str], *, short: bool) -> None:
         plan_of, params = composed(overrides)
     else:
         plan_of, params = None, load_params()
-    check_engine(params)
     plan = make_plan(plan_nodes(root, plan_of), params)
+    check_engine(params, {step.address.partition("@")[0] for step in plan.running})
     if short:
         for line in in_short(plan):
             say(line)

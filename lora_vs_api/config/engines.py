@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
+from lora_vs_api.config.inherited import SECRET, environment_of
 from lora_vs_api.config.sections import Params, VllmServing
 from lora_vs_api.errors import UserError
 from lora_vs_api.paths import SERVED, seed_folder
 
 DOCS = "docs/serving.md"
 SECONDS = 60
-# no key of an API
-PASSED = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
+# what vLLM reads beside what every server does: its own settings, and the compilers that it calls
+READS = re.compile(r"VLLM_|(CC|CXX)$")
+# Nodes after which a seed has to be served anew, the first of minutes each. Those that ask find out by themselves,
+# before their first text.
+TRAINS = frozenset({"sanity", "rank_trial", "lr_trial", "train"})
+SERVES = TRAINS | {"served"}
 # vLLM itself looks up its name and version like that, and takes another device where they are not there
 _ASK = (
     "import importlib.util as u, importlib.metadata as m\n"
@@ -60,14 +67,24 @@ def vllm_version(serving: VllmServing, device: str) -> str:
     return said
 
 
+def vllm_environment() -> dict[str, str]:
+    """What a process under ``serving.python`` gets of this one's environment: no key of an API."""
+    own = {n: v for n, v in os.environ.items() if READS.match(n) and not SECRET.search(n)}
+    return environment_of(os.environ) | own
+
+
 def run_in(python: str, code: str, seconds: float = SECONDS) -> tuple[str, str]:
     """The last line that ``code`` prints under the interpreter ``python``, and what it ended by; or ""."""
     # -I: neither this folder nor this environment's PYTHONPATH is any of its business
     command = [python, "-I", "-c", code]
-    environment = {name: os.environ[name] for name in PASSED if name in os.environ}
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=seconds, env=environment
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=seconds,
+            env=vllm_environment(),
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return "", " ".join(str(error).split())[:200]
@@ -76,17 +93,25 @@ def run_in(python: str, code: str, seconds: float = SECONDS) -> tuple[str, str]:
     return (last, "") if done.returncode == 0 else ("", last or f"exit code {done.returncode}")
 
 
-def check_engine(params: Params) -> None:
-    """See that vLLM is there while a seed still has to be served with it.
+def check_engine(params: Params, nodes: Collection[str]) -> None:
+    """See that vLLM is there where one of ``nodes`` makes it necessary.
 
-    Called by every node and plan: half an hour of training must not end in a path that is misspelt.
-    Results that are there can be read without it.
+    Half an hour of training must not end in a path that is misspelt. Other nodes do without, wherever
+    they run: results that are there can be read where the environment has gone.
+
+    Args:
+        nodes: names of those that are about to run.
 
     Raises:
         UserError: as :func:`vllm_version`.
     """
-    if isinstance(params.serving, VllmServing) and not all(map(_is_served, params.seeds)):
+    if isinstance(params.serving, VllmServing) and not SERVES.isdisjoint(nodes):
         vllm_version(params.serving, params.runtime.device)
+
+
+def all_served(params: Params) -> bool:
+    """Whether the folder of every seed holds what vLLM was once given."""
+    return all(map(_is_served, params.seeds))
 
 
 def _is_served(seed: int) -> bool:

@@ -58,9 +58,10 @@ def build_served(
         UserError: what could be mended here, such as a package that is missing.
     """
     trained, serving = Path(trained), params.serving
+    version = None
     # before minutes of work
     if isinstance(serving, VllmServing):
-        vllm_version(serving, params.runtime.device)
+        version = vllm_version(serving, params.runtime.device)
     else:
         converter_folder()
     runtime = resolve_runtime(params.runtime.device, params.runtime.dtype)
@@ -75,7 +76,7 @@ def build_served(
                 # rounded once, by the converter
                 target = folder / GGUF
                 write_gguf(params, serving.conversion, model, target)
-            served = agreement(params, model, target, rows)
+            served = agreement(params, model, target, rows, version)
         except NotConverted as refusal:
             served = Served("transformers", params.serving.precision, reason=str(refusal))
             (folder / GGUF).unlink(missing_ok=True)
@@ -122,9 +123,16 @@ def write_merged(params: Params, model: PreTrainedModel, merged: Path) -> None:
 
 
 def agreement(
-    params: Params, model: PreTrainedModel, target: Path, rows: Sequence[dict[str, Any]]
+    params: Params,
+    model: PreTrainedModel,
+    target: Path,
+    rows: Sequence[dict[str, Any]],
+    version: str | None,
 ) -> Served:
     """What the server says of the model in ``target``, against ``model`` in this process.
+
+    Args:
+        version: of vLLM where that is the server.
 
     Raises:
         NotConverted: the server does not load it, or something differs that must not.
@@ -135,7 +143,7 @@ def agreement(
     chat = partial(prompt_of, params)
     prompts = [chat(text) for text in (*texts, *ODD_TEXTS)]
     try:
-        with serve_tuned(params, target) as url:
+        with serve_tuned(params, target, version=version) as url:
             endpoints = endpoints_of(params, url)
             check_prompts(extractor.tokenizer, endpoints, prompts[: len(texts)])
             otherwise = check_odd_texts(extractor.tokenizer, endpoints, chat)
@@ -166,10 +174,8 @@ def agreement(
         same=same,
         probed=found.probed,
         difference=found.difference,
+        version=version,
         read_otherwise=otherwise,
-        version=vllm_version(serving, params.runtime.device)
-        if isinstance(serving, VllmServing)
-        else None,
     )
 
 

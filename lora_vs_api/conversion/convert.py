@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from lora_vs_api.api.child_server import environment_of
+from lora_vs_api.config.inherited import environment_of
 from lora_vs_api.errors import UserError
 from lora_vs_api.tied import run_tied
 

@@ -37,7 +37,8 @@ from lora_vs_api.stats.clusters import Groups, Labels
 # Settings that two runs must share to be about the base alone. What else differs is the base's own
 # (model, dtype, rank and rate within its sweep), the engine, or touches no score of the fine-tune.
 COMPARED = ("data", "split", "task", "evaluate", "decoding", "stats", "economics", "seeds", "train",
-            "lora.adapter", "sweep.trial", "runtime.device", "serving.server", "training_labels.rows")  # fmt: skip
+            "lora.adapter", "sweep.trial", "runtime.device", "serving.server.context", "serving.server.threads",
+            "training_labels.rows")  # fmt: skip
 # a larger model takes smaller batches; how many texts a step sees is compared
 BATCHES = ("batch_size", "gradient_accumulation")
 # bits of a weight, by which of one base's engines is named first

@@ -14,6 +14,7 @@ from lora_vs_api.api.llama_server import processors, serve_gguf
 from lora_vs_api.api.policy import AskPolicy
 from lora_vs_api.api.provider import Provider
 from lora_vs_api.api.types import Answer, ApiCondition, Request
+from lora_vs_api.config.engines import vllm_version
 from lora_vs_api.config.sections import VllmServing
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.json_schema import json_schema
@@ -41,16 +42,19 @@ class Answered:
     wall_seconds: float
 
 
-def serve_tuned(params: Params, model: str | Path) -> AbstractContextManager[str]:
+def serve_tuned(
+    params: Params, model: str | Path, *, version: str | None = None
+) -> AbstractContextManager[str]:
     """A server for the fine-tune, fresh and for one block alone; its URL for the client.
 
     Args:
         model: the file for llama.cpp, or the folder for vLLM.
+        version: of vLLM, from who has asked for it; None: it is asked for here.
     """
     if isinstance(params.serving, VllmServing):
-        return serve_merged(
-            params.serving, Path(model), NAME, device=params.runtime.device, log=LOG
-        )
+        if version is None:
+            vllm_version(params.serving, params.runtime.device)
+        return serve_merged(params.serving, Path(model), NAME, log=LOG)
     server = params.serving.server
     return serve_gguf(
         model,

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lora_vs_api.api.results import write_predictions
+from lora_vs_api.config.engines import vllm_version
+from lora_vs_api.config.sections import VllmServing
+from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_json, write_json
 from lora_vs_api.log import say
 from lora_vs_api.processor import cpu_name
@@ -42,12 +45,30 @@ def ask_rows(
     rows: Sequence[dict[str, Any]],
     description: str,
 ) -> Answered:
-    """A fresh server's answers to labelled ``rows``, by the model in ``folder``."""
+    """A fresh server's answers to labelled ``rows``, by the model in ``folder``.
+
+    Raises:
+        UserError: the vLLM that is there is not the one that was checked; or what asking raises.
+    """
     check_marks(served, [row["text"] for row in rows], [row["id"] for row in rows])
+    version = _checked_version(params, folder, served)
     say(f"{description}: starting {endpoints_of(params, '').engine}'s server on loopback")
-    with serve_tuned(params, model_in(folder, served)) as url:
+    with serve_tuned(params, model_in(folder, served), version=version) as url:
         check_records(params, url, rows)
         return ask_tuned(params, url, rows, description, constrained=params.decoding.constrained)
+
+
+def _checked_version(params: Params, folder: str | Path, served: Served) -> str | None:
+    """The version of vLLM, which results name as that of the server that answered; None of llama.cpp's."""
+    if not isinstance(params.serving, VllmServing):
+        return None
+    version = vllm_version(params.serving, params.runtime.device)
+    if version != served.version:
+        raise UserError(
+            f"{folder}: was checked with vLLM {served.version}, and serving.python has {version}; "
+            "`dvc repro -f -s served` checks again"
+        )
+    return version
 
 
 def write_evaluation(

@@ -6,16 +6,15 @@ is computed at a time and nothing of an earlier one is kept: the same bytes to t
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lora_vs_api.api.child_server import ServerEnded, check_name, environment_of, running
+from lora_vs_api.api.child_server import ServerEnded, check_name, running
 from lora_vs_api.api.llama_server import processors, threads_share
-from lora_vs_api.config.engines import DOCS, interpreter, vllm_version
+from lora_vs_api.config.engines import DOCS, interpreter, vllm_environment
 from lora_vs_api.config.sections import VllmServer, VllmServing
 from lora_vs_api.errors import UserError
 
@@ -27,6 +26,9 @@ REFUSED = re.compile(
     r"Model architectures .{0,200}?not supported|The checkpoint .{0,100}does not recognize this architecture"
 )
 TOO_LONG = re.compile(r"User-specified max_model_len .{0,200}")
+TOO_SMALL = re.compile(
+    r"[\d.]+ GiB KV cache is needed, which is larger than [^(\n]{0,100}\([\d.]+ GiB\)"
+)
 ERROR = re.compile(
     r"^(?:\([^)]*\) )?(?:ERROR [^\]]*\] )? *"
     r"((?:(?!pydantic)[\w.]*(?:Error|Exception): |Value error, ).+)$",
@@ -39,23 +41,21 @@ class ModelRefused(UserError):
 
 
 @contextmanager
-def serve_merged(
-    serving: VllmServing, model: Path, name: str, *, device: str, log: str | Path
-) -> Iterator[str]:
+def serve_merged(serving: VllmServing, model: Path, name: str, *, log: str | Path) -> Iterator[str]:
     """Serve the merged model in the folder ``model`` under ``name`` while the block runs.
 
+    Whether vLLM is there is for the caller to ask (``vllm_version``).
+
     Args:
-        device: what vLLM has to be built for, cpu or cuda.
         log: as :func:`lora_vs_api.api.child_server.running` has it, which also says how the server ends.
 
     Yields:
         The base URL for an OpenAI client, such as ``http://127.0.0.1:43211/v1``.
 
     Raises:
-        UserError: no vLLM for ``device`` there, no model, or what ``running`` raises, with the first
+        UserError: no model there, or what ``running`` raises, with the first
             error that the server told; :class:`ModelRefused` where it does not take the model.
     """
-    vllm_version(serving, device)
     check_name(name)
     if not (model / "config.json").is_file():
         raise UserError(f"{model}: no model to serve there; run `dvc repro served`")
@@ -72,7 +72,7 @@ def serve_merged(
         with running(
             command,
             name,
-            threads_share(environment_of(os.environ)) | settings(serving.server),
+            threads_share(vllm_environment()) | settings(serving.server),
             port=None,
             startup_seconds=STARTUP_SECONDS,
             log=log,
@@ -87,6 +87,13 @@ def serve_merged(
         if too_long:
             raise UserError(
                 f"serving.server.context: expected no more than the model holds; vLLM: {too_long.group()}"
+            ) from None
+        too_small = TOO_SMALL.search(said)
+        if too_small:
+            server = serving.server
+            raise UserError(
+                f"serving.server.kv_cache_gib: {server.kv_cache_gib or 'null'} is too little for "
+                f"serving.server.context: {server.context}; vLLM: {too_small.group()}"
             ) from None
         # the last lines of its log only say that another of its processes has failed
         first = ERROR.search(said)
@@ -119,15 +126,8 @@ def arguments(server: VllmServer, name: str) -> list[str]:
 def settings(server: VllmServer) -> dict[str, str]:
     """Variables that vLLM reads for what it has no arguments for."""
     return {
-        # by itself it leaves a core to others
-        "VLLM_CPU_OMP_THREADS_BIND": ",".join(map(str, cores(server.threads))),
+        # By itself it leaves a core to others. Tied to cores, servers side by side would all have the same ones.
+        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+        "OMP_NUM_THREADS": str(server.threads or processors()),
         "VLLM_NO_USAGE_STATS": "1",
     }
-
-
-def cores(threads: int | None) -> list[int]:
-    """The processors to compute on: as many as asked for, of those that this process may use."""
-    known = (
-        sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(processors())
-    )
-    return list(known)[:threads]

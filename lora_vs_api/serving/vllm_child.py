@@ -32,6 +32,8 @@ def main() -> None:
     held.set_inheritable(True)
     port = held.getsockname()[1]
     announce(arguments.folder, port)
+    # What it compiles for this model goes with the folder; in ~/.cache/vllm nobody would clean it up.
+    os.environ.setdefault("VLLM_CACHE_ROOT", str(arguments.folder.resolve() / "cache"))
     # where the link to the model is
     os.chdir(arguments.folder)
     command = [*arguments.command, "--host", HOST, "--port", str(port)]
