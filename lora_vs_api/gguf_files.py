@@ -20,6 +20,7 @@ from tqdm import tqdm
 from lora_vs_api.digests import file_sha256
 from lora_vs_api.errors import UserError
 from lora_vs_api.log import say
+from lora_vs_api.shown import hub_reason
 from lora_vs_api.wheels import NoWheel, download_wheel
 
 if TYPE_CHECKING:
@@ -218,9 +219,9 @@ def _from_hub(source: HubFile, key: str, size: int, work: Path) -> Path:
         raise
     # an unreachable Hub is an error of whatever HTTP library it is asked with
     except Exception as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise _NotHad(
-            f"{key}.repo: {source.repo} @ {source.revision} could not be fetched from the Hub: {first}"
+            f"{key}.repo: {source.repo} @ {source.revision} could not be fetched from the Hub: "
+            f"{hub_reason(error)}"
         ) from None
 
 

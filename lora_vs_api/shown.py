@@ -23,6 +23,21 @@ UNSEEN = re.compile(
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
+# what stands before the host in an address of a mirror: a name, a password
+_LOGIN = re.compile(r"//[^/\s]*@")
+_REQUEST = re.compile(r" \(Request ID: [^)]*\)")
+MAX_REASON = 300  # characters
+
+
+def hub_reason(error: Exception) -> str:
+    """What the Hub's client says went wrong, on one line and without the login of a mirror (HF_ENDPOINT).
+
+    What is missing, or who may have it, stands below the status, so more than the first line is taken.
+    """
+    said = _REQUEST.sub("", " ".join(str(error).split())) or type(error).__name__
+    return _LOGIN.sub("//", said)[:MAX_REASON]
+
+
 def visible(text: str) -> str:
     """``text`` with every character that acts instead of being seen as an escape such as \\u001b."""
     return UNSEEN.sub(lambda found: json.dumps(found[0])[1:-1], text)

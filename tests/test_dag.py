@@ -190,6 +190,20 @@ LAYERS = (
 )  # fmt: skip
 
 
+def test_readme_and_contributing_name_the_parts_that_are_there():
+    """No folder that is gone, none and no plumbing left out."""
+    there = {path.parent.name for path in (ROOT / "lora_vs_api").glob("*/__init__.py")}
+    block = (ROOT / "README.md").read_text().split("\nlora_vs_api/ ")[1].split("\nrequirements/")[0]
+    assert set(re.findall(r"(\w+)/", "".join(re.findall(r"\n  ((?:\w+/ )+)", block)))) == there
+    said = (
+        (ROOT / "CONTRIBUTING.md")
+        .read_text()
+        .split("reruns together.\n")[1]
+        .split(" are plumbing")[0]
+    )
+    assert {f"lora_vs_api/{name.rstrip('/')}" for name in re.findall(r"`(.+?)`", said)} == PLUMBING
+
+
 def test_imports_point_one_way():
     """No circle of packages, and nothing that a node runs knows of commands or schedulers."""
     places = {f"lora_vs_api/{name}": place for place, name in enumerate(LAYERS)}

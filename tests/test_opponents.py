@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from lora_vs_api import gguf_files as fetch
 from lora_vs_api.config.sections import (
     HubFile,
+    HubWeights,
     LocalFile,
     Opponent,
     WheelPart,
@@ -21,6 +22,7 @@ from lora_vs_api.config.sections import (
 )
 from lora_vs_api.digests import file_sha256
 from lora_vs_api.errors import UserError
+from lora_vs_api.weights.fetch import fetch_base
 
 PARTS = [b"GGUF" + b"a" * 3000, b"b" * 2000, b"c" * 10]
 WHOLE = b"".join(PARTS)
@@ -269,6 +271,32 @@ def test_behind_a_hub_that_does_not_answer_the_next_source_is_tried(tmp_path, mo
     mine = LocalFile(source="path", path=str(tmp_path / "mine.gguf"))
     fetch_gguf("tiny", opponent(hub, mine), out_in(tmp_path))
     assert out_in(tmp_path).read_bytes() == WHOLE
+
+
+def test_what_the_hub_says_is_told_without_a_login(tmp_path, monkeypatch):
+    """Who may have the file stands below the status; an address in HF_ENDPOINT may hold a password."""
+    import huggingface_hub
+
+    def gated(*_, **__):
+        raise OSError(
+            "401 Client Error. (Request ID: Root=1-6;7)\n\nCannot access gated repo for url "
+            "https://me:pass%40word@mirror.example.org/a/b/c.gguf.\nAccess to model a/b is restricted."
+        )
+
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", gated)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", gated)
+    said = (
+        "could not be fetched from the Hub: 401 Client Error. Cannot access gated repo for url "
+        "https://mirror.example.org/a/b/c.gguf. Access to model a/b is restricted."
+    )
+    source = HubFile(source="hub", repo="a/b", revision="main", file="c.gguf")
+    with pytest.raises(UserError) as failure:
+        fetch_gguf("tiny", opponent(source), out_in(tmp_path))
+    assert str(failure.value) == f"opponents.tiny.sources[0].repo: a/b @ main {said}"
+    weights = HubWeights(source="hub", repo="a/b", revision="main")
+    with pytest.raises(UserError) as failure:
+        fetch_base(weights, tmp_path / "base", disk_gb=0.001)
+    assert str(failure.value) == f"model.weights.repo: a/b @ main {said}"
 
 
 def test_a_package_that_pip_would_run_is_refused():

@@ -268,16 +268,18 @@ def test_a_model_file_ends_an_answer_where_training_does(tiny, tmp_path, monkeyp
     monkeypatch.setattr(build, "BASE", str(base))
     monkeypatch.setattr(build, "convert", convert)
     params = check_params(yaml.safe_load(compose(["serving=llama_cpp", "runtime.pad_token=null"])))
-    build.write_gguf(params, load_base(base, CPU), tmp_path / "model.gguf")
+    build.write_gguf(
+        params, params.serving.conversion, load_base(base, CPU), tmp_path / "model.gguf"
+    )
     assert ends == ["[END]"]
     # and where it goes on all the same, it is not what answers
     ours = [Generation("{}", False, 9, 2)]
-    build._check_ends([counted(0)], ours)
+    build._check_ends([counted(0)], ours, "x")
     build._check_ends(
-        [counted(0, output="{} {}", outcome="truncated")], [replace(ours[0], truncated=True)]
+        [counted(0, output="{} {}", outcome="truncated")], [replace(ours[0], truncated=True)], "x"
     )
     with pytest.raises(NotConverted, match="does not stop"):
-        build._check_ends([counted(0, output="{} {}", outcome="truncated")], ours)
+        build._check_ends([counted(0, output="{} {}", outcome="truncated")], ours, "x")
 
 
 def test_a_token_that_the_tokenizer_has_not_is_left_out(tmp_path):

@@ -12,8 +12,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 
 from lora_vs_api.api.replies import read_reply
 from lora_vs_api.api.types import NoAnswer
-from lora_vs_api.cli.older import older_config, write_for_older
 from lora_vs_api.config.sections import HubWeights
+from lora_vs_api.conversion.older import older_config, write_for_older
 from lora_vs_api.errors import UserError
 from lora_vs_api.model.loading import load_base, load_tokenizer
 from lora_vs_api.weights.fetch import fetch_base
@@ -126,6 +126,27 @@ def test_angles_of_several_kinds_of_layers_have_their_older_names():
     assert inner == {"rope_parameters": rope, **added}
     for plain in ({}, {"rope_parameters": None}, {"rope_parameters": {"full_attention": 1}}):
         assert older_config(plain) == plain
+
+
+@pytest.mark.parametrize(
+    "kind", ["gemma3_text", "gemma4_text", "gpt_neox", "llama", "olmo3", "granitemoehybrid"]
+)
+def test_the_older_names_change_nothing_that_5_reads(kind, tmp_path):
+    """Gemma 4's angles are nested alone, and 4 has no such model: with a flat `rope_scaling` it loads nowhere."""
+    AutoConfig.for_model(kind).save_pretrained(tmp_path)
+    before = AutoConfig.from_pretrained(tmp_path).to_dict()
+    write_for_older(tmp_path)
+    older = json.loads((tmp_path / "config.json").read_text())
+    assert ("rope_theta" in older) == (kind != "gemma4_text")
+    found = AutoConfig.from_pretrained(tmp_path).to_dict()
+    assert {name: found[name] for name in before} == before
+
+
+def test_a_kind_with_older_names_of_its_own_gets_them():
+    """transformers 4 looks for GPT-NeoX's share of rotated dimensions under this name alone; its default is 0.25."""
+    rope = {"rope_type": "default", "rope_theta": 5e4, "partial_rotary_factor": 1.0}
+    found = older_config({"model_type": "gpt_neox", "rope_parameters": rope})
+    assert (found["rotary_emb_base"], found["rotary_pct"]) == (5e4, 1.0)
 
 
 def test_what_the_hub_lacks_is_named(tmp_path, monkeypatch):

@@ -555,3 +555,16 @@ def test_https_that_fails_blames_the_proxy_that_is_spoken_to(monkeypatch, proxie
     assert found is not None and found.startswith(said) and "secret" not in found
     to_server = found.startswith("api.server.base_url") and "127" not in base_url
     assert ("expected http://" in found) != to_server
+
+
+def test_an_error_within_a_message_keeps_its_names():
+    """LiteLLM hands on the provider's error as its message; by the words alone none of these is told."""
+    inner = {"message": "refused", "type": "x", "param": "model", "code": "content_filter"}
+    body = openai({"error": inner}, type="None", param="None", code="400")  # type: ignore[arg-type]
+    found = read_error(body)
+    assert (found.message, found.code, found.kind, found.parameter) == ("refused", "content_filter", "x", "model")  # fmt: skip
+    assert says_filtered(400, body)
+    # and the status that the gateway gives it is not lost behind a word
+    assert status_in(body) == 400
+    bare = openai({"error": "refused"}, code="429")  # type: ignore[arg-type]
+    assert (read_error(bare).code, status_in(bare)) == ("429", 429)

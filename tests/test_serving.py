@@ -336,6 +336,24 @@ def test_the_converter_finds_no_code_to_run(params, converter, tmp_path, monkeyp
     assert set(seen) == set(names) and "own.Code" not in "".join(seen.values())
 
 
+def test_an_export_ends_where_the_model_does_and_brings_no_code(params, tmp_path, monkeypatch):
+    """As what is served: a server may know one end alone, and would look for code that is not there."""
+    base = shutil.copytree(BASE, tmp_path / "base")
+    for name in ("config.json", "tokenizer_config.json"):
+        settings = {**read_json(base / name), "auto_map": {"AutoConfig": "own.Code"}}
+        if name != "config.json":
+            settings["eos_token"] = "<|endoftext|>"
+        (base / name).write_text(json.dumps(settings))
+    for module in (build, export):
+        monkeypatch.setattr(module, "BASE", str(base))
+    monkeypatch.setattr(export, "load_params", lambda: parameters(engine="transformers"))
+    export.export_merged(tmp_path / "out", None)
+    assert read_json(tmp_path / "out" / "tokenizer_config.json")["eos_token"] == "<|im_end|>"
+    assert not [
+        file for file in (tmp_path / "out").glob("*.json") if "own.Code" in file.read_text()
+    ]
+
+
 def test_the_node_answers_in_its_process_where_the_model_fell_back(params, converter, monkeypatch):
     """And says so beside its timings."""
     converter.setattr(build, "convert", refusing)

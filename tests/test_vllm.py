@@ -15,7 +15,9 @@ import pytest
 
 from lora_vs_api.cli import checkup, export, plan, predict
 from lora_vs_api.config import engines
+from lora_vs_api.conversion import build
 from lora_vs_api.conversion.build import build_served
+from lora_vs_api.conversion.convert import NotConverted
 from lora_vs_api.digests import directory_sha256
 from lora_vs_api.entry import run_stage
 from lora_vs_api.errors import UserError
@@ -326,6 +328,20 @@ def test_a_model_that_vllm_does_not_take_falls_back(params, python, tmp_path):
     assert "Model architectures ['Odd'] are not supported" in found.reason
     names = {file.name for file in (tmp_path / "served").iterdir()}
     assert "adapter_model.safetensors" in names and "merged" not in names
+
+
+def test_the_environment_may_have_an_older_transformers(params, python, tmp_path, monkeypatch):
+    """What vLLM reads has the names of transformers 4 too: 5 alone would rotate by other angles."""
+    seen = {}
+
+    def look(params, model, target, rows):
+        seen.update(json.loads((target / "config.json").read_text()))
+        raise NotConverted("seen")
+
+    monkeypatch.setattr(build, "agreement", look)
+    build_served(params, seed_folder(TRAINED, 0), ROWS, tmp_path / "served")
+    assert seen["rope_theta"] == seen["rope_parameters"]["rope_theta"]
+    assert seen["torch_dtype"] == seen["dtype"] == "bfloat16"
 
 
 def test_a_prompt_of_other_tokens_falls_back(params, python, tmp_path):

@@ -178,11 +178,16 @@ def read_error(body: object, levels: int = MOST_LEVELS) -> ServerError:
     if not isinstance(said, dict):
         return ServerError(short(_of_a_page(str(said))))
     words = said.get("message") or said.get("detail") or said.get("error") or said
+    within = ServerError("")
     if isinstance(words, dict) and words is not said and levels:
-        # LiteLLM puts an error where its message would be
-        words = read_error(words, levels - 1).message
+        # LiteLLM puts an error where its message would be, and a status or nothing for its names
+        within = read_error(words, levels - 1)
+        words = within.message
     found = ServerError(
-        short(str(words)), _name(said, "code"), _name(said, "type"), _name(said, "param")
+        short(str(words)),
+        within.code or _name(said, "code"),
+        within.kind or _name(said, "type"),
+        within.parameter or _name(said, "param"),
     )
     metadata = said.get("metadata")
     raw = metadata.get("raw") if isinstance(metadata, dict) else None
@@ -227,9 +232,11 @@ def status_in(body: object) -> int | None:
     """
     if not isinstance(body, dict) or not body.get("error") or "choices" in body or "output" in body:
         return None
-    error = read_error(body)
-    if re.fullmatch(r"[45]\d\d", error.code):
-        return int(error.code)
+    error, said = read_error(body), _unwrapped(body)
+    # the gateway's own code, where the provider behind it has a word for one
+    for code in (error.code, _name(said, "code") if isinstance(said, dict) else ""):
+        if re.fullmatch(r"[45]\d\d", code):
+            return int(code)
     return 404 if PATH.search(error.message) else None
 
 

@@ -7,9 +7,9 @@ import shutil
 from pathlib import Path
 
 from lora_vs_api.cli.local_model import adapter_folder, served_model
-from lora_vs_api.cli.older import write_for_older
 from lora_vs_api.config.load import load_params
 from lora_vs_api.config.sections import Params, VllmServing
+from lora_vs_api.conversion.older import write_for_older
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import new_directory, write_json, write_text
 from lora_vs_api.log import say
@@ -81,13 +81,13 @@ def export_merged(target: Path, seed: int | None) -> None:
 
 
 def _write_merged(params: Params, adapter: Path, folder: Path) -> None:
-    from lora_vs_api.model.loading import load_tokenizer, load_tuned
+    from lora_vs_api.conversion.build import write_merged
+    from lora_vs_api.model.loading import load_tuned
     from lora_vs_api.model.runtime import resolve_runtime
 
     # the precision that transformers evaluates in, so that a server's answers are those of the report
     model = load_tuned(BASE, adapter, resolve_runtime(params.runtime.device, params.runtime.dtype))
-    model.cpu().save_pretrained(folder)
-    load_tokenizer(BASE, params.runtime.pad_token).save_pretrained(folder)
+    write_merged(params, model, folder)
 
 
 def _vllm_command(params: Params, where: str, *, evaluated: bool) -> str:

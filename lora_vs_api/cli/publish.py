@@ -12,9 +12,9 @@ from pathlib import Path
 
 from lora_vs_api.analysis.metrics import Corpus
 from lora_vs_api.analysis.results import read_analysis, read_result
-from lora_vs_api.cli.older import write_for_older
 from lora_vs_api.config.load import load_params
 from lora_vs_api.config.sections import Params
+from lora_vs_api.conversion.older import write_for_older
 from lora_vs_api.digests import file_sha256
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import new_directory, read_json, write_json, write_text
@@ -22,6 +22,7 @@ from lora_vs_api.log import say
 from lora_vs_api.paths import BASE
 from lora_vs_api.record.prompt import system_prompt
 from lora_vs_api.report.model_card import Published, model_card
+from lora_vs_api.shown import hub_reason
 
 ADAPTER = "adapter_model.safetensors"
 # with the chat template that the adapter was trained with, which may not be its base's own
@@ -133,8 +134,7 @@ def push(folder: Path, repo: str, *, private: bool) -> None:
         commit = api.upload_folder(folder_path=folder, repo_id=repo, commit_message="Add adapter")
     # the client lets every error of its HTTP library through
     except Exception as error:
-        reason = " ".join(str(error).split())[:300]
         raise UserError(
-            f"--repo: {repo} could not be pushed: {reason} (HF_TOKEN set, with write access?)"
+            f"--repo: {repo} could not be pushed: {hub_reason(error)} (HF_TOKEN set, with write access?)"
         ) from None
     say(f"pushed: {commit.commit_url}")

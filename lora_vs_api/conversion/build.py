@@ -22,6 +22,7 @@ from lora_vs_api.conversion.check import (
     check_prompts,
 )
 from lora_vs_api.conversion.convert import ENVIRONMENT, NotConverted, convert, converter_folder
+from lora_vs_api.conversion.older import write_for_older
 from lora_vs_api.files import new_directory, read_json, write_json
 from lora_vs_api.inference.decoding import end_tokens
 from lora_vs_api.inference.extractor import extractor_of
@@ -72,6 +73,8 @@ def build_served(
                 target = folder / MERGED
                 dtype = getattr(torch, serving.server.dtype)
                 write_merged(params, load_tuned(BASE, trained, Runtime("cpu", dtype)), target)
+                # the environment that is named may have any transformers
+                write_for_older(target)
             else:
                 # rounded once, by the converter
                 target = folder / GGUF

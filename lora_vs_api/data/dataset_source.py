@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import temporary_sibling
+from lora_vs_api.shown import hub_reason
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -62,8 +63,7 @@ def _from_hub(name: str, split: str | None, revision: str | None) -> tuple[Datas
         found = load_dataset(name, revision=commit, split=split)
     # whatever the Hub, the network or a loading script of the dataset's has to say
     except Exception as error:
-        said = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise UserError(f"{HUB}{name}: {said}") from None
+        raise UserError(f"{HUB}{name}: {hub_reason(error)}") from None
     return (
         _one_split(found, f"{HUB}{name}") if isinstance(found, DatasetDict) else found,
         f"{HUB}{name} at {commit}",

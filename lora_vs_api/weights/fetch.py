@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from lora_vs_api.files import new_directory, read_json, write_json
 from lora_vs_api.gguf_files import fetch_gguf, has_bytes
 from lora_vs_api.log import say
 from lora_vs_api.paths import BASE_GGUF, BASE_WORK, OPPONENTS
+from lora_vs_api.shown import hub_reason
 from lora_vs_api.weights.chat_template import settle_chat
 from lora_vs_api.weights.check import check_config, check_files
 from lora_vs_api.weights.dequantise import dense_from_gguf
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from lora_vs_api.config.sections import GgufWeights, HubWeights, PathWeights, WheelWeights
 
-MAX_REASON = 300  # characters
 WEIGHT_FILES = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model", "merges.txt", "vocab.txt")
 # Beside a model and no part of it: the same weights once more, as Mistral's and Llama's own programs read them,
 # and an adapter, which transformers would put into the model without a word.
@@ -168,11 +167,9 @@ def _from_hub(weights: HubWeights, folder: Path) -> None:
             )
             check_config(folder, f"model.weights.repo: {weights.repo}")
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        # what is missing, or who may have it, stands below the status
-        reason = re.sub(r" \(Request ID: [^)]*\)", "", " ".join(str(error).split()))
         raise UserError(
             f"model.weights.repo: {weights.repo} @ {weights.revision} could not be fetched from the Hub: "
-            f"{reason[:MAX_REASON]}"
+            f"{hub_reason(error)}"
         ) from None
     # the download's own bookkeeping holds dates, which would change the node's digest
     shutil.rmtree(folder / ".cache", ignore_errors=True)
