@@ -651,7 +651,8 @@ def test_an_address_unfolds_what_it_points_into(opened):
     second, last = page.locator("details.part").all()
     assert second.evaluate("(fold) => fold.open") and not last.evaluate("(fold) => fold.open")
     page.get_by_role("link", name="Second").nth(1).press("Enter")
-    page.wait_for_function("document.querySelectorAll('details.part')[1].open")
+    # not by wait_for_function: what it looks at again in the page is forbidden there
+    page.locator("details.part[open]").nth(1).wait_for()
     button = page.locator("#unfold")
     assert button.inner_text() == "Fold all"
     button.press("Enter")

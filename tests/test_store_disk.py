@@ -11,6 +11,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -147,7 +148,9 @@ def test_a_full_disk_ends_a_node_with_a_line(small_disk, capsys, monkeypatch):
     def node(params: object) -> None:
         write_jsonl(small_disk / "out.jsonl", ({"a": "x" * 100_000} for _ in range(1000)))
 
-    monkeypatch.setattr("lora_vs_api.config.load.load_params", lambda: None)
+    monkeypatch.setattr(
+        "lora_vs_api.config.load.load_params", lambda: SimpleNamespace(serving=None)
+    )
     with pytest.raises(SystemExit):
         run_stage(node)
     said = capsys.readouterr().err

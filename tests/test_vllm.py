@@ -334,7 +334,7 @@ def test_the_environment_may_have_an_older_transformers(params, python, tmp_path
     """What vLLM reads has the names of transformers 4 too: 5 alone would rotate by other angles."""
     seen = {}
 
-    def look(params, model, target, rows):
+    def look(params, model, target, rows, version):
         seen.update(json.loads((target / "config.json").read_text()))
         raise NotConverted("seen")
 
