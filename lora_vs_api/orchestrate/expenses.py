@@ -158,13 +158,20 @@ def downloads(steps: Iterable[Step], params: Params) -> list[Download]:
             elif weights.source == "hub":
                 found.append(Download(step.address, None, f"{weights.repo} of the Hub"))
             elif weights.source == "gguf":
-                # as long as it: the node reads the digest too, which takes seconds
-                files = (Path(BASE_GGUF), *Path(OPPONENTS).glob("*.gguf"))
-                if not any(f.is_file() and f.stat().st_size == weights.bytes for f in files):
+                if not base_file_is_here(weights):
                     found += _download(step.address, weights, BASE_WORK)
         elif name == "opponent" and key in params.opponents:
             found += _download(step.address, params.opponents[key], opponent_work(key))
     return found
+
+
+def base_file_is_here(weights: GgufFile) -> bool:
+    """Whether `base_model` finds the file that it unpacks among the models, an opponent's say.
+
+    As long as it: the node reads the digest too, which takes seconds.
+    """
+    files = (Path(BASE_GGUF), *Path(OPPONENTS).glob("*.gguf"))
+    return any(f.is_file() and f.stat().st_size == weights.bytes for f in files)
 
 
 def _download(address: str, wanted: GgufFile, work: str) -> list[Download]:
