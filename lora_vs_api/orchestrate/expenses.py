@@ -157,9 +157,8 @@ def downloads(steps: Iterable[Step], params: Params) -> list[Download]:
                 found.append(Download(step.address, None, whence))
             elif weights.source == "hub":
                 found.append(Download(step.address, None, f"{weights.repo} of the Hub"))
-            elif weights.source == "gguf":
-                if not base_file_is_here(weights):
-                    found += _download(step.address, weights, BASE_WORK)
+            elif weights.source == "gguf" and not base_file_is_here(weights):
+                found += _download(step.address, weights, BASE_WORK)
         elif name == "opponent" and key in params.opponents:
             found += _download(step.address, params.opponents[key], opponent_work(key))
     return found
