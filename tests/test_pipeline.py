@@ -223,7 +223,7 @@ def test_a_new_rank_trains_one_trial_and_stops_when_it_loses(clone):
     # ties go to the smaller rank, so a larger one that learns no better cannot win
     stages = clone.experiment("sweep.ranks=[2,4,8]")
     assert (clone.path / "metrics/select.json").read_bytes() == winner
-    assert stages == {"rank_trial@8", "select_rank", "sweep", "analyze", "cascade"}
+    assert stages == {"rank_trial@8", "select_rank", "select", "sweep", "analyze", "cascade"}
     assert paid_trainings(clone) == before + 1
 
 

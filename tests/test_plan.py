@@ -70,11 +70,11 @@ def dvc(folder: Path, *arguments: str) -> str:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file that is the user's: all but git's and DVC's own folders, DVC's cache among these."""
+    """Every file that is the user's: not git's and DVC's own, DVC's cache among these, nor compiled code."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and not {".git", "tmp"} & set(path.relative_to(folder).parts)
+        if path.is_file() and not {".git", "tmp", "__pycache__"} & set(path.relative_to(folder).parts)
     }
 
 
