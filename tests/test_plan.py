@@ -74,7 +74,8 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and not {".git", "tmp", "__pycache__"} & set(path.relative_to(folder).parts)
+        if path.is_file()
+        and not {".git", "tmp", "__pycache__"} & set(path.relative_to(folder).parts)
     }
 
 
