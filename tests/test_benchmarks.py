@@ -72,6 +72,7 @@ def test_the_page_is_made_from_the_files(tmp_path):
     assert page.index("## overhead-cpu") < page.index("## training-cpu")
 
 
+@pytest.mark.slow
 def test_a_node_is_measured_with_its_children_and_imports(tmp_path, monkeypatch):
     """A toy node whose child holds 150 MiB: its seconds, a peak with the child, its imports; and
     the exit status of a node that fails is kept."""

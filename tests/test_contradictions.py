@@ -839,6 +839,7 @@ KINDS = st.sampled_from(
 @example(Case(few_shot="perfect", lora="zero", api_kind="llama_cpp"))
 @example(Case(apis=(), seeds=1, texts=2, lora="perfect", base="perfect"))
 @example(Case(seeds=1, majority="perfect", nearest="high"))
+@pytest.mark.slow
 def test_no_sentence_claims_more_than_its_interval_shows(case):
     check(case)
 

@@ -431,6 +431,7 @@ def test_what_dvc_writes_loads_nothing(compared):
 
 @pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome to draw the page with")
 @pytest.mark.parametrize("view", ["shown", "compared"])
+@pytest.mark.slow
 def test_a_browser_draws_every_plot_offline(view, request, tmp_path):
     """Vega, not only JSON, has to accept each template; the browser reaches no host."""
     html = request.getfixturevalue(view)

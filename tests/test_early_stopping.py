@@ -74,6 +74,7 @@ def test_a_training_far_behind_ends_and_says_so(base, tmp_path, capsys):
     assert not (tmp_path / "final").exists()
 
 
+@pytest.mark.slow
 def test_one_that_keeps_up_is_the_whole_training(base, tmp_path):
     """The option changes no byte of a trial that it does not stop, so the final one can be it."""
     train(base, tmp_path / "watched", (1e3,) * 16)

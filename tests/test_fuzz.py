@@ -346,7 +346,8 @@ def test_init_takes_a_file_or_says_why_not(data, form):
         assert not violations(row["record"], fields)
         # one object a row is taken for the record
         for field in fields if source["record"] is None else ():
-            cell = as_cell(given_row[field.name])
+            # zero bytes of a CSV file are left out, with a note
+            cell = as_cell(given_row[field.name]).replace("\0", "")
             if form == "," and cell and field.type in ("string", "enum"):
                 assert composed(row["record"][field.name]) == composed(cell)
 

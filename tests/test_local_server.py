@@ -70,6 +70,7 @@ def ask(url, endpoint="responses", model=NAME):
 
 
 @pytest.mark.parametrize("endpoint", ["responses", "chat"])
+@pytest.mark.slow
 def test_the_served_model_gets_the_prompt_of_the_local_one(server, tiny, endpoint):
     """Same tokens in, same tokens out: the comparison with local conditions rests on it."""
     import torch

@@ -132,6 +132,7 @@ def test_only_completion_tokens_are_learnt(base, tmp_path, pad):
         assert json.loads(record)["who"].startswith("N") and end.strip() == ""
 
 
+@pytest.mark.slow
 def test_training_again_gives_the_same_bytes(base, tmp_path):
     """DVC's early cut-off needs it; so does taking over a trial's adapter."""
     train(base, tmp_path / "a", replace(SPEC, dropout=0.1))
@@ -198,6 +199,7 @@ def ways(names: Iterable[str], slow: Collection[str] = ALIKE) -> list[Any]:
 
 
 @pytest.mark.parametrize("name", ways(METHODS))
+@pytest.mark.slow
 def test_every_way_of_tuning_learns_and_answers(base, tmp_path, name):
     """Trained, written, loaded and asked; the same bytes when done again."""
     spec = replace(SPEC, learning_rate=1e-2, max_steps=6, batch_size=12, epochs=6)
@@ -356,6 +358,7 @@ def test_a_token_limit_below_the_longest_record_is_refused(base):
     check_room(tokenizer, ["short"], 30)
 
 
+@pytest.mark.slow
 def test_a_pad_token_that_is_missing_or_ends_turns_needs_no_setting(base, tmp_path):
     """Padding is masked by its place: the same answers and the same training, whatever pads."""
     model, prompts = (

@@ -44,6 +44,7 @@ def test_dvc_resolves_the_dag(tmp_path, overrides):
 
 
 @pytest.mark.parametrize("rivals", [RIVALS, {}])
+@pytest.mark.slow
 def test_the_report_links_the_figures_that_there_are(tmp_path, rivals):
     result = analysis(apis=(), model_free=rivals)
     told = inputs(result)

@@ -217,6 +217,7 @@ def sleepers(project: Path) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_a_failing_node_leaves_the_others_results(project):
     """One line says which and why; what needs it is skipped, the rest is there and in dvc.lock."""
     done = command(project, "quick", "after")

@@ -189,6 +189,7 @@ TASKS = {
 
 
 @pytest.mark.parametrize("task", TASKS)
+@pytest.mark.slow
 def test_the_rule_holds_on_whole_tasks(task):
     """(a), (b) and (c), of every text under every perturbation."""
     make, fields = TASKS[task]
@@ -208,6 +209,7 @@ def test_the_rule_holds_on_whole_tasks(task):
         ("prices", {"typos": 0.95, "formatting": 0.95}),
     ],
 )
+@pytest.mark.slow
 def test_most_texts_can_still_be_perturbed(task, least):
     """A rule that lets nothing through would keep every record true as well."""
     make, fields = TASKS[task]

@@ -330,6 +330,7 @@ def test_an_output_layer_of_its_own_stays_one(tiny, tmp_path):
 
 
 @pytest.mark.parametrize("bias", [0.0, 0.5], ids=["fast", "own loss"])
+@pytest.mark.slow
 def test_accumulated_gradients_are_those_of_the_whole_batch(tiny, tmp_path, bias, monkeypatch):
     """Of examples of uneven lengths: the mean is over tokens and not over batches."""
     rows = [

@@ -100,6 +100,7 @@ def project(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_dry_run_writes_the_folder(project):
     """Adapter, its config with an address that others can follow, the tokenizer with the chat template
     of the training, and the card; nothing else."""

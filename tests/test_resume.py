@@ -140,6 +140,7 @@ def test_every_way_of_tuning_is_resumed_to_the_same_bytes(tmp_path, train, kill_
     assert files(tmp_path / "resumed") == files(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_seconds_and_joules_are_the_sum_without_what_was_lost(
     tmp_path, train, kill_at, monkeypatch
 ):
@@ -223,6 +224,7 @@ def test_a_short_training_writes_no_checkpoint(tmp_path, train, monkeypatch):
     assert written == list(range(1, 9))
 
 
+@pytest.mark.slow
 def test_two_at_the_same_training_do_not_meet(tmp_path, train, kill_at, capsys):
     """The second trains by itself, to the same result, and leaves the first one's folder alone."""
     kill_at(4)

@@ -226,6 +226,7 @@ def searching(conf, monkeypatch):
     return search
 
 
+@pytest.mark.slow
 def test_a_point_is_tried_once_with_every_seed(searching):
     """Six trials of two points: each is run once, the score is the mean over seeds, and the numbers
     of new experiments go on where earlier ones ended."""
@@ -404,6 +405,7 @@ def committed() -> dict[str, str | None]:
     return {path: (ROOT / path).read_text() for path in FILES}
 
 
+@pytest.mark.slow
 def test_a_score_that_the_experiment_did_not_make_is_not_shown():
     """A search's trial carries its parent's metrics/summary.json: that is not its test F1."""
     files = committed()

@@ -85,6 +85,7 @@ def quoting(key: str) -> dict[str, str]:
     return {"message": f"bad key {key} \x1b[31m\u202e in 'Authorization: Bearer {key}'"}
 
 
+@pytest.mark.slow
 def test_a_failing_condition_shows_the_key_nowhere(project):
     """Refused, and broken in an answer of status 200; the store holds an answer that echoes it."""
     key = f"sk-{secrets.token_hex(16)}"

@@ -65,6 +65,7 @@ def test_a_store_that_may_not_be_written_is_said_before_the_first_request(tmp_pa
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])
+@pytest.mark.slow
 def test_what_is_in_flight_when_the_disk_is_full_is_kept(tmp_path, monkeypatch, concurrency):
     """Room was held for it. SQLite's own limit stands for the disk, and room for raising it."""
     with FaultServer() as server, ResponseStore(tmp_path / "s") as store:
@@ -111,6 +112,7 @@ def small_disk(tmp_path) -> Path:
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+@pytest.mark.slow
 def test_a_real_disk_that_becomes_full(small_disk):
     """Another program takes the last byte while answers are on their way: 'disk full', none is lost."""
     filler = small_disk / "filler"

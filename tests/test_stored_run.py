@@ -136,6 +136,7 @@ def resume(url: str, path: str) -> None:
 
 
 @pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.slow
 def test_killed_and_resumed(tmp_path, seed):
     """kill -9 at random requests: what was answered before is never asked again."""
     kill_at = sorted(random.Random(seed).sample(range(1, 20), 3))
@@ -170,6 +171,7 @@ def share(url: str, path: str, result: str) -> None:
         json.dump([[a.reply.output, a.reply.response_id] for a in answers], file)
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_ask_each_question_once(tmp_path):
     """And both return what the store holds, so that the rerun of either changes nothing."""
     faults = {f"mail {i}": [Fault("slow", seconds=0.02)] for i in range(200)}
@@ -185,6 +187,7 @@ def test_two_runs_at_once_ask_each_question_once(tmp_path):
     assert first == second == json.loads((tmp_path / "again.json").read_text())
 
 
+@pytest.mark.slow
 def test_an_answer_that_another_run_is_asking_is_waited_for(tmp_path):
     """Not asked, and told apart from this call's own; with a limit it is not waited for for ever."""
     with (
