@@ -36,10 +36,10 @@ stages:
     - metrics/sweep.json:
         cache: false
 """
-SPACE = """# @package _global_
+HEADER = """# @package _global_
 defaults:
   - override /hydra/sweeper: optuna
-  - override /hydra/sweeper/sampler: grid
+  - override /hydra/sweeper/sampler: SAMPLER
   - override /hydra/hydra_logging: disabled
   - override /hydra/job_logging: disabled
 hydra:
@@ -51,9 +51,14 @@ hydra:
     n_jobs: 1
     max_failure_rate: 1.0
     params:
+"""
+SPACE = (
+    HEADER.replace("SAMPLER", "grid")
+    + """\
       lora.r: choice(2, 4)
       lora.learning_rate: choice(2e-3, 1e-3)
 """
+)
 POINTS = ["2 1e-3", "2 2e-3", "4 1e-3", "4 2e-3"]
 BEST = "r=4, learning_rate=2e-3: val F1 0.0420"
 

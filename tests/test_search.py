@@ -38,24 +38,7 @@ from lora_vs_api.search.space import clean_point, overrides_of, rate_text, read_
 from tests.clones import TINY, Clone, new_clone, ran
 from tests.commands import exit_code
 from tests.imports import ROOT
-from tests.searching import BEST, POINTS, searchable
-
-HEADER = """# @package _global_
-defaults:
-  - override /hydra/sweeper: optuna
-  - override /hydra/sweeper/sampler: SAMPLER
-  - override /hydra/hydra_logging: disabled
-  - override /hydra/job_logging: disabled
-hydra:
-  mode: MULTIRUN
-  output_subdir: null
-  sweeper:
-    direction: maximize
-    n_trials: 4
-    n_jobs: 1
-    max_failure_rate: 1.0
-    params:
-"""
+from tests.searching import BEST, HEADER, POINTS, searchable
 
 
 def space_file(folder: Path, params: str, sampler: str = "random") -> None:
