@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from lora_vs_api.model.runtime import Runtime
 from lora_vs_api.training import fused_lora, probe
 from lora_vs_api.training import train as training
 from lora_vs_api.training.probe import settle_way
+from lora_vs_api.training.same_bytes import WORKSPACE, same_bytes
 from tests.test_model import CPU, EXAMPLES, SPEC
 from tests.tiny_model import build_tiny_model
 
@@ -122,3 +124,38 @@ def test_windows_and_moving_angles_are_no_plain_attention():
     assert not has_plain_attention(LlamaConfig(rope_parameters=moving))
     fixed = {"rope_type": "linear", "factor": 2.0, "rope_theta": 1e4}
     assert has_plain_attention(LlamaConfig(rope_parameters=fixed))
+
+
+def test_a_training_that_no_order_can_be_given_goes_on_and_says_so(
+    base, tmp_path, capfd, monkeypatch
+):
+    """torch refuses what has no deterministic way: the training is worth more than its last digits."""
+    asked, measured = [], probe._measured
+
+    def refused_once(*given):
+        asked.append(torch.is_deterministic_algorithms_warn_only_enabled())
+        if len(asked) == 1:
+            raise RuntimeError(
+                "some_backward_cuda does not have a deterministic implementation, but …"
+            )
+        return measured(*given)
+
+    monkeypatch.setattr(probe, "_measured", refused_once)
+    with same_bytes("cuda"):
+        assert settle_way(trainer_of(base, tmp_path), "test") == "fast"
+    assert asked[:2] == [False, True]
+    assert "another run of it will differ in the last digits" in capfd.readouterr().err
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_what_the_process_computes_otherwise_is_left_as_it_was(monkeypatch):
+    """A server or an evaluation in the same process keeps its own way, and a CPU has one order anyway."""
+    monkeypatch.delenv(WORKSPACE, raising=False)
+    with same_bytes("cpu"):
+        assert not torch.are_deterministic_algorithms_enabled()
+    assert WORKSPACE not in os.environ
+    with same_bytes("cuda"):
+        assert torch.are_deterministic_algorithms_enabled()
+        assert os.environ[WORKSPACE] == ":4096:8"
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.utils.deterministic.fill_uninitialized_memory

@@ -40,6 +40,7 @@ from lora_vs_api.training.early_stopping import (
 from lora_vs_api.training.examples import Example, check_examples, check_lengths, within_length
 from lora_vs_api.training.probe import Way, settle_way
 from lora_vs_api.training.resources import ResourceMeter, ResourceUse
+from lora_vs_api.training.same_bytes import same_bytes
 from lora_vs_api.training.spec import LORA_METHODS, TrainingSpec
 from lora_vs_api.training.trainer import CompletionTrainer, Progress
 
@@ -114,6 +115,7 @@ def train_adapter(
     with (
         TemporaryDirectory(prefix="training-", ignore_cleanup_errors=True) as scratch,
         checkpoints_of(training, policy.checkpoints, policy.description) as kept,
+        same_bytes(runtime.device),
     ):
         written = str(kept.unfinished) if kept else scratch
         trainer = _trainer(base, examples, spec, runtime, written)
