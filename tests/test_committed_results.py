@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +19,7 @@ import pytest
 import yaml
 
 from lora_vs_api.analysis.results import read_analysis
+from tests.warm import python
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -122,3 +125,31 @@ def test_the_readme_tells_the_committed_run(committed):
     table = [line for line in section.splitlines() if line.startswith("|")]
     assert len(table) > 4
     assert [line for line in table if line not in report] == []
+
+
+@pytest.mark.slow
+def test_the_scores_kept_of_a_gpu_are_those_of_its_answers(committed, tmp_path):
+    """The commands of docs/results/README.md give the file that is kept, and README and gpu.md say it."""
+    kept = committed / "docs/results/smol-gpu"
+    project = tmp_path / "project"
+    subprocess.run(["git", "clone", "-q", "--depth", "1", committed.as_uri(), project], check=True)
+    shutil.copy(kept / "params.yaml", project)
+    shutil.copytree(kept / "predictions", project / "predictions", dirs_exist_ok=True)
+    free = ("majority", "nearest", "nearest_copy")
+    nodes = [["corpus"], ["split"], *(["evaluate_model_free", name] for name in free)]
+    for node, *item in nodes:
+        subprocess.run([python(), "-m", f"stages.{node}", *item], cwd=project, check=True)
+    subprocess.run(
+        [sys.executable, "docs/results/smol-gpu/score.py"], cwd=project, check=True,
+        env={**os.environ, "PYTHONPATH": str(project)},
+    )  # fmt: skip
+    found = (project / "docs/results/smol-gpu/scores.json").read_text()
+    assert found == (kept / "scores.json").read_text()
+
+    scores = json.loads(found)
+    tuned = scores["conditions"][0]["field_f1"]
+    against = next(row for row in scores["fine_tune_minus"] if row["name"] == "nearest_copy")
+    said = [f"{against[key]:.3f}" for key in ("difference", "low", "high")]
+    for page in ("README.md", "docs/gpu.md"):
+        words = (committed / page).read_text()
+        assert all(number in words for number in (f"{tuned['estimate']:.3f}", *said)), page

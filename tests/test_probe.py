@@ -158,4 +158,3 @@ def test_what_the_process_computes_otherwise_is_left_as_it_was(monkeypatch):
         assert torch.are_deterministic_algorithms_enabled()
         assert os.environ[WORKSPACE] == ":4096:8"
     assert not torch.are_deterministic_algorithms_enabled()
-    assert torch.utils.deterministic.fill_uninitialized_memory

@@ -29,15 +29,11 @@ def same_bytes(device: str) -> Iterator[None]:
     os.environ.setdefault(WORKSPACE, ONE_SIZE)
     before = torch.are_deterministic_algorithms_enabled()
     warned = torch.is_deterministic_algorithms_warn_only_enabled()
-    filled = torch.utils.deterministic.fill_uninitialized_memory
     torch.use_deterministic_algorithms(True)
-    # a kernel for each tensor made, to show the use of memory nobody has written: a quarter of the speed
-    torch.utils.deterministic.fill_uninitialized_memory = False
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before, warn_only=warned)
-        torch.utils.deterministic.fill_uninitialized_memory = filled
 
 
 def is_refused(reason: str) -> bool:
