@@ -134,7 +134,8 @@ def test_the_scores_kept_of_a_gpu_are_those_of_its_answers(committed, tmp_path):
     project = tmp_path / "project"
     subprocess.run(["git", "clone", "-q", "--depth", "1", committed.as_uri(), project], check=True)
     shutil.copy(kept / "params.yaml", project)
-    shutil.copytree(kept / "predictions", project / "predictions", dirs_exist_ok=True)
+    for folder in ("predictions", "timings"):
+        shutil.copytree(kept / folder, project / folder, dirs_exist_ok=True)
     free = ("majority", "nearest", "nearest_copy")
     nodes = [["corpus"], ["split"], *(["evaluate_model_free", name] for name in free)]
     for node, *item in nodes:
