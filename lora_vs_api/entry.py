@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import errno
-import inspect
 import os
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from lora_vs_api import STARTED
@@ -23,18 +22,27 @@ if TYPE_CHECKING:
     from lora_vs_api.config.sections import Params
 
 
+class Idle(Enum):
+    """What a stage gives that had nothing to do: its time says nothing of the next run's."""
+
+    IDLE = "idle"
+
+
+IDLE = Idle.IDLE
+
 UNWRITABLE = (*DISK_FULL, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
-def run_stage(main: Callable[[Params], bool | None]) -> None:
+def run_stage(main: Callable[[Params], Idle | None], *, trains: bool = False) -> None:
     """Run ``main`` on the checked params; a UserError becomes one line on stderr and exit code 1.
 
-    So does a disk that is full or must not be written. The node ends with the dvc that started it. Where
-    ``main`` gives False it had nothing to do, and how long that took is not noted.
+    So does a disk that is full or must not be written. The node ends with the dvc that started it. How long
+    it took is noted, unless ``main`` gives :data:`IDLE`. One that ``trains`` sees first that there is what is to
+    serve its adapter.
     """
     end_with_dvc()
     # imported here: help and completion of the command line do not wait for it
-    from lora_vs_api.config.engines import TRAINS, check_engine
+    from lora_vs_api.config.engines import check_engine
     from lora_vs_api.config.load import load_params
 
     idle = False
@@ -43,9 +51,9 @@ def run_stage(main: Callable[[Params], bool | None]) -> None:
         nonlocal idle
         try:
             params = load_params()
-            # of the node's name; what serves or asks looks by itself
-            check_engine(params, TRAINS.intersection([Path(inspect.getfile(main)).stem]))
-            idle = main(params) is False
+            if trains:
+                check_engine(params)
+            idle = main(params) is IDLE
         except OSError as error:
             if error.errno not in UNWRITABLE:
                 raise

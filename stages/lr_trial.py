@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from lora_vs_api.config.sections import Params
-from lora_vs_api.entry import argument, run_stage
+from lora_vs_api.entry import IDLE, Idle, argument, run_stage
 from lora_vs_api.files import read_json
 from lora_vs_api.training.artifacts import loss_curve
 from lora_vs_api.training.early_stopping import EarlyStopping
 from lora_vs_api.training.trial import leave_out, run_trial
 
 
-def main(params: Params) -> bool:
-    """Whether there was anything to train."""
+def main(params: Params) -> Idle | None:
     rate, ratio = (
         argument("a learning rate", "one of sweep.learning_rates"),
         params.sweep.early_stopping_ratio,
@@ -20,7 +19,7 @@ def main(params: Params) -> bool:
     winner, r = "models/select_rank", read_json("metrics/select_rank.json")["r"]
     if r is None:
         leave_out("lr_trial", rate)
-        return False
+        return IDLE
     run_trial(
         params,
         sweep="lr_trial",
@@ -30,8 +29,8 @@ def main(params: Params) -> bool:
         finished=winner,
         early_stopping=None if ratio is None else EarlyStopping(tuple(loss_curve(winner)), ratio),
     )
-    return True
+    return None
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_stage(main, trains=True)

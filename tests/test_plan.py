@@ -222,8 +222,7 @@ def test_a_node_that_has_nothing_to_do_takes_no_time(project, monkeypatch):
     noted: list[float] = []
     monkeypatch.setattr(entry, "note_duration", noted.append)
     monkeypatch.setattr("lora_vs_api.config.load.load_params", lambda: None)
-    monkeypatch.setattr("lora_vs_api.config.engines.check_engine", lambda *_: None)
-    entry.run_stage(lambda params: False)
+    entry.run_stage(lambda params: entry.IDLE)
     assert noted == []
     entry.run_stage(lambda params: None)
     assert len(noted) == 1

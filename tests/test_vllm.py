@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -98,23 +97,18 @@ def test_an_environment_that_does_not_do_is_named(params, python, said, message)
     file = python.parent / "version"
     file.unlink() if said is None else file.write_text(said)
     with pytest.raises(UserError) as failure:
-        engines.check_engine(params, ["train"])
+        engines.check_engine(params)
     assert message in str(failure.value) and str(failure.value).startswith("serving.python: ")
     assert "\n" not in str(failure.value)
     with pytest.raises(UserError, match=r"no program there"):
-        engines.check_engine(at(params, "/nowhere/python"), ["train"])
+        engines.check_engine(at(params, "/nowhere/python"))
 
 
 def test_what_an_earlier_run_left_behind_decides_nothing(params, served, python):
     """DVC deletes an old served model only just before the new one is made: by then all trainings have run."""
     python.unlink()
-    for name in ("sanity", "rank_trial", "lr_trial", "train", "served"):
-        with pytest.raises(UserError, match="no program there"):
-            engines.check_engine(params, [name])
-    # what neither trains nor serves is read where no environment ever was, with no model in the folder
-    shutil.rmtree(served)
-    engines.check_engine(params, ["corpus", "base_model", "evaluate_api", "analyze", "report"])
-    served.mkdir()
+    with pytest.raises(UserError, match="no program there"):
+        engines.check_engine(params)
 
 
 def test_a_training_and_the_plan_look(params, python, tmp_path, monkeypatch, capsys):
@@ -130,14 +124,21 @@ def test_a_training_and_the_plan_look(params, python, tmp_path, monkeypatch, cap
     (tmp_path / "params.yaml").write_text(json.dumps(params.model_dump(mode="json")))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("lora_vs_api.entry.end_with_dvc", lambda: None)
-    node = {"done": []}
-    for name in ("analyze", "train"):
-        code = f"def main(params):\n    done.append({name!r})"
-        exec(compile(code, f"/a/stages/{name}.py", "exec"), node)
-        with pytest.raises(SystemExit) if name == "train" else nullcontext():
-            run_stage(node["main"])
-    assert node["done"] == ["analyze"]
+    done: list[str] = []
+    run_stage(lambda _: done.append("analyze"))
+    with pytest.raises(SystemExit):
+        run_stage(lambda _: done.append("train"), trains=True)
+    assert done == ["analyze"]
     assert "has no vLLM" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["sanity", "rank_trial", "lr_trial", "train"])
+def test_each_node_that_trains_the_fine_tune_looks(name):
+    """And `plan`, which goes by names, knows them all."""
+    stage = (ROOT / "stages" / f"{name}.py").read_text()
+    assert "run_stage(main, trains=True)" in stage and name in plan.SERVES
+    others = [path for path in (ROOT / "stages").glob("*.py") if "trains=True" in path.read_text()]
+    assert len(others) == 4
 
 
 def test_doctor_imports_it(params, python):

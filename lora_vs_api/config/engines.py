@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Collection
 from pathlib import Path
 
 from lora_vs_api.config.inherited import SECRET, environment_of
@@ -19,10 +18,6 @@ DOCS = "docs/serving.md"
 SECONDS = 60
 # what vLLM reads beside what every server does: its own settings, and the compilers that it calls
 READS = re.compile(r"VLLM_|(CC|CXX)$")
-# Nodes after which a seed has to be served anew, the first of minutes each. Those that ask find out by themselves,
-# before their first text.
-TRAINS = frozenset({"sanity", "rank_trial", "lr_trial", "train"})
-SERVES = TRAINS | {"served"}
 # vLLM itself looks up its name and version like that, and takes another device where they are not there
 _ASK = (
     "import importlib.util as u, importlib.metadata as m\n"
@@ -93,19 +88,16 @@ def run_in(python: str, code: str, seconds: float = SECONDS) -> tuple[str, str]:
     return (last, "") if done.returncode == 0 else ("", last or f"exit code {done.returncode}")
 
 
-def check_engine(params: Params, nodes: Collection[str]) -> None:
-    """See that vLLM is there where one of ``nodes`` makes it necessary.
+def check_engine(params: Params) -> None:
+    """See that vLLM is there, where the fine-tune is to be asked behind it.
 
-    Half an hour of training must not end in a path that is misspelt. Other nodes do without, wherever
-    they run: results that are there can be read where the environment has gone.
-
-    Args:
-        nodes: names of those that are about to run.
+    Half an hour of training must not end in a path that is misspelt. Nodes that neither train nor serve do without:
+    results that are there can be read where the environment has gone.
 
     Raises:
         UserError: as :func:`vllm_version`.
     """
-    if isinstance(params.serving, VllmServing) and not SERVES.isdisjoint(nodes):
+    if isinstance(params.serving, VllmServing):
         vllm_version(params.serving, params.runtime.device)
 
 
