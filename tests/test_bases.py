@@ -26,7 +26,7 @@ from lora_vs_api.errors import UserError
 from lora_vs_api.figures.drawing import save, theme
 from lora_vs_api.paths import TAUGHT
 from lora_vs_api.report.page.html import report_html
-from lora_vs_api.search import base_runs
+from lora_vs_api.search import comparable
 from lora_vs_api.search.base_runs import (
     Base,
     Source,
@@ -202,7 +202,7 @@ def test_another_teachers_labels_do_not_compare():
     raw = deepcopy(parsed("params.yaml"))
     raw["training_labels"]["rows"] = TAUGHT
     one, other = (
-        base_runs._shared(raw, {"analyze": {"deps": [{"path": TAUGHT, "md5": md5}]}})
+        comparable.shared_settings(raw, {"analyze": {"deps": [{"path": TAUGHT, "md5": md5}]}})
         for md5 in "ab"
     )
     assert one[TAUGHT] == "a" and one != other
@@ -321,7 +321,7 @@ def shared_of(found: Base, change: Callable[[dict[str, Any]], None]) -> Base:
     """The same with other settings, which are taken for run."""
     raw = deepcopy(parsed("params.yaml"))
     change(raw)
-    shared = base_runs._shared(raw, parsed("dvc.lock")["stages"])
+    shared = comparable.shared_settings(raw, parsed("dvc.lock")["stages"])
     return replace(found, name="other", shared=shared)
 
 

@@ -1,9 +1,8 @@
-"""Finished runs of several base models, and whether they compare.
+"""Finished runs of several base models.
 
 Everything is read from what finished runs left behind, and nothing is computed again. A run is an
 experiment of DVC, a revision of git or a folder with results in it. Its results count only where
-dvc.lock says that they were made with its own settings, and runs compare only where they asked the
-same texts in the same way on the same machine.
+dvc.lock says that they were made with its own settings.
 """
 
 from __future__ import annotations
@@ -21,7 +20,8 @@ from pydantic import ValidationError
 
 from lora_vs_api.analysis.results import Analysis, Condition
 from lora_vs_api.errors import UserError
-from lora_vs_api.paths import GROUPS, TAUGHT, TRAIN
+from lora_vs_api.paths import GROUPS
+from lora_vs_api.search.comparable import is_file, output_digest, shared_settings
 from lora_vs_api.search.experiments import (
     PINS,
     Listed,
@@ -34,13 +34,6 @@ from lora_vs_api.search.experiments import (
 from lora_vs_api.search.study import git
 from lora_vs_api.stats.clusters import Groups, Labels
 
-# Settings that two runs must share to be about the base alone. What else differs is the base's own
-# (model, dtype, rank and rate within its sweep), the engine, or touches no score of the fine-tune.
-COMPARED = ("data", "split", "task", "evaluate", "decoding", "stats", "economics", "seeds", "train",
-            "lora.adapter", "sweep.trial", "runtime.device", "serving.server.context", "serving.server.threads",
-            "training_labels.rows")  # fmt: skip
-# a larger model takes smaller batches; how many texts a step sees is compared
-BATCHES = ("batch_size", "gradient_accumulation")
 # bits of a weight, by which of one base's engines is named first
 BITS = {"float32": 32, "bfloat16": 16, "float16": 16, "f16": 16, "q8_0": 8}
 
@@ -216,9 +209,9 @@ def read_base(source: Source) -> Base:
         val_texts=0 if trial is None else int(trial["texts"]),
         texts=asked,
         scores=scores,
-        shared=_shared(raw, lock),
+        shared=shared_settings(raw, lock),
         adapters=tuple(
-            _digest(lock, f"train@{seed}", "outs", f"models/train/seed-{seed}")
+            output_digest(lock, f"train@{seed}", "outs", f"models/train/seed-{seed}")
             for seed in analysis.seeds
         ),
     )
@@ -252,44 +245,12 @@ def _val(
     return chosen(trials, params["lora.r"], params["lora.learning_rate"])
 
 
-def _digest(lock: Mapping[str, Any], node: str, kind: str, path: str) -> str:
-    rows = lock.get(node, {}).get(kind, ())
-    return next((row.get("md5", "") for row in rows if row["path"] == path), "")
-
-
-def _shared(raw: Mapping[str, Any], lock: Mapping[str, Any]) -> dict[str, Any]:
-    """Setting or data → its value, of all that must be the same in runs that compare."""
-    params = flat(raw)
-    for section in ("train", "sweep.trial.train"):
-        sizes = [params.pop(f"{section}.{key}", 1) for key in BATCHES]
-        params[f"{section}: texts a step"] = sizes[0] * sizes[1]
-    # how many texts are answered together; latency and cost are of one at a time
-    params.pop("decoding.batch_size", None)
-    kept = {
-        key: value
-        for key, value in params.items()
-        if any(key == part or key.startswith((f"{part}.", f"{part}:")) for part in COMPARED)
-    }
-    data = {
-        f"data/split/{split}.jsonl": _digest(lock, "split", "outs", f"data/split/{split}.jsonl")
-        for split in ("train", "val", "test", "groups")
-    }
-    code = {
-        folder: _digest(lock, "analyze", "deps", folder)
-        for folder in ("lora_vs_api/scoring", "lora_vs_api/validation")
-    }
-    # whose labels were learnt from, and where a teacher's, which
-    rows = kept.setdefault("training_labels.rows", TRAIN)
-    taught = {rows: _digest(lock, "analyze", "deps", rows)} if rows == TAUGHT else {}
-    return data | taught | code | kept
-
-
 def apart(base: Base, first: Base) -> str | None:
     """Why two runs do not compare, in a line that names both; None where they do."""
-    for key in sorted({*base.shared, *first.shared}, key=lambda key: (not _is_file(key), key)):
+    for key in sorted({*base.shared, *first.shared}, key=lambda key: (not is_file(key), key)):
         ours, theirs = base.shared.get(key), first.shared.get(key)
         if ours != theirs:
-            values = "" if _is_file(key) else f" ({ours!r}, and {theirs!r} there)"
+            values = "" if is_file(key) else f" ({ours!r}, and {theirs!r} there)"
             return f"{base.name}: does not compare with {first.name}, whose {key} differs{values}"
     if base.texts != first.texts:
         return f"{base.name}: does not compare with {first.name}, whose test texts differ"
@@ -300,10 +261,6 @@ def apart(base: Base, first: Base) -> str | None:
             "their latency and costs do not compare"
         )
     return None
-
-
-def _is_file(key: str) -> bool:
-    return "/" in key
 
 
 def gather(
