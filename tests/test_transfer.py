@@ -19,19 +19,18 @@ from lora_vs_api.cli.run import RunOptions, _executor, run_pipeline
 from lora_vs_api.config.compose import compose
 from lora_vs_api.config.load import check_params
 from lora_vs_api.errors import UserError
-from lora_vs_api.orchestrate.pipeline import environment_of, read_nodes
-from lora_vs_api.orchestrate.scheduler import Node
-from lora_vs_api.orchestrate.transfer import (
+from lora_vs_api.orchestrate.parcel import (
     CHECKOUT,
     Landed,
-    Transfer,
-    _read,
     _remove_left_behind,
-    _write,
     has_commit,
-    refuse_asking,
+    read_files,
     run_parcel,
+    write_files,
 )
+from lora_vs_api.orchestrate.pipeline import environment_of, read_nodes
+from lora_vs_api.orchestrate.scheduler import Node
+from lora_vs_api.orchestrate.transfer import Transfer, refuse_asking
 from tests.imports import ROOT
 from tests.warm import python
 
@@ -189,9 +188,9 @@ def test_files_that_no_commit_has_are_refused(here, tmp_path):
 
 def test_a_folder_that_git_keeps_comes_as_it_is(here, tmp_path):
     """Both ways: a file that the node no longer writes would make it changed, again and again."""
-    _write(tmp_path, [], {"f/a": b"1", "f/b": b"1"})
-    _write(tmp_path, ["f"], {"f/a": b"2"})
-    assert _read(tmp_path, ["f"]) == {"f/a": b"2"}
+    write_files(tmp_path, [], {"f/a": b"1", "f/b": b"1"})
+    write_files(tmp_path, ["f"], {"f/a": b"2"})
+    assert read_files(tmp_path, ["f"]) == {"f/a": b"2"}
 
 
 def test_what_lands_is_there_before_its_entry(here, monkeypatch):
@@ -204,7 +203,7 @@ def test_what_lands_is_there_before_its_entry(here, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("lora_vs_api.orchestrate.transfer._write", full)
+    monkeypatch.setattr("lora_vs_api.orchestrate.transfer.write_files", full)
     entry = {"cmd": "x", "outs": [{"path": "two.txt", "md5": "0"}]}
     said = transfer.land("two", Landed(None, b"", entry, {"two.txt": b"2"}))
     assert said is not None and "No space left" in said

@@ -17,15 +17,9 @@ from typing import Any
 
 from lora_vs_api.errors import UserError
 from lora_vs_api.orchestrate.executors import Resources
+from lora_vs_api.orchestrate.parcel import Landed, Parcel, has_commit, no_commit, run_parcel
 from lora_vs_api.orchestrate.pipeline import Runner, environment_of, unseen_here
-from lora_vs_api.orchestrate.transfer import (
-    Landed,
-    Parcel,
-    Transfer,
-    has_commit,
-    no_commit,
-    run_parcel,
-)
+from lora_vs_api.orchestrate.transfer import Transfer
 from lora_vs_api.orchestrate.warm import worker_of
 
 # git and DVC leave this folder alone

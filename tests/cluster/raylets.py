@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lora_vs_api.orchestrate.transfer import CHECKOUT
+from lora_vs_api.orchestrate.parcel import CHECKOUT
 
 # what a machine of the cluster has
 CPUS, MEMORY_GB = 2, 8
