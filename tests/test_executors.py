@@ -174,7 +174,7 @@ def test_slurm_is_told_what_the_config_says(project, monkeypatch):
     class Spy:
         def __init__(self, folder, cluster):
             assert cluster == "slurm"
-            self._executor = type("Slurm", (), {"_make_submission_command": None})
+            self._executor = type("Slurm", (), {"_make_submission_command": print})()
 
     monkeypatch.setattr(submitit, "AutoExecutor", Spy)
     needs = {

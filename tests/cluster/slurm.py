@@ -107,7 +107,7 @@ class Slurm:
 
     def jobs(self, states: str = "all") -> dict[str, tuple[str, str]]:
         """Job id → its name and state."""
-        lines = self.run("squeue", "-h", "-t", states, "-o", "%i|%j|%T").splitlines()
+        lines = self.run("squeue", "-h", "-r", "-t", states, "-o", "%i|%j|%T").splitlines()
         return {i: (name, state) for i, name, state in (line.split("|") for line in lines)}
 
     def start(self, name: str, command: Sequence[str]) -> None:

@@ -18,11 +18,16 @@ from tests.cluster.conftest import wait_for
 
 
 def test_the_dag_comes_out_right(project):
-    """Every node once, with queue and run as two numbers; then nothing is left to do."""
+    """Every node once, with queue and run as two numbers; then nothing is left to do.
+
+    What starts together is one job array, what starts alone a job.
+    """
     code, said = project.run("-j", "2")
     assert code == 0 and "3 of 3 done" in said, said
     assert project.is_right() and project.clean()
     assert "s in the queue" in said
+    scripts = [path.read_text() for path in submissions(project)]
+    assert sorted("#SBATCH --array=0-1%2\n" in script for script in scripts) == [False, True]
     assert [project.count(f"{name}.ended") for name in ("one", "two", "both")] == [1, 1, 1]
     code, said = project.run()
     assert code == 0 and "up to date" in said
@@ -72,6 +77,29 @@ def test_a_job_that_is_cancelled_while_it_waits(project, slurm):
     assert head.wait(30) == 1
     assert f"error: one: cancelled (job {job}" in project.said
     assert project.run()[0] == 0 and project.is_right() and project.count("one.ended") == 1
+
+
+def test_one_task_of_an_array_is_cancelled(project, slurm):
+    """The other goes on; the line and the next run are of the one."""
+    project.write(one=60, two=8)
+    head = project.head("-j", "2", "one", "two")
+    wait_for(lambda: project.count("one.began") and project.count("two.began"))
+    (job,) = [job.job_id for job in kept_jobs(project.folder) if job.address == "one"]
+    assert "_" in job
+    slurm.run("scancel", job)
+    assert head.wait(60) == 1
+    assert f"error: one: cancelled (job {job}" in project.said, project.said
+    assert project.count("two.ended") == 1
+    project.write()
+    assert project.run()[0] == 0 and project.is_right() and project.count("one.ended") == 1
+
+
+def test_a_refused_array_goes_one_by_one(project, slurm):
+    """A limit, or a site without arrays, holds for all of them at once and for none by itself."""
+    code, said = project.run("-j", "2", PATH=with_sbatch(project, REFUSES_ARRAYS))
+    assert code == 0 and project.is_right() and "efused" not in said, said
+    assert len(submissions(project)) == 3 and kept_jobs(project.folder) == []
+    assert [project.count(f"{name}.began") for name in ("one", "two")] == [1, 1]
 
 
 def test_a_job_that_is_killed_hard(project, slurm):
@@ -235,8 +263,17 @@ if [ -e "$0.once" ]; then exec {sbatch} "$@"; fi
 touch "$0.once"; echo "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation" >&2
 exit 1
 """
+REFUSES_ARRAYS = """
+if grep -q -- --array "$1"; then echo "sbatch: error: Batch job submission failed: Invalid job array specification" >&2; exit 1; fi
+exec {sbatch} "$@"
+"""
 DIES_BEFORE = 'kill -9 "$(cat {folder}.head)"; exit 1'
 DIES_AFTER = '{sbatch} "$@"; kill -9 "$(cat {folder}.head)"'
+
+
+def submissions(project) -> list[Path]:
+    """The scripts that sbatch was given."""
+    return list(project.folder.glob("logs/run/submitit/*_submission.sh"))
 
 
 def with_sbatch(project, script: str) -> str:
