@@ -22,7 +22,8 @@ from lora_vs_api.errors import UserError
 from lora_vs_api.log import say
 
 if TYPE_CHECKING:
-    from lora_vs_api.orchestrate.executors import Executor
+    from lora_vs_api.config.sections import Params
+    from lora_vs_api.orchestrate.executors import Executor, Resources
     from lora_vs_api.orchestrate.jobs import Job
     from lora_vs_api.orchestrate.pipeline import Unchanged
     from lora_vs_api.orchestrate.scheduler import Node, Outcome
@@ -130,7 +131,11 @@ def _run_nodes(
 
     try:
         outcome = run_nodes(
-            nodes, start, given.jobs, _Teller(root, len(nodes), executor, unchanged)
+            nodes,
+            start,
+            given.jobs,
+            _Teller(root, len(nodes), executor, unchanged),
+            executor.has_room,
         )
         at_an_end = True
     except BaseException:
@@ -358,19 +363,13 @@ def _executor(
     # what measures time or memory does so in a process of its own
     warm = frozenset(n.address for n in everything if given.workers == "warm" and not n.exclusive)
     if given.on == "local":
-        gpus = gpus_here() if given.gpus is None else given.gpus
-        return executors.LocalExecutor(root, LOGS, given.jobs, gpus, sharing, warm)
+        cards = cards_here(given.gpus)
+        # without a GPU nothing is asked of the settings, which a graph of one's own may lack
+        asked = _needs(nodes, load_params()) if cards else {}
+        _say_who_waits(asked, given.jobs, len(cards))
+        return executors.LocalExecutor(root, LOGS, given.jobs, cards, sharing, warm, needs=asked)
     params = load_params()
-    needs = {}
-    for node in nodes:
-        name = node.address.split("@")[0]
-        asked = params.nodes.get(name, params.nodes["default"])
-        needs[node.address] = executors.Resources(
-            asked.cpus,
-            asked.gpus if params.runtime.device == "cuda" else 0,
-            asked.memory_gb,
-            asked.minutes,
-        )
+    needs = _needs(nodes, params)
     if given.on == "ray":
         from lora_vs_api.orchestrate.ray_cluster import RayExecutor
         from lora_vs_api.orchestrate.transfer import Transfer, refuse_asking
@@ -383,6 +382,28 @@ def _executor(
     from lora_vs_api.orchestrate.slurm import SlurmExecutor
 
     return SlurmExecutor(root, LOGS, given.jobs, needs, timed, options, living=living)
+
+
+def _say_who_waits(needs: Mapping[str, Resources], jobs: int, cards: int) -> None:
+    """Nodes that take a whole GPU go one by one on each, whatever -j says."""
+    whole = sorted({a.partition("@")[0] for a, asked in needs.items() if asked.gpus >= 1})
+    if whole and jobs > cards:
+        one = f"one GPU has one of {', '.join(whole)}" if cards == 1 else "a GPU has one node"
+        say(
+            f"{one} at a time; nodes.{whole[0]}.gpus=0.5, where its memory is enough, lets two share it"
+        )
+
+
+def _needs(nodes: Sequence[Node], params: Params) -> dict[str, Resources]:
+    from lora_vs_api.orchestrate.executors import Resources
+
+    needs = {}
+    for node in nodes:
+        name = node.address.split("@")[0]
+        asked = params.nodes.get(name, params.nodes["default"])
+        gpus = asked.gpus if params.runtime.device == "cuda" else 0
+        needs[node.address] = Resources(asked.cpus, gpus, asked.memory_gb, asked.minutes)
+    return needs
 
 
 def options_of(given: RunOptions) -> dict[str, Option]:
@@ -409,6 +430,22 @@ def options_of(given: RunOptions) -> dict[str, Option]:
 def _matching(nodes: Sequence[Node], target: str) -> list[str]:
     """A node by its address, or all of a matrix by the name before the @."""
     return [node.address for node in nodes if target in (node.address, node.address.split("@")[0])]
+
+
+def cards_here(gpus: int | None) -> list[str]:
+    """The names of the GPUs to give away: so many, or all that NVML sees and the user does not hide.
+
+    Raises:
+        UserError: more than there may be.
+    """
+    from lora_vs_api.orchestrate.cards import named_cards, visible_cards
+
+    if gpus is not None:
+        if gpus < 0:
+            raise UserError(f"--gpus: expected an integer ≥ 0, found {gpus}")
+        return named_cards(gpus)
+    there, visible = gpus_here(), visible_cards(os.environ)
+    return named_cards(there if visible is None else min(there, len(visible)))
 
 
 def gpus_here() -> int:

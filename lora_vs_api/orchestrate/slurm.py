@@ -144,6 +144,7 @@ class SlurmExecutor:
             raise UserError(f"--on slurm: {error}") from None
         if cluster == "slurm":
             _say_why(self._submitit)
+        _refuse_parts(needs, options)
         self._root, self._logs, self._needs, self._timed = root, logs, needs, timed
         self._options = dict(options)
         self._commands = {} if commands is None else commands
@@ -160,6 +161,9 @@ class SlurmExecutor:
 
     def start(self, address: str, slot: int) -> Future[str | None]:
         return self._pool.submit(self._run, address)
+
+    def has_room(self, address: str) -> bool:
+        return True
 
     def queued(self, address: str) -> float | None:
         return self._queued.get(address)
@@ -326,7 +330,8 @@ class SlurmExecutor:
             "timeout_min": needs.minutes,
             "mem_gb": needs.memory_gb,
             "cpus_per_task": needs.cpus,
-            "gpus_per_node": needs.gpus,
+            # of a part, `gres` says how many shards
+            "gpus_per_node": int(needs.gpus),
         }
         if job.address in self._timed:
             # a node that measures time has its machine to itself
@@ -335,6 +340,8 @@ class SlurmExecutor:
             # submitit's own is 256 at a time; `-j` has said how many
             told["slurm_array_parallelism"] = 1 + len(others)
         own = {key: value for key, value in self._options.items() if key != "setup"}
+        if not is_part(needs.gpus):
+            own = without_shards(own)
         told |= {f"slurm_{key}": value for key, value in own.items()}
         setup = self._options.get("setup", [])
         told["slurm_setup"] = [
@@ -397,6 +404,40 @@ class SlurmExecutor:
         words = last_words(said)
         return f"job {job.job_id}{on}; {log.relative_to(self._root)}" + (
             f": {words}" if words else ""
+        )
+
+
+def is_part(gpus: float) -> bool:
+    return 0 < gpus < 1
+
+
+def _shards(options: Mapping[str, Option]) -> tuple[list[str], list[str]]:
+    """What ``gres`` asks for: shards of a GPU, and all else."""
+    asked = [one.strip() for one in str(options.get("gres", "")).split(",") if one.strip()]
+    shards = [one for one in asked if one.startswith("shard")]
+    return shards, [one for one in asked if one not in shards]
+
+
+def without_shards(options: Mapping[str, Option]) -> dict[str, Option]:
+    """For a node that takes whole GPUs or none: Slurm gives no job both."""
+    shards, others = _shards(options)
+    if not shards:
+        return dict(options)
+    left = {key: value for key, value in options.items() if key != "gres"}
+    return {**left, "gres": ",".join(others)} if others else left
+
+
+def _refuse_parts(needs: Mapping[str, Resources], options: Mapping[str, Option]) -> None:
+    """
+    Raises:
+        UserError: a node takes a part of a GPU, and nothing says how many shards that is.
+    """
+    parts = [address for address, asked in needs.items() if is_part(asked.gpus)]
+    if parts and not _shards(options)[0]:
+        name = parts[0].partition("@")[0]
+        raise UserError(
+            f"{parts[0]}: takes {needs[parts[0]].gpus:g} of a GPU, and Slurm gives whole ones: "
+            f"expected nodes.{name}.gpus=1, or, where the cluster has them, --slurm gres=shard:N"
         )
 
 
