@@ -68,6 +68,7 @@ def run_pipeline(given: RunOptions) -> None:
         UserError: a wrong option, an executor that is not there, another run, or nodes that failed.
     """
     from lora_vs_api.orchestrate.claims import TRIALS, claims
+    from lora_vs_api.orchestrate.jobs import kept_jobs
     from lora_vs_api.orchestrate.pipeline import read_nodes
 
     if given.jobs < 1:
@@ -75,10 +76,12 @@ def run_pipeline(given: RunOptions) -> None:
     root = Path.cwd()
     options = options_of(given)
     with alone(root, given.on):
+        # of one that was cancelled a moment ago, dvc may still be ending when Slurm says that it has
+        submitted = bool(kept_jobs(root))
         # before DVC is asked: what ends meanwhile is then in dvc.lock, or still waited for
         living = living_jobs_of(root, given.on, trials=given.on == "slurm")
         # a search that runs trials is about to start others, for which DVC holds its lock a while
-        busy = living or any(claims(root)) or any(claims(root, TRIALS))
+        busy = submitted or any(claims(root)) or any(claims(root, TRIALS))
         patience = claim_patience() if busy else 0.0
         mend(patience)
         everything, changed = read_nodes(root, patience)
@@ -325,8 +328,10 @@ def mend_before_repro() -> None:
         UserError: as :func:`mend`; or a node of an earlier run still runs somewhere.
     """
     from lora_vs_api.orchestrate.claims import TRIALS, claims
+    from lora_vs_api.orchestrate.jobs import kept_jobs
 
     root = Path.cwd()
+    submitted = bool(kept_jobs(root))
     living_jobs_of(root, "local", trials=False)
     patience, told = claim_patience(), False
     deadline = time.monotonic() + patience
@@ -342,8 +347,8 @@ def mend_before_repro() -> None:
             )
             told = True
         time.sleep(1.0)
-    # the next trial of a search may be starting
-    mend(patience if any(claims(root, TRIALS)) else 0.0)
+    # the next trial of a search may be starting, or a cancelled job ending
+    mend(patience if submitted or any(claims(root, TRIALS)) else 0.0)
 
 
 def _executor(

@@ -46,7 +46,7 @@ def test_a_refused_job_is_one_nodes_fault(project):
     assert "Requested node configuration is not available" in said
     assert "[1/3] two done" in said or "[2/3] two done" in said or "[3/3] two done" in said
     params.write_text(enough)
-    assert project.run()[0] == 0 and project.is_right() and project.count("two.ended") == 1
+    assert project.goes_on() and project.count("two.ended") == 1
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_job_that_is_cancelled_while_it_waits(project, slurm):
     slurm.run("scancel", job)
     assert head.wait(30) == 1
     assert f"error: one: cancelled (job {job}" in project.said
-    assert project.run()[0] == 0 and project.is_right() and project.count("one.ended") == 1
+    assert project.goes_on() and project.count("one.ended") == 1
 
 
 def test_one_task_of_an_array_is_cancelled(project, slurm):
@@ -91,7 +91,7 @@ def test_one_task_of_an_array_is_cancelled(project, slurm):
     assert f"error: one: cancelled (job {job}" in project.said, project.said
     assert project.count("two.ended") == 1
     project.write()
-    assert project.run()[0] == 0 and project.is_right() and project.count("one.ended") == 1
+    assert project.goes_on() and project.count("one.ended") == 1
 
 
 def test_a_refused_array_goes_one_by_one(project, slurm):
@@ -113,7 +113,7 @@ def test_a_job_that_is_killed_hard(project, slurm):
     assert "error: one: killed by signal 9 (job " in project.said
     assert "_0_log.err: " in project.said
     project.write()
-    assert project.run()[0] == 0 and project.is_right()
+    assert project.goes_on()
     assert project.count("one.ended") == 1
 
 
@@ -125,7 +125,7 @@ def test_a_job_that_runs_out_of_time(project):
     assert code == 1 and "error: one: out of time: more minutes in `nodes`" in said, said
     assert "_0_log.err" in said
     project.write()
-    assert project.run()[0] == 0 and project.is_right() and project.count("one.ended") == 1
+    assert project.goes_on() and project.count("one.ended") == 1
 
 
 def test_a_machine_that_is_lost(project, slurm):
@@ -152,7 +152,7 @@ def test_a_folder_that_a_machine_does_not_share(project):
     assert code == 1
     assert f"n3 does not see this folder: {project.folder} has to be the same" in said, said
     assert "Traceback" not in said
-    assert project.run()[0] == 0 and project.is_right() and project.count("one.ended") == 1
+    assert project.goes_on() and project.count("one.ended") == 1
 
 
 def test_a_clone_at_the_same_place_is_not_this_folder(project, slurm, tmp_path):
@@ -188,7 +188,7 @@ def test_a_head_that_is_ended_cancels_its_jobs(project, slurm, number):
     wait_for(lambda: not slurm.jobs("pending,running,completing"), 60)
     assert not processes("sleep 60", str(project.folder))
     project.write()
-    assert project.run()[0] == 0 and project.is_right()
+    assert project.goes_on()
     assert project.count("one.ended") == 1
 
 
