@@ -54,7 +54,7 @@ def new_job(address: str, trial: bool = False) -> Job:
 def new_array(addresses: Sequence[str], trial: bool = False) -> list[Job]:
     """One job array, a task for each address."""
     kinds = sorted({address.partition("@")[0] for address in addresses})
-    name = kinds[0] if len(kinds) == 1 else "nodes"
+    name = kinds[0] if len(kinds) == 1 else "trials" if trial else "nodes"
     token = secrets.token_hex(4)
     return [
         Job(address, token, trial=trial, array=name, task=task)
