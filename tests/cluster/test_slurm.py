@@ -113,6 +113,21 @@ def test_one_task_of_an_array_is_cancelled(project, slurm):
     assert project.goes_on() and project.count("one.ended") == 1
 
 
+def test_one_task_of_an_array_is_queued_again(project, slurm):
+    """As at a preemption: under its id, while the other goes on."""
+    project.write(one=5, two=5)
+    head = project.head("-j", "2", "one", "two")
+    wait_for(lambda: project.count("one.began") and project.count("two.began"))
+    (job,) = [job.job_id for job in kept_jobs(project.folder) if job.address == "one"]
+    slurm.run("scontrol", "requeue", job)
+    assert head.wait(240) == 0, project.said
+    assert f"one: job {job} was queued again" in project.said, project.said
+    began, ended = (
+        [project.count(f"{name}.{what}") for name in ("one", "two")] for what in ("began", "ended")
+    )
+    assert began == [2, 1] and ended == [1, 1]
+
+
 def test_a_refused_array_goes_one_by_one(project, slurm):
     """A limit, or a site without arrays, holds for all of them at once and for none by itself."""
     code, said = project.run("-j", "2", PATH=with_sbatch(project, REFUSES_ARRAYS))
@@ -197,10 +212,10 @@ def test_an_environment_that_is_not_passed_on(project):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_head_that_is_ended_cancels_its_jobs(project, slurm, number):
-    """Ctrl-C, what ends a service, and a terminal that is closed: alike."""
-    project.write(one=60)
-    head = project.head("one")
-    wait_for(lambda: project.count("one.began"))
+    """Ctrl-C, what ends a service, and a terminal that is closed: alike, and all tasks of an array."""
+    project.write(one=60, two=60)
+    head = project.head("-j", "2")
+    wait_for(lambda: project.count("one.began") and project.count("two.began"))
     head.send_signal(number)
     assert head.wait(60) == 128 + number
     assert "cancelled: job " in project.said
