@@ -50,8 +50,9 @@ class Executor(Protocol):
 class LocalExecutor:
     """Processes of this machine; each has the GPUs, or the part of one, that ``needs`` says, of ``cards``.
 
-    One that asks for none sees one card all the same, where there are several. ``sharing`` are the nodes that others may run beside, ``warm`` those that a worker which stays
-    alive may run. ``commands``: address → what is run in place of a node, beside others.
+    One that asks for none sees one card all the same, where there are several. ``sharing`` are the nodes
+    that others may run beside, ``warm`` those that a worker which stays alive may run. ``commands``:
+    address → what is run in place of a node, beside others.
     """
 
     def __init__(
@@ -72,7 +73,6 @@ class LocalExecutor:
         self._commands = {} if commands is None else commands
         self._pool = ThreadPoolExecutor(jobs)
         self._stopped = threading.Event()
-
         for address, asked in self._needs.items():
             if self._names and asked.gpus > len(self._names):
                 raise UserError(

@@ -58,6 +58,7 @@ def test_a_refused_partition_is_said_in_slurms_words(project, partition, reason)
     assert code == 1 and f"error: one: Slurm refused the job: {reason}" in said, said
     assert "Traceback" not in said and "sbatch: error" not in said
     assert kept_jobs(project.folder) == []
+    assert project.goes_on() and project.count("one.ended") == 1
 
 
 def test_a_refusal_that_passes_is_asked_again(project):
