@@ -259,6 +259,25 @@ def test_jobs_of_slurm_keep_others_away(hurried, tmp_path, monkeypatch):
     run.mend_before_repro()
 
 
+def test_a_cancelled_job_may_take_a_moment_to_end(hurried, tmp_path, monkeypatch):
+    """Slurm says that it has ended, and its dvc still holds locks: the next run waits instead of failing."""
+    patience: list[float] = []
+    monkeypatch.setattr(run, "mend", lambda seconds=0.0: patience.append(seconds))
+    monkeypatch.setattr("lora_vs_api.orchestrate.slurm.queue", list)
+    nodes: list[float] = []
+    monkeypatch.setattr(
+        "lora_vs_api.orchestrate.pipeline.read_nodes",
+        lambda _, seconds: nodes.append(seconds) or ([], set()),
+    )
+    for begin in (
+        run.mend_before_repro,
+        lambda: run.run_pipeline(run.RunOptions([], 1, None, "local", [])),
+    ):
+        keep_job(tmp_path, new_job("train@0").known_as("17"))
+        begin()
+    assert patience == [run.claim_patience()] * 2 and nodes == [run.claim_patience()]
+
+
 def test_trials_of_a_search_on_slurm_keep_no_node_away(hurried, tmp_path, monkeypatch):
     """A killed search leaves them: another one, wherever, is told who waits for them."""
     job = new_job("search-1", trial=True).known_as("18")

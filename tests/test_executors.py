@@ -174,7 +174,7 @@ def test_slurm_is_told_what_the_config_says(project, monkeypatch):
     class Spy:
         def __init__(self, folder, cluster):
             assert cluster == "slurm"
-            self._executor = type("Slurm", (), {"_make_submission_command": None})
+            self._executor = type("Slurm", (), {"_make_submission_command": print})()
 
     monkeypatch.setattr(submitit, "AutoExecutor", Spy)
     needs = {
@@ -198,6 +198,26 @@ def test_slurm_is_told_what_the_config_says(project, monkeypatch):
         "gpus_per_node": 1, "slurm_partition": "gpu",
     }  # fmt: skip
     assert executor._parameters(new_job("evaluate_lora@0"))["slurm_exclusive"] is True
+
+
+def test_slurm_gives_parts_of_a_gpu_as_shards_alone(project, monkeypatch):
+    """Refused where nothing says how many; a node with a whole GPU or none takes no shard."""
+    import submitit
+
+    class Spy:
+        def __init__(self, folder, cluster):
+            self._executor = type("Slurm", (), {"_make_submission_command": print})()
+
+    monkeypatch.setattr(submitit, "AutoExecutor", Spy)
+    needs = {"train@0": Resources(2, 0.33, 16, 240), "served@0": Resources(2, 1, 16, 60)}
+    with pytest.raises(UserError, match=r"^train@0: takes 0.33 of a GPU.*nodes.train.gpus=1, or"):
+        SlurmExecutor(project, Path("logs"), 1, needs, frozenset(), {"gres": "license:1"})
+    options = {"gres": "shard:2,license:1"}
+    executor = SlurmExecutor(project, Path("logs"), 1, needs, frozenset(), options)
+    executor.close()
+    part, whole = (executor._parameters(new_job(address)) for address in needs)
+    assert (part["gpus_per_node"], part["slurm_gres"]) == (0, "shard:2,license:1")
+    assert (whole["gpus_per_node"], whole["slurm_gres"]) == (1, "license:1")
 
 
 def test_a_wrong_slurm_option_is_one_line(project):

@@ -147,15 +147,6 @@ def test_the_dag_is_dvcs():
     assert timed == {"evaluate_lora", "evaluate_base", "evaluate_api", "evaluate_model_free"}
 
 
-def test_slots_have_gpus_of_their_own(monkeypatch):
-    """Two nodes on one GPU would time each other; what the user hides stays hidden."""
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert "CUDA_VISIBLE_DEVICES" not in environment_of(1, 0)
-    assert [environment_of(s, 2)["CUDA_VISIBLE_DEVICES"] for s in (0, 1, 2)] == ["0", "1", "0"]
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
-    assert [environment_of(s, 2)["CUDA_VISIBLE_DEVICES"] for s in (0, 1)] == ["4", "6"]
-
-
 def test_new_entries_of_the_lock_take_the_order_of_repro(tmp_path):
     """A parallel run writes the same dvc.lock as a sequential one: entries there stay in place."""
     (tmp_path / "dvc.lock").write_text(

@@ -224,7 +224,7 @@ def test_nothing_is_imported_beside_a_node_that_measures_time(tmp_path, monkeypa
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr(warm, "MODULES", ("slow_import",))
     shared = frozenset(("a", "b", "c"))
-    executor = LocalExecutor(tmp_path, Path("logs"), 1, 0, frozenset(), shared)
+    executor = LocalExecutor(tmp_path, Path("logs"), 1, [], frozenset(), shared)
     listens: list[bool] = []
 
     def run(address, *_):

@@ -261,7 +261,9 @@ def run(
     jobs: Annotated[int, typer.Option("-j", "--jobs", help="nodes at a time")] = 2,
     gpus: Annotated[
         int | None,
-        typer.Option(help="give each of so many GPUs a node of its own (default: all there are)"),
+        typer.Option(
+            help="give away so many GPUs, as `nodes` asks for them (default: all there are)"
+        ),
     ] = None,
     on: Annotated[
         str,
@@ -802,7 +804,9 @@ def search(
     ] = None,
     gpus: Annotated[
         int | None,
-        typer.Option(help="give each of so many GPUs a trial of its own (default: all there are)"),
+        typer.Option(
+            help="give away so many GPUs, as `nodes` asks for them (default: all there are)"
+        ),
     ] = None,
 ) -> None:
     """Search settings of the fine-tune with Optuna.

@@ -22,7 +22,8 @@ from lora_vs_api.errors import UserError
 from lora_vs_api.log import say
 
 if TYPE_CHECKING:
-    from lora_vs_api.orchestrate.executors import Executor
+    from lora_vs_api.config.sections import Params
+    from lora_vs_api.orchestrate.executors import Executor, Resources
     from lora_vs_api.orchestrate.jobs import Job
     from lora_vs_api.orchestrate.pipeline import Unchanged
     from lora_vs_api.orchestrate.scheduler import Node, Outcome
@@ -67,6 +68,7 @@ def run_pipeline(given: RunOptions) -> None:
         UserError: a wrong option, an executor that is not there, another run, or nodes that failed.
     """
     from lora_vs_api.orchestrate.claims import TRIALS, claims
+    from lora_vs_api.orchestrate.jobs import kept_jobs
     from lora_vs_api.orchestrate.pipeline import read_nodes
 
     if given.jobs < 1:
@@ -74,10 +76,12 @@ def run_pipeline(given: RunOptions) -> None:
     root = Path.cwd()
     options = options_of(given)
     with alone(root, given.on):
+        # of one that was cancelled a moment ago, dvc may still be ending when Slurm says that it has
+        submitted = bool(kept_jobs(root))
         # before DVC is asked: what ends meanwhile is then in dvc.lock, or still waited for
         living = living_jobs_of(root, given.on, trials=given.on == "slurm")
         # a search that runs trials is about to start others, for which DVC holds its lock a while
-        busy = living or any(claims(root)) or any(claims(root, TRIALS))
+        busy = submitted or any(claims(root)) or any(claims(root, TRIALS))
         patience = claim_patience() if busy else 0.0
         mend(patience)
         everything, changed = read_nodes(root, patience)
@@ -130,7 +134,11 @@ def _run_nodes(
 
     try:
         outcome = run_nodes(
-            nodes, start, given.jobs, _Teller(root, len(nodes), executor, unchanged)
+            nodes,
+            start,
+            given.jobs,
+            _Teller(root, len(nodes), executor, unchanged),
+            executor.has_room,
         )
         at_an_end = True
     except BaseException:
@@ -320,8 +328,10 @@ def mend_before_repro() -> None:
         UserError: as :func:`mend`; or a node of an earlier run still runs somewhere.
     """
     from lora_vs_api.orchestrate.claims import TRIALS, claims
+    from lora_vs_api.orchestrate.jobs import kept_jobs
 
     root = Path.cwd()
+    submitted = bool(kept_jobs(root))
     living_jobs_of(root, "local", trials=False)
     patience, told = claim_patience(), False
     deadline = time.monotonic() + patience
@@ -337,8 +347,8 @@ def mend_before_repro() -> None:
             )
             told = True
         time.sleep(1.0)
-    # the next trial of a search may be starting
-    mend(patience if any(claims(root, TRIALS)) else 0.0)
+    # the next trial of a search may be starting, or a cancelled job ending
+    mend(patience if submitted or any(claims(root, TRIALS)) else 0.0)
 
 
 def _executor(
@@ -358,19 +368,13 @@ def _executor(
     # what measures time or memory does so in a process of its own
     warm = frozenset(n.address for n in everything if given.workers == "warm" and not n.exclusive)
     if given.on == "local":
-        gpus = gpus_here() if given.gpus is None else given.gpus
-        return executors.LocalExecutor(root, LOGS, given.jobs, gpus, sharing, warm)
+        cards = cards_here(given.gpus)
+        # without a GPU nothing is asked of the settings, which a graph of one's own may lack
+        asked = _needs(nodes, load_params()) if cards else {}
+        _say_who_waits(asked, given.jobs, len(cards))
+        return executors.LocalExecutor(root, LOGS, given.jobs, cards, sharing, warm, needs=asked)
     params = load_params()
-    needs = {}
-    for node in nodes:
-        name = node.address.split("@")[0]
-        asked = params.nodes.get(name, params.nodes["default"])
-        needs[node.address] = executors.Resources(
-            asked.cpus,
-            asked.gpus if params.runtime.device == "cuda" else 0,
-            asked.memory_gb,
-            asked.minutes,
-        )
+    needs = _needs(nodes, params)
     if given.on == "ray":
         from lora_vs_api.orchestrate.ray_cluster import RayExecutor
         from lora_vs_api.orchestrate.transfer import Transfer, refuse_asking
@@ -383,6 +387,28 @@ def _executor(
     from lora_vs_api.orchestrate.slurm import SlurmExecutor
 
     return SlurmExecutor(root, LOGS, given.jobs, needs, timed, options, living=living)
+
+
+def _say_who_waits(needs: Mapping[str, Resources], jobs: int, cards: int) -> None:
+    """Nodes that take a whole GPU go one by one on each, whatever -j says."""
+    whole = sorted({a.partition("@")[0] for a, asked in needs.items() if asked.gpus >= 1})
+    if whole and jobs > cards:
+        one = f"one GPU has one of {', '.join(whole)}" if cards == 1 else "a GPU has one node"
+        say(
+            f"{one} at a time; nodes.{whole[0]}.gpus=0.5, where its memory is enough, lets two share it"
+        )
+
+
+def _needs(nodes: Sequence[Node], params: Params) -> dict[str, Resources]:
+    from lora_vs_api.orchestrate.executors import Resources
+
+    needs = {}
+    for node in nodes:
+        name = node.address.split("@")[0]
+        asked = params.nodes.get(name, params.nodes["default"])
+        gpus = asked.gpus if params.runtime.device == "cuda" else 0
+        needs[node.address] = Resources(asked.cpus, gpus, asked.memory_gb, asked.minutes)
+    return needs
 
 
 def options_of(given: RunOptions) -> dict[str, Option]:
@@ -409,6 +435,22 @@ def options_of(given: RunOptions) -> dict[str, Option]:
 def _matching(nodes: Sequence[Node], target: str) -> list[str]:
     """A node by its address, or all of a matrix by the name before the @."""
     return [node.address for node in nodes if target in (node.address, node.address.split("@")[0])]
+
+
+def cards_here(gpus: int | None) -> list[str]:
+    """The names of the GPUs to give away: so many, or all that NVML sees and the user does not hide.
+
+    Raises:
+        UserError: more than there may be.
+    """
+    from lora_vs_api.orchestrate.cards import named_cards, visible_cards
+
+    if gpus is not None:
+        if gpus < 0:
+            raise UserError(f"--gpus: expected an integer ≥ 0, found {gpus}")
+        return named_cards(gpus)
+    there, visible = gpus_here(), visible_cards(os.environ)
+    return named_cards(there if visible is None else min(there, len(visible)))
 
 
 def gpus_here() -> int:

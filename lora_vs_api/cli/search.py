@@ -163,13 +163,13 @@ def _executor(
     asked: Asked,
     options: Mapping[str, Option],
 ) -> Executor:
-    from lora_vs_api.cli.run import gpus_here
+    from lora_vs_api.cli.run import cards_here
     from lora_vs_api.orchestrate.executors import LocalExecutor
 
     commands, nobody = asked.commands, frozenset[str]()
     if where.on == "local":
-        gpus = gpus_here() if where.gpus is None else where.gpus
-        return LocalExecutor(root, logs, jobs, gpus, nobody, commands=commands)
+        cards = cards_here(where.gpus)
+        return LocalExecutor(root, logs, jobs, cards, nobody, commands=commands, needs=asked.needs)
     if where.on == "ray":
         from lora_vs_api.orchestrate.ray_cluster import RayExecutor
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,18 +22,26 @@ FOLDER = Path(".dvc/tmp/jobs")
 class Job:
     """``job_id`` is None while it is being submitted; ``token`` stands in its name and in its file.
 
-    ``trial``: a search's, in a copy of this folder, and no node of it.
+    ``trial``: a search's, in a copy of this folder, and no node of it. ``task``: which of a job array's it
+    is, ``array`` that one's name; its tasks have one token and one name.
     """
 
     address: str
     token: str
     job_id: str | None = None
     trial: bool = False
+    array: str | None = None
+    task: int | None = None
 
     @property
     def name(self) -> str:
-        """As Slurm knows it: what is found by it belongs to this submission alone."""
-        return f"{self.address.replace('@', '-')}.{self.token}"
+        """As Slurm knows it: what is found by it and ``task`` belongs to this submission alone."""
+        return f"{(self.array or self.address).replace('@', '-')}.{self.token}"
+
+    @property
+    def key(self) -> tuple[str, int | None]:
+        """As :attr:`Seen.key` of the queue."""
+        return self.name, self.task
 
     def known_as(self, job_id: str) -> Job:
         return replace(self, job_id=job_id)
@@ -41,6 +49,17 @@ class Job:
 
 def new_job(address: str, trial: bool = False) -> Job:
     return Job(address, secrets.token_hex(4), trial=trial)
+
+
+def new_array(addresses: Sequence[str], trial: bool = False) -> list[Job]:
+    """One job array, a task for each address."""
+    kinds = sorted({address.partition("@")[0] for address in addresses})
+    name = kinds[0] if len(kinds) == 1 else "trials" if trial else "nodes"
+    token = secrets.token_hex(4)
+    return [
+        Job(address, token, trial=trial, array=name, task=task)
+        for task, address in enumerate(addresses)
+    ]
 
 
 def file_of(root: Path, job: Job) -> Path:

@@ -194,12 +194,10 @@ class Runner:
                 os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
 
 
-def environment_of(slot: int = 0, gpus: int = 0, *, shares_cores: bool = False) -> dict[str, str]:
-    """A node's environment: with several GPUs, each slot has one of its own.
+def environment_of(*, shares_cores: bool = False) -> dict[str, str]:
+    """A node's environment.
 
     Args:
-        slot: which of the nodes that run side by side this is.
-        gpus: how many GPUs there are to give away.
         shares_cores: other nodes run beside it. Threads that wait for each other then sleep instead
             of spinning on a core that another node could use: two trainings on two cores take 32
             seconds each so, and 92 otherwise. With nothing beside it, it costs 7 %. Results are the same.
@@ -210,10 +208,6 @@ def environment_of(slot: int = 0, gpus: int = 0, *, shares_cores: bool = False) 
     environment["PATH"] = (
         f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', os.defpath)}"
     )
-    if gpus > 1:
-        given = environment.get("CUDA_VISIBLE_DEVICES", "").split(",")
-        ours = given if len(given) >= gpus else [str(index) for index in range(gpus)]
-        environment["CUDA_VISIBLE_DEVICES"] = ours[slot % gpus]
     return environment
 
 

@@ -138,6 +138,9 @@ class RayExecutor:
         self._refs[address].future().add_done_callback(tell)
         return told
 
+    def has_room(self, address: str) -> bool:
+        return True
+
     def queued(self, address: str) -> float | None:
         return None
 

@@ -43,19 +43,21 @@ class _Schedule:
         start: Callable[[str, int], Future[str | None]],
         jobs: int,
         tell: Callable[[str, str, Outcome, Sequence[str]], None],
+        has_room: Callable[[str], bool],
     ) -> None:
         self.known = {node.address: node for node in nodes}
         self.waiting = {a: set(node.needs & self.known.keys()) for a, node in self.known.items()}
         self.running: dict[Future[str | None], tuple[str, int]] = {}
         self.outcome = Outcome()
-        self._start, self._jobs, self._tell = start, jobs, tell
+        self._start, self._jobs, self._tell, self._has_room = start, jobs, tell, has_room
 
     def start_ready(self) -> None:
         """Start what may start now; an exclusive node only where nothing else runs."""
         ready = [address for address, needs in self.waiting.items() if not needs]
         for address in ready:
             exclusive = any(self.known[a].exclusive for a in (address, *self._addresses()))
-            if len(self.running) < self._jobs and not exclusive:
+            free = len(self.running) < self._jobs and not exclusive
+            if free and self._has_room(address):
                 self._launch(address)
         if ready and not self.running:
             self._launch(ready[0])
@@ -102,6 +104,7 @@ def run_nodes(
     start: Callable[[str, int], Future[str | None]],
     jobs: int,
     tell: Callable[[str, str, Outcome, Sequence[str]], None] = lambda *_: None,
+    has_room: Callable[[str], bool] = lambda _: True,
 ) -> Outcome:
     """Run every node, at most ``jobs`` at a time; those nearer the front of ``nodes`` first.
 
@@ -111,11 +114,12 @@ def run_nodes(
             gives None for a node that went well, else what went wrong.
         tell: called with "start", "done", "failed" or "skipped", the address, the outcome so
             far and what is running now.
+        has_room: whether a node would find what it takes now. With nothing running, it is not asked.
 
     Raises:
         UserError: nodes that need each other in a circle.
     """
-    schedule = _Schedule(nodes, start, jobs, tell)
+    schedule = _Schedule(nodes, start, jobs, tell, has_room)
     while schedule.waiting or schedule.running:
         schedule.start_ready()
         if not schedule.running:

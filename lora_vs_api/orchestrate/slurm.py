@@ -25,6 +25,7 @@ from lora_vs_api.orchestrate.jobs import (
     forget_job,
     keep_job,
     kept_jobs,
+    new_array,
     new_job,
 )
 from lora_vs_api.orchestrate.pipeline import Runner, environment_of, unseen_here
@@ -39,6 +40,7 @@ from lora_vs_api.orchestrate.slurm_client import (
     reason_in,
     waits_for,
 )
+from lora_vs_api.orchestrate.waves import Waves
 
 if TYPE_CHECKING:
     from lora_vs_api.orchestrate.slurm_options import Option
@@ -102,8 +104,8 @@ def living_jobs(root: Path, trials: bool = True) -> dict[str, Job]:
 
 
 def _in(seen: Iterable[Seen], job: Job) -> Seen | None:
-    """The job in the queue; by its name, as ids begin again where Slurm was set up anew."""
-    return next((one for one in seen if one.name == job.name), None)
+    """The job in the queue."""
+    return next((one for one in seen if one.key == job.key), None)
 
 
 def _can_run(root: Path, job_id: str) -> bool:
@@ -114,7 +116,7 @@ def _can_run(root: Path, job_id: str) -> bool:
 class SlurmExecutor:
     """Jobs of Slurm; what it is told beyond resources comes from ``options``.
 
-    A job that Slurm preempts is queued again. ``living`` are jobs of an earlier run: their nodes are
+    Nodes that start together and take the same are one job array; refused, each is submitted by itself. A job that Slurm preempts is queued again. ``living`` are jobs of an earlier run: their nodes are
     waited for and not started. ``commands``: address → what is run in place of a node.
     """
 
@@ -142,6 +144,7 @@ class SlurmExecutor:
             raise UserError(f"--on slurm: {error}") from None
         if cluster == "slurm":
             _say_why(self._submitit)
+        _refuse_parts(needs, options)
         self._root, self._logs, self._needs, self._timed = root, logs, needs, timed
         self._options = dict(options)
         self._commands = {} if commands is None else commands
@@ -152,11 +155,15 @@ class SlurmExecutor:
         self._stopped = threading.Event()
         # of submitit, which keeps one job's options between two calls
         self._submitting = threading.Lock()
+        self._waves = Waves(self._submit_array)
         # each of its threads waits for one job
         self._pool = ThreadPoolExecutor(jobs)
 
     def start(self, address: str, slot: int) -> Future[str | None]:
         return self._pool.submit(self._run, address)
+
+    def has_room(self, address: str) -> bool:
+        return True
 
     def queued(self, address: str) -> float | None:
         return self._queued.get(address)
@@ -222,11 +229,16 @@ class SlurmExecutor:
         return SlurmJob(folder=self._root / self._logs / SUBMITTED, job_id=job.job_id or "")
 
     def _submit(self, address: str) -> tuple[Job, Any]:
-        """Submit a node's job, again where a refusal may pass.
+        """Submit a node's job, with others where it can be, again where a refusal may pass.
 
         Raises:
             _Refused: by Slurm for good, or this run is being stopped.
         """
+        if self._watch is not None:
+            kind = self._needs[address], address in self._timed
+            submitted = self._waves.join(address, kind, self._stopped)
+            if submitted is not None:
+                return submitted
         began, pauses = time.monotonic(), iter(AGAIN_SECONDS)
         pause, told = AGAIN_SECONDS[0], False
         while True:
@@ -243,6 +255,35 @@ class SlurmExecutor:
             if self._stopped.wait(pause):
                 raise _Refused("interrupted")
 
+    def _submit_array(self, addresses: Sequence[str]) -> dict[str, tuple[Job, Any]] | None:
+        """Submit nodes as one job array; None where Slurm does not take it: each is then told why by itself.
+
+        A limit of submitted jobs, say, may hold for all of them and not for one.
+        """
+        jobs = new_array(addresses, trial=addresses[0] in self._commands)
+        with self._submitting:
+            if self._stopped.is_set():
+                return None
+            try:
+                # before they are submitted, as one alone is
+                for job in jobs:
+                    keep_job(self._root, job)
+                self._tell_submitit(*jobs)
+                with self._submitit.batch():
+                    handles = [self._submitit.submit(self._node(a)) for a in addresses]
+                known = [
+                    job.known_as(str(handle.job_id))
+                    for job, handle in zip(jobs, handles, strict=True)
+                ]
+                for job in known:
+                    keep_job(self._root, job)
+            except Exception:
+                self._drop(*jobs)
+                return None
+            found = {job.address: (job, handle) for job, handle in zip(known, handles, strict=True)}
+            self._live.update(found)
+        return found
+
     def _submit_once(self, address: str) -> tuple[Job, Any]:
         job = new_job(address, trial=address in self._commands)
         with self._submitting:
@@ -251,7 +292,7 @@ class SlurmExecutor:
             # before it is submitted: a head that dies between the two finds it by its name
             keep_job(self._root, job)
             try:
-                self._submitit.update_parameters(**self._parameters(job))
+                self._tell_submitit(job)
                 handle = self._submitit.submit(self._node(address))
             except Exception as error:
                 self._drop(job)
@@ -264,35 +305,47 @@ class SlurmExecutor:
     def _node(self, address: str) -> _Node:
         return _Node(address, str(self._root), str(self._logs), self._commands.get(address))
 
-    def _drop(self, job: Job) -> None:
-        """Forget one that was refused; after an answer that was lost, it may be in the queue all the same."""
+    def _drop(self, *jobs: Job) -> None:
+        """Forget what was refused; after an answer that was lost, it may be in the queue all the same."""
         if self._watch is not None:
             try:
-                left = _in(queue(), job)
-                if left is not None:
-                    cancel([left.job_id])
+                seen = queue()
+                cancel(one.job_id for job in jobs if (one := _in(seen, job)) is not None)
             except SlurmSilent:
                 # it would not find what to run, and end by itself
                 pass
-        forget_job(self._root, job)
+        for job in jobs:
+            forget_job(self._root, job)
 
-    def _parameters(self, job: Job) -> dict[str, Any]:
+    def _tell_submitit(self, *jobs: Job) -> None:
+        # it would keep what one job alone is told, such as a machine to itself, for all that follow
+        self._submitit._executor.parameters.clear()
+        self._submitit.update_parameters(**self._parameters(*jobs))
+
+    def _parameters(self, job: Job, *others: Job) -> dict[str, Any]:
+        """What submitit is told of a job; with ``others`` that take the same, of their array."""
         needs = self._needs[job.address]
         told: dict[str, Any] = {
             "name": job.name,
             "timeout_min": needs.minutes,
             "mem_gb": needs.memory_gb,
             "cpus_per_task": needs.cpus,
-            "gpus_per_node": needs.gpus,
+            # of a part, `gres` says how many shards
+            "gpus_per_node": int(needs.gpus),
         }
         if job.address in self._timed:
             # a node that measures time has its machine to itself
             told["slurm_exclusive"] = True
+        if others:
+            # submitit's own is 256 at a time; `-j` has said how many
+            told["slurm_array_parallelism"] = 1 + len(others)
         own = {key: value for key, value in self._options.items() if key != "setup"}
+        if not is_part(needs.gpus):
+            own = without_shards(own)
         told |= {f"slurm_{key}": value for key, value in own.items()}
         setup = self._options.get("setup", [])
         told["slurm_setup"] = [
-            _sees_folder(self._root, job),
+            _sees_folder(self._root, job, *others),
             *(setup if isinstance(setup, list) else []),
         ]
         return told
@@ -354,6 +407,40 @@ class SlurmExecutor:
         )
 
 
+def is_part(gpus: float) -> bool:
+    return 0 < gpus < 1
+
+
+def _shards(options: Mapping[str, Option]) -> tuple[list[str], list[str]]:
+    """What ``gres`` asks for: shards of a GPU, and all else."""
+    asked = [one.strip() for one in str(options.get("gres", "")).split(",") if one.strip()]
+    shards = [one for one in asked if one.startswith("shard")]
+    return shards, [one for one in asked if one not in shards]
+
+
+def without_shards(options: Mapping[str, Option]) -> dict[str, Option]:
+    """For a node that takes whole GPUs or none: Slurm gives no job both."""
+    shards, others = _shards(options)
+    if not shards:
+        return dict(options)
+    left = {key: value for key, value in options.items() if key != "gres"}
+    return {**left, "gres": ",".join(others)} if others else left
+
+
+def _refuse_parts(needs: Mapping[str, Resources], options: Mapping[str, Option]) -> None:
+    """
+    Raises:
+        UserError: a node takes a part of a GPU, and nothing says how many shards that is.
+    """
+    parts = [address for address, asked in needs.items() if is_part(asked.gpus)]
+    if parts and not _shards(options)[0]:
+        name = parts[0].partition("@")[0]
+        raise UserError(
+            f"{parts[0]}: takes {needs[parts[0]].gpus:g} of a GPU, and Slurm gives whole ones: "
+            f"expected nodes.{name}.gpus=1, or, where the cluster has them, --slurm gres=shard:N"
+        )
+
+
 class _Waits:
     """What has been said of a job that waits, so that nothing is said twice."""
 
@@ -379,8 +466,8 @@ class _Watch:
     """Looks at the queue every few seconds, once for all jobs."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, Seen] = {}
-        self._missing: dict[str, int] = {}
+        self._seen: dict[tuple[str, int | None], Seen] = {}
+        self._missing: dict[tuple[str, int | None], int] = {}
         self._looks = 0
         self._silent = False
         self._done = threading.Event()
@@ -392,19 +479,19 @@ class _Watch:
 
     def has_ended(self, job: Job, waits: _Waits) -> str | None:
         """The state in which it ended, or that Slurm knows it no more; None where it has not."""
-        now = self._seen.get(job.name)
+        now = self._seen.get(job.key)
         if now is not None:
-            self._missing.pop(job.name, None)
+            self._missing.pop(job.key, None)
             waits.look(now)
             return None if now.lives else now.state
         # it was submitted after the last look, or Slurm has forgotten it
-        first = self._missing.setdefault(job.name, self._looks)
+        first = self._missing.setdefault(job.key, self._looks)
         return "UNKNOWN" if self._looks - first >= 3 else None
 
     def _look(self) -> None:
         while not self._done.wait(LOOK_SECONDS if self._looks > 2 else 2.0):
             try:
-                self._seen = {one.name: one for one in queue()}
+                self._seen = {one.key: one for one in queue()}
                 self._looks += 1
                 self._silent = False
             except Exception as error:
@@ -450,27 +537,40 @@ class _Node:
         return DelayedSubmission(_Node(self.address, self.root, self.logs, self.command))
 
 
-def _sees_folder(root: Path, job: Job) -> str:
-    """A line of the job's script, which ends it where its machine does not see this very folder."""
-    file = shlex.quote(str(file_of(root, job)))
+def _sees_folder(root: Path, job: Job, *others: Job) -> str:
+    """A line of the job's script, which ends it where its machine does not see this very folder.
+
+    Each task of an array has a file of its own to look for: another's goes with that one's end.
+    """
+    files = {one.task: shlex.quote(str(file_of(root, one))) for one in (job, *others)}
+    which = f"file={files[job.task]}"
+    if others:
+        cases = " ".join(f"{task}) file={file};;" for task, file in files.items())
+        which = f'case "$SLURM_ARRAY_TASK_ID" in {cases} esac'
     return (
+        f"{which}; "
         f"for look in $(seq {SEEN_SECONDS}); do ls {shlex.quote(str(file_of(root, job).parent))} >/dev/null 2>&1; "
-        f"grep -qs {job.token} {file} && break; sleep 1; done; "
-        f"grep -qs {job.token} {file} || "
+        f'grep -qs {job.token} "$file" && break; sleep 1; done; '
+        f'grep -qs {job.token} "$file" || '
         f"{{ echo {shlex.quote(f'{root}: not the folder that `run` was started in')} >&2; exit {UNSHARED}; }}"
     )
 
 
 def _say_why(executor: Any) -> None:
     """Have sbatch's words in the exception; submitit would print them between the lines of `run`."""
-    inner = executor._executor
-    made = inner._make_submission_command
+    # of the class: an array is submitted by a second one of it
+    kind = type(executor._executor)
+    made = kind._make_submission_command
+    if made.__name__ == _say_why.__name__:
+        return
 
-    def command(path: Path) -> list[str]:
+    def command(self: Any, path: Path) -> list[str]:
         script = 'exec 3>&1; said=$("$@" 2>&1 >&3) || { code=$?; echo "$said"; exit $code; }'
-        return ["sh", "-c", script, "sbatch", *made(path)]
+        return ["sh", "-c", script, "sbatch", *made(self, path)]
 
-    inner._make_submission_command = command
+    # what is wrapped once is not wrapped again
+    command.__name__ = _say_why.__name__
+    kind._make_submission_command = command
 
 
 def _reason(error: Exception) -> str:

@@ -44,7 +44,7 @@ class SlurmSilent(Exception):
 
 @dataclass(frozen=True)
 class Seen:
-    """A job in the queue: ``reason`` is why it waits, or how it ended."""
+    """A job, or one task of a job array, in the queue: ``reason`` is why it waits, or how it ended."""
 
     job_id: str
     name: str
@@ -54,6 +54,17 @@ class Seen:
     @property
     def lives(self) -> bool:
         return self.state in LIVING
+
+    @property
+    def task(self) -> int | None:
+        """Which of its array's it is: of `123_4`, 4."""
+        _, mark, task = self.job_id.partition("_")
+        return int(task) if mark and task.isdigit() else None
+
+    @property
+    def key(self) -> tuple[str, int | None]:
+        """By name, as ids begin again where Slurm was set up anew; an array's tasks share theirs."""
+        return self.name, self.task
 
 
 @dataclass(frozen=True)
@@ -108,7 +119,8 @@ def queue() -> list[Seen]:
         SlurmSilent: the controller does not answer.
     """
     found = []
-    said = ask("squeue", "-h", "-t", "all", "-u", str(os.getuid()), "-o", "%i|%T|%j|%r")
+    # -r: a line for each task of an array, also while they wait together
+    said = ask("squeue", "-h", "-r", "-t", "all", "-u", str(os.getuid()), "-o", "%i|%T|%j|%r")
     for line in said.splitlines():
         # the reason may be a sentence
         parts = line.split("|", 3)

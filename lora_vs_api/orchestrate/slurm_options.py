@@ -16,7 +16,7 @@ from lora_vs_api.errors import UserError
 OURS = {
     "job_name": "jobs are found again by the names that `run` gives them",
     "name": "jobs are found again by the names that `run` gives them",
-    "array_parallelism": "each node is a job of its own",
+    "array_parallelism": "`-j` says how many nodes go side by side",
 }
 ONE = ("nodes", "ntasks_per_node")
 # of a node of the DAG: `nodes` in conf/config.yaml has them

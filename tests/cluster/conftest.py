@@ -71,6 +71,12 @@ class Project:
         code = self.head(*arguments, on=on, **more).wait(180)
         return code, self.said
 
+    def goes_on(self, *arguments: str) -> bool:
+        """Whether one more `run` gives the right results; what it said, where it fails."""
+        code, said = self.run(*arguments)
+        assert code == 0, said
+        return self.is_right()
+
     def count(self, name: str) -> int:
         path = self.folder / name
         return len(path.read_text().split()) if path.is_file() else 0

@@ -42,8 +42,13 @@ class Raylets:
         """What a command begins with that is to see the cluster."""
         return ["nsenter", f"--net=/proc/{self.network.pid}/ns/net"]
 
-    def start(self, name: str, hidden: Path | None = None, checkout: Path | None = None) -> None:
-        """Start a machine; ``hidden`` is a folder that is empty there, ``checkout`` its clone of the project."""
+    def start(
+        self, name: str, hidden: Path | None = None, checkout: Path | None = None, gpus: int = 0
+    ) -> None:
+        """Start a machine; ``hidden`` is a folder that is empty there, ``checkout`` its clone of the project.
+
+        ``gpus``: as many as it says that it has; Ray looks for none.
+        """
         own = {} if checkout is None else {CHECKOUT: str(checkout)}
         role = (
             [
@@ -57,7 +62,7 @@ class Raylets:
         )
         command = [
             sys.executable, "-m", "ray.scripts.scripts", "start", *role, "--block",
-            "--node-ip-address=127.0.0.1", f"--num-cpus={CPUS}", "--num-gpus=0",
+            "--node-ip-address=127.0.0.1", f"--num-cpus={CPUS}", f"--num-gpus={gpus}",
             f"--memory={MEMORY_GB * 2**30}", "--object-store-memory=80000000",
             "--disable-usage-stats",
         ]  # fmt: skip

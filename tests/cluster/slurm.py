@@ -44,6 +44,7 @@ SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd-%n.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
+GresTypes=gpu,shard
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 SlurmdParameters=config_overrides
@@ -107,7 +108,7 @@ class Slurm:
 
     def jobs(self, states: str = "all") -> dict[str, tuple[str, str]]:
         """Job id → its name and state."""
-        lines = self.run("squeue", "-h", "-t", states, "-o", "%i|%j|%T").splitlines()
+        lines = self.run("squeue", "-h", "-r", "-t", states, "-o", "%i|%j|%T").splitlines()
         return {i: (name, state) for i, name, state in (line.split("|") for line in lines)}
 
     def start(self, name: str, command: Sequence[str]) -> None:
@@ -162,12 +163,14 @@ def private_slurm(hidden: Path | None = None) -> Iterator[Slurm]:
         (folder / f"spool-{name}").mkdir()
         lines.append(
             f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} "
-            "CPUs=4 RealMemory=64000 State=UNKNOWN\n"
+            "CPUs=4 RealMemory=64000 Gres=gpu:1,shard:4 State=UNKNOWN\n"
         )
     nodes = "".join(lines[1:])
     # a partition may name only nodes that stand before it
     first, _, rest = lines[0].partition("PartitionName=")
     (folder / "slurm.conf").write_text(f"{first}{nodes}PartitionName={rest}")
+    # a card that is none: Slurm only counts
+    (folder / "gres.conf").write_text("Name=gpu File=/dev/null\nName=shard Count=4\n")
     key = folder / "munge.key"
     key.write_bytes(secrets.token_bytes(128))
     key.chmod(0o600)

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,50 @@ stages:
     assert project.is_right() and project.clean()
     places = ran.read_text().split()
     assert len(places) == 3 and any(str(tmp_path) in place for place in places), places
+
+
+STAGE = """
+import os, sys, time
+with open("ran", "a") as ran:
+    ran.write(f"begins {os.environ.get('CUDA_VISIBLE_DEVICES')} {'torch' in sys.modules}\\n")
+    ran.flush()
+    time.sleep(2)
+    ran.write("ends\\n")
+open(sys.argv[1], "w").close()
+"""
+
+
+def test_nodes_share_a_gpu_and_are_forked(project, ray):
+    """Two halves of the one card side by side; Ray's workers keep what torch and the rest took to import."""
+    folder = project.folder
+    (folder / "stages").mkdir()
+    (folder / "stages/__init__.py").touch()
+    (folder / "stages/node.py").write_text(STAGE)
+    names = [f"n{number}" for number in range(10)]
+    stages = {n: {"cmd": f"python -m stages.node {n}.txt", "outs": [f"{n}.txt"]} for n in names}
+    (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
+    params = yaml.safe_load((folder / "params.yaml").read_text())
+    params["runtime"]["device"] = "cuda"
+    half = {"cpus": 1, "gpus": 0.5, "memory_gb": 1, "minutes": 5}
+    params["nodes"] = {"default": half}
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    code, said = project.run("-j", "3", on="ray")
+    assert code == 1 and "n0: needs 0.5 GPU, 1 cores" in said and "at most 0 GPU" in said, said
+    ray.start("card", gpus=1)
+    try:
+        wait_for(lambda: alive(ray) == 2)
+        code, said = project.run("-j", "3", on="ray")
+    finally:
+        ray.kill("card")
+    assert code == 0 and "10 of 10 done" in said, said
+    ran = (folder / "ran").read_text().splitlines()
+    begins = [line.split() for line in ran if line != "ends"]
+    assert {card for _, card, _ in begins} == {"0"}
+    at_once = list(accumulate(-1 if line == "ends" else 1 for line in ran))
+    assert max(at_once) == 2
+    # each of Ray's workers starts its third node's worker, which imports while that one runs
+    forked = [imported for _, _, imported in begins].count("True")
+    assert forked >= 3, begins
 
 
 @pytest.mark.parametrize(

@@ -18,11 +18,16 @@ from tests.cluster.conftest import wait_for
 
 
 def test_the_dag_comes_out_right(project):
-    """Every node once, with queue and run as two numbers; then nothing is left to do."""
+    """Every node once, with queue and run as two numbers; then nothing is left to do.
+
+    What starts together is one job array, what starts alone a job.
+    """
     code, said = project.run("-j", "2")
     assert code == 0 and "3 of 3 done" in said, said
     assert project.is_right() and project.clean()
     assert "s in the queue" in said
+    scripts = [path.read_text() for path in submissions(project)]
+    assert sorted("#SBATCH --array=0-1%2\n" in script for script in scripts) == [False, True]
     assert [project.count(f"{name}.ended") for name in ("one", "two", "both")] == [1, 1, 1]
     code, said = project.run()
     assert code == 0 and "up to date" in said
@@ -41,7 +46,7 @@ def test_a_refused_job_is_one_nodes_fault(project):
     assert "Requested node configuration is not available" in said
     assert "[1/3] two done" in said or "[2/3] two done" in said or "[3/3] two done" in said
     params.write_text(enough)
-    assert project.run()[0] == 0 and project.is_right() and project.count("two.ended") == 1
+    assert project.goes_on() and project.count("two.ended") == 1
 
 
 @pytest.mark.parametrize(
@@ -53,6 +58,7 @@ def test_a_refused_partition_is_said_in_slurms_words(project, partition, reason)
     assert code == 1 and f"error: one: Slurm refused the job: {reason}" in said, said
     assert "Traceback" not in said and "sbatch: error" not in said
     assert kept_jobs(project.folder) == []
+    assert project.goes_on() and project.count("one.ended") == 1
 
 
 def test_a_refusal_that_passes_is_asked_again(project):
@@ -71,7 +77,64 @@ def test_a_job_that_is_cancelled_while_it_waits(project, slurm):
     slurm.run("scancel", job)
     assert head.wait(30) == 1
     assert f"error: one: cancelled (job {job}" in project.said
-    assert project.run()[0] == 0 and project.is_right() and project.count("one.ended") == 1
+    assert project.goes_on() and project.count("one.ended") == 1
+
+
+def test_nodes_share_a_gpu_by_shards(project, slurm):
+    """A part of one is refused where nothing says how many shards it is; what takes none takes no shard."""
+    params = project.folder / "params.yaml"
+    asked = yaml.safe_load(params.read_text())
+    asked["runtime"]["device"] = "cuda"
+    asked["nodes"] = {
+        "default": {"cpus": 1, "gpus": 0.5, "memory_gb": 1, "minutes": 5},
+        "both": {"cpus": 1, "gpus": 1, "memory_gb": 1, "minutes": 5},
+    }
+    params.write_text(yaml.safe_dump(asked))
+    code, said = project.run("-j", "2")
+    assert code == 1 and "takes 0.5 of a GPU, and Slurm gives whole ones" in said, said
+    code, said = project.run("-j", "2", "--slurm", "gres=shard:2")
+    assert code == 0 and project.is_right(), said
+    asked = [line.split() for line in slurm.run("squeue", "-rht", "all", "-o", "%j %b").split("\n")]
+    given = [gres for name, gres in filter(None, asked) if name.startswith(("nodes.", "both."))]
+    assert given[-3:].count("gres:gpu:0,gres:shard:2") == 2 and given[-3:].count("gres:gpu:1") == 1
+
+
+def test_one_task_of_an_array_is_cancelled(project, slurm):
+    """The other goes on; the line and the next run are of the one."""
+    project.write(one=60, two=8)
+    head = project.head("-j", "2", "one", "two")
+    wait_for(lambda: project.count("one.began") and project.count("two.began"))
+    (job,) = [job.job_id for job in kept_jobs(project.folder) if job.address == "one"]
+    assert "_" in job
+    slurm.run("scancel", job)
+    assert head.wait(60) == 1
+    assert f"error: one: cancelled (job {job}" in project.said, project.said
+    assert project.count("two.ended") == 1
+    project.write()
+    assert project.goes_on() and project.count("one.ended") == 1
+
+
+def test_one_task_of_an_array_is_queued_again(project, slurm):
+    """As at a preemption: under its id, while the other goes on."""
+    project.write(one=5, two=5)
+    head = project.head("-j", "2", "one", "two")
+    wait_for(lambda: project.count("one.began") and project.count("two.began"))
+    (job,) = [job.job_id for job in kept_jobs(project.folder) if job.address == "one"]
+    slurm.run("scontrol", "requeue", job)
+    assert head.wait(240) == 0, project.said
+    assert f"one: job {job} was queued again" in project.said, project.said
+    began, ended = (
+        [project.count(f"{name}.{what}") for name in ("one", "two")] for what in ("began", "ended")
+    )
+    assert began == [2, 1] and ended == [1, 1]
+
+
+def test_a_refused_array_goes_one_by_one(project, slurm):
+    """A limit, or a site without arrays, holds for all of them at once and for none by itself."""
+    code, said = project.run("-j", "2", PATH=with_sbatch(project, REFUSES_ARRAYS))
+    assert code == 0 and project.is_right() and "efused" not in said, said
+    assert len(submissions(project)) == 3 and kept_jobs(project.folder) == []
+    assert [project.count(f"{name}.began") for name in ("one", "two")] == [1, 1]
 
 
 def test_a_job_that_is_killed_hard(project, slurm):
@@ -85,7 +148,7 @@ def test_a_job_that_is_killed_hard(project, slurm):
     assert "error: one: killed by signal 9 (job " in project.said
     assert "_0_log.err: " in project.said
     project.write()
-    assert project.run()[0] == 0 and project.is_right()
+    assert project.goes_on()
     assert project.count("one.ended") == 1
 
 
@@ -97,7 +160,7 @@ def test_a_job_that_runs_out_of_time(project):
     assert code == 1 and "error: one: out of time: more minutes in `nodes`" in said, said
     assert "_0_log.err" in said
     project.write()
-    assert project.run()[0] == 0 and project.is_right() and project.count("one.ended") == 1
+    assert project.goes_on() and project.count("one.ended") == 1
 
 
 def test_a_machine_that_is_lost(project, slurm):
@@ -124,7 +187,7 @@ def test_a_folder_that_a_machine_does_not_share(project):
     assert code == 1
     assert f"n3 does not see this folder: {project.folder} has to be the same" in said, said
     assert "Traceback" not in said
-    assert project.run()[0] == 0 and project.is_right() and project.count("one.ended") == 1
+    assert project.goes_on() and project.count("one.ended") == 1
 
 
 def test_a_clone_at_the_same_place_is_not_this_folder(project, slurm, tmp_path):
@@ -150,17 +213,17 @@ def test_an_environment_that_is_not_passed_on(project):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_head_that_is_ended_cancels_its_jobs(project, slurm, number):
-    """Ctrl-C, what ends a service, and a terminal that is closed: alike."""
-    project.write(one=60)
-    head = project.head("one")
-    wait_for(lambda: project.count("one.began"))
+    """Ctrl-C, what ends a service, and a terminal that is closed: alike, and all tasks of an array."""
+    project.write(one=60, two=60)
+    head = project.head("-j", "2")
+    wait_for(lambda: project.count("one.began") and project.count("two.began"))
     head.send_signal(number)
     assert head.wait(60) == 128 + number
     assert "cancelled: job " in project.said
     wait_for(lambda: not slurm.jobs("pending,running,completing"), 60)
     assert not processes("sleep 60", str(project.folder))
     project.write()
-    assert project.run()[0] == 0 and project.is_right()
+    assert project.goes_on()
     assert project.count("one.ended") == 1
 
 
@@ -235,8 +298,17 @@ if [ -e "$0.once" ]; then exec {sbatch} "$@"; fi
 touch "$0.once"; echo "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation" >&2
 exit 1
 """
+REFUSES_ARRAYS = """
+if grep -q -- --array "$1"; then echo "sbatch: error: Batch job submission failed: Invalid job array specification" >&2; exit 1; fi
+exec {sbatch} "$@"
+"""
 DIES_BEFORE = 'kill -9 "$(cat {folder}.head)"; exit 1'
 DIES_AFTER = '{sbatch} "$@"; kill -9 "$(cat {folder}.head)"'
+
+
+def submissions(project) -> list[Path]:
+    """The scripts that sbatch was given."""
+    return list(project.folder.glob("logs/run/submitit/*_submission.sh"))
 
 
 def with_sbatch(project, script: str) -> str:

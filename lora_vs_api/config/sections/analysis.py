@@ -8,6 +8,7 @@ from pydantic import Field
 
 from lora_vs_api.config.sections.base import (
     Count,
+    Gpus,
     Natural,
     NonNegative,
     OptionalCount,
@@ -101,7 +102,7 @@ class Plots(Section):
 
 class NodeResources(Section):
     cpus: Count
-    gpus: Natural
+    gpus: Gpus
     memory_gb: Positive
     minutes: Count
 

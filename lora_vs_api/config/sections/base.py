@@ -10,6 +10,11 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 Share = Annotated[float, Field(gt=0, le=1, description="a share, above 0 and up to 1")]
 Count = Annotated[int, Field(ge=1, description="an integer ≥ 1")]
 Natural = Annotated[int, Field(ge=0, description="an integer ≥ 0")]
+# GPUs: several whole ones, or a part of one
+Gpus = Annotated[
+    Annotated[int, Field(ge=0)] | Annotated[float, Field(gt=0, lt=1)],
+    Field(description="an integer ≥ 0, or a part of one GPU such as 0.33"),
+]
 Positive = Annotated[float, Field(gt=0, description="a number above 0")]
 NonNegative = Annotated[float, Field(ge=0, description="a number ≥ 0")]
 OptionalCount = Annotated[
