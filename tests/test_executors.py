@@ -200,8 +200,8 @@ def test_slurm_is_told_what_the_config_says(project, monkeypatch):
     assert executor._parameters(new_job("evaluate_lora@0"))["slurm_exclusive"] is True
 
 
-def test_slurm_gives_parts_of_a_gpu_as_shards_alone(project, monkeypatch):
-    """Refused where nothing says how many; a node with a whole GPU or none takes no shard."""
+def test_slurm_gives_parts_of_a_gpu_as_shards_alone(project, monkeypatch, capsys):
+    """A whole GPU where nothing says how many; a node with a whole one or none takes no shard."""
     import submitit
 
     class Spy:
@@ -210,8 +210,10 @@ def test_slurm_gives_parts_of_a_gpu_as_shards_alone(project, monkeypatch):
 
     monkeypatch.setattr(submitit, "AutoExecutor", Spy)
     needs = {"train@0": Resources(2, 0.33, 16, 240), "served@0": Resources(2, 1, 16, 60)}
-    with pytest.raises(UserError, match=r"^train@0: takes 0.33 of a GPU.*nodes.train.gpus=1, or"):
-        SlurmExecutor(project, Path("logs"), 1, needs, frozenset(), {"gres": "license:1"})
+    executor = SlurmExecutor(project, Path("logs"), 1, needs, frozenset(), {"gres": "license:1"})
+    executor.close()
+    assert [executor._parameters(new_job(node))["gpus_per_node"] for node in needs] == [1, 1]
+    assert "train@0: a part of a GPU, for which Slurm gives a whole one" in capsys.readouterr().err
     options = {"gres": "shard:2,license:1"}
     executor = SlurmExecutor(project, Path("logs"), 1, needs, frozenset(), options)
     executor.close()

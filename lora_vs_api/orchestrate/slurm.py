@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -144,8 +145,8 @@ class SlurmExecutor:
             raise UserError(f"--on slurm: {error}") from None
         if cluster == "slurm":
             _say_why(self._submitit)
-        _refuse_parts(needs, options)
-        self._root, self._logs, self._needs, self._timed = root, logs, needs, timed
+        self._root, self._logs, self._timed = root, logs, timed
+        self._needs = _with_whole_gpus(needs, options)
         self._options = dict(options)
         self._commands = {} if commands is None else commands
         self._watch = _Watch() if cluster == "slurm" else None
@@ -427,18 +428,18 @@ def without_shards(options: Mapping[str, Option]) -> dict[str, Option]:
     return {**left, "gres": ",".join(others)} if others else left
 
 
-def _refuse_parts(needs: Mapping[str, Resources], options: Mapping[str, Option]) -> None:
-    """
-    Raises:
-        UserError: a node takes a part of a GPU, and nothing says how many shards that is.
-    """
+def _with_whole_gpus(
+    needs: Mapping[str, Resources], options: Mapping[str, Option]
+) -> dict[str, Resources]:
+    """The ``needs`` as Slurm can meet them: a part of a GPU is a whole one, unless shards are asked for."""
     parts = [address for address, asked in needs.items() if is_part(asked.gpus)]
-    if parts and not _shards(options)[0]:
-        name = parts[0].partition("@")[0]
-        raise UserError(
-            f"{parts[0]}: takes {needs[parts[0]].gpus:g} of a GPU, and Slurm gives whole ones: "
-            f"expected nodes.{name}.gpus=1, or, where the cluster has them, --slurm gres=shard:N"
-        )
+    if not parts or _shards(options)[0]:
+        return dict(needs)
+    say(
+        f"{parts[0]}{f' and {len(parts) - 1} more' if len(parts) > 1 else ''}: a part of a GPU, for which Slurm gives a "
+        "whole one; where the cluster has shards: --slurm gres=shard:N"
+    )
+    return {**needs, **{address: replace(needs[address], gpus=1) for address in parts}}
 
 
 class _Waits:

@@ -81,7 +81,7 @@ def test_a_job_that_is_cancelled_while_it_waits(project, slurm):
 
 
 def test_nodes_share_a_gpu_by_shards(project, slurm):
-    """A part of one is refused where nothing says how many shards it is; what takes none takes no shard."""
+    """A part of one is a whole one where nothing says how many shards it is; what takes none takes no shard."""
     params = project.folder / "params.yaml"
     asked = yaml.safe_load(params.read_text())
     asked["runtime"]["device"] = "cuda"
@@ -90,9 +90,8 @@ def test_nodes_share_a_gpu_by_shards(project, slurm):
         "both": {"cpus": 1, "gpus": 1, "memory_gb": 1, "minutes": 5},
     }
     params.write_text(yaml.safe_dump(asked))
-    code, said = project.run("-j", "2")
-    assert code == 1 and "takes 0.5 of a GPU, and Slurm gives whole ones" in said, said
     code, said = project.run("-j", "2", "--slurm", "gres=shard:2")
+    assert "a whole one" not in said
     assert code == 0 and project.is_right(), said
     asked = [line.split() for line in slurm.run("squeue", "-rht", "all", "-o", "%j %b").split("\n")]
     given = [gres for name, gres in filter(None, asked) if name.startswith(("nodes.", "both."))]
