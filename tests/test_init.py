@@ -686,8 +686,10 @@ def test_three_files_become_a_task_with_its_own_split(project):
 
 
 @pytest.mark.parametrize("prompt", ["Call name with arguments.", "You are helpful."])
-def test_calls_of_functions_become_a_record(project, prompt):
-    """Arguments differ by function; a system prompt counts where it names what the record has."""
+def test_calls_of_functions_become_a_record(project, prompt, capsys):
+    """Arguments differ by function; a system prompt counts where it names what the record has.
+
+    Half of each record is null, which takes tokens until somebody says that it need not."""
     path = project / "calls.jsonl"
     with path.open("w") as stream:
         for i in range(30):
@@ -706,6 +708,9 @@ def test_calls_of_functions_become_a_record(project, prompt):
     assert all(inner["optional"] for inner in fields["arguments"]["fields"].values())
     assert (told == prompt) == ("name" in prompt)
     assert told == prompt or "code (string, or null, copied from the text)" in told
+    assert "say that something is null; --omit-nulls" in capsys.readouterr().err
+    run_init("calls.jsonl", "--omit-nulls", "--force")
+    assert "--omit-nulls" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,7 @@ CHARACTERS_A_TOKEN = 2.5
 MAX_NAME = 200  # characters of a field's name
 DROPPED = "by --drop"
 MAX_SHOWN = 600  # of a prompt, text or answer that is shown as an example
+MUCH_OF_NULLS = 0.2  # of the records' characters: from here on --omit-nulls is worth a line
 
 
 @dataclass(frozen=True)
@@ -240,7 +241,7 @@ def _write_task(given: TaskSource, name: str, path: str, origin: str, target: Pa
         rows=len(rows),
     )
     write_text(target, config_text(task))
-    _say_what_was_guessed(given, task, roles, corpus[0], target)
+    _say_what_was_guessed(given, task, roles, corpus, target)
 
 
 def _tokens(answer: str) -> float:
@@ -344,8 +345,9 @@ def _own_instruction(found: str | None, fields: Sequence[Field]) -> str | None:
 
 
 def _say_what_was_guessed(
-    given: TaskSource, task: TaskConfig, roles: _Roles, first: Row, target: Path
+    given: TaskSource, task: TaskConfig, roles: _Roles, corpus: Sequence[Row], target: Path
 ) -> None:
+    first = corpus[0]
     say(f"{task.rows:,} rows read from {task.source['path']}; {target} written:")
     say(f"  text    {shown(roles.text)}")
     if roles.record and not given.record:
@@ -372,6 +374,11 @@ def _say_what_was_guessed(
     ):
         cut = said if len(said) <= MAX_SHOWN else f"{said[:MAX_SHOWN]}… ({len(said):,} characters)"
         say(f"  {what:<7} {visible(' '.join(cut.split()))}")
+    if (share := _share_of_nulls(task, corpus)) >= MUCH_OF_NULLS:
+        say(
+            f"Of the records' characters {share:.0%} say that something is null; --omit-nulls leaves these keys out, "
+            "which makes training and answers shorter"
+        )
     say(
         "Read it and mend what was guessed wrong; the instruction is what every model is told. "
         f'`make quick-look SET="task={task.name}"` is a try in some five minutes; the whole run:'
@@ -381,6 +388,18 @@ def _say_what_was_guessed(
         "The report and metrics/answers.jsonl quote test texts, and `dvc exp run` keeps both in git "
         f"(docs/tasks.md){_copies(task.source['path'])}"
     )
+
+
+def _share_of_nulls(task: TaskConfig, corpus: Sequence[Row]) -> float:
+    """What part of the records' characters is saved where keys of nulls are left out."""
+    shorter = checked_fields(
+        {name: _omitting(found.spec) for name, found in task.inferred.items()}
+    )
+    taken, left = (
+        sum(len(completion(row["record"], fields)) for row in corpus)
+        for fields in (task.fields, shorter)
+    )
+    return 1 - left / taken
 
 
 def _copies(path: str) -> str:
