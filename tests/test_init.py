@@ -22,6 +22,7 @@ from lora_vs_api.data.from_schema import fields_from_json_schema
 from lora_vs_api.data.infer import infer_field, text_kind
 from lora_vs_api.data.source import read_source, read_table
 from lora_vs_api.errors import UserError
+from lora_vs_api.files import write_jsonl
 from lora_vs_api.record.fields import fields_from_config
 from tests.commands import lora_vs_api
 from tests.imports import ROOT
@@ -683,6 +684,31 @@ def test_three_files_become_a_task_with_its_own_split(project):
     assert (params["data"]["path"], params["split"]["column"]) == ("mine", "split")
     # cells of CSV are read as in one file
     assert params["task"]["fields"]["nights"]["type"] == "integer"
+
+
+def test_a_row_whose_record_is_missing_or_broken_is_named(project):
+    """One of thirty without a label made a flat task of the rest, with the record as one field of it."""
+    rows = [
+        {"text": f"{n} rugs", "order": {"rugs": n % 4}, "received_at": f"2026-01-01T00:{n}"}
+        for n in range(10, 40)
+    ]
+    for broken, found in ((None, "none"), ('{"rugs": ', "'{\"rugs\": '")):
+        rows[4]["order"] = broken
+        write_jsonl(project / "a.jsonl", rows)
+        told = re.escape(f"a.jsonl:5: order: expected a JSON object, found {found}")
+        with pytest.raises(UserError, match=told + ".*; label the row, remove it, or say by"):
+            run_init("a.jsonl")
+    rows[4]["order"] = None
+    write_jsonl(project / "a.jsonl", rows)
+    run_init("a.jsonl", "--fields", "order")
+    params = yaml.safe_load(compose(["task=a"], project / "conf"))
+    assert params["task"]["fields"]["order"]["optional"]
+    for n, row in enumerate(rows):
+        row["order"] = {"rugs": n % 4} if n % 2 else None
+    write_jsonl(project / "c.jsonl", rows)
+    run_init("c.jsonl")
+    # half of the rows: one field among others, and when a row came is none
+    assert list(yaml.safe_load(compose(["task=c"], project / "conf"))["task"]["fields"]) == ["order"]
 
 
 @pytest.mark.parametrize("prompt", ["Call name with arguments.", "You are helpful."])

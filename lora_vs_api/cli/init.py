@@ -260,6 +260,7 @@ class _Roles:
     record: str | None
     id: str | None
     split: str | None
+    answered: bool  # the record is what the assistant of a conversation answered
 
     @property
     def columns(self) -> tuple[str | None, ...]:
@@ -275,7 +276,8 @@ def _roles(given: TaskSource, path: str, table: Table) -> _Roles:
         rest = [_without(row, dropped) for row in rows]
     text = given.text or _text_column(path, rest)
     record = given.record
-    if record is None and table.conversations and RECORD in rows[0]:
+    answered = record is None and table.conversations and any(RECORD in row for row in rows)
+    if answered:
         # an assistant that answers in prose in some row: named with its line, and not taken for a text
         record = RECORD
     if record is None and RECORD not in dropped:
@@ -284,7 +286,7 @@ def _roles(given: TaskSource, path: str, table: Table) -> _Roles:
         record = record_column([_without(row, dropped | fields | used) for row in rows], text)
     row_id = given.id or id_column([_without(row, dropped | fields) for row in rows])
     split = split_column([_without(row, dropped | fields) for row in rows])
-    return _Roles(text, record, row_id, None if split == given.group_by else split)
+    return _Roles(text, record, row_id, None if split == given.group_by else split, answered)
 
 
 def _text_column(path: str, rows: Sequence[Mapping[str, Any]]) -> str:
@@ -427,9 +429,12 @@ def _fields(
         raise UserError("--fields: --schema names the fields; expected one of the two")
     values: list[Mapping[str, Any]] = rows
     if roles.record is not None:
-        values = [
-            _object(row.get(roles.record), f"{place}: {roles.record}") for place, row in table
-        ]
+        what, hint = roles.record, ""
+        if roles.answered:
+            what = f"{roles.record}, the assistant's answer"
+        elif not given.record:
+            hint = "; label the row, remove it, or say by --fields which columns are the record's"
+        values = [_object(row.get(roles.record), f"{place}: {what}", hint) for place, row in table]
     names = list(dict.fromkeys(name for value in values for name in value))
     where = "column" if roles.record is None else f"key in {roles.record}"
     for option, wanted, known in (
@@ -593,16 +598,17 @@ def _is_used(name: str, text: str) -> bool:
     return name in re.findall(r"\w+", text)
 
 
-def _object(value: Any, where: str) -> Mapping[str, Any]:
+def _object(value: Any, where: str, hint: str) -> Mapping[str, Any]:
     if isinstance(value, str):
         try:
             value = cell_value(value)
         except ValueError as error:
             raise UserError(
-                f"{where}: expected a JSON object, found {value!r:.60} ({error})"
+                f"{where}: expected a JSON object, found {value!r:.60} ({error}){hint}"
             ) from None
     if not isinstance(value, Mapping):
-        raise UserError(f"{where}: expected a JSON object, found {value!r:.60}")
+        found = "none" if value is None else f"{value!r:.60}"
+        raise UserError(f"{where}: expected a JSON object, found {found}{hint}")
     return value
 
 
