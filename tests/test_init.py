@@ -708,7 +708,9 @@ def test_a_row_whose_record_is_missing_or_broken_is_named(project):
     write_jsonl(project / "c.jsonl", rows)
     run_init("c.jsonl")
     # half of the rows: one field among others, and when a row came is none
-    assert list(yaml.safe_load(compose(["task=c"], project / "conf"))["task"]["fields"]) == ["order"]
+    assert list(yaml.safe_load(compose(["task=c"], project / "conf"))["task"]["fields"]) == [
+        "order"
+    ]
 
 
 @pytest.mark.parametrize("prompt", ["Call name with arguments.", "You are helpful."])

@@ -394,9 +394,7 @@ def _say_what_was_guessed(
 
 def _share_of_nulls(task: TaskConfig, corpus: Sequence[Row]) -> float:
     """What part of the records' characters is saved where keys of nulls are left out."""
-    shorter = checked_fields(
-        {name: _omitting(found.spec) for name, found in task.inferred.items()}
-    )
+    shorter = checked_fields({name: _omitting(found.spec) for name, found in task.inferred.items()})
     taken, left = (
         sum(len(completion(row["record"], fields)) for row in corpus)
         for fields in (task.fields, shorter)

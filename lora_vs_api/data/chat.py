@@ -73,7 +73,7 @@ def unrolled(path: str, table: Table) -> Table:
 
 def _left_out(key: str, conversations: Sequence[Any]) -> list[str]:
     """What of the conversations is in neither text nor record."""
-    who, said = FORMS[key]
+    _, said = FORMS[key]
     after = beside = 0
     for turns in conversations:
         place = _answer_place(turns, FORMS[key])
