@@ -713,6 +713,19 @@ def test_a_row_whose_record_is_missing_or_broken_is_named(project):
     ]
 
 
+def test_how_a_date_is_written_is_told_where_the_text_writes_it_otherwise(project):
+    """Whether 3/4 is of March or April, and in which order it is answered, no model can guess."""
+    rows = [
+        {"text": f"by {n}/12/2026, code x-{n}", "by": f"2026-12-{n}", "days": [f"{n}.12.2026"], "plate": f"X-{n}"}
+        for n in range(10, 30)
+    ]  # fmt: skip
+    write_jsonl(project / "a.jsonl", rows)
+    run_init("a.jsonl")
+    told = yaml.safe_load(compose(["task=a"], project / "conf"))["task"]["instruction"]
+    assert "by (string, written like 2026-12-10)" in told and "plate (string)" in told
+    assert "days (list of strings, each written like 10.12.2026)" in told
+
+
 @pytest.mark.parametrize("prompt", ["Call name with arguments.", "You are helpful."])
 def test_calls_of_functions_become_a_record(project, prompt, capsys):
     """Arguments differ by function; a system prompt counts where it names what the record has.

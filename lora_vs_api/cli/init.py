@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from unicodedata import combining, normalize
 
-from lora_vs_api.cli.task_config import TaskConfig, config_text, copied_fields
+from lora_vs_api.cli.task_config import TaskConfig, config_text, written_forms
 from lora_vs_api.config.fields import checked_fields
 from lora_vs_api.config.literal import can_be_kept, is_plain_word, shown
 from lora_vs_api.data.chat import RECORD
@@ -231,7 +231,7 @@ def _write_task(given: TaskSource, name: str, path: str, origin: str, target: Pa
         inferred=inferred,
         fields=fields,
         left_out=left_out,
-        copied=copied_fields(fields, [row["record"] for row in corpus], texts),
+        forms=written_forms(fields, [row["record"] for row in corpus], texts),
         instruction=_own_instruction(table.instruction, fields),
         group_by=given.group_by,
         split=roles.split,
