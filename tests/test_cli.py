@@ -268,6 +268,7 @@ def test_a_text_that_the_model_cannot_hold_is_named_and_nothing_is_asked(project
         (["predict", "--input", "some.csv", "--column", "x"], "has no column 'x'; it has text"),
         (["compare", "a", "--seed", "7"], "--seed: expected one of"),
         (["export", "."], ".: is not empty"),
+        (["export", "params.yaml"], "params.yaml: is a file; name a new folder"),
     ],
 )
 def test_a_mistake_is_one_line(project, capsys, arguments, message):

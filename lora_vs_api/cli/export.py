@@ -45,8 +45,9 @@ def export_merged(target: Path, seed: int | None) -> None:
     """
     params = load_params()
     adapter = adapter_folder(params, seed)
-    if target.is_file() or (target.is_dir() and any(target.iterdir())):
-        raise UserError(f"{target}: is not empty; name a new folder")
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        what = "is not empty" if target.is_dir() else "is a file"
+        raise UserError(f"{target}: {what}; name a new folder")
 
     served = served_model(params, adapter)
     gguf = served if served is not None and served.is_file() else None
