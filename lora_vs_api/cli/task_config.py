@@ -119,9 +119,8 @@ def config_text(task: TaskConfig) -> str:
         "    # The test texts once more, perturbed. mail, chat or snippet, guessed: mail where half of",
         "    # them have several lines and begin with a greeting or a header, chat where half of them",
         "    # say I, we, you or please. It decides what they are perturbed by; perturbations: [...]",
-        "    # names it. What would change a record is left out text by text.",
+        "    # beside it names it, whatever the profile says. What would change a record is left out text by text.",
         f"    kind: {task.kind}   # {', '.join(KINDS[task.kind])}",
-        "    perturbations: auto",
     ]
     if task.rows < FEW_ROWS:
         lines += [
