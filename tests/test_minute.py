@@ -172,6 +172,18 @@ def test_more_texts_are_named_only_where_the_accuracy_is_open():
     assert "- **What would change it: More texts.** Against Tiny-7M" in said(one_seed)
 
 
+def test_a_rival_that_the_token_limit_cut_is_no_worse_reader():
+    """Its 0 is the limit's: who reads the first page has to see that, and what lets it finish."""
+    result = analysis(api_kind="openai")
+    assert "Token limit" not in said(changed(result, conditions__3__truncated=0.04))
+    text = said(changed(result, conditions__3__truncated=0.31))
+    assert (
+        "change it: Token limit.** The token limit cut 31.0% of the answers of Tiny-7M over HTTP, 5-shot, and half "
+        "a record scores 0: `conditions.api_few_shot_5.max_output_tokens` raises it for this condition, and no"
+    ) in text
+    assert "`decoding.max_new_tokens` raises it.\n" in said(changed(result, conditions__0__truncated=1.0))
+
+
 @pytest.mark.parametrize(
     ("result", "first"),
     [

@@ -294,10 +294,10 @@ def test_an_open_model_on_this_machine_is_called_that():
     assert "llama.cpp's server" in section(text, "Method")
     part = section(text, "Limitations")
     assert "No hosted model was asked" in part and "billed as gpt-x" in part
-    assert "Tiny-7M: open models that llama.cpp" in part
+    assert "conditions are Tiny-7M: an open model that llama.cpp" in part
     names = {f"conditions__{place}__model": "Big-7B-Q4_K_M" for place in (2, 3)}
     part = section(report(changed(result, **names)), "Limitations")
-    assert "Big-7B-Q4_K_M: open 4-bit models that llama.cpp" in part
+    assert "Big-7B-Q4_K_M: an open 4-bit model that llama.cpp" in part
     for sentence in re.findall(r"[^.|\n]*\bhosted\b[^.|\n]*", text):
         assert re.search(r"no hosted|call a hosted model is open|about (a|that) hosted|What a hosted model would score|a hosted model's network|a hosted API would|asking hosted models would",
                          sentence, re.IGNORECASE), sentence  # fmt: skip
