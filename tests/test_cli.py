@@ -16,6 +16,8 @@ import openai
 import pytest
 import yaml
 
+from lora_vs_api.cli.evaluate import _show_scores
+from lora_vs_api.config.load import load_params
 from lora_vs_api.files import read_jsonl
 from lora_vs_api.model.runtime import resolve_runtime
 from lora_vs_api.record.fields import fields_from_config
@@ -155,7 +157,21 @@ def test_a_second_labelled_file_is_scored_at_any_time(project, capsys):
     assert float(shown[1]) == pytest.approx(mean, abs=1e-3) and 0 <= low <= mean <= high <= 1
     assert low < high
     assert re.search(r"\n  who +[\d.]+\n  level +[\d.]+\n", said.out)
-    assert "of this one training" in said.err and "1 of the texts also stand in" in said.err
+    assert "Intervals: Jeffreys over texts; of this one training" in said.err
+    assert "1 of the texts also stands in" in said.err
+
+
+def test_each_way_in_which_an_interval_was_made_is_named(project, capsys):
+    """Of a mean score it is another than of a share, and the last one stood for all."""
+    fields, rows = fields_from_config(FIELDS), [{"id": "a", **row} for row in ROWS]
+    outputs = [json.dumps(row["record"] if n % 2 else {"who": "Ann"}) for n, row in enumerate(rows)]
+    scores = [
+        score_output(said, row["record"], fields) for said, row in zip(outputs, rows, strict=True)
+    ]
+    _show_scores(load_params(), "a.csv", "seed-1", rows, scores, [])
+    assert (
+        "Intervals: Bayesian bootstrap over texts / Jeffreys over texts;" in capsys.readouterr().err
+    )
 
 
 def test_a_second_file_counts_the_task_s_groups_where_it_has_them(project, capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -729,6 +730,9 @@ def test_how_a_date_is_written_is_told_where_the_text_writes_it_otherwise(projec
     assert "days (list of strings, each written like 10.12.2026)" in told
 
 
+ALL_FILLED = '{"name": "cancel", "arguments": {"people": 0, "code": "C29"}}'
+
+
 @pytest.mark.parametrize("prompt", ["Call name with arguments.", "You are helpful."])
 def test_calls_of_functions_become_a_record(project, prompt, capsys):
     """Arguments differ by function; a system prompt counts where it names what the record has.
@@ -753,7 +757,13 @@ def test_calls_of_functions_become_a_record(project, prompt, capsys):
     assert (told == prompt) == ("name" in prompt)
     assert told == prompt or "code (string, or null, copied from the text)" in told
     assert "say that something is null; --omit-nulls" in capsys.readouterr().err
+    limit = params["decoding"]["max_new_tokens"]
     run_init("calls.jsonl", "--omit-nulls", "--force")
+    # a rival that fills every key is wrong; it is not to be cut
+    shorter = yaml.safe_load(compose(["task=calls"], project / "conf"))["decoding"][
+        "max_new_tokens"
+    ]
+    assert limit == shorter == 16 * math.ceil(len(ALL_FILLED) / 2.5 / 16) + 16
     assert "--omit-nulls" not in capsys.readouterr().err
 
 

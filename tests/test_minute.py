@@ -181,7 +181,9 @@ def test_a_rival_that_the_token_limit_cut_is_no_worse_reader():
         "change it: Token limit.** The token limit cut 31.0% of the answers of Tiny-7M over HTTP, 5-shot, and half "
         "a record scores 0: `conditions.api_few_shot_5.max_output_tokens` raises it for this condition, and no"
     ) in text
-    assert "`decoding.max_new_tokens` raises it.\n" in said(changed(result, conditions__0__truncated=1.0))
+    assert "`decoding.max_new_tokens` raises it.\n" in said(
+        changed(result, conditions__0__truncated=1.0)
+    )
 
 
 @pytest.mark.parametrize(

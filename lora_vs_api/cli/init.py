@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import math
 import re
 import sys
@@ -214,7 +215,9 @@ def _write_task(given: TaskSource, name: str, path: str, origin: str, target: Pa
     )
     if roles.split is not None:
         _check_split(corpus, roles.split)
-    answers = [completion(row["record"], fields) for row in corpus]
+    records = [row["record"] for row in corpus]
+    answers = [completion(record, fields) for record in records]
+    fullest = completion(_fullest(records, fields), fields)
     texts = [row["text"] for row in corpus]
     task = TaskConfig(
         name=name,
@@ -231,17 +234,38 @@ def _write_task(given: TaskSource, name: str, path: str, origin: str, target: Pa
         inferred=inferred,
         fields=fields,
         left_out=left_out,
-        forms=written_forms(fields, [row["record"] for row in corpus], texts),
+        forms=written_forms(fields, records, texts),
         instruction=_own_instruction(table.instruction, fields),
         group_by=given.group_by,
         split=roles.split,
-        tokens=16 * math.ceil(max(map(_tokens, answers)) / 16) + 16,
+        tokens=16 * math.ceil(max(map(_tokens, [*answers, fullest])) / 16) + 16,
         longest=max(map(len, answers)),
+        fullest=len(fullest),
         kind=text_kind(texts),
         rows=len(rows),
     )
     write_text(target, config_text(task))
     _say_what_was_guessed(given, task, roles, corpus, target)
+
+
+def _fullest(records: Sequence[Mapping[str, Any]], fields: Sequence[Field]) -> dict[str, Any]:
+    """A record with each field at its longest, as a model answers that fills what should be empty.
+
+    Where arguments differ by function, no record is as long: a model that has not learnt to leave out keys
+    would be cut, and score 0 for that instead of for what it got wrong.
+    """
+    found: dict[str, Any] = {}
+    for field in fields:
+        values = [value for each in records if (value := each.get(field.name)) is not None]
+        if not values:
+            found[field.name] = None
+        elif field.type == "object":
+            found[field.name] = _fullest(values, field.fields)
+        else:
+            found[field.name] = max(
+                values, key=lambda value: len(json.dumps(value, ensure_ascii=False))
+            )
+    return found
 
 
 def _tokens(answer: str) -> float:

@@ -28,7 +28,7 @@ class TaskConfig:
     """What goes into a task's config.
 
     ``origin`` is where the ``rows`` came from, ``left_out`` column → why it is no field. ``longest`` counts
-    the characters of the longest record, ``tokens`` what decoding may take for it. ``forms`` says of
+    the characters of the longest record, ``fullest`` those of one with each field at its longest, ``tokens`` what decoding may take for it. ``forms`` says of
     the dotted paths of some fields how their values are written. ``instruction`` is the user's own; None to write one.
     """
 
@@ -45,6 +45,7 @@ class TaskConfig:
     split: str | None
     tokens: int
     longest: int
+    fullest: int
     kind: str
     rows: int
 
@@ -112,7 +113,8 @@ def config_text(task: TaskConfig) -> str:
         "contamination:",
         f"  field: {yaml_text(stratify)}   # an enum field the untuned base is asked for; or null",
         "decoding:",
-        f"  # the longest record has {task.longest:,} characters; too few tokens stop the run",
+        f"  # the longest record has {task.longest:,} characters, one with each field at its longest {task.fullest:,};",
+        "  # tokens too few for a record stop the run",
         f"  max_new_tokens: {task.tokens}",
         "robustness:",
         "  texts:",
