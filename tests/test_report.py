@@ -292,6 +292,9 @@ def test_an_open_model_on_this_machine_is_called_that():
     )
     assert "no test of the claim about that hosted model" in section(text, "Hypothesis")
     assert "llama.cpp's server" in section(text, "Method")
+    one = report(analysis(api_kind="llama_cpp", apis=("api_zero_shot",)))
+    assert "The API condition asks Tiny-7M, an open model served" in section(one, "Method")
+    assert "The API condition is Tiny-7M: an open model" in section(one, "Limitations")
     part = section(text, "Limitations")
     assert "No hosted model was asked" in part and "billed as gpt-x" in part
     assert "conditions are Tiny-7M: an open model that llama.cpp" in part
