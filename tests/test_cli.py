@@ -16,6 +16,7 @@ import openai
 import pytest
 import yaml
 
+from lora_vs_api.cli.compare import NOTHING, _rows
 from lora_vs_api.cli.evaluate import _show_scores
 from lora_vs_api.config.load import load_params
 from lora_vs_api.files import read_jsonl
@@ -387,6 +388,25 @@ def test_compare_marks_where_the_answers_differ(project, capsys):
         *_, ours, theirs = re.split(r"\s{2,}", line.strip())
         assert line.startswith("≠") == (ours != theirs)
     assert "Not asked: large_zero_shot_schema" in said.err
+
+
+def test_what_a_field_holds_is_compared_value_by_value():
+    """An object on one line was cut before the value in which two answers differ."""
+    ours = {"name": "Zoé", "to": {"town": "Köln", "country": "DE"}}
+    values = [ours, {**ours, "to": {"town": "Lyon"}}, NOTHING, {"name": "Zoé", "to": None}]
+    assert list(_rows("who", values)) == [
+        ("who.name", ['"Zoé"', '"Zoé"', "–", '"Zoé"']),
+        ("who.to.town", ['"Köln"', '"Lyon"', "–", "–"]),
+        ("who.to.country", ['"DE"', "–", "–", "–"]),
+    ]
+    items = [[{"n": 1}, {"n": 2}], [{"n": 1}], NOTHING]
+    assert list(_rows("items", items)) == [
+        ("items[0].n", ["1", "1", "–"]),
+        ("items[1].n", ["2", "–", "–"]),
+    ]
+    # an empty list, and what is of two types, stay as they are
+    assert list(_rows("items", [[], None])) == [("items", ["[]", "null"])]
+    assert list(_rows("items", [["a"], {"a": 1}])) == [("items", ['["a"]', '{"a": 1}'])]
 
 
 def test_the_exported_model_answers_as_the_evaluated_one(project, capsys, tmp_path):
