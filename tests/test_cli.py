@@ -491,6 +491,11 @@ def test_the_printed_command_serves_the_exported_model(project, capsys, tmp_path
             [*asked, f"http://127.0.0.1:{port}/v1"], capture_output=True, text=True, check=True
         )
         assert client_said.stdout.startswith(mine.output.rstrip("\n")[:20])
+        # port 9 is nobody's
+        nobody = [*asked, "http://127.0.0.1:9/v1"]
+        told = subprocess.run(nobody, capture_output=True, text=True, check=False)
+        assert told.returncode == 1 and told.stderr.count("\n") == 1
+        assert told.stderr.startswith("http://127.0.0.1:9/v1: ")
     finally:
         server.terminate()
         server.wait(30)

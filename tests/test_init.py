@@ -307,7 +307,8 @@ def test_the_way_into_copies_is_said_where_it_is_needed(project, capsys):
     for file, said in (
         (
             "my bookings.csv",
-            f"copies of the project (--temp, --queue, search) have the data after `{commands}`",
+            f"keeps both in git, and all of my bookings.csv with them; `{commands}` keeps the rows out of git, "
+            "and copies of the project (--temp, --queue, search) need it (docs/tasks.md)",
         ),
         ("../beside.csv", None),
         (str(project / "my bookings.csv"), None),

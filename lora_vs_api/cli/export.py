@@ -30,7 +30,10 @@ body = {{
     "messages": [{{"role": "system", "content": (here / "{prompt}").read_text(encoding="utf-8")}},
                  {{"role": "user", "content": sys.argv[1]}}]}}
 request = urllib.request.Request(url + "/chat/completions", json.dumps(body).encode(), {{"Content-Type": "application/json"}})
-print(json.load(urllib.request.urlopen(request))["choices"][0]["message"]["content"])
+try:
+    print(json.load(urllib.request.urlopen(request))["choices"][0]["message"]["content"])
+except OSError as error:
+    sys.exit(f"{{url}}: {{error}}; is the server running there?")
 '''
 
 

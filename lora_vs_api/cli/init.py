@@ -411,8 +411,8 @@ def _say_what_was_guessed(
     )
     print(f'  make params SET="task={task.name}" && dvc repro')
     say(
-        "The report and metrics/answers.jsonl quote test texts, and `dvc exp run` keeps both in git "
-        f"(docs/tasks.md){_copies(task.source['path'])}"
+        "The report and metrics/answers.jsonl quote test texts, and `dvc exp run` keeps both in git"
+        f"{_rows_in_git(task.source['path'])} (docs/tasks.md)"
     )
 
 
@@ -426,14 +426,21 @@ def _share_of_nulls(task: TaskConfig, corpus: Sequence[Row]) -> float:
     return 1 - left / taken
 
 
-def _copies(path: str) -> str:
-    """What to say of data that experiments in copies of the project would lack; empty where they have it."""
+def _rows_in_git(path: str) -> str:
+    """What to say of data that neither git nor DVC has; empty where one of them does.
+
+    An experiment takes such a file into its commit, so that it can be redone, unless it is made in a copy of the
+    project, which lacks it.
+    """
     from lora_vs_api.search.study import way_into_copies
 
     # outside of a repository, of a file outside of this one, or without git, no command helps
     with suppress(UserError, OSError):
         if commands := way_into_copies(path):
-            return f"; copies of the project (--temp, --queue, search) have the data after `{commands}`"
+            return (
+                f", and all of {shown(path)} with them; `{commands}` keeps the rows out of git, and copies of the project "
+                "(--temp, --queue, search) need it"
+            )
     return ""
 
 
