@@ -23,6 +23,7 @@ from lora_vs_api.analysis.results import Billing, Kind, NoiseFloor, OtherTuning
 from lora_vs_api.analysis.slots import condition_slots
 from lora_vs_api.config.sections import Adapter, Plots
 from lora_vs_api.errors import UserError
+from lora_vs_api.figures.confusion import confusion_matrices
 from lora_vs_api.figures.drawing import wrap
 from lora_vs_api.figures.headline import headline
 from lora_vs_api.figures.latency import latency_ecdf
@@ -745,6 +746,19 @@ def test_bars_of_other_tunings_are_not_called_untuned():
     kinds = {row.field_f1.estimate: row.kind for row in result.conditions}
     for bar in ax.patches:
         assert (not bar.get_hatch()) == (kinds[bar.get_width()] in ("lora", "tuned"))
+
+
+def test_labels_are_shown_in_the_order_of_every_table():
+    """Models are chosen before rivals without one; shown, they stand as everywhere: the highest score first."""
+    result = analysis()
+    rival = condition("nearest", "nearest", "model_free", 0.5, 0.1)
+    result = result.model_copy(update={"conditions": (*result.conditions, rival)})
+    figure = confusion_matrices(result, "#0072B2", most=3)
+    assert figure is not None
+    shown = [" ".join(ax.get_title().split()) for ax in figure.axes]
+    assert [shown[0][:4], "5-shot" in shown[1], "zero-shot" in shown[2]] == ["LoRA", True, True]
+    figure = confusion_matrices(result, "#0072B2", most=9)
+    assert figure is not None and figure.axes[1].get_title() == "nearest"
 
 
 def test_unknown_palette_is_one_clear_line():
