@@ -83,10 +83,10 @@ def _first_object(text: str) -> tuple[dict[str, Any], bool] | None:
         except (ValueError, RecursionError):
             # braces of prose hold anything; a record's own lists and objects are no record
             inside = _OBJECT_BEGINS.match(text, start) is not None
-            end = _end_of_object(text, start) if inside else start + 1
-            if end is None:
+            behind = _end_of_object(text, start) if inside else start + 1
+            if behind is None:
                 return None
-            start = text.find("{", end)
+            start = text.find("{", behind)
             continue
         if not is_whole(text, value):
             return None
