@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+import warnings
 from pathlib import Path
 
 from lora_vs_api.cli.local_model import adapter_folder, served_model
@@ -89,6 +90,8 @@ def _write_merged(params: Params, adapter: Path, folder: Path) -> None:
     from lora_vs_api.model.loading import load_tuned
     from lora_vs_api.model.runtime import resolve_runtime
 
+    # transformers and peft disagree about a name that nobody here uses
+    warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
     # the precision that transformers evaluates in, so that a server's answers are those of the report
     model = load_tuned(BASE, adapter, resolve_runtime(params.runtime.device, params.runtime.dtype))
     write_merged(params, model, folder)
