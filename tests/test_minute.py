@@ -190,19 +190,19 @@ def test_a_rival_that_the_token_limit_cut_is_no_worse_reader():
     ("result", "first"),
     [
         (analysis(api_kind="openai"), "lora-vs-api predict"),
-        (analysis(api_kind="openai", apis=()), "dvc exp run -S api=openai"),
-        (analysis(api_kind="openai", loopback=True), "dvc exp run -S api=openai"),
-        (analysis(api_kind="llama_cpp"), "dvc exp run -S api=openai"),
+        (analysis(api_kind="openai", apis=()), "dvc exp run -S task=invoices -S api=openai"),
+        (analysis(api_kind="openai", loopback=True), "dvc exp run -S task=invoices -S api=openai"),
+        (analysis(api_kind="llama_cpp"), "dvc exp run -S task=invoices -S api=openai"),
         (
             redecided(analysis(api_kind="openai"), FEW, difference=(-0.1, 0.1)),
-            'lora-vs-api plan -S "seeds=[0,1,2,3,4]"',
+            'lora-vs-api plan -S task=invoices -S "seeds=[0,1,2,3,4]"',
         ),
-        (changed(analysis(api_kind="openai"), profile="quick"), "dvc exp run -S profile=laptop"),
+        (changed(analysis(api_kind="openai"), profile="quick"), "dvc exp run -S task=invoices"),
     ],
 )
 def test_the_next_step_follows_from_the_decision(result, first):
     """Whoever is told to measure more is told how; the page and the end of a run name the same command."""
-    command = next(iter(next_commands(result)))
+    command = next(iter(next_commands(result, "invoices")))
     assert command.startswith(first)
     assert f"```sh\n{command}\n```" in said(result)
 

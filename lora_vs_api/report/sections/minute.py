@@ -45,7 +45,7 @@ def minute_section(inputs: ReportInputs) -> Markdown:
     analysis = inputs.analysis
     rival = analysis.strongest_rival
     decision, paid = analysis.decision(rival.name), at_volume(analysis, rival.name)
-    command, purpose = next(iter(next_commands(analysis).items()))
+    command, purpose = next(iter(next_commands(analysis, inputs.settings.task_name).items()))
     return render(
         "minute",
         model=analysis.model,
