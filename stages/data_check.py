@@ -116,17 +116,21 @@ def _warnings(found: DataCheck) -> list[str]:
     said = field_warnings(found["fields"])
     if found["conflicts"]:
         first = " and ".join(found["conflicts"][0])
-        said.append(
-            f"{len(found['conflicts']):,} texts occur with different records, such as {first}; the first was "
-            "kept."
-        )
+        texts = _amount(len(found["conflicts"]), "text occurs", "texts occur")
+        said.append(f"{texts} with different records, such as {first}; the first was kept.")
     alike = found["likeness"]
     if alike["test_rows_like_a_train_row"]:
-        said.append(
-            f"{alike['test_rows_like_a_train_row']:,} test rows are near duplicates of training "
-            "rows: their scores say little about new texts."
+        rows = _amount(
+            alike["test_rows_like_a_train_row"],
+            "test row is a near duplicate of a training row: its score says",
+            "test rows are near duplicates of training rows: their scores say",
         )
+        said.append(f"{rows} little about new texts.")
     return said
+
+
+def _amount(number: int, one: str, several: str) -> str:
+    return f"{number:,} {one if number == 1 else several}"
 
 
 def token_counter(tokenizer: Tokenizer) -> Callable[[str], int]:

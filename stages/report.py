@@ -113,6 +113,7 @@ def report_inputs(params: Params) -> ReportInputs:
         hypothesis=read_result("metrics/hypothesis.json", Hypothesis),
         sanity=read_result("metrics/sanity.json", Sanity),
         settings=Settings(
+            task_name=params.task_name,
             instruction=system_prompt(params.task.instruction, params.task.record_fields),
             fields=params.task.scored_fields,
             device=params.runtime.device,

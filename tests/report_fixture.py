@@ -747,6 +747,7 @@ def inputs(result: results.Analysis, **changes: Any) -> ReportInputs:
 
 
 SETTINGS = Settings(
+    task_name="invoices",
     instruction="Answer with one JSON object.\nKeys: vendor | total.",
     fields=(Field("vendor", "string", "exact"),),
     device="cpu",

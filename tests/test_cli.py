@@ -16,6 +16,9 @@ import openai
 import pytest
 import yaml
 
+from lora_vs_api.cli.compare import NOTHING, _rows
+from lora_vs_api.cli.evaluate import _show_scores
+from lora_vs_api.config.load import load_params
 from lora_vs_api.files import read_jsonl
 from lora_vs_api.model.runtime import resolve_runtime
 from lora_vs_api.record.fields import fields_from_config
@@ -155,7 +158,21 @@ def test_a_second_labelled_file_is_scored_at_any_time(project, capsys):
     assert float(shown[1]) == pytest.approx(mean, abs=1e-3) and 0 <= low <= mean <= high <= 1
     assert low < high
     assert re.search(r"\n  who +[\d.]+\n  level +[\d.]+\n", said.out)
-    assert "of this one training" in said.err and "1 of the texts also stand in" in said.err
+    assert "Intervals: Jeffreys over texts; of this one training" in said.err
+    assert "1 of the texts also stands in" in said.err
+
+
+def test_each_way_in_which_an_interval_was_made_is_named(project, capsys):
+    """Of a mean score it is another than of a share, and the last one stood for all."""
+    fields, rows = fields_from_config(FIELDS), [{"id": "a", **row} for row in ROWS]
+    outputs = [json.dumps(row["record"] if n % 2 else {"who": "Ann"}) for n, row in enumerate(rows)]
+    scores = [
+        score_output(said, row["record"], fields) for said, row in zip(outputs, rows, strict=True)
+    ]
+    _show_scores(load_params(), "a.csv", "seed-1", rows, scores, [])
+    assert (
+        "Intervals: Bayesian bootstrap over texts / Jeffreys over texts;" in capsys.readouterr().err
+    )
 
 
 def test_a_second_file_counts_the_task_s_groups_where_it_has_them(project, capsys):
@@ -268,6 +285,7 @@ def test_a_text_that_the_model_cannot_hold_is_named_and_nothing_is_asked(project
         (["predict", "--input", "some.csv", "--column", "x"], "has no column 'x'; it has text"),
         (["compare", "a", "--seed", "7"], "--seed: expected one of"),
         (["export", "."], ".: is not empty"),
+        (["export", "params.yaml"], "params.yaml: is a file; name a new folder"),
     ],
 )
 def test_a_mistake_is_one_line(project, capsys, arguments, message):
@@ -372,6 +390,25 @@ def test_compare_marks_where_the_answers_differ(project, capsys):
     assert "Not asked: large_zero_shot_schema" in said.err
 
 
+def test_what_a_field_holds_is_compared_value_by_value():
+    """An object on one line was cut before the value in which two answers differ."""
+    ours = {"name": "Zoé", "to": {"town": "Köln", "country": "DE"}}
+    values = [ours, {**ours, "to": {"town": "Lyon"}}, NOTHING, {"name": "Zoé", "to": None}]
+    assert list(_rows("who", values)) == [
+        ("who.name", ['"Zoé"', '"Zoé"', "–", '"Zoé"']),
+        ("who.to.town", ['"Köln"', '"Lyon"', "–", "–"]),
+        ("who.to.country", ['"DE"', "–", "–", "–"]),
+    ]
+    items = [[{"n": 1}, {"n": 2}], [{"n": 1}], NOTHING]
+    assert list(_rows("items", items)) == [
+        ("items[0].n", ["1", "1", "–"]),
+        ("items[1].n", ["2", "–", "–"]),
+    ]
+    # an empty list, and what is of two types, stay as they are
+    assert list(_rows("items", [[], None])) == [("items", ["[]", "null"])]
+    assert list(_rows("items", [["a"], {"a": 1}])) == [("items", ['["a"]', '{"a": 1}'])]
+
+
 def test_the_exported_model_answers_as_the_evaluated_one(project, capsys, tmp_path):
     """A server that loads the folder with plain transformers has to give the report's answers."""
     import torch
@@ -454,6 +491,11 @@ def test_the_printed_command_serves_the_exported_model(project, capsys, tmp_path
             [*asked, f"http://127.0.0.1:{port}/v1"], capture_output=True, text=True, check=True
         )
         assert client_said.stdout.startswith(mine.output.rstrip("\n")[:20])
+        # port 9 is nobody's
+        nobody = [*asked, "http://127.0.0.1:9/v1"]
+        told = subprocess.run(nobody, capture_output=True, text=True, check=False)
+        assert told.returncode == 1 and told.stderr.count("\n") == 1
+        assert told.stderr.startswith("http://127.0.0.1:9/v1: ")
     finally:
         server.terminate()
         server.wait(30)

@@ -175,6 +175,7 @@ def test_a_server_that_the_node_starts_has_none_beside_it():
     own = params.conditions[name].model_copy(update={"server": condition(server=OTHER).server})
     said = inconsistency(params.model_copy(update={"conditions": params.conditions | {name: own}}))
     assert said is not None and "only with api.server.kind=openai, found llama_cpp" in said
+    assert "make two runs" in said
 
 
 def test_an_error_names_the_key_of_the_server_that_was_asked(two, monkeypatch, tmp_path):

@@ -45,6 +45,7 @@ json_objects = st.dictionaries(st.text(), st.none() | st.integers() | st.text() 
         (json.dumps(RECORD)[:-1] + ",}", ("trailing comma",)),
         (f"So: {json.dumps(RECORD)[:-1]} ,\n}}", ("prose around", "trailing comma")),
         (f"{{not this}} {json.dumps(RECORD)}", ("prose around",)),
+        (f'{{"to": {{"a": 1}}, no}} then {json.dumps(RECORD)}', ("prose around",)),
     ],
 )
 def test_a_record_in_the_wrong_wrapping_is_found_and_named(output, forgiven):
@@ -63,11 +64,20 @@ def test_a_record_in_the_wrong_wrapping_is_found_and_named(output, forgiven):
         "{'kind': 'billing'}",
         '["billing"]',
         "{{{{",
+        # what a record holds is no record: cut, broken, or cut within a text that has brackets
+        '{"items": [{"kind": "billing"}, {"kind": "other"}], "to": {"town":',
+        '{"to": {"kind": "billing"}, \'n\': 1}',
+        '{"to": {"kind": "billing"}, "note": "a } b',
     ],
 )
 def test_what_is_not_there_is_not_recovered(output):
     """Nothing is guessed: an answer that was truncated or is no JSON has no record."""
     assert recover_record(output) is None
+
+
+def test_a_comma_too_many_costs_no_more_than_itself():
+    """An object within the record was taken for the record."""
+    assert recover_record('{"to": {"kind": "a"},}') == ({"to": {"kind": "a"}}, ("trailing comma",))
 
 
 @given(json_objects)

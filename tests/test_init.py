@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -22,6 +23,7 @@ from lora_vs_api.data.from_schema import fields_from_json_schema
 from lora_vs_api.data.infer import infer_field, text_kind
 from lora_vs_api.data.source import read_source, read_table
 from lora_vs_api.errors import UserError
+from lora_vs_api.files import write_jsonl
 from lora_vs_api.record.fields import fields_from_config
 from tests.commands import lora_vs_api
 from tests.imports import ROOT
@@ -288,6 +290,9 @@ def test_the_written_config_composes_and_says_what_it_inferred(project, capsys):
     texts = params["robustness"]["texts"]
     assert (texts["kind"], texts["perturbations"]) == ("snippet", "auto")
     assert "kind: snippet   # typos, formatting" in text
+    # what a profile leaves out stays out: a minute of the five that a try takes
+    quick = yaml.safe_load(compose(["task=my_bookings", "profile=quick"], project / "conf"))
+    assert quick["robustness"]["texts"] == texts | {"rows": 4, "perturbations": []}
     for name in ("room (one of double, single, suite)", "rate (number, or null)"):
         assert name in params["task"]["instruction"]
 
@@ -302,7 +307,8 @@ def test_the_way_into_copies_is_said_where_it_is_needed(project, capsys):
     for file, said in (
         (
             "my bookings.csv",
-            f"copies of the project (--temp, --queue, search) have the data after `{commands}`",
+            f"keeps both in git, and all of my bookings.csv with them; `{commands}` keeps the rows out of git, "
+            "and copies of the project (--temp, --queue, search) need it (docs/tasks.md)",
         ),
         ("../beside.csv", None),
         (str(project / "my bookings.csv"), None),
@@ -685,9 +691,54 @@ def test_three_files_become_a_task_with_its_own_split(project):
     assert params["task"]["fields"]["nights"]["type"] == "integer"
 
 
+def test_a_row_whose_record_is_missing_or_broken_is_named(project):
+    """One of thirty without a label made a flat task of the rest, with the record as one field of it."""
+    rows = [
+        {"text": f"{n} rugs", "order": {"rugs": n % 4}, "received_at": f"2026-01-01T00:{n}"}
+        for n in range(10, 40)
+    ]
+    for broken, found in ((None, "none"), ('{"rugs": ', "'{\"rugs\": '")):
+        rows[4]["order"] = broken
+        write_jsonl(project / "a.jsonl", rows)
+        told = re.escape(f"a.jsonl:5: order: expected a JSON object, found {found}")
+        with pytest.raises(UserError, match=told + ".*; label the row, remove it, or say by"):
+            run_init("a.jsonl")
+    rows[4]["order"] = None
+    write_jsonl(project / "a.jsonl", rows)
+    run_init("a.jsonl", "--fields", "order")
+    params = yaml.safe_load(compose(["task=a"], project / "conf"))
+    assert params["task"]["fields"]["order"]["optional"]
+    for n, row in enumerate(rows):
+        row["order"] = {"rugs": n % 4} if n % 2 else None
+    write_jsonl(project / "c.jsonl", rows)
+    run_init("c.jsonl")
+    # half of the rows: one field among others, and when a row came is none
+    assert list(yaml.safe_load(compose(["task=c"], project / "conf"))["task"]["fields"]) == [
+        "order"
+    ]
+
+
+def test_how_a_date_is_written_is_told_where_the_text_writes_it_otherwise(project):
+    """Whether 3/4 is of March or April, and in which order it is answered, no model can guess."""
+    rows = [
+        {"text": f"by {n}/12/2026, code x-{n}", "by": f"2026-12-{n}", "days": [f"{n}.12.2026"], "plate": f"X-{n}"}
+        for n in range(10, 30)
+    ]  # fmt: skip
+    write_jsonl(project / "a.jsonl", rows)
+    run_init("a.jsonl")
+    told = yaml.safe_load(compose(["task=a"], project / "conf"))["task"]["instruction"]
+    assert "by (string, written like 2026-12-10)" in told and "plate (string)" in told
+    assert "days (list of strings, each written like 10.12.2026)" in told
+
+
+ALL_FILLED = '{"name": "cancel", "arguments": {"people": 0, "code": "C29"}}'
+
+
 @pytest.mark.parametrize("prompt", ["Call name with arguments.", "You are helpful."])
-def test_calls_of_functions_become_a_record(project, prompt):
-    """Arguments differ by function; a system prompt counts where it names what the record has."""
+def test_calls_of_functions_become_a_record(project, prompt, capsys):
+    """Arguments differ by function; a system prompt counts where it names what the record has.
+
+    Half of each record is null, which takes tokens until somebody says that it need not."""
     path = project / "calls.jsonl"
     with path.open("w") as stream:
         for i in range(30):
@@ -706,6 +757,15 @@ def test_calls_of_functions_become_a_record(project, prompt):
     assert all(inner["optional"] for inner in fields["arguments"]["fields"].values())
     assert (told == prompt) == ("name" in prompt)
     assert told == prompt or "code (string, or null, copied from the text)" in told
+    assert "say that something is null; --omit-nulls" in capsys.readouterr().err
+    limit = params["decoding"]["max_new_tokens"]
+    run_init("calls.jsonl", "--omit-nulls", "--force")
+    # a rival that fills every key is wrong; it is not to be cut
+    shorter = yaml.safe_load(compose(["task=calls"], project / "conf"))["decoding"][
+        "max_new_tokens"
+    ]
+    assert limit == shorter == 16 * math.ceil(len(ALL_FILLED) / 2.5 / 16) + 16
+    assert "--omit-nulls" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -172,23 +172,37 @@ def test_more_texts_are_named_only_where_the_accuracy_is_open():
     assert "- **What would change it: More texts.** Against Tiny-7M" in said(one_seed)
 
 
+def test_a_rival_that_the_token_limit_cut_is_no_worse_reader():
+    """Its 0 is the limit's: who reads the first page has to see that, and what lets it finish."""
+    result = analysis(api_kind="openai")
+    assert "Token limit" not in said(changed(result, conditions__3__truncated=0.04))
+    text = said(changed(result, conditions__3__truncated=0.31))
+    assert (
+        "change it: Token limit.** The token limit cut 31.0% of the answers of Tiny-7M over HTTP, 5-shot, and half "
+        "a record scores 0: `conditions.api_few_shot_5.max_output_tokens` raises it for this condition, and no"
+    ) in text
+    assert "`decoding.max_new_tokens` raises it.\n" in said(
+        changed(result, conditions__0__truncated=1.0)
+    )
+
+
 @pytest.mark.parametrize(
     ("result", "first"),
     [
         (analysis(api_kind="openai"), "lora-vs-api predict"),
-        (analysis(api_kind="openai", apis=()), "dvc exp run -S api=openai"),
-        (analysis(api_kind="openai", loopback=True), "dvc exp run -S api=openai"),
-        (analysis(api_kind="llama_cpp"), "dvc exp run -S api=openai"),
+        (analysis(api_kind="openai", apis=()), "dvc exp run -S task=invoices -S api=openai"),
+        (analysis(api_kind="openai", loopback=True), "dvc exp run -S task=invoices -S api=openai"),
+        (analysis(api_kind="llama_cpp"), "dvc exp run -S task=invoices -S api=openai"),
         (
             redecided(analysis(api_kind="openai"), FEW, difference=(-0.1, 0.1)),
-            'lora-vs-api plan -S "seeds=[0,1,2,3,4]"',
+            'lora-vs-api plan -S task=invoices -S "seeds=[0,1,2,3,4]"',
         ),
-        (changed(analysis(api_kind="openai"), profile="quick"), "dvc exp run -S profile=laptop"),
+        (changed(analysis(api_kind="openai"), profile="quick"), "dvc exp run -S task=invoices"),
     ],
 )
 def test_the_next_step_follows_from_the_decision(result, first):
     """Whoever is told to measure more is told how; the page and the end of a run name the same command."""
-    command = next(iter(next_commands(result)))
+    command = next(iter(next_commands(result, "invoices")))
     assert command.startswith(first)
     assert f"```sh\n{command}\n```" in said(result)
 

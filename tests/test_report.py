@@ -23,6 +23,7 @@ from lora_vs_api.analysis.results import Billing, Kind, NoiseFloor, OtherTuning
 from lora_vs_api.analysis.slots import condition_slots
 from lora_vs_api.config.sections import Adapter, Plots
 from lora_vs_api.errors import UserError
+from lora_vs_api.figures.confusion import confusion_matrices
 from lora_vs_api.figures.drawing import wrap
 from lora_vs_api.figures.headline import headline
 from lora_vs_api.figures.latency import latency_ecdf
@@ -292,12 +293,15 @@ def test_an_open_model_on_this_machine_is_called_that():
     )
     assert "no test of the claim about that hosted model" in section(text, "Hypothesis")
     assert "llama.cpp's server" in section(text, "Method")
+    one = report(analysis(api_kind="llama_cpp", apis=("api_zero_shot",)))
+    assert "The API condition asks Tiny-7M, an open model served" in section(one, "Method")
+    assert "The API condition is Tiny-7M: an open model" in section(one, "Limitations")
     part = section(text, "Limitations")
     assert "No hosted model was asked" in part and "billed as gpt-x" in part
-    assert "Tiny-7M: open models that llama.cpp" in part
+    assert "conditions are Tiny-7M: an open model that llama.cpp" in part
     names = {f"conditions__{place}__model": "Big-7B-Q4_K_M" for place in (2, 3)}
     part = section(report(changed(result, **names)), "Limitations")
-    assert "Big-7B-Q4_K_M: open 4-bit models that llama.cpp" in part
+    assert "Big-7B-Q4_K_M: an open 4-bit model that llama.cpp" in part
     for sentence in re.findall(r"[^.|\n]*\bhosted\b[^.|\n]*", text):
         assert re.search(r"no hosted|call a hosted model is open|about (a|that) hosted|What a hosted model would score|a hosted model's network|a hosted API would|asking hosted models would",
                          sentence, re.IGNORECASE), sentence  # fmt: skip
@@ -742,6 +746,19 @@ def test_bars_of_other_tunings_are_not_called_untuned():
     kinds = {row.field_f1.estimate: row.kind for row in result.conditions}
     for bar in ax.patches:
         assert (not bar.get_hatch()) == (kinds[bar.get_width()] in ("lora", "tuned"))
+
+
+def test_labels_are_shown_in_the_order_of_every_table():
+    """Models are chosen before rivals without one; shown, they stand as everywhere: the highest score first."""
+    result = analysis()
+    rival = condition("nearest", "nearest", "model_free", 0.5, 0.1)
+    result = result.model_copy(update={"conditions": (*result.conditions, rival)})
+    figure = confusion_matrices(result, "#0072B2", most=3)
+    assert figure is not None
+    shown = [" ".join(ax.get_title().split()) for ax in figure.axes]
+    assert [shown[0][:4], "5-shot" in shown[1], "zero-shot" in shown[2]] == ["LoRA", True, True]
+    figure = confusion_matrices(result, "#0072B2", most=9)
+    assert figure is not None and figure.axes[1].get_title() == "nearest"
 
 
 def test_unknown_palette_is_one_clear_line():

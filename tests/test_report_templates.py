@@ -82,6 +82,7 @@ def from_a_file() -> ReportInputs:
         analysis(api_kind="openai"),
         tunings={"prompt": tuning, "dora": rank},
         conditions__3__noise_floor=noise,
+        conditions__3__truncated=0.5,
         conditions__0__cost_per_1k__energy="measured",
         economics__rented_usd_per_hour=None,
     )

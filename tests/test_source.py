@@ -278,7 +278,7 @@ def test_a_column_to_rename_that_is_not_there_is_named_with_its_key(tmp_path):
 
 def test_files_that_are_not_there_or_not_utf8(tmp_path):
     """Two mistakes of a first try: the path, and a spreadsheet's own encoding."""
-    with pytest.raises(UserError, match="no such file; data.path names"):
+    with pytest.raises(UserError, match="no such file$"):
         read_table(tmp_path / "none.csv")
     (tmp_path / "a.csv").write_bytes("body\nnaïve\n".encode("latin-1"))
     with pytest.raises(UserError, match="not valid UTF-8 .*save it as UTF-8"):
@@ -404,7 +404,21 @@ def test_conversations_become_text_and_record(tmp_path):
         ([{"messages": [ask, turn("assistant", tool_calls=[called("a", {}), called("b", {})])]}],
          {"text": "two nights", "record": {"calls": [
              {"name": "a", "arguments": {}}, {"name": "b", "arguments": {}}]}}),
+        # what is said after a call is no answer; an earlier call stands in the text
+        ([{"messages": [ask, turn("assistant", "", tool_calls=[called("find", {"n": 2})]), turn("tool", "ok"),
+                        turn("assistant", "Sure.", tool_calls=[called("book", {})]), turn("tool", "ok"),
+                        turn("assistant", "Done!"), turn("user", "thanks")]}],
+         {"text": 'user: two nights\nassistant: {"name": "find", "arguments": {"n": 2}}\ntool: ok',
+          "record": {"name": "book", "arguments": {}}}),
+        ([{"messages": [ask, says, turn("assistant", "Anything else?")]}],
+         {"text": "two nights", "record": '{"nights": 2}'}),
+        # a broken answer is refused by whoever reads records, not passed over for an earlier one
+        ([{"messages": [ask, says, ask, turn("assistant", '{"nights": ')]}],
+         {"text": 'user: two nights\nassistant: {"nights": 2}\nuser: two nights', "record": '{"nights": '}),
         ([{"messages": [ask]}], {"text": "two nights"}),
+        # nobody has answered yet: the user's last word is part of the text
+        ([{"messages": [ask, turn("assistant", "where?"), turn("user", "Rome")]}],
+         {"text": "user: two nights\nassistant: where?\nuser: Rome"}),
         # a column of that name and no conversation
         ([{"messages": "two"}], {"messages": "two"}),
     ):  # fmt: skip
@@ -439,7 +453,7 @@ def test_what_of_a_conversation_is_in_neither_text_nor_record_is_said(tmp_path):
     rows = [{"messages": [ask, call, turn("tool", "ok"), turn("user", "thanks")]}] * 2
     plain = {"messages": [ask, turn("assistant", None, tool_calls=[called("a", {})])]}
     notes = load_table(write_jsonl(tmp_path / "a.jsonl", [*rows, plain])).notes
-    assert any("after the assistant's last one left out, in 2 rows" in note for note in notes)
+    assert any("after the assistant's answer left out, in 2 rows" in note for note in notes)
     assert any("beside its calls left out, in 2 rows" in note for note in notes)
     assert len(load_table(write_jsonl(tmp_path / "b.jsonl", [plain])).notes) == 1
 

@@ -36,6 +36,9 @@ _FENCE = re.compile(r"```[^\n`]*\n(.*?)```", re.DOTALL)
 # a string of JSON, or a comma with nothing but a closing bracket after it
 _TRAILING_COMMA = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])')
 
+_OBJECT_BEGINS = re.compile(r'\{\s*"')
+_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[{}]')
+
 
 class Recovered(NamedTuple):
     """A record read out of an output that is no valid JSON, and what had to be forgiven."""
@@ -78,11 +81,26 @@ def _first_object(text: str) -> tuple[dict[str, Any], bool] | None:
         try:
             value, end = DECODER.raw_decode(text, start)
         except (ValueError, RecursionError):
-            start = text.find("{", start + 1)
+            # braces of prose hold anything; a record's own lists and objects are no record
+            inside = _OBJECT_BEGINS.match(text, start) is not None
+            behind = _end_of_object(text, start) if inside else start + 1
+            if behind is None:
+                return None
+            start = text.find("{", behind)
             continue
         if not is_whole(text, value):
             return None
         return value, not text[:start].strip() and not text[end:].strip()
+    return None
+
+
+def _end_of_object(text: str, start: int) -> int | None:
+    """Behind the bracket that closes the one at ``start``; None where none does."""
+    depth = 0
+    for found in _STRING_OR_BRACKET.finditer(text, start):
+        depth += {"{": 1, "}": -1}.get(found[0], 0)
+        if depth == 0:
+            return found.end()
     return None
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from lora_vs_api.analysis.results import SERVERS
 from lora_vs_api.cli.local_model import adapter_folder, as_evaluated, ask, one_text, served_model
@@ -16,6 +18,7 @@ from lora_vs_api.paths import TRAIN
 from lora_vs_api.record.parsing import record_of
 
 MAX_WIDTH = 46  # characters of a cell
+NOTHING = object()  # where an answer has no such key, or is no record
 
 
 def compare_answers(text: str, *, seed: int | None, constrained: bool | None, apis: bool) -> None:
@@ -38,13 +41,9 @@ def compare_answers(text: str, *, seed: int | None, constrained: bool | None, ap
     records = {name: record_of(output, params.task.record_fields) for name, output in words.items()}
     lines = [["", "field", *records]]
     for field in params.task.record_fields:
-        cells = [
-            json.dumps(record[field.name], ensure_ascii=False)
-            if record is not None and field.name in record
-            else "–"
-            for record in records.values()
-        ]
-        lines.append(["≠" if len(set(cells)) > 1 else "", field.name, *map(_short, cells)])
+        values = [(record or {}).get(field.name, NOTHING) for record in records.values()]
+        for path, cells in _rows(field.name, values):
+            lines.append(["≠" if len(set(cells)) > 1 else "", path, *map(_short, cells)])
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     for line in lines:
         show("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
@@ -73,6 +72,24 @@ def _asked(params: Params, text: str) -> dict[str, str]:
         name: ask_condition(params, name, rows, fields, train).answers[0].reply.output
         for name in params.conditions
     }
+
+
+def _rows(path: str, values: Sequence[Any]) -> Iterator[tuple[str, list[str]]]:
+    """A row for each value that is no object or list, with every condition's, so that none is cut for its place."""
+    objects = [value for value in values if isinstance(value, Mapping)]
+    lists = [value for value in values if isinstance(value, list)]
+    if objects and not lists:
+        for key in dict.fromkeys(key for each in objects for key in each):
+            inner = [v.get(key, NOTHING) if isinstance(v, Mapping) else NOTHING for v in values]
+            yield from _rows(f"{path}.{key}", inner)
+    elif lists and not objects and any(lists):
+        for place in range(max(map(len, lists))):
+            inner = [
+                v[place] if isinstance(v, list) and place < len(v) else NOTHING for v in values
+            ]
+            yield from _rows(f"{path}[{place}]", inner)
+    else:
+        yield path, ["–" if v is NOTHING else json.dumps(v, ensure_ascii=False) for v in values]
 
 
 def _short(cell: str) -> str:

@@ -167,27 +167,29 @@ def _show_scores(
     groups = Labels(str(by), tuple(row["meta"][str(by)] for row in rows)) if labelled else None
     say(f"{file}: {len(rows):,} texts, answered by {name} as in the run's evaluation")
     show(f"{'':<22} {'score':>6}  {draws.confidence:.0%} interval")
-    method = ""
+    # each once, in the rows' order
+    methods: dict[str, None] = {}
     for what, values in (
         ("field F1", [score.field_f1 for score in scores]),
         ("exact match", [float(score.exact_match) for score in scores]),
         ("valid JSON", [float(score.valid_json) for score in scores]),
     ):
         found = text_interval(values, draws, groups=groups)
-        method = found.method
+        methods[found.method] = None
         show(f"{what:<22} {found.estimate:>6.3f}  {found.low:.3f} to {found.high:.3f}")
     for field, score in _by_field(params.task.scored_fields, scores).items():
         show(f"  {field:<20} {'–' if score is None else f'{score:.3f}':>6}")
     for by_value in slices:
         _show_slice(by_value, rows, [score.field_f1 for score in scores], draws, groups)
-    say(f"Intervals: {method}; of this one training, another would differ.")
+    say(f"Intervals: {' / '.join(methods)}; of this one training, another would differ.")
     if by is not None and not labelled:
         say("task.group_by counts for a file with such a column; every text counts as independent.")
     file_of = params.training_labels.rows
     seen = seen_in_training(rows, file_of)
     if seen:
+        stand = "stands" if len(seen) == 1 else "stand"
         say(
-            f"{len(seen):,} of the texts also stand in {file_of}, such as {seen[0]}: they are scored from memory."
+            f"{len(seen):,} of the texts also {stand} in {file_of}, such as {seen[0]}: scored from memory."
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+import warnings
 from pathlib import Path
 
 from lora_vs_api.cli.local_model import adapter_folder, served_model
@@ -30,7 +31,10 @@ body = {{
     "messages": [{{"role": "system", "content": (here / "{prompt}").read_text(encoding="utf-8")}},
                  {{"role": "user", "content": sys.argv[1]}}]}}
 request = urllib.request.Request(url + "/chat/completions", json.dumps(body).encode(), {{"Content-Type": "application/json"}})
-print(json.load(urllib.request.urlopen(request))["choices"][0]["message"]["content"])
+try:
+    print(json.load(urllib.request.urlopen(request))["choices"][0]["message"]["content"])
+except OSError as error:
+    sys.exit(f"{{url}}: {{error}}; is the server running there?")
 '''
 
 
@@ -45,8 +49,9 @@ def export_merged(target: Path, seed: int | None) -> None:
     """
     params = load_params()
     adapter = adapter_folder(params, seed)
-    if target.is_file() or (target.is_dir() and any(target.iterdir())):
-        raise UserError(f"{target}: is not empty; name a new folder")
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        what = "is not empty" if target.is_dir() else "is a file"
+        raise UserError(f"{target}: {what}; name a new folder")
 
     served = served_model(params, adapter)
     gguf = served if served is not None and served.is_file() else None
@@ -85,6 +90,8 @@ def _write_merged(params: Params, adapter: Path, folder: Path) -> None:
     from lora_vs_api.model.loading import load_tuned
     from lora_vs_api.model.runtime import resolve_runtime
 
+    # transformers and peft disagree about a name that nobody here uses
+    warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
     # the precision that transformers evaluates in, so that a server's answers are those of the report
     model = load_tuned(BASE, adapter, resolve_runtime(params.runtime.device, params.runtime.dtype))
     write_merged(params, model, folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import math
 import re
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from unicodedata import combining, normalize
 
-from lora_vs_api.cli.task_config import TaskConfig, config_text, copied_fields
+from lora_vs_api.cli.task_config import TaskConfig, config_text, written_forms
 from lora_vs_api.config.fields import checked_fields
 from lora_vs_api.config.literal import can_be_kept, is_plain_word, shown
 from lora_vs_api.data.chat import RECORD
@@ -47,6 +48,7 @@ CHARACTERS_A_TOKEN = 2.5
 MAX_NAME = 200  # characters of a field's name
 DROPPED = "by --drop"
 MAX_SHOWN = 600  # of a prompt, text or answer that is shown as an example
+MUCH_OF_NULLS = 0.2  # of the records' characters: from here on --omit-nulls is worth a line
 
 
 @dataclass(frozen=True)
@@ -213,7 +215,9 @@ def _write_task(given: TaskSource, name: str, path: str, origin: str, target: Pa
     )
     if roles.split is not None:
         _check_split(corpus, roles.split)
-    answers = [completion(row["record"], fields) for row in corpus]
+    records = [row["record"] for row in corpus]
+    answers = [completion(record, fields) for record in records]
+    fullest = completion(_fullest(records, fields), fields)
     texts = [row["text"] for row in corpus]
     task = TaskConfig(
         name=name,
@@ -230,17 +234,38 @@ def _write_task(given: TaskSource, name: str, path: str, origin: str, target: Pa
         inferred=inferred,
         fields=fields,
         left_out=left_out,
-        copied=copied_fields(fields, [row["record"] for row in corpus], texts),
+        forms=written_forms(fields, records, texts),
         instruction=_own_instruction(table.instruction, fields),
         group_by=given.group_by,
         split=roles.split,
-        tokens=16 * math.ceil(max(map(_tokens, answers)) / 16) + 16,
+        tokens=16 * math.ceil(max(map(_tokens, [*answers, fullest])) / 16) + 16,
         longest=max(map(len, answers)),
+        fullest=len(fullest),
         kind=text_kind(texts),
         rows=len(rows),
     )
     write_text(target, config_text(task))
-    _say_what_was_guessed(given, task, roles, corpus[0], target)
+    _say_what_was_guessed(given, task, roles, corpus, target)
+
+
+def _fullest(records: Sequence[Mapping[str, Any]], fields: Sequence[Field]) -> dict[str, Any]:
+    """A record with each field at its longest, as a model answers that fills what should be empty.
+
+    Where arguments differ by function, no record is as long: a model that has not learnt to leave out keys
+    would be cut, and score 0 for that instead of for what it got wrong.
+    """
+    found: dict[str, Any] = {}
+    for field in fields:
+        values = [value for each in records if (value := each.get(field.name)) is not None]
+        if not values:
+            found[field.name] = None
+        elif field.type == "object":
+            found[field.name] = _fullest(values, field.fields)
+        else:
+            found[field.name] = max(
+                values, key=lambda value: len(json.dumps(value, ensure_ascii=False))
+            )
+    return found
 
 
 def _tokens(answer: str) -> float:
@@ -259,6 +284,7 @@ class _Roles:
     record: str | None
     id: str | None
     split: str | None
+    answered: bool  # the record is what the assistant of a conversation answered
 
     @property
     def columns(self) -> tuple[str | None, ...]:
@@ -274,7 +300,8 @@ def _roles(given: TaskSource, path: str, table: Table) -> _Roles:
         rest = [_without(row, dropped) for row in rows]
     text = given.text or _text_column(path, rest)
     record = given.record
-    if record is None and table.conversations and RECORD in rows[0]:
+    answered = record is None and table.conversations and any(RECORD in row for row in rows)
+    if answered:
         # an assistant that answers in prose in some row: named with its line, and not taken for a text
         record = RECORD
     if record is None and RECORD not in dropped:
@@ -283,7 +310,7 @@ def _roles(given: TaskSource, path: str, table: Table) -> _Roles:
         record = record_column([_without(row, dropped | fields | used) for row in rows], text)
     row_id = given.id or id_column([_without(row, dropped | fields) for row in rows])
     split = split_column([_without(row, dropped | fields) for row in rows])
-    return _Roles(text, record, row_id, None if split == given.group_by else split)
+    return _Roles(text, record, row_id, None if split == given.group_by else split, answered)
 
 
 def _text_column(path: str, rows: Sequence[Mapping[str, Any]]) -> str:
@@ -344,8 +371,9 @@ def _own_instruction(found: str | None, fields: Sequence[Field]) -> str | None:
 
 
 def _say_what_was_guessed(
-    given: TaskSource, task: TaskConfig, roles: _Roles, first: Row, target: Path
+    given: TaskSource, task: TaskConfig, roles: _Roles, corpus: Sequence[Row], target: Path
 ) -> None:
+    first = corpus[0]
     say(f"{task.rows:,} rows read from {task.source['path']}; {target} written:")
     say(f"  text    {shown(roles.text)}")
     if roles.record and not given.record:
@@ -372,25 +400,47 @@ def _say_what_was_guessed(
     ):
         cut = said if len(said) <= MAX_SHOWN else f"{said[:MAX_SHOWN]}… ({len(said):,} characters)"
         say(f"  {what:<7} {visible(' '.join(cut.split()))}")
+    if (share := _share_of_nulls(task, corpus)) >= MUCH_OF_NULLS:
+        say(
+            f"Of the records' characters {share:.0%} say that something is null; --omit-nulls leaves these keys out, "
+            "which makes training and answers shorter"
+        )
     say(
         "Read it and mend what was guessed wrong; the instruction is what every model is told. "
         f'`make quick-look SET="task={task.name}"` is a try in some five minutes; the whole run:'
     )
     print(f'  make params SET="task={task.name}" && dvc repro')
     say(
-        "The report and metrics/answers.jsonl quote test texts, and `dvc exp run` keeps both in git "
-        f"(docs/tasks.md){_copies(task.source['path'])}"
+        "The report and metrics/answers.jsonl quote test texts, and `dvc exp run` keeps both in git"
+        f"{_rows_in_git(task.source['path'])} (docs/tasks.md)"
     )
 
 
-def _copies(path: str) -> str:
-    """What to say of data that experiments in copies of the project would lack; empty where they have it."""
+def _share_of_nulls(task: TaskConfig, corpus: Sequence[Row]) -> float:
+    """What part of the records' characters is saved where keys of nulls are left out."""
+    shorter = checked_fields({name: _omitting(found.spec) for name, found in task.inferred.items()})
+    taken, left = (
+        sum(len(completion(row["record"], fields)) for row in corpus)
+        for fields in (task.fields, shorter)
+    )
+    return 1 - left / taken
+
+
+def _rows_in_git(path: str) -> str:
+    """What to say of data that neither git nor DVC has; empty where one of them does.
+
+    An experiment takes such a file into its commit, so that it can be redone, unless it is made in a copy of the
+    project, which lacks it.
+    """
     from lora_vs_api.search.study import way_into_copies
 
     # outside of a repository, of a file outside of this one, or without git, no command helps
     with suppress(UserError, OSError):
         if commands := way_into_copies(path):
-            return f"; copies of the project (--temp, --queue, search) have the data after `{commands}`"
+            return (
+                f", and all of {shown(path)} with them; `{commands}` keeps the rows out of git, and copies of the project "
+                "(--temp, --queue, search) need it"
+            )
     return ""
 
 
@@ -408,9 +458,12 @@ def _fields(
         raise UserError("--fields: --schema names the fields; expected one of the two")
     values: list[Mapping[str, Any]] = rows
     if roles.record is not None:
-        values = [
-            _object(row.get(roles.record), f"{place}: {roles.record}") for place, row in table
-        ]
+        what, hint = roles.record, ""
+        if roles.answered:
+            what = f"{roles.record}, the assistant's answer"
+        elif not given.record:
+            hint = "; label the row, remove it, or say by --fields which columns are the record's"
+        values = [_object(row.get(roles.record), f"{place}: {what}", hint) for place, row in table]
     names = list(dict.fromkeys(name for value in values for name in value))
     where = "column" if roles.record is None else f"key in {roles.record}"
     for option, wanted, known in (
@@ -574,16 +627,17 @@ def _is_used(name: str, text: str) -> bool:
     return name in re.findall(r"\w+", text)
 
 
-def _object(value: Any, where: str) -> Mapping[str, Any]:
+def _object(value: Any, where: str, hint: str) -> Mapping[str, Any]:
     if isinstance(value, str):
         try:
             value = cell_value(value)
         except ValueError as error:
             raise UserError(
-                f"{where}: expected a JSON object, found {value!r:.60} ({error})"
+                f"{where}: expected a JSON object, found {value!r:.60} ({error}){hint}"
             ) from None
     if not isinstance(value, Mapping):
-        raise UserError(f"{where}: expected a JSON object, found {value!r:.60}")
+        found = "none" if value is None else f"{value!r:.60}"
+        raise UserError(f"{where}: expected a JSON object, found {found}{hint}")
     return value
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,9 @@ from lora_vs_api.validation.records import expected
 FEW_ROWS = 240
 # a field counts as copied where so many rows have it, and so many of these have it verbatim in the text
 MIN_COPIED, COPIED = 10, 0.9
+DATE_OR_TIME = re.compile(
+    r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?Z?)?|\d\d?[./-]\d\d?[./-]\d{4}|\d\d:\d\d(?::\d\d)?"
+)
 
 
 @dataclass(frozen=True)
@@ -25,8 +28,8 @@ class TaskConfig:
     """What goes into a task's config.
 
     ``origin`` is where the ``rows`` came from, ``left_out`` column → why it is no field. ``longest`` counts
-    the characters of the longest record, ``tokens`` what decoding may take for it. ``copied`` has the dotted
-    paths of fields whose values stand in the text. ``instruction`` is the user's own; None to write one.
+    the characters of the longest record, ``fullest`` those of one with each field at its longest, ``tokens`` what decoding may take for it. ``forms`` says of
+    the dotted paths of some fields how their values are written. ``instruction`` is the user's own; None to write one.
     """
 
     name: str
@@ -36,12 +39,13 @@ class TaskConfig:
     inferred: Mapping[str, Inferred]
     fields: Sequence[Field]
     left_out: Mapping[str, str]
-    copied: Set[str]
+    forms: Mapping[str, str]
     instruction: str | None
     group_by: str | None
     split: str | None
     tokens: int
     longest: int
+    fullest: int
     kind: str
     rows: int
 
@@ -54,7 +58,7 @@ class TaskConfig:
         """What every model is told, but for the fields' descriptions."""
         if self.instruction is not None:
             return self.instruction
-        told = "; ".join(_told(field, self.copied) for field in self.fields)
+        told = "; ".join(_told(field, self.forms) for field in self.fields)
         return (
             f"Extract a record from the {self.noun}. Answer with one JSON object on one line and "
             f"nothing else. Keys: {told}."
@@ -109,16 +113,16 @@ def config_text(task: TaskConfig) -> str:
         "contamination:",
         f"  field: {yaml_text(stratify)}   # an enum field the untuned base is asked for; or null",
         "decoding:",
-        f"  # the longest record has {task.longest:,} characters; too few tokens stop the run",
+        f"  # the longest record has {task.longest:,} characters, one with each field at its longest {task.fullest:,};",
+        "  # tokens too few for a record stop the run",
         f"  max_new_tokens: {task.tokens}",
         "robustness:",
         "  texts:",
         "    # The test texts once more, perturbed. mail, chat or snippet, guessed: mail where half of",
         "    # them have several lines and begin with a greeting or a header, chat where half of them",
         "    # say I, we, you or please. It decides what they are perturbed by; perturbations: [...]",
-        "    # names it. What would change a record is left out text by text.",
+        "    # beside it names it, whatever the profile says. What would change a record is left out text by text.",
         f"    kind: {task.kind}   # {', '.join(KINDS[task.kind])}",
-        "    perturbations: auto",
     ]
     if task.rows < FEW_ROWS:
         lines += [
@@ -128,15 +132,15 @@ def config_text(task: TaskConfig) -> str:
     return "\n".join(lines) + "\n"
 
 
-def copied_fields(
+def written_forms(
     fields: Sequence[Field], records: Sequence[Any], texts: Sequence[str], prefix: str = ""
-) -> set[str]:
-    """Paths of the texts, and lists of texts, whose values stand in their row's text verbatim.
+) -> dict[str, str]:
+    """Path → how its texts, or list of texts, are written: as their row's text has them, or as dates or times of one form.
 
     Nearly all of them, so that one row that does not is a slip of the pen, and in rows enough to tell. A path
     has a dot before what an object holds, and ``[]`` after a list.
     """
-    found = set()
+    found: dict[str, str] = {}
     for field in fields:
         path = f"{prefix}{field.name}"
         pairs = [
@@ -150,13 +154,24 @@ def copied_fields(
             holder, inner = field.items, f"{path}[]."
         if holder.type == "object":
             values = [value for value, _ in pairs]
-            found |= copied_fields(holder.fields, values, [text for _, text in pairs], inner)
+            found |= written_forms(holder.fields, values, [text for _, text in pairs], inner)
             continue
         parts = [(part, text) for value, text in pairs for part in _strings(value, field)]
         stands = sum(_stands(part, text) for part, text in parts)
-        if len(parts) >= MIN_COPIED and stands >= COPIED * len(parts):
-            found.add(path)
+        if len(parts) < MIN_COPIED:
+            continue
+        each = "each " if field.type == "list" else ""
+        if stands >= COPIED * len(parts):
+            found[path] = f"{each}copied from the text"
+        elif (example := _one_form([part for part, _ in parts])) is not None:
+            found[path] = f"{each}written like {example}"
     return found
+
+
+def _one_form(parts: Sequence[str]) -> str | None:
+    """The first of them, where all are dates or times and differ in nothing but digits."""
+    forms = {re.sub(r"\d", "0", part) for part in parts}
+    return parts[0] if len(forms) == 1 and DATE_OR_TIME.fullmatch(parts[0]) else None
 
 
 def _stands(part: str, text: str) -> bool:
@@ -173,33 +188,31 @@ def _strings(value: Any, field: Field) -> Iterator[str]:
         yield from (item for item in value if isinstance(item, str) and item.strip())
 
 
-def _told(field: Field, copied: Set[str], prefix: str = "") -> str:
+def _told(field: Field, forms: Mapping[str, str], prefix: str = "") -> str:
     """A field as the instruction names it, with what lies within it."""
     path = f"{prefix}{field.name}"
-    said = _kind(field, copied, path) + (
-        ", or null" if field.optional and not field.omitted else ""
-    )
-    if path in copied:
-        said += ", each copied from the text" if field.type == "list" else ", copied from the text"
+    said = _kind(field, forms, path) + (", or null" if field.optional and not field.omitted else "")
+    if path in forms:
+        said += f", {forms[path]}"
     return f"{field.name} ({said})"
 
 
-def _kind(field: Field, copied: Set[str], path: str) -> str:
+def _kind(field: Field, forms: Mapping[str, str], path: str) -> str:
     if field.type == "enum":
         # one label that has a comma would read as two
         labels = (json.dumps(v, ensure_ascii=False) if "," in v else v for v in field.values)
         return f"one of {', '.join(labels)}"
     if field.type == "list":
-        return "list of " + _several(field.items, copied, path)
+        return "list of " + _several(field.items, forms, path)
     if field.type == "object":
-        inner = ", ".join(_told(each, copied, f"{path}.") for each in field.fields)
+        inner = ", ".join(_told(each, forms, f"{path}.") for each in field.fields)
         return f"object with {inner}"
     plain = expected(field).removesuffix(" or null")
     return plain.removeprefix("an ").removeprefix("a ")
 
 
-def _several(items: Field | None, copied: Set[str], path: str) -> str:
+def _several(items: Field | None, forms: Mapping[str, str], path: str) -> str:
     if items is None:
         return "strings"
-    words = _kind(items, copied, f"{path}[]") + (", or null" if items.optional else "")
+    words = _kind(items, forms, f"{path}[]") + (", or null" if items.optional else "")
     return words.replace("object with", "objects with", 1) if items.type == "object" else words

@@ -348,7 +348,8 @@ def _own_servers_stand_beside_one_of_their_kind(params: Params) -> str | None:
     if not isinstance(params.api.server, OpenAIServer):
         return (
             f"conditions.{first}.server: only with api.server.kind=openai, found "
-            f"{params.api.server.kind}, whose server the node starts itself"
+            f"{params.api.server.kind}, whose server the node starts itself; make two runs, one with this condition "
+            "under an api such as openai or server, which trains nothing again"
         )
     server = params.api.server
     here = {name: (c.server or server).loopback for name, c in params.conditions.items()}

@@ -1,13 +1,14 @@
 """Conversations, as fine-tuning services take them, as a text and the record that belongs to it.
 
 ``messages`` is OpenAI's form (a list of role and content, calls of functions in ``tool_calls``),
-``conversations`` ShareGPT's (from and value). The last turn of the assistant is the record, what was said
-before it the text. Sources: https://platform.openai.com/docs/guides/supervised-fine-tuning and
+``conversations`` ShareGPT's (from and value). The assistant's last turn with a call or JSON is the record, what
+was said before it the text. Sources: https://platform.openai.com/docs/guides/supervised-fine-tuning and
 https://github.com/lm-sys/FastChat/blob/main/docs/training.md
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -72,18 +73,16 @@ def unrolled(path: str, table: Table) -> Table:
 
 def _left_out(key: str, conversations: Sequence[Any]) -> list[str]:
     """What of the conversations is in neither text nor record."""
-    who, said = FORMS[key]
+    _, said = FORMS[key]
     after = beside = 0
     for turns in conversations:
-        places = [n for n, turn in enumerate(turns) if str(turn.get(who)) in ASSISTANT]
-        if places:
-            after += places[-1] + 1 < len(turns)
-            answer = turns[places[-1]]
-            called = answer.get("tool_calls") or answer.get("function_call")
-            beside += bool(called and answer.get(said))
+        place = _answer_place(turns, FORMS[key])
+        after += place + 1 < len(turns)
+        if place < len(turns):
+            beside += bool(_called(turns[place]) and turns[place].get(said))
     notes = []
     if after:
-        notes.append(f"{key}: turns after the assistant's last one left out, in {after:,} rows")
+        notes.append(f"{key}: turns after the assistant's answer left out, in {after:,} rows")
     if beside:
         notes.append(
             f"{key}: what the assistant said beside its calls left out, in {beside:,} rows"
@@ -106,8 +105,7 @@ def _parts(
     if not isinstance(turns, list) or not all(isinstance(turn, Mapping) for turn in turns):
         raise UserError(f"{where}: expected a list of turns with {role_key} and {said_key}")
     who = [str(turn.get(role_key)) for turn in turns]
-    places = [place for place, role in enumerate(who) if role in ASSISTANT]
-    last = places[-1] if places else len(turns)
+    last = _answer_place(turns, form)
     before = [place for place in range(last) if who[place] not in SYSTEM]
     words = [_words(where, turns[place], said_key) for place in before]
     if not any(text.strip() for text in words):
@@ -120,7 +118,7 @@ def _parts(
     system = "\n".join(
         _words(where, turns[place], said_key) for place in range(last) if who[place] in SYSTEM
     )
-    if not places:
+    if last == len(turns):
         return system or None, text, None, None
     answer = turns[last]
     calls = _calls(where, answer)
@@ -134,18 +132,43 @@ def _parts(
     )
 
 
+def _answer_place(turns: Sequence[Mapping[str, Any]], form: tuple[str, str]) -> int:
+    """Where the assistant's answer stands; the number of turns where nobody has answered yet.
+
+    What is said once a function was called ("Done!") is no answer, nor is a question that the user
+    answers: without a call or JSON only a last turn is taken for one, and refused as no JSON where it
+    is to be a record.
+    """
+    role_key, said_key = form
+    places = [n for n, turn in enumerate(turns) if str(turn.get(role_key)) in ASSISTANT]
+    answers = [n for n in places if _called(turns[n]) or _like_json(turns[n].get(said_key))]
+    if answers:
+        return answers[-1]
+    return places[-1] if places and places[-1] == len(turns) - 1 else len(turns)
+
+
+def _called(turn: Mapping[str, Any]) -> Any:
+    return turn.get("tool_calls") or turn.get("function_call")
+
+
+def _like_json(said: Any) -> bool:
+    """Whether this was meant as an object, so that a broken one is named and not passed over."""
+    if isinstance(said, list) and said and isinstance(said[0], Mapping):
+        said = said[0].get("text")
+    return isinstance(said, Mapping) or (isinstance(said, str) and said.lstrip()[:1] in ("{", "["))
+
+
 def _words(where: str, turn: Mapping[str, Any], key: str) -> str:
-    """What was said in a turn, also where it is a list of parts or a call."""
+    """What was said in a turn, also in parts, and what it called."""
     said = turn.get(key)
     if isinstance(said, list) and all(
         isinstance(part, Mapping) and "text" in part for part in said
     ):
-        return "\n".join(str(part["text"]) for part in said)
-    if isinstance(said, str):
-        return said
-    if said is None:
-        return "; ".join(str(call) for call in _calls(where, turn) or [])
-    raise UserError(f"{where}: {key}: expected a text, found {said!r:.60}")
+        said = "\n".join(str(part["text"]) for part in said)
+    if said is not None and not isinstance(said, str):
+        raise UserError(f"{where}: {key}: expected a text, found {said!r:.60}")
+    calls = [json.dumps(call, ensure_ascii=False) for call in _calls(where, turn) or []]
+    return "\n".join([*([said] if said else []), *calls])
 
 
 def _calls(where: str, turn: Mapping[str, Any]) -> list[dict[str, Any]] | None:

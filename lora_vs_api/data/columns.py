@@ -36,6 +36,7 @@ _CREATED = re.compile(
     r"(?:(?:last_)?(?:created|updated|modified|inserted|ingested|imported|exported|label+ed|annotated|uploaded|"
     r"scraped|crawled|fetched)|creation|ingestion|annotation)(?:_?(?:at|on|date|time|timestamp|ts))?"
     r"|(?:date|time)_(?:created|added|modified|updated)|time_?stamp|lead_time"
+    r"|(?:received|submitted|posted)_(?:at|ts|timestamp)"  # _on and _date may be what a letter says
 )
 _MOMENT = re.compile(
     r"\d{4}-\d\d?-\d\d?(?:[T ].*)?|\d\d?[./]\d\d?[./]\d{2,4}(?: .*)?|\d{9,13}(?:\.\d+)?|\d+(?:\.\d+)?"

@@ -30,6 +30,8 @@ MIN_ROWS_PER_LABEL = 5  # on average
 # an integer's lowest and highest value become its bounds where they are closer than MAX_RANGE, and seen
 # in rows enough that another one would have been
 MAX_RANGE, MIN_BOUNDED, MIN_EACH = 12, 30, 3
+MOST_HAVE_IT = 0.9  # of the rows, and the column is taken for the record; the others are named
+MAX_TOLD = 40  # characters of a value in an error
 MAX_EXACT = 2**53  # an integer beyond it is another one in programs that read JSON into floats
 FREE_TEXT_WORDS = 4  # from so many words on average a paraphrase deserves part of the credit
 # what a JSON value is called in messages; true and false are whole numbers to Python
@@ -118,13 +120,18 @@ def _infer(name: str, values: Sequence[Any], texts: Texts) -> Inferred:
     return found
 
 
+def _cut(value: Any) -> str:
+    told = repr(value)
+    return told if len(told) <= MAX_TOLD else f"{told[:MAX_TOLD]}…"
+
+
 def _check_one_type(name: str, values: Sequence[Any]) -> None:
     """Make sure that values which were read as no type alone are of one: JSON lets a list stand beside a number."""
     kinds = [next((k for t, k in _KINDS if isinstance(value, t)), "value") for value in values]
     counts = Counter(kinds)
     if len(counts) > 1:
         told = " and ".join(
-            f"{kind} {n:,} times, such as {values[kinds.index(kind)]!r:.40}"
+            f"{kind} {n:,} time{'s'[: n > 1]}, such as {_cut(values[kinds.index(kind)])}"
             for kind, n in counts.items()
         )
         raise UserError(
@@ -317,11 +324,18 @@ def _without_blanks(counts: Counter[str]) -> tuple[Counter[str], int]:
 
 
 def record_column(rows: Sequence[Mapping[str, Any]], text: str) -> str | None:
-    """The one column that holds an object, or an object as JSON, in every row; else None."""
-    found = [
-        name for name in rows[0] if name != text and all(_is_object(row.get(name)) for row in rows)
-    ]
-    return found[0] if len(found) == 1 else None
+    """The one column that holds an object, or an object as JSON, in every row; else None.
+
+    One that lacks it in a few rows is the record too, for these are not labelled or broken and are to be
+    named: read as one field of a flat record it would be another task.
+    """
+    names = list(dict.fromkeys(name for row in rows for name in row if name != text))
+    held = {name: sum(_is_object(row.get(name)) for row in rows) for name in names}
+    for least in (1, MOST_HAVE_IT):
+        found = [name for name, count in held.items() if count >= least * len(rows)]
+        if found:
+            return found[0] if len(found) == 1 else None
+    return None
 
 
 def _is_object(value: Any) -> bool:

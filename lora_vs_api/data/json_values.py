@@ -32,7 +32,8 @@ def json_value(text: str) -> Any:
             object_pairs_hook=_object,
         )
     except json.JSONDecodeError as error:
-        raise ValueError(f"not valid JSON: {error.msg} at character {error.pos + 1}") from None
+        what = error.msg.removesuffix(" at")  # "Unterminated string starting at"
+        raise ValueError(f"not valid JSON: {what} at character {error.pos + 1}") from None
     except RecursionError:
         raise ValueError("not valid JSON: nested too deeply") from None
 

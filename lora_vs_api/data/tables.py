@@ -98,7 +98,7 @@ def _as_written(path: Path, encoding: str | None, text: str | None) -> Table:
     if suffix not in SUFFIXES:
         raise UserError(f"{path}: expected a file that ends in {', '.join(SUFFIXES)}")
     if not path.is_file():
-        raise UserError(f"{path}: no such file; data.path names the labelled rows")
+        raise UserError(f"{path}: no such file")
     if suffix == ".parquet":
         return _parquet(path)
     if suffix == ".xlsx":

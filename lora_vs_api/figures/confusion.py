@@ -10,6 +10,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lora_vs_api.analysis.order import ranked
 from lora_vs_api.figures.drawing import WIDTH, contrast, titles, wrap
 
 if TYPE_CHECKING:
@@ -19,14 +20,14 @@ if TYPE_CHECKING:
 def confusion_matrices(analysis: Analysis, color: str, most: int = 4) -> Figure | None:
     """Expected against answered labels, a row for each field with few labels.
 
-    The fine-tune and the ``most - 1`` best of the others that gave any label, models first; None
-    where no field has few labels.
+    The fine-tune and the ``most - 1`` best of the others that gave any label, models before rivals that read
+    none, in the order of every table; None where no field has few labels.
     """
-    rows = sorted(
+    chosen = sorted(
         (row for row in analysis.conditions if row.valid_json > 0),
-        # what models make of labels, before rivals that read none
         key=lambda row: (row.kind != "lora", row.kind == "model_free", -row.field_f1.estimate),
     )[:most]
+    rows = [row for row in ranked(analysis).conditions if row in chosen]
     fields = list(analysis.conditions[0].diagnosis.confusion)
     if not fields or not rows:
         return None
@@ -46,8 +47,8 @@ def confusion_matrices(analysis: Analysis, color: str, most: int = 4) -> Figure 
         grid[0][0],
         "Which labels are taken for which",
         "Numbers: answers (of all seeds together); shade: share of the answers to that expected "
-        "label. (another label): not in the schema; (none): no value that can be read. Conditions "
-        "without a single readable answer are left out.",
+        "label. (another label): not in the schema; (none): no value that can be read. The fine-tune and up "
+        f"to {most - 1} others with readable answers, models before rivals without one.",
     )
     return figure
 

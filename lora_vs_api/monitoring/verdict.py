@@ -106,8 +106,9 @@ def _left_out(quality: QualityCheck) -> list[str]:
     if quality.repeated:
         said.append(f"{_several(quality.repeated, 'labelled text')} had been counted before.")
     if quality.in_run:
+        count = "does" if quality.in_run == 1 else "do"
         said.append(
-            f"{_several(quality.in_run, 'labelled text')} of the run's own splits do not count."
+            f"{_several(quality.in_run, 'labelled text')} of the run's own splits {count} not count."
         )
     if quality.blank:
         said.append(

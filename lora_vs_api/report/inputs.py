@@ -32,6 +32,7 @@ class Settings:
     answer, ``see_also`` reports of other runs on the task.
     """
 
+    task_name: str
     instruction: str
     fields: tuple[Field, ...]
     device: str

@@ -67,6 +67,7 @@ def report_markdown(inputs: ReportInputs) -> str:
         render(
             "title",
             task=inputs.analysis.task,
+            task_name=inputs.settings.task_name,
             model=inputs.analysis.model,
             config=shown_digest(inputs.analysis.config_sha256),
             asked=has_api(inputs.analysis),

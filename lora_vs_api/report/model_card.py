@@ -13,11 +13,13 @@ from lora_vs_api.report.rendering import Markdown, render
 from lora_vs_api.report.sections.advice import accuracy_words, difference_between
 from lora_vs_api.report.sections.facts import (
     has_api,
+    has_several,
     is_embedded,
     is_local,
     is_own_server,
     stamp,
     unit_words,
+    weight_words,
 )
 
 
@@ -66,6 +68,8 @@ def model_card(analysis: Analysis, what: Published) -> str:
         asked=has_api(analysis),
         own_server=is_own_server(analysis),
         local=is_local(analysis),
+        several=has_several(analysis),
+        open_models=weight_words(analysis),
         # a literal of Python, inside a code block
         instruction=Markdown(repr(what.instruction)),
     )

@@ -63,7 +63,13 @@ def weight_words(analysis: Analysis) -> str:
     """What is served here: open models, and with how many bits if the names of all say so, as Q4_K_M does."""
     found = [re.search(r"-I?Q(\d)_", name) for name in served_models(analysis)]
     bits = {match[1] if match else None for match in found}
-    return f"open {bits.pop()}-bit models" if len(bits) == 1 and None not in bits else "open models"
+    known = f"{bits.pop()}-bit " if len(bits) == 1 and None not in bits else ""
+    return f"an open {known}model" if len(found) == 1 else f"open {known}models"
+
+
+def has_several(analysis: Analysis) -> bool:
+    """Whether there is more than one API condition, so that a sentence speaks of conditions."""
+    return len(api_conditions(analysis)) > 1
 
 
 def priced_entries(analysis: Analysis) -> list[str]:

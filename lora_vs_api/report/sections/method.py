@@ -12,6 +12,7 @@ from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.rendering import Markdown, render
 from lora_vs_api.report.sections.facts import (
     has_choice,
+    has_several,
     is_embedded,
     is_local,
     is_own_server,
@@ -78,6 +79,7 @@ def method_section(inputs: ReportInputs) -> Markdown:
         local=is_local(inputs.analysis),
         models=served_models(inputs.analysis),
         open_models=weight_words(inputs.analysis),
+        several=has_several(inputs.analysis),
         fixed=[r.label for r in few_shot if not (r.nearest_shots or r.written_shots)],
         written=[row.label for row in few_shot if row.written_shots],
         own=[

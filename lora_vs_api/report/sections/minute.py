@@ -38,12 +38,14 @@ from lora_vs_api.report.sections.facts import (
 from lora_vs_api.report.sections.label_curve import label_change
 from lora_vs_api.report.sections.next_steps import next_commands
 
+CUT_OFTEN = 0.05  # of a condition's answers: from here on its score is the token limit's too
+
 
 def minute_section(inputs: ReportInputs) -> Markdown:
     analysis = inputs.analysis
     rival = analysis.strongest_rival
     decision, paid = analysis.decision(rival.name), at_volume(analysis, rival.name)
-    command, purpose = next(iter(next_commands(analysis).items()))
+    command, purpose = next(iter(next_commands(analysis, inputs.settings.task_name).items()))
     return render(
         "minute",
         model=analysis.model,
@@ -190,12 +192,24 @@ def accuracy_change(inputs: ReportInputs) -> Change | None:
     )
 
 
+def limit_change(inputs: ReportInputs) -> Change | None:
+    """Conditions of which the token limit cut answers that might have been right; None where it cut few."""
+    cut = [
+        row
+        for row in ranked(inputs.analysis).conditions
+        if row.kind in ("lora", "api") and row.truncated >= CUT_OFTEN
+    ]
+    told = [render("change_limit", row=row) for row in cut]
+    return Change("Token limit", Markdown(" ".join(told))) if told else None
+
+
 # A section that knows what would change the decision has a function that says so in one Change, or None where
 # it has nothing to say, and stands here. The order is the page's.
 WHAT_WOULD_CHANGE: list[Callable[[ReportInputs], Change | None]] = [
     volume_change,
     price_change,
     accuracy_change,
+    limit_change,
     label_change,
     cascade_change,
 ]
