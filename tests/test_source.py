@@ -231,7 +231,7 @@ def test_what_only_is_called_a_spreadsheet_or_cannot_be_read_here_is_one_line(
     """Without the optional package the way on is said, CSV among them."""
     (tmp_path / "a.xlsx").write_text("x")
     if importlib.util.find_spec("openpyxl"):
-        with pytest.raises(UserError, match="not readable as a spreadsheet"):
+        with pytest.raises(UserError, match="no spreadsheet, whatever its name says"):
             read_table(tmp_path / "a.xlsx")
     monkeypatch.setitem(sys.modules, "openpyxl", None)
     with pytest.raises(UserError, match=r"pip install 'lora-vs-api\[xlsx\]', or save the sheet"):
@@ -439,7 +439,7 @@ def test_what_of_a_conversation_is_in_neither_text_nor_record_is_said(tmp_path):
     rows = [{"messages": [ask, call, turn("tool", "ok"), turn("user", "thanks")]}] * 2
     plain = {"messages": [ask, turn("assistant", None, tool_calls=[called("a", {})])]}
     notes = load_table(write_jsonl(tmp_path / "a.jsonl", [*rows, plain])).notes
-    assert any("after the assistant's last one left out, in 2 rows" in note for note in notes)
+    assert any("after the one that is the record left out, in 2 rows" in note for note in notes)
     assert any("beside its calls left out, in 2 rows" in note for note in notes)
     assert len(load_table(write_jsonl(tmp_path / "b.jsonl", [plain])).notes) == 1
 

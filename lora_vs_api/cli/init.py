@@ -16,7 +16,7 @@ from unicodedata import combining, normalize
 from lora_vs_api.cli.task_config import TaskConfig, config_text, copied_fields
 from lora_vs_api.config.fields import checked_fields
 from lora_vs_api.config.literal import can_be_kept, is_plain_word, shown
-from lora_vs_api.data.chat import RECORD
+from lora_vs_api.data.chat import ASSISTANT, RECORD
 from lora_vs_api.data.columns import always_the_same, bookkeeping, split_column, text_column
 from lora_vs_api.data.dataset_source import HUB, is_dataset, write_parquet
 from lora_vs_api.data.from_schema import fields_from_json_schema
@@ -194,6 +194,10 @@ def _write_task(given: TaskSource, name: str, path: str, origin: str, target: Pa
     rows = [columns for _, columns in table.rows]
     if len(rows) < MIN_ROWS:
         raise UserError(f"{path}: expected at least {MIN_ROWS} rows, found {len(rows)}")
+    if table.conversations and not any(RECORD in row for row in rows):
+        raise UserError(
+            f"{path}: expected a turn of the assistant in each conversation, who is called {', '.join(ASSISTANT)}; found none"
+        )
     roles = _roles(given, path, table)
     inferred, left_out, drop = _fields(given, path, table.rows, roles)
     if given.omit_nulls:

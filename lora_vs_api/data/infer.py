@@ -31,10 +31,19 @@ MIN_ROWS_PER_LABEL = 5  # on average
 # in rows enough that another one would have been
 MAX_RANGE, MIN_BOUNDED, MIN_EACH = 12, 30, 3
 MAX_EXACT = 2**53  # an integer beyond it is another one in programs that read JSON into floats
+_WHOLE = re.compile(r"\s*[+-]?\d+\.0*\s*", re.ASCII)
 FREE_TEXT_WORDS = 4  # from so many words on average a paraphrase deserves part of the credit
 # what a JSON value is called in messages; true and false are whole numbers to Python
 # numbers with a comma for the point, or with marks between their thousands
-_SEPARATED = re.compile(r"[+-]?(?!0\d)(?:\d{1,3}(?:[.,'’\u00a0\u202f]\d{3})+|\d+)(?:[.,]\d+)?")
+_DIGITS = r"(?!0\d)(?:\d{1,3}(?:[.,'’ \u00a0\u202f]\d{3})+|\d+)(?:[.,]\d+)?"
+# the same with what people write around them: a currency, a share, a minus of another kind, brackets for one
+_UNIT = r"(?:[$€£¥₹₽₩%‰°]|EUR|USD|GBP|CHF|JPY|CNY|INR|CAD|AUD|SEK|NOK|DKK|PLN|BRL|US\$|R\$|zł|kr\.?|Fr\.?)?"
+_SEPARATED = re.compile(rf"\(?[+\-−–]?\s?{_UNIT}\s?[+\-−]?{_DIGITS}\s?{_UNIT}\s?-?\)?")
+# a day's number in a spreadsheet, from 1954 to 2119
+_SERIAL = range(20_000, 80_000)
+_DAY = re.compile(
+    r"(?:.*_)?(?:date|day|datum|tag|fecha|dia|data|jour|datetime|due|birthday|dob)(?:_.*)?"
+)
 _KINDS = (
     (bool, "boolean"),
     (int | float, "number"),
@@ -73,14 +82,18 @@ def infer_field(name: str, values: Sequence[Any], texts: Texts = "cells") -> Inf
     ]
     words = "empty"
     if texts == "cells" and len(rest := _numbers_alone(present)) < len(present):
-        present, words = rest, "empty or NA"
+        marks = sorted({cell.strip() for cell in present} - {cell.strip() for cell in rest})
+        present, words = rest, f"empty or {' or '.join(marks)}"
     empty = len(values) - len(present)
     found = (
         _infer(name, present, texts) if present else Inferred({"type": "string"}, "always empty")
     )
     if empty:
         spec = {**found.spec, "optional": True}
-        return Inferred(spec, f"{found.why}; {words} in {empty:,} of {len(values):,} rows")
+        why = found.why
+        if texts == "cells" and spec["type"] == "number" and all(map(_WHOLE.fullmatch, present)):
+            why += ", all of them whole: pandas writes 1.0 for 1 beside empty cells"
+        return Inferred(spec, f"{why}; {words} in {empty:,} of {len(values):,} rows")
     return found
 
 
@@ -100,7 +113,8 @@ def _infer(name: str, values: Sequence[Any], texts: Texts) -> Inferred:
             continue
         changed = None if kind == "boolean" else _changed(values, kind)
         if changed is None:
-            return _infer_number(values, read, kind)
+            found = _infer_number(values, read, kind)
+            return Inferred(found.spec, found.why + _as_serials(name, read, texts))
         found = _infer_text([str(value) for value in values], texts)
         return Inferred(found.spec, f"{found.why}; no numbers, since {changed}")
     for kind in ("object", "list"):
@@ -112,10 +126,42 @@ def _infer(name: str, values: Sequence[Any], texts: Texts) -> Inferred:
             return Inferred(found.spec, why)
     _check_one_type(name, values)
     found = _infer_text([str(value) for value in values], texts)
-    if texts == "cells" and all(_SEPARATED.fullmatch(value.strip()) for value in values):
-        why = f"no numbers, since {values[0].strip()!r:.40} is not written as JSON has them: 1234.5"
-        return Inferred(found.spec, f"{found.why}; {why}")
-    return found
+    why = ""
+    if texts != "json" and all(isinstance(value, str) for value in values):
+        cells = [value.strip() for value in values]
+        why = (_why_no_numbers(cells) if texts == "cells" else "") or _why_no_objects(cells)
+    return Inferred(found.spec, f"{found.why}{why}")
+
+
+def _why_no_numbers(cells: Sequence[str]) -> str:
+    """What to say of cells that are nearly numbers, and are read as texts; empty for others."""
+    plain = [_is_number(cell) for cell in cells]
+    if all(plain):
+        return ""
+    if all(map(_SEPARATED.fullmatch, cells)):
+        odd = next(cell for cell, number in zip(cells, plain, strict=True) if not number)
+        return f"; no numbers, since {odd!r:.40} is not written as JSON has them: 1234.5"
+    if 2 * sum(plain) > len(cells):
+        others = Counter(cell for cell, number in zip(cells, plain, strict=True) if not number)
+        told = ", ".join(f"{cell!r:.40}" for cell, _ in others.most_common(3))
+        n = others.total()
+        return f"; no numbers, since {n:,} of the {len(cells):,} cells {'is' if n == 1 else 'are'} none: {told}"
+    return ""
+
+
+def _why_no_objects(cells: Sequence[str]) -> str:
+    """The same of cells that are nearly objects or lists."""
+    if all(cell[:1] in ("{", "[") for cell in cells):
+        for cell in cells:
+            try:
+                cell_value(cell)
+            except ValueError as error:
+                return f"; no objects or lists, since {cell!r:.40} is none: {error}"
+    return ""
+
+
+def _is_number(cell: str) -> bool:
+    return re.fullmatch(r"[+-]?\d+(?:\.\d+)?", cell, re.ASCII) is not None
 
 
 def _check_one_type(name: str, values: Sequence[Any]) -> None:
@@ -174,7 +220,8 @@ def _read_all(values: Sequence[Any], kind: str, texts: Texts) -> list[Any] | Non
             texts == "json"
             or (texts == "columns" and kind in ("boolean", "integer", "number"))
             or (kind == "boolean" and value.strip() in ("0", "1"))
-            or (kind in ("object", "list") and value.strip()[:1] not in ("{", "["))
+            or (kind == "object" and value.strip()[:1] != "{")
+            or (kind == "list" and value.strip()[:1] != "[")
         ):
             return None
         try:
@@ -208,6 +255,15 @@ def _infer_number(values: Sequence[Any], read: Sequence[Any], kind: str) -> Infe
         spec |= {"minimum": int(low), "maximum": int(high)}
         why += ", taken as the bounds"
     return Inferred(spec, why)
+
+
+def _as_serials(name: str, read: Sequence[float], texts: Texts) -> str:
+    """What to say of days that a spreadsheet has written as the numbers that it counts them by; else empty."""
+    if texts != "cells" or not _DAY.fullmatch(plain_name(name)):
+        return ""
+    if not all(value == int(value) and int(value) in _SERIAL for value in read):
+        return ""
+    return ", a spreadsheet's numbers of days? then format its cells as dates and save it again"
 
 
 def _infer_object(name: str, values: Sequence[Mapping[str, Any]]) -> Inferred:
@@ -255,14 +311,12 @@ def _infer_text(values: Sequence[str], texts: Texts) -> Inferred:
     if few and not any(map(CONTROL.search, counts)):
         rarest, n = counts.most_common()[-1]
         why = f"{len(counts)} labels in {len(values):,} rows, rarest {rarest!r} with {n:,}"
-        why += _alike_but_for_case(counts)
-        if between:
-            why += f"; are there several with {between!r} between them? with ; instead they are read as lists"
+        why += _alike_but_for_case(counts) + _stands_for_none(counts) + _asked(between)
         if blanks:
             why += f"; {blanks:,} with blanks around the label, which are left out"
         return Inferred({"type": "enum", "values": sorted(counts), "score": "exact"}, why)
     words = sum(len(value.split()) for value in values) / len(values)
-    why = f"{len(counts):,} different texts, {words:.1f} words on average"
+    why = f"{len(counts):,} different texts, {words:.1f} words on average{_asked(between)}"
     if few:
         held = next(label for label in counts if CONTROL.search(label))
         why += f"; no labels, since {held!r:.40} cannot stand in a config"
@@ -282,16 +336,33 @@ def _alike_but_for_case(labels: Iterable[str]) -> str:
     return f"; {' and '.join(map(repr, found))} differ by case alone: are they one?"
 
 
+def _stands_for_none(labels: Iterable[str]) -> str:
+    """What to say of a label by which some programs write that there is none; empty where there is none such."""
+    found = next((label for label in labels if len(label) > 1 and is_missing(label)), None)
+    return f"; {found!r} is a label here: if it stands for none, empty its cells" if found else ""
+
+
+def _asked(between: str | None) -> str:
+    if between is None:
+        return ""
+    return (
+        f"; are there several with {between!r} between them? with ; instead they are read as lists"
+    )
+
+
 def _between(values: Sequence[str]) -> str | None:
     """The mark that stands between several labels in one cell; None where cells hold one each.
 
     It does where what it cuts the cells into are fewer texts than the cells are, each of them in several rows, and
     one of them at least stands alone somewhere.
     """
-    cells = set(values)
-    for mark in (";", "|", ","):
-        several = [value for value in values if mark in value]
-        parts = [[part.strip() for part in value.split(mark)] for value in values]
+    # of ;# the ; is half
+    for mark in (";#", ";", "|", ",", "\n", "/"):
+        # some forms write it behind the last label, too
+        bare_values = [value.strip().removesuffix(mark) for value in values]
+        cells = set(bare_values)
+        several = [value for value in bare_values if mark in value]
+        parts = [[part.strip() for part in value.split(mark)] for value in bare_values]
         counts = Counter(part for cell in parts for part in set(cell))
         if (
             several
@@ -319,7 +390,12 @@ def _without_blanks(counts: Counter[str]) -> tuple[Counter[str], int]:
 def record_column(rows: Sequence[Mapping[str, Any]], text: str) -> str | None:
     """The one column that holds an object, or an object as JSON, in every row; else None."""
     found = [
-        name for name in rows[0] if name != text and all(_is_object(row.get(name)) for row in rows)
+        name
+        for name in rows[0]
+        if name != text
+        and all(_is_object(row.get(name)) for row in rows)
+        # such as metadata that nobody gave
+        and not all(row.get(name) in ({}, "{}") for row in rows)
     ]
     return found[0] if len(found) == 1 else None
 

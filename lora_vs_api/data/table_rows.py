@@ -1,0 +1,175 @@
+"""Which lines of a table of texts are its header and its rows, and what of them is neither.
+
+Spreadsheets and the programs that write CSV leave lines behind that nobody meant as a row: empty ones, the
+header once more where files were joined, a total below.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lora_vs_api.errors import UserError
+
+Lines = list[tuple[int, list[str]]]
+
+# of a file that has a title, a person's or a sheet's, above its header
+BELOW = "the header seems to be the line below {!r}: take out the lines above it"
+# of rows that agree before it is told that one of them does not
+MOSTLY = 0.9
+# rows before a last one can be unlike all others
+MIN_ROWS = 10
+# words of a cell that is no column's name where another cell tells so, too
+NAME_WORDS = 3
+# what some programs put between cells, and no column is called by
+_OTHER_SEPARATORS = ("^", "~", "\x01", "\x1f", "\u00a7", "\u00a6", ":", "#", "/")
+
+
+def without_empty(lines: Sequence[tuple[int, list[str]]], notes: list[str]) -> Lines:
+    """``lines`` without those whose cells are all empty, as spreadsheets save rows that were cleared."""
+    found = [(line, cells) for line, cells in lines if any(cell.strip() for cell in cells)]
+    left_out = sum(len(cells) > 1 for _, cells in lines) - sum(len(cells) > 1 for _, cells in found)
+    if left_out:
+        notes.append(f"{left_out:,} rows without anything in them, left out")
+    return found
+
+
+def without_headers(header: Sequence[str], rest: Lines, notes: list[str]) -> Lines:
+    """``rest`` without the header's repetitions, which joined files have."""
+    # in a table of one column a cell may well be called as the column is
+    if len(header) < 2:
+        return rest
+    known = [name.strip() for name in header]
+    found = [
+        (line, cells)
+        for line, cells in rest
+        if [cell.strip().lstrip("\ufeff") for cell in cells] != known
+    ]
+    if len(found) < len(rest):
+        notes.append(f"the header once more in {len(rest) - len(found):,} lines, left out")
+    return found
+
+
+def as_wide_as(
+    path: Path, first: int, header: Sequence[str], rest: Lines, notes: list[str]
+) -> Lines:
+    """``rest`` with as many cells in each row as ``header`` has.
+
+    Raises:
+        UserError: a row has more or fewer, with its line and what may be the reason.
+    """
+    width = len(header)
+    beyond = [cell for _, cells in rest for cell in cells[width:]]
+    if beyond and not any(cell.strip() for cell in beyond):
+        notes.append("cells behind the last column: empty, left out")
+        rest = [(line, cells[:width]) for line, cells in rest]
+    for place, (line, cells) in enumerate(rest):
+        if len(cells) != width:
+            raise UserError(
+                f"{path}:{line}: expected {width} cells as in the header, found {len(cells)}"
+                f"{_why_of_another_width(first, header, rest, place)}"
+            )
+    mark = _separator_of(first, header, rest) if len(rest) > 1 else None
+    if mark is not None:
+        raise UserError(f"{path}:{first}: expected cells, found one in every line{_names_it(mark)}")
+    return rest
+
+
+def _why_of_another_width(first: int, header: Sequence[str], rest: Lines, place: int) -> str:
+    """What may be the reason that the row at ``place`` is not as wide as the header."""
+    width, found = len(header), len(rest[place][1])
+    usual, n = Counter(len(cells) for _, cells in rest).most_common(1)[0]
+    mark = _separator_of(first, header, rest)
+    if mark is not None:
+        return _names_it(mark)
+    if usual == width or n < MOSTLY * len(rest) or len(rest) < 2:
+        if found > width:
+            return "; a cell that holds the separator needs quotes around it"
+        below = place >= len(rest) - 3 and rest[place][0] > 1
+        return "; is it a note below the table? then take it out" if below and found == 1 else ""
+    if width == 1 or usual > width + 1:
+        return f"; {BELOW.format(', '.join(header)[:60])}"
+    if usual == width + 1 and _are_numbers([cells[0] for _, cells in rest if cells]):
+        return "; the first column has no name, as R writes row names: put one before the header"
+    if usual == width + 1:
+        return "; a cell that holds the separator needs quotes around it"
+    return ""
+
+
+def _separator_of(first: int, header: Sequence[str], rest: Lines) -> str | None:
+    """What stands between the cells of a file that seems to have one column; None where nothing does."""
+    if len(header) > 1 or len(rest) < 2:
+        return None
+    lines = [",".join(cells) for _, cells in rest]
+    for mark in _OTHER_SEPARATORS:
+        times = header[0].count(mark)
+        # a text may hold it, too
+        if times and all(line.count(mark) >= times for line in lines):
+            return mark
+    return None
+
+
+def _names_it(mark: str) -> str:
+    return (
+        f"; is {mark!r} the separator? then name it in a line above the header, sep={mark}"
+        if mark.isprintable()
+        else f"; is {mark!r} the separator? then save the file with commas or tabs"
+    )
+
+
+def _are_numbers(cells: Sequence[str]) -> bool:
+    return all(re.fullmatch(r"\d+", cell.strip(), re.ASCII) for cell in cells)
+
+
+def check_header(path: Path, first: int, header: Sequence[str], rest: Lines) -> None:
+    """Make sure that the first line names the columns and is no row like the others.
+
+    Raises:
+        UserError: what stands in it stands again below it, in columns enough.
+    """
+    again = [
+        name
+        for place, name in enumerate(header)
+        if name.strip() and any(cells[place].strip() == name.strip() for _, cells in rest)
+    ]
+    writing = any(len(name.split()) > NAME_WORDS and name not in again for name in header)
+    if len(again) >= max(2, len(header) / 2) or (again and writing):
+        raise UserError(
+            f"{path}:{first}: expected the names of the columns, found what seems to be a row: {again[0]!r:.40} "
+            "stands again in the lines below; put a line with names above it"
+        )
+
+
+def last_row_note(header: Sequence[str], rest: Lines) -> str | None:
+    """What to say of a last row that is empty where no other row is, as a total is; else None."""
+    if len(rest) < MIN_ROWS:
+        return None
+    line, last = rest[-1]
+    filled = [
+        place
+        for place in range(len(header))
+        if header[place] and all(cells[place].strip() for _, cells in rest[:-1])
+    ]
+    empty = [header[place] for place in filled if not last[place].strip()]
+    if not empty or len(empty) < min(2, len(filled) - 1):
+        return None
+    return (
+        f"the last row, in line {line}, has nothing in {' and '.join(map(repr, empty[:3]))}, where every other row has "
+        "something: if it is a total or a note below the table, take it out"
+    )
+
+
+def entities_note(columns: Mapping[str, Sequence[str]]) -> str | None:
+    """What to say of cells with HTML's names of characters, as web pages and some exports have them; else None."""
+    entity = re.compile(r"&(?:amp|lt|gt|quot|apos|nbsp|#\d{2,6}|#x[0-9a-fA-F]{2,5});")
+    counts = {
+        name: n
+        for name, cells in columns.items()
+        if (n := sum(map(bool, map(entity.search, cells))))
+    }
+    if not counts:
+        return None
+    told = ", ".join(f"{name} ({n:,})" for name, n in counts.items())
+    return f"HTML's names of characters, such as &amp;, in cells of {told}: they are read as they stand"
