@@ -70,7 +70,7 @@ def explain(error: ValidationError, raw: dict[str, Any]) -> str:
     expected = f"{place.key}: expected {_expected(place.schema, root)}"
     if place.schema.get("writeOnly"):
         return expected
-    return _with_found(expected, place.value, place.key) + _as_one_key(place)
+    return _with_found(expected, place.value, place.key) + _as_one_key(place) + _in_quotes(place)
 
 
 def _as_one_key(place: Place) -> str:
@@ -85,6 +85,18 @@ def _as_one_key(place: Place) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return ""
     return f"; a field within an object is one key: '+task.weights={{{'.'.join(map(str, path))}: {value}}}'"
+
+
+def _in_quotes(place: Place) -> str:
+    """What to do about a text that YAML has taken for something else, such as no or 12; else empty."""
+    forms = [place.schema, *place.schema.get("anyOf", [])]
+    text = any(form.get("type") == "string" and "pattern" not in form for form in forms)
+    kinds = {form.get("type") for form in forms} - {None, "string", "null"}
+    return (
+        "; put a text that looks like this in quotes"
+        if (text and not kinds and isinstance(place.value, bool | int | float))
+        else ""
+    )
 
 
 def _with_found(expected: str, found: Any, key: str) -> str:
@@ -173,6 +185,10 @@ def _unknown(place: Place, raw: Any, root: Schema) -> str:
     """What an unknown key may have been meant to be: of its section, or of another kind of it."""
     name, siblings = str(place.path[-1]), list(place.section["properties"])
     near = difflib.get_close_matches(name, siblings, n=1)
+    outer, dot, inner = name.partition(".")
+    if dot and outer in siblings:
+        # as in an override, where dots lead into sections
+        return f"unknown key; in a file a section holds its keys, {outer}: {{{inner}: …}}"
     if near:
         hint = f"unknown key (did you mean {near[0]}?)"
     elif place.union is None or "discriminator" not in place.union:
@@ -222,6 +238,7 @@ def _expected(node: Schema, root: Schema) -> str:
         "string": "a text",
         "array": "a list",
         "object": "a mapping",
+        "boolean": "true or false",
     }
     return words.get(node.get("type", ""), "another value")
 

@@ -1,7 +1,8 @@
-"""Keys of YAML mappings that are not what a person meant: one that stands there twice, one that is no text."""
+"""What YAML reads otherwise than a person meant it: a key that stands twice or is no text, 010 and 12:30 as numbers."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,12 @@ _READ_AS = {
     "float": "a number",
     "timestamp": "a date",
 }
+
+
+# as YAML 1.1 writes numbers to the base of 8 and of 60, which nobody means who writes 010 or 12:30
+_MISREAD = re.compile(r"[+-]?(?:0[0-9_]*[0-9][0-9_]*|[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?)")
+# lines in which such a number may stand, so that few files have to be read for it
+_MAY_BE_MISREAD = re.compile(r"(?m)(?:^|[\s\[{,:-])[+-]?0[0-9_]+|[0-9]:[0-5]?[0-9]")
 
 
 def load_once(text: str) -> Any:
@@ -32,6 +39,9 @@ def load_once(text: str) -> Any:
             return None
         for mapping in _mappings(node):
             _check_once(mapping)
+        slip = next(_misread(node), None) if _MAY_BE_MISREAD.search(text) else None
+        if slip is not None:
+            raise yaml.MarkedYAMLError(problem=slip[1], problem_mark=slip[0])
         return loader.construct_document(node)
     finally:
         loader.dispose()
@@ -47,6 +57,32 @@ def _check_once(mapping: yaml.MappingNode) -> None:
                 problem=f"found duplicate key {key.value}", problem_mark=key.start_mark
             )
         seen.add(key.value)
+
+
+def misread_number(text: str) -> tuple[int, int, str] | None:
+    """Line, column and what is wrong with the first value of a file that YAML takes for another number than it says."""
+    if not _MAY_BE_MISREAD.search(text):
+        return None
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return None
+    found = next(_misread(node), None) if node else None
+    return None if found is None else (found[0].line + 1, found[0].column + 1, found[1])
+
+
+def _misread(node: yaml.Node) -> Iterator[tuple[yaml.Mark, str]]:
+    for mapping in _mappings(node):
+        for _, value in mapping.value:
+            for scalar in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                number = isinstance(scalar, yaml.ScalarNode) and scalar.style is None
+                number = number and scalar.tag.endswith((":int", ":float"))
+                if number and _MISREAD.fullmatch(scalar.value):
+                    read, said = yaml.safe_load(scalar.value), scalar.value
+                    yield (
+                        scalar.start_mark,
+                        f"found {said}, which YAML reads as the number {read}; put it in quotes, '{said}', or write {read}",
+                    )
 
 
 def _mappings(node: yaml.Node) -> Iterator[yaml.MappingNode]:
