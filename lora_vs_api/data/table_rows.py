@@ -24,7 +24,21 @@ MIN_ROWS = 10
 # words of a cell that is no column's name where another cell tells so, too
 NAME_WORDS = 3
 # what some programs put between cells, and no column is called by
-_OTHER_SEPARATORS = ("^", "~", "\x01", "\x1f", "\u00a7", "\u00a6", ":", "#", "/")
+_OTHER_SEPARATORS = (
+    "\t",
+    ";",
+    ",",
+    "|",
+    "^",
+    "~",
+    "\x01",
+    "\x1f",
+    "\u00a7",
+    "\u00a6",
+    ":",
+    "#",
+    "/",
+)
 
 
 def without_empty(lines: Sequence[tuple[int, list[str]]], notes: list[str]) -> Lines:
@@ -88,7 +102,9 @@ def _why_of_another_width(first: int, header: Sequence[str], rest: Lines, place:
         if found > width:
             return "; a cell that holds the separator needs quotes around it"
         below = place >= len(rest) - 3 and rest[place][0] > 1
-        return "; is it a note below the table? then take it out" if below and found == 1 else ""
+        if below and found == 1:
+            return "; is it a note below the table? then take it out"
+        return "; an empty cell needs its separator, at the end of a line too"
     if width == 1 or usual > width + 1:
         return f"; {BELOW.format(', '.join(header)[:60])}"
     if usual == width + 1 and _are_numbers([cells[0] for _, cells in rest if cells]):
@@ -100,18 +116,22 @@ def _why_of_another_width(first: int, header: Sequence[str], rest: Lines, place:
 
 def _separator_of(first: int, header: Sequence[str], rest: Lines) -> str | None:
     """What stands between the cells of a file that seems to have one column; None where nothing does."""
-    if len(header) > 1 or len(rest) < 2:
+    if any(header[1:]) or len(rest) < 2:
         return None
     lines = [",".join(cells) for _, cells in rest]
     for mark in _OTHER_SEPARATORS:
         times = header[0].count(mark)
+        # a column of texts may be called with one, such as "last, first"
+        least = 2 if mark in ";,|" else 1
         # a text may hold it, too
-        if times and all(line.count(mark) >= times for line in lines):
+        if times >= least and all(line.count(mark) >= times for line in lines):
             return mark
     return None
 
 
 def _names_it(mark: str) -> str:
+    if mark in "\t;,|":
+        return f"; with {mark!r} in it, do whole lines stand between quotes? then take these out"
     return (
         f"; is {mark!r} the separator? then name it in a line above the header, sep={mark}"
         if mark.isprintable()
