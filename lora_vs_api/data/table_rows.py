@@ -21,6 +21,8 @@ BELOW = "the header seems to be the line below {!r}: take out the lines above it
 MOSTLY = 0.9
 # rows before a last one can be unlike all others
 MIN_ROWS = 10
+# columns that are never empty from which on a table is wide
+MIN_WIDE = 3
 # words of a cell that is no column's name where another cell tells so, too
 NAME_WORDS = 3
 # what some programs put between cells, and no column is called by
@@ -105,13 +107,26 @@ def _why_of_another_width(first: int, header: Sequence[str], rest: Lines, place:
         if below and found == 1:
             return "; is it a note below the table? then take it out"
         return "; an empty cell needs its separator, at the end of a line too"
-    if width == 1 or usual > width + 1:
+    if usual > width and _are_names(
+        rest, next(n for n, row in enumerate(rest) if len(row[1]) == usual)
+    ):
         return f"; {BELOW.format(', '.join(header)[:60])}"
     if usual == width + 1 and _are_numbers([cells[0] for _, cells in rest if cells]):
         return "; the first column has no name, as R writes row names: put one before the header"
-    if usual == width + 1:
+    if usual > width:
         return "; a cell that holds the separator needs quotes around it"
     return ""
+
+
+def _are_names(rest: Lines, place: int) -> bool:
+    """Whether the cells of a row may be names: all of them different, none a number and none there again below."""
+    cells = [cell.strip() for cell in rest[place][1]]
+    below = [set(map(str.strip, row)) for _, row in rest[place + 1 :]]
+    return (
+        len(set(cells)) == len(cells)
+        and all(cell and not cell[0].isdigit() for cell in cells)
+        and not any(cell in row for cell in cells for row in below)
+    )
 
 
 def _separator_of(first: int, header: Sequence[str], rest: Lines) -> str | None:
@@ -173,7 +188,8 @@ def last_row_note(header: Sequence[str], rest: Lines) -> str | None:
         if header[place] and all(cells[place].strip() for _, cells in rest[:-1])
     ]
     empty = [header[place] for place in filled if not last[place].strip()]
-    if not empty or len(empty) < min(2, len(filled) - 1):
+    # in a wide table one more that is missing says nothing
+    if not empty or len(empty) < (2 if len(filled) > MIN_WIDE else 1):
         return None
     return (
         f"the last row, in line {line}, has nothing in {' and '.join(map(repr, empty[:3]))}, where every other row has "
