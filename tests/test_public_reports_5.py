@@ -11,6 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from lora_vs_api.cli.app import main
+from lora_vs_api.cli.init import read_schema
 from lora_vs_api.config.compose import compose, composed
 from lora_vs_api.config.explain import explain
 from lora_vs_api.config.sections import Params
@@ -23,7 +24,9 @@ from lora_vs_api.config.slips import (
 )
 from lora_vs_api.config.yaml_keys import load_once, misread_number
 from lora_vs_api.data.columns import bookkeeping, text_column
+from lora_vs_api.data.from_schema import fields_from_json_schema
 from lora_vs_api.data.infer import infer_field, record_column
+from lora_vs_api.data.review import COLUMNS, read_verdicts
 from lora_vs_api.data.source import value_of
 from lora_vs_api.data.tables import load_table
 from lora_vs_api.errors import UserError
@@ -82,7 +85,7 @@ def test_a_last_row_that_is_unlike_the_others_is_told(tmp_path, last):
     ("content", "told"),
     [
         (BODY, r":1: expected the names of the columns, found what seems to be a row: 'single' stands again"),
-        (f"made by x, in May\n# again, and, again\ntext,room,nights,c\n" + BODY.replace("\n", ",b\n"), "the header seems to be the line below 'made by x, in May'"),
+        ("made by x, in May\n# again, and, again\ntext,room,nights,c\n" + BODY.replace("\n", ",b\n"), "the header seems to be the line below 'made by x, in May'"),
         (HEADER + BODY + "Made in May\n", r":22: .* is it a note below the table\? then take it out"),
         (HEADER + BODY.replace("wants", "wants, now,"), "a cell that holds the separator needs quotes around it"),
         # exceljs/exceljs#454: a spreadsheet leaves out separators at the end of a line
@@ -269,6 +272,49 @@ def test_what_a_form_or_a_split_adds_is_no_field(name, cells, told):
     rows = [{"text": f"words {i}", name: cells[i % len(cells)]} for i in range(20)]
     found = bookkeeping(rows, [name], lambda row: row["text"]).get(name)
     assert found is None if told is None else told in str(found)
+
+
+def test_what_prodigy_s_user_rejected_trains_nothing(tmp_path):
+    """Its rows come with what somebody decided of them, and with hashes that are no fields."""
+    rows = [{**row, "answer": ["accept", "reject", "ignore"][i % 3], "_input_hash": i, "_task_hash": -i} for i, row in enumerate(RECORDS)]  # fmt: skip
+    table = table_of(tmp_path / "a.jsonl", "\n".join(map(json.dumps, rows)))
+    assert [row for _, row in table.rows] == RECORDS[::3]
+    assert "13 rows whose answer is not accept, left out" in table.notes
+    # a column that is merely called answer stays
+    assert load_table(tmp_path / "a.jsonl").rows[0][1] == RECORDS[0]
+    own = [{"text": "a", "answer": "reject"}]
+    assert table_of(tmp_path / "b.jsonl", json.dumps(own[0])).rows[0][1] == own[0]
+
+
+def test_a_schema_is_found_within_what_a_request_puts_around_it(tmp_path):
+    """OpenAI's response_format, a function's parameters, Anthropic's tool; Gemini's capitals and OpenAPI's nullable."""
+    inner = {"type": "OBJECT", "properties": {"n": {"type": "INTEGER", "nullable": True}, "m": {"type": "integer", "exclusiveMinimum": 0}}, "required": ["n", "m"]}  # fmt: skip
+    for wrapped in (
+        inner,
+        {"type": "json_schema", "json_schema": {"name": "x", "schema": inner}},
+        {"type": "function", "function": {"name": "f", "parameters": inner}},
+        {"name": "f", "input_schema": inner},
+    ):
+        (tmp_path / "s.json").write_text(json.dumps(wrapped))
+        assert fields_from_json_schema(read_schema(str(tmp_path / "s.json")), "s") == {
+            "n": {"type": "integer", "score": "exact", "optional": True},
+            "m": {"type": "integer", "score": "exact", "minimum": 1},
+        }
+
+
+def test_verdicts_are_read_as_a_spreadsheet_saves_them(tmp_path):
+    """With rows that were cleared, columns to the right, and a verdict as a person types it."""
+    path = tmp_path / "v.csv"
+    line = f"e1,{'a' * 64},{{}},Bo,2026-11-23,,{{}}"
+    lines = [",".join(COLUMNS) + ",", line.format(" Accept ", "") + ",", ",,,,,,,", line.format("fix", '"{""n"": NaN}"') + ","]  # fmt: skip
+    path.write_text("\n\ufeff".join(lines))
+    assert [(each.id, each.verdict, each.fixed_record) for each in read_verdicts(path)] == [
+        ("e1", "accept", None),
+        ("e1", "fix", {"n": None}),
+    ]
+    path.write_text("\n".join([*lines, line.format("fix", '"{""n"": 1, ""n"": 2}"') + ","]))
+    with pytest.raises(UserError, match=r":5: fixed_record: .*expected no key twice, found 'n'"):
+        read_verdicts(path)
 
 
 # --- conversations ----------------------------------------------------------------------

@@ -46,6 +46,18 @@ MIN_ROWS = 20
 CHARACTERS_A_TOKEN = 2.5
 MAX_NAME = 200  # characters of a field's name
 DROPPED = "by --drop"
+# what a JSON Schema of an object has at its top, and what stands around one in requests to OpenAI, Anthropic and Gemini
+SCHEMA_KEYS = {"properties", "$ref", "allOf", "anyOf", "oneOf"}
+WRAPPERS = (
+    "json_schema",
+    "schema",
+    "function",
+    "parameters",
+    "input_schema",
+    "inputSchema",
+    "json",
+    "responseSchema",
+)
 MAX_SHOWN = 600  # of a prompt, text or answer that is shown as an example
 
 
@@ -613,7 +625,19 @@ def read_schema(given: str) -> Mapping[str, Any]:
         found = _schema_of_model(given)
     if not isinstance(found, Mapping):
         raise UserError(f"--schema: {given}: expected a JSON Schema, an object")
-    return found
+    return _unwrapped(found)
+
+
+def _unwrapped(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The schema within what a request to an API puts around it: a format of answers or a function's parameters."""
+    while not SCHEMA_KEYS & schema.keys():
+        inner = next(
+            (schema[key] for key in WRAPPERS if isinstance(schema.get(key), Mapping)), None
+        )
+        if inner is None:
+            break
+        schema = inner
+    return schema
 
 
 def _schema_of_model(given: str) -> Any:

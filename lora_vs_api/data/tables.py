@@ -19,6 +19,7 @@ from unicodedata import normalize
 from lora_vs_api.data.chat import unrolled
 from lora_vs_api.data.choices import with_lists
 from lora_vs_api.data.json_values import json_value
+from lora_vs_api.data.prodigy import accepted
 from lora_vs_api.data.sheets import sheet_rows
 from lora_vs_api.data.split import split_named
 from lora_vs_api.data.table import Rows, Table
@@ -85,7 +86,8 @@ def load_table(
     path = Path(path)
     if path.is_dir() and path.suffix.lower() not in SUFFIXES:
         return _folder(path, encoding, text, objects)
-    return with_lists(unrolled(str(path), _as_written(path, encoding, text)), (text, *objects))
+    table = accepted(unrolled(str(path), _as_written(path, encoding, text)))
+    return with_lists(table, (text, *objects))
 
 
 def _as_written(path: Path, encoding: str | None, text: str | None) -> Table:
@@ -172,7 +174,7 @@ def _folder(
             rows.append((place, {**row, FILE_SPLIT: name}))
     notes += _missing_columns(rows)
     # all files at once: a call or two in one of them decide for all
-    return with_lists(unrolled(str(folder), Table(rows, notes)), (text, *objects))
+    return with_lists(accepted(unrolled(str(folder), Table(rows, notes))), (text, *objects))
 
 
 def _missing_columns(rows: Rows) -> Iterator[str]:
