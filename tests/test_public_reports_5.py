@@ -201,7 +201,7 @@ def test_what_stands_for_no_number_is_none(mark):
         # a header's second line, or a slip of the pen
         (["int", *"123456789"], "no numbers, since 1 of the 10 cells is none: 'int'"),
         (["####", "5", "6"], "since 1 of the 3 cells is none: '####'"),
-        (["1.0", "", "2.0"], "all of them whole: pandas writes 1.0 for 1 beside empty cells"),
+        (["1.0", "", "2.0"], "all of them whole: pandas writes 1.0 for 1 where cells are empty"),
     ],
 )
 def test_cells_that_are_nearly_numbers_are_told(cells, told):
@@ -210,9 +210,47 @@ def test_cells_that_are_nearly_numbers_are_told(cells, told):
 
 
 def test_a_spreadsheet_s_numbers_of_days_are_told():
-    """45200 is a day in 2023; of another column it is a number."""
+    """45200 is a day in 2023; of another column it is a number. 2-Mar may have been 3-2 or a name."""
+    assert ", seconds since 1970?" in infer_field("visitDate", ["1767312000", "1767398400"]).why
+    assert "made a date of" in infer_field("range", ["1-2", "2-Mar"] * 10).why
     assert "numbers of days?" in infer_field("visit_date", ["45200", "45999"]).why
     assert "numbers of days?" not in infer_field("mileage", ["45200", "45999"]).why
+
+
+def test_true_and_1_say_the_same_where_both_stand():
+    """0 and 1 alone are numbers."""
+    assert infer_field("x", ["TRUE", "0", "1", "FALSE"] * 5).spec["type"] == "boolean"
+    assert infer_field("x", ["0", "1"] * 5).spec["type"] == "integer"
+
+
+def test_quotes_of_windows_are_read_where_latin_1_is_said(tmp_path):
+    """As browsers do; latin-1 has none, but control characters in their place."""
+    (tmp_path / "a.csv").write_bytes("text,n\n“é”,1\n".encode("cp1252"))
+    assert load_table(tmp_path / "a.csv", "latin-1").rows[0][1] == {"text": "“é”", "n": "1"}
+
+
+def test_what_mongodb_writes_around_values_is_none_of_them(tmp_path):
+    """The id of every row was an object, and so the record."""
+    row = {"_id": {"$oid": "5f"}, "text": "a b", "n": {"$numberLong": "5"}, "at": {"$date": "2026-01-01"}, "x": {"y": 1}}  # fmt: skip
+    for name, content in (("a.jsonl", json.dumps(row)), ("a.json", json.dumps([row]))):
+        table = table_of(tmp_path / name, content)
+        assert table.rows[0][1] == {"_id": "5f", "text": "a b", "n": 5, "at": "2026-01-01", "x": {"y": 1}}  # fmt: skip
+        assert len(table.notes) == 1
+    assert record_column([{"t": "x", "user_id": {"a": 1}}] * 2, "t") is None
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        ({"result": {"items": RECORDS}}, "a list of objects lies within result.items: make that list"),
+        ({"-Nab": RECORDS[0], "-Nac": RECORDS[1]}, "are these rows by their key"),
+        ({"text": {"0": "a", "1": "b"}}, "is it of pandas"),
+    ],
+)  # fmt: skip
+def test_an_object_that_holds_rows_says_where(tmp_path, found, told):
+    """Firebase's export and an answer of an API are none of pandas'."""
+    with pytest.raises(UserError, match=told):
+        table_of(tmp_path / "a.json", json.dumps(found))
 
 
 @pytest.mark.parametrize("cell", ["{'a': nan}", "{wifi,pool}", "{'a', 'b'}", '{"a": 1} END'])
@@ -242,7 +280,7 @@ def test_several_labels_are_seen_whatever_stands_between_them(cells, told):
 def test_html_s_names_of_characters_are_told(tmp_path):
     """They are read as they stand, in the text as in a label."""
     table = table_of(tmp_path / "a.csv", HEADER + BODY.replace("single", "B&amp;B"))
-    assert any("such as &amp;, in cells of room (10)" in note for note in table.notes)
+    assert any("(&amp;, <p>) in cells of room (10)" in note for note in table.notes)
 
 
 # --- columns ----------------------------------------------------------------------------
@@ -449,7 +487,10 @@ def test_a_reference_that_leads_nowhere_has_its_place(own, said, text, place, wh
         ("lora:\n\u00a0\u00a0r: 4\n", "3:1: a blank or mark that is not seen (U+00A0)"),
         ("lora:\n  r\u200b: 4\n", "3:4: a blank or mark that is not seen (U+200B)"),
         ("lora:\n  r\uff1a4\n", "3:4: a full-width colon"),
-        ("title: 'a\u00a0b'  # c\u00a0d\nother: a\u00a0b\n# e\u00a0f: g\n", None),
+        (
+            "title: 'a\u00a0b'  # c\u00a0d\nother: a\u00a0b\n# e\u00a0f: g\nlong: >-\n  Say\u00a0it, at 10\u00a0o'clock\n",
+            None,
+        ),
     ],
 )
 def test_a_blank_that_is_not_seen_in_a_key_has_its_place(own, text, told):
@@ -485,15 +526,17 @@ def test_the_place_of_a_list_s_item_and_of_a_key_with_dots(own):
     [
         ({"lora.r": 4}, "lora.r: unknown key; in a file a section holds its keys, lora: {r: …}"),
         ({"task_title": False}, "expected a text, found False; put a text that looks like this in quotes"),
+        ({"data": {"source": "file", "path": "C:\temp\new.csv", "text": "t"}}, "data.path: expected a path without control characters; in YAML, one with"),
         ({"decoding": {"constrained": "true"}}, "decoding.constrained: expected true or false, found 'true'"),
     ],
 )  # fmt: skip
 def test_what_yaml_made_of_a_value_is_told(changed, told):
-    """A key with dots, no as a text, and true as one."""
+    """A key with dots, no as a text, true as one, and a path of Windows between double quotes."""
     raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    raw |= {key: raw[key] | value if key == "decoding" else value for key, value in changed.items()}
     with pytest.raises(ValidationError) as error:
-        Params.model_validate({**raw, **{key: (raw[key] | value if isinstance(value, dict) else value) for key, value in changed.items()}})  # fmt: skip
-    assert told in explain(error.value, {**raw, **changed})
+        Params.model_validate(raw)
+    assert told in explain(error.value, raw)
 
 
 @pytest.mark.parametrize(

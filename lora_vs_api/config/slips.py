@@ -36,8 +36,12 @@ _GRAMMAR = re.compile(
 _SWEEP = re.compile(r"Sweep parameters '([^=']+)=(.*)' requires")
 _NO_GROUP = re.compile(r"Config group override must be a string|Could not find '[^'/]+/'")
 # blanks and marks that look like none or like a plain blank, where YAML takes them for part of a key
-_UNSEEN = re.compile("[\u00a0\u1680\u2000-\u200d\u202f\u205f\u2060\u3000\ufeff]|\uff1a")
-_IN_KEY = re.compile(r"[^#'\"\n]*?(?::(?=\s|$)|$)|[^#'\"\n]*?\uff1a")
+_BLANKS = "\u00a0\u1680\u2000-\u200d\u202f\u205f\u2060\u3000\ufeff"
+_UNSEEN = re.compile(f"[{_BLANKS}\uff1a]")
+# what stands before a line's words, and one word with its colon: more is a text
+_IN_KEY = re.compile(
+    rf"[ \t-]*[{_BLANKS}][ \t{_BLANKS}]*(?=[^#\s{_BLANKS}])|[ \t-]*[\w./{_BLANKS}-]+(?::(?=\s|$)|\uff1a)"
+)
 
 
 def yaml_slip(error: Exception, conf: Path) -> str | None:
@@ -119,23 +123,25 @@ def number_slip(conf: Path) -> str | None:
 
 
 def unseen_slip(conf: Path) -> str | None:
-    """The user's own file where a blank of another kind, as web pages and chats have them, is part of a key."""
-    path = conf / LOCAL
-    try:
-        lines = path.read_text(encoding="utf-8").removeprefix("\ufeff").split("\n")
-    except (OSError, UnicodeDecodeError):
-        return None
-    for number, line in enumerate(lines, start=1):
-        key = _IN_KEY.match(line)
-        odd = _UNSEEN.search(key[0]) if key else None
-        if odd:
-            name = (
-                "a full-width colon" if odd[0] == "\uff1a" else "a blank or mark that is not seen"
-            )
-            return (
-                f"{_shown(path, conf)}:{number}:{odd.start() + 1}: {name} (U+{ord(odd[0]):04X}), as text that was copied "
-                "has it; type this place anew"
-            )
+    """A file of ``conf`` where a blank of another kind, as web pages and chats have them, is part of a key."""
+    for path in _files(conf):
+        try:
+            lines = path.read_text(encoding="utf-8").removeprefix("\ufeff").split("\n")
+        except (OSError, UnicodeDecodeError):
+            continue
+        for number, line in enumerate(lines, start=1):
+            key = _IN_KEY.match(line)
+            odd = _UNSEEN.search(key[0]) if key else None
+            if odd:
+                name = (
+                    "a full-width colon"
+                    if odd[0] == "\uff1a"
+                    else "a blank or mark that is not seen"
+                )
+                return (
+                    f"{_shown(path, conf)}:{number}:{odd.start() + 1}: {name} (U+{ord(odd[0]):04X}), as text that was copied "
+                    "has it; type this place anew"
+                )
     return None
 
 

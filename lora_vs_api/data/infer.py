@@ -41,6 +41,10 @@ _UNIT = r"(?:[$€£¥₹₽₩%‰°]|EUR|USD|GBP|CHF|JPY|CNY|INR|CAD|AUD|SEK|N
 _SEPARATED = re.compile(rf"\(?[+\-−–]?\s?{_UNIT}\s?[+\-−]?{_DIGITS}\s?{_UNIT}\s?-?\)?")
 # a day's number in a spreadsheet, from 1954 to 2119
 _SERIAL = range(20_000, 80_000)
+# digits of a moment as programs count them
+_SECONDS = {10: "seconds", 13: "milliseconds"}
+# what a spreadsheet makes of 1-2 and SEPT2
+_MADE_A_DATE = re.compile(r"\d{1,2}-(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)")
 _DAY = re.compile(
     r"(?:.*_)?(?:date|day|datum|tag|fecha|dia|data|jour|datetime|due|birthday|dob)(?:_.*)?"
 )
@@ -90,10 +94,7 @@ def infer_field(name: str, values: Sequence[Any], texts: Texts = "cells") -> Inf
     )
     if empty:
         spec = {**found.spec, "optional": True}
-        why = found.why
-        if texts == "cells" and spec["type"] == "number" and all(map(_WHOLE.fullmatch, present)):
-            why += ", all of them whole: pandas writes 1.0 for 1 beside empty cells"
-        return Inferred(spec, f"{why}; {words} in {empty:,} of {len(values):,} rows")
+        return Inferred(spec, f"{found.why}; {words} in {empty:,} of {len(values):,} rows")
     return found
 
 
@@ -114,7 +115,11 @@ def _infer(name: str, values: Sequence[Any], texts: Texts) -> Inferred:
         changed = None if kind == "boolean" else _changed(values, kind)
         if changed is None:
             found = _infer_number(values, read, kind)
-            return Inferred(found.spec, found.why + _as_serials(name, read, texts))
+            why = found.why + _as_serials(name, read, texts)
+            cells = [value for value in values if isinstance(value, str)]
+            if texts == "cells" and cells and all(map(_WHOLE.fullmatch, cells)):
+                why += ", all of them whole: pandas writes 1.0 for 1 where cells are empty"
+            return Inferred(found.spec, why)
         found = _infer_text([str(value) for value in values], texts)
         return Inferred(found.spec, f"{found.why}; no numbers, since {changed}")
     for kind in ("object", "list"):
@@ -134,7 +139,10 @@ def _infer(name: str, values: Sequence[Any], texts: Texts) -> Inferred:
 
 
 def _why_no_numbers(cells: Sequence[str]) -> str:
-    """What to say of cells that are nearly numbers, and are read as texts; empty for others."""
+    """What to say of cells that are nearly numbers, or were some before, and are read as texts; empty for others."""
+    made = next(filter(_MADE_A_DATE.fullmatch, cells), None)
+    if made is not None:
+        return f"; {made!r} may be what a spreadsheet has made a date of: format its cells as text"
     plain = [_is_number(cell) for cell in cells]
     if all(plain):
         return ""
@@ -214,12 +222,13 @@ def _read_all(values: Sequence[Any], kind: str, texts: Texts) -> list[Any] | Non
     """All of ``values`` as of one type, or None."""
     field = Field(name="", type=kind, score="")
     read = []
+    numbers = all(isinstance(value, str) and value.strip() in ("0", "1") for value in values)
     for value in values:
-        # what a person writes into a cell as 0 and 1 is a number; JSON only says objects and lists
+        # what a person writes into all cells as 0 and 1 is a number; JSON only says objects and lists
         if isinstance(value, str) and (
             texts == "json"
             or (texts == "columns" and kind in ("boolean", "integer", "number"))
-            or (kind == "boolean" and value.strip() in ("0", "1"))
+            or (kind == "boolean" and numbers)
             or (kind == "object" and value.strip()[:1] != "{")
             or (kind == "list" and value.strip()[:1] != "[")
         ):
@@ -261,6 +270,8 @@ def _as_serials(name: str, read: Sequence[float], texts: Texts) -> str:
     """What to say of days that a spreadsheet has written as the numbers that it counts them by; else empty."""
     if texts != "cells" or not _DAY.fullmatch(plain_name(name)):
         return ""
+    if kind := _SECONDS.get(len(str(int(min(read))))):
+        return f", {kind} since 1970? then write them as dates"
     if not all(value == int(value) and int(value) in _SERIAL for value in read):
         return ""
     return ", a spreadsheet's numbers of days? then format its cells as dates and save it again"
@@ -360,13 +371,13 @@ def _between(values: Sequence[str]) -> str | None:
     for mark in (";#", ";", "|", ",", "\n", "/"):
         # some forms write it behind the last label, too
         bare_values = [value.strip().removesuffix(mark) for value in values]
+        if not any(mark in value for value in bare_values):
+            continue
         cells = set(bare_values)
-        several = [value for value in bare_values if mark in value]
         parts = [[part.strip() for part in value.split(mark)] for value in bare_values]
         counts = Counter(part for cell in parts for part in set(cell))
         if (
-            several
-            and len(counts) < len(cells)
+            len(counts) < len(cells)
             and len(counts) <= MAX_LABELS
             and all(part and n > 1 for part, n in counts.items())
             and not cells.isdisjoint(counts)
@@ -394,7 +405,8 @@ def record_column(rows: Sequence[Mapping[str, Any]], text: str) -> str | None:
         for name in rows[0]
         if name != text
         and all(_is_object(row.get(name)) for row in rows)
-        # such as metadata that nobody gave
+        # an id may be an object, and so may metadata that nobody gave
+        and plain_name(name).rpartition("_")[2] not in ("id", "uid", "uuid", "guid")
         and not all(row.get(name) in ({}, "{}") for row in rows)
     ]
     return found[0] if len(found) == 1 else None

@@ -198,8 +198,12 @@ def last_row_note(header: Sequence[str], rest: Lines) -> str | None:
 
 
 def entities_note(columns: Mapping[str, Sequence[str]]) -> str | None:
-    """What to say of cells with HTML's names of characters, as web pages and some exports have them; else None."""
-    entity = re.compile(r"&(?:amp|lt|gt|quot|apos|nbsp|#\d{2,6}|#x[0-9a-fA-F]{2,5});")
+    """What to say of cells with HTML's names of characters or its tags, as web pages have them; else None."""
+    entity = re.compile(
+        r"&(?:amp|lt|gt|quot|apos|nbsp|#\d{2,6}|#x[0-9a-fA-F]{2,5});|"
+        r"</?(?:p|br|div|span|b|i|em|strong|a|li|ul|ol|t[dr])(?: [^<>]*)?/?>",
+        re.IGNORECASE,
+    )
     counts = {
         name: n
         for name, cells in columns.items()
@@ -208,4 +212,4 @@ def entities_note(columns: Mapping[str, Sequence[str]]) -> str | None:
     if not counts:
         return None
     told = ", ".join(f"{name} ({n:,})" for name, n in counts.items())
-    return f"HTML's names of characters, such as &amp;, in cells of {told}: they are read as they stand"
+    return f"HTML's names of characters or tags (&amp;, <p>) in cells of {told}: they are read as they stand"

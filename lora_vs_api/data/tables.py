@@ -18,7 +18,7 @@ from unicodedata import normalize
 
 from lora_vs_api.data.chat import unrolled
 from lora_vs_api.data.choices import with_lists
-from lora_vs_api.data.json_values import json_value
+from lora_vs_api.data.json_values import json_value, plain_value
 from lora_vs_api.data.prodigy import accepted
 from lora_vs_api.data.sheets import sheet_rows
 from lora_vs_api.data.split import split_named
@@ -121,8 +121,11 @@ def _as_written(path: Path, encoding: str | None, text: str | None) -> Table:
         notes += [f"{joined:,} byte order marks within it, left out"] * bool(joined)
         separator = "\t" if suffix == ".tsv" else None
         return _csv(path, content.replace("\0", ""), separator, text, notes)
-    rows = _json_list(path, content) if suffix == ".json" else _json_lines(path, content)
-    return Table(list(rows))
+    rows = list(_json_list(path, content) if suffix == ".json" else _json_lines(path, content))
+    if not any(mark in content for mark in ('"$oid"', '"$date"', '"$number')):
+        return Table(rows)
+    said = "MongoDB's objects around ids, dates and numbers ($oid, $date, $numberLong): left out"
+    return Table([(place, plain_value(row)) for place, row in rows], [said])
 
 
 def split_files(folder: Path) -> dict[str, Path]:
@@ -350,9 +353,7 @@ def _json_list(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]
         if len(lists) == 1 or tables:
             found = next(iter((tables or lists).values())) if "columns" not in found else found
     if not isinstance(found, list):
-        hint = ""
-        if isinstance(found, dict) and all(isinstance(v, dict | list) for v in found.values()):
-            hint = '; is it of pandas? then write it with df.to_json(path, orient="records")'
+        hint = _hint_of_object(found) if isinstance(found, dict) else ""
         what = "one object" if isinstance(found, dict) else type(found).__name__
         raise UserError(f"{path}: expected a list of objects, found {what}{hint}")
     broken: list[str] = []
@@ -364,6 +365,33 @@ def _json_list(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]
         yield place, row
     if broken:
         raise problems_error(path, broken)
+
+
+def _hint_of_object(found: Mapping[str, Any]) -> str:
+    """What an object that holds no list of rows seems to be, and what to do; empty for any other."""
+    within = _list_within(found)
+    if within is not None:
+        return f"; a list of objects lies within {within}: make that list the file"
+    if not found or not all(isinstance(value, dict | list) for value in found.values()):
+        return ""
+    inner = [key for value in found.values() if isinstance(value, dict) for key in value]
+    if (
+        inner
+        and not all(key.isdigit() for key in inner)
+        and not any(key.isdigit() for key in found)
+    ):
+        return "; are these rows by their key? then make a list of its values: [ {…}, {…} ]"
+    return '; is it of pandas? then write it with df.to_json(path, orient="records")'
+
+
+def _list_within(found: Mapping[str, Any], depth: int = 3) -> str | None:
+    """The dotted name of a list of objects that lies within an object's objects."""
+    for name, value in found.items():
+        if isinstance(value, list) and value and _are_objects(value):
+            return name
+        if isinstance(value, dict) and depth and (inner := _list_within(value, depth - 1)):
+            return f"{name}.{inner}"
+    return None
 
 
 def _are_objects(rows: Sequence[Any]) -> bool:

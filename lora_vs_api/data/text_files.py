@@ -54,6 +54,8 @@ _SINGLE_QUOTES = re.compile(
 )
 # a character with a backslash before it
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+# what no text of latin-1 has, control characters that are none of ASCII's
+_C1 = re.compile("[\x80-\x9f]")
 # the likelier first
 SEPARATORS = (",", ";", "\t", "|")
 # of a cell; the csv module's own limit is 131,072 characters
@@ -113,6 +115,10 @@ def read_text(path: str | Path, encoding: str | None = None) -> str:
             f"{path}:{line}: not valid {said} ({getattr(error, 'reason', error)}); save it as UTF-8, "
             "or name its encoding, such as latin-1, cp1252 or utf-16 (--encoding, data.encoding)"
         ) from None
+    if _C1.search(text) and codecs.lookup(name).name == "iso8859-1":
+        # Windows' quotes and dashes, which browsers too take for meant where latin-1 is said
+        with suppress(UnicodeDecodeError):
+            text = raw.decode("cp1252")
     head = text[:100]
     if encoding is None and head.count("\0") * 4 > len(head):
         raise UserError(
