@@ -526,7 +526,7 @@ def test_the_place_of_a_list_s_item_and_of_a_key_with_dots(own):
     [
         ({"lora.r": 4}, "lora.r: unknown key; in a file a section holds its keys, lora: {r: …}"),
         ({"task_title": False}, "expected a text, found False; put a text that looks like this in quotes"),
-        ({"data": {"source": "file", "path": "C:\temp\new.csv", "text": "t"}}, "data.path: expected a path without control characters; in YAML, one with"),
+        ({"data": {"source": "file", "path": "C:\temp\new.csv", "text": "t"}}, "data.path: expected a text, a path without control characters; in YAML, one with"),
         ({"decoding": {"constrained": "true"}}, "decoding.constrained: expected true or false, found 'true'"),
     ],
 )  # fmt: skip

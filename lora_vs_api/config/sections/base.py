@@ -46,7 +46,7 @@ FilePath = Annotated[
     str,
     Field(
         pattern=r"^[^\x00-\x1f\x7f]*$",
-        description="a path without control characters; in YAML, one with backslashes stands in single quotes",
+        description="a text, a path without control characters; in YAML, one with backslashes stands in single quotes",
     ),
 ]
 Day = Annotated[
