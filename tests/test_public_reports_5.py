@@ -126,6 +126,14 @@ def test_a_file_of_another_kind_is_named(tmp_path, name, content, told):
         load_table(tmp_path / name)
 
 
+def test_a_column_may_be_called_as_a_cell_is(tmp_path):
+    """In a table of a few rows that proves nothing, and a column of one name alone never does."""
+    rows = [["a", "b", "c"], ["x", "b", "c"], ["y", "b", "d"]]
+    few = "\n".join(map(",".join, rows))
+    assert len(table_of(tmp_path / "a.csv", few).rows) == 2
+    assert len(table_of(tmp_path / "b.csv", f"text,single,n\n{BODY}").rows) == 20
+
+
 def test_the_one_list_of_objects_is_the_table(tmp_path):
     """Beside lists of something else, and with a mark where files were joined."""
     (tmp_path / "a.json").write_text(json.dumps({"rows": RECORDS, "errors": [], "tags": ["x"]}))

@@ -19,7 +19,7 @@ Lines = list[tuple[int, list[str]]]
 BELOW = "the header seems to be the line below {!r}: take out the lines above it"
 # of rows that agree before it is told that one of them does not
 MOSTLY = 0.9
-# rows before a last one can be unlike all others
+# rows that are enough to tell that one of them is unlike the others, or the header like them
 MIN_ROWS = 10
 # columns that are never empty from which on a table is wide
 MIN_WIDE = 3
@@ -164,6 +164,9 @@ def check_header(path: Path, first: int, header: Sequence[str], rest: Lines) -> 
     Raises:
         UserError: what stands in it stands again below it, in columns enough.
     """
+    if len(rest) < MIN_ROWS:
+        # of a few rows a cell may be called as its column is
+        return
     again = [
         name
         for place, name in enumerate(header)
