@@ -71,6 +71,13 @@ def test_what_is_no_row_is_left_out_and_told(tmp_path, content, note):
     assert note in table.notes
 
 
+def test_an_empty_cell_of_the_only_column_is_a_row(tmp_path):
+    """Who asks about a list of texts gets an answer or a word for each."""
+    assert len(table_of(tmp_path / "a.csv", 'text\na b\n""\nc d\n').rows) == 3
+    # a line of blanks at the end of a table is none
+    assert len(table_of(tmp_path / "b.csv", f"{HEADER}{BODY}   \n").rows) == 20
+
+
 @pytest.mark.parametrize("last", ["Total,,50\n", "\nMade in May,,\n"])
 def test_a_last_row_that_is_unlike_the_others_is_told(tmp_path, last):
     """A total below the table would be learnt as a text without a room."""
@@ -311,6 +318,7 @@ def test_an_id_is_no_text_and_no_metadata_a_record():
         ("Timestamp", ["2026/01/09 10:00:00 AM GMT+1", "2026/01/10 9:00:00 AM GMT+1"], "called as when the row was made"),
         ("Email Address", ["a@b.org", "c.d@e.org"], "addresses that no text names"),
         ("room", ["train", "holdout"], None),
+        ("usage", ["business", "private"], None),
     ],
 )  # fmt: skip
 def test_what_a_form_or_a_split_adds_is_no_field(name, cells, told):

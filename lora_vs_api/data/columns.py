@@ -160,7 +160,8 @@ def _why_left_out(name: str, values: Sequence[Any], texts: Sequence[str]) -> str
     if 2 * sum(bool(cell) and _stands(cell, text) for cell, text in present) > len(present):
         return None
     plain = plain_name(name)
-    if _SPLIT_NAME.fullmatch(plain) and len(set(cells)) <= MAX_PARTS:
+    parts = splits - {None} or plain.endswith("split") or all(map(str.isdigit, cells))
+    if _SPLIT_NAME.fullmatch(plain) and len(set(cells)) <= MAX_PARTS and parts:
         said = " and ".join(sorted(set(cells))[:MAX_SHOWN])
         return f"called as a split and says {said}: expected train, val and test of every row; no text names it"
     if _ANNOTATOR.fullmatch(plain):

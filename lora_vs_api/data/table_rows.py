@@ -44,7 +44,12 @@ _OTHER_SEPARATORS = (
 
 
 def without_empty(lines: Sequence[tuple[int, list[str]]], notes: list[str]) -> Lines:
-    """``lines`` without those whose cells are all empty, as spreadsheets save rows that were cleared."""
+    """``lines`` without those whose cells are all empty, as spreadsheets save rows that were cleared.
+
+    In a table of one column an empty cell is a row whose text is missing.
+    """
+    if not lines or len(lines[0][1]) == 1:
+        return list(lines)
     found = [(line, cells) for line, cells in lines if any(cell.strip() for cell in cells)]
     left_out = sum(len(cells) > 1 for _, cells in lines) - sum(len(cells) > 1 for _, cells in found)
     if left_out:
