@@ -18,11 +18,12 @@ from lora_vs_api.config.sections import Params
 from lora_vs_api.config.slips import (
     choice_slip,
     override_slip,
+    package_slip,
     place_of,
     reference_slip,
     unseen_slip,
 )
-from lora_vs_api.config.yaml_keys import load_once, misread_number
+from lora_vs_api.config.yaml_keys import cut_text, load_once, misread_number, unquoted_key
 from lora_vs_api.data.columns import bookkeeping, text_column
 from lora_vs_api.data.from_schema import fields_from_json_schema
 from lora_vs_api.data.infer import infer_field, record_column
@@ -451,6 +452,8 @@ def test_a_number_that_yaml_takes_for_another_is_named(value, number):
         assert f"found {value}, which YAML reads as the number {number}" in said
         with pytest.raises(Exception, match="which YAML reads as the number"):
             load_once(text)
+    # of [?, b] the key has no name to put in quotes
+    assert "found none; a text that begins with ?" in str(unquoted_key("a: [?, b]"))
 
 
 @pytest.mark.parametrize(
@@ -515,6 +518,32 @@ def test_a_blank_that_is_not_seen_in_a_key_has_its_place(own, text, told):
     assert slip is None if told is None else str(slip).startswith(f"conf/local.yaml:{told}")
 
 
+def test_a_text_that_yaml_cuts_at_a_number_sign_is_named():
+    """Say #room was Say; a comment has a blank behind its sign, and within quotes or a block it is a text."""
+    line, column, said = cut_text("a: 1\n  instruction: Say #room now\n") or (0, 0, "")
+    assert (line, column) == (2, 20) and "'#room now' is a comment to YAML" in said
+    for text in (
+        "instruction: Say # room",
+        "instruction: 'Say #room'",
+        "instruction: >-\n  Say #room\n",
+        "r: best #x",
+    ):
+        assert cut_text(text) is None
+
+
+def test_a_task_s_file_without_its_first_line_is_named(own):
+    """All of its keys went under task, and what was missing was told."""
+    conf = own("")
+    assert package_slip(conf, ["task=us"]) is None
+    (conf / "task" / "us.yaml").write_text("task_name: us\ntask:\n  fields: {}\n")
+    told = "conf/task/us.yaml:1:1: expected # @package _global_"
+    assert str(package_slip(conf, ["task=us"])).startswith(told)
+    # one that is not chosen is no fault
+    assert package_slip(conf, ["task=other"]) is None
+    (conf / "local.yaml").write_text("defaults:\n  - override /task: us\n")
+    assert str(package_slip(conf, [])).startswith(told)
+
+
 @pytest.mark.parametrize(
     ("problem", "told"),
     [
@@ -543,6 +572,7 @@ def test_the_place_of_a_list_s_item_and_of_a_key_with_dots(own):
         ({"lora.r": 4}, "lora.r: unknown key; in a file a section holds its keys, lora: {r: …}"),
         ({"task_title": False}, "expected a text, found False; put a text that looks like this in quotes"),
         ({"data": {"source": "file", "path": "C:\temp\new.csv", "text": "t"}}, "data.path: expected a text, a path without control characters; in YAML, one with"),
+        ({"stats": {"Resamples": 10, "confidence": 0.9, "seed": 0}}, "stats.Resamples: unknown key (did you mean resamples?)"),
         ({"decoding": {"constrained": "true"}}, "decoding.constrained: expected true or false, found 'true'"),
     ],
 )  # fmt: skip

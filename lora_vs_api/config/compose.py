@@ -21,11 +21,12 @@ from lora_vs_api.config.slips import (
     key_slip,
     mark_slip,
     no_mapping,
-    number_slip,
     override_slip,
+    package_slip,
     place_of,
     reference_slip,
     unseen_slip,
+    value_slip,
     without_marks,
     yaml_slip,
 )
@@ -49,7 +50,7 @@ def composed(overrides: Sequence[str] = (), conf: str | Path = "conf") -> tuple[
     try:
         return _composed(overrides, conf)
     except UserError as error:
-        unseen = unseen_slip(conf.resolve())
+        unseen = unseen_slip(conf.resolve()) or package_slip(conf.resolve(), overrides)
         if unseen is not None:
             raise UserError(unseen) from None
         slip = mark_slip(conf.resolve())
@@ -83,7 +84,7 @@ def _composed(overrides: Sequence[str], conf: Path) -> tuple[str, Params]:
     old_key = renamed_override(overrides)
     if old_key:
         raise UserError(f"{where}: {old_key}")
-    own = no_mapping(conf) or number_slip(conf)
+    own = no_mapping(conf) or value_slip(conf)
     if own:
         raise UserError(own)
     try:

@@ -49,6 +49,9 @@ def explain(error: ValidationError, raw: dict[str, Any]) -> str:
             if meant in each["loc"] and len(inner.path) > len(place.path):
                 first, place = each, inner
                 break
+    misnamed = _misnamed(first, errors) if first["type"] == "missing" else None
+    if misnamed is not None:
+        first, place = misnamed, _find(misnamed["loc"], raw, root)
     if first["type"] == "missing":
         if place.union is not None and "discriminator" not in place.union:
             return f"{place.key}: missing; expected {_expected(place.section, root)}"
@@ -71,6 +74,14 @@ def explain(error: ValidationError, raw: dict[str, Any]) -> str:
     if place.schema.get("writeOnly"):
         return expected
     return _with_found(expected, place.value, place.key) + _as_one_key(place) + _in_quotes(place)
+
+
+def _misnamed(missing: Any, errors: Sequence[Any]) -> Any:
+    """The complaint about an unknown key beside a missing one that it is meant to be, such as Type; else None."""
+    *section, name = missing["loc"]
+    beside = [e for e in errors if e["type"] == "extra_forbidden" and [*e["loc"][:-1]] == section]
+    meant = difflib.get_close_matches(str(name), [str(e["loc"][-1]).lower() for e in beside], n=1)
+    return next((e for e in beside if str(e["loc"][-1]).lower() in meant), None)
 
 
 def _as_one_key(place: Place) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from lora_vs_api.config.yaml_keys import misread_number, unquoted_key
+from lora_vs_api.config.yaml_keys import cut_text, misread_number, unquoted_key
 
 LOCAL = "local.yaml"
 MAX_MEANT = 3  # keys that one may have been meant to be
@@ -109,16 +109,34 @@ def key_slip(conf: Path) -> str | None:
     return None
 
 
-def number_slip(conf: Path) -> str | None:
-    """A value in a file of ``conf`` that YAML takes for another number than it says, such as 010 or 12:30."""
+def value_slip(conf: Path) -> str | None:
+    """A value in a file of ``conf`` that YAML takes for another one than it says: 010, 12:30, a text with #5 in it."""
     for path in _files(conf):
         try:
-            found = misread_number(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
             continue
+        found = misread_number(text) or cut_text(text)
         if found is not None:
             line, column, said = found
             return f"{_shown(path, conf)}:{line}:{column}: {said}"
+    return None
+
+
+def package_slip(conf: Path, overrides: Sequence[str]) -> str | None:
+    """The chosen task's file without the line that says where its keys go: Hydra puts all of them under ``task``."""
+    try:
+        own = (conf / LOCAL).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        own = ""
+    for path in sorted((conf / "task").glob("*.yaml")):
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError):
+            continue
+        chosen = f"task={path.stem}" in overrides or re.search(rf"/?task: *{path.stem}\b", own)
+        if chosen and "@package" not in text and re.search(r"(?m)^(?:task|data|task_name):", text):
+            return f"{_shown(path, conf)}:1:1: expected # @package _global_ as the first line, which `init` writes"
     return None
 
 

@@ -71,6 +71,26 @@ def misread_number(text: str) -> tuple[int, int, str] | None:
     return None if found is None else (found[0].line + 1, found[0].column + 1, found[1])
 
 
+# a text without quotes that goes on behind a blank and #, which begins a comment; one that is meant has a blank behind it
+_CUT = re.compile(
+    r"(?m)^[ \t-]*(?:instruction|description|task_title|title):[ \t]+[^'\"|>\s#&*!{\[][^\n]*?(?P<rest>[ \t]#[^\s#][^\n]*)"
+)
+
+
+def cut_text(text: str) -> tuple[int, int, str] | None:
+    """Line, column and what is wrong with the first text of a file that ends at a # for YAML, and for nobody else."""
+    found = _CUT.search(text)
+    if found is None:
+        return None
+    start = found.start("rest") + 1
+    before = text[:start]
+    said = (
+        f"{found['rest'].strip()[:40]!r} is a comment to YAML and no part of the text; put quotes around the text, or a "
+        "blank behind #"
+    )
+    return before.count("\n") + 1, len(before.rpartition("\n")[2]) + 1, said
+
+
 def _misread(node: yaml.Node) -> Iterator[tuple[yaml.Mark, str]]:
     for mapping in _mappings(node):
         for _, value in mapping.value:
@@ -127,6 +147,9 @@ def unquoted_key(text: str) -> tuple[int, int, str] | None:
     keys = [key for mapping in _mappings(node) for key, _ in mapping.value] if node else []
     for key in sorted(keys, key=lambda key: key.start_mark.line):
         kind = _READ_AS.get(key.tag.rpartition(":")[2])
+        if kind is not None and not key.value:
+            said = "expected a name as key, found none; a text that begins with ? or : stands in quotes"
+            return key.start_mark.line + 1, key.start_mark.column + 1, said
         if kind is not None:
             said = f"expected a name as key, found {key.value}, which YAML reads as {kind}; put it in quotes: '{key.value}'"
             return key.start_mark.line + 1, key.start_mark.column + 1, said
