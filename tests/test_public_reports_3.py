@@ -263,7 +263,10 @@ def test_a_merged_cell_is_the_value_of_each_of_its_rows(tmp_path):
         ("y", "8"),
         ("", ""),
     ]
-    assert table.notes == ["merged cells: their value is taken for each of their rows"]
+    assert table.notes == [
+        "cells merged over several columns, such as B5:C5: their value is taken for the first of these alone",
+        "merged cells: their value is taken for each of their rows",
+    ]
 
 
 def test_what_a_spreadsheet_hides_is_told(tmp_path):

@@ -231,7 +231,7 @@ def test_what_only_is_called_a_spreadsheet_or_cannot_be_read_here_is_one_line(
     """Without the optional package the way on is said, CSV among them."""
     (tmp_path / "a.xlsx").write_text("x")
     if importlib.util.find_spec("openpyxl"):
-        with pytest.raises(UserError, match="not readable as a spreadsheet"):
+        with pytest.raises(UserError, match="no spreadsheet, whatever its name says"):
             read_table(tmp_path / "a.xlsx")
     monkeypatch.setitem(sys.modules, "openpyxl", None)
     with pytest.raises(UserError, match=r"pip install 'lora-vs-api\[xlsx\]', or save the sheet"):

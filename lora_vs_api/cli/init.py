@@ -17,7 +17,7 @@ from unicodedata import combining, normalize
 from lora_vs_api.cli.task_config import TaskConfig, config_text, written_forms
 from lora_vs_api.config.fields import checked_fields
 from lora_vs_api.config.literal import can_be_kept, is_plain_word, shown
-from lora_vs_api.data.chat import RECORD
+from lora_vs_api.data.chat import ASSISTANT, RECORD
 from lora_vs_api.data.columns import always_the_same, bookkeeping, split_column, text_column
 from lora_vs_api.data.dataset_source import HUB, is_dataset, write_parquet
 from lora_vs_api.data.from_schema import fields_from_json_schema
@@ -47,6 +47,18 @@ MIN_ROWS = 20
 CHARACTERS_A_TOKEN = 2.5
 MAX_NAME = 200  # characters of a field's name
 DROPPED = "by --drop"
+# what a JSON Schema of an object has at its top, and what stands around one in requests to OpenAI, Anthropic and Gemini
+SCHEMA_KEYS = {"properties", "$ref", "allOf", "anyOf", "oneOf"}
+WRAPPERS = (
+    "json_schema",
+    "schema",
+    "function",
+    "parameters",
+    "input_schema",
+    "inputSchema",
+    "json",
+    "responseSchema",
+)
 MAX_SHOWN = 600  # of a prompt, text or answer that is shown as an example
 MUCH_OF_NULLS = 0.2  # of the records' characters: from here on --omit-nulls is worth a line
 
@@ -196,6 +208,10 @@ def _write_task(given: TaskSource, name: str, path: str, origin: str, target: Pa
     rows = [columns for _, columns in table.rows]
     if len(rows) < MIN_ROWS:
         raise UserError(f"{path}: expected at least {MIN_ROWS} rows, found {len(rows)}")
+    if table.conversations and not any(RECORD in row for row in rows):
+        raise UserError(
+            f"{path}: expected a turn of the assistant in each conversation, who is called {', '.join(ASSISTANT)}; found none"
+        )
     roles = _roles(given, path, table)
     inferred, left_out, drop = _fields(given, path, table.rows, roles)
     if given.omit_nulls:
@@ -663,7 +679,19 @@ def read_schema(given: str) -> Mapping[str, Any]:
         found = _schema_of_model(given)
     if not isinstance(found, Mapping):
         raise UserError(f"--schema: {given}: expected a JSON Schema, an object")
-    return found
+    return _unwrapped(found)
+
+
+def _unwrapped(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The schema within what a request to an API puts around it: a format of answers or a function's parameters."""
+    while not SCHEMA_KEYS & schema.keys():
+        inner = next(
+            (schema[key] for key in WRAPPERS if isinstance(schema.get(key), Mapping)), None
+        )
+        if inner is None:
+            break
+        schema = inner
+    return schema
 
 
 def _schema_of_model(given: str) -> Any:

@@ -17,11 +17,16 @@ from lora_vs_api.config.renamed import renamed_file, renamed_override
 from lora_vs_api.config.secrets import may_be_secret
 from lora_vs_api.config.sections import Params
 from lora_vs_api.config.slips import (
+    choice_slip,
     key_slip,
     mark_slip,
     no_mapping,
     override_slip,
+    package_slip,
     place_of,
+    reference_slip,
+    unseen_slip,
+    value_slip,
     without_marks,
     yaml_slip,
 )
@@ -45,6 +50,9 @@ def composed(overrides: Sequence[str] = (), conf: str | Path = "conf") -> tuple[
     try:
         return _composed(overrides, conf)
     except UserError as error:
+        unseen = unseen_slip(conf.resolve()) or package_slip(conf.resolve(), overrides)
+        if unseen is not None:
+            raise UserError(unseen) from None
         slip = mark_slip(conf.resolve())
         # a mark in a file that is not chosen hides nothing, and what is wrong stays so without it
         if slip is None or str(error) == _unmarked_problem(overrides, conf.resolve()):
@@ -76,7 +84,7 @@ def _composed(overrides: Sequence[str], conf: Path) -> tuple[str, Params]:
     old_key = renamed_override(overrides)
     if old_key:
         raise UserError(f"{where}: {old_key}")
-    own = no_mapping(conf)
+    own = no_mapping(conf) or value_slip(conf)
     if own:
         raise UserError(own)
     try:
@@ -93,6 +101,9 @@ def _composed(overrides: Sequence[str], conf: Path) -> tuple[str, Params]:
         if slip is None and not str(error).strip():
             # of a key that is no text OmegaConf says nothing
             slip = key_slip(conf)
+        # one in an override is told with that
+        if slip is None and not any("${" in override for override in overrides):
+            slip = reference_slip(error, conf)
         if slip:
             raise UserError(slip) from None
         # Hydra's own message ends in advice that runs over several lines
@@ -118,6 +129,7 @@ def _composed(overrides: Sequence[str], conf: Path) -> tuple[str, Params]:
         key = problem.partition(": ")[0]
         given = [override.partition("=")[0].lstrip("+~") for override in overrides]
         place = "" if key in given else place_of(key, conf)
+        problem += choice_slip(problem, conf) if place else ""
         raise UserError(f"{place}{problem}" if place else f"{where}: {problem}") from None
 
 

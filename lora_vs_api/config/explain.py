@@ -49,6 +49,9 @@ def explain(error: ValidationError, raw: dict[str, Any]) -> str:
             if meant in each["loc"] and len(inner.path) > len(place.path):
                 first, place = each, inner
                 break
+    misnamed = _misnamed(first, errors) if first["type"] == "missing" else None
+    if misnamed is not None:
+        first, place = misnamed, _find(misnamed["loc"], raw, root)
     if first["type"] == "missing":
         if place.union is not None and "discriminator" not in place.union:
             return f"{place.key}: missing; expected {_expected(place.section, root)}"
@@ -70,7 +73,15 @@ def explain(error: ValidationError, raw: dict[str, Any]) -> str:
     expected = f"{place.key}: expected {_expected(place.schema, root)}"
     if place.schema.get("writeOnly"):
         return expected
-    return _with_found(expected, place.value, place.key) + _as_one_key(place)
+    return _with_found(expected, place.value, place.key) + _as_one_key(place) + _in_quotes(place)
+
+
+def _misnamed(missing: Any, errors: Sequence[Any]) -> Any:
+    """The complaint about an unknown key beside a missing one that it is meant to be, such as Type; else None."""
+    *section, name = missing["loc"]
+    beside = [e for e in errors if e["type"] == "extra_forbidden" and [*e["loc"][:-1]] == section]
+    meant = difflib.get_close_matches(str(name), [str(e["loc"][-1]).lower() for e in beside], n=1)
+    return next((e for e in beside if str(e["loc"][-1]).lower() in meant), None)
 
 
 def _as_one_key(place: Place) -> str:
@@ -85,6 +96,18 @@ def _as_one_key(place: Place) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return ""
     return f"; a field within an object is one key: '+task.weights={{{'.'.join(map(str, path))}: {value}}}'"
+
+
+def _in_quotes(place: Place) -> str:
+    """What to do about a text that YAML has taken for something else, such as no or 12; else empty."""
+    forms = [place.schema, *place.schema.get("anyOf", [])]
+    text = any(form.get("type") == "string" and "pattern" not in form for form in forms)
+    kinds = {form.get("type") for form in forms} - {None, "string", "null"}
+    return (
+        "; put a text that looks like this in quotes"
+        if (text and not kinds and isinstance(place.value, bool | int | float))
+        else ""
+    )
 
 
 def _with_found(expected: str, found: Any, key: str) -> str:
@@ -173,6 +196,10 @@ def _unknown(place: Place, raw: Any, root: Schema) -> str:
     """What an unknown key may have been meant to be: of its section, or of another kind of it."""
     name, siblings = str(place.path[-1]), list(place.section["properties"])
     near = difflib.get_close_matches(name, siblings, n=1)
+    outer, dot, inner = name.partition(".")
+    if dot and outer in siblings:
+        # as in an override, where dots lead into sections
+        return f"unknown key; in a file a section holds its keys, {outer}: {{{inner}: …}}"
     if near:
         hint = f"unknown key (did you mean {near[0]}?)"
     elif place.union is None or "discriminator" not in place.union:
@@ -222,6 +249,7 @@ def _expected(node: Schema, root: Schema) -> str:
         "string": "a text",
         "array": "a list",
         "object": "a mapping",
+        "boolean": "true or false",
     }
     return words.get(node.get("type", ""), "another value")
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from lora_vs_api.config.yaml_keys import unquoted_key
+from lora_vs_api.config.yaml_keys import cut_text, misread_number, unquoted_key
 
 LOCAL = "local.yaml"
 MAX_MEANT = 3  # keys that one may have been meant to be
@@ -30,7 +30,17 @@ _SEVERAL = re.compile(r"Ambiguous value for argument '([^']*)'")
 _MERGED = re.compile(r"Error merging override \+{0,2}([^=\s]+)=")
 _FORM = re.compile(r"(?s)\+{0,2}[^=\s]+=.*|~[^=\s]+")
 _GRAMMAR = re.compile(
-    r"LexerNoViableAlt|Error parsing override|no viable alternative|missing EQUAL"
+    r"LexerNoViableAlt|Error parsing override|no viable alternative|missing EQUAL|(?:mismatched|extraneous) input|"
+    r"token recognition error"
+)
+_SWEEP = re.compile(r"Sweep parameters '([^=']+)=(.*)' requires")
+_NO_GROUP = re.compile(r"Config group override must be a string|Could not find '[^'/]+/'")
+# blanks and marks that look like none or like a plain blank, where YAML takes them for part of a key
+_BLANKS = "\u00a0\u1680\u2000-\u200d\u202f\u205f\u2060\u3000\ufeff"
+_UNSEEN = re.compile(f"[{_BLANKS}\uff1a]")
+# what stands before a line's words, and one word with its colon: more is a text
+_IN_KEY = re.compile(
+    rf"[ \t-]*[{_BLANKS}][ \t{_BLANKS}]*(?=[^#\s{_BLANKS}])|[ \t-]*[\w./{_BLANKS}-]+(?::(?=\s|$)|\uff1a)"
 )
 
 
@@ -97,6 +107,113 @@ def key_slip(conf: Path) -> str | None:
             line, column, said = found
             return f"{_shown(path, conf)}:{line}:{column}: {said}"
     return None
+
+
+def value_slip(conf: Path) -> str | None:
+    """A value in a file of ``conf`` that YAML takes for another one than it says: 010, 12:30, a text with #5 in it."""
+    for path in _files(conf):
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            continue
+        found = misread_number(text) or cut_text(text)
+        if found is not None:
+            line, column, said = found
+            return f"{_shown(path, conf)}:{line}:{column}: {said}"
+    return None
+
+
+def package_slip(conf: Path, overrides: Sequence[str]) -> str | None:
+    """The chosen task's file without the line that says where its keys go: Hydra puts all of them under ``task``."""
+    try:
+        own = (conf / LOCAL).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        own = ""
+    for path in sorted((conf / "task").glob("*.yaml")):
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError):
+            continue
+        chosen = f"task={path.stem}" in overrides or re.search(rf"/?task: *{path.stem}\b", own)
+        if chosen and "@package" not in text and re.search(r"(?m)^(?:task|data|task_name):", text):
+            return f"{_shown(path, conf)}:1:1: expected # @package _global_ as the first line, which `init` writes"
+    return None
+
+
+def unseen_slip(conf: Path) -> str | None:
+    """A file of ``conf`` where a blank of another kind, as web pages and chats have them, is part of a key."""
+    for path in _files(conf):
+        try:
+            lines = path.read_text(encoding="utf-8").removeprefix("\ufeff").split("\n")
+        except (OSError, UnicodeDecodeError):
+            continue
+        for number, line in enumerate(lines, start=1):
+            key = _IN_KEY.match(line)
+            odd = _UNSEEN.search(key[0]) if key else None
+            if odd:
+                name = (
+                    "a full-width colon"
+                    if odd[0] == "\uff1a"
+                    else "a blank or mark that is not seen"
+                )
+                return (
+                    f"{_shown(path, conf)}:{number}:{odd.start() + 1}: {name} (U+{ord(odd[0]):04X}), as text that was copied "
+                    "has it; type this place anew"
+                )
+    return None
+
+
+def reference_slip(error: Exception, conf: Path) -> str | None:
+    """Where a file of ``conf`` has the ``${`` that OmegaConf cannot follow; None for another error."""
+    said = " ".join(str(error).split())
+    named = re.search(r"Interpolation key '([^']+)'|Environment variable '([^']+)'", said)
+    lost = next(filter(None, named.groups())) if named else None
+    if lost is None and said and "Recursive interpolation" not in said:
+        return None
+    for path in _files(conf):
+        try:
+            lines = path.read_text(encoding="utf-8").split("\n")
+        except (OSError, UnicodeDecodeError):
+            continue
+        for number, line in enumerate(lines, start=1):
+            if line.lstrip().startswith("#") or not _may_be_lost(line, lost):
+                continue
+            where = f"{_shown(path, conf)}:{number}:{line.index('${') + 1}"
+            what = f"${{ begins a reference to another setting, and {_why_lost(lost, said)}"
+            return f"{where}: {what}; a text with it as it stands is written \\\\\\${{ in single quotes"
+    return None
+
+
+def _may_be_lost(line: str, lost: str | None) -> bool:
+    """Whether a line refers to ``lost``; without it, whether it has a reference that does not end or is to itself."""
+    if re.search(r"(?<!\\)\$\{", line) is None:
+        return False
+    if lost is not None:
+        return re.search(rf"\$\{{[^}}]*(?<![\w]){re.escape(lost)}(?!\w)", line) is not None
+    itself = re.search(r"([\w-]+)['\"]?:.*\$\{\.?(?:[\w-]+\.)*\1\}", line)
+    # those within others first
+    while line != (line := re.sub(r"\$\{[^${}\n]+\}", "", line)):
+        pass
+    return itself is not None or "${" in line
+
+
+def _why_lost(lost: str | None, said: str) -> str:
+    if lost is None:
+        return "this one leads back to itself" if "ecursive" in said else "this one has no end"
+    variable = f"Environment variable '{lost}'" in said
+    return f"the environment has no variable {lost}" if variable else f"there is no {lost}"
+
+
+def choice_slip(problem: str, conf: Path) -> str:
+    """How a file of a group is chosen, where its name stands as the value of the group's key; else empty."""
+    key = problem.partition(":")[0]
+    found = re.search(r", found '([^']+)'$", problem)
+    if not (conf / key).is_dir() or key.startswith("."):
+        return ""
+    if found is None and not re.match(rf"{re.escape(key)}: unknown key", problem):
+        return ""
+    name = found[1] if found else "NAME"
+    return f"; a file of {conf.name}/{key}/ is chosen under defaults: - override /{key}: {name}"
 
 
 def _files(conf: Path) -> list[Path]:
@@ -179,20 +296,48 @@ def override_slip(
         section, _, place = merged[1].rpartition(".")
         if place.isdigit():
             return f"{section}: a list has no place {place} to add; expected the whole list, {section}=[…]"
+    sweep = _SWEEP.search(message)
+    if sweep:
+        return f"{sweep[1]}: expected one value, or a list as {sweep[1]}=[…], found {sweep[2]}"
+    group = next((text for text in overrides if text.partition("=")[0] in _groups(conf)), None)
+    if group and _NO_GROUP.search(message):
+        name, _, value = group.partition("=")
+        known = sorted(path.stem for path in (conf / name).glob("*.yaml"))
+        return f"{name}: expected one of {', '.join(known)}, found {value or 'nothing'}"
     several = _SEVERAL.search(message)
     if several:
         name, _, value = several[1].partition("=")
         return f"{name}: expected one value, or a list as {name}=[{value}], found {value}"
     odd = [text for text in overrides if not _FORM.fullmatch(text)]
     if odd or _GRAMMAR.search(message):
-        named = next((text for text in odd or overrides if text in message), (odd or overrides)[0])
+        named = next(iter(odd), None) or next(filter(_is_broken, overrides), overrides[0])
         if re.search(r"""\\['"]""", named):
             return f"{named}: a backslash before a quote belongs to the quote; expected two of them, \\\\"
+        key, equals, value = named.partition("=")
+        if (
+            equals
+            and re.fullmatch(r"\+{0,2}[A-Za-z_][\w./@-]*", key)
+            and not re.search(r"[\[{'\"]", value)
+        ):
+            # quotes within quotes: the outer ones are the shell's
+            return f"{named!r}: expected quotes around such a value: '{key}=\"{value.strip()}\"'"
         return (
             f"{named!r}: expected key=value, +key=value or ~key, with quotes around what a shell or Hydra reads "
             "otherwise, such as 'key=\"a, b\"'"
         )
     return message
+
+
+def _is_broken(override: str) -> bool:
+    """Whether Hydra's grammar has no place for an override."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        OverridesParser.create().parse_override(override)
+    except HydraException:
+        return True
+    return False
 
 
 def _unknown(
@@ -264,7 +409,12 @@ def place_of(key: str, conf: Path) -> str:
     except (OSError, ValueError, yaml.YAMLError, RecursionError):
         return ""
     line = None
-    for part in key.split("."):
+    pairs = node.value if isinstance(node, yaml.MappingNode) else []
+    whole = next((name for name, _ in pairs if name.value == key and "." in key), None)
+    if whole is not None:
+        return f"{_shown(path, conf)}:{whole.start_mark.line + 1}: "
+    # of seeds[0] the place of seeds
+    for part in key.partition("[")[0].split("."):
         pairs = node.value if isinstance(node, yaml.MappingNode) else []
         found = next(((name, value) for name, value in pairs if name.value == part), None)
         if found is None:

@@ -1,7 +1,8 @@
-"""Keys of YAML mappings that are not what a person meant: one that stands there twice, one that is no text."""
+"""What YAML reads otherwise than a person meant it: a key that stands twice or is no text, 010 and 12:30 as numbers."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,12 @@ _READ_AS = {
     "float": "a number",
     "timestamp": "a date",
 }
+
+
+# as YAML 1.1 writes numbers to the base of 8 and of 60, which nobody means who writes 010 or 12:30
+_MISREAD = re.compile(r"[+-]?(?:0[0-9_]*[0-9][0-9_]*|[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?)")
+# lines in which such a number may stand, so that few files have to be read for it
+_MAY_BE_MISREAD = re.compile(r"(?m)(?:^|[\s\[{,:-])[+-]?0[0-9_]+|[0-9]:[0-5]?[0-9]")
 
 
 def load_once(text: str) -> Any:
@@ -32,6 +39,9 @@ def load_once(text: str) -> Any:
             return None
         for mapping in _mappings(node):
             _check_once(mapping)
+        slip = next(_misread(node), None) if _MAY_BE_MISREAD.search(text) else None
+        if slip is not None:
+            raise yaml.MarkedYAMLError(problem=slip[1], problem_mark=slip[0])
         return loader.construct_document(node)
     finally:
         loader.dispose()
@@ -47,6 +57,52 @@ def _check_once(mapping: yaml.MappingNode) -> None:
                 problem=f"found duplicate key {key.value}", problem_mark=key.start_mark
             )
         seen.add(key.value)
+
+
+def misread_number(text: str) -> tuple[int, int, str] | None:
+    """Line, column and what is wrong with the first value of a file that YAML takes for another number than it says."""
+    if not _MAY_BE_MISREAD.search(text):
+        return None
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return None
+    found = next(_misread(node), None) if node else None
+    return None if found is None else (found[0].line + 1, found[0].column + 1, found[1])
+
+
+# a text without quotes that goes on behind a blank and #, which begins a comment; one that is meant has a blank behind it
+_CUT = re.compile(
+    r"(?m)^[ \t-]*(?:instruction|description|task_title|title):[ \t]+[^'\"|>\s#&*!{\[][^\n]*?(?P<rest>[ \t]#[^\s#][^\n]*)"
+)
+
+
+def cut_text(text: str) -> tuple[int, int, str] | None:
+    """Line, column and what is wrong with the first text of a file that ends at a # for YAML, and for nobody else."""
+    found = _CUT.search(text)
+    if found is None:
+        return None
+    start = found.start("rest") + 1
+    before = text[:start]
+    said = (
+        f"{found['rest'].strip()[:40]!r} is a comment to YAML and no part of the text; put quotes around the text, or a "
+        "blank behind #"
+    )
+    return before.count("\n") + 1, len(before.rpartition("\n")[2]) + 1, said
+
+
+def _misread(node: yaml.Node) -> Iterator[tuple[yaml.Mark, str]]:
+    for mapping in _mappings(node):
+        for _, value in mapping.value:
+            for scalar in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                number = isinstance(scalar, yaml.ScalarNode) and scalar.style is None
+                number = number and scalar.tag.endswith((":int", ":float"))
+                if number and _MISREAD.fullmatch(scalar.value):
+                    read, said = yaml.safe_load(scalar.value), scalar.value
+                    yield (
+                        scalar.start_mark,
+                        f"found {said}, which YAML reads as the number {read}; put it in quotes, '{said}', or write {read}",
+                    )
 
 
 def _mappings(node: yaml.Node) -> Iterator[yaml.MappingNode]:
@@ -91,6 +147,9 @@ def unquoted_key(text: str) -> tuple[int, int, str] | None:
     keys = [key for mapping in _mappings(node) for key, _ in mapping.value] if node else []
     for key in sorted(keys, key=lambda key: key.start_mark.line):
         kind = _READ_AS.get(key.tag.rpartition(":")[2])
+        if kind is not None and not key.value:
+            said = "expected a name as key, found none; a text that begins with ? or : stands in quotes"
+            return key.start_mark.line + 1, key.start_mark.column + 1, said
         if kind is not None:
             said = f"expected a name as key, found {key.value}, which YAML reads as {kind}; put it in quotes: '{key.value}'"
             return key.start_mark.line + 1, key.start_mark.column + 1, said

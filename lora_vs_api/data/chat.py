@@ -1,9 +1,13 @@
 """Conversations, as fine-tuning services take them, as a text and the record that belongs to it.
 
 ``messages`` is OpenAI's form (a list of role and content, calls of functions in ``tool_calls``),
-``conversations`` ShareGPT's (from and value). The assistant's last turn with a call or JSON is the record, what
-was said before it the text. Sources: https://platform.openai.com/docs/guides/supervised-fine-tuning and
-https://github.com/lm-sys/FastChat/blob/main/docs/training.md
+``conversations`` ShareGPT's (from and value), ``contents`` Gemini's (role and parts); people mix these. The
+assistant's last turn with a call or JSON is the record, what was said before it the text. A system prompt may
+stand beside the turns (Anthropic, Bedrock, Gemini), and question and answer in two lists, ``prompt`` and
+``completion`` (TRL). Sources:
+https://platform.openai.com/docs/guides/supervised-fine-tuning,
+https://github.com/lm-sys/FastChat/blob/main/docs/training.md and
+https://huggingface.co/docs/trl/dataset_formats
 """
 
 from __future__ import annotations
@@ -16,9 +20,31 @@ from lora_vs_api.data.json_values import cell_value
 from lora_vs_api.data.table import Rows, Table
 from lora_vs_api.errors import UserError
 
-# column → the keys of a turn: who, and what was said
-FORMS = {"messages": ("role", "content"), "conversations": ("from", "value")}
-ASSISTANT, SYSTEM = ("assistant", "gpt", "model"), ("system", "developer")
+# what the column of the turns is called, and the keys of a turn: who, and what was said
+COLUMNS = (
+    "messages",
+    "conversations",
+    "conversation",
+    "contents",
+    "dialog",
+    "dialogue",
+    "chat",
+    "turns",
+)
+FORMS = (
+    ("role", "content"),
+    ("from", "value"),
+    ("role", "parts"),
+    ("role", "value"),
+    ("type", "content"),
+)
+# in lower case
+ASSISTANT = ("assistant", "gpt", "model", "ai", "bot", "chatgpt", "chatbot")
+SYSTEM = ("system", "developer")
+# beside the turns: what every answer was told
+_SYSTEMS = ("system", "systemInstruction", "system_instruction")
+# a question's list of turns and that of its answer
+_HALVES = ("prompt", "completion")
 # what becomes of a conversation
 TEXT, RECORD, INSTRUCTION = "text", "record", "system"
 
@@ -33,17 +59,17 @@ def unrolled(path: str, table: Table) -> Table:
     Raises:
         UserError: a row that is no such conversation, with its place; or a column that is there already.
     """
-    key = next(
-        (
-            key
-            for key, (who, _) in FORMS.items()
-            if any(_has_role(row.get(key), who) for _, row in table.rows)
-        ),
-        None,
-    )
-    if key is None:
+    table = _joined(table)
+    found = _form(table.rows)
+    if found is None:
         return table
-    parts = [_parts(f"{place}: {key}", row.get(key), FORMS[key]) for place, row in table.rows]
+    key, form = found
+    conversations = [_turns(row.get(key)) for _, row in table.rows]
+    own = next((name for name in _SYSTEMS if any(row.get(name) for _, row in table.rows)), None)
+    parts = [
+        _parts(f"{place}: {key}", turns, form, None if own is None else row.get(own))
+        for (place, row), turns in zip(table.rows, conversations, strict=True)
+    ]
     several = any(calls is not None and len(calls) != 1 for *_, calls in parts)
     systems = {system for system, *_ in parts}
     instruction = systems.pop() if len(systems) == 1 else None
@@ -56,9 +82,8 @@ def unrolled(path: str, table: Table) -> Table:
             new[RECORD] = said
         if system is not None and instruction is None:
             new[INSTRUCTION] = system
-        kept = {
-            name: value for name, value in row.items() if name not in (key, "tools", "functions")
-        }
+        left_out = (key, own, "tools", "functions")
+        kept = {name: value for name, value in row.items() if name not in left_out}
         taken = sorted(kept.keys() & {TEXT, RECORD, INSTRUCTION})
         if taken:
             raise UserError(
@@ -67,19 +92,68 @@ def unrolled(path: str, table: Table) -> Table:
         rows.append((place, {**new, **kept}))
     what = "functions that it calls" if any(calls for *_, calls in parts) else "last answer"
     said = f"{key}: what was said is the text, the assistant's {what} the record"
-    notes = [*table.notes, said, *_left_out(key, [row.get(key) for _, row in table.rows])]
+    notes = [*table.notes, said, *_left_out(key, form, conversations)]
     return Table(rows, notes, conversations=True, instruction=instruction)
 
 
-def _left_out(key: str, conversations: Sequence[Any]) -> list[str]:
+def _joined(table: Table) -> Table:
+    """``table`` with one list of turns where a question's and its answer's are two."""
+    if not any(_speaks(_turns(row.get(_HALVES[0]))) for _, row in table.rows):
+        return table
+    rows: Rows = []
+    for place, row in table.rows:
+        turns = [_turns(row.get(half)) or [] for half in _HALVES]
+        if not all(isinstance(half, list) for half in turns):
+            return table
+        kept = {name: value for name, value in row.items() if name not in _HALVES}
+        rows.append((place, {COLUMNS[0]: [*turns[0], *turns[1]], **kept}))
+    return Table(rows, table.notes)
+
+
+def _form(rows: Rows) -> tuple[str, tuple[str, str]] | None:
+    """The column that holds conversations, and the keys of a turn; None where there is none."""
+    for key in COLUMNS:
+        for _, row in rows:
+            if form := _speaks(_turns(row.get(key))):
+                return key, form
+    return None
+
+
+def _turns(value: Any) -> Any:
+    """A conversation, also where a cell of a table holds it as JSON or as Python writes it."""
+    if isinstance(value, str) and value.lstrip()[:1] == "[":
+        try:
+            return cell_value(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _speaks(turns: Any) -> tuple[str, str] | None:
+    """The keys by which the first turn says who speaks, and what; a list that is merely called messages has none."""
+    if not (isinstance(turns, list) and turns and isinstance(turns[0], Mapping)):
+        return None
+    found = [form for form in FORMS if turns[0].get(form[0])]
+    # a turn that calls a function may say nothing
+    return next((form for form in found if form[1] in turns[0]), next(iter(found), None))
+
+
+def _called(turn: Mapping[str, Any]) -> Any:
+    return turn.get("tool_calls") or turn.get("function_call")
+
+
+def _who(turns: Sequence[Any], form: tuple[str, str]) -> list[str]:
+    return [str(turn.get(form[0])).strip().lower() for turn in turns]
+
+
+def _left_out(key: str, form: tuple[str, str], conversations: Sequence[Any]) -> list[str]:
     """What of the conversations is in neither text nor record."""
-    _, said = FORMS[key]
     after = beside = 0
     for turns in conversations:
-        place = _answer_place(turns, FORMS[key])
+        place = _answer_place(turns, form)
         after += place + 1 < len(turns)
         if place < len(turns):
-            beside += bool(_called(turns[place]) and turns[place].get(said))
+            beside += bool(_called(turns[place]) and turns[place].get(form[1]))
     notes = []
     if after:
         notes.append(f"{key}: turns after the assistant's answer left out, in {after:,} rows")
@@ -90,21 +164,14 @@ def _left_out(key: str, conversations: Sequence[Any]) -> list[str]:
     return notes
 
 
-def _has_role(turns: Any, role: str) -> bool:
-    """Whether the first turn says who speaks: a list that is merely called messages has none."""
-    return bool(
-        isinstance(turns, list) and turns and isinstance(turns[0], Mapping) and turns[0].get(role)
-    )
-
-
 def _parts(
-    where: str, turns: Any, form: tuple[str, str]
+    where: str, turns: Any, form: tuple[str, str], own: Any
 ) -> tuple[str | None, str, Any, list[dict[str, Any]] | None]:
     """System prompt, text, what the assistant answered, and the functions that it called."""
     role_key, said_key = form
     if not isinstance(turns, list) or not all(isinstance(turn, Mapping) for turn in turns):
         raise UserError(f"{where}: expected a list of turns with {role_key} and {said_key}")
-    who = [str(turn.get(role_key)) for turn in turns]
+    who = _who(turns, form)
     last = _answer_place(turns, form)
     before = [place for place in range(last) if who[place] not in SYSTEM]
     words = [_words(where, turns[place], said_key) for place in before]
@@ -115,9 +182,8 @@ def _parts(
         if len(words) == 1
         else "\n".join(f"{who[place]}: {said}" for place, said in zip(before, words) if said)
     )
-    system = "\n".join(
-        _words(where, turns[place], said_key) for place in range(last) if who[place] in SYSTEM
-    )
+    told = [_words(where, turns[place], said_key) for place in range(last) if who[place] in SYSTEM]
+    system = "\n".join([*([_said(where, own)] if own else []), *told])
     if last == len(turns):
         return system or None, text, None, None
     answer = turns[last]
@@ -139,16 +205,11 @@ def _answer_place(turns: Sequence[Mapping[str, Any]], form: tuple[str, str]) -> 
     answers: without a call or JSON only a last turn is taken for one, and refused as no JSON where it
     is to be a record.
     """
-    role_key, said_key = form
-    places = [n for n, turn in enumerate(turns) if str(turn.get(role_key)) in ASSISTANT]
-    answers = [n for n in places if _called(turns[n]) or _like_json(turns[n].get(said_key))]
+    places = [place for place, role in enumerate(_who(turns, form)) if role in ASSISTANT]
+    answers = [n for n in places if _called(turns[n]) or _like_json(turns[n].get(form[1]))]
     if answers:
         return answers[-1]
     return places[-1] if places and places[-1] == len(turns) - 1 else len(turns)
-
-
-def _called(turn: Mapping[str, Any]) -> Any:
-    return turn.get("tool_calls") or turn.get("function_call")
 
 
 def _like_json(said: Any) -> bool:
@@ -156,6 +217,13 @@ def _like_json(said: Any) -> bool:
     if isinstance(said, list) and said and isinstance(said[0], Mapping):
         said = said[0].get("text")
     return isinstance(said, Mapping) or (isinstance(said, str) and said.lstrip()[:1] in ("{", "["))
+
+
+def _said(where: str, own: Any) -> str:
+    """A system prompt that stands beside the turns: a text, its parts, or an object of these."""
+    if isinstance(own, Mapping):
+        own = own.get("parts", own.get("content"))
+    return _words(where, {"system": own}, "system")
 
 
 def _words(where: str, turn: Mapping[str, Any], key: str) -> str:

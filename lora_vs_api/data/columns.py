@@ -17,6 +17,7 @@ from lora_vs_api.errors import UserError
 Rows = Sequence[Mapping[str, Any]]
 
 SPLITS = {"train", "val", "test"}
+MAX_PARTS, MAX_SHOWN = 10, 4  # of a column that is called as a split
 MOSTLY = 0.9  # of a split column's cells name one
 # what people call the column that somebody wrote, and those that somebody wrote about it
 _WRITTEN = re.compile(
@@ -27,7 +28,12 @@ _ABOUT = re.compile(
     r"response|reply|answer|output|summary|labels?|gold|target|notes?|explanation|rationale|translation|"
     r"comments?|remarks?|url|link|html|path|file"
 )
-_ADDRESS = re.compile(r"(?:[a-z][a-z0-9+.-]*://|www\.)\S+", re.IGNORECASE)
+_ADDRESS = re.compile(
+    r"(?:[a-z][a-z0-9+.-]*://|www\.|data:[\w/+.-]+[;,])\S+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
+    re.IGNORECASE,
+)
+# what a column is called that says which rows train
+_SPLIT_NAME = re.compile(r"(?:data_?)?(?:split|subset|fold|partition)|set|usage")
 _ANNOTATOR = re.compile(
     r"(?:annotat|label+|cod|rat|review|creat|updat|modifi|check|verifi)(?:ed_by|i?ers?|ors?)(?:_(?:id|name|email))?"
     r"|worker(?:_id)?"
@@ -39,7 +45,7 @@ _CREATED = re.compile(
     r"|(?:received|submitted|posted)_(?:at|ts|timestamp)"  # _on and _date may be what a letter says
 )
 _MOMENT = re.compile(
-    r"\d{4}-\d\d?-\d\d?(?:[T ].*)?|\d\d?[./]\d\d?[./]\d{2,4}(?: .*)?|\d{9,13}(?:\.\d+)?|\d+(?:\.\d+)?"
+    r"\d{4}[-/.]\d\d?[-/.]\d\d?(?:[T ].*)?|\d\d?[./]\d\d?[./]\d{2,4}(?: .*)?|\d{9,13}(?:\.\d+)?|\d+(?:\.\d+)?"
 )
 _ID = re.compile(
     r"(?:.*_)?(?:ids?|uid|uuid|guid|hash|sha\d*|md5)|index|idx|row(?:_?(?:number|nr|no))?"
@@ -74,7 +80,11 @@ def text_column(rows: Rows) -> str:
                 written[name] = written.get(name, 0) + _is_written(value)
     if not lengths:
         raise UserError("no column holds texts; name it with --text")
-    most = [name for name in lengths if 2 * written[name] >= len(rows)] or list(lengths)
+    most = [name for name in lengths if 2 * written[name] >= len(rows)]
+    # one word each, such as names; but an id is no writing
+    most = most or [name for name in lengths if not _ID.fullmatch(plain_name(name))]
+    if not most:
+        raise UserError("no column holds texts; name it with --text")
     return max(most, key=lambda name: (_called_written(name), lengths[name]))
 
 
@@ -151,6 +161,10 @@ def _why_left_out(name: str, values: Sequence[Any], texts: Sequence[str]) -> str
     if 2 * sum(bool(cell) and _stands(cell, text) for cell, text in present) > len(present):
         return None
     plain = plain_name(name)
+    parts = splits - {None} or plain.endswith("split") or all(map(str.isdigit, cells))
+    if _SPLIT_NAME.fullmatch(plain) and len(set(cells)) <= MAX_PARTS and parts:
+        said = " and ".join(sorted(set(cells))[:MAX_SHOWN])
+        return f"called as a split and says {said}: expected train, val and test of every row; no text names it"
     if _ANNOTATOR.fullmatch(plain):
         return "called as who labelled or keeps the row is, and no text names it"
     if _CREATED.fullmatch(plain) and all(map(_MOMENT.fullmatch, cells)):

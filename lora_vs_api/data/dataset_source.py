@@ -77,7 +77,8 @@ def _from_folder(folder: str, split: str | None) -> Dataset:
         found = load_from_disk(folder)
     except (FileNotFoundError, ValueError):
         raise UserError(
-            f"{folder}: a folder, but no dataset that `save_to_disk` wrote; expected one, or a file"
+            f"{folder}: a folder, but no dataset that `save_to_disk` wrote; expected one, a file, or a folder with "
+            f"train, val and test, such as train.csv; found {_files_of(folder)}"
         ) from None
     if not isinstance(found, DatasetDict):
         if split is not None:
@@ -88,6 +89,12 @@ def _from_folder(folder: str, split: str | None) -> Dataset:
     if split not in found:
         raise UserError(f"--split: {folder} has {', '.join(found)}, not {split!r}")
     return found[split]
+
+
+def _files_of(folder: str) -> str:
+    """The first files of a folder, hidden ones aside."""
+    names = sorted(path.name for path in Path(folder).iterdir() if path.name[0] != ".")
+    return f"{', '.join(names)[:100]}{'…' * (len(', '.join(names)) > 100)}" or "nothing"
 
 
 def _one_split(found: Any, where: str) -> Dataset:

@@ -155,6 +155,12 @@ def _inside(target: Any, part: str) -> Any:
 
 
 def _spec(schema: _Schema, node: _Node, depth: int) -> Spec:
+    """The spec of a node, which may be null where OpenAPI's word for that says so."""
+    spec = _plain_spec(schema, node, depth)
+    return spec | ({"optional": True} if node.value.get("nullable") is True else {})
+
+
+def _plain_spec(schema: _Schema, node: _Node, depth: int) -> Spec:
     if depth > MAX_DEPTH:
         schema.refuse(node.place, ENDS)
     node = _resolved(schema, node)
@@ -207,15 +213,12 @@ def _enum(schema: _Schema, node: _Node) -> Spec:
 
 
 def _names(schema: _Schema, node: _Node) -> list[str]:
-    """The names under ``type``, one or several."""
+    """The names under ``type``, one or several; Gemini writes them in capitals."""
     kinds = node.value.get("type")
-    return (
-        [kinds]
-        if isinstance(kinds, str)
-        else schema.items(node, "type")
-        if kinds is not None
-        else []
-    )
+    if kinds is None:
+        return []
+    names = [kinds] if isinstance(kinds, str) else schema.items(node, "type")
+    return [name.lower() if isinstance(name, str) else name for name in names]
 
 
 def _kind(schema: _Schema, node: _Node) -> tuple[str, Spec]:
@@ -253,6 +256,14 @@ def _bounds(schema: _Schema, node: _Node) -> Spec:
                 f"{node.place}/{key}", f"expected a number that a float can hold, {_found(value)}"
             )
         bounds[key] = value
+    # a whole number above 0 is 1 or more; of others no bound can say it
+    for key, beyond, step in (
+        ("minimum", "exclusiveMinimum", 1),
+        ("maximum", "exclusiveMaximum", -1),
+    ):
+        value = node.value.get(beyond)
+        if key not in bounds and type(value) is int and node.value.get("type") == "integer":
+            bounds[key] = value + step
     if len(bounds) == 2 and bounds["minimum"] > bounds["maximum"]:
         schema.refuse(
             f"{node.place}/minimum", f"expected no more than maximum, {_found(bounds['minimum'])}"

@@ -33,10 +33,23 @@ MAX_RANGE, MIN_BOUNDED, MIN_EACH = 12, 30, 3
 MOST_HAVE_IT = 0.9  # of the rows, and the column is taken for the record; the others are named
 MAX_TOLD = 40  # characters of a value in an error
 MAX_EXACT = 2**53  # an integer beyond it is another one in programs that read JSON into floats
+_WHOLE = re.compile(r"\s*[+-]?\d+\.0*\s*", re.ASCII)
 FREE_TEXT_WORDS = 4  # from so many words on average a paraphrase deserves part of the credit
 # what a JSON value is called in messages; true and false are whole numbers to Python
 # numbers with a comma for the point, or with marks between their thousands
-_SEPARATED = re.compile(r"[+-]?(?!0\d)(?:\d{1,3}(?:[.,'’\u00a0\u202f]\d{3})+|\d+)(?:[.,]\d+)?")
+_DIGITS = r"(?!0\d)(?:\d{1,3}(?:[.,'’ \u00a0\u202f]\d{3})+|\d+)(?:[.,]\d+)?"
+# the same with what people write around them: a currency, a share, a minus of another kind, brackets for one
+_UNIT = r"(?:[$€£¥₹₽₩%‰°]|EUR|USD|GBP|CHF|JPY|CNY|INR|CAD|AUD|SEK|NOK|DKK|PLN|BRL|US\$|R\$|zł|kr\.?|Fr\.?)?"
+_SEPARATED = re.compile(rf"\(?[+\-−–]?\s?{_UNIT}\s?[+\-−]?{_DIGITS}\s?{_UNIT}\s?-?\)?")
+# a day's number in a spreadsheet, from 1954 to 2119
+_SERIAL = range(20_000, 80_000)
+# digits of a moment as programs count them
+_SECONDS = {10: "seconds", 13: "milliseconds"}
+# what a spreadsheet makes of 1-2 and SEPT2
+_MADE_A_DATE = re.compile(r"\d{1,2}-(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)")
+_DAY = re.compile(
+    r"(?:.*_)?(?:date|day|datum|tag|fecha|dia|data|jour|datetime|due|birthday|dob)(?:_.*)?"
+)
 _KINDS = (
     (bool, "boolean"),
     (int | float, "number"),
@@ -75,7 +88,8 @@ def infer_field(name: str, values: Sequence[Any], texts: Texts = "cells") -> Inf
     ]
     words = "empty"
     if texts == "cells" and len(rest := _numbers_alone(present)) < len(present):
-        present, words = rest, "empty or NA"
+        marks = sorted({cell.strip() for cell in present} - {cell.strip() for cell in rest})
+        present, words = rest, f"empty or {' or '.join(marks)}"
     empty = len(values) - len(present)
     found = (
         _infer(name, present, texts) if present else Inferred({"type": "string"}, "always empty")
@@ -102,7 +116,12 @@ def _infer(name: str, values: Sequence[Any], texts: Texts) -> Inferred:
             continue
         changed = None if kind == "boolean" else _changed(values, kind)
         if changed is None:
-            return _infer_number(values, read, kind)
+            found = _infer_number(values, read, kind)
+            why = found.why + _as_serials(name, read, texts)
+            cells = [value for value in values if isinstance(value, str)]
+            if texts == "cells" and cells and all(map(_WHOLE.fullmatch, cells)):
+                why += ", all of them whole: pandas writes 1.0 for 1 where cells are empty"
+            return Inferred(found.spec, why)
         found = _infer_text([str(value) for value in values], texts)
         return Inferred(found.spec, f"{found.why}; no numbers, since {changed}")
     for kind in ("object", "list"):
@@ -114,10 +133,45 @@ def _infer(name: str, values: Sequence[Any], texts: Texts) -> Inferred:
             return Inferred(found.spec, why)
     _check_one_type(name, values)
     found = _infer_text([str(value) for value in values], texts)
-    if texts == "cells" and all(_SEPARATED.fullmatch(value.strip()) for value in values):
-        why = f"no numbers, since {values[0].strip()!r:.40} is not written as JSON has them: 1234.5"
-        return Inferred(found.spec, f"{found.why}; {why}")
-    return found
+    why = ""
+    if texts != "json" and all(isinstance(value, str) for value in values):
+        cells = [value.strip() for value in values]
+        why = (_why_no_numbers(cells) if texts == "cells" else "") or _why_no_objects(cells)
+    return Inferred(found.spec, f"{found.why}{why}")
+
+
+def _why_no_numbers(cells: Sequence[str]) -> str:
+    """What to say of cells that are nearly numbers, or were some before, and are read as texts; empty for others."""
+    made = next(filter(_MADE_A_DATE.fullmatch, cells), None)
+    if made is not None:
+        return f"; {made!r} may be what a spreadsheet has made a date of: format its cells as text"
+    plain = [_is_number(cell) for cell in cells]
+    if all(plain):
+        return ""
+    if all(map(_SEPARATED.fullmatch, cells)):
+        odd = next(cell for cell, number in zip(cells, plain, strict=True) if not number)
+        return f"; no numbers, since {odd!r:.40} is not written as JSON has them: 1234.5"
+    if 2 * sum(plain) > len(cells):
+        others = Counter(cell for cell, number in zip(cells, plain, strict=True) if not number)
+        told = ", ".join(f"{cell!r:.40}" for cell, _ in others.most_common(3))
+        n = others.total()
+        return f"; no numbers, since {n:,} of the {len(cells):,} cells {'is' if n == 1 else 'are'} none: {told}"
+    return ""
+
+
+def _why_no_objects(cells: Sequence[str]) -> str:
+    """The same of cells that are nearly objects or lists."""
+    if all(cell[:1] in ("{", "[") for cell in cells):
+        for cell in cells:
+            try:
+                cell_value(cell)
+            except ValueError as error:
+                return f"; no objects or lists, since {cell!r:.40} is none: {error}"
+    return ""
+
+
+def _is_number(cell: str) -> bool:
+    return re.fullmatch(r"[+-]?\d+(?:\.\d+)?", cell, re.ASCII) is not None
 
 
 def _cut(value: Any) -> str:
@@ -175,13 +229,15 @@ def _read_all(values: Sequence[Any], kind: str, texts: Texts) -> list[Any] | Non
     """All of ``values`` as of one type, or None."""
     field = Field(name="", type=kind, score="")
     read = []
+    numbers = all(isinstance(value, str) and value.strip() in ("0", "1") for value in values)
     for value in values:
-        # what a person writes into a cell as 0 and 1 is a number; JSON only says objects and lists
+        # what a person writes into all cells as 0 and 1 is a number; JSON only says objects and lists
         if isinstance(value, str) and (
             texts == "json"
             or (texts == "columns" and kind in ("boolean", "integer", "number"))
-            or (kind == "boolean" and value.strip() in ("0", "1"))
-            or (kind in ("object", "list") and value.strip()[:1] not in ("{", "["))
+            or (kind == "boolean" and numbers)
+            or (kind == "object" and value.strip()[:1] != "{")
+            or (kind == "list" and value.strip()[:1] != "[")
         ):
             return None
         try:
@@ -215,6 +271,17 @@ def _infer_number(values: Sequence[Any], read: Sequence[Any], kind: str) -> Infe
         spec |= {"minimum": int(low), "maximum": int(high)}
         why += ", taken as the bounds"
     return Inferred(spec, why)
+
+
+def _as_serials(name: str, read: Sequence[float], texts: Texts) -> str:
+    """What to say of days that a spreadsheet has written as the numbers that it counts them by; else empty."""
+    if texts != "cells" or not _DAY.fullmatch(plain_name(name)):
+        return ""
+    if kind := _SECONDS.get(len(str(int(min(read))))):
+        return f", {kind} since 1970? then write them as dates"
+    if not all(value == int(value) and int(value) in _SERIAL for value in read):
+        return ""
+    return ", a spreadsheet's numbers of days? then format its cells as dates and save it again"
 
 
 def _infer_object(name: str, values: Sequence[Mapping[str, Any]]) -> Inferred:
@@ -262,14 +329,12 @@ def _infer_text(values: Sequence[str], texts: Texts) -> Inferred:
     if few and not any(map(CONTROL.search, counts)):
         rarest, n = counts.most_common()[-1]
         why = f"{len(counts)} labels in {len(values):,} rows, rarest {rarest!r} with {n:,}"
-        why += _alike_but_for_case(counts)
-        if between:
-            why += f"; are there several with {between!r} between them? with ; instead they are read as lists"
+        why += _alike_but_for_case(counts) + _stands_for_none(counts) + _asked(between)
         if blanks:
             why += f"; {blanks:,} with blanks around the label, which are left out"
         return Inferred({"type": "enum", "values": sorted(counts), "score": "exact"}, why)
     words = sum(len(value.split()) for value in values) / len(values)
-    why = f"{len(counts):,} different texts, {words:.1f} words on average"
+    why = f"{len(counts):,} different texts, {words:.1f} words on average{_asked(between)}"
     if few:
         held = next(label for label in counts if CONTROL.search(label))
         why += f"; no labels, since {held!r:.40} cannot stand in a config"
@@ -289,20 +354,37 @@ def _alike_but_for_case(labels: Iterable[str]) -> str:
     return f"; {' and '.join(map(repr, found))} differ by case alone: are they one?"
 
 
+def _stands_for_none(labels: Iterable[str]) -> str:
+    """What to say of a label by which some programs write that there is none; empty where there is none such."""
+    found = next((label for label in labels if len(label) > 1 and is_missing(label)), None)
+    return f"; {found!r} is a label here: if it stands for none, empty its cells" if found else ""
+
+
+def _asked(between: str | None) -> str:
+    if between is None:
+        return ""
+    return (
+        f"; are there several with {between!r} between them? with ; instead they are read as lists"
+    )
+
+
 def _between(values: Sequence[str]) -> str | None:
     """The mark that stands between several labels in one cell; None where cells hold one each.
 
     It does where what it cuts the cells into are fewer texts than the cells are, each of them in several rows, and
     one of them at least stands alone somewhere.
     """
-    cells = set(values)
-    for mark in (";", "|", ","):
-        several = [value for value in values if mark in value]
-        parts = [[part.strip() for part in value.split(mark)] for value in values]
+    # of ;# the ; is half
+    for mark in (";#", ";", "|", ",", "\n", "/"):
+        # some forms write it behind the last label, too
+        bare_values = [value.strip().removesuffix(mark) for value in values]
+        if not any(mark in value for value in bare_values):
+            continue
+        cells = set(bare_values)
+        parts = [[part.strip() for part in value.split(mark)] for value in bare_values]
         counts = Counter(part for cell in parts for part in set(cell))
         if (
-            several
-            and len(counts) < len(cells)
+            len(counts) < len(cells)
             and len(counts) <= MAX_LABELS
             and all(part and n > 1 for part, n in counts.items())
             and not cells.isdisjoint(counts)
@@ -329,7 +411,13 @@ def record_column(rows: Sequence[Mapping[str, Any]], text: str) -> str | None:
     One that lacks it in a few rows is the record too, for these are not labelled or broken and are to be
     named: read as one field of a flat record it would be another task.
     """
-    names = list(dict.fromkeys(name for row in rows for name in row if name != text))
+    names = [
+        name
+        for name in dict.fromkeys(name for row in rows for name in row if name != text)
+        # an id may be an object, and so may metadata that nobody gave
+        if plain_name(name).rpartition("_")[2] not in ("id", "uid", "uuid", "guid")
+        and not all(row.get(name) in ({}, "{}") for row in rows)
+    ]
     held = {name: sum(_is_object(row.get(name)) for row in rows) for name in names}
     for least in (1, MOST_HAVE_IT):
         found = [name for name, count in held.items() if count >= least * len(rows)]

@@ -12,6 +12,16 @@ from warnings import catch_warnings
 from lora_vs_api.record.parsing import finite_integer, finite_number
 from lora_vs_api.shown import LONE_SURROGATE
 
+_EXTENDED = {
+    "$oid",
+    "$date",
+    "$numberInt",
+    "$numberLong",
+    "$numberDouble",
+    "$numberDecimal",
+    "$uuid",
+}
+
 
 def json_value(text: str) -> Any:
     """The value of a JSON text.
@@ -51,6 +61,26 @@ def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
             raise ValueError(f"expected no key twice, found {name!r:.60}")
         found[name] = value
     return found
+
+
+def plain_value(value: Any) -> Any:
+    """``value`` without what MongoDB writes around ids, dates and numbers: 5 for ``{"$numberLong": "5"}``.
+
+    Source: https://www.mongodb.com/docs/manual/reference/mongodb-extended-json
+    """
+    if isinstance(value, list):
+        return [plain_value(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if len(value) == 1 and (key := next(iter(value))) in _EXTENDED:
+        held = plain_value(value[key])
+        if key.startswith("$number") and isinstance(held, str):
+            try:
+                return finite_number(held) if "." in held else finite_integer(held)
+            except ValueError:
+                return held
+        return held
+    return {key: plain_value(item) for key, item in value.items()}
 
 
 def cell_value(text: str) -> Any:

@@ -6,16 +6,23 @@ Verdicts are only ever written by the reviewer command (``lora-vs-api review``) 
 from __future__ import annotations
 
 import hashlib
-import json
 import random
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lora_vs_api.data.text_files import CsvRows, csv_rows, marked_encoding, read_text
+from lora_vs_api.data.json_values import json_value
+from lora_vs_api.data.table_rows import without_empty
+from lora_vs_api.data.text_files import (
+    CsvRows,
+    csv_rows,
+    inner_marks,
+    marked_encoding,
+    read_text,
+)
 from lora_vs_api.errors import UserError
 
 if TYPE_CHECKING:
@@ -80,9 +87,12 @@ def _rows(path: str | Path) -> CsvRows:
     """All rows of the verdict file, its header first."""
     header = ",".join(COLUMNS)
     try:
-        found = csv_rows(path, read_text(path))
+        found = csv_rows(path, inner_marks(read_text(path))[0])
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; expected a CSV with the header {header}") from None
+    # a spreadsheet saves rows that were cleared, and columns to the right
+    rows = [(line, _without_more(cells)) for line, cells in without_empty(found.rows, [])]
+    found = replace(found, rows=rows)
     if not found.rows:
         raise UserError(f"{path}:1: expected the header {header}")
     line, cells = found.rows[0]
@@ -91,11 +101,18 @@ def _rows(path: str | Path) -> CsvRows:
     return found
 
 
+def _without_more(cells: list[str]) -> list[str]:
+    """``cells`` without empty ones behind the last column."""
+    more = cells[len(COLUMNS) :]
+    return cells if any(cell.strip() for cell in more) else cells[: len(COLUMNS)]
+
+
 def _parse(cells: list[str], where: str) -> Verdict:
     """One verdict from a row's cells; `UserError` starting with ``where`` if it is none."""
     if len(cells) != len(COLUMNS):
         raise UserError(f"{where}: expected {len(COLUMNS)} columns, found {len(cells)}")
     row = dict(zip(COLUMNS, cells, strict=True))
+    row["verdict"] = row["verdict"].strip().lower()
     if not row["id"]:
         raise UserError(f"{where}: id: expected the text's id, found nothing")
     if not _SHA256.fullmatch(row["text_sha256"]):
@@ -116,11 +133,14 @@ def _parse(cells: list[str], where: str) -> Verdict:
     fixed: dict[str, Any] | None = None
     if row["verdict"] == "fix":
         try:
-            fixed = json.loads(row["fixed_record"])
-        except (ValueError, RecursionError):
-            fixed = None
+            fixed = json_value(row["fixed_record"])
+            why = "no object"
+        except ValueError as error:
+            fixed, why = None, str(error)
         if not isinstance(fixed, dict):
-            raise UserError(f"{where}: fixed_record: a fix needs the corrected record as JSON")
+            raise UserError(
+                f"{where}: fixed_record: a fix needs the corrected record as JSON, found {row['fixed_record']!r:.40} ({why})"
+            )
     elif row["fixed_record"]:
         raise UserError(f"{where}: fixed_record: only a fix has one, not {row['verdict']}")
     return Verdict(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,8 @@ def sheet_rows(path: Path, notes: list[str]) -> list[tuple[int, list[str]]]:
             # of what it leaves out, such as drop-down lists
             warnings.simplefilter("ignore")
             books = [openpyxl.load_workbook(path, data_only=values) for values in (True, False)]
+    except zipfile.BadZipFile:
+        raise UserError(f"{path}: {_no_workbook(path)}") from None
     # whatever is in the file: bad XML is a SyntaxError, and openpyxl makes mistakes of its own
     except Exception as error:
         said = " ".join(f"{type(error).__name__}: {error}".split())
@@ -64,6 +67,8 @@ def sheet_rows(path: Path, notes: list[str]) -> list[tuple[int, list[str]]]:
     shared = _shared(found)
     hidden = 0
     for number, cells in _filled(formulas):
+        if not rows:
+            _check_one_header(path, found, cells)
         hidden += bool(found.row_dimensions[number].hidden)
         # of a merged cell the first one holds the value
         places = [shared.get((cell.row, cell.column), cell) for cell in cells] if rows else cells
@@ -77,6 +82,12 @@ def sheet_rows(path: Path, notes: list[str]) -> list[tuple[int, list[str]]]:
         rows.append(
             (number, [_text(value, place.number_format) for value, place in zip(values, places)])
         )
+    across = _across(found)
+    if across:
+        notes.append(
+            f"cells merged over several columns, such as {across[0]}: their value is taken for the first of these alone"
+        )
+    notes += _shares(found, rows)
     if shared:
         notes.append("merged cells: their value is taken for each of their rows")
     if hidden:
@@ -86,6 +97,59 @@ def sheet_rows(path: Path, notes: list[str]) -> list[tuple[int, list[str]]]:
         place for _, cells in rows for place, cell in enumerate(cells, start=1) if cell.strip()
     )
     return [(number, cells[:width]) for number, cells in rows]
+
+
+def _no_workbook(path: Path) -> str:
+    """What a file is that is called .xlsx and is none."""
+    with open(path, "rb") as stream:
+        head = stream.read(4)
+    if head == b"\xd0\xcf\x11\xe0":
+        return "an old Excel workbook, or one with a password; open it and save it as .xlsx without a password"
+    if head[:2] == b"PK":
+        return "a broken .xlsx, as one is that was not saved or loaded to its end; save or load it again"
+    return "no spreadsheet, whatever its name says; if it is text, call it .csv"
+
+
+def _check_one_header(path: Path, sheet: Any, cells: Any) -> None:
+    """Make sure that the header is no two rows, of which the upper one names groups of columns."""
+    filled = sum(cell.value is not None for cell in cells)
+    area = next(
+        (
+            area
+            for area in sheet.merged_cells.ranges
+            if area.min_row == cells[0].row and area.max_col > area.min_col
+        ),
+        None,
+    )
+    # a title alone in its line is told otherwise
+    if area is not None and filled > 1:
+        raise UserError(
+            f"{path}:{cells[0].row}: expected one row of names, found cells {area.coord} merged, as a header of two rows "
+            "has them; write one name over each column"
+        )
+
+
+def _across(sheet: Any) -> list[str]:
+    """Where cells are merged over columns, below the first row."""
+    return [
+        area.coord
+        for area in sheet.merged_cells.ranges
+        if area.min_row > sheet.min_row and area.max_col > area.min_col
+    ]
+
+
+def _shares(sheet: Any, rows: Sequence[tuple[int, list[str]]]) -> list[str]:
+    """What to say of columns whose numbers are shown as a share of a hundred: 10% is 0.1 in the file."""
+    if len(rows) < 2:
+        return []
+    (_, header), (first, _) = rows[0], rows[1]
+    return [
+        f"{name}: shown as {cell.value * 100:.10g}% and the like, read as {cell.value:.15g}"
+        for name, cell in zip(header, sheet[first], strict=False)
+        if isinstance(cell.value, int | float)
+        and not isinstance(cell.value, bool)
+        and "%" in cell.number_format
+    ]
 
 
 def _padded(value: float, form: str) -> str | None:

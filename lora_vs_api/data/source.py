@@ -40,6 +40,8 @@ _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0"
 _INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
 # the place of a row in a file whose cells are all texts
 _TEXT_TABLE = re.compile(r"\.(?:[ct]sv|xlsx):\d+$", re.I)
+# in lower case: R's, pandas', SQL's and Python's, and what stands for nothing in a table that is to be read
+_MISSING = {"na", "n/a", "nan", "<na>", "null", "none", "nil", "-", "--", "---", "–", "—", "?", "."}
 _BLANKS = r"[\s\u200b\u2060\ufeff]+"
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
@@ -401,8 +403,8 @@ def says_nothing(value: Any) -> bool:
 
 
 def is_missing(cell: str) -> bool:
-    """Whether R, pandas or SQL write this where a number is missing; a label may well be called so."""
-    return cell in ("NA", "N/A", "NaN", "nan", "null", "NULL")
+    """Whether people and programs write this where a number is missing; a label may well be called so."""
+    return cell.lower() in _MISSING
 
 
 def bare(label: str) -> str:

@@ -18,11 +18,21 @@ from unicodedata import normalize
 
 from lora_vs_api.data.chat import unrolled
 from lora_vs_api.data.choices import with_lists
-from lora_vs_api.data.json_values import json_value
+from lora_vs_api.data.json_values import json_value, plain_value
+from lora_vs_api.data.prodigy import accepted
 from lora_vs_api.data.sheets import sheet_rows
 from lora_vs_api.data.split import split_named
 from lora_vs_api.data.table import Rows, Table
-from lora_vs_api.data.text_files import check_no_page, csv_rows, read_text
+from lora_vs_api.data.table_rows import (
+    BELOW,
+    as_wide_as,
+    check_header,
+    entities_note,
+    last_row_note,
+    without_empty,
+    without_headers,
+)
+from lora_vs_api.data.text_files import check_no_page, csv_rows, inner_marks, read_text
 from lora_vs_api.errors import UserError
 from lora_vs_api.shown import LONE_SURROGATE
 
@@ -35,8 +45,6 @@ TEXT_TABLES = (".csv", ".tsv", ".xlsx")
 SPLITS = ("train", "val", "test")
 # the column that says of which file of a folder a row is
 FILE_SPLIT = "split"
-# of a file that has a title, a person's or a sheet's, above its header
-_BELOW = "the header seems to be the line below {!r}: take out the lines above it"
 # what pandas calls a column without a name when it reads one, or an index when it writes Parquet
 _INDEX_NAME = re.compile(r"(?:Unnamed: \d+|__index_level_\d+__|)")
 
@@ -78,7 +86,8 @@ def load_table(
     path = Path(path)
     if path.is_dir() and path.suffix.lower() not in SUFFIXES:
         return _folder(path, encoding, text, objects)
-    return with_lists(unrolled(str(path), _as_written(path, encoding, text)), (text, *objects))
+    table = accepted(unrolled(str(path), _as_written(path, encoding, text)))
+    return with_lists(table, (text, *objects))
 
 
 def _as_written(path: Path, encoding: str | None, text: str | None) -> Table:
@@ -104,15 +113,19 @@ def _as_written(path: Path, encoding: str | None, text: str | None) -> Table:
     if suffix == ".xlsx":
         notes: list[str] = []
         return _of_cells(path, sheet_rows(path, notes), text, notes)
-    content = read_text(path, encoding)
+    content, joined = inner_marks(read_text(path, encoding))
     if suffix in (".csv", ".tsv"):
         # what programs with texts of one length fill them up with; no model's tokens are made for it
         zeros = content.count("\0")
         notes = [f"{zeros:,} zero bytes in its cells, left out"] if zeros else []
+        notes += [f"{joined:,} byte order marks within it, left out"] * bool(joined)
         separator = "\t" if suffix == ".tsv" else None
         return _csv(path, content.replace("\0", ""), separator, text, notes)
-    rows = _json_list(path, content) if suffix == ".json" else _json_lines(path, content)
-    return Table(list(rows))
+    rows = list(_json_list(path, content) if suffix == ".json" else _json_lines(path, content))
+    if not any(mark in content for mark in ('"$oid"', '"$date"', '"$number')):
+        return Table(rows)
+    said = "MongoDB's objects around ids, dates and numbers ($oid, $date, $numberLong): left out"
+    return Table([(place, plain_value(row)) for place, row in rows], [said])
 
 
 def split_files(folder: Path) -> dict[str, Path]:
@@ -162,8 +175,20 @@ def _folder(
                     f"{said!r:.40}{hint}"
                 )
             rows.append((place, {**row, FILE_SPLIT: name}))
+    notes += _missing_columns(rows)
     # all files at once: a call or two in one of them decide for all
-    return with_lists(unrolled(str(folder), Table(rows, notes)), (text, *objects))
+    return with_lists(accepted(unrolled(str(folder), Table(rows, notes))), (text, *objects))
+
+
+def _missing_columns(rows: Rows) -> Iterator[str]:
+    """Which columns of a folder's files one of them has in no row."""
+    names: dict[str, set[str]] = {}
+    for _, row in rows:
+        names.setdefault(str(row[FILE_SPLIT]), set()).update(row)
+    every = set().union(*names.values())
+    for split, own in names.items():
+        if lacking := sorted(every - own):
+            yield f"the file for {split} has no column {' and none '.join(map(repr, lacking))}: empty there"
 
 
 def problems_error(path: str | Path, problems: Sequence[str]) -> UserError:
@@ -176,7 +201,10 @@ def problems_error(path: str | Path, problems: Sequence[str]) -> UserError:
 def _csv(
     path: Path, content: str, separator: str | None, text: str | None, notes: list[str]
 ) -> Table:
+    if separator == "\t" not in content and re.match(r"[^\r\n]*[,;]", content):
+        raise UserError(f"{path}:1: no tab in it; is it separated by commas? then call it .csv")
     found = csv_rows(path, content, separator)
+    notes += ["single quotes around its cells, left out"] * found.single
     notes += [f"first line sep={found.separator}: left out, it names the separator"] * found.named
     notes += ['quotes within cells are written \\" and read as quotes'] * found.escaped
     notes += ["a blank behind every separator, left out"] * found.spaced
@@ -190,9 +218,10 @@ def _of_cells(
     path: Path, cells_by_line: Sequence[tuple[int, list[str]]], text: str | None, notes: list[str]
 ) -> Table:
     """Rows of texts as a table, the first of them the columns' names; what is left out goes into ``notes``."""
-    if not cells_by_line:
+    lines = without_empty(cells_by_line, notes)
+    if not lines:
         return Table([], notes)
-    (first, names), *rest = cells_by_line
+    (first, names), *rest = lines
     header = [normalize("NFC", _INVISIBLE.sub("", _LINE_END.sub(" ", name))) for name in names]
     _check_names(f"{path}:{first}", header)
     notes += [
@@ -200,14 +229,9 @@ def _of_cells(
         for name, written in zip(header, names, strict=True)
         if _LINE_END.search(_INVISIBLE.sub("", written))
     ]
-    for line, cells in rest:
-        if len(cells) != len(header):
-            # a title alone in its line, above a table of one width
-            above = len(header) == 1 and len({len(row) for _, row in rest}) == 1 and len(rest) > 1
-            hint = f"; {_BELOW.format(header[0][:60])}" if above else ""
-            raise UserError(
-                f"{path}:{line}: expected {len(header)} cells as in the header, found {len(cells)}{hint}"
-            )
+    rest = as_wide_as(path, first, header, without_headers(names, rest, notes), notes)
+    check_header(path, first, names, rest)
+    notes += filter(None, [last_row_note(header, rest)])
     columns = [
         [cells[place] for _, cells in rest]
         if name == text
@@ -215,6 +239,7 @@ def _of_cells(
         for place, name in enumerate(header)
     ]
     kept = _kept(f"{path}:{first}", header, columns, notes)
+    notes += filter(None, [entities_note({header[place]: columns[place] for place in kept})])
     rows: Rows = [
         (f"{path}:{line}", {header[place]: columns[place][row] for place in kept})
         for row, (line, _) in enumerate(rest)
@@ -283,7 +308,8 @@ def _kept(
         elif name:
             kept.append(place)
         else:
-            raise UserError(f"{where}: {said} holds {values[0]!r:.40}; {_mend(names, columns)}")
+            held = next(value for value in values if value not in ("", None))
+            raise UserError(f"{where}: {said} holds {held!r:.40}; {_mend(names, columns)}")
     return kept
 
 
@@ -291,7 +317,7 @@ def _mend(names: Sequence[str], columns: Sequence[Sequence[Any]]) -> str:
     """What to do about a column without a name: a title above the header leaves most of them without one."""
     below = [str(values[0] or "").strip() for values in columns]
     if sum(map(bool, names)) == 1 and all(below) and len(set(below)) == len(below):
-        return _BELOW.format(next(filter(None, names))[:60])
+        return BELOW.format(next(filter(None, names))[:60])
     return "name it, or take the column out"
 
 
@@ -316,13 +342,18 @@ def _json_list(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]
             hint = "; are these objects one after another? make a list of them: [ {…}, {…} ]"
         raise UserError(f"{path}: {error}{hint}") from None
     if isinstance(found, dict):
-        lists = [value for value in found.values() if isinstance(value, list)]
-        # pandas' orient="split" holds its rows' numbers, names and cells apart
-        found = lists[0] if len(lists) == 1 and "columns" not in found else found
+        lists = {name: value for name, value in found.items() if isinstance(value, list)}
+        tables = {name: value for name, value in lists.items() if value and _are_objects(value)}
+        if len(tables) > 1:
+            raise UserError(
+                f"{path}: expected one list of objects, found {len(tables)}: {', '.join(tables):.80}; write each into a "
+                "file of its own, such as train.json, val.json and test.json in one folder"
+            )
+        # of one list alone its rows are looked at below; pandas' orient="split" holds names and cells apart
+        if len(lists) == 1 or tables:
+            found = next(iter((tables or lists).values())) if "columns" not in found else found
     if not isinstance(found, list):
-        hint = ""
-        if isinstance(found, dict) and all(isinstance(v, dict | list) for v in found.values()):
-            hint = '; is it of pandas? then write it with df.to_json(path, orient="records")'
+        hint = _hint_of_object(found) if isinstance(found, dict) else ""
         what = "one object" if isinstance(found, dict) else type(found).__name__
         raise UserError(f"{path}: expected a list of objects, found {what}{hint}")
     broken: list[str] = []
@@ -334,6 +365,37 @@ def _json_list(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]
         yield place, row
     if broken:
         raise problems_error(path, broken)
+
+
+def _hint_of_object(found: Mapping[str, Any]) -> str:
+    """What an object that holds no list of rows seems to be, and what to do; empty for any other."""
+    within = _list_within(found)
+    if within is not None:
+        return f"; a list of objects lies within {within}: make that list the file"
+    if not found or not all(isinstance(value, dict | list) for value in found.values()):
+        return ""
+    inner = [key for value in found.values() if isinstance(value, dict) for key in value]
+    if (
+        inner
+        and not all(key.isdigit() for key in inner)
+        and not any(key.isdigit() for key in found)
+    ):
+        return "; are these rows by their key? then make a list of its values: [ {…}, {…} ]"
+    return '; is it of pandas? then write it with df.to_json(path, orient="records")'
+
+
+def _list_within(found: Mapping[str, Any], depth: int = 3) -> str | None:
+    """The dotted name of a list of objects that lies within an object's objects."""
+    for name, value in found.items():
+        if isinstance(value, list) and value and _are_objects(value):
+            return name
+        if isinstance(value, dict) and depth and (inner := _list_within(value, depth - 1)):
+            return f"{name}.{inner}"
+    return None
+
+
+def _are_objects(rows: Sequence[Any]) -> bool:
+    return all(isinstance(row, dict) for row in rows)
 
 
 def _json_lines(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -397,7 +459,9 @@ def _parquet(path: Path) -> Table:
     import pyarrow.parquet
 
     try:
-        found = pyarrow.parquet.read_table(path)
+        # one file, whatever the folders above it are called: of lang=en a whole dataset would make a column
+        with pyarrow.parquet.ParquetFile(path) as file:
+            found = file.read()
         columns = [_values(column) for column in found.columns]
     # also dates and texts that Python has no value for
     except (pyarrow.ArrowException, OSError, ValueError, OverflowError, KeyError) as error:
@@ -405,13 +469,25 @@ def _parquet(path: Path) -> Table:
         raise UserError(f"{path}: not readable as Parquet: {said}") from None
     names = [normalize("NFC", name.strip()) for name in found.column_names]
     _check_names(str(path), names)
-    notes: list[str] = []
+    notes = [
+        f"{field.name}: of the type {kind}, read as it is stored"
+        for field in found.schema
+        if (kind := _own_kind(field)) is not None
+    ]
     kept = _kept(str(path), names, columns, notes)
     plain = {
         names[place]: _plain_column(path, names[place], columns[place], notes) for place in kept
     }
     rows = [dict(zip(plain, values)) for values in zip(*plain.values())]
     return Table([(f"{path}: row {n}", row) for n, row in enumerate(rows, start=1)], notes)
+
+
+def _own_kind(field: Any) -> str | None:
+    """The name of a column's type that a program has made for itself, such as pandas.period, which says 672 for a month."""
+    # of one that is known here, and of one that is not
+    known = getattr(field.type, "extension_name", None)
+    stored = (field.metadata or {}).get(b"ARROW:extension:name")
+    return known or (stored.decode() if stored else None)
 
 
 def _values(column: Any) -> list[Any]:

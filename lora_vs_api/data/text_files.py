@@ -26,6 +26,19 @@ _KINDS = (
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook"),
     (b"\x1f\x8b", "a gzip file"),
     (b"PAR1", "a Parquet file"),
+    (b"ARROW1", "an Arrow file"),
+    (b"FEA1", "a Feather file"),
+    (b"ORC", "an ORC file"),
+    (b"Obj\x01", "an Avro file"),
+    (b"SQLite format 3\0", "an SQLite database"),
+    (b"BZh", "a bzip2 file"),
+    (b"\xfd7zXZ", "an xz file"),
+    (b"\x28\xb5\x2f\xfd", "a Zstandard file"),
+    (b"7z\xbc\xaf", "a 7z file"),
+    (b"Rar!", "a RAR file"),
+    (b"%PDF-", "a PDF"),
+    (b"{\\rtf", "a text with formats (RTF)"),
+    (b"<?xml", "XML"),
 )
 # the beginning of a web page, in lower case
 _PAGE = re.compile(
@@ -35,8 +48,14 @@ _PAGE = re.compile(
 _SEPARATOR_LINE = re.compile(r'"?sep=([^\r\n"])"?[ \t]*(?:\r\n|\n|\r|$)', re.IGNORECASE)
 # the first row, a line end between quotes included, and what of it stands between quotes
 _FIRST_ROW, _QUOTED = re.compile(r'(?:[^"\r\n]|"[^"]*")*'), re.compile(r'"[^"]*"')
+# a header whose names all stand between single quotes, as some databases and Weka write cells
+_SINGLE_QUOTES = re.compile(
+    r"'[^'\"\r\n]*'(?:([,;\t|])'[^'\"\r\n]*')(?:\1'[^'\"\r\n]*')*[ \t]*(?=[\r\n])"
+)
 # a character with a backslash before it
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+# what no text of latin-1 has, control characters that are none of ASCII's
+_C1 = re.compile("[\x80-\x9f]")
 # the likelier first
 SEPARATORS = (",", ";", "\t", "|")
 # of a cell; the csv module's own limit is 131,072 characters
@@ -96,6 +115,10 @@ def read_text(path: str | Path, encoding: str | None = None) -> str:
             f"{path}:{line}: not valid {said} ({getattr(error, 'reason', error)}); save it as UTF-8, "
             "or name its encoding, such as latin-1, cp1252 or utf-16 (--encoding, data.encoding)"
         ) from None
+    if _C1.search(text) and codecs.lookup(name).name == "iso8859-1":
+        # Windows' quotes and dashes, which browsers too take for meant where latin-1 is said
+        with suppress(UnicodeDecodeError):
+            text = raw.decode("cp1252")
     head = text[:100]
     if encoding is None and head.count("\0") * 4 > len(head):
         raise UserError(
@@ -105,13 +128,19 @@ def read_text(path: str | Path, encoding: str | None = None) -> str:
     return text
 
 
+def inner_marks(text: str) -> tuple[str, int]:
+    """``text`` without byte order marks where a line begins, as joined files have them, and how many those are."""
+    return re.subn(r"(?:\A|(?<=[\r\n]))\ufeff+", "", text)
+
+
 @dataclass(frozen=True)
 class CsvRows:
     """The rows of a CSV file that are not empty, each with the line on which it begins.
 
     ``named`` says that the file's first line was Excel's ``sep=``, which names the separator, ``escaped`` that
     quotes within cells have a backslash before them, ``unquoted`` that quotes are part of the cells, ``spaced``
-    that a blank stands behind every separator, which is no part of the cells.
+    that a blank stands behind every separator, which is no part of the cells, ``single`` that single quotes enclose
+    the cells.
     """
 
     rows: list[tuple[int, list[str]]]
@@ -120,6 +149,7 @@ class CsvRows:
     escaped: bool = False
     unquoted: bool = False
     spaced: bool = False
+    single: bool = False
 
 
 def csv_rows(path: str | Path, text: str, separator: str | None = None) -> CsvRows:
@@ -134,6 +164,10 @@ def csv_rows(path: str | Path, text: str, separator: str | None = None) -> CsvRo
     Raises:
         UserError: with the line on which a row begins that is not valid CSV.
     """
+    single = _SINGLE_QUOTES.match(text)
+    if single and separator in (None, single[1]):
+        rows = _rows(path, text, single[1], 1, quote="'")
+        return CsvRows(rows, single[1], named=False, single=True)
     try:
         found = _csv_rows(path, text, separator)
     except UserError:
@@ -231,11 +265,20 @@ def _is_spaced(path: str | Path, text: str, separator: str, first: int) -> bool:
 
 
 def _rows(
-    path: str | Path, text: str, separator: str, first: int, spaced: bool = False
+    path: str | Path,
+    text: str,
+    separator: str,
+    first: int,
+    spaced: bool = False,
+    quote: str = '"',
 ) -> list[tuple[int, list[str]]]:
     csv.field_size_limit(_LONGEST_CELL)
     reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=spaced, strict=True
+        io.StringIO(text, newline=""),
+        delimiter=separator,
+        quotechar=quote,
+        skipinitialspace=spaced,
+        strict=True,
     )
     rows, line = [], first
     try:
@@ -245,5 +288,8 @@ def _rows(
             # a quoted cell may hold line ends: the next row starts after them
             line = reader.line_num + first
     except csv.Error as error:
-        raise UserError(f"{path}:{line}: not valid CSV: {error}") from None
+        hint = "; a quote within a cell in quotes is written twice" * (
+            "expected after" in str(error)
+        )
+        raise UserError(f"{path}:{line}: not valid CSV: {error}{hint}") from None
     return rows

@@ -46,6 +46,14 @@ def _a_day(text: str) -> str:
     return text
 
 
+# of "C:\\temp\\new" in double quotes YAML makes a tab and a line end
+FilePath = Annotated[
+    str,
+    Field(
+        pattern=r"^[^\x00-\x1f\x7f]*$",
+        description="a text, a path without control characters; in YAML, one with backslashes stands in single quotes",
+    ),
+]
 Day = Annotated[
     str,
     BeforeValidator(_iso),

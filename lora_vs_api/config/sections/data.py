@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from lora_vs_api.config.sections.base import Count, Natural, Positive, Section, Share
+from lora_vs_api.config.sections.base import Count, FilePath, Natural, Positive, Section, Share
 from lora_vs_api.record import fields as record
 
 
@@ -29,7 +29,7 @@ class FileData(Section):
     """
 
     source: Literal["file"]
-    path: str
+    path: FilePath
     text: str
     record: str | None = None
     id: str | None = None

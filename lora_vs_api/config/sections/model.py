@@ -10,6 +10,7 @@ from lora_vs_api.config.sections.base import (
     Count,
     Device,
     DType,
+    FilePath,
     Natural,
     PackageName,
     PackageVersion,
@@ -49,7 +50,7 @@ class PathWeights(Section):
     """A folder with a transformers model."""
 
     source: Literal["path"]
-    path: str
+    path: FilePath
 
 
 Weights = Annotated[

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from lora_vs_api.config.sections.base import (
     Count,
+    FilePath,
     PackageName,
     PackageVersion,
     Section,
@@ -48,7 +49,7 @@ class LocalFile(Section):
     """A file on this machine."""
 
     source: Literal["path"]
-    path: str
+    path: FilePath
 
 
 GgufSource = Annotated[WheelParts | HubFile | LocalFile, Field(discriminator="source")]

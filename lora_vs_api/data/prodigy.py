@@ -1,0 +1,29 @@
+"""Rows as Prodigy exports them: beside what was labelled, what somebody decided of the row, and its own bookkeeping.
+
+Source: https://prodi.gy/docs/api-interfaces (``answer``, ``_input_hash``, ``_task_hash``).
+"""
+
+from __future__ import annotations
+
+from lora_vs_api.data.table import Rows, Table
+
+_HASH, _ANSWER = "_task_hash", "answer"
+
+
+def accepted(table: Table) -> Table:
+    """``table`` without rows that were rejected or ignored, and without Prodigy's own columns; another one as it is."""
+    if not any(_HASH in row for _, row in table.rows):
+        return table
+    own = dict.fromkeys(name for _, row in table.rows for name in row if name.startswith("_"))
+    rows: Rows = []
+    left_out = 0
+    for place, row in table.rows:
+        if row.get(_ANSWER, "accept") == "accept":
+            kept = {name: value for name, value in row.items() if name not in (*own, _ANSWER)}
+            rows.append((place, kept))
+        else:
+            left_out += 1
+    notes = [f"{', '.join(own)}: Prodigy's own, left out"]
+    if left_out:
+        notes.append(f"{left_out:,} rows whose {_ANSWER} is not accept, left out")
+    return Table(rows, [*table.notes, *notes], table.conversations, table.instruction)

@@ -1,0 +1,223 @@
+"""Which lines of a table of texts are its header and its rows, and what of them is neither.
+
+Spreadsheets and the programs that write CSV leave lines behind that nobody meant as a row: empty ones, the
+header once more where files were joined, a total below.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lora_vs_api.errors import UserError
+
+Lines = list[tuple[int, list[str]]]
+
+# of a file that has a title, a person's or a sheet's, above its header
+BELOW = "the header seems to be the line below {!r}: take out the lines above it"
+# of rows that agree before it is told that one of them does not
+MOSTLY = 0.9
+# rows that are enough to tell that one of them is unlike the others, or the header like them
+MIN_ROWS = 10
+# columns that are never empty from which on a table is wide
+MIN_WIDE = 3
+# words of a cell that is no column's name where another cell tells so, too
+NAME_WORDS = 3
+# what some programs put between cells, and no column is called by
+_OTHER_SEPARATORS = (
+    "\t",
+    ";",
+    ",",
+    "|",
+    "^",
+    "~",
+    "\x01",
+    "\x1f",
+    "\u00a7",
+    "\u00a6",
+    ":",
+    "#",
+    "/",
+)
+
+
+def without_empty(lines: Sequence[tuple[int, list[str]]], notes: list[str]) -> Lines:
+    """``lines`` without those whose cells are all empty, as spreadsheets save rows that were cleared.
+
+    In a table of one column an empty cell is a row whose text is missing.
+    """
+    if not lines or len(lines[0][1]) == 1:
+        return list(lines)
+    found = [(line, cells) for line, cells in lines if any(cell.strip() for cell in cells)]
+    left_out = sum(len(cells) > 1 for _, cells in lines) - sum(len(cells) > 1 for _, cells in found)
+    if left_out:
+        notes.append(f"{left_out:,} rows without anything in them, left out")
+    return found
+
+
+def without_headers(header: Sequence[str], rest: Lines, notes: list[str]) -> Lines:
+    """``rest`` without the header's repetitions, which joined files have."""
+    # in a table of one column a cell may well be called as the column is
+    if len(header) < 2:
+        return rest
+    known = [name.strip() for name in header]
+    found = [
+        (line, cells)
+        for line, cells in rest
+        if [cell.strip().lstrip("\ufeff") for cell in cells] != known
+    ]
+    if len(found) < len(rest):
+        notes.append(f"the header once more in {len(rest) - len(found):,} lines, left out")
+    return found
+
+
+def as_wide_as(
+    path: Path, first: int, header: Sequence[str], rest: Lines, notes: list[str]
+) -> Lines:
+    """``rest`` with as many cells in each row as ``header`` has.
+
+    Raises:
+        UserError: a row has more or fewer, with its line and what may be the reason.
+    """
+    width = len(header)
+    beyond = [cell for _, cells in rest for cell in cells[width:]]
+    if beyond and not any(cell.strip() for cell in beyond):
+        notes.append("cells behind the last column: empty, left out")
+        rest = [(line, cells[:width]) for line, cells in rest]
+    for place, (line, cells) in enumerate(rest):
+        if len(cells) != width:
+            raise UserError(
+                f"{path}:{line}: expected {width} cells as in the header, found {len(cells)}"
+                f"{_why_of_another_width(first, header, rest, place)}"
+            )
+    mark = _separator_of(first, header, rest) if len(rest) > 1 else None
+    if mark is not None:
+        raise UserError(f"{path}:{first}: expected cells, found one in every line{_names_it(mark)}")
+    return rest
+
+
+def _why_of_another_width(first: int, header: Sequence[str], rest: Lines, place: int) -> str:
+    """What may be the reason that the row at ``place`` is not as wide as the header."""
+    width, found = len(header), len(rest[place][1])
+    usual, n = Counter(len(cells) for _, cells in rest).most_common(1)[0]
+    mark = _separator_of(first, header, rest)
+    if mark is not None:
+        return _names_it(mark)
+    if usual == width or n < MOSTLY * len(rest) or len(rest) < 2:
+        if found > width:
+            return "; a cell that holds the separator needs quotes around it"
+        below = place >= len(rest) - 3 and rest[place][0] > 1
+        if below and found == 1:
+            return "; is it a note below the table? then take it out"
+        return "; an empty cell needs its separator, at the end of a line too"
+    if usual > width and _are_names(
+        rest, next(n for n, row in enumerate(rest) if len(row[1]) == usual)
+    ):
+        return f"; {BELOW.format(', '.join(header)[:60])}"
+    if usual == width + 1 and _are_numbers([cells[0] for _, cells in rest if cells]):
+        return "; the first column has no name, as R writes row names: put one before the header"
+    if usual > width:
+        return "; a cell that holds the separator needs quotes around it"
+    return ""
+
+
+def _are_names(rest: Lines, place: int) -> bool:
+    """Whether the cells of a row may be names: all of them different, none a number and none there again below."""
+    cells = [cell.strip() for cell in rest[place][1]]
+    below = [set(map(str.strip, row)) for _, row in rest[place + 1 :]]
+    return (
+        len(set(cells)) == len(cells)
+        and all(cell and not cell[0].isdigit() for cell in cells)
+        and not any(cell in row for cell in cells for row in below)
+    )
+
+
+def _separator_of(first: int, header: Sequence[str], rest: Lines) -> str | None:
+    """What stands between the cells of a file that seems to have one column; None where nothing does."""
+    if any(header[1:]) or len(rest) < 2:
+        return None
+    lines = [",".join(cells) for _, cells in rest]
+    for mark in _OTHER_SEPARATORS:
+        times = header[0].count(mark)
+        # a column of texts may be called with one, such as "last, first"
+        least = 2 if mark in ";,|" else 1
+        # a text may hold it, too
+        if times >= least and all(line.count(mark) >= times for line in lines):
+            return mark
+    return None
+
+
+def _names_it(mark: str) -> str:
+    if mark in "\t;,|":
+        return f"; with {mark!r} in it, do whole lines stand between quotes? then take these out"
+    return (
+        f"; is {mark!r} the separator? then name it in a line above the header, sep={mark}"
+        if mark.isprintable()
+        else f"; is {mark!r} the separator? then save the file with commas or tabs"
+    )
+
+
+def _are_numbers(cells: Sequence[str]) -> bool:
+    return all(re.fullmatch(r"\d+", cell.strip(), re.ASCII) for cell in cells)
+
+
+def check_header(path: Path, first: int, header: Sequence[str], rest: Lines) -> None:
+    """Make sure that the first line names the columns and is no row like the others.
+
+    Raises:
+        UserError: what stands in it stands again below it, in columns enough.
+    """
+    if len(rest) < MIN_ROWS:
+        # of a few rows a cell may be called as its column is
+        return
+    again = [
+        name
+        for place, name in enumerate(header)
+        if name.strip() and any(cells[place].strip() == name.strip() for _, cells in rest)
+    ]
+    writing = any(len(name.split()) > NAME_WORDS and name not in again for name in header)
+    if len(again) >= max(2, len(header) / 2) or (again and writing):
+        raise UserError(
+            f"{path}:{first}: expected the names of the columns, found what seems to be a row: {again[0]!r:.40} "
+            "stands again in the lines below; put a line with names above it"
+        )
+
+
+def last_row_note(header: Sequence[str], rest: Lines) -> str | None:
+    """What to say of a last row that is empty where no other row is, as a total is; else None."""
+    if len(rest) < MIN_ROWS:
+        return None
+    line, last = rest[-1]
+    filled = [
+        place
+        for place in range(len(header))
+        if header[place] and all(cells[place].strip() for _, cells in rest[:-1])
+    ]
+    empty = [header[place] for place in filled if not last[place].strip()]
+    # in a wide table one more that is missing says nothing
+    if not empty or len(empty) < (2 if len(filled) > MIN_WIDE else 1):
+        return None
+    return (
+        f"the last row, in line {line}, has nothing in {' and '.join(map(repr, empty[:3]))}, where every other row has "
+        "something: if it is a total or a note below the table, take it out"
+    )
+
+
+def entities_note(columns: Mapping[str, Sequence[str]]) -> str | None:
+    """What to say of cells with HTML's names of characters or its tags, as web pages have them; else None."""
+    entity = re.compile(
+        r"&(?:amp|lt|gt|quot|apos|nbsp|#\d{2,6}|#x[0-9a-fA-F]{2,5});|"
+        r"</?(?:p|br|div|span|b|i|em|strong|a|li|ul|ol|t[dr])(?: [^<>]*)?/?>",
+        re.IGNORECASE,
+    )
+    counts = {
+        name: n
+        for name, cells in columns.items()
+        if (n := sum(map(bool, map(entity.search, cells))))
+    }
+    if not counts:
+        return None
+    told = ", ".join(f"{name} ({n:,})" for name, n in counts.items())
+    return f"HTML's names of characters or tags (&amp;, <p>) in cells of {told}: they are read as they stand"
