@@ -21,7 +21,9 @@ _READ_AS = {
 # as YAML 1.1 writes numbers to the base of 8 and of 60, which nobody means who writes 010 or 12:30
 _MISREAD = re.compile(r"[+-]?(?:0[0-9_]*[0-9][0-9_]*|[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?)")
 # lines in which such a number may stand, so that few files have to be read for it
-_MAY_BE_MISREAD = re.compile(r"(?m)(?:^|[\s\[{,:-])[+-]?0[0-9_]+|[0-9]:[0-5]?[0-9]")
+_MAY_BE_MISREAD = re.compile(
+    r"(?m)(?:^|[\s\[{,:])[+-]?(?:0[0-9_]+|[0-9_]+(?::[0-5]?[0-9])+(?:\.[0-9_]*)?)(?=\s|$|[,\]}])"
+)
 
 
 def load_once(text: str) -> Any:
