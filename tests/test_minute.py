@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from lora_vs_api.report.markdown import report_markdown
 from lora_vs_api.report.numbers import usd
 from lora_vs_api.report.rendering import Markdown, plain
 from lora_vs_api.report.sections import minute
@@ -210,6 +211,8 @@ def test_the_next_step_follows_from_the_decision(result, first):
 def test_a_try_is_stamped_where_the_decision_is():
     result = changed(analysis(api_kind="openai"), profile="quick")
     assert f"**{STAMP}. Fine-tune" in said(result)
+    title = report_markdown(inputs(result)).partition("## In a minute")[0]
+    assert "by it: `dvc exp run` with `task=invoices` and the other settings as they were" in title
 
 
 def test_where_nothing_is_recommended_the_page_recommends_nothing():
