@@ -799,7 +799,7 @@ def test_what_stands_for_no_value_is_none(project, capsys):
     said = capsys.readouterr().err
     assert r"a: \N in 7 cells, read as empty" in said
     assert "b: #N/A, #REF! in 13 cells, read as empty" in said
-    assert "from 1 to 20 in the data; empty or NA in 7 of 20 rows" in said
+    assert "from 1 to 20 in the data; empty or nan in 7 of 20 rows" in said
     assert records_of("a")[:3] == [
         {"a": "x", "b": None, "n": 1, "ok": True, "iso": "NA", "zip": "00007"},
         {"a": None, "b": "u", "n": None, "ok": None, "iso": "NC", "zip": "NA"},
