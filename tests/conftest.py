@@ -7,6 +7,7 @@ done takes over what others have left. So dots come from the start, and a slow t
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import settings
 
 from tests.clones import Clone, baseline
@@ -118,6 +120,34 @@ def reproduced(tmp_path_factory) -> Clone:
 def clone(reproduced, tmp_path) -> Clone:
     """The baseline in a copy of the test's own."""
     return reproduced.copy(tmp_path / "project")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def yaml_is_parsed_once() -> Iterator[None]:
+    """Equal text is parsed once in a test process; Hydra parses the same 13 files for each composition.
+
+    A file that cannot be parsed is parsed anew, for the complaint names it.
+    """
+    real = yaml.load
+    parsed: dict[tuple[str, str], bytes] = {}
+
+    def load(stream: Any, Loader: Any) -> Any:
+        text = stream.read() if hasattr(stream, "read") else stream
+        # a class of OmegaConf's is made for each file
+        key = Loader.__qualname__, text
+        if key not in parsed:
+            try:
+                value = real(text, Loader)
+            except Exception:
+                if text is not stream:
+                    stream.seek(0)
+                return real(stream, Loader)
+            parsed[key] = pickle.dumps(value)
+        return pickle.loads(parsed[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(yaml, "load", load)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
