@@ -6,6 +6,7 @@ done takes over what others have left. So dots come from the start, and a slow t
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import shutil
@@ -29,6 +30,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # every dvc command would start two more processes, which report its use and look for a new version
 os.environ.setdefault("DVC_NO_ANALYTICS", "1")
 os.environ.setdefault("DVC_TEST", "1")
+
+# importing torch and the rest makes no garbage; see pytest_collection_finish
+gc.disable()
 
 # started in the background of a script, or by nohup, this process ignores them, and so would every
 # program that a test ends with one of them
@@ -90,6 +94,12 @@ def pytest_collection_modifyitems(items):
         return FIRST.index(name) if name in FIRST else len(FIRST), item.path not in slow
 
     items.sort(key=place)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What is imported and collected lives to the end: no search for garbage has to go through it."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
