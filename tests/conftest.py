@@ -67,6 +67,9 @@ def pytest_configure(config: pytest.Config) -> None:
             settings.load_profile("fewer")
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(SlowTests(config))
+        # who hands out tests to workers collects none
+        if config.getoption("numprocesses", None):
+            gc.enable()
         # one for all workers, which end before this process does
         if sys.platform == "linux" and not config.option.collectonly:
             config.add_cleanup(Warm().close)
