@@ -6,7 +6,9 @@ done takes over what others have left. So dots come from the start, and a slow t
 
 from __future__ import annotations
 
+import gc
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import settings
 
 from tests.clones import Clone, baseline
@@ -27,6 +30,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # every dvc command would start two more processes, which report its use and look for a new version
 os.environ.setdefault("DVC_NO_ANALYTICS", "1")
 os.environ.setdefault("DVC_TEST", "1")
+
+# importing torch and the rest makes no garbage; see pytest_collection_finish
+gc.disable()
 
 # started in the background of a script, or by nohup, this process ignores them, and so would every
 # program that a test ends with one of them
@@ -61,6 +67,9 @@ def pytest_configure(config: pytest.Config) -> None:
             settings.load_profile("fewer")
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(SlowTests(config))
+        # who hands out tests to workers collects none
+        if config.getoption("numprocesses", None):
+            gc.enable()
         # one for all workers, which end before this process does
         if sys.platform == "linux" and not config.option.collectonly:
             config.add_cleanup(Warm().close)
@@ -88,6 +97,12 @@ def pytest_collection_modifyitems(items):
         return FIRST.index(name) if name in FIRST else len(FIRST), item.path not in slow
 
     items.sort(key=place)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What is imported and collected lives to the end: no search for garbage has to go through it."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
@@ -118,6 +133,34 @@ def reproduced(tmp_path_factory) -> Clone:
 def clone(reproduced, tmp_path) -> Clone:
     """The baseline in a copy of the test's own."""
     return reproduced.copy(tmp_path / "project")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def yaml_is_parsed_once() -> Iterator[None]:
+    """Equal text is parsed once in a test process; Hydra parses the same 13 files for each composition.
+
+    A file that cannot be parsed is parsed anew, for the complaint names it.
+    """
+    real = yaml.load
+    parsed: dict[tuple[str, str], bytes] = {}
+
+    def load(stream: Any, Loader: Any) -> Any:
+        text = stream.read() if hasattr(stream, "read") else stream
+        # a class of OmegaConf's is made for each file
+        key = Loader.__qualname__, text
+        if key not in parsed:
+            try:
+                value = real(text, Loader)
+            except Exception:
+                if text is not stream:
+                    stream.seek(0)
+                return real(stream, Loader)
+            parsed[key] = pickle.dumps(value)
+        return pickle.loads(parsed[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(yaml, "load", load)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

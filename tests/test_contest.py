@@ -89,6 +89,16 @@ def test_it_composes_with_the_prices_there_are(prices):
             "opponents.small.sources", [{"source": "torrent"}],
             "opponents.small.sources[0].source: expected one of wheels, hub, path, found 'torrent'",
         ),
+        (
+            "opponents.small.sources", [{"source": "wheels", "version": "1.0", "parts": ["a b.bin 7 cd"]}],
+            "opponents.small.sources[0].parts[0].sha256: expected 64 hexadecimal digits, in quotes, "
+            "found 'a b.bin 7 cd'",
+        ),
+        (
+            "opponents.small.sources", [{"source": "wheels", "version": "1.0", "parts": ["a b.bin 7"]}],
+            "opponents.small.sources[0].parts[0]: expected a section with package, file, bytes, "
+            "sha256, found 'a b.bin 7'",
+        ),
         ("opponents.../x", {}, "opponents.../x: expected a name in lower case"),
         ("api.server.endpoint", "responses", "api.server.endpoint: expected chat, found"),
         ("api.server.grammar", "gbnf", "api.server.grammar: expected one of compact, response_fo"),

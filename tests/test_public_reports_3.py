@@ -9,8 +9,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import yaml
 
 from lora_vs_api.config.compose import compose, composed
+from lora_vs_api.config.fast_yaml import safe_loader
 from lora_vs_api.config.load import load_params
 from lora_vs_api.config.yaml_keys import load_once
 from lora_vs_api.data.contamination import read_label
@@ -392,6 +394,16 @@ def test_a_key_that_stands_twice_in_params_is_named_with_its_line(project):
     merged = load_once("a: &a {x: 1, y: 2}\nb: &b {<<: *a, x: 3}\nc: {<<: *b, y: 5}\nd: [*a, *a]")
     assert merged["c"] == {"x": 3, "y": 5} and merged["d"] == [{"x": 1, "y": 2}] * 2
     assert load_once("") is None and load_once("# nothing") is None
+
+
+def test_yaml_that_libyaml_would_end_the_process_over_is_a_line(project):
+    """A hundred thousand brackets: its loader calls itself for each of them until the stack is full."""
+    Path("params.yaml").write_text("[" * 100_000)
+    with pytest.raises(UserError, match=r"^params\.yaml: not valid YAML: "):
+        load_params()
+    deep = "".join(" " * level + "a:\n" for level in range(2_000))
+    assert safe_loader(deep) is yaml.SafeLoader
+    assert safe_loader(compose([])) is yaml.CSafeLoader
 
 
 def test_a_byte_order_mark_hides_no_header(project):

@@ -59,10 +59,10 @@ def search_settings(
     Raises:
         UserError: a wrong argument or space, no sweeper installed, or no trial that succeeded.
     """
-    import yaml
 
     from lora_vs_api.cli.run import mend
     from lora_vs_api.config.compose import compose
+    from lora_vs_api.config.fast_yaml import fast_yaml
     from lora_vs_api.search.space import pins, point_text, read_space
     from lora_vs_api.search.study import Trial, best_of, check_tracked, run_search
 
@@ -75,7 +75,7 @@ def search_settings(
     mend()
     space = read_space(space_name, overrides, number)
     jobs = space.jobs if where.jobs is None else where.jobs
-    params = yaml.safe_load(compose(overrides))
+    params = fast_yaml(compose(overrides))
     check_tracked(params["data"].get("path"))
     seeds = (
         [params["sweep"]["trial"]["seed"]]

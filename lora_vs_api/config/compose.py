@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from lora_vs_api.config.fast_yaml import fast_yaml
 from lora_vs_api.config.load import PARAMS, check_params
 from lora_vs_api.config.renamed import renamed_file, renamed_override
 from lora_vs_api.config.secrets import may_be_secret
@@ -118,7 +119,7 @@ def _composed(overrides: Sequence[str], conf: Path) -> tuple[str, Params]:
         if key and key not in message:
             message = f"{key}: {message}"
         raise UserError(f"{where}: {_without_secrets(message, overrides)}") from None
-    raw = yaml.safe_load(text)
+    raw = fast_yaml(text)
     slip = key_slip(conf) if no_text_key(raw) else None
     if slip:
         raise UserError(slip)
@@ -145,7 +146,7 @@ def _dumped(overrides: Sequence[str], conf: Path) -> str:
 def _plain(conf: Path) -> dict[str, Any]:
     """conf/ composed without an override, to tell what keys there are; empty where it cannot be."""
     try:
-        found: dict[str, Any] = yaml.safe_load(compose((), conf))
+        found: dict[str, Any] = fast_yaml(compose((), conf))
     except UserError:
         return {}
     return found

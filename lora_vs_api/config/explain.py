@@ -269,7 +269,8 @@ def _item(value: Any, part: Key) -> Any:
         return value.get(part)
     if isinstance(value, list) and isinstance(part, int) and part < len(value):
         return value[part]
-    return None
+    # what has its parts on one line stands for each of them
+    return value if isinstance(value, str) else None
 
 
 def _dotted(path: Sequence[Key]) -> str:

@@ -39,12 +39,22 @@ RENAMED = {
 }
 
 
+# apart from the others: every node asks it of every key of params.yaml
+_WITH_A_NAME = [
+    (re.compile(re.escape(old).replace(r"\*", r"([^.]+)")), new)
+    for old, new in RENAMED.items()
+    if "*" in old
+]
+
+
 def new_name(key: str) -> str | None:
     """What the dotted ``key`` of an earlier version is called now; None for any other."""
-    for old, new in RENAMED.items():
-        found = re.fullmatch(re.escape(old).replace(r"\*", r"([^.]+)"), key)
+    if key in RENAMED:
+        return RENAMED[key]
+    for old, new in _WITH_A_NAME:
+        found = old.fullmatch(key)
         if found:
-            return new.replace("*", found.group(1)) if "*" in new else new
+            return new.replace("*", found.group(1))
     return None
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from lora_vs_api.config.fast_yaml import safe_loader
+
 # what YAML takes a word without quotes for, by the end of its tag
 _READ_AS = {
     "bool": "true or false",
@@ -34,7 +36,15 @@ def load_once(text: str) -> Any:
     Raises:
         yaml.YAMLError: as there; a key that stands twice, with its place.
     """
-    loader = yaml.SafeLoader(text)
+    try:
+        return _load_once(text, safe_loader(text))
+    except yaml.YAMLError:
+        # libyaml words its complaints otherwise
+        return _load_once(text, yaml.SafeLoader)
+
+
+def _load_once(text: str, kind: Any) -> Any:
+    loader = kind(text)
     try:
         node = loader.get_single_node()
         if node is None:

@@ -19,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from lora_vs_api.config.fast_yaml import safe_loader
 from lora_vs_api.errors import UserError
 
 LOCK = "dvc.lock"
@@ -31,7 +32,6 @@ ENTRY = re.compile(r"^  \S.*:$", re.MULTILINE)
 CONFLICT = re.compile(r"^(<<<<<<<|>>>>>>>) ", re.MULTILINE)
 # which paths the nodes that run hold; DVC writes it in place too
 HELD, HELD_GUARD = Path(".dvc/tmp/rwlock"), Path(".dvc/tmp/rwlock.lock")
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 Entries = dict[str, dict[str, Any]]
 
@@ -137,7 +137,7 @@ def whole_entries(content: bytes) -> Entries | None:
     """The entries of a dvc.lock; None where it is not one, or ends before its last line does."""
     try:
         text = content.decode("utf-8")
-        found = yaml.load(text, _LOADER)
+        found = yaml.load(text, safe_loader(text))
     except (UnicodeDecodeError, yaml.YAMLError, ValueError):
         return None
     if not text.endswith("\n") or not isinstance(found, dict) or found.get("schema") != SCHEMA:

@@ -15,8 +15,7 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-import yaml
-
+from lora_vs_api.config.fast_yaml import fast_yaml
 from lora_vs_api.errors import UserError
 from lora_vs_api.log import say
 from lora_vs_api.orchestrate.claims import TRIALS
@@ -259,9 +258,7 @@ def unseen_here(root: Path, address: str, patience: float = 15.0) -> str | None:
 def locked_nodes(root: Path) -> list[str]:
     """The addresses in dvc.lock, in their order."""
     path = root / LOCK
-    return (
-        list(yaml.safe_load(path.read_text(encoding="utf-8"))["stages"]) if path.is_file() else []
-    )
+    return list(fast_yaml(path.read_text(encoding="utf-8"))["stages"]) if path.is_file() else []
 
 
 def problem_line(said: str, log: Path) -> str:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from lora_vs_api.analysis.results import Analysis, Condition
+from lora_vs_api.config.fast_yaml import fast_yaml
 from lora_vs_api.errors import UserError
 from lora_vs_api.paths import GROUPS
 from lora_vs_api.search.comparable import is_file, output_digest, shared_settings
@@ -182,9 +183,9 @@ def read_base(source: Source) -> Base:
         raise UserError(f"{source.name}: has no {missing}; the run did not come to its end")
     texts = {path: text or "" for path, text in found.items()}
     try:
-        raw = _yaml(texts["params.yaml"])
-        lock = (_yaml(texts["dvc.lock"]) or {}).get("stages") or {}
-        names = expanded(_yaml(texts["dvc.yaml"])["stages"], params := flat(raw))
+        raw = fast_yaml(texts["params.yaml"])
+        lock = (fast_yaml(texts["dvc.lock"]) or {}).get("stages") or {}
+        names = expanded(fast_yaml(texts["dvc.yaml"])["stages"], params := flat(raw))
     except (yaml.YAMLError, AttributeError, KeyError, TypeError):
         raise UserError(
             f"{source.name}: its params.yaml, dvc.yaml or dvc.lock cannot be read"
@@ -215,11 +216,6 @@ def read_base(source: Source) -> Base:
             for seed in analysis.seeds
         ),
     )
-
-
-def _yaml(text: str) -> Any:
-    # a dvc.lock takes a second without libyaml
-    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 def _answers(text: str, seeds: Sequence[int]) -> tuple[tuple[str, ...], NDArray[np.float64]]:

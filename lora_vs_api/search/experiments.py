@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-import yaml
 
+from lora_vs_api.config.fast_yaml import fast_yaml
 from lora_vs_api.errors import UserError
 from lora_vs_api.search.study import git
 
@@ -101,10 +101,10 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 def experiment_of(name: str, files: Mapping[str, str | None]) -> Experiment:
     """An experiment from the files of its commit (``FILES``; None is one that is not there)."""
-    raw = yaml.safe_load(files["params.yaml"] or "{}")
+    raw = fast_yaml(files["params.yaml"] or "{}")
     params = flat(raw)
-    lock = (yaml.safe_load(files["dvc.lock"] or "{}") or {}).get("stages", {})
-    names = expanded(yaml.safe_load(files["dvc.yaml"] or "{}").get("stages", {}), params)
+    lock = (fast_yaml(files["dvc.lock"] or "{}") or {}).get("stages", {})
+    names = expanded(fast_yaml(files["dvc.yaml"] or "{}").get("stages", {}), params)
     settings = {key: value for key, value in params.items() if key not in (*DERIVED, *COPIED)}
     val_f1 = test_f1 = cost = None
     trials = json.loads(files["metrics/sweep.json"] or "[]")

@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from lora_vs_api.config.compose import compose
+from lora_vs_api.config.fast_yaml import fast_yaml
 from lora_vs_api.config.load import check_params
 from lora_vs_api.errors import UserError
 
@@ -56,7 +57,7 @@ def read_space(
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    base = yaml.safe_load(compose(overrides, conf))
+    base = fast_yaml(compose(overrides, conf))
     file = Path(conf, "search", f"{name}.yaml")
     if not file.is_file():
         there = ", ".join(sorted(path.stem for path in file.parent.glob("*.yaml")))

@@ -28,9 +28,8 @@ from statistics import fmean
 from typing import Any
 from unittest.mock import patch
 
-import yaml
-
 from lora_vs_api.config.compose import compose
+from lora_vs_api.config.fast_yaml import fast_yaml
 from lora_vs_api.errors import UserError
 from lora_vs_api.orchestrate.pipeline import environment_of, problem_line
 from lora_vs_api.search.space import Space, clean_point, overrides_of
@@ -119,7 +118,7 @@ def run_search(
 
     from lora_vs_api.search.launcher import launcher_with
 
-    params = yaml.safe_load(compose(overrides, conf))
+    params = fast_yaml(compose(overrides, conf))
     number = next_number(name)
     trials: list[Trial] = []
     known: dict[tuple[tuple[str, str], ...], Future[Trial]] = {}

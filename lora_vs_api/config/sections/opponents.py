@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from lora_vs_api.config.sections.base import (
     Count,
@@ -20,12 +20,30 @@ Sha256 = Annotated[
 
 
 class WheelPart(Section):
-    """A stretch of the model, ``bytes`` long: the ``file`` of a wheel whose SHA-256 this is."""
+    """A stretch of the model, ``bytes`` long: the ``file`` of a wheel whose SHA-256 this is.
+
+    Also written on one line, the four with blanks between: DVC reads params.yaml again for every
+    node, and a model in parts as mappings is a fifth of it.
+    """
 
     package: PackageName
     file: str
     bytes: Count
     sha256: Sha256
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_a_line(cls, value: Any) -> Any:
+        words = value.split() if isinstance(value, str) else []
+        if len(words) != len(cls.model_fields):
+            return value
+        package, file, size, sha256 = words
+        return {
+            "package": package,
+            "file": file,
+            "bytes": int(size) if size.isdecimal() else size,
+            "sha256": sha256,
+        }
 
 
 class WheelParts(Section):
