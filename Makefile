@@ -82,7 +82,7 @@ test-cluster: setup-test  ## `run --on slurm` and `--on ray` on a Slurm and a Ra
 	pytest tests/cluster tests/test_transfer.py -m cluster -rs
 
 quick: setup-test  ## the tests that take seconds
-	$(PYTEST) -n 2 -m "not slow"
+	$(PYTEST) -n 3 -m "not slow"
 
 fuzz: setup-test  ## every property test with many more examples: about an hour
 	pytest $(FUZZ) -m "not slow" --hypothesis-profile=nightly --timeout=0

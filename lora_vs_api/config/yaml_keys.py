@@ -107,7 +107,7 @@ def _misread(node: yaml.Node) -> Iterator[tuple[yaml.Mark, str]]:
     for mapping in _mappings(node):
         for _, value in mapping.value:
             for scalar in value.value if isinstance(value, yaml.SequenceNode) else [value]:
-                number = isinstance(scalar, yaml.ScalarNode) and scalar.style is None
+                number = isinstance(scalar, yaml.ScalarNode) and not scalar.style
                 number = number and scalar.tag.endswith((":int", ":float"))
                 if number and _MISREAD.fullmatch(scalar.value):
                     read, said = yaml.safe_load(scalar.value), scalar.value
