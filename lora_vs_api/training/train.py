@@ -115,16 +115,17 @@ def train_adapter(
     with (
         TemporaryDirectory(prefix="training-", ignore_cleanup_errors=True) as scratch,
         checkpoints_of(training, policy.checkpoints, policy.description) as kept,
-        same_bytes(runtime.device),
     ):
         written = str(kept.unfinished) if kept else scratch
         trainer = _trainer(base, examples, spec, runtime, written)
         # a PeftModel; of a full fine-tuning the PreTrainedModel itself
         model = cast(Any, trainer.model)
         pissa_start = keep_pissa_start(model, spec, Path(scratch, "start"))
-        way = settle_way(trainer, policy.description)
         stopping = _add_callbacks(trainer, policy)
-        used = _run(trainer, kept, runtime.device)
+        # not while the adapter is made, which may take ways that torch knows in any order alone
+        with same_bytes(runtime.device):
+            way = settle_way(trainer, policy.description)
+            used = _run(trainer, kept, runtime.device)
         losses = logged_losses(trainer.state)
         # the last step may have spoilt the weights after its loss was taken
         trained = (weight for weight in model.parameters() if weight.requires_grad)
