@@ -750,7 +750,8 @@ def check_who_was_asked(result: Analysis, told: ReportInputs) -> None:
             around = " ".join(text[max(0, found.start() - 40) : found.end() + 40].split())
             assert not (here or not asked) or re.search(NOT_HOSTED, around, re.I), around
         assert ("no hosted model was asked" in text.lower()) <= (here and asked)
-    assert ("The API conditions ask hosted models" in report) == (asked and not here)
+        hosted = re.search(r"The API condition(s ask hosted models| asks a hosted model) ", report)
+        assert bool(hosted) == (asked and not here)
     assert ("llama.cpp's server" in report) == (asked and result.api_kind == "llama_cpp")
     assert ("transformers serve" in report) == (asked and result.api_kind == "embedded")
     # where the instruction stands in a prompt is the template's and the server's affair
