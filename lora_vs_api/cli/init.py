@@ -327,7 +327,7 @@ def _roles(given: TaskSource, path: str, table: Table) -> _Roles:
         # nor an object that the text lies within
         used = {name for name in rows[0] if _is_used(name, text)}
         record = record_column([_without(row, dropped | fields | used) for row in rows], text)
-        if record is not None and _are_beside(fields, record, rows):
+        if record is not None and fields and _are_beside(fields, record, rows):
             record = None
     row_id = given.id or id_column([_without(row, dropped | fields) for row in rows])
     split = split_column([_without(row, dropped | fields) for row in rows])
