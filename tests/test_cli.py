@@ -406,6 +406,12 @@ def test_what_a_field_holds_is_compared_value_by_value():
     ]
     # an empty list, and what is of two types, stay as they are
     assert list(_rows("items", [[], None])) == [("items", ["[]", "null"])]
+    # what is empty or of another kind is seen
+    assert list(_rows("a", [{}, None])) == [("a", ["{}", "null"])]
+    assert list(_rows("a", [{}, {}])) == [("a", ["{}", "{}"])]
+    assert list(_rows("a", ["x", {"b": "y"}])) == [("a", ['"x"', '{"b": "y"}'])]
+    assert list(_rows("a", ["x", ["y"]])) == [("a", ['"x"', '["y"]'])]
+    assert list(_rows("a", [{"b": {}}, {"b": None}])) == [("a.b", ["{}", "null"])]
     assert list(_rows("items", [["a"], {"a": 1}])) == [("items", ['["a"]', '{"a": 1}'])]
 
 

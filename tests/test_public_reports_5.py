@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import json
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from lora_vs_api.data.source import value_of
 from lora_vs_api.data.tables import load_table
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.fields import Field
+from tests.commands import lora_vs_api
 from tests.imports import ROOT
 from tests.test_public_reports import project
 
@@ -116,7 +118,8 @@ def test_a_table_that_is_cut_otherwise_is_told_why(tmp_path, content, told):
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
-        ("a.csv", b"BZh91AY", "is a bzip2 file"),
+        ("a.csv", bz2.compress(HEADER.encode()), "is a bzip2 file"),
+        ("a.csv", b"ORC\n\x05\x00ORC", "is an ORC file"),
         ("a.csv", b"%PDF-1.7\n", "is a PDF"),
         ("a.json", b"SQLite format 3\x00", "is an SQLite database"),
         ("a.tsv", HEADER.encode(), "is it separated by commas"),
@@ -140,6 +143,60 @@ def test_a_column_may_be_called_as_a_cell_is(tmp_path):
     few = "\n".join(map(",".join, rows))
     assert len(table_of(tmp_path / "a.csv", few).rows) == 2
     assert len(table_of(tmp_path / "b.csv", f"text,single,n\n{BODY}").rows) == 20
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        # a column for each label
+        ("text,spam,urgent", lambda i: f"guest {i} wants a room,{'spam' * (i % 2)},{'urgent' * (i % 3 == 0)}"),
+        ("spam,urgent", lambda i: f"{'spam' * (i % 2)},{'urgent' * (i % 2 == 0)}"),
+        # a form's export
+        ("Timestamp,What did the customer write to us?,Urgent", lambda i: f"2026-01-{i + 1:02} 10:00,my room is far too cold,{['Urgent', 'No'][i % 2]}"),
+        ("text,positive,negative", lambda i: f"guest {i} wants a room,{['positive', 'no'][i % 2]},{['negative', 'no'][i % 2]}"),
+        # marks of files of other kinds
+        ("ORCID,text", lambda i: f"0000-{i:04},guest {i}"),
+        ("Rar!,PAR1", lambda i: f"{i},guest {i}"),
+    ],
+    ids=["labels", "labels alone", "form", "said or no", "ORCID", "Rar"],
+)  # fmt: skip
+def test_no_table_is_refused_for_its_names(tmp_path, header, row):
+    """There is no way out of that but other names."""
+    content = "\n".join([header, *map(row, range(20))])
+    table = table_of(tmp_path / "a.csv", content)
+    assert len(table.rows) == 20
+    assert not any("names the columns" in note for note in table.notes)
+
+
+def test_a_first_line_that_may_be_a_row_is_told(tmp_path):
+    """Where one column alone says so: a form's question may stand beside a label called as its column."""
+    body = "".join(f"{text},{room}\n" for text, room, _ in ROWS)
+    (note,) = table_of(tmp_path / "a.csv", body).notes
+    assert note.startswith("line 1, which names the columns, may be a row: 'single' stands again")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", "Subject: text\nRe: hello 1\nRe: hello 2"),
+        ("a.csv", "a/b/c\nhttps://x.y/1\nhttps://x.y/1/2"),
+        ("a.tsv", "last, first\nhello\nI see, you, too"),
+        ("a.tsv", "text; as written\nhello\nhi"),
+        ("a.tsv", ""),
+    ],
+)
+def test_one_column_of_texts_may_hold_what_separates_elsewhere(tmp_path, name, content):
+    """A list of texts to predict."""
+    table = table_of(tmp_path / name, content)
+    assert len(table.rows) == (2 if content else 0)
+    assert all(len(row) == 1 for _, row in table.rows)
+
+
+def test_another_separator_is_named_where_every_line_has_it(tmp_path):
+    """As often as the header."""
+    for mark in ":/#":
+        with pytest.raises(UserError, match=f"is '{mark}' the separator"):
+            table_of(tmp_path / "a.csv", (HEADER + BODY).replace(",", mark))
 
 
 def test_the_one_list_of_objects_is_the_table(tmp_path):
@@ -337,6 +394,10 @@ def test_what_prodigy_s_user_rejected_trains_nothing(tmp_path):
     assert "13 rows whose answer is not accept, left out" in table.notes
     # a column that is merely called answer stays
     assert load_table(tmp_path / "a.jsonl").rows[0][1] == RECORDS[0]
+    # CSV has an empty cell where JSON has no key
+    cells = "".join(f"{i},{text},{answer}\n" for i, (text, answer) in enumerate([("a", ""), ("b", "reject"), ("c", "accept")]))  # fmt: skip
+    table = table_of(tmp_path / "a.csv", f"_task_hash,text,answer\n{cells}")
+    assert [row["text"] for _, row in table.rows] == ["a", "c"]
     own = [{"text": "a", "answer": "reject"}]
     assert table_of(tmp_path / "b.jsonl", json.dumps(own[0])).rows[0][1] == own[0]
 
@@ -433,6 +494,49 @@ def test_conversations_without_an_assistant_are_told(project):
     Path("a.jsonl").write_text("\n".join([row] * 20))
     with pytest.raises(UserError, match="expected a turn of the assistant in each conversation"):
         main(["init", "a.jsonl"])
+    # what no text tells is no label
+    rows = [{"messages": turns("role", "content", "customer", "clerk"), "source": "chat"}] * 20
+    Path("a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(UserError, match="and no other column with labels"):
+        main(["init", "a.jsonl"])
+
+
+@pytest.mark.parametrize(
+    ("label", "options", "field"),
+    [
+        ({"intent": ["book", "cancel"]}, [], "intent"),
+        ({"label": [{"n": 1}, {"n": 2}]}, ["--record", "label"], "n"),
+        ({"label": [{"n": 1}, {"n": 2}]}, [], "n"),
+        ({"record": [{"n": 1}, {"n": 2}]}, ["--record", "record"], "n"),
+    ],
+)
+def test_conversations_may_be_labelled_beside_them(project, label, options, field):
+    """Of a customer and an agent, or of a user alone, nobody's turn is the record."""
+    ((name, values),) = label.items()
+    said = [{"role": "customer", "content": "I want a room"}, {"role": "agent", "content": "Sure"}]
+    rows = [{"messages": [*said[:1], {**said[1], "content": f"Sure, {i}"}], name: values[i % 2]} for i in range(40)]  # fmt: skip
+    Path("b.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    lora_vs_api("init", "b.jsonl", *options)
+    assert list(yaml.safe_load(Path("conf/task/b.yaml").read_text())["task"]["fields"]) == [field]
+
+
+def test_an_object_beside_the_fields_is_no_record(project, capsys):
+    """An address that one row lacks: what is said of it leads to a config."""
+    rows = [{"text": f"guest {i} wants a room", "room": ["single", "double"][i % 2], "extra": {"k": i} if i else None} for i in range(40)]  # fmt: skip
+    Path("c.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(UserError, match=r"say by --fields .*; --drop extra leaves out"):
+        main(["init", "c.jsonl"])
+    for options in (["--fields", "room"], ["--drop", "extra"]):
+        lora_vs_api("init", "c.jsonl", "--force", *options)
+        assert list(yaml.safe_load(Path("conf/task/c.yaml").read_text())["task"]["fields"]) == [
+            "room"
+        ]
+    # keys of the record can still be named
+    for row in rows:
+        row["extra"] = {"k": 1, "l": row["room"]}
+    Path("c.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    lora_vs_api("init", "c.jsonl", "--force", "--fields", "l")
+    assert "record: extra" in Path("conf/task/c.yaml").read_text()
 
 
 # --- config -----------------------------------------------------------------------------

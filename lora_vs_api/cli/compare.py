@@ -75,14 +75,19 @@ def _asked(params: Params, text: str) -> dict[str, str]:
 
 
 def _rows(path: str, values: Sequence[Any]) -> Iterator[tuple[str, list[str]]]:
-    """A row for each value that is no object or list, with every condition's, so that none is cut for its place."""
-    objects = [value for value in values if isinstance(value, Mapping)]
-    lists = [value for value in values if isinstance(value, list)]
-    if objects and not lists:
+    """A row for each value that is no object or list, with every condition's, so that none is cut for its place.
+
+    Of empty ones and of values of several kinds the row has the whole, so that no difference goes unseen.
+    """
+    # what is neither of its kind has no place below it, and is shown beside the whole values
+    given = [value for value in values if value is not None and value is not NOTHING]
+    objects = [value for value in given if isinstance(value, Mapping)]
+    lists = [value for value in given if isinstance(value, list)]
+    if any(objects) and len(objects) == len(given):
         for key in dict.fromkeys(key for each in objects for key in each):
             inner = [v.get(key, NOTHING) if isinstance(v, Mapping) else NOTHING for v in values]
             yield from _rows(f"{path}.{key}", inner)
-    elif lists and not objects and any(lists):
+    elif any(lists) and len(lists) == len(given):
         for place in range(max(map(len, lists))):
             inner = [
                 v[place] if isinstance(v, list) and place < len(v) else NOTHING for v in values

@@ -17,7 +17,7 @@ from unicodedata import combining, normalize
 from lora_vs_api.cli.task_config import TaskConfig, config_text, written_forms
 from lora_vs_api.config.fields import checked_fields
 from lora_vs_api.config.literal import can_be_kept, is_plain_word, shown
-from lora_vs_api.data.chat import ASSISTANT, RECORD
+from lora_vs_api.data.chat import ASSISTANT, INSTRUCTION, RECORD, TEXT
 from lora_vs_api.data.columns import always_the_same, bookkeeping, split_column, text_column
 from lora_vs_api.data.dataset_source import HUB, is_dataset, write_parquet
 from lora_vs_api.data.from_schema import fields_from_json_schema
@@ -26,6 +26,7 @@ from lora_vs_api.data.infer import (
     Texts,
     id_column,
     infer_field,
+    object_in,
     record_column,
     text_kind,
 )
@@ -208,11 +209,12 @@ def _write_task(given: TaskSource, name: str, path: str, origin: str, target: Pa
     rows = [columns for _, columns in table.rows]
     if len(rows) < MIN_ROWS:
         raise UserError(f"{path}: expected at least {MIN_ROWS} rows, found {len(rows)}")
-    if table.conversations and not any(RECORD in row for row in rows):
-        raise UserError(
-            f"{path}: expected a turn of the assistant in each conversation, who is called {', '.join(ASSISTANT)}; found none"
-        )
     roles = _roles(given, path, table)
+    if table.conversations and not _has_labels(given, rows, roles):
+        raise UserError(
+            f"{path}: expected a turn of the assistant in each conversation, who is called {', '.join(ASSISTANT)}; found none, "
+            "and no other column with labels"
+        )
     inferred, left_out, drop = _fields(given, path, table.rows, roles)
     if given.omit_nulls:
         inferred = {
@@ -314,7 +316,8 @@ def _roles(given: TaskSource, path: str, table: Table) -> _Roles:
     if not any(isinstance(value, str) for row in rest for value in row.values()):
         # the only writing may be named as a field too
         rest = [_without(row, dropped) for row in rows]
-    text = given.text or _text_column(path, rest)
+    spoken = table.conversations and TEXT not in dropped | fields
+    text = given.text or (TEXT if spoken else _text_column(path, rest))
     record = given.record
     answered = record is None and table.conversations and any(RECORD in row for row in rows)
     if answered:
@@ -324,9 +327,27 @@ def _roles(given: TaskSource, path: str, table: Table) -> _Roles:
         # nor an object that the text lies within
         used = {name for name in rows[0] if _is_used(name, text)}
         record = record_column([_without(row, dropped | fields | used) for row in rows], text)
+        if record is not None and fields and _are_beside(fields, record, rows):
+            record = None
     row_id = given.id or id_column([_without(row, dropped | fields) for row in rows])
     split = split_column([_without(row, dropped | fields) for row in rows])
     return _Roles(text, record, row_id, None if split == given.group_by else split, answered)
+
+
+def _are_beside(fields: set[str], record: str, rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether ``fields`` are columns of a flat table, and none of them a key of the object in ``record``."""
+    keys = {key for row in rows for key in object_in(row.get(record)) or ()}
+    return not fields & keys and any(fields & row.keys() for row in rows)
+
+
+def _has_labels(given: TaskSource, rows: Sequence[Mapping[str, Any]], roles: _Roles) -> bool:
+    """Whether conversations have a record: the assistant's answer, or other columns, inferred or named."""
+    if roles.record is not None or given.fields or given.schema:
+        return True
+    taken = {*roles.columns, given.group_by, INSTRUCTION, *_names(given.drop)}
+    names = dict.fromkeys(name for row in rows for name in row)
+    others = [name for name in names if name not in taken and not _is_used(name, roles.text)]
+    return len(bookkeeping(rows, others, text_reader(roles.text))) < len(others)
 
 
 def _text_column(path: str, rows: Sequence[Mapping[str, Any]]) -> str:
@@ -478,7 +499,10 @@ def _fields(
         if roles.answered:
             what = f"{roles.record}, the assistant's answer"
         elif not given.record:
-            hint = "; label the row, remove it, or say by --fields which columns are the record's"
+            hint = (
+                "; label the row, remove it, or say by --fields which columns are the record's; "
+                f"--drop {roles.record} leaves out an object that is none of it"
+            )
         values = [_object(row.get(roles.record), f"{place}: {what}", hint) for place, row in table]
     names = list(dict.fromkeys(name for value in values for name in value))
     where = "column" if roles.record is None else f"key in {roles.record}"

@@ -71,6 +71,8 @@ def unrolled(path: str, table: Table) -> Table:
         for (place, row), turns in zip(table.rows, conversations, strict=True)
     ]
     several = any(calls is not None and len(calls) != 1 for *_, calls in parts)
+    answered = any(said is not None or calls is not None for _, _, said, calls in parts)
+    own_names = {TEXT, INSTRUCTION, *([RECORD] if answered else [])}
     systems = {system for system, *_ in parts}
     instruction = systems.pop() if len(systems) == 1 else None
     rows: Rows = []
@@ -84,14 +86,15 @@ def unrolled(path: str, table: Table) -> Table:
             new[INSTRUCTION] = system
         left_out = (key, own, "tools", "functions")
         kept = {name: value for name, value in row.items() if name not in left_out}
-        taken = sorted(kept.keys() & {TEXT, RECORD, INSTRUCTION})
+        taken = sorted(kept.keys() & own_names)
         if taken:
             raise UserError(
                 f"{place}: expected no column {taken[0]!r} beside {key}, which becomes text and record"
             )
         rows.append((place, {**new, **kept}))
     what = "functions that it calls" if any(calls for *_, calls in parts) else "last answer"
-    said = f"{key}: what was said is the text, the assistant's {what} the record"
+    said = f"{key}: what was said is the text"
+    said += f", the assistant's {what} the record" * answered
     notes = [*table.notes, said, *_left_out(key, form, conversations)]
     return Table(rows, notes, conversations=True, instruction=instruction)
 

@@ -418,7 +418,7 @@ def record_column(rows: Sequence[Mapping[str, Any]], text: str) -> str | None:
         if plain_name(name).rpartition("_")[2] not in ("id", "uid", "uuid", "guid")
         and not all(row.get(name) in ({}, "{}") for row in rows)
     ]
-    held = {name: sum(_is_object(row.get(name)) for row in rows) for name in names}
+    held = {name: sum(object_in(row.get(name)) is not None for row in rows) for name in names}
     for least in (1, MOST_HAVE_IT):
         found = [name for name, count in held.items() if count >= least * len(rows)]
         if found:
@@ -426,13 +426,14 @@ def record_column(rows: Sequence[Mapping[str, Any]], text: str) -> str | None:
     return None
 
 
-def _is_object(value: Any) -> bool:
+def object_in(value: Any) -> dict[str, Any] | None:
+    """An object, or the one that a text is; else None."""
     if isinstance(value, str) and value.strip()[:1] == "{":
         try:
             value = cell_value(value)
         except ValueError:
-            return False
-    return isinstance(value, dict)
+            return None
+    return value if isinstance(value, dict) else None
 
 
 def id_column(rows: Sequence[Mapping[str, Any]]) -> str | None:

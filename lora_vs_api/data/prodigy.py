@@ -18,7 +18,8 @@ def accepted(table: Table) -> Table:
     rows: Rows = []
     left_out = 0
     for place, row in table.rows:
-        if row.get(_ANSWER, "accept") == "accept":
+        # in CSV a row that nobody decided on has an empty cell
+        if (row.get(_ANSWER) or "accept") == "accept":
             kept = {name: value for name, value in row.items() if name not in (*own, _ANSWER)}
             rows.append((place, kept))
         else:

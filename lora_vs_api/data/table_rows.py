@@ -23,7 +23,7 @@ MOSTLY = 0.9
 MIN_ROWS = 10
 # columns that are never empty from which on a table is wide
 MIN_WIDE = 3
-# words of a cell that is no column's name where another cell tells so, too
+# words of a column's name, at most, where those of texts are more
 NAME_WORDS = 3
 # what some programs put between cells, and no column is called by
 _OTHER_SEPARATORS = (
@@ -141,10 +141,12 @@ def _separator_of(first: int, header: Sequence[str], rest: Lines) -> str | None:
     lines = [",".join(cells) for _, cells in rest]
     for mark in _OTHER_SEPARATORS:
         times = header[0].count(mark)
-        # a column of texts may be called with one, such as "last, first"
-        least = 2 if mark in ";,|" else 1
-        # a text may hold it, too
-        if times >= least and all(line.count(mark) >= times for line in lines):
+        counts = [line.count(mark) for line in lines]
+        # a column of texts may be called with one, such as "last, first" and "Subject: text"
+        least = 2 if mark in ";,|:#/" else 1
+        # a text may hold it, too; times and links do so in every line
+        even = len(set(counts)) == 1 if mark in ":#/" else True
+        if times >= least and min(counts) >= times and even:
             return mark
     return None
 
@@ -163,26 +165,46 @@ def _are_numbers(cells: Sequence[str]) -> bool:
     return all(re.fullmatch(r"\d+", cell.strip(), re.ASCII) for cell in cells)
 
 
-def check_header(path: Path, first: int, header: Sequence[str], rest: Lines) -> None:
-    """Make sure that the first line names the columns and is no row like the others.
+def check_header(path: Path, first: int, header: Sequence[str], rest: Lines) -> str | None:
+    """Make sure that the first line names the columns and is no row like the others; or what to say of it.
 
     Raises:
-        UserError: what stands in it stands again below it, in columns enough.
+        UserError: each of its cells is like those below it, and what stands in it stands again there, in columns
+            enough.
     """
+    # of a few rows a cell may be called as its column is
     if len(rest) < MIN_ROWS:
-        # of a few rows a cell may be called as its column is
-        return
-    again = [
-        name
-        for place, name in enumerate(header)
-        if name.strip() and any(cells[place].strip() == name.strip() for _, cells in rest)
-    ]
-    writing = any(len(name.split()) > NAME_WORDS and name not in again for name in header)
-    if len(again) >= max(2, len(header) / 2) or (again and writing):
+        return None
+    again, columns = [], 0
+    for place, name in enumerate(map(str.strip, header)):
+        cells = [cell for _, row in rest if (cell := row[place].strip())]
+        # a column for each label is marked by its own name
+        if not name or not set(cells) - {name}:
+            continue
+        columns += 1
+        if name in cells:
+            again.append(name)
+        elif not _is_like(name, cells):
+            return None
+    if not again:
+        return None
+    found = f"{again[0]!r:.40} stands again in the lines below"
+    if len(again) >= max(2, columns / 2):
         raise UserError(
-            f"{path}:{first}: expected the names of the columns, found what seems to be a row: {again[0]!r:.40} "
-            "stands again in the lines below; put a line with names above it"
+            f"{path}:{first}: expected the names of the columns, found what seems to be a row: {found}; "
+            "put a line with names above it"
         )
+    return f"line {first}, which names the columns, may be a row: {found}; if it is, put a line with names above it"
+
+
+def _is_like(name: str, cells: Sequence[str]) -> bool:
+    """Whether ``name`` may be one more of a column's ``cells``, which do not hold it."""
+    if all(any(map(str.isdigit, cell)) for cell in cells) and not any(map(str.isdigit, name)):
+        return False
+    if sum(len(cell.split()) for cell in cells) > NAME_WORDS * len(cells):
+        return len(name.split()) > NAME_WORDS
+    # of labels, each stands in several rows
+    return 2 * len(set(cells)) > len(cells)
 
 
 def last_row_note(header: Sequence[str], rest: Lines) -> str | None:

@@ -198,10 +198,16 @@ def problems_error(path: str | Path, problems: Sequence[str]) -> UserError:
     return UserError(f"{path}: {count}:\n" + "\n".join(problems[:MAX_SHOWN]) + more)
 
 
+def _is_cut_by_commas(content: str) -> bool:
+    """Whether every line has a comma, or a semicolon: one column may be called "last, first", and a text hold one."""
+    lines = [line for line in content.splitlines() if line.strip()]
+    return any(lines and all(mark in line for line in lines) for mark in ",;")
+
+
 def _csv(
     path: Path, content: str, separator: str | None, text: str | None, notes: list[str]
 ) -> Table:
-    if separator == "\t" not in content and re.match(r"[^\r\n]*[,;]", content):
+    if separator == "\t" not in content and _is_cut_by_commas(content):
         raise UserError(f"{path}:1: no tab in it; is it separated by commas? then call it .csv")
     found = csv_rows(path, content, separator)
     notes += ["single quotes around its cells, left out"] * found.single
@@ -230,8 +236,8 @@ def _of_cells(
         if _LINE_END.search(_INVISIBLE.sub("", written))
     ]
     rest = as_wide_as(path, first, header, without_headers(names, rest, notes), notes)
-    check_header(path, first, names, rest)
-    notes += filter(None, [last_row_note(header, rest)])
+    header_note = check_header(path, first, names, rest)
+    notes += filter(None, [header_note, last_row_note(header, rest)])
     columns = [
         [cells[place] for _, cells in rest]
         if name == text

@@ -40,6 +40,9 @@ _KINDS = (
     (b"{\\rtf", "a text with formats (RTF)"),
     (b"<?xml", "XML"),
 )
+# marks of letters alone may begin a text (ORCID,name), which has none of these bytes
+_LETTERS = (b"PAR1", b"ARROW1", b"FEA1", b"ORC", b"BZh", b"Rar!")
+_CONTROL = re.compile(rb"[\x00\x02-\x08\x0e-\x1e]")
 # the beginning of a web page, in lower case
 _PAGE = re.compile(
     rb"(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*(?:<!doctype html|<html|<head|<table)", re.DOTALL
@@ -98,7 +101,7 @@ def read_text(path: str | Path, encoding: str | None = None) -> str:
         FileNotFoundError: no such file.
     """
     raw = Path(path).read_bytes()
-    kind = next((kind for mark, kind in _KINDS if raw.startswith(mark)), None)
+    kind = _kind_of(raw)
     if kind is not None:
         raise UserError(f"{path}: is {kind}, whatever its name says; expected text")
     name = marked_encoding(raw) or encoding or "utf-8"
@@ -126,6 +129,12 @@ def read_text(path: str | Path, encoding: str | None = None) -> str:
             "or name its encoding, such as utf-16 (--encoding, data.encoding)"
         )
     return text
+
+
+def _kind_of(raw: bytes) -> str | None:
+    """Which kind of file begins so; None for a text."""
+    mark, kind = next(((mark, kind) for mark, kind in _KINDS if raw.startswith(mark)), (b"", None))
+    return None if mark in _LETTERS and not _CONTROL.search(raw) else kind
 
 
 def inner_marks(text: str) -> tuple[str, int]:
