@@ -18,7 +18,9 @@ from lora_vs_api.config.renamed import renamed_file, renamed_override
 from lora_vs_api.config.secrets import may_be_secret
 from lora_vs_api.config.sections import Params
 from lora_vs_api.config.slips import (
+    UNSEEN,
     choice_slip,
+    copied,
     key_slip,
     mark_slip,
     no_mapping,
@@ -26,7 +28,7 @@ from lora_vs_api.config.slips import (
     package_slip,
     place_of,
     reference_slip,
-    unseen_slip,
+    unseen_slips,
     value_slip,
     without_marks,
     yaml_slip,
@@ -51,14 +53,30 @@ def composed(overrides: Sequence[str] = (), conf: str | Path = "conf") -> tuple[
     try:
         return _composed(overrides, conf)
     except UserError as error:
-        unseen = unseen_slip(conf.resolve()) or package_slip(conf.resolve(), overrides)
-        if unseen is not None:
-            raise UserError(unseen) from None
+        found = _unseen(error, overrides, conf.resolve()) or package_slip(conf.resolve(), overrides)
+        if found is not None:
+            raise UserError(found) from None
         slip = mark_slip(conf.resolve())
         # a mark in a file that is not chosen hides nothing, and what is wrong stays so without it
         if slip is None or str(error) == _unmarked_problem(overrides, conf.resolve()):
             raise
         raise UserError(slip) from None
+
+
+def _unseen(error: UserError, overrides: Sequence[str], conf: Path) -> str | None:
+    """What is not seen in a key and causes ``error``, which goes with it; None where it does not."""
+    for slip, path, mended in unseen_slips(conf):
+        with copied(conf) as copy:
+            Path(copy, path.relative_to(conf)).write_text(mended, encoding="utf-8")
+            try:
+                _composed(overrides, copy)
+            except UserError as still:
+                # with two mistakes the other stays, but what is told now must have been of this one
+                same = str(still).replace(str(copy), str(conf)) == str(error)
+                if same or not UNSEEN.search(str(error)):
+                    continue
+            return slip
+    return None
 
 
 def _unmarked_problem(overrides: Sequence[str], conf: Path) -> str | None:
