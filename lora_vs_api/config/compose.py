@@ -71,12 +71,20 @@ def _unseen(error: UserError, overrides: Sequence[str], conf: Path) -> str | Non
             try:
                 _composed(overrides, copy)
             except UserError as still:
-                # with two mistakes the other stays, but what is told now must have been of this one
-                same = str(still).replace(str(copy), str(conf)) == str(error)
-                if same or not UNSEEN.search(str(error)):
+                told = str(still).replace(str(copy), str(conf))
+                if not _is_of_sign(str(error), told, slip):
                     continue
             return slip
     return None
+
+
+def _is_of_sign(before: str, after: str, slip: str) -> bool:
+    """Of two mistakes, whether the one told ``before`` is what ``slip`` says: ``after`` it is mended another one is told."""
+    if before == after:
+        return False
+    # a text that has a full-width colon is a text, and typed anew it would be a mistake of its own
+    others = "full-width" not in slip and before.split(": ")[1:2] != after.split(": ")[1:2]
+    return others or UNSEEN.search(before) is not None
 
 
 def _unmarked_problem(overrides: Sequence[str], conf: Path) -> str | None:

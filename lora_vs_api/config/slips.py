@@ -240,7 +240,10 @@ def _placed(
 def reference_slip(error: Exception, conf: Path) -> str | None:
     """Where a file of ``conf`` has the ``${`` that OmegaConf cannot follow; None for another error."""
     said = " ".join(str(error).split())
-    named = re.search(r"Interpolation key '([^']+)'|Environment variable '([^']+)'", said)
+    named = re.search(
+        r"Interpolation key '([^']+)'|Environment variable '([^']+)'|Unsupported interpolation type (\S+)",
+        said,
+    )
     lost = next(filter(None, named.groups())) if named else None
     recursive = "Recursive interpolation" in said
     if lost is None and said and not recursive:
@@ -285,7 +288,7 @@ def _references(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _why_lost(reference: str, lost: str, said: str) -> str | None:
-    if re.search(rf"(?<![\w.]){re.escape(lost)}(?![\w.])", reference) is None:
+    if re.search(rf"(?<![\w.])\.*{re.escape(lost)}(?![\w.])", reference) is None:
         return None
     variable = f"Environment variable '{lost}'" in said
     return f"the environment has no variable {lost}" if variable else f"there is no {lost}"
