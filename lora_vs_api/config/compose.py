@@ -18,7 +18,9 @@ from lora_vs_api.config.renamed import renamed_file, renamed_override
 from lora_vs_api.config.secrets import may_be_secret
 from lora_vs_api.config.sections import Params
 from lora_vs_api.config.slips import (
+    UNSEEN,
     choice_slip,
+    copied,
     key_slip,
     mark_slip,
     no_mapping,
@@ -26,7 +28,7 @@ from lora_vs_api.config.slips import (
     package_slip,
     place_of,
     reference_slip,
-    unseen_slip,
+    unseen_slips,
     value_slip,
     without_marks,
     yaml_slip,
@@ -51,14 +53,38 @@ def composed(overrides: Sequence[str] = (), conf: str | Path = "conf") -> tuple[
     try:
         return _composed(overrides, conf)
     except UserError as error:
-        unseen = unseen_slip(conf.resolve()) or package_slip(conf.resolve(), overrides)
-        if unseen is not None:
-            raise UserError(unseen) from None
+        found = _unseen(error, overrides, conf.resolve()) or package_slip(conf.resolve(), overrides)
+        if found is not None:
+            raise UserError(found) from None
         slip = mark_slip(conf.resolve())
         # a mark in a file that is not chosen hides nothing, and what is wrong stays so without it
         if slip is None or str(error) == _unmarked_problem(overrides, conf.resolve()):
             raise
         raise UserError(slip) from None
+
+
+def _unseen(error: UserError, overrides: Sequence[str], conf: Path) -> str | None:
+    """What is not seen in a key and causes ``error``, which goes with it; None where it does not."""
+    for slip, path, mended in unseen_slips(conf):
+        with copied(conf) as copy:
+            Path(copy, path.relative_to(conf)).write_text(mended, encoding="utf-8")
+            try:
+                _composed(overrides, copy)
+            except UserError as still:
+                told = str(still).replace(str(copy), str(conf))
+                if not _is_of_sign(str(error), told, slip):
+                    continue
+            return slip
+    return None
+
+
+def _is_of_sign(before: str, after: str, slip: str) -> bool:
+    """Of two mistakes, whether the one told ``before`` is what ``slip`` says: ``after`` it is mended another one is told."""
+    if before == after:
+        return False
+    # a text that has a full-width colon is a text, and typed anew it would be a mistake of its own
+    others = "full-width" not in slip and before.split(": ")[1:2] != after.split(": ")[1:2]
+    return others or UNSEEN.search(before) is not None
 
 
 def _unmarked_problem(overrides: Sequence[str], conf: Path) -> str | None:

@@ -37,7 +37,7 @@ _SWEEP = re.compile(r"Sweep parameters '([^=']+)=(.*)' requires")
 _NO_GROUP = re.compile(r"Config group override must be a string|Could not find '[^'/]+/'")
 # blanks and marks that look like none or like a plain blank, where YAML takes them for part of a key
 _BLANKS = "\u00a0\u1680\u2000-\u200d\u202f\u205f\u2060\u3000\ufeff"
-_UNSEEN = re.compile(f"[{_BLANKS}\uff1a]")
+UNSEEN = re.compile(f"[{_BLANKS}\uff1a]")
 # what stands before a line's words, and one word with its colon: more is a text
 _IN_KEY = re.compile(
     rf"[ \t-]*[{_BLANKS}][ \t{_BLANKS}]*(?=[^#\s{_BLANKS}])|[ \t-]*[\w./{_BLANKS}-]+(?::(?=\s|$)|\uff1a)"
@@ -77,10 +77,16 @@ def mark_slip(conf: Path) -> str | None:
 
 
 @contextmanager
+def copied(conf: Path) -> Iterator[Path]:
+    """A copy of ``conf`` to change."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(shutil.copytree(conf, Path(folder).resolve() / conf.name))
+
+
+@contextmanager
 def without_marks(conf: Path) -> Iterator[Path]:
     """A copy of ``conf`` without such marks."""
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(shutil.copytree(conf, Path(folder).resolve() / conf.name))
+    with copied(conf) as copy:
         for path in _marked(copy):
             path.write_bytes(path.read_bytes().removeprefix(codecs.BOM_UTF8))
         yield copy
@@ -140,68 +146,169 @@ def package_slip(conf: Path, overrides: Sequence[str]) -> str | None:
     return None
 
 
-def unseen_slip(conf: Path) -> str | None:
-    """A file of ``conf`` where a blank of another kind, as web pages and chats have them, is part of a key."""
+def unseen_slips(conf: Path) -> Iterator[tuple[str, Path, str]]:
+    """Files of ``conf`` where a blank of another kind, as web pages and chats have them, seems to be part of a key.
+
+    Each as what is wrong with its place, the file, and its text as it would be with all such places mended.
+    """
     for path in _files(conf):
         try:
-            lines = path.read_text(encoding="utf-8").removeprefix("\ufeff").split("\n")
+            raw = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
             continue
-        for number, line in enumerate(lines, start=1):
-            key = _IN_KEY.match(line)
-            odd = _UNSEEN.search(key[0]) if key else None
-            if odd:
-                name = (
-                    "a full-width colon"
-                    if odd[0] == "\uff1a"
-                    else "a blank or mark that is not seen"
-                )
-                return (
-                    f"{_shown(path, conf)}:{number}:{odd.start() + 1}: {name} (U+{ord(odd[0]):04X}), as text that was copied "
-                    "has it; type this place anew"
-                )
-    return None
+        text = raw.removeprefix("\ufeff")
+        found = sorted(set(_unseen_places(text))) if UNSEEN.search(text) else []
+        if not found:
+            continue
+        odd, (line, column) = text[found[0]], _place(text[: found[0]])
+        name = "a full-width colon" if odd == "\uff1a" else "a blank or mark that is not seen"
+        slip = (
+            f"{_shown(path, conf)}:{line}:{column}: {name} (U+{ord(odd):04X}), as text that was copied "
+            "has it; type this place anew"
+        )
+        marks = {place: _typed(text[place]) for place in found}
+        mended = "".join(marks.get(place, sign) for place, sign in enumerate(text))
+        yield slip, path, raw.removesuffix(text) + mended
+
+
+def _typed(odd: str) -> str:
+    """What a person would have typed where ``odd`` stands."""
+    known = {"\uff1a": ": ", "\u3000": "  "} | dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff", "")
+    return known.get(odd, " ")
+
+
+def _unseen_places(text: str) -> Iterator[int]:
+    """Where ``text`` has such signs within its keys, or what was to be one; quoted texts and block scalars hold none."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        for start, line in _outside_blocks(text):
+            yield from _unseen_in_line(start, line)
+        return
+    for scalar, is_key, _ in _placed(root, ()) if root else ():
+        if scalar.style:
+            continue
+        start, end = scalar.start_mark.index, scalar.end_mark.index
+        if is_key:
+            yield from (start + found.start() for found in UNSEEN.finditer(text[start:end]))
+            continue
+        # without its colon a line that was to be a key is a text
+        start = text.rfind("\n", 0, start) + 1
+        for line in text[start:end].split("\n"):
+            yield from _unseen_in_line(start, line)
+            start += len(line) + 1
+
+
+def _unseen_in_line(start: int, line: str) -> Iterator[int]:
+    key = _IN_KEY.match(line)
+    yield from (start + found.start() for found in UNSEEN.finditer(key[0] if key else ""))
+
+
+def _outside_blocks(text: str) -> Iterator[tuple[int, str]]:
+    """Lines with where they begin, but those of block scalars, of a file that is no YAML as a whole."""
+    start, block = 0, None
+    for line in text.split("\n"):
+        indent = len(line) - len(line.lstrip(" "))
+        if block is not None and line.strip(" ") and indent <= block:
+            block = None
+        if block is None:
+            yield start, line
+            if re.search(r"(?:^|[\s:])[|>][+-]?\d?[+-]?[ \t]*(?:#.*)?$", line):
+                block = indent
+        start += len(line) + 1
+
+
+def _placed(
+    node: yaml.Node, path: tuple[str, ...], above: tuple[int, ...] = ()
+) -> Iterator[tuple[yaml.ScalarNode, bool, tuple[str, ...]]]:
+    """All scalars below ``node``, whether they are keys, and the keys that lead to them."""
+    if id(node) in above:
+        return
+    above = (*above, id(node))
+    if isinstance(node, yaml.ScalarNode):
+        yield node, False, path
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                yield key, True, path
+            yield from _placed(value, (*path, str(key.value)), above)
+    elif isinstance(node, yaml.SequenceNode):
+        for number, value in enumerate(node.value):
+            yield from _placed(value, (*path, str(number)), above)
 
 
 def reference_slip(error: Exception, conf: Path) -> str | None:
     """Where a file of ``conf`` has the ``${`` that OmegaConf cannot follow; None for another error."""
     said = " ".join(str(error).split())
-    named = re.search(r"Interpolation key '([^']+)'|Environment variable '([^']+)'", said)
+    named = re.search(
+        r"Interpolation key '([^']+)'|Environment variable '([^']+)'|Unsupported interpolation type (\S+)",
+        said,
+    )
     lost = next(filter(None, named.groups())) if named else None
-    if lost is None and said and "Recursive interpolation" not in said:
+    recursive = "Recursive interpolation" in said
+    if lost is None and said and not recursive:
         return None
     for path in _files(conf):
         try:
-            lines = path.read_text(encoding="utf-8").split("\n")
-        except (OSError, UnicodeDecodeError):
+            text = path.read_text(encoding="utf-8").removeprefix("\ufeff")
+            root = yaml.compose(text, Loader=yaml.SafeLoader) if "${" in text else None
+        except (OSError, ValueError, yaml.YAMLError, RecursionError):
             continue
-        for number, line in enumerate(lines, start=1):
-            if line.lstrip().startswith("#") or not _may_be_lost(line, lost):
-                continue
-            where = f"{_shown(path, conf)}:{number}:{line.index('${') + 1}"
-            what = f"${{ begins a reference to another setting, and {_why_lost(lost, said)}"
-            return f"{where}: {what}; a text with it as it stands is written \\\\\\${{ in single quotes"
+        package = () if path.parent == conf or "@package _global_" in text else (path.parent.name,)
+        for scalar, is_key, keys in _placed(root, package) if root else ():
+            span = text[scalar.start_mark.index : scalar.end_mark.index]
+            for start, reference in () if is_key else _references(span):
+                why = (
+                    _why_lost(reference, lost, said)
+                    if lost is not None
+                    else _why_itself(reference, keys)
+                    if recursive
+                    else _why_unread(reference)
+                )
+                if why is not None:
+                    line, column = _place(text[: scalar.start_mark.index + start])
+                    where = f"{_shown(path, conf)}:{line}:{column}"
+                    what = f"${{ begins a reference to another setting, and {why}"
+                    return f"{where}: {what}; a text with it as it stands is written \\\\\\${{ in single quotes"
     return None
 
 
-def _may_be_lost(line: str, lost: str | None) -> bool:
-    """Whether a line refers to ``lost``; without it, whether it has a reference that does not end or is to itself."""
-    if re.search(r"(?<!\\)\$\{", line) is None:
-        return False
-    if lost is not None:
-        return re.search(rf"\$\{{[^}}]*(?<![\w]){re.escape(lost)}(?!\w)", line) is not None
-    itself = re.search(r"([\w-]+)['\"]?:.*\$\{\.?(?:[\w-]+\.)*\1\}", line)
-    # those within others first
-    while line != (line := re.sub(r"\$\{[^${}\n]+\}", "", line)):
-        pass
-    return itself is not None or "${" in line
+def _references(text: str) -> Iterator[tuple[int, str]]:
+    """Each outermost ``${`` of ``text`` that is not escaped, to its end, or the text's where it has none."""
+    start = 0
+    while found := re.search(r"(?<!\\)\$\{", text[start:]):
+        begin, depth, end = start + found.start(), 0, len(text)
+        for brace in re.finditer(r"[{}]", text[begin:]):
+            depth += 1 if brace[0] == "{" else -1
+            if depth == 0:
+                end = begin + brace.end()
+                break
+        yield begin, text[begin:end]
+        start = end
 
 
-def _why_lost(lost: str | None, said: str) -> str:
-    if lost is None:
-        return "this one leads back to itself" if "ecursive" in said else "this one has no end"
+def _why_lost(reference: str, lost: str, said: str) -> str | None:
+    if re.search(rf"(?<![\w.])\.*{re.escape(lost)}(?![\w.])", reference) is None:
+        return None
     variable = f"Environment variable '{lost}'" in said
     return f"the environment has no variable {lost}" if variable else f"there is no {lost}"
+
+
+def _why_itself(reference: str, keys: tuple[str, ...]) -> str | None:
+    own = {".".join(keys), f".{keys[-1]}"} if keys else set()
+    return "this one leads back to itself" if reference[2:-1].strip() in own else None
+
+
+def _why_unread(reference: str) -> str | None:
+    from omegaconf.errors import GrammarParseError
+    from omegaconf.grammar_parser import parse
+
+    try:
+        parse(reference)
+    except GrammarParseError:
+        closed = reference.count("{") == reference.count("}")
+        return f"none is written {reference:.60}" if closed else "this one has no end"
+    return None
 
 
 def choice_slip(problem: str, conf: Path) -> str:

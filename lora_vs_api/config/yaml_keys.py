@@ -83,21 +83,35 @@ def misread_number(text: str) -> tuple[int, int, str] | None:
     return None if found is None else (found[0].line + 1, found[0].column + 1, found[1])
 
 
-# a text without quotes that goes on behind a blank and #, which begins a comment; one that is meant has a blank behind it
-_CUT = re.compile(
-    r"(?m)^[ \t-]*(?:instruction|description|task_title|title):[ \t]+[^'\"|>\s#&*!{\[][^\n]*?(?P<rest>[ \t]#[^\s#][^\n]*)"
-)
+# texts that people write, and what is cut off one: a comment that is meant has a blank behind its sign
+_TEXTS = ("instruction", "description", "task_title", "title")
+_CUT = re.compile(r"[ \t]+(#[^\s#][^\n]*)")
 
 
 def cut_text(text: str) -> tuple[int, int, str] | None:
     """Line, column and what is wrong with the first text of a file that ends at a # for YAML, and for nobody else."""
-    found = _CUT.search(text)
+    if not _CUT.search(text):
+        return None
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return None
+    ends = [
+        value.end_mark.index
+        for mapping in (_mappings(node) if node else ())
+        for key, value in mapping.value
+        # quotes and blocks, whose style is not empty, hold a # as it stands
+        if key.value in _TEXTS
+        and isinstance(value, yaml.ScalarNode)
+        and value.value
+        and not value.style
+    ]
+    found = next((cut for end in sorted(ends) if (cut := _CUT.match(text, end))), None)
     if found is None:
         return None
-    start = found.start("rest") + 1
-    before = text[:start]
+    before = text[: found.start(1)]
     said = (
-        f"{found['rest'].strip()[:40]!r} is a comment to YAML and no part of the text; put quotes around the text, or a "
+        f"{found[1].strip()[:40]!r} is a comment to YAML and no part of the text; put quotes around the text, or a "
         "blank behind #"
     )
     return before.count("\n") + 1, len(before.rpartition("\n")[2]) + 1, said

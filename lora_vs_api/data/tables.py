@@ -114,18 +114,23 @@ def _as_written(path: Path, encoding: str | None, text: str | None) -> Table:
         notes: list[str] = []
         return _of_cells(path, sheet_rows(path, notes), text, notes)
     content, joined = inner_marks(read_text(path, encoding))
+    marks = [f"{joined:,} byte order marks within it, left out"] * bool(joined)
     if suffix in (".csv", ".tsv"):
         # what programs with texts of one length fill them up with; no model's tokens are made for it
         zeros = content.count("\0")
         notes = [f"{zeros:,} zero bytes in its cells, left out"] if zeros else []
-        notes += [f"{joined:,} byte order marks within it, left out"] * bool(joined)
+        notes += marks
         separator = "\t" if suffix == ".tsv" else None
         return _csv(path, content.replace("\0", ""), separator, text, notes)
     rows = list(_json_list(path, content) if suffix == ".json" else _json_lines(path, content))
     if not any(mark in content for mark in ('"$oid"', '"$date"', '"$number')):
-        return Table(rows)
+        return Table(rows, marks)
+    plain = [(place, plain_value(row)) for place, row in rows]
+    # such a word may also stand in a text
+    if plain == rows:
+        return Table(rows, marks)
     said = "MongoDB's objects around ids, dates and numbers ($oid, $date, $numberLong): left out"
-    return Table([(place, plain_value(row)) for place, row in rows], [said])
+    return Table(plain, [*marks, said])
 
 
 def split_files(folder: Path) -> dict[str, Path]:
