@@ -252,6 +252,15 @@ def test_what_mongodb_writes_around_values_is_none_of_them(tmp_path):
         table = table_of(tmp_path / name, content)
         assert table.rows[0][1] == {"_id": "5f", "text": "a b", "n": 5, "at": "2026-01-01", "x": {"y": 1}}  # fmt: skip
         assert len(table.notes) == 1
+    for held, expected in (
+        ({"$uuid": "x"}, "x"),
+        ({"$numberDecimal": "1E+3"}, 1000.0),
+        ({"$date": {"$numberLong": "1609459200000"}}, "2021-01-01T00:00:00Z"),
+        ({"$date": -1}, "1969-12-31T23:59:59.999Z"),
+        ({"$date": 10**18}, 10**18),
+    ):
+        table = table_of(tmp_path / "b.jsonl", json.dumps({"text": "a b", "k": held}))
+        assert table.rows[0][1]["k"] == expected
     assert record_column([{"t": "x", "user_id": {"a": 1}}] * 2, "t") is None
 
 
@@ -406,7 +415,8 @@ def test_conversations_are_read_in_the_forms_people_mix(tmp_path, row):
 
 @pytest.mark.parametrize(
     "system",
-    [{"system": "Do."}, {"system": [{"text": "Do."}]}, {"systemInstruction": {"parts": [{"text": "Do."}]}}],
+    [{"system": "Do."}, {"system": [{"text": "Do."}]}, {"systemInstruction": {"parts": [{"text": "Do."}]}},
+     {"systemInstruction": {"parts": {"text": "Do."}}}],
 )  # fmt: skip
 def test_a_system_prompt_beside_the_turns_is_one(tmp_path, system):
     """Anthropic's, Bedrock's and Gemini's."""
