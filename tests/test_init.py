@@ -15,7 +15,7 @@ import yaml
 
 from lora_vs_api.cli import app
 from lora_vs_api.cli.init import _omitting, _tokens
-from lora_vs_api.cli.task_config import FEW_ROWS
+from lora_vs_api.cli.task_config import FEW_ROWS, _one_form
 from lora_vs_api.config.compose import compose
 from lora_vs_api.config.load import check_params
 from lora_vs_api.data.columns import text_column
@@ -233,6 +233,30 @@ def test_a_schema_is_read_as_json_schema_means_it():
         "same": {"type": "enum", "values": ["a", "\u00e9"], "score": "exact"},
         "never": {"type": "enum", "values": ["a"], "score": "exact"},
     }
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({"$ref": "#/$defs/X"}, {"type": "string", "optional": True}),
+        ({"anyOf": [{"type": "STRING"}, {"type": "NULL"}]}, {"type": "string", "optional": True}),
+        ({"type": "INTEGER", "exclusiveMinimum": 0}, {"type": "integer", "minimum": 1}),
+        ({"type": ["integer", "null"], "exclusiveMaximum": 9},
+         {"type": "integer", "maximum": 8, "optional": True}),
+        ({"type": "integer", "minimum": 0, "exclusiveMinimum": 5}, {"type": "integer", "minimum": 6}),
+        ({"type": "integer", "minimum": 7, "exclusiveMinimum": 5}, {"type": "integer", "minimum": 7}),
+        ({"type": "integer", "maximum": 7, "exclusiveMaximum": True}, {"type": "integer", "maximum": 6}),
+        ({"type": "number", "exclusiveMinimum": 0}, {"type": "number"}),
+    ],
+)  # fmt: skip
+def test_words_of_openapi_and_gemini_say_the_same(said, expected):
+    """Behind a reference, in capitals, or beside null, a bound or a null was lost without a word."""
+    schema = {
+        "properties": {"a": said},
+        "required": ["a"],
+        "$defs": {"X": {"type": "string", "nullable": True}},
+    }
+    assert fields_from_json_schema(schema, "s.json") == {"a": {"score": "exact", **expected}}
 
 
 @pytest.fixture
@@ -727,8 +751,28 @@ def test_how_a_date_is_written_is_told_where_the_text_writes_it_otherwise(projec
     write_jsonl(project / "a.jsonl", rows)
     run_init("a.jsonl")
     told = yaml.safe_load(compose(["task=a"], project / "conf"))["task"]["instruction"]
-    assert "by (string, written like 2026-12-10)" in told and "plate (string)" in told
-    assert "days (list of strings, each written like 10.12.2026)" in told
+    assert "by (string, written like 1999-12-30)" in told and "plate (string)" in told
+    assert "days (list of strings, each written like 30.12.1999)" in told
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        (["2026-05-01", "2026-05-02"], "1999-12-30"),
+        (["2026-05-01", "1999-12-30"], "1998-12-30"),
+        (["05/13/2026"], "12/30/1999"),
+        (["13.5.2026"], "30.9.1999"),
+        (["1/2/2026"], "1/1/1999"),
+        (["01.02.2026"], "01.01.1999"),
+        (["2026-05-01T08:00:10Z"], "1999-12-30T23:59:58Z"),
+        (["08:00", "23:59"], "23:58"),
+        (["08:00:10"], "23:59:58"),
+        (["08:00", "8:00"], None),
+    ],
+)  # fmt: skip
+def test_the_form_of_dates_is_told_by_none_that_a_row_has(parts, expected):
+    """It stands in every condition's prompt, and the first row may be a test text."""
+    assert _one_form(parts) == expected
 
 
 ALL_FILLED = '{"name": "cancel", "arguments": {"people": 0, "code": "C29"}}'

@@ -317,6 +317,15 @@ def test_what_mongodb_writes_around_values_is_none_of_them(tmp_path):
     for text in ('a "$numberLong" b', 'say "$oid"'):
         table = table_of(tmp_path / "c.json", json.dumps([{"text": text, "n": 5}]))
         assert table.rows[0][1] == {"text": text, "n": 5} and not table.notes
+    for held, expected in (
+        ({"$uuid": "x"}, "x"),
+        ({"$numberDecimal": "1E+3"}, 1000.0),
+        ({"$date": {"$numberLong": "1609459200000"}}, "2021-01-01T00:00:00Z"),
+        ({"$date": -1}, "1969-12-31T23:59:59.999Z"),
+        ({"$date": 10**18}, 10**18),
+    ):
+        table = table_of(tmp_path / "b.jsonl", json.dumps({"text": "a b", "k": held}))
+        assert table.rows[0][1]["k"] == expected
     assert record_column([{"t": "x", "user_id": {"a": 1}}] * 2, "t") is None
 
 
@@ -475,7 +484,8 @@ def test_conversations_are_read_in_the_forms_people_mix(tmp_path, row):
 
 @pytest.mark.parametrize(
     "system",
-    [{"system": "Do."}, {"system": [{"text": "Do."}]}, {"systemInstruction": {"parts": [{"text": "Do."}]}}],
+    [{"system": "Do."}, {"system": [{"text": "Do."}]}, {"systemInstruction": {"parts": [{"text": "Do."}]}},
+     {"systemInstruction": {"parts": {"text": "Do."}}}],
 )  # fmt: skip
 def test_a_system_prompt_beside_the_turns_is_one(tmp_path, system):
     """Anthropic's, Bedrock's and Gemini's."""

@@ -11,6 +11,7 @@ from datetime import datetime
 
 import pytest
 
+from lora_vs_api.cli.predict import read_texts
 from lora_vs_api.data.source import MAX_SHOWN, read_source, read_table
 from lora_vs_api.data.tables import load_table
 from lora_vs_api.errors import UserError
@@ -419,6 +420,34 @@ def test_conversations_become_text_and_record(tmp_path):
         # nobody has answered yet: the user's last word is part of the text
         ([{"messages": [ask, turn("assistant", "where?"), turn("user", "Rome")]}],
          {"text": "user: two nights\nassistant: where?\nuser: Rome"}),
+        # stage directions and names are said; a list is an answer
+        ([{"messages": [ask, says, turn("user", "thanks"), turn("assistant", "[smiles] bye")]}],
+         {"text": "two nights", "record": '{"nights": 2}'}),
+        ([{"messages": [ask, turn("assistant", "[Agent Bob] where?"), turn("user", "Rome")]}],
+         {"text": "user: two nights\nassistant: [Agent Bob] where?\nuser: Rome"}),
+        ([{"messages": [ask, turn("assistant", '[ {"n": 1}]'), turn("user", "thanks")]}],
+         {"text": "two nights", "record": '[ {"n": 1}]'}),
+        # an object that was said before the last one is JSON
+        ([{"messages": [ask, turn("assistant", {"n": 2}), ask, turn("assistant", {"n": 3})]}],
+         {"text": 'user: two nights\nassistant: {"n": 2}\nuser: two nights', "record": {"n": 3}}),
+        # the halves beside a whole conversation are columns; an answer may be a text
+        ([{"prompt": [ask], "completion": [says], "messages": [turn("user", "other")]}],
+         {"text": "other", "prompt": [ask], "completion": [says]}),
+        ([{"prompt": [ask], "completion": [says], "messages": "x"}],
+         {"text": "two nights", "record": '{"nights": 2}', "messages": "x"}),
+        ([{"prompt": [ask], "completion": '{"nights": 2}'}],
+         {"text": "two nights", "record": '{"nights": 2}'}),
+        ([{"prompt": [ask], "completion": {"nights": 2}}],
+         {"text": "two nights", "record": {"nights": 2}}),
+        ([{"prompt": [ask], "completion": says}],
+         {"text": "two nights", "record": '{"nights": 2}'}),
+        # Gemini's calls, and one part without a list
+        ([{"contents": [{"role": "user", "parts": {"text": "two"}},
+                        {"role": "model", "parts": [{"functionCall": {"name": "find", "args": {"n": 2}}}]},
+                        {"role": "user", "parts": [{"functionResponse": {"name": "find"}}]},
+                        {"role": "model", "parts": {"functionCall": {"name": "book", "args": {}}}}]}],
+         {"text": 'user: two\nmodel: {"name": "find", "arguments": {"n": 2}}\nuser: {"name": "find"}',
+          "record": {"name": "book", "arguments": {}}}),
         # a column of that name and no conversation
         ([{"messages": "two"}], {"messages": "two"}),
     ):  # fmt: skip
@@ -445,6 +474,19 @@ def test_a_conversation_that_is_none_is_named_with_its_line(second, message, tmp
     with pytest.raises(UserError, match=message) as told:
         read_table(write_jsonl(tmp_path / "a.jsonl", [first, second]))
     assert "\n" not in str(told.value)
+
+
+def test_a_dialogue_that_goes_on_is_asked_as_a_whole(tmp_path):
+    """An outdated text was answered: the user had changed what was asked."""
+    begin = [turn("user", "2 nights"), turn("assistant", '{"nights": 2}')]
+    rows = [{"messages": [*begin, turn("user", "no, make it 3")]}, {"messages": begin}]
+    path = write_jsonl(tmp_path / "a.jsonl", rows)
+    asked = load_table(path, asked=True)
+    whole = 'user: 2 nights\nassistant: {"nights": 2}\nuser: no, make it 3'
+    assert [row["text"] for _, row in asked.rows] == [whole, "2 nights"]
+    assert any("the user replied to the assistant's answer in 1 rows" in n for n in asked.notes)
+    assert [row["text"] for _, row in load_table(path).rows] == ["2 nights"] * 2
+    assert [row["text"] for row in read_texts(str(path), "text", None)] == [whole, "2 nights"]
 
 
 def test_what_of_a_conversation_is_in_neither_text_nor_record_is_said(tmp_path):

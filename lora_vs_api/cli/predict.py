@@ -141,7 +141,7 @@ def read_texts(
     ``key`` is what names the ``column``.
     """
     column = normalize("NFC", column)
-    table = read_table(path, encoding, column)
+    table = read_table(path, encoding, column, asked=True)
     known = {name for _, columns in table for name in columns}
     if not is_template(column) and column not in known:
         raise UserError(

@@ -169,9 +169,42 @@ def written_forms(
 
 
 def _one_form(parts: Sequence[str]) -> str | None:
-    """The first of them, where all are dates or times and differ in nothing but digits."""
+    """A date or time written as all of them are, where they differ in nothing but digits.
+
+    None of them: every model is told it, and it may be the answer of a test text.
+    """
     forms = {re.sub(r"\d", "0", part) for part in parts}
-    return parts[0] if len(forms) == 1 and DATE_OR_TIME.fullmatch(parts[0]) else None
+    if len(forms) > 1 or not DATE_OR_TIME.fullmatch(parts[0]):
+        return None
+    seen = set(parts)
+    if re.fullmatch(r"[\d:]+", parts[0]):
+        times = (f"{n // 60:02}:{n % 60:02}" for n in range(23 * 60 + 59, -1, -1))
+        made = (time + (":58" if parts[0].count(":") == 2 else "") for time in times)
+    else:
+        made = (_date_like(parts, year) for year in range(1999, 1000, -1))
+    return next((value for value in made if value not in seen), None)
+
+
+def _date_like(parts: Sequence[str], year: int) -> str:
+    """30 December of ``year``; 1 January where day and month cannot be told apart."""
+    numbers = [re.findall(r"\d+", part) for part in parts]
+    first = 1 if len(numbers[0][0]) == 4 else 0  # of day and month, beside the year
+    highest = [max(int(found[place]) for found in numbers) for place in (first, first + 1)]
+    if highest[0] > 12:
+        pair = (30, 12)
+    elif highest[1] > 12 or first:
+        pair = (12, 30)
+    else:
+        pair = (1, 1)
+    values = [*pair, year] if first == 0 else [year, *pair]
+    told = iter([*values, 23, 59, 58])
+    return re.sub(r"\d+", lambda found: _as_wide(next(told), found[0]), parts[0])
+
+
+def _as_wide(value: int, digits: str) -> str:
+    """Where all have one digit for a month, one that has one."""
+    text = f"{value:0{len(digits)}}"
+    return text if len(text) == len(digits) else "9"
 
 
 def _stands(part: str, text: str) -> bool:

@@ -13,6 +13,7 @@ https://huggingface.co/docs/trl/dataset_formats
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -41,20 +42,24 @@ FORMS = (
 # in lower case
 ASSISTANT = ("assistant", "gpt", "model", "ai", "bot", "chatgpt", "chatbot")
 SYSTEM = ("system", "developer")
+_TOOLS = ("tool", "function", "observation")
 # beside the turns: what every answer was told
 _SYSTEMS = ("system", "systemInstruction", "system_instruction")
 # a question's list of turns and that of its answer
 _HALVES = ("prompt", "completion")
+# an object or a list, also a broken one; "[smiles]" and "[Agent Bob]" begin what is said
+_JSON_START = re.compile(r"\s*(?:\{|\[\s*[{\[\]\"\d])")
 # what becomes of a conversation
 TEXT, RECORD, INSTRUCTION = "text", "record", "system"
 
 
-def unrolled(path: str, table: Table) -> Table:
+def unrolled(path: str, table: Table, asked: bool = False) -> Table:
     """``table`` with text and record of each conversation in its place, and system prompts where they differ.
 
     A text of one turn is what was said; one of several has ``role: `` before each. A record is the
     assistant's JSON, or the functions that it called, as {name, arguments}, in a list under ``calls``
-    where a row of the file calls several. A table without conversations stays as it is.
+    where a row of the file calls several. A table without conversations stays as it is. Where the texts
+    are ``asked``, one whose answer the user replied to is all that was said, and has no record.
 
     Raises:
         UserError: a row that is no such conversation, with its place; or a column that is there already.
@@ -67,7 +72,7 @@ def unrolled(path: str, table: Table) -> Table:
     conversations = [_turns(row.get(key)) for _, row in table.rows]
     own = next((name for name in _SYSTEMS if any(row.get(name) for _, row in table.rows)), None)
     parts = [
-        _parts(f"{place}: {key}", turns, form, None if own is None else row.get(own))
+        _parts(f"{place}: {key}", turns, form, None if own is None else row.get(own), asked)
         for (place, row), turns in zip(table.rows, conversations, strict=True)
     ]
     several = any(calls is not None and len(calls) != 1 for *_, calls in parts)
@@ -95,22 +100,44 @@ def unrolled(path: str, table: Table) -> Table:
     what = "functions that it calls" if any(calls for *_, calls in parts) else "last answer"
     said = f"{key}: what was said is the text"
     said += f", the assistant's {what} the record" * answered
-    notes = [*table.notes, said, *_left_out(key, form, conversations)]
+    notes = [*table.notes, said, *_left_out(key, form, conversations, asked)]
     return Table(rows, notes, conversations=True, instruction=instruction)
 
 
 def _joined(table: Table) -> Table:
     """``table`` with one list of turns where a question's and its answer's are two."""
-    if not any(_speaks(_turns(row.get(_HALVES[0]))) for _, row in table.rows):
+    spoken = (_speaks(_turns(row.get(_HALVES[0]))) for _, row in table.rows)
+    form = next((found for found in spoken if found), None)
+    taken = {name for _, row in table.rows for name in row}
+    name = next((name for name in COLUMNS if name not in taken), None)
+    # a column of whole conversations says more than the two halves
+    if form is None or name is None or _form(table.rows) is not None:
         return table
     rows: Rows = []
     for place, row in table.rows:
-        turns = [_turns(row.get(half)) or [] for half in _HALVES]
-        if not all(isinstance(half, list) for half in turns):
-            return table
-        kept = {name: value for name, value in row.items() if name not in _HALVES}
-        rows.append((place, {COLUMNS[0]: [*turns[0], *turns[1]], **kept}))
+        asked, answered = (
+            _half(f"{place}: {half}", row.get(half), form, role)
+            for half, role in zip(_HALVES, ("user", ASSISTANT[0]), strict=True)
+        )
+        kept = {column: value for column, value in row.items() if column not in _HALVES}
+        rows.append((place, {name: [*asked, *answered], **kept}))
     return Table(rows, table.notes)
+
+
+def _half(where: str, value: Any, form: tuple[str, str], role: str) -> list[Any]:
+    """The turns of a question or an answer, one where it is a text or an object."""
+    turns = _turns(value)
+    if turns is None or turns == [] or (isinstance(turns, str) and not turns.strip()):
+        return []
+    if isinstance(turns, list) and _speaks(turns):
+        return turns
+    if isinstance(turns, Mapping) and turns.get(form[0]) and (form[1] in turns or _called(turns)):
+        return [turns]
+    if isinstance(value, str | Mapping):
+        return [{form[0]: role, form[1]: value}]
+    raise UserError(
+        f"{where}: expected turns with {form[0]} and {form[1]} or a text, found {value!r:.60}"
+    )
 
 
 def _form(rows: Rows) -> tuple[str, tuple[str, str]] | None:
@@ -142,22 +169,51 @@ def _speaks(turns: Any) -> tuple[str, str] | None:
 
 
 def _called(turn: Mapping[str, Any]) -> Any:
-    return turn.get("tool_calls") or turn.get("function_call")
+    return turn.get("tool_calls") or turn.get("function_call") or _part_calls(turn)
+
+
+def _said_parts(turn: Mapping[str, Any]) -> list[Any]:
+    """Gemini's parts, of which one may stand without a list."""
+    parts = turn.get("parts")
+    return parts if isinstance(parts, list) else [parts] if isinstance(parts, Mapping) else []
+
+
+def _part_call(part: Any) -> Any:
+    if not isinstance(part, Mapping):
+        return None
+    return part.get("functionCall") or part.get("function_call")
+
+
+def _part_calls(turn: Mapping[str, Any]) -> list[Any]:
+    return [call for part in _said_parts(turn) if (call := _part_call(part))]
+
+
+def _content(turn: Mapping[str, Any], key: str) -> Any:
+    """What was said in a turn, without the calls among Gemini's parts."""
+    parts = _said_parts(turn) if key == "parts" else []
+    return [part for part in parts if not _part_call(part)] if parts else turn.get(key)
 
 
 def _who(turns: Sequence[Any], form: tuple[str, str]) -> list[str]:
     return [str(turn.get(form[0])).strip().lower() for turn in turns]
 
 
-def _left_out(key: str, form: tuple[str, str], conversations: Sequence[Any]) -> list[str]:
-    """What of the conversations is in neither text nor record."""
-    after = beside = 0
+def _left_out(
+    key: str, form: tuple[str, str], conversations: Sequence[Any], asked: bool
+) -> list[str]:
+    """What of the conversations is in neither text nor record, and what is in a text that had an answer."""
+    after = beside = replied = 0
     for turns in conversations:
-        place = _answer_place(turns, form)
+        place = _answer_place(turns, form, asked)
+        replied += asked and place != _answer_place(turns, form)
         after += place + 1 < len(turns)
         if place < len(turns):
-            beside += bool(_called(turns[place]) and turns[place].get(form[1]))
+            beside += bool(_called(turns[place]) and _content(turns[place], form[1]))
     notes = []
+    if replied:
+        notes.append(
+            f"{key}: the user replied to the assistant's answer in {replied:,} rows: the text is all of it"
+        )
     if after:
         notes.append(f"{key}: turns after the assistant's answer left out, in {after:,} rows")
     if beside:
@@ -168,14 +224,14 @@ def _left_out(key: str, form: tuple[str, str], conversations: Sequence[Any]) -> 
 
 
 def _parts(
-    where: str, turns: Any, form: tuple[str, str], own: Any
+    where: str, turns: Any, form: tuple[str, str], own: Any, asked: bool
 ) -> tuple[str | None, str, Any, list[dict[str, Any]] | None]:
     """System prompt, text, what the assistant answered, and the functions that it called."""
     role_key, said_key = form
     if not isinstance(turns, list) or not all(isinstance(turn, Mapping) for turn in turns):
         raise UserError(f"{where}: expected a list of turns with {role_key} and {said_key}")
     who = _who(turns, form)
-    last = _answer_place(turns, form)
+    last = _answer_place(turns, form, asked)
     before = [place for place in range(last) if who[place] not in SYSTEM]
     words = [_words(where, turns[place], said_key) for place in before]
     if not any(text.strip() for text in words):
@@ -191,7 +247,7 @@ def _parts(
         return system or None, text, None, None
     answer = turns[last]
     calls = _calls(where, answer)
-    said = answer.get(said_key)
+    said = _content(answer, said_key)
     # an answer in parts is one text, as the user's is
     return (
         system or None,
@@ -201,16 +257,22 @@ def _parts(
     )
 
 
-def _answer_place(turns: Sequence[Mapping[str, Any]], form: tuple[str, str]) -> int:
+def _answer_place(
+    turns: Sequence[Mapping[str, Any]], form: tuple[str, str], asked: bool = False
+) -> int:
     """Where the assistant's answer stands; the number of turns where nobody has answered yet.
 
     What is said once a function was called ("Done!") is no answer, nor is a question that the user
     answers: without a call or JSON only a last turn is taken for one, and refused as no JSON where it
-    is to be a record.
+    is to be a record. An answer that the user replied to is outdated where the text is to be ``asked``.
     """
-    places = [place for place, role in enumerate(_who(turns, form)) if role in ASSISTANT]
-    answers = [n for n in places if _called(turns[n]) or _like_json(turns[n].get(form[1]))]
+    who = _who(turns, form)
+    places = [place for place, role in enumerate(who) if role in ASSISTANT]
+    answers = [n for n in places if _called(turns[n]) or _like_json(_content(turns[n], form[1]))]
     if answers:
+        users = (role not in (*ASSISTANT, *SYSTEM, *_TOOLS) for role in who[answers[-1] + 1 :])
+        if asked and any(users):
+            return len(turns)
         return answers[-1]
     return places[-1] if places and places[-1] == len(turns) - 1 else len(turns)
 
@@ -219,23 +281,33 @@ def _like_json(said: Any) -> bool:
     """Whether this was meant as an object, so that a broken one is named and not passed over."""
     if isinstance(said, list) and said and isinstance(said[0], Mapping):
         said = said[0].get("text")
-    return isinstance(said, Mapping) or (isinstance(said, str) and said.lstrip()[:1] in ("{", "["))
+    return isinstance(said, Mapping) or (isinstance(said, str) and bool(_JSON_START.match(said)))
 
 
 def _said(where: str, own: Any) -> str:
     """A system prompt that stands beside the turns: a text, its parts, or an object of these."""
     if isinstance(own, Mapping):
         own = own.get("parts", own.get("content"))
+    if isinstance(own, Mapping) and isinstance(own.get("text"), str):
+        own = own["text"]
     return _words(where, {"system": own}, "system")
 
 
 def _words(where: str, turn: Mapping[str, Any], key: str) -> str:
     """What was said in a turn, also in parts, and what it called."""
-    said = turn.get(key)
+    said = _content(turn, key)
     if isinstance(said, list) and all(
-        isinstance(part, Mapping) and "text" in part for part in said
+        isinstance(part, Mapping) and ("text" in part or "functionResponse" in part)
+        for part in said
     ):
-        said = "\n".join(str(part["text"]) for part in said)
+        said = "\n".join(
+            str(part["text"])
+            if "text" in part
+            else json.dumps(part["functionResponse"], ensure_ascii=False)
+            for part in said
+        )
+    if isinstance(said, Mapping):
+        said = json.dumps(said, ensure_ascii=False)
     if said is not None and not isinstance(said, str):
         raise UserError(f"{where}: {key}: expected a text, found {said!r:.60}")
     calls = [json.dumps(call, ensure_ascii=False) for call in _calls(where, turn) or []]
@@ -246,7 +318,7 @@ def _calls(where: str, turn: Mapping[str, Any]) -> list[dict[str, Any]] | None:
     """The functions that a turn calls with their arguments; None where it calls none."""
     given: Any = turn.get("tool_calls")
     if not given:
-        given = [turn["function_call"]] if turn.get("function_call") else None
+        given = [turn["function_call"]] if turn.get("function_call") else _part_calls(turn) or None
     if given is None:
         return None
     if not isinstance(given, Sequence) or isinstance(given, str):
@@ -261,7 +333,7 @@ def _call(where: str, call: Any) -> dict[str, Any]:
         raise UserError(
             f"{where}: tool_calls: expected a function with name and arguments, found {call!r:.60}"
         )
-    arguments = function.get("arguments", {})
+    arguments = function.get("arguments", function.get("args", {}))
     if isinstance(arguments, str):
         try:
             arguments = cell_value(arguments or "{}")

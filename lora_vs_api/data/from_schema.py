@@ -156,6 +156,7 @@ def _inside(target: Any, part: str) -> Any:
 
 def _spec(schema: _Schema, node: _Node, depth: int) -> Spec:
     """The spec of a node, which may be null where OpenAPI's word for that says so."""
+    node = _resolved(schema, node)
     spec = _plain_spec(schema, node, depth)
     return spec | ({"optional": True} if node.value.get("nullable") is True else {})
 
@@ -163,14 +164,13 @@ def _spec(schema: _Schema, node: _Node, depth: int) -> Spec:
 def _plain_spec(schema: _Schema, node: _Node, depth: int) -> Spec:
     if depth > MAX_DEPTH:
         schema.refuse(node.place, ENDS)
-    node = _resolved(schema, node)
     arms = [
         _resolved(schema, schema.node(arm, f"{node.place}/{key}/{number}"))
         for key in ("anyOf", "oneOf", "allOf")
         for number, arm in enumerate(schema.items(node, key))
     ]
     if arms:
-        kept = [arm for arm in arms if not _is_null(arm.value)]
+        kept = [arm for arm in arms if not _is_null(schema, arm)]
         if len(kept) != 1:
             schema.refuse(node.place, f"expected one type, or one and null, found {len(kept)}")
         spec = _spec(schema, kept[0], depth + 1)
@@ -183,15 +183,15 @@ def _plain_spec(schema: _Schema, node: _Node, depth: int) -> Spec:
     if kind == "object":
         fields = _properties(schema, node, depth)
         return {"type": "object", "score": "slot_f1", "fields": fields, **optional}
-    bounds = _bounds(schema, node) if kind in ("integer", "number") else {}
+    bounds = _bounds(schema, node, kind) if kind in ("integer", "number") else {}
     return {"type": kind, "score": "exact", **bounds, **optional}
 
 
-def _is_null(arm: Mapping[str, Any]) -> bool:
+def _is_null(schema: _Schema, arm: _Node) -> bool:
     return (
-        arm.get("type") in ("null", ["null"])
-        or arm.get("enum") == [None]
-        or arm.get("const", 0) is None
+        _names(schema, arm) == ["null"]
+        or arm.value.get("enum") == [None]
+        or arm.value.get("const", 0) is None
     )
 
 
@@ -244,7 +244,7 @@ def _list_items(schema: _Schema, node: _Node, depth: int) -> Spec:
     return {} if spec["type"] == "string" and not spec.get("optional") else {"items": spec}
 
 
-def _bounds(schema: _Schema, node: _Node) -> Spec:
+def _bounds(schema: _Schema, node: _Node, kind: str) -> Spec:
     bounds: Spec = {}
     for key in ("minimum", "maximum"):
         value = node.value.get(key)
@@ -257,13 +257,16 @@ def _bounds(schema: _Schema, node: _Node) -> Spec:
             )
         bounds[key] = value
     # a whole number above 0 is 1 or more; of others no bound can say it
-    for key, beyond, step in (
-        ("minimum", "exclusiveMinimum", 1),
-        ("maximum", "exclusiveMaximum", -1),
+    for key, beyond, step, tighter in (
+        ("minimum", "exclusiveMinimum", 1, max),
+        ("maximum", "exclusiveMaximum", -1, min),
     ):
         value = node.value.get(beyond)
-        if key not in bounds and type(value) is int and node.value.get("type") == "integer":
-            bounds[key] = value + step
+        if value is True:
+            # OpenAPI 3.0: the bound itself is not allowed
+            value = bounds.get(key)
+        if kind == "integer" and type(value) is int:
+            bounds[key] = tighter(bounds.get(key, value + step), value + step)
     if len(bounds) == 2 and bounds["minimum"] > bounds["maximum"]:
         schema.refuse(
             f"{node.place}/minimum", f"expected no more than maximum, {_found(bounds['minimum'])}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from ast import literal_eval
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from unicodedata import normalize
 from warnings import catch_warnings
@@ -12,7 +13,8 @@ from warnings import catch_warnings
 from lora_vs_api.record.parsing import finite_integer, finite_number
 from lora_vs_api.shown import LONE_SURROGATE
 
-_EXTENDED = {
+# what MongoDB writes around a value, which is the one under it
+EXTENDED = {
     "$oid",
     "$date",
     "$numberInt",
@@ -72,15 +74,31 @@ def plain_value(value: Any) -> Any:
         return [plain_value(item) for item in value]
     if not isinstance(value, dict):
         return value
-    if len(value) == 1 and (key := next(iter(value))) in _EXTENDED:
+    if len(value) == 1 and (key := next(iter(value))) in EXTENDED:
         held = plain_value(value[key])
         if key.startswith("$number") and isinstance(held, str):
-            try:
-                return finite_number(held) if "." in held else finite_integer(held)
-            except ValueError:
-                return held
-        return held
+            return _number(held)
+        # the canonical form counts milliseconds; the relaxed one is ISO 8601, as this becomes
+        return _iso(held) if key == "$date" and type(held) is int else held
     return {key: plain_value(item) for key, item in value.items()}
+
+
+def _number(text: str) -> Any:
+    for read in (finite_integer, finite_number):
+        try:
+            return read(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _iso(milliseconds: int) -> str | int:
+    try:
+        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=milliseconds)
+    except OverflowError:  # a year that no text of this form has
+        return milliseconds
+    exact = "milliseconds" if milliseconds % 1000 else "seconds"
+    return moment.isoformat(timespec=exact).replace("+00:00", "Z")
 
 
 def cell_value(text: str) -> Any:

@@ -152,9 +152,10 @@ def read_table(
     encoding: str | None = None,
     text: str | None = None,
     objects: Collection[str] = (),
+    asked: bool = False,
 ) -> Rows:
     """The rows of :func:`lora_vs_api.data.tables.load_table`, its notes said."""
-    table = load_table(path, encoding, text, objects)
+    table = load_table(path, encoding, text, objects, asked)
     for note in table.notes:
         say(f"{path}: {note}")
     return table.rows

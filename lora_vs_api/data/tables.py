@@ -18,7 +18,7 @@ from unicodedata import normalize
 
 from lora_vs_api.data.chat import unrolled
 from lora_vs_api.data.choices import with_lists
-from lora_vs_api.data.json_values import json_value, plain_value
+from lora_vs_api.data.json_values import EXTENDED, json_value, plain_value
 from lora_vs_api.data.prodigy import accepted
 from lora_vs_api.data.sheets import sheet_rows
 from lora_vs_api.data.split import split_named
@@ -64,6 +64,7 @@ def load_table(
     encoding: str | None = None,
     text: str | None = None,
     objects: Collection[str] = (),
+    asked: bool = False,
 ) -> Table:
     """All rows of a file.
 
@@ -79,6 +80,7 @@ def load_table(
         encoding: of a text file without a byte order mark; None for UTF-8.
         text: the column of the texts, where it is known: its cells stay as they are written.
         objects: columns that hold records or objects, where they are known.
+        asked: the texts are to be asked, so that no answer in a conversation that goes on is its record.
 
     Raises:
         UserError: no such file, another format, or content that is not of its format.
@@ -86,7 +88,7 @@ def load_table(
     path = Path(path)
     if path.is_dir() and path.suffix.lower() not in SUFFIXES:
         return _folder(path, encoding, text, objects)
-    table = accepted(unrolled(str(path), _as_written(path, encoding, text)))
+    table = accepted(unrolled(str(path), _as_written(path, encoding, text), asked))
     return with_lists(table, (text, *objects))
 
 
@@ -123,7 +125,7 @@ def _as_written(path: Path, encoding: str | None, text: str | None) -> Table:
         separator = "\t" if suffix == ".tsv" else None
         return _csv(path, content.replace("\0", ""), separator, text, notes)
     rows = list(_json_list(path, content) if suffix == ".json" else _json_lines(path, content))
-    if not any(mark in content for mark in ('"$oid"', '"$date"', '"$number')):
+    if not any(f'"{key}"' in content for key in EXTENDED):
         return Table(rows, marks)
     plain = [(place, plain_value(row)) for place, row in rows]
     # such a word may also stand in a text
