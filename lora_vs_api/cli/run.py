@@ -400,14 +400,15 @@ def _say_who_waits(needs: Mapping[str, Resources], jobs: int, cards: int) -> Non
 
 
 def _needs(nodes: Sequence[Node], params: Params) -> dict[str, Resources]:
-    from lora_vs_api.orchestrate.executors import Resources
+    from lora_vs_api.orchestrate.executors import resources_of
+    from lora_vs_api.orchestrate.expenses import asks_elsewhere
 
     needs = {}
     for node in nodes:
         name = node.address.split("@")[0]
         asked = params.nodes.get(name, params.nodes["default"])
-        gpus = asked.gpus if params.runtime.device == "cuda" else 0
-        needs[node.address] = Resources(asked.cpus, gpus, asked.memory_gb, asked.minutes)
+        hosted = asks_elsewhere(node.address, params)
+        needs[node.address] = resources_of(asked, params.runtime.device, hosted)
     return needs
 
 
@@ -441,16 +442,16 @@ def cards_here(gpus: int | None) -> list[str]:
     """The names of the GPUs to give away: so many, or all that NVML sees and the user does not hide.
 
     Raises:
-        UserError: more than there may be.
+        UserError: more than there are, or than the user leaves.
     """
     from lora_vs_api.orchestrate.cards import named_cards, visible_cards
 
-    if gpus is not None:
-        if gpus < 0:
-            raise UserError(f"--gpus: expected an integer ≥ 0, found {gpus}")
-        return named_cards(gpus)
+    if gpus is not None and gpus < 0:
+        raise UserError(f"--gpus: expected an integer ≥ 0, found {gpus}")
     there, visible = gpus_here(), visible_cards(os.environ)
-    return named_cards(there if visible is None else min(there, len(visible)))
+    if gpus is None:
+        gpus = there if visible is None else min(there, len(visible))
+    return named_cards(gpus, there)
 
 
 def gpus_here() -> int:

@@ -59,7 +59,6 @@ def search_settings(
     Raises:
         UserError: a wrong argument or space, no sweeper installed, or no trial that succeeded.
     """
-
     from lora_vs_api.cli.run import mend
     from lora_vs_api.config.compose import compose
     from lora_vs_api.config.fast_yaml import fast_yaml
@@ -135,14 +134,14 @@ def _executed(
         _wait_for_earlier(Path.cwd(), where.on)
         yield None
         return
-    from lora_vs_api.orchestrate.executors import Resources
+    from lora_vs_api.config.sections.analysis import NodeResources
+    from lora_vs_api.orchestrate.executors import resources_of
     from lora_vs_api.search.elsewhere import KIND, Asked, through
 
     root = Path.cwd()
     needs = params["nodes"].get(KIND, params["nodes"]["default"])
-    gpus = needs["gpus"] if params["runtime"]["device"] == "cuda" else 0
-
-    asked = Asked(Resources(needs["cpus"], gpus, needs["memory_gb"], needs["minutes"]))
+    device = params["runtime"]["device"]
+    asked = Asked(resources_of(NodeResources.model_validate(needs), device))
     with alone(root, where.on):
         _wait_for_earlier(root, where.on)
         executor = _executor(where, jobs, root, logs, asked, options)

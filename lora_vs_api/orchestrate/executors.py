@@ -11,12 +11,15 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from lora_vs_api.errors import UserError
 from lora_vs_api.orchestrate.cards import VISIBLE, Cards
 from lora_vs_api.orchestrate.pipeline import Runner, environment_of
 from lora_vs_api.orchestrate.warm import Worker
+
+if TYPE_CHECKING:
+    from lora_vs_api.config.sections.analysis import NodeResources
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,12 @@ class Resources:
     gpus: float
     memory_gb: float
     minutes: int
+
+
+def resources_of(asked: NodeResources, device: str, hosted: bool = False) -> Resources:
+    """What ``nodes`` says, on ``device``; ``hosted``: the node only waits for an API elsewhere."""
+    gpus = asked.gpus if device == "cuda" and not hosted else 0
+    return Resources(asked.cpus, gpus, asked.memory_gb, asked.minutes)
 
 
 class Executor(Protocol):

@@ -117,7 +117,8 @@ def _can_run(root: Path, job_id: str) -> bool:
 class SlurmExecutor:
     """Jobs of Slurm; what it is told beyond resources comes from ``options``.
 
-    Nodes that start together and take the same are one job array; refused, each is submitted by itself. A job that Slurm preempts is queued again. ``living`` are jobs of an earlier run: their nodes are
+    Nodes that start together and take the same are one job array; refused, each is submitted by itself.
+    A job that Slurm preempts is queued again. ``living`` are jobs of an earlier run: their nodes are
     waited for and not started. ``commands``: address → what is run in place of a node.
     """
 
