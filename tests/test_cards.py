@@ -92,6 +92,24 @@ def test_a_node_that_needs_no_card_does_not_wait_for_one(tmp_path):
     assert found.cards["free"] is None
 
 
+def test_a_whole_card_is_not_taken_bit_by_bit_from_who_waits_for_it(tmp_path):
+    """Nearer the front first: the last part frees the card for the node that waits, not for one more part."""
+    needs = {"p@0": 0.5, "whole": 1, **{f"p@{i}": 0.5 for i in range(1, 5)}, "free": 0}
+    found = seen(tmp_path, needs, ["0"])
+    assert list(found.cards)[2] == "whole" and found.beside["free"] >= {"p@0"}
+
+
+def test_who_waits_is_told_only_what_helps(capsys):
+    """A name of which there is one shares with none of its own."""
+    run.say_who_waits(Counter({"contamination": 1, "lr_trial": 2, "train": 3}), 4, 1)
+    told = capsys.readouterr().err
+    assert "one train or lr_trial at a time; nodes.train.gpus=0.5" in told
+    run.say_who_waits(Counter({"contamination": 1}), 4, 1)
+    run.say_who_waits(Counter({"train": 3}), 4, 0)
+    run.say_who_waits(Counter({"train": 3}), 1, 1)
+    assert capsys.readouterr().err == ""
+
+
 def test_several_cards_and_none(tmp_path):
     found = seen(tmp_path, {"two": 2, "one": 1, "none": 0}, ["0", "1", "2"])
     assert found.cards["two"].count(",") == 1

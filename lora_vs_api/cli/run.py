@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
@@ -371,7 +372,11 @@ def _executor(
         cards = cards_here(given.gpus)
         # without a GPU nothing is asked of the settings, which a graph of one's own may lack
         asked = _needs(nodes, load_params()) if cards else {}
-        _say_who_waits(asked, given.jobs, len(cards))
+        # what is timed runs alone, whatever it takes
+        shared = [
+            a.partition("@")[0] for a, one in asked.items() if one.gpus == 1 and a not in timed
+        ]
+        say_who_waits(Counter(shared), given.jobs, len(cards))
         return executors.LocalExecutor(root, LOGS, given.jobs, cards, sharing, warm, needs=asked)
     params = load_params()
     needs = _needs(nodes, params)
@@ -389,13 +394,13 @@ def _executor(
     return SlurmExecutor(root, LOGS, given.jobs, needs, timed, options, living=living)
 
 
-def _say_who_waits(needs: Mapping[str, Resources], jobs: int, cards: int) -> None:
-    """Nodes that take a whole GPU go one by one on each, whatever -j says."""
-    whole = sorted({a.partition("@")[0] for a, asked in needs.items() if asked.gpus >= 1})
-    if whole and jobs > cards:
-        one = f"one GPU has one of {', '.join(whole)}" if cards == 1 else "a GPU has one node"
+def say_who_waits(whole: Counter[str], jobs: int, cards: int) -> None:
+    """Nodes that take a whole GPU each go one by one on it, whatever -j says; ``whole``: how many of each name."""
+    many = [name for name, count in whole.most_common() if count > max(1, cards)]
+    if cards and jobs > cards and many:
         say(
-            f"{one} at a time; nodes.{whole[0]}.gpus=0.5, where its memory is enough, lets two share it"
+            f"a GPU has one {' or '.join(many)} at a time; nodes.{many[0]}.gpus=0.5, where its memory is "
+            "enough, lets two share it"
         )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -162,12 +163,15 @@ def _executor(
     asked: Asked,
     options: Mapping[str, Option],
 ) -> Executor:
-    from lora_vs_api.cli.run import cards_here
+    from lora_vs_api.cli.run import cards_here, say_who_waits
     from lora_vs_api.orchestrate.executors import LocalExecutor
+    from lora_vs_api.search.elsewhere import KIND
 
     commands, nobody = asked.commands, frozenset[str]()
     if where.on == "local":
         cards = cards_here(where.gpus)
+        if asked.each.gpus == 1:
+            say_who_waits(Counter({KIND: jobs}), jobs, len(cards))
         return LocalExecutor(root, logs, jobs, cards, nobody, commands=commands, needs=asked.needs)
     if where.on == "ray":
         from lora_vs_api.orchestrate.ray_cluster import RayExecutor

@@ -43,8 +43,11 @@ class Executor(Protocol):
 
     def start(self, address: str, slot: int) -> Future[str | None]: ...
 
-    def has_room(self, address: str) -> bool:
-        """Whether it would start at once; where a batch system or Ray waits for room, always."""
+    def has_room(self, address: str, short: Sequence[str] = ()) -> bool:
+        """Whether it would start at once, and takes nothing that the ``short`` ones wait for.
+
+        Where a batch system or Ray waits for room, always.
+        """
 
     def queued(self, address: str) -> float | None:
         """Seconds that an ended node waited for its machine; None where nobody knows."""
@@ -102,9 +105,10 @@ class LocalExecutor:
         taken = self._cards.take(asked) if asked else []
         return self._pool.submit(self._run, address, environment, command, asked, taken)
 
-    def has_room(self, address: str) -> bool:
+    def has_room(self, address: str, short: Sequence[str] = ()) -> bool:
         asked = self._asked(address)
-        return not asked or self._cards.has_room(asked)
+        # small parts would else take each bit that comes free, and a whole card never would
+        return not asked or (not short and self._cards.has_room(asked))
 
     def _asked(self, address: str) -> float:
         return self._needs[address].gpus if self._names and address in self._needs else 0
