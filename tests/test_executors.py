@@ -221,9 +221,10 @@ def test_slurm_gives_parts_of_a_gpu_as_shards_alone(project, monkeypatch, capsys
         part, whole = (executor._parameters(new_job(address)) for address in needs)
         assert (part["gpus_per_node"], part["slurm_gres"]) == (0, gres)
         assert (whole["gpus_per_node"], whole["slurm_gres"]) == (1, "license:1")
-    both = {"gres": "gres:gpu:a100:1,shard:2"}
-    with pytest.raises(UserError, match="^--slurm gres: gres:gpu:a100:1 beside shard:2, "):
-        SlurmExecutor(project, Path("logs"), 1, needs, frozenset(), both)
+    for more, gpu in (({}, "gres:gpu:a100:1"), ({"gpus_per_node": 1}, "gpus_per_node")):
+        both = {"gres": "shard:2" if more else "gres:gpu:a100:1,shard:2", **more}
+        with pytest.raises(UserError, match=f"^--slurm: {gpu} beside shard:2, "):
+            SlurmExecutor(project, Path("logs"), 1, needs, frozenset(), both)
 
 
 def test_a_wrong_slurm_option_is_one_line(project):

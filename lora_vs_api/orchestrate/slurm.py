@@ -426,9 +426,10 @@ def _shards(options: Mapping[str, Option]) -> tuple[list[str], list[str]]:
 def _refuse_gpus_beside_shards(options: Mapping[str, Option]) -> None:
     shards, others = _shards(options)
     gpus = [one for one in others if re.match(r"(gres[:/])?gpu([:=]|$)", one)]
+    gpus += [key for key in ("gpus_per_node", "gpus_per_task") if key in options]
     if shards and gpus:
         raise UserError(
-            f"--slurm gres: {gpus[0]} beside {shards[0]}, and Slurm gives no job both; expected shards alone: "
+            f"--slurm: {gpus[0]} beside {shards[0]}, and Slurm gives no job both; expected shards alone: "
             "`nodes` in conf/config.yaml says which nodes take whole GPUs"
         )
 
