@@ -214,12 +214,17 @@ def test_slurm_gives_parts_of_a_gpu_as_shards_alone(project, monkeypatch, capsys
     executor.close()
     assert [executor._parameters(new_job(node))["gpus_per_node"] for node in needs] == [1, 1]
     assert "train@0: a part of a GPU, for which Slurm gives a whole one" in capsys.readouterr().err
-    options = {"gres": "shard:2,license:1"}
-    executor = SlurmExecutor(project, Path("logs"), 1, needs, frozenset(), options)
-    executor.close()
-    part, whole = (executor._parameters(new_job(address)) for address in needs)
-    assert (part["gpus_per_node"], part["slurm_gres"]) == (0, "shard:2,license:1")
-    assert (whole["gpus_per_node"], whole["slurm_gres"]) == (1, "license:1")
+    for gres in ("shard:2,license:1", "gres:shard:2,license:1"):
+        options = {"gres": gres}
+        executor = SlurmExecutor(project, Path("logs"), 1, needs, frozenset(), options)
+        executor.close()
+        part, whole = (executor._parameters(new_job(address)) for address in needs)
+        assert (part["gpus_per_node"], part["slurm_gres"]) == (0, gres)
+        assert (whole["gpus_per_node"], whole["slurm_gres"]) == (1, "license:1")
+    for more, gpu in (({}, "gres:gpu:a100:1"), ({"gpus_per_node": 1}, "gpus_per_node")):
+        both = {"gres": "shard:2" if more else "gres:gpu:a100:1,shard:2", **more}
+        with pytest.raises(UserError, match=f"^--slurm: {gpu} beside shard:2, "):
+            SlurmExecutor(project, Path("logs"), 1, needs, frozenset(), both)
 
 
 def test_a_wrong_slurm_option_is_one_line(project):

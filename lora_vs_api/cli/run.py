@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
@@ -371,7 +372,11 @@ def _executor(
         cards = cards_here(given.gpus)
         # without a GPU nothing is asked of the settings, which a graph of one's own may lack
         asked = _needs(nodes, load_params()) if cards else {}
-        _say_who_waits(asked, given.jobs, len(cards))
+        # what is timed runs alone, whatever it takes
+        shared = [
+            a.partition("@")[0] for a, one in asked.items() if one.gpus == 1 and a not in timed
+        ]
+        say_who_waits(Counter(shared), given.jobs, len(cards))
         return executors.LocalExecutor(root, LOGS, given.jobs, cards, sharing, warm, needs=asked)
     params = load_params()
     needs = _needs(nodes, params)
@@ -389,25 +394,26 @@ def _executor(
     return SlurmExecutor(root, LOGS, given.jobs, needs, timed, options, living=living)
 
 
-def _say_who_waits(needs: Mapping[str, Resources], jobs: int, cards: int) -> None:
-    """Nodes that take a whole GPU go one by one on each, whatever -j says."""
-    whole = sorted({a.partition("@")[0] for a, asked in needs.items() if asked.gpus >= 1})
-    if whole and jobs > cards:
-        one = f"one GPU has one of {', '.join(whole)}" if cards == 1 else "a GPU has one node"
+def say_who_waits(whole: Counter[str], jobs: int, cards: int) -> None:
+    """Nodes that take a whole GPU each go one by one on it, whatever -j says; ``whole``: how many of each name."""
+    many = [name for name, count in whole.most_common() if count > max(1, cards)]
+    if cards and jobs > cards and many:
         say(
-            f"{one} at a time; nodes.{whole[0]}.gpus=0.5, where its memory is enough, lets two share it"
+            f"a GPU has one {' or '.join(many)} at a time; nodes.{many[0]}.gpus=0.5, where its memory is "
+            "enough, lets two share it"
         )
 
 
 def _needs(nodes: Sequence[Node], params: Params) -> dict[str, Resources]:
-    from lora_vs_api.orchestrate.executors import Resources
+    from lora_vs_api.orchestrate.executors import resources_of
+    from lora_vs_api.orchestrate.expenses import asks_elsewhere
 
     needs = {}
     for node in nodes:
         name = node.address.split("@")[0]
         asked = params.nodes.get(name, params.nodes["default"])
-        gpus = asked.gpus if params.runtime.device == "cuda" else 0
-        needs[node.address] = Resources(asked.cpus, gpus, asked.memory_gb, asked.minutes)
+        hosted = asks_elsewhere(node.address, params)
+        needs[node.address] = resources_of(asked, params.runtime.device, hosted)
     return needs
 
 
@@ -441,16 +447,16 @@ def cards_here(gpus: int | None) -> list[str]:
     """The names of the GPUs to give away: so many, or all that NVML sees and the user does not hide.
 
     Raises:
-        UserError: more than there may be.
+        UserError: more than there are, or than the user leaves.
     """
     from lora_vs_api.orchestrate.cards import named_cards, visible_cards
 
-    if gpus is not None:
-        if gpus < 0:
-            raise UserError(f"--gpus: expected an integer ≥ 0, found {gpus}")
-        return named_cards(gpus)
+    if gpus is not None and gpus < 0:
+        raise UserError(f"--gpus: expected an integer ≥ 0, found {gpus}")
     there, visible = gpus_here(), visible_cards(os.environ)
-    return named_cards(there if visible is None else min(there, len(visible)))
+    if gpus is None:
+        gpus = there if visible is None else min(there, len(visible))
+    return named_cards(gpus, there)
 
 
 def gpus_here() -> int:

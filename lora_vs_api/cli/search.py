@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -59,7 +60,6 @@ def search_settings(
     Raises:
         UserError: a wrong argument or space, no sweeper installed, or no trial that succeeded.
     """
-
     from lora_vs_api.cli.run import mend
     from lora_vs_api.config.compose import compose
     from lora_vs_api.config.fast_yaml import fast_yaml
@@ -135,14 +135,14 @@ def _executed(
         _wait_for_earlier(Path.cwd(), where.on)
         yield None
         return
-    from lora_vs_api.orchestrate.executors import Resources
+    from lora_vs_api.config.sections.analysis import NodeResources
+    from lora_vs_api.orchestrate.executors import resources_of
     from lora_vs_api.search.elsewhere import KIND, Asked, through
 
     root = Path.cwd()
     needs = params["nodes"].get(KIND, params["nodes"]["default"])
-    gpus = needs["gpus"] if params["runtime"]["device"] == "cuda" else 0
-
-    asked = Asked(Resources(needs["cpus"], gpus, needs["memory_gb"], needs["minutes"]))
+    device = params["runtime"]["device"]
+    asked = Asked(resources_of(NodeResources.model_validate(needs), device))
     with alone(root, where.on):
         _wait_for_earlier(root, where.on)
         executor = _executor(where, jobs, root, logs, asked, options)
@@ -163,12 +163,15 @@ def _executor(
     asked: Asked,
     options: Mapping[str, Option],
 ) -> Executor:
-    from lora_vs_api.cli.run import cards_here
+    from lora_vs_api.cli.run import cards_here, say_who_waits
     from lora_vs_api.orchestrate.executors import LocalExecutor
+    from lora_vs_api.search.elsewhere import KIND
 
     commands, nobody = asked.commands, frozenset[str]()
     if where.on == "local":
         cards = cards_here(where.gpus)
+        if asked.each.gpus == 1:
+            say_who_waits(Counter({KIND: jobs}), jobs, len(cards))
         return LocalExecutor(root, logs, jobs, cards, nobody, commands=commands, needs=asked.needs)
     if where.on == "ray":
         from lora_vs_api.orchestrate.ray_cluster import RayExecutor

@@ -19,20 +19,20 @@ LOOK_SECONDS = 0.5
 
 
 def visible_cards(environment: Mapping[str, str]) -> list[str] | None:
-    """Those that the user leaves to us; None where nothing is said of them."""
+    """Those that the user leaves to us, each once; None where nothing is said of them."""
     if VISIBLE not in environment:
         return None
     names = [name.strip() for name in environment[VISIBLE].split(",")]
     # as CUDA reads it: what follows one that is none is hidden
     end = next((i for i, name in enumerate(names) if name in ("", "-1")), len(names))
-    return names[:end]
+    return list(dict.fromkeys(names[:end]))
 
 
-def named_cards(gpus: int, environment: Mapping[str, str] = os.environ) -> list[str]:
-    """The names of so many cards, for CUDA_VISIBLE_DEVICES.
+def named_cards(gpus: int, there: int, environment: Mapping[str, str] = os.environ) -> list[str]:
+    """The names of so many cards, for CUDA_VISIBLE_DEVICES. ``there``: as many has this machine; 0: unknown.
 
     Raises:
-        UserError: the user hides all but fewer.
+        UserError: there are fewer, or the user hides all but fewer.
     """
     visible = visible_cards(environment)
     if visible is not None and len(visible) < gpus:
@@ -40,7 +40,11 @@ def named_cards(gpus: int, environment: Mapping[str, str] = os.environ) -> list[
             f"--gpus {gpus}: {VISIBLE}={environment[VISIBLE]!r} leaves {len(visible)}; "
             "expected at most so many"
         )
-    return [str(index) for index in range(gpus)] if visible is None else visible[:gpus]
+    names = [str(index) for index in range(gpus)] if visible is None else visible[:gpus]
+    # a part that MIG makes of a card is none that NVML counts
+    if 0 < there < sum(not name.startswith("MIG-") for name in names):
+        raise UserError(f"--gpus {gpus}: this machine has {there}; expected at most so many")
+    return names
 
 
 class Cards:

@@ -11,12 +11,15 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from lora_vs_api.errors import UserError
 from lora_vs_api.orchestrate.cards import VISIBLE, Cards
 from lora_vs_api.orchestrate.pipeline import Runner, environment_of
 from lora_vs_api.orchestrate.warm import Worker
+
+if TYPE_CHECKING:
+    from lora_vs_api.config.sections.analysis import NodeResources
 
 
 @dataclass(frozen=True)
@@ -29,13 +32,22 @@ class Resources:
     minutes: int
 
 
+def resources_of(asked: NodeResources, device: str, hosted: bool = False) -> Resources:
+    """What ``nodes`` says, on ``device``; ``hosted``: the node only waits for an API elsewhere."""
+    gpus = asked.gpus if device == "cuda" and not hosted else 0
+    return Resources(asked.cpus, gpus, asked.memory_gb, asked.minutes)
+
+
 class Executor(Protocol):
     """``start`` gives a future that is None for a node that went well, else what went wrong."""
 
     def start(self, address: str, slot: int) -> Future[str | None]: ...
 
-    def has_room(self, address: str) -> bool:
-        """Whether it would start at once; where a batch system or Ray waits for room, always."""
+    def has_room(self, address: str, short: Sequence[str] = ()) -> bool:
+        """Whether it would start at once, and takes nothing that the ``short`` ones wait for.
+
+        Where a batch system or Ray waits for room, always.
+        """
 
     def queued(self, address: str) -> float | None:
         """Seconds that an ended node waited for its machine; None where nobody knows."""
@@ -93,9 +105,10 @@ class LocalExecutor:
         taken = self._cards.take(asked) if asked else []
         return self._pool.submit(self._run, address, environment, command, asked, taken)
 
-    def has_room(self, address: str) -> bool:
+    def has_room(self, address: str, short: Sequence[str] = ()) -> bool:
         asked = self._asked(address)
-        return not asked or self._cards.has_room(asked)
+        # small parts would else take each bit that comes free, and a whole card never would
+        return not asked or (not short and self._cards.has_room(asked))
 
     def _asked(self, address: str) -> float:
         return self._needs[address].gpus if self._names and address in self._needs else 0

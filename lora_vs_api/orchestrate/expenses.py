@@ -64,6 +64,13 @@ def asks_api(address: str, params: Params) -> bool:
     return name in ASKING and isinstance(server_of(params, condition), OpenAIServer)
 
 
+def asks_elsewhere(address: str, params: Params) -> bool:
+    """Whether the node asks a server that is not of this machine, and computes nothing itself."""
+    name, _, condition = address.partition("@")
+    known = name in ASKING and condition in params.conditions
+    return known and not server_of(params, condition).loopback
+
+
 def payments(steps: Sequence[Step], params: Params) -> list[Payment]:
     """Of each node that would ask a hosted API; a server on this machine is paid nothing."""
     if not isinstance(params.api.server, OpenAIServer):
@@ -72,7 +79,7 @@ def payments(steps: Sequence[Step], params: Params) -> list[Payment]:
     found = []
     for step in steps:
         name, _, condition = step.address.partition("@")
-        if not step.runs or name not in ASKING or server_of(params, condition).loopback:
+        if not step.runs or not asks_elsewhere(step.address, params):
             continue
         limit = params.api.limits.budget_usd
         # the texts of now would be the wrong ones

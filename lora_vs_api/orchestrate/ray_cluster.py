@@ -138,7 +138,7 @@ class RayExecutor:
         self._refs[address].future().add_done_callback(tell)
         return told
 
-    def has_room(self, address: str) -> bool:
+    def has_room(self, address: str, short: Sequence[str] = ()) -> bool:
         return True
 
     def queued(self, address: str) -> float | None:

@@ -43,7 +43,7 @@ class _Schedule:
         start: Callable[[str, int], Future[str | None]],
         jobs: int,
         tell: Callable[[str, str, Outcome, Sequence[str]], None],
-        has_room: Callable[[str], bool],
+        has_room: Callable[[str, Sequence[str]], bool],
     ) -> None:
         self.known = {node.address: node for node in nodes}
         self.waiting = {a: set(node.needs & self.known.keys()) for a, node in self.known.items()}
@@ -54,11 +54,16 @@ class _Schedule:
     def start_ready(self) -> None:
         """Start what may start now; an exclusive node only where nothing else runs."""
         ready = [address for address, needs in self.waiting.items() if not needs]
+        short: list[str] = []
         for address in ready:
             exclusive = any(self.known[a].exclusive for a in (address, *self._addresses()))
             free = len(self.running) < self._jobs and not exclusive
-            if free and self._has_room(address):
+            if not free:
+                continue
+            if self._has_room(address, short):
                 self._launch(address)
+            else:
+                short.append(address)
         if ready and not self.running:
             self._launch(ready[0])
 
@@ -104,7 +109,7 @@ def run_nodes(
     start: Callable[[str, int], Future[str | None]],
     jobs: int,
     tell: Callable[[str, str, Outcome, Sequence[str]], None] = lambda *_: None,
-    has_room: Callable[[str], bool] = lambda _: True,
+    has_room: Callable[[str, Sequence[str]], bool] = lambda *_: True,
 ) -> Outcome:
     """Run every node, at most ``jobs`` at a time; those nearer the front of ``nodes`` first.
 
@@ -114,7 +119,8 @@ def run_nodes(
             gives None for a node that went well, else what went wrong.
         tell: called with "start", "done", "failed" or "skipped", the address, the outcome so
             far and what is running now.
-        has_room: whether a node would find what it takes now. With nothing running, it is not asked.
+        has_room: whether a node would find what it takes now, and takes nothing that those before it,
+            which found no room, wait for. With nothing running, it is not asked.
 
     Raises:
         UserError: nodes that need each other in a circle.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -117,7 +118,8 @@ def _can_run(root: Path, job_id: str) -> bool:
 class SlurmExecutor:
     """Jobs of Slurm; what it is told beyond resources comes from ``options``.
 
-    Nodes that start together and take the same are one job array; refused, each is submitted by itself. A job that Slurm preempts is queued again. ``living`` are jobs of an earlier run: their nodes are
+    Nodes that start together and take the same are one job array; refused, each is submitted by itself.
+    A job that Slurm preempts is queued again. ``living`` are jobs of an earlier run: their nodes are
     waited for and not started. ``commands``: address → what is run in place of a node.
     """
 
@@ -133,6 +135,7 @@ class SlurmExecutor:
         living: Mapping[str, Job] | None = None,
         commands: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
+        _refuse_gpus_beside_shards(options)
         try:
             import submitit
         except ImportError:
@@ -163,7 +166,7 @@ class SlurmExecutor:
     def start(self, address: str, slot: int) -> Future[str | None]:
         return self._pool.submit(self._run, address)
 
-    def has_room(self, address: str) -> bool:
+    def has_room(self, address: str, short: Sequence[str] = ()) -> bool:
         return True
 
     def queued(self, address: str) -> float | None:
@@ -415,8 +418,20 @@ def is_part(gpus: float) -> bool:
 def _shards(options: Mapping[str, Option]) -> tuple[list[str], list[str]]:
     """What ``gres`` asks for: shards of a GPU, and all else."""
     asked = [one.strip() for one in str(options.get("gres", "")).split(",") if one.strip()]
-    shards = [one for one in asked if one.startswith("shard")]
+    # squeue shows a gres: before each name, and sbatch takes it
+    shards = [one for one in asked if re.match(r"(gres[:/])?shard([:=]|$)", one)]
     return shards, [one for one in asked if one not in shards]
+
+
+def _refuse_gpus_beside_shards(options: Mapping[str, Option]) -> None:
+    shards, others = _shards(options)
+    gpus = [one for one in others if re.match(r"(gres[:/])?gpu([:=]|$)", one)]
+    gpus += [key for key in ("gpus_per_node", "gpus_per_task") if key in options]
+    if shards and gpus:
+        raise UserError(
+            f"--slurm: {gpus[0]} beside {shards[0]}, and Slurm gives no job both; expected shards alone: "
+            "`nodes` in conf/config.yaml says which nodes take whole GPUs"
+        )
 
 
 def without_shards(options: Mapping[str, Option]) -> dict[str, Option]:
