@@ -182,8 +182,13 @@ def test_a_rival_that_the_token_limit_cut_is_no_worse_reader():
         "change it: Token limit.** The token limit cut 31.0% of the answers of Tiny-7M over HTTP, 5-shot, and half "
         "a record scores 0: `conditions.api_few_shot_5.max_output_tokens` raises it for this condition, and no"
     ) in text
-    assert "`decoding.max_new_tokens` raises it.\n" in said(
-        changed(result, conditions__0__truncated=1.0)
+    raised = "`decoding.max_new_tokens` raises it, and any trials of the sweep and of the label curve are trained again"
+    assert raised in said(changed(result, conditions__0__truncated=1.0))
+    # cut or not: nobody taught the base to end
+    assert result.conditions[1].kind == "base"
+    assert "Token limit" not in said(changed(result, conditions__1__truncated=1.0))
+    assert raised in said(
+        changed(result, conditions__1__truncated=1.0, conditions__1__kind="tuned")
     )
 
 
