@@ -37,6 +37,7 @@ from lora_vs_api.report.sections.facts import (
 )
 from lora_vs_api.report.sections.label_curve import label_change
 from lora_vs_api.report.sections.next_steps import next_commands
+from lora_vs_api.shown import count
 
 # kinds that end an answer by themselves; the untuned base writes on to the limit, whatever it is
 ENDS = ("lora", "tuned", "api")
@@ -155,7 +156,7 @@ def price_change(inputs: ReportInputs) -> Change | None:
                 ),
                 tipped(
                     found["label"],
-                    f"each of the {numbers.count(owned.labelled_texts, 'label')} costs",
+                    f"each of the {count(owned.labelled_texts, 'label')} costs",
                     owned.usd_per_label,
                 ),
                 tipped(found["wrong"], "a wrong record costs", owned.usd_per_wrong_record),
