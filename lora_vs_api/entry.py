@@ -33,12 +33,12 @@ IDLE = Idle.IDLE
 UNWRITABLE = (*DISK_FULL, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
-def run_stage(main: Callable[[Params], Idle | None], *, trains: bool = False) -> None:
+def run_stage(main: Callable[[Params], Idle | None], *, needs_engine: bool = False) -> None:
     """Run ``main`` on the checked params; a UserError becomes one line on stderr and exit code 1.
 
     So does a disk that is full or must not be written. The node ends with the dvc that started it. How long
-    it took is noted, unless ``main`` gives :data:`IDLE`. One that ``trains`` sees first that there is what is to
-    serve its adapter.
+    it took is noted, unless ``main`` gives :data:`IDLE`. With ``needs_engine``, that what is to serve
+    the fine-tune is there is seen first.
     """
     end_with_dvc()
     # imported here: help and completion of the command line do not wait for it
@@ -51,7 +51,7 @@ def run_stage(main: Callable[[Params], Idle | None], *, trains: bool = False) ->
         nonlocal idle
         try:
             params = load_params()
-            if trains:
+            if needs_engine:
                 check_engine(params)
             idle = main(params) is IDLE
         except OSError as error:

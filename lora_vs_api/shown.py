@@ -1,4 +1,4 @@
-"""Foreign text made fit to be seen, in a terminal, a log, the report or a figure.
+"""Foreign text made fit to be seen, in a terminal, a log, the report or a figure; and how a number of things is written.
 
 What a server, a model or a file says may hold characters that steer a terminal (escape sequences),
 turn a line around (bidirectional overrides, https://trojansource.codes), hide text (Unicode's tags)
@@ -41,3 +41,15 @@ def hub_reason(error: Exception) -> str:
 def visible(text: str) -> str:
     """``text`` with every character that acts instead of being seen as an escape such as \\u001b."""
     return UNSEEN.sub(lambda found: json.dumps(found[0])[1:-1], text)
+
+
+def count(number: int, noun: str, nouns: str | None = None) -> str:
+    """``1 seed``, ``3 seeds``; ``nouns`` are the words after another number than 1, where they are not the plural."""
+    return f"{number:,} {noun if number == 1 else nouns or plural(noun)}"
+
+
+def plural(noun: str) -> str:
+    """``seeds``, ``companies``, ``boxes``: a column's name may be any noun."""
+    if noun.endswith("y") and noun[-2:-1] not in tuple("aeiou"):
+        return f"{noun[:-1]}ies"
+    return noun + ("es" if noun.endswith(("s", "x", "z", "ch", "sh")) else "s")

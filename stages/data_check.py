@@ -34,6 +34,7 @@ from lora_vs_api.model.context import context_length
 from lora_vs_api.paths import BASE, TEST, TRAIN, UNLABELLED, VAL
 from lora_vs_api.record.prompt import system_prompt
 from lora_vs_api.record.rows import Row
+from lora_vs_api.shown import count
 
 
 def main(params: Params) -> None:
@@ -43,7 +44,7 @@ def main(params: Params) -> None:
               (("train", TRAIN), ("val", VAL), ("test", TEST))}  # fmt: skip
     fields = params.task.record_fields
     tokenizer = Tokenizer.from_file(f"{BASE}/tokenizer.json")
-    count = token_counter(tokenizer)
+    count_tokens = token_counter(tokenizer)
     shown = {
         name: (c.examples, c.nearest_examples)
         for name, c in params.conditions.items()
@@ -62,7 +63,7 @@ def main(params: Params) -> None:
             splits,
             fields,
             system_prompt(params.task.instruction, fields),
-            count,
+            count_tokens,
             max_new_tokens=params.decoding.max_new_tokens,
             context=context_length(config),
             shots=max((k for k, nearest in shown.values() if not nearest), default=0),
@@ -87,7 +88,7 @@ def main(params: Params) -> None:
             if condition.instruction is not None
             for said in instruction_warnings(system_prompt(condition.instruction, fields), fields)
         ),
-        *_contexts(params, splits, found["lengths"]["context"], count, written),
+        *_contexts(params, splits, found["lengths"]["context"], count_tokens, written),
         *token_warnings(splits, [t.content for t in added.values() if t.special]),
     ]
     for warning in found["warnings"]:
@@ -116,21 +117,17 @@ def _warnings(found: DataCheck) -> list[str]:
     said = field_warnings(found["fields"])
     if found["conflicts"]:
         first = " and ".join(found["conflicts"][0])
-        texts = _amount(len(found["conflicts"]), "text occurs", "texts occur")
+        texts = count(len(found["conflicts"]), "text occurs", "texts occur")
         said.append(f"{texts} with different records, such as {first}; the first was kept.")
     alike = found["likeness"]
     if alike["test_rows_like_a_train_row"]:
-        rows = _amount(
+        rows = count(
             alike["test_rows_like_a_train_row"],
             "test row is a near duplicate of a training row: its score says",
             "test rows are near duplicates of training rows: their scores say",
         )
         said.append(f"{rows} little about new texts.")
     return said
-
-
-def _amount(number: int, one: str, several: str) -> str:
-    return f"{number:,} {one if number == 1 else several}"
 
 
 def token_counter(tokenizer: Tokenizer) -> Callable[[str], int]:
@@ -142,7 +139,7 @@ def _contexts(
     params: Params,
     splits: Mapping[str, Sequence[Row]],
     base_context: int | None,
-    count: Callable[[str], int],
+    count_tokens: Callable[[str], int],
     written: Mapping[str, Sequence[Mapping[str, Any]]],
 ) -> list[str]:
     """Warnings of prompts that are too long for a server of the nodes' own; another's limit is not known."""
@@ -164,7 +161,7 @@ def _contexts(
             splits,
             task.record_fields,
             system_prompt(condition.instruction or task.instruction, task.record_fields),
-            count,
+            count_tokens,
             shots=condition.examples if name in drawn else 0,
             nearest=condition.examples if condition.nearest_examples else 0,
             written=written.get(name, ()),

@@ -33,4 +33,4 @@ def main(params: Params) -> Idle | None:
 
 
 if __name__ == "__main__":
-    run_stage(main, trains=True)
+    run_stage(main, needs_engine=True)

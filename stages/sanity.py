@@ -71,4 +71,4 @@ def main(params: Params) -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main, trains=True)
+    run_stage(main, needs_engine=True)

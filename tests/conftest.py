@@ -142,12 +142,13 @@ def yaml_is_parsed_once() -> Iterator[None]:
     A file that cannot be parsed is parsed anew, for the complaint names it.
     """
     real = yaml.load
-    parsed: dict[tuple[str, str], bytes] = {}
+    parsed: dict[tuple[type | str, str], bytes] = {}
 
     def load(stream: Any, Loader: Any) -> Any:
         text = stream.read() if hasattr(stream, "read") else stream
-        # a class of OmegaConf's is made for each file
-        key = Loader.__qualname__, text
+        # OmegaConf makes a class anew for each file
+        made_anew = Loader.__module__.startswith("omegaconf.")
+        key = Loader.__qualname__ if made_anew else Loader, text
         if key not in parsed:
             try:
                 value = real(text, Loader)

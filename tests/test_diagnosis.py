@@ -68,11 +68,29 @@ def test_a_record_in_the_wrong_wrapping_is_found_and_named(output, forgiven):
         '{"items": [{"kind": "billing"}, {"kind": "other"}], "to": {"town":',
         '{"to": {"kind": "billing"}, \'n\': 1}',
         '{"to": {"kind": "billing"}, "note": "a } b',
+        '{\n "items": [\n  {"kind": "billing"},\n  {"kind": "other"}\n',
+        '{"note": "a, "to": {"kind": "billing"}',
+        """{'to': {"kind": "billing"}}""",
+        """{'to': {"kind": "billing"}""",
     ],
 )
 def test_what_is_not_there_is_not_recovered(output):
     """Nothing is guessed: an answer that was truncated or is no JSON has no record."""
     assert recover_record(output) is None
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        '{"kind": "billing, "n": 3}\n{"kind": "billing", "n": 3}',
+        '{"kind": "billing, "n": 3}\nOnce more:\n{"kind": "billing", "n": 3}\nBye',
+        '{"n": 5" tall} {"kind": "billing", "n": 3}',
+        '{"n": 5" tall} Right: {"kind": "billing", "n": 3}\n',
+    ],
+)
+def test_a_quote_too_many_hides_no_second_record(output):
+    """The brackets of the first one never close; what stands alone behind it is a record all the same."""
+    assert recover_record(output) == ({"kind": "billing", "n": 3}, ("prose around",))
 
 
 def test_a_comma_too_many_costs_no_more_than_itself():

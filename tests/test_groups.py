@@ -38,8 +38,8 @@ from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_jsonl, write_jsonl
 from lora_vs_api.record.fields import Field, fields_from_config
 from lora_vs_api.report.markdown import report_markdown
-from lora_vs_api.report.numbers import plural
 from lora_vs_api.report.page.html import report_html
+from lora_vs_api.shown import plural
 from lora_vs_api.stats.bayesian import text_interval
 from lora_vs_api.stats.bootstrap import Draws
 from lora_vs_api.stats.clusters import Labels

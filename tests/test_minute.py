@@ -182,8 +182,13 @@ def test_a_rival_that_the_token_limit_cut_is_no_worse_reader():
         "change it: Token limit.** The token limit cut 31.0% of the answers of Tiny-7M over HTTP, 5-shot, and half "
         "a record scores 0: `conditions.api_few_shot_5.max_output_tokens` raises it for this condition, and no"
     ) in text
-    assert "`decoding.max_new_tokens` raises it.\n" in said(
-        changed(result, conditions__0__truncated=1.0)
+    raised = "`decoding.max_new_tokens` raises it, and any trials of the sweep and of the label curve are trained again"
+    assert raised in said(changed(result, conditions__0__truncated=1.0))
+    # cut or not: nobody taught the base to end
+    assert result.conditions[1].kind == "base"
+    assert "Token limit" not in said(changed(result, conditions__1__truncated=1.0))
+    assert raised in said(
+        changed(result, conditions__1__truncated=1.0, conditions__1__kind="tuned")
     )
 
 
@@ -198,7 +203,10 @@ def test_a_rival_that_the_token_limit_cut_is_no_worse_reader():
             redecided(analysis(api_kind="openai"), FEW, difference=(-0.1, 0.1)),
             'lora-vs-api plan -S task=invoices -S "seeds=[0,1,2,3,4]"',
         ),
-        (changed(analysis(api_kind="openai"), profile="quick"), "dvc exp run -S task=invoices"),
+        (
+            changed(analysis(api_kind="openai"), profile="quick"),
+            "dvc exp run -S profile=laptop -S task=invoices",
+        ),
     ],
 )
 def test_the_next_step_follows_from_the_decision(result, first):
@@ -212,7 +220,10 @@ def test_a_try_is_stamped_where_the_decision_is():
     result = changed(analysis(api_kind="openai"), profile="quick")
     assert f"**{STAMP}. Fine-tune" in said(result)
     title = report_markdown(inputs(result)).partition("## In a minute")[0]
-    assert "by it: `dvc exp run` with `task=invoices` and the other settings as they were" in title
+    assert (
+        "by it: `dvc exp run` with `profile=laptop`, `task=invoices` and the other settings as"
+        in title
+    )
 
 
 def test_where_nothing_is_recommended_the_page_recommends_nothing():

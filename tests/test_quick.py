@@ -97,7 +97,7 @@ def test_the_end_of_a_run_says_it_too(profile, tmp_path, monkeypatch, capsys):
     tell_answer()
     said = capsys.readouterr().out
     assert said.strip().startswith(f"{STAMP}. ") == (profile == "quick")
-    assert ("dvc exp run -S task=support_emails" in said) == (profile == "quick")
+    assert ("dvc exp run -S profile=laptop -S task=support_emails" in said) == (profile == "quick")
 
 
 def test_the_profile_and_the_stamp_have_one_name(quick):

@@ -16,6 +16,7 @@ from typing import get_args
 import pytest
 import yaml
 from matplotlib.colors import to_rgb
+from matplotlib.text import Text
 
 from lora_vs_api import figures as figures_package
 from lora_vs_api.analysis.order import ranked
@@ -749,7 +750,7 @@ def test_bars_of_other_tunings_are_not_called_untuned():
 
 
 def test_labels_are_shown_in_the_order_of_every_table():
-    """Models are chosen before rivals without one; shown, they stand as everywhere: the highest score first."""
+    """Models are chosen before rivals without a model; shown, they stand as everywhere: the highest score first."""
     result = analysis()
     rival = condition("nearest", "nearest", "model_free", 0.5, 0.1)
     result = result.model_copy(update={"conditions": (*result.conditions, rival)})
@@ -759,6 +760,18 @@ def test_labels_are_shown_in_the_order_of_every_table():
     assert [shown[0][:4], "5-shot" in shown[1], "zero-shot" in shown[2]] == ["LoRA", True, True]
     figure = confusion_matrices(result, "#0072B2", most=9)
     assert figure is not None and figure.axes[1].get_title() == "nearest"
+
+
+@pytest.mark.parametrize("readable", [0.0, 0.9])
+def test_labels_are_said_to_be_the_fine_tunes_only_where_they_are(readable):
+    """Without one readable answer it is not drawn, and the caption must not name it."""
+    figure = confusion_matrices(changed(analysis(), conditions__0__valid_json=readable), "#0072B2")
+    assert figure is not None
+    texts = [text.get_text() for text in figure.findobj(Text)]
+    said = " ".join(" ".join(texts).split())
+    assert ("The fine-tune and up to 3 others with readable" in said) == (readable > 0)
+    assert ("Up to 4 conditions with readable" in said) == (readable == 0)
+    assert "models before rivals without a model." in said
 
 
 def test_unknown_palette_is_one_clear_line():

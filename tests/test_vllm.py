@@ -127,17 +127,19 @@ def test_a_training_and_the_plan_look(params, python, tmp_path, monkeypatch, cap
     done: list[str] = []
     run_stage(lambda _: done.append("analyze"))
     with pytest.raises(SystemExit):
-        run_stage(lambda _: done.append("train"), trains=True)
+        run_stage(lambda _: done.append("train"), needs_engine=True)
     assert done == ["analyze"]
     assert "has no vLLM" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["sanity", "rank_trial", "lr_trial", "train"])
 def test_each_node_that_trains_the_fine_tune_looks(name):
-    """And `plan`, which goes by names, knows them all."""
+    """And `plan`, which goes by names, knows them all. Who trains what is never served does not."""
     stage = (ROOT / "stages" / f"{name}.py").read_text()
-    assert "run_stage(main, trains=True)" in stage and name in plan.SERVES
-    others = [path for path in (ROOT / "stages").glob("*.py") if "trains=True" in path.read_text()]
+    assert "run_stage(main, needs_engine=True)" in stage and name in plan.NEED_ENGINE
+    others = [
+        path for path in (ROOT / "stages").glob("*.py") if "needs_engine=True" in path.read_text()
+    ]
     assert len(others) == 4
 
 

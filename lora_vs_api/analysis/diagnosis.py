@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from lora_vs_api.analysis.results import (
@@ -36,8 +36,9 @@ _FENCE = re.compile(r"```[^\n`]*\n(.*?)```", re.DOTALL)
 # a string of JSON, or a comma with nothing but a closing bracket after it
 _TRAILING_COMMA = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])')
 
-_OBJECT_BEGINS = re.compile(r'\{\s*"')
-_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[{}]')
+_OBJECT_BEGINS = re.compile(r"\{\s*[\"']")
+# a string that nothing closes goes to the end: a bracket within it closes no object
+_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[{}]', re.DOTALL)
 
 
 class Recovered(NamedTuple):
@@ -76,22 +77,47 @@ def recover_record(output: str) -> Recovered | None:
 
 def _first_object(text: str) -> tuple[dict[str, Any], bool] | None:
     """The first whole JSON object in ``text``, and whether it is all there is."""
-    start = text.find("{")
-    while start >= 0:
+    for start in _beginnings(text):
         try:
             value, end = DECODER.raw_decode(text, start)
         except (ValueError, RecursionError):
-            # braces of prose hold anything; a record's own lists and objects are no record
-            inside = _OBJECT_BEGINS.match(text, start) is not None
-            behind = _end_of_object(text, start) if inside else start + 1
-            if behind is None:
-                return None
-            start = text.find("{", behind)
             continue
         if not is_whole(text, value):
             return None
         return value, not text[:start].strip() and not text[end:].strip()
     return None
+
+
+def _beginnings(text: str) -> Iterator[int]:
+    """Where a record may begin, each asked for when there was none at the one before it."""
+    start = text.find("{")
+    while start >= 0:
+        yield start
+        # braces of prose hold anything; a record's own lists and objects are no record
+        is_object = _OBJECT_BEGINS.match(text, start) is not None
+        behind = _end_of_object(text, start) if is_object else start + 1
+        if behind is None:
+            break
+        start = text.find("{", behind)
+    else:
+        return
+    # cut, or a quote too many, which hides what stands behind it
+    for found in _OBJECT_BEGINS.finditer(text, start + 1):
+        if _stands_alone(text, found.start()):
+            yield found.start()
+
+
+def _stands_alone(text: str, start: int) -> bool:
+    """Whether what begins at ``start`` begins a line or ends the text, and is no value within a record."""
+    before = text[:start].rstrip()
+    if before.endswith(("[", ",", '":', "':")):
+        return False
+    if "\n" in text[len(before) : start]:
+        return True
+    try:
+        return not text[DECODER.raw_decode(text, start)[1] :].strip()
+    except (ValueError, RecursionError):
+        return False
 
 
 def _end_of_object(text: str, start: int) -> int | None:

@@ -22,7 +22,7 @@ REASONS = 3
 DOES = {"run": "run", "follow": "maybe", "restore": "from cache", "unchanged": "nothing"}
 MARKS = {"last": "{}", "settings": "({})", "sibling": "~{}", "timings": "≥{}"}
 # nodes that need what serves the fine-tune, or after which a seed has to be served anew, the first of minutes each
-SERVES = frozenset({"sanity", "rank_trial", "lr_trial", "train", "served"})
+NEED_ENGINE = frozenset({"sanity", "rank_trial", "lr_trial", "train", "served"})
 LEGEND = {
     "last": "as long as the last time here",
     "settings": "( ) so long under other settings",
@@ -66,7 +66,7 @@ def show_plan(overrides: Sequence[str], *, short: bool) -> None:
     else:
         plan_of, params = None, load_params()
     plan = make_plan(plan_nodes(root, plan_of), params)
-    if not SERVES.isdisjoint(step.address.partition("@")[0] for step in plan.running):
+    if not NEED_ENGINE.isdisjoint(step.address.partition("@")[0] for step in plan.running):
         check_engine(params)
     if short:
         for line in in_short(plan):

@@ -20,7 +20,7 @@ from lora_vs_api.figures.drawing import (
     wrap,
 )
 from lora_vs_api.figures.looks import Look
-from lora_vs_api.report.numbers import count
+from lora_vs_api.shown import count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def confusion_matrices(analysis: Analysis, color: str, most: int = 4) -> Figure | None:
     """Expected against answered labels, a row for each field with few labels.
 
-    The fine-tune and the ``most - 1`` best of the others that gave any label, models before rivals that read
-    none, in the order of every table; None where no field has few labels.
+    The fine-tune and the ``most - 1`` best of the others that gave any label, models before rivals
+    without a model, in the order of every table; None where no field has few labels.
     """
     chosen = sorted(
         (row for row in analysis.conditions if row.valid_json > 0),
@@ -43,12 +43,14 @@ def confusion_matrices(analysis: Analysis, color: str, most: int = 4) -> Figure 
         axes[0].set_ylabel(f"{field}\nexpected", fontsize=9.5)
     for ax in grid[-1]:
         ax.set_xlabel("answered")
+    tuned = any(row.kind == "lora" for row in rows)
+    shown = f"The fine-tune and up to {most - 1} others" if tuned else f"Up to {most} conditions"
     titles(
         grid[0][0],
         "Which labels are taken for which",
         "Numbers: answers (of all seeds together); shade: share of the answers to that expected "
-        "label. (another label): not in the schema; (none): no value that can be read. The fine-tune and up "
-        f"to {most - 1} others with readable answers, models before rivals without one.",
+        "label. (another label): not in the schema; (none): no value that can be read. "
+        f"{shown} with readable answers, models before rivals without a model.",
     )
     return figure
 

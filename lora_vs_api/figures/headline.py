@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from lora_vs_api.analysis.order import ranked
 from lora_vs_api.figures.drawing import INK, draw_interval, new_figure, seeds_note, titles, wrap
 from lora_vs_api.figures.looks import Look
-from lora_vs_api.report.numbers import count
+from lora_vs_api.shown import count
 
 if TYPE_CHECKING:
     from lora_vs_api.analysis.results import Analysis

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from lora_vs_api.figures.drawing import INK, WIDTH, draw_interval, legend, titles, wrap
 from lora_vs_api.figures.looks import Look
-from lora_vs_api.report.numbers import count
+from lora_vs_api.shown import count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

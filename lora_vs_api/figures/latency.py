@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 
 from lora_vs_api.figures.drawing import INK, MUTED, legend, new_figure, plain_log, titles, wrap
 from lora_vs_api.figures.looks import Look
-from lora_vs_api.report.numbers import count, seconds
+from lora_vs_api.report.numbers import seconds
+from lora_vs_api.shown import count
 
 # so many times the shortest median, and it would be a line on the axis
 MAX_LINEAR = 50

@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from lora_vs_api.figures.drawing import INK, new_figure, short, titles
-from lora_vs_api.report.numbers import count, signed_usd
+from lora_vs_api.report.numbers import signed_usd
+from lora_vs_api.shown import count
 
 if TYPE_CHECKING:
     from lora_vs_api.analysis.results import Analysis

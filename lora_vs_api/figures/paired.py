@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 
 from lora_vs_api.figures.drawing import INK, draw_interval, new_figure, seeds_note, titles, wrap
 from lora_vs_api.figures.looks import Look
-from lora_vs_api.report.numbers import count, signed, signed_bracketed
+from lora_vs_api.report.numbers import signed, signed_bracketed
+from lora_vs_api.shown import count
 
 if TYPE_CHECKING:
     from lora_vs_api.analysis.results import Analysis

@@ -9,7 +9,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from lora_vs_api.figures.drawing import contrast, new_figure, seeds_note, titles, wrap
-from lora_vs_api.report.numbers import count
+from lora_vs_api.shown import count
 
 if TYPE_CHECKING:
     from lora_vs_api.analysis.results import Analysis

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from lora_vs_api.figures.drawing import INK, draw_interval, legend, new_figure, titles
 from lora_vs_api.figures.looks import Look
-from lora_vs_api.report.numbers import count
+from lora_vs_api.shown import count
 
 if TYPE_CHECKING:
     from lora_vs_api.analysis.results import Robustness

@@ -12,6 +12,7 @@ from lora_vs_api.monitoring.results import (
     QualityCheck,
     Unjudged,
 )
+from lora_vs_api.shown import count
 
 
 def exit_code(checks: Sequence[Check], quality: QualityCheck) -> int:
@@ -45,7 +46,7 @@ def _drift(checks: Sequence[Check]) -> str:
         return "Nothing could be compared."
     found = [_change(check) for check in checks if check.drift]
     if not found:
-        return f"No drift found in {_several(len(checks), 'check')}."
+        return f"No drift found in {count(len(checks), 'check')}."
     return (
         f"Drift: {'; '.join(found)}. The scores that were measured may not hold for such texts: label "
         "some of them and run the command again."
@@ -77,9 +78,9 @@ def _blind(checks: Sequence[Check]) -> list[str]:
 def _quality(quality: QualityCheck, by: str | None, seed: int) -> str:
     if quality.mean is None or quality.upper is None:
         return "Quality: not judged, no labelled text has been counted."
-    of = _several(quality.texts, "labelled text")
+    of = count(quality.texts, "labelled text")
     if by is not None:
-        of += f" in {_several(quality.units, 'group')} ({by}), mean over groups,"
+        of += f" in {count(quality.units, 'group')} ({by}), mean over groups,"
     measured = f"measured of seed {seed} was {quality.measured:.3f}"
     if by is not None:
         measured += " (mean over groups)"
@@ -104,19 +105,15 @@ def _quality(quality: QualityCheck, by: str | None, seed: int) -> str:
 def _left_out(quality: QualityCheck) -> list[str]:
     said = []
     if quality.repeated:
-        said.append(f"{_several(quality.repeated, 'labelled text')} had been counted before.")
+        said.append(f"{count(quality.repeated, 'labelled text')} had been counted before.")
     if quality.in_run:
-        count = "does" if quality.in_run == 1 else "do"
+        verb = "does" if quality.in_run == 1 else "do"
         said.append(
-            f"{_several(quality.in_run, 'labelled text')} of the run's own splits {count} not count."
+            f"{count(quality.in_run, 'labelled text')} of the run's own splits {verb} not count."
         )
     if quality.blank:
         said.append(
-            f"{_several(quality.blank, 'row')} with no value in any field counted as unlabelled; a record of "
+            f"{count(quality.blank, 'row')} with no value in any field counted as unlabelled; a record of "
             "nulls, which the task allows, cannot be told from that."
         )
     return said
-
-
-def _several(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

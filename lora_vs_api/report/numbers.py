@@ -57,18 +57,6 @@ def month(value: int | None) -> str:
     return "never" if value is None else str(value)
 
 
-def count(number: int, noun: str) -> str:
-    """``1 seed``, ``3 seeds``."""
-    return f"{number:,} {noun if number == 1 else plural(noun)}"
-
-
-def plural(noun: str) -> str:
-    """``seeds``, ``companies``, ``boxes``: a column's name may be any noun."""
-    if noun.endswith("y") and noun[-2:-1] not in tuple("aeiou"):
-        return f"{noun[:-1]}ies"
-    return noun + ("es" if noun.endswith(("s", "x", "z", "ch", "sh")) else "s")
-
-
 def days(value: float) -> str:
     """A time to break even in the unit a meeting talks in."""
     if value >= 730:

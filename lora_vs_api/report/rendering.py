@@ -21,7 +21,7 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined, Undefined
 
 from lora_vs_api.report import numbers
-from lora_vs_api.shown import visible
+from lora_vs_api.shown import count, plural, visible
 
 TEMPLATES = Path(__file__).with_name("templates")
 DASH = "–"
@@ -131,7 +131,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "between": _inert(numbers.between),
     "code": code,
     "codes": lambda names: listed(map(code, names)) or Markdown("none"),
-    "count": _inert(numbers.count),
+    "count": _inert(count),
     "decimals": _inert(numbers.decimals),
     "days": _inert(numbers.days, "never"),
     "fence": fence,
@@ -141,7 +141,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "number": _inert("{:,}".format),
     "p": _inert(numbers.p_value),
     "percent": _inert(numbers.percent),
-    "plural": _inert(numbers.plural),
+    "plural": _inert(plural),
     "points": _inert(numbers.points),
     "score": _inert(numbers.score),
     "seconds": _inert(numbers.seconds),

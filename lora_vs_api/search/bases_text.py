@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import pandas as pd
 
 from lora_vs_api.report.numbers import (
-    count,
     percent,
     score,
     seconds,
@@ -18,6 +17,7 @@ from lora_vs_api.report.numbers import (
 )
 from lora_vs_api.search.base_runs import Base
 from lora_vs_api.search.bases import Choice
+from lora_vs_api.shown import count
 
 NONE = "–"
 

@@ -18,8 +18,9 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from lora_vs_api.figures.drawing import INK, MUTED, WIDTH, theme, titles, wrap
-from lora_vs_api.report.numbers import count, significant
+from lora_vs_api.report.numbers import significant
 from lora_vs_api.search.experiments import SCORE
+from lora_vs_api.shown import count
 
 if TYPE_CHECKING:
     from lora_vs_api.config.sections import Plots

@@ -14,6 +14,7 @@ from lora_vs_api.analysis.results import Condition, Decision, Outcome
 from lora_vs_api.report import numbers
 from lora_vs_api.report.rendering import Markdown, escape
 from lora_vs_api.report.sections.at_volume import AtVolume
+from lora_vs_api.shown import count
 
 Accuracy = Literal["more", "maybe more", "as", "open", "not more", "less"]
 
@@ -136,7 +137,7 @@ def at_volume_words(paid: AtVolume) -> str:
 def pays_words(paid: AtVolume) -> str:
     """The same without naming the volume."""
     return PAYS[paid.pays].format(
-        horizon=numbers.count(paid.months, "month"), months=months_between(paid.low, paid.high)
+        horizon=count(paid.months, "month"), months=months_between(paid.low, paid.high)
     )
 
 

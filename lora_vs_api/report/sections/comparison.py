@@ -10,7 +10,6 @@ from lora_vs_api.analysis.results import (
     Interval,
     Planning,
 )
-from lora_vs_api.report import numbers
 from lora_vs_api.report.inputs import ReportInputs
 from lora_vs_api.report.published import is_published_task
 from lora_vs_api.report.rendering import Markdown, render
@@ -24,6 +23,7 @@ from lora_vs_api.report.sections.facts import (
     served_models,
     unit_words,
 )
+from lora_vs_api.shown import plural
 
 # a p95 from fewer is close to the slowest of them
 MIN_TIMED = 20
@@ -131,9 +131,7 @@ def alike(analysis: Analysis) -> list[tuple[str, float, float]]:
 def sampled(analysis: Analysis) -> str:
     if analysis.groups is None:
         return "comes from which texts were sampled"
-    return (
-        f"comes from which {numbers.plural(unit_words(analysis))}, with their texts, were sampled"
-    )
+    return f"comes from which {plural(unit_words(analysis))}, with their texts, were sampled"
 
 
 def what_varies(analysis: Analysis) -> list[tuple[str, Interval]]:
@@ -141,7 +139,7 @@ def what_varies(analysis: Analysis) -> list[tuple[str, Interval]]:
     intervals = analysis.lora_statistics.intervals
     # with one seed there is nothing to be said about another training
     seeds = len(analysis.seeds)
-    units = numbers.plural(unit_words(analysis))
+    units = plural(unit_words(analysis))
     used = [(f"{units} (used here)", intervals.texts)]
     if seeds > 1:
         used = [

@@ -37,7 +37,10 @@ from lora_vs_api.report.sections.facts import (
 )
 from lora_vs_api.report.sections.label_curve import label_change
 from lora_vs_api.report.sections.next_steps import next_commands
+from lora_vs_api.shown import count
 
+# kinds that end an answer by themselves; the untuned base writes on to the limit, whatever it is
+ENDS = ("lora", "tuned", "api")
 CUT_OFTEN = 0.05  # of a condition's answers: from here on its score is the token limit's too
 
 
@@ -153,7 +156,7 @@ def price_change(inputs: ReportInputs) -> Change | None:
                 ),
                 tipped(
                     found["label"],
-                    f"each of the {numbers.count(owned.labelled_texts, 'label')} costs",
+                    f"each of the {count(owned.labelled_texts, 'label')} costs",
                     owned.usd_per_label,
                 ),
                 tipped(found["wrong"], "a wrong record costs", owned.usd_per_wrong_record),
@@ -197,7 +200,7 @@ def limit_change(inputs: ReportInputs) -> Change | None:
     cut = [
         row
         for row in ranked(inputs.analysis).conditions
-        if row.kind in ("lora", "api") and row.truncated >= CUT_OFTEN
+        if row.kind in ENDS and row.truncated >= CUT_OFTEN
     ]
     told = [render("change_limit", row=row) for row in cut]
     return Change("Token limit", Markdown(" ".join(told))) if told else None

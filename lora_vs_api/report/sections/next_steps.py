@@ -8,7 +8,6 @@ from lora_vs_api.report.sections.answer import recommends
 from lora_vs_api.report.sections.at_volume import at_volume
 from lora_vs_api.report.sections.facts import has_api, is_local, stamp
 
-SHIPPED_TASK = "support_emails"  # of conf/config.yaml, which no command has to name
 PREDICT = 'lora-vs-api predict "a text of yours"'
 
 
@@ -19,20 +18,21 @@ def next_commands(analysis: Analysis, task: str) -> dict[str, str]:
         analysis: whose decision it follows from.
         task: the task's name in `conf/task/`.
     """
+    # an earlier call's -S is forgotten, and conf/local.yaml may set another task than conf/config.yaml
+    same = f"-S task={task}"
     if stamp(analysis) is not None:
         return {
-            f"dvc exp run -S task={task}": "the answer: profile=laptop, some 35 minutes on two cores",
+            # the profile too: conf/local.yaml may set quick
+            f"dvc exp run -S profile=laptop {same}": "the answer: profile=laptop, some 35 minutes on two cores",
             PREDICT: "what it has learnt so far",
         }
-    # an earlier call's -S is forgotten: without it another task would be answered
-    same = "" if task == SHIPPED_TASK else f"-S task={task} "
     own = {
         PREDICT: "the fine-tune's record of a text",
         "lora-vs-api init FILE": "your own labelled texts (.csv, .jsonl, .parquet)",
     }
     if not has_api(analysis) or is_local(analysis):
         return {
-            f"dvc exp run {same}-S api=openai -S api.limits.budget_usd=0": "what asking hosted models "
+            f"dvc exp run {same} -S api=openai -S api.limits.budget_usd=0": "what asking hosted models "
             "would cost; needs OPENAI_API_KEY, pays nothing",
             **own,
         }
@@ -40,10 +40,10 @@ def next_commands(analysis: Analysis, task: str) -> dict[str, str]:
         seeds = [*analysis.seeds, *range(max(analysis.seeds) + 1, max(analysis.seeds) + 3)]
         more = ",".join(map(str, seeds))
         return {
-            f'lora-vs-api plan {same}-S "seeds=[{more}]"': "what two more trainings would take; runs nothing",
+            f'lora-vs-api plan {same} -S "seeds=[{more}]"': "what two more trainings would take; runs nothing",
             **own,
         }
-    return {**own, f"dvc exp run {same}-S api=contest": "against open models on this machine"}
+    return {**own, f"dvc exp run {same} -S api=contest": "against open models on this machine"}
 
 
 def _is_open(analysis: Analysis) -> bool:
