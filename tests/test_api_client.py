@@ -143,6 +143,7 @@ def test_retry_after_is_honoured(headers):
     assert 0.75 < second - first < 3
 
 
+@pytest.mark.slow
 def test_a_used_up_rate_limit_is_waited_out_by_all():
     """An answer whose headers say that nothing is left holds the other requests back."""
     headers = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "0m1.5s"}
@@ -154,6 +155,7 @@ def test_a_used_up_rate_limit_is_waited_out_by_all():
     assert max(answer.latency_seconds for answer in answers) < 1.2
 
 
+@pytest.mark.slow
 def test_retry_after_holds_back_the_other_requests_too():
     """One 429 speaks for the whole account: nobody hammers on."""
     faults = {"mail 0": [Fault("status", 429, headers={"retry-after-ms": "700"})]}

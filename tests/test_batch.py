@@ -147,6 +147,7 @@ def resume(url: str, path: str) -> None:
         "GET /v1/files/batch_1_output_file_id/content",
     ],
 )
+@pytest.mark.slow
 def test_killed_and_resumed(tmp_path, kill_at):
     """kill -9 at every step of a batch: the next process pays for each request once in all."""
     running: list[BaseProcess] = []

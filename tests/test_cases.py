@@ -203,6 +203,7 @@ def test_odd_labels_stay_what_they_are(project, case):
         assert score_output(completion(gold, fields), gold, fields).exact_match
 
 
+@pytest.mark.slow
 def test_a_file_with_accents_in_its_name_gives_a_command_that_works(project, capsys):
     """The printed line, run by a shell: what make, Hydra and the shell make of the task's name."""
     # committed under a plain name, which every file system and tool takes

@@ -149,6 +149,7 @@ def test_who_was_taken_over_is_told(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="starts two sessions")
+@pytest.mark.slow
 def test_the_guard_waits_for_who_runs_the_node(tmp_path):
     """And says whom it waits for; when the claim is free, its command runs."""
     other = Claim(tmp_path, "train@0")

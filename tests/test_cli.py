@@ -530,6 +530,7 @@ def measured(project):
     return rows
 
 
+@pytest.mark.slow
 def test_new_texts_are_held_against_the_measured_ones(project, capsys, measured):
     """Texts of any source with or without labels; what is shown, written and kept is the same thing."""
     new = [{"text": f"Bo needs {n} more"} for n in range(20)]

@@ -96,6 +96,7 @@ def test_the_results_belong_to_the_committed_params(committed):
     assert sorted(stale) == []
 
 
+@pytest.mark.slow
 def test_every_node_is_in_the_lock(committed):
     """No node of the DAG is left without a committed run."""
     listed = subprocess.run(

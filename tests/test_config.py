@@ -667,6 +667,7 @@ def test_a_label_names_the_model_that_is_asked():
     assert label_of("unlabelled", "m", {}) == "unlabelled"
 
 
+@pytest.mark.slow
 def test_the_digest_of_a_configuration(raw):
     """Another where a result is, the same where only patience, looks or a folder's place is."""
 

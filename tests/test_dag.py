@@ -168,6 +168,7 @@ def test_the_digest_beside_the_results_is_of_all_settings_they_come_from():
     assert not missing
 
 
+@pytest.mark.slow
 def test_analysis_starts_without_torch():
     """Rescoring and redrawing must not wait for torch or transformers to load."""
     import subprocess

@@ -69,6 +69,7 @@ def test_a_slice_that_is_cut_is_told_on_the_terminal_and_in_the_report(project, 
     assert f"data_check: {warning}" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_prompt_that_no_server_holds_is_named_before_anything_is_trained(project, capsys):
     """Or the condition stops after all trainings, at the first text that is too long."""
     build_tiny_model(project / "models/base_model")

@@ -219,6 +219,7 @@ def test_an_unnamed_fault_is_searched_for_within_bounds(seen):
     assert 2 < len(bodies) <= 6
 
 
+@pytest.mark.slow
 def test_what_no_other_way_mends_is_said_at_once(seen, monkeypatch):
     """A rejected key, or one that is not set; and a fault that passes is no fault."""
     _, error, bodies = seen(lambda path, body: Fault("status", 401))
@@ -244,6 +245,7 @@ def test_the_budget_holds(seen):
     assert len(bodies) == 1
 
 
+@pytest.mark.slow
 def test_a_rate_limit_takes_nothing_away(seen):
     """What the first answer showed is told; that a later look was refused passes by itself."""
     answers = [RIGHT]
@@ -289,6 +291,7 @@ def test_an_answer_that_is_none_is_no_success(seen, fault, outcome):
     assert seen(lambda path, body: fault, key)[1] == error
 
 
+@pytest.mark.slow
 def test_batches_are_looked_for(tmp_path, monkeypatch, capsys):
     """With api.server.mode=batch the run asks through the Batch API; its price is less."""
     for pages, said in (

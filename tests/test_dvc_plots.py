@@ -492,6 +492,7 @@ def drawn_by_node(html: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.skipif(NODE is None, reason="no node to run the page's Vega with")
 @pytest.mark.parametrize("view", ["shown", "compared"])
+@pytest.mark.slow
 def test_vega_warns_of_nothing(view, request):
     """The page's own Vega compiles and draws every template, with one revision and with two."""
     drawn = drawn_by_node(request.getfixturevalue(view))
@@ -500,6 +501,7 @@ def test_vega_warns_of_nothing(view, request):
 
 
 @pytest.mark.skipif(NODE is None, reason="no node to run the page's Vega with")
+@pytest.mark.slow
 def test_a_condition_keeps_its_colour_where_others_are_missing(shown):
     """The perturbed texts are asked of two conditions alone: few-shot had zero-shot's colour there."""
     drawn = {plot["title"]: plot["svg"] for plot in drawn_by_node(shown)}
@@ -521,6 +523,7 @@ def drawn_with(repo: Repo, files: dict[str, list[str]], *command: str) -> list[d
 
 
 @pytest.mark.skipif(NODE is None, reason="no node to run the page's Vega with")
+@pytest.mark.slow
 def test_vega_warns_of_nothing_at_extremes(repo):
     """All pays at some volume, nothing moves a score, one API condition costs nothing, one seed."""
     files = samples(0.0)
@@ -540,6 +543,7 @@ def test_vega_warns_of_nothing_at_extremes(repo):
 
 
 @pytest.mark.skipif(NODE is None, reason="no node to run the page's Vega with")
+@pytest.mark.slow
 def test_revisions_before_slots_are_drawn_beside_later_ones(repo):
     """A condition known to one of the two has its look in both."""
     head = samples(0.0)

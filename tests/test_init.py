@@ -359,6 +359,7 @@ def test_few_rows_get_no_learning_curve(project):
     assert most < int(FEW_ROWS * share)
 
 
+@pytest.mark.slow
 def test_a_column_to_group_by_is_none_of_the_record(project):
     """A model is not asked for the customer that a text came from."""
     rows = [row | {"customer": f"c{n % 7}"} for n, row in enumerate(bookings())]

@@ -123,6 +123,7 @@ def test_perfect_scores_do_not_prove_that_the_next_is_perfect():
     assert 0.95 < sixty.low < 0.97 and 0.995 < more.low < 0.997
 
 
+@pytest.mark.slow
 def test_many_smooth_scores_have_the_normal_interval():
     scores = np.random.default_rng(3).beta(5, 2, size=2_000)
     interval = text_interval(scores, MANY)

@@ -141,6 +141,7 @@ def test_two_servers_give_the_same_bytes(gguf, tmp_path):
     assert not is_up(url)
 
 
+@pytest.mark.slow
 def test_a_condition_of_the_contest_as_its_node_asks_it(gguf, tmp_path, monkeypatch):
     """From the settings to the files: the model that it names, a schema, and equal bytes twice."""
     raw = yaml.safe_load(compose(["api=contest", "decoding.max_new_tokens=40"], conf=ROOT / "conf"))
@@ -214,6 +215,7 @@ def test_a_missing_package_is_named(gguf, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("moment", ["starting", "serving"])
+@pytest.mark.slow
 def test_a_killed_node_takes_its_server_along(gguf, tmp_path, moment):
     """SIGKILL leaves the node no chance to clean up; the server notices all the same."""
     check_a_killed_node_takes_its_server_along(

@@ -163,6 +163,7 @@ SLOW = pytest.mark.slow
 @pytest.mark.parametrize(
     "cut", ["half", *(pytest.param(cut, marks=SLOW) for cut in ("empty", "garbage", "held"))]
 )
+@pytest.mark.slow
 def test_run_completes_after_a_cut_of_any_kind(ran, cut):
     """DVC itself fails; `run` says in one line what it did, and runs nothing again."""
     before, lock = (ran / "first.txt").read_text(), ran / "dvc.lock"

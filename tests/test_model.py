@@ -82,6 +82,7 @@ def train(base, out, spec=SPEC):
     return train_adapter(base, EXAMPLES, spec, CPU, out, TrainingPolicy("test"))
 
 
+@pytest.mark.slow
 def test_the_loss_is_that_of_plain_trl(base, tmp_path, monkeypatch):
     """All that is left out, shared or rewritten changes the speed and not the training."""
     spec = replace(SPEC, gradient_accumulation=2, batch_size=6, learning_rate=1e-2, max_steps=4)

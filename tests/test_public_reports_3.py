@@ -406,6 +406,7 @@ def test_yaml_that_libyaml_would_end_the_process_over_is_a_line(project):
     assert safe_loader(compose([])) is yaml.CSafeLoader
 
 
+@pytest.mark.slow
 def test_a_byte_order_mark_hides_no_header(project):
     """ddev/ddev#1677: an editor on Windows puts it there, and CR before line ends."""
     local, task = Path("conf/local.yaml"), Path("conf/task/us_addresses.yaml")

@@ -732,6 +732,7 @@ def test_an_override_that_hydra_does_not_read_is_written_out_as_it_does(own, mes
     assert told in found and "hydra.cc" not in found and "multirun" not in found
 
 
+@pytest.mark.slow
 def test_settings_that_nobody_meant_stop_the_composition(project):
     """All of these together with the files as they are."""
     own = Path("conf/local.yaml")

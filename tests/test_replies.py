@@ -194,6 +194,7 @@ def test_no_body_is_a_negative_wait(text):
     assert found is None or found >= 0
 
 
+@pytest.mark.slow
 def test_a_wait_in_the_body_is_honoured():
     """A list of errors, as Gemini sends it; its message is what a failure would say."""
     told = [{"error": {"message": "quota is over", "details": [{"retryDelay": "0.8s"}]}}]

@@ -365,6 +365,7 @@ def test_unreviewed_counts_as_unreviewed():
     assert "97 are unreviewed" in section(report(), "Data")
 
 
+@pytest.mark.slow
 def test_single_seed_has_no_share_of_variance(tmp_path):
     """With one seed the share is unknown, which is not 0%."""
     result = analysis(seeds=(4,))
@@ -669,6 +670,7 @@ def test_two_runs_give_the_same_bytes(figures, tmp_path):
     assert report_html(report(), figures) == report_html(report(), figures)
 
 
+@pytest.mark.slow
 def test_figures_are_whole_and_not_blank(figures):
     """An SVG is well-formed and carries no date; a PNG shows more than a page of one colour."""
     from PIL import Image

@@ -88,6 +88,7 @@ def test_a_list_that_nodes_depend_on_says_so(name):
     assert "nodes of dvc.yaml depend on this file" in LISTS[name].splitlines()[0]
 
 
+@pytest.mark.slow
 def test_what_is_installed_fits_together():
     done = subprocess.run(
         [sys.executable, "-m", "pip", "check", "--disable-pip-version-check"],

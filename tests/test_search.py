@@ -220,6 +220,7 @@ def test_a_point_is_tried_once_with_every_seed(searching):
     assert sum(trial.repeats is not None for trial in told) == 4
 
 
+@pytest.mark.slow
 def test_trials_side_by_side_are_each_run_once(searching, conf):
     """Three at a time, and equal points among them: the second waits for the first one's score."""
     space_file(conf, "lora.r: choice(2, 4, 8, 16)")

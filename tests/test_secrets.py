@@ -129,6 +129,7 @@ def test_nor_do_logs_lock_and_results(project):
     assert b"[API key]" in files["predictions/evaluate/server_zero_shot/predictions.jsonl"]
 
 
+@pytest.mark.slow
 def test_a_pasted_key_is_not_repeated(project):
     """In the place of its variable's name, or of an address: the line that refuses it leaves it out."""
     params(project, "http://127.0.0.1:1/v1")

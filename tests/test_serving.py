@@ -134,6 +134,7 @@ def test_a_model_that_agrees_is_served(params, served):
 
 
 @pytest.mark.parametrize("constrained", [False, True])
+@pytest.mark.slow
 def test_the_node_asks_the_server_and_its_bytes_repeat(params, served, monkeypatch, constrained):
     """A fresh server, one slot, a fixed order: equal outputs, and the answers of transformers."""
     params = parameters(f"decoding.constrained={constrained}".lower())
@@ -179,6 +180,7 @@ def test_perturbed_texts_are_asked_alike(params, served, monkeypatch):
     assert [line["output"] for line in lines] == greedy(params, seed_folder(TRAINED, 0))[:2]
 
 
+@pytest.mark.slow
 def test_predict_and_export_use_what_was_evaluated(params, served, tmp_path, monkeypatch, capsys):
     """The same file behind the same server: what the report measured is what a user gets."""
     monkeypatch.setattr(predict, "load_params", lambda: params)
@@ -418,6 +420,7 @@ def test_a_refusal_is_told_from_a_machine_that_failed(tmp_path, monkeypatch, bod
         convert.convert(tmp_path / "merged", tmp_path / "x.gguf", outtype="f16", pre_tokenizer=None)
 
 
+@pytest.mark.slow
 def test_a_killed_node_takes_its_converter_along(tmp_path, monkeypatch):
     """SIGKILL leaves the node no chance to clean up; the converter notices, and the copy goes too."""
     fake_converter(tmp_path, "time.sleep(60)\n", monkeypatch)

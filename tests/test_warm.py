@@ -300,6 +300,7 @@ def test_what_is_killed_takes_the_node_along(shell, killed):
         assert process.returncode == 1 and "the worker that ran this node was killed" in err
 
 
+@pytest.mark.slow
 def test_a_node_whose_dvc_was_killed_ends(shell):
     """The shell that DVC started is an orphan then; its client asks the node to end, in order."""
     starter = subprocess.Popen(

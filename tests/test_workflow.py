@@ -144,6 +144,7 @@ def run(project: Path, tmp_path: Path, *names: str, workflow: str = "results", *
 
 
 @pytest.mark.parametrize("changes", [True, False])
+@pytest.mark.slow
 def test_the_comment_says_what_changed(project, tmp_path, changes):
     """Metrics of both sides and the figures that differ; without a change it says so.
 
@@ -169,6 +170,7 @@ def test_the_comment_says_what_changed(project, tmp_path, changes):
         assert "No metric changes." in comment and "![" not in comment
 
 
+@pytest.mark.slow
 def test_a_long_comment_is_cut_at_a_line(project, tmp_path):
     """GitHub would refuse it whole; the figures stand before the table."""
     base = git(project, "rev-parse", "HEAD")
