@@ -210,8 +210,11 @@ def test_slurm_gives_parts_of_a_gpu_as_shards_alone(project, monkeypatch, capsys
 
     monkeypatch.setattr(submitit, "AutoExecutor", Spy)
     needs = {"train@0": Resources(2, 0.33, 16, 240), "served@0": Resources(2, 1, 16, 60)}
-    executor = SlurmExecutor(project, Path("logs"), 1, needs, frozenset(), {"gres": "license:1"})
+    # a search's are known only when they are asked for
+    known: dict[str, Resources] = {}
+    executor = SlurmExecutor(project, Path("logs"), 1, known, frozenset(), {"gres": "license:1"})
     executor.close()
+    known |= needs
     assert [executor._parameters(new_job(node))["gpus_per_node"] for node in needs] == [1, 1]
     assert "train@0: a part of a GPU, for which Slurm gives a whole one" in capsys.readouterr().err
     for gres in ("shard:2,license:1", "gres:shard:2,license:1"):

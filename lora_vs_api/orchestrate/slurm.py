@@ -149,7 +149,9 @@ class SlurmExecutor:
         if cluster == "slurm":
             _say_why(self._submitit)
         self._root, self._logs, self._timed = root, logs, timed
-        self._needs = _with_whole_gpus(needs, options)
+        # of a search it fills up while trials are asked for
+        self._needs = needs
+        self._by_shards, self._told_of_parts = bool(_shards(options)[0]), False
         self._options = dict(options)
         self._commands = {} if commands is None else commands
         self._watch = _Watch() if cluster == "slurm" else None
@@ -239,7 +241,7 @@ class SlurmExecutor:
             _Refused: by Slurm for good, or this run is being stopped.
         """
         if self._watch is not None:
-            kind = self._needs[address], address in self._timed
+            kind = self._takes(address), address in self._timed
             submitted = self._waves.join(address, kind, self._stopped)
             if submitted is not None:
                 return submitted
@@ -326,9 +328,22 @@ class SlurmExecutor:
         self._submitit._executor.parameters.clear()
         self._submitit.update_parameters(**self._parameters(*jobs))
 
+    def _takes(self, address: str) -> Resources:
+        """What Slurm is asked for: a part of a GPU is a whole one, unless shards are asked for."""
+        asked = self._needs[address]
+        if not is_part(asked.gpus) or self._by_shards:
+            return asked
+        if not self._told_of_parts:
+            self._told_of_parts = True
+            say(
+                f"{address}: a part of a GPU, for which Slurm gives a whole one, here and to all others; where the cluster "
+                "has shards: --slurm gres=shard:N"
+            )
+        return replace(asked, gpus=1)
+
     def _parameters(self, job: Job, *others: Job) -> dict[str, Any]:
         """What submitit is told of a job; with ``others`` that take the same, of their array."""
-        needs = self._needs[job.address]
+        needs = self._takes(job.address)
         told: dict[str, Any] = {
             "name": job.name,
             "timeout_min": needs.minutes,
@@ -441,20 +456,6 @@ def without_shards(options: Mapping[str, Option]) -> dict[str, Option]:
         return dict(options)
     left = {key: value for key, value in options.items() if key != "gres"}
     return {**left, "gres": ",".join(others)} if others else left
-
-
-def _with_whole_gpus(
-    needs: Mapping[str, Resources], options: Mapping[str, Option]
-) -> dict[str, Resources]:
-    """The ``needs`` as Slurm can meet them: a part of a GPU is a whole one, unless shards are asked for."""
-    parts = [address for address, asked in needs.items() if is_part(asked.gpus)]
-    if not parts or _shards(options)[0]:
-        return dict(needs)
-    say(
-        f"{parts[0]}{f' and {len(parts) - 1} more' if len(parts) > 1 else ''}: a part of a GPU, for which Slurm gives a "
-        "whole one; where the cluster has shards: --slurm gres=shard:N"
-    )
-    return {**needs, **{address: replace(needs[address], gpus=1) for address in parts}}
 
 
 class _Waits:
