@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from lora_vs_api.config.yaml_keys import cut_text, misread_number, unquoted_key
+from lora_vs_api.config.yaml_keys import cut_text, misread_number, place_behind, unquoted_key
 
 LOCAL = "local.yaml"
 MAX_MEANT = 3  # keys that one may have been meant to be
@@ -104,25 +104,21 @@ def _marked(conf: Path) -> Iterator[Path]:
 
 def key_slip(conf: Path) -> str | None:
     """A key in a file of ``conf`` that YAML reads as something else than a text, such as on, no or null."""
-    for path in _files(conf):
-        try:
-            found = unquoted_key(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError):
-            continue
-        if found is not None:
-            line, column, said = found
-            return f"{_shown(path, conf)}:{line}:{column}: {said}"
-    return None
+    return _first_slip(conf, unquoted_key)
 
 
 def value_slip(conf: Path) -> str | None:
     """A value in a file of ``conf`` that YAML takes for another one than it says: 010, 12:30, a text with #5 in it."""
+    return _first_slip(conf, lambda text: misread_number(text) or cut_text(text))
+
+
+def _first_slip(conf: Path, find: Callable[[str], tuple[int, int, str] | None]) -> str | None:
+    """What ``find`` says of the first file that it finds something in; files that cannot be read are told elsewhere."""
     for path in _files(conf):
         try:
-            text = path.read_text(encoding="utf-8")
+            found = find(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError):
             continue
-        found = misread_number(text) or cut_text(text)
         if found is not None:
             line, column, said = found
             return f"{_shown(path, conf)}:{line}:{column}: {said}"
@@ -160,7 +156,7 @@ def unseen_slips(conf: Path) -> Iterator[tuple[str, Path, str]]:
         found = sorted(set(_unseen_places(text))) if UNSEEN.search(text) else []
         if not found:
             continue
-        odd, (line, column) = text[found[0]], _place(text[: found[0]])
+        odd, (line, column) = text[found[0]], place_behind(text[: found[0]])
         name = "a full-width colon" if odd == "\uff1a" else "a blank or mark that is not seen"
         slip = (
             f"{_shown(path, conf)}:{line}:{column}: {name} (U+{ord(odd):04X}), as text that was copied "
@@ -266,7 +262,7 @@ def reference_slip(error: Exception, conf: Path) -> str | None:
                     else _why_unread(reference)
                 )
                 if why is not None:
-                    line, column = _place(text[: scalar.start_mark.index + start])
+                    line, column = place_behind(text[: scalar.start_mark.index + start])
                     where = f"{_shown(path, conf)}:{line}:{column}"
                     what = f"${{ begins a reference to another setting, and {why}"
                     return f"{where}: {what}; a text with it as it stands is written \\\\\\${{ in single quotes"
@@ -333,12 +329,12 @@ def _slip_of(path: Path, conf: Path) -> str | None:
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        line, column = _place(raw[: error.start].decode("utf-8", "replace"))
+        line, column = place_behind(raw[: error.start].decode("utf-8", "replace"))
         return f"{name}:{line}:{column}: not valid UTF-8; save it as UTF-8"
     try:
         yaml.safe_load(text)
     except yaml.reader.ReaderError as error:
-        line, column = _place(text[: error.position])
+        line, column = place_behind(text[: error.position])
         return f"{name}:{line}:{column}: not valid YAML: a control character"
     except yaml.MarkedYAMLError as error:
         return yaml_slip(error, conf)
@@ -346,7 +342,7 @@ def _slip_of(path: Path, conf: Path) -> str | None:
         return None
     alias = re.search(r"(?m)^(?!\s*#).*?[\s\[{,](\*[\w-]+)", text)
     if alias and _holds_itself(yaml.safe_load(text)):
-        line, column = _place(text[: alias.start(1)])
+        line, column = place_behind(text[: alias.start(1)])
         return f"{name}:{line}:{column}: expected settings, found {alias[1]} within itself"
     return None
 
@@ -358,10 +354,6 @@ def _holds_itself(value: Any, above: tuple[int, ...] = ()) -> bool:
         return True
     inner = value.values() if isinstance(value, dict) else value
     return any(_holds_itself(item, (*above, id(value))) for item in inner)
-
-
-def _place(before: str) -> tuple[int, int]:
-    return before.count("\n") + 1, len(before.rpartition("\n")[2]) + 1
 
 
 def _shown(path: Path, conf: Path) -> str:

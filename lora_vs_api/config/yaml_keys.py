@@ -75,11 +75,7 @@ def misread_number(text: str) -> tuple[int, int, str] | None:
     """Line, column and what is wrong with the first value of a file that YAML takes for another number than it says."""
     if not _MAY_BE_MISREAD.search(text):
         return None
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return None
-    found = next(_misread(node), None) if node else None
+    found = next((slip for node in _roots(text) for slip in _misread(node)), None)
     return None if found is None else (found[0].line + 1, found[0].column + 1, found[1])
 
 
@@ -92,13 +88,10 @@ def cut_text(text: str) -> tuple[int, int, str] | None:
     """Line, column and what is wrong with the first text of a file that ends at a # for YAML, and for nobody else."""
     if not _CUT.search(text):
         return None
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return None
     ends = [
         value.end_mark.index
-        for mapping in (_mappings(node) if node else ())
+        for node in _roots(text)
+        for mapping in _mappings(node)
         for key, value in mapping.value
         # quotes and blocks, whose style is not empty, hold a # as it stands
         if key.value in _TEXTS
@@ -109,12 +102,25 @@ def cut_text(text: str) -> tuple[int, int, str] | None:
     found = next((cut for end in sorted(ends) if (cut := _CUT.match(text, end))), None)
     if found is None:
         return None
-    before = text[: found.start(1)]
     said = (
         f"{found[1].strip()[:40]!r} is a comment to YAML and no part of the text; put quotes around the text, or a "
         "blank behind #"
     )
-    return before.count("\n") + 1, len(before.rpartition("\n")[2]) + 1, said
+    return *place_behind(text[: found.start(1)]), said
+
+
+def place_behind(before: str) -> tuple[int, int]:
+    """Line and column of what stands behind this beginning of a file."""
+    return before.count("\n") + 1, len(before.rpartition("\n")[2]) + 1
+
+
+def _roots(text: str) -> list[yaml.Node]:
+    """The one root of a file; none where it is empty, or no YAML, which is told elsewhere."""
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return []
+    return [node] if node else []
 
 
 def _misread(node: yaml.Node) -> Iterator[tuple[yaml.Mark, str]]:
@@ -166,11 +172,7 @@ def no_text_key(value: Any, place: str = "") -> tuple[str, object] | None:
 
 def unquoted_key(text: str) -> tuple[int, int, str] | None:
     """Line, column and what is wrong with the first key of a file that YAML reads as something else than a text."""
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return None
-    keys = [key for mapping in _mappings(node) for key, _ in mapping.value] if node else []
+    keys = [key for node in _roots(text) for mapping in _mappings(node) for key, _ in mapping.value]
     for key in sorted(keys, key=lambda key: key.start_mark.line):
         kind = _READ_AS.get(key.tag.rpartition(":")[2])
         if kind is not None and not key.value:

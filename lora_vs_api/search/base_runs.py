@@ -1,8 +1,9 @@
-"""Finished runs of several base models.
+"""Finished runs of several base models, and whether they compare.
 
 Everything is read from what finished runs left behind, and nothing is computed again. A run is an
 experiment of DVC, a revision of git or a folder with results in it. Its results count only where
-dvc.lock says that they were made with its own settings.
+dvc.lock says that they were made with its own settings, and runs compare only where they asked the
+same texts in the same way on the same machine.
 """
 
 from __future__ import annotations
