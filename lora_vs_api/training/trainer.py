@@ -88,6 +88,11 @@ class CompletionTrainer(SFTTrainer):
         model = cast(Any, self.accelerator.unwrap_model(self.model))
         return model.get_base_model() if hasattr(model, "active_peft_config") else model
 
+    def leave_out_routers(self) -> None:
+        """Add no routers' loss, and have the model compute none, which TRL has told its config to do."""
+        self.aux_loss_enabled = False
+        self.language_model.config.get_text_config().output_router_logits = False
+
     def compute_loss(
         self,
         model: nn.Module,
