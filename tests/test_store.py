@@ -15,7 +15,7 @@ import pytest
 from lora_vs_api.api.store import Imported, OpenBatch, ResponseStore, request_key, request_text
 from lora_vs_api.api.store_rows import ADDED, LOST
 from lora_vs_api.api.types import Answer, ApiCondition, Losses, Reply, Request
-from lora_vs_api.cli.store import import_answers
+from lora_vs_api.cli.store import export_answers, import_answers
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_jsonl
 from tests.imports import ROOT
@@ -386,6 +386,20 @@ def test_export_and_import_share_the_answers(tmp_path):
     assert "1 answers" in cli("stats", "--store", tmp_path / "theirs")
 
 
+@pytest.mark.parametrize(
+    "file, told", [("mine", "is the store"), ("mine-wal", "is the store"), (".", "is a folder")]
+)
+def test_an_export_replaces_no_store(tmp_path, file, told):
+    """The answers were paid for, and the store is the only place that holds them."""
+    text = request_text(REQUEST, CONDITION, URL)
+    with ResponseStore(tmp_path / "mine") as store:
+        store.put(text, ANSWER)
+    with pytest.raises(UserError, match=told):
+        export_answers(tmp_path / file, str(tmp_path / "mine"))
+    with ResponseStore(tmp_path / "mine") as store:
+        assert store.get(request_key(text), "email-1") == ANSWER
+
+
 def test_an_export_edited_by_hand_is_refused_whole(tmp_path):
     """An answer cannot be slipped under another question's key; the good lines wait too."""
     with ResponseStore(tmp_path / "mine") as store:
@@ -408,6 +422,9 @@ def test_the_command_says_what_is_missing(tmp_path):
     said = cli("import", tmp_path / "photo.jsonl", "--store", tmp_path / "new", check=False)
     assert "photo.jsonl: not valid UTF-8" in said
     assert "no such store yet" in cli("stats", "--store", tmp_path / "none", check=False)
+    said = cli("import", tmp_path / "lost.jsonl", "--store", tmp_path / "new", check=False)
+    assert "lost.jsonl: no such file" in said
+    assert not (tmp_path / "new").exists()
     assert "there is no store" in cli("stats", check=False)
 
 

@@ -26,9 +26,19 @@ def export_answers(file: Path, store: str | None) -> None:
     """Write all answers to ``file`` as JSONL.
 
     Raises:
-        UserError: there is no store.
+        UserError: there is no store, or ``file`` is the store itself or a folder.
     """
-    with ResponseStore(_existing(_path(store))) as answers:
+    path = _existing(_path(store))
+    # its own files, of which SQLite has some beside the first
+    if str(file.resolve()).removesuffix("-wal").removesuffix("-shm") == str(Path(path).resolve()):
+        raise UserError(
+            f"{file}: is the store itself, which an export would replace; name another file"
+        )
+    if file.is_dir():
+        raise UserError(
+            f"{file}: is a folder; name a file to write, such as {file / 'answers.jsonl'}"
+        )
+    with ResponseStore(path) as answers:
         write_jsonl(file, answers.rows())
         show(f"{len(answers)} answers written to {file}")
 
@@ -39,8 +49,9 @@ def import_answers(file: Path, store: str | None) -> None:
     Raises:
         UserError: no such file, or lines that are no answers, each named with what is wrong.
     """
+    # before a store is made for what cannot be read
+    rows = read_jsonl(file)
     with ResponseStore(_path(store)) as answers:
-        rows = read_jsonl(file)
         found = answers.add_rows((f"{file}:{number}", row) for number, row in enumerate(rows, 1))
         twice = len(rows) - found.new - found.known
         show(
