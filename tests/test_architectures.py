@@ -189,6 +189,26 @@ def test_constrained_answers_do_not_depend_on_the_batch(name, tmp_path):
     assert batched == alone
 
 
+@pytest.mark.parametrize(
+    "kind, config",
+    [
+        ("rwkv", {"context_length": 1024, "attention_hidden_size": 64}),
+        ("minimax", {"num_local_experts": 4, "block_size": 32,
+                     "layer_types": ["linear_attention", "full_attention"]}),
+    ],
+)  # fmt: skip
+def test_a_state_that_takes_padding_in_changes_no_answer(kind, config, tmp_path, capfd):
+    """Their forwards read what fills a batch: answers of short texts would be those to other texts."""
+    base = tiny(tmp_path, Family(kind, "unmarked", config=config))
+    model, tokenizer = load_base(base, CPU), load_tokenizer(base, None)
+    prompts = [[{"role": "user", "content": text}] for text in ("short", "longer " * 20, "a b c")]
+    asked = {"max_new_tokens": 8, "description": kind}
+    batched = generate(model, tokenizer, prompts, batch_size=3, **asked)
+    alone = [generate(model, tokenizer, [p], batch_size=1, **asked)[0] for p in prompts]
+    assert batched == alone
+    assert "texts are asked one at a time" in capfd.readouterr().err
+
+
 def gpt2(folder):
     return tiny(folder, MODELS["gpt2"])
 

@@ -8,8 +8,7 @@ sampled one: a record is mostly punctuation and names of fields, so most steps a
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,10 +17,16 @@ import torch
 from llguidance import LLMatcher, LLTokenizer
 from llguidance.hf import from_tokenizer
 from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer
 
 from lora_vs_api.errors import UserError
-from lora_vs_api.inference.decoding import Decoded, Prefix, end_tokens, padded
+from lora_vs_api.inference.decoding import (
+    Decoded,
+    Prefix,
+    end_tokens,
+    forward_parameters,
+    keeps_every_key,
+    padded,
+)
 from lora_vs_api.record.fields import Field
 from lora_vs_api.record.json_schema import json_schema
 
@@ -69,7 +74,7 @@ class RecordGrammar:
         answers = [_forced(matcher) for matcher in matchers]
         shortest = len(self._closing(LLMatcher(self.tokenizer, self.source, log_level=0)))
         finished: set[int] = set()
-        keeps_keys = _keeps_every_key(model)
+        keeps_keys = keeps_every_key(model)
         # what the model has not seen yet, row by row
         unseen = [ids[len(prefix.ids) :] + forced for ids, forced in zip(encoded, answers)]
         rows = list(range(len(encoded)))
@@ -141,25 +146,9 @@ class RecordGrammar:
         return tokens
 
 
-def _keeps_every_key(model: PreTrainedModel) -> bool:
-    """Whether a cache can be gone on from with padding in its middle, several tokens at a time.
-
-    Not where a layer has a state instead of keys, or drops what lies before its window.
-    """
-    return "past_key_values" in _parameters(model) and all(
-        type(layer) is DynamicLayer for layer in DynamicCache(config=model.config).layers
-    )
-
-
-def _parameters(model: PreTrainedModel) -> Mapping[str, inspect.Parameter]:
-    """What the model's own forward takes, also where virtual tokens are put before it."""
-    inner: Any = getattr(model, "get_base_model", lambda: model)()
-    return inspect.signature(type(inner).forward).parameters
-
-
 def _forward(model: PreTrainedModel, **inputs: Any) -> torch.Tensor:
     """(rows, vocabulary): the logits of the last token, by what the model knows of ``inputs``."""
-    taken = _parameters(model)
+    taken = forward_parameters(model)
     known = {name: value for name, value in inputs.items() if name in taken and value is not None}
     logits: torch.Tensor = model(**known).logits[:, -1]
     return logits

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
 from transformers import DynamicCache, GenerationConfig
+from transformers.cache_utils import DynamicLayer
 
 from lora_vs_api.record.parsing import MARKERS
 
@@ -83,6 +85,22 @@ def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> se
     if not isinstance(declared, list):
         declared = [declared]
     return {token for token in (tokenizer.eos_token_id, *declared) if token is not None}
+
+
+def keeps_every_key(model: PreTrainedModel) -> bool:
+    """Whether a cache can be gone on from with padding in its middle, several tokens at a time.
+
+    Not where a layer has a state instead of keys, or drops what lies before its window.
+    """
+    return "past_key_values" in forward_parameters(model) and all(
+        type(layer) is DynamicLayer for layer in DynamicCache(config=model.config).layers
+    )
+
+
+def forward_parameters(model: PreTrainedModel) -> Mapping[str, inspect.Parameter]:
+    """What the model's own forward takes, also where virtual tokens are put before it."""
+    inner: Any = getattr(model, "get_base_model", lambda: model)()
+    return inspect.signature(type(inner).forward).parameters
 
 
 @contextmanager

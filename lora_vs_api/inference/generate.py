@@ -20,8 +20,10 @@ from lora_vs_api.inference.decoding import (
     answer_text,
     end_tokens,
     greedy,
+    keeps_every_key,
     padded,
 )
+from lora_vs_api.log import say
 from lora_vs_api.model.attention import has_plain_attention
 from lora_vs_api.model.energy import Meter, joules_between
 
@@ -29,6 +31,12 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from lora_vs_api.record.prompt import Message
+
+
+# by how much, relative to themselves, logits may change with padding: rounding in bfloat16 makes less
+SEEN = 0.03
+# the tokens of two prompts that this is tried with, and how far they are gone on from
+PROBES, STEPS = ((10, 26), (30, 71)), 4
 
 
 @dataclass(frozen=True)
@@ -138,6 +146,11 @@ def generate(
 def _batches(
     order: Sequence[int], lengths: Sequence[int], size: int, model: PreTrainedModel
 ) -> Iterator[list[int]]:
+    if size > 1 and len(set(lengths)) > 1 and _sees_padding(model):
+        say(
+            "this model's answers change with the padding of a batch: texts are asked one at a time"
+        )
+        size = 1
     # virtual tokens stand before the padding: only prompts of one length keep them beside the text,
     # as they stood in training
     runs = (
@@ -148,6 +161,46 @@ def _batches(
     for run in runs:
         for start in range(0, len(run), size):
             yield run[start : start + size]
+
+
+@torch.inference_mode()
+def _sees_padding(model: PreTrainedModel) -> bool:
+    """Whether what stands before a prompt to fill a batch changes what the model says to it.
+
+    A state that is carried from token to token may take padding in (RWKV, MiniMax): no mask is asked. So the
+    same tokens are gone on from twice, as they are and beside a longer prompt, and the logits compared.
+    """
+    if keeps_every_key(model) or hasattr(model, "peft_config"):
+        return False
+    most = model.config.get_text_config().vocab_size
+    short, long = ([place % most for place in range(first, last)] for first, last in PROBES)
+    alone, beside = (
+        [step[0].float() for step in _logits(model, rows)] for rows in ([short], [short, long])
+    )
+    for one, other in zip(alone, beside, strict=False):
+        if (one - other).norm() > SEEN * one.norm():
+            return True
+        if one.argmax() != other.argmax():
+            # rounded otherwise, and gone on from otherwise
+            break
+    return False
+
+
+def _logits(model: PreTrainedModel, rows: Sequence[list[int]]) -> Sequence[torch.Tensor]:
+    """By step of an answer, the logits (rows, vocabulary)."""
+    ids, seen = padded(rows, 0)
+    with greedy(model):
+        found = cast(Any, model).generate(
+            input_ids=ids.to(model.device),
+            attention_mask=seen.to(model.device),
+            max_new_tokens=STEPS,
+            min_new_tokens=STEPS,
+            do_sample=False,
+            pad_token_id=0,
+            output_logits=True,
+            return_dict_in_generate=True,
+        )
+    return cast(Sequence[torch.Tensor], found.logits)
 
 
 def measure_latency(

@@ -104,7 +104,9 @@ def _own(trainer: CompletionTrainer, batch: dict[str, Any], description: str) ->
         trainer.leave_out_routers()
         without = _attempt(trainer, batch, fast=False)
         if isinstance(without, Probe):
-            say(f"{description}: without a loss of its routers, which the model does not give: {found}")
+            say(
+                f"{description}: without a loss of its routers, which the model does not give: {found}"
+            )
             found = without
     if isinstance(found, Probe):
         if not math.isfinite(found.loss):
