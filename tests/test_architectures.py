@@ -242,6 +242,16 @@ def test_layers_of_gpt2_are_tuned_and_merged_like_others(method, tmp_path, capfd
     torch.testing.assert_close(logits, kept["logits"], rtol=1e-3, atol=1e-3)
 
 
+def test_a_router_gets_no_adapter(tmp_path):
+    """Llama 4's and Phi-3.5-MoE's are linear layers by their class, and give two things: none trained."""
+    config = {"num_local_experts": 2, "intermediate_size_mlp": 128, "attention_chunk_size": 1024}
+    base = tiny(tmp_path / "base", Family("llama4_text", "llama3", config=config))
+    spec, examples = replace(spec_of(), max_steps=1), chat_examples(ROWS, "Extract.", FIELDS)
+    run = train_adapter(base, examples, spec, CPU, tmp_path / "tuned", TrainingPolicy("llama4"))
+    written = json.loads((tmp_path / "tuned" / "adapter_config.json").read_text())
+    assert "router" not in written["target_modules"] and run.way == "own loss"
+
+
 def test_what_can_take_no_adapter_is_refused_in_a_line(tmp_path):
     """peft and TRL would raise each their own; a state-space kernel reads out_proj's weights itself."""
     base = tiny(tmp_path / "base", MODELS["mamba2"])

@@ -146,12 +146,13 @@ def _without_adapter(model: PreTrainedModel) -> set[str]:
 def _of_others(model: PreTrainedModel) -> set[str]:
     """Names that modules have which can take no adapter: peft goes by the last part of a path alone.
 
-    A linear layer in a list is called 0, as is the first of all decoder layers (Gemma 3n).
+    A linear layer in a list is called 0, as is the first of all decoder layers (Gemma 3n). A router that is
+    a linear layer by its class gives more than one (Llama 4, Phi-3.5-MoE).
     """
     return {
         name.split(".")[-1]
         for name, module in model.named_modules()
-        if not isinstance(module, ADAPTABLE)
+        if not isinstance(module, ADAPTABLE) or type(module).__name__.endswith("Router")
     }
 
 
