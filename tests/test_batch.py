@@ -57,6 +57,13 @@ def test_answers_come_in_order_and_are_stored(tmp_path, condition):
         assert len(server.batches) == 1 and store.open_batches(host_of(server.url)) == []
 
 
+def test_a_status_in_capitals_is_one(tmp_path):
+    """A batch that has ended would be waited for as long as the limits allow."""
+    with BatchServer(status="COMPLETED") as server, ResponseStore(tmp_path / "s") as store:
+        answers, _ = ask(server.url, store, requests(1), total_seconds=2)
+    assert json.loads(answers[0].reply.output)["echo"] == "mail 0"
+
+
 def test_batch_and_live_answers_are_kept_apart(tmp_path):
     """A live answer has a latency and the full price; a batch's has neither."""
     with BatchServer() as server, ResponseStore(tmp_path / "s") as store:

@@ -80,9 +80,29 @@ def test_what_is_no_answer_has_a_reason(condition, kind, reason):
 def test_a_body_of_the_other_endpoint_is_no_answer():
     """A server that answers in the wrong form is not misread."""
     [(_, found)] = read_results(result_line(CHAT), "file_1", MINI)
-    assert found == "the answer is not a response of the Responses API"
+    assert found.startswith("the answer is not a response of the Responses API, it begins {")
     [(_, found)] = read_results(result_line(MINI), "file_1", CHAT)
-    assert found == "the answer is not a chat completion"
+    assert found.startswith("the answer is not a chat completion, it begins {")
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        lambda body: {"status_code": "200", "body": body},
+        lambda body: {"body": body},
+        lambda body: body,
+    ],
+    ids=["status in words", "no status", "no frame"],
+)
+def test_an_answer_that_was_paid_for_is_read_in_any_frame(frame):
+    """It would be asked and paid again, and be lost again."""
+    entry = json.loads(result_line(CHAT))
+    entry["response"] = frame(entry["response"]["body"])
+    [(_, reply)] = read_results("\ufeff" + json.dumps(entry), "file_1", CHAT)
+    assert isinstance(reply, Reply) and reply.outcome == "answered"
+    entry["error"] = {"code": "batch_expired", "message": "over"}
+    entry["response"] = {"status_code": None, "body": None}
+    assert [found for _, found in read_results(json.dumps(entry), "file_1", CHAT)] == ["over"]
 
 
 def test_a_line_ends_at_a_line_feed_alone():

@@ -223,11 +223,12 @@ class _BatchAsking:
             # deleted, or too old, or it belongs to the account of another key
             where = self.provider.base_url
             return _Ended("lost", f"batch {batch_id} or its results are not known at {where} (404)")
-        if done.status != "failed":
-            return _Ended(done.status, owed)
+        status = _status(done)
+        if status != "failed":
+            return _Ended(status, owed)
         errors = getattr(done.errors, "data", None) or []
         said = [self.provider.redact(str(getattr(error, "message", error))) for error in errors[:3]]
-        return _Ended(done.status, owed, "; ".join(said) or "no reason given")
+        return _Ended(status, owed, "; ".join(said) or "no reason given")
 
     def _is_given_up(self, batch: OpenBatch, owed: str) -> bool:
         """Count that the results were not whole; whether they have been so in too many runs."""
@@ -321,7 +322,7 @@ class _BatchAsking:
             while True:
                 self.store.renew(self.policy.claim_seconds)
                 batch = self.client.batches.retrieve(batch_id)
-                status = self.provider.redact(str(getattr(batch, "status", "of no status")))
+                status = self.provider.redact(_status(batch))
                 bar.total = _count(batch, "total") or None
                 bar.update(_count(batch, "completed") - bar.n)
                 bar.set_postfix(status=visible(status))
@@ -348,6 +349,11 @@ class _Ended:
     status: str
     owed: str | None
     rejected: str | None = None
+
+
+def _status(batch: Batch) -> str:
+    """In lower case: some servers write it in capitals (Together)."""
+    return str(getattr(batch, "status", "of no status")).lower()
 
 
 def _counts(batch: Batch) -> tuple[int, int]:

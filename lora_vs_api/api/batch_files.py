@@ -55,7 +55,7 @@ def read_results(
     """
     unreadable: list[int] = []
     # not splitlines: JSON strings may hold U+2028, which ends no line here
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
         if not line.strip():
             continue
         try:
@@ -82,8 +82,10 @@ def _result(
     condition: ApiCondition,
     estimate: Estimate | None,
 ) -> Reply | str:
-    status, body = response.get("status_code"), response.get("body")
-    if status == 200:
+    # some servers leave out what stands around an answer, or write its status as a text
+    status, body = response.get("status_code"), response.get("body", response)
+    holds_one = isinstance(body, dict) and not {"choices", "output"}.isdisjoint(body)
+    if status == 200 or (holds_one and not entry.get("error")):
         try:
             return read_reply(body, condition, estimate)
         except NoAnswer as error:

@@ -55,7 +55,7 @@ def read_reply(body: Any, condition: ApiCondition, estimate: Estimate | None = N
     chat = condition.endpoint == "chat"
     body = _mapping(_whole(body))
     usage = _mapping(body.get("usage"))
-    tokens = _reported(usage, chat)
+    tokens = _reported(usage)
     if says_filtered(_mapping(body.get("error")).get("code"), body.get("error")):
         return filtered_reply(estimate, tokens[0])
     try:
@@ -146,7 +146,7 @@ def _read_response(
     """Text and outcome of a response of the Responses API."""
     if body.get("object") != "response":
         _raise_bare(body)
-        raise NoAnswer("the answer is not a response of the Responses API")
+        raise NoAnswer(f"the answer is not a response of the Responses API{_begins(body)}")
     items = body.get("output")
     if isinstance(items, str):
         texts, refusals = [items], []
@@ -224,9 +224,14 @@ def _read_no_choice(body: dict[str, Any]) -> tuple[str, Outcome]:
     if says_filtered(body.get("code"), body) or _stopped(body):
         return "", "filtered"
     if "choices" in body:
-        raise NoAnswer("the answer holds no choice and no reason (choices is empty)")
+        raise NoAnswer(f"the answer holds no choice{_begins(body)}")
     _raise_bare(body)
-    raise NoAnswer("the answer is not a chat completion")
+    raise NoAnswer(f"the answer is not a chat completion{_begins(body)}")
+
+
+def _begins(body: dict[str, Any]) -> str:
+    """How an answer begins that is none: the server's reason may stand in it, in a form of its own."""
+    return f", it begins {short(json.dumps(body, ensure_ascii=False), 200)}" if body else ""
 
 
 def _raise_bare(body: dict[str, Any]) -> None:
@@ -274,10 +279,13 @@ def _text(part: dict[str, Any]) -> str:
     return text if isinstance(text, str) else ""
 
 
-def _reported(usage: dict[str, Any], chat: bool) -> tuple[int | None, int | None]:
-    """Input and output tokens as the server lists them."""
-    names = ("prompt_tokens", "completion_tokens") if chat else ("input_tokens", "output_tokens")
-    return _count(usage.get(names[0])), _count(usage.get(names[1]))
+def _reported(usage: dict[str, Any]) -> tuple[int | None, int | None]:
+    """Input and output tokens as the server lists them; gateways take the names of either endpoint."""
+    inputs, outputs = (
+        next((n for name in names if (n := _count(usage.get(name))) is not None), None)
+        for names in (("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens"))
+    )
+    return inputs, outputs
 
 
 def _with_hidden(usage: dict[str, Any], inputs: int, outputs: int) -> int:
@@ -316,6 +324,9 @@ def _counted(
     reasoning = next(
         (n for d in details[2:] if (n := _count(d.get("reasoning_tokens"))) is not None), None
     )
+    if reasoning is not None and reasoning > listed and "total_tokens" not in usage:
+        # not among them, then
+        outputs = listed + reasoning
     if outputs > listed:
         reasoning = max(reasoning or 0, outputs - listed)
     return Reply(
