@@ -90,6 +90,8 @@ def test_only_what_is_set_is_sent():
     [
         Fault("status", 408),
         Fault("status", 409),
+        Fault("status", 424),
+        Fault("status", 499),
         Fault("status", 429),
         Fault("status", 500),
         Fault("status", 503),

@@ -189,6 +189,45 @@ def test_what_came_from_a_cache_is_counted_wherever_it_stands(usage, cached):
 
 
 @pytest.mark.parametrize(
+    ("usage", "counted"),
+    [
+        # of a gateway that has one set of names for both endpoints
+        ({"input_tokens": 100, "output_tokens": 9}, (100, 9, None, False)),
+        # more than were written cannot be among those that were
+        (
+            {"prompt_tokens": 100, "completion_tokens": 9,
+             "completion_tokens_details": {"reasoning_tokens": 40}},
+            (100, 49, 40, False),
+        ),
+        # unless the total says so: counted otherwise
+        (
+            {"prompt_tokens": 100, "completion_tokens": 9, "total_tokens": 109,
+             "completion_tokens_details": {"reasoning_tokens": 10}},
+            (100, 9, 10, False),
+        ),
+    ],
+)  # fmt: skip
+def test_tokens_are_counted_by_the_names_that_are_there(usage, counted):
+    """What is billed and not counted makes an API look cheaper than it is."""
+    reply = read_reply({**chat(), "usage": usage}, CHAT)
+    found = (reply.input_tokens, reply.output_tokens, reply.reasoning_tokens)
+    assert (*found, reply.tokens_estimated) == counted
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"success": False, "errors": [{"code": 7009, "message": "Upstream is gone"}]},
+        {"choices": None, "base_resp": {"status_code": 1008, "status_msg": "Upstream is gone"}},
+    ],
+)
+def test_a_reason_in_a_form_of_its_own_is_shown(body):
+    """Cloudflare's and MiniMax's, in an answer of status 200."""
+    with pytest.raises(NoAnswer, match="it begins .*Upstream is gone"):
+        read_reply(body, CHAT)
+
+
+@pytest.mark.parametrize(
     ("own", "outcome"),
     [("MAX_TOKENS", "truncated"), ("length", "truncated"), ("SAFETY", "filtered"), ("STOP", "answered"),
      ("end_turn", "answered"), (None, "answered")],

@@ -30,8 +30,9 @@ from lora_vs_api.api.types import (
 )
 from lora_vs_api.errors import UserError
 
-# 408 timeout, 409 lock, 429 rate limit; every 5xx besides
-RETRYABLE_STATUS = {408, 409, 429}
+# 408 timeout, 409 lock, 424 a generation that failed (TGI), 425 too early, 429 rate limit, 499 cancelled on
+# the way (Google, nginx); every 5xx besides
+RETRYABLE_STATUS = {408, 409, 424, 425, 429, 499}
 TOO_LONG = re.compile(
     r"context[ _](length|window|size)|maximum context|(prompt|input|request) (is )?too (long|large)|"
     r"exceeds? the (available |model'?s? )?context|reduce the length|max_model_len|too many input tokens|"
