@@ -67,8 +67,12 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def write_jsonl(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write one JSON object a line; of an iterator's rows, one at a time is in memory."""
-    _write_pieces(path, (json_text(row) + "\n" for row in rows))
+    """Write one JSON object a line; of an iterator's rows, one at a time is in memory.
+
+    Without rows it is one empty line: of a file of no bytes DVC warns at each node that reads it.
+    """
+    lines = (json_text(row) + "\n" for row in rows)
+    _write_pieces(path, itertools.chain([next(lines, "\n")], lines))
 
 
 def read_json(path: str | Path) -> Any:
@@ -120,7 +124,10 @@ def read_rows(path: str | Path, most: int | None = None) -> list[Row]:
 
 
 def iterate_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
-    """The rows of :func:`read_jsonl` one by one, for files that are not to be held in memory."""
+    """The rows of :func:`read_jsonl` one by one, for files that are not to be held in memory.
+
+    An empty line is no row.
+    """
     try:
         # as in text with universal newlines: JSON strings may hold U+2028, which ends no line here
         stream = open(path, encoding="utf-8")  # noqa: SIM115  (closed below)
@@ -130,6 +137,8 @@ def iterate_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     with stream:
         for number, line in enumerate(_decoded(stream, path), start=1):
+            if line == "\n":
+                continue
             try:
                 row = json.loads(line.removesuffix("\n"))
             # ValueError: no JSON, or a number of more digits than Python reads

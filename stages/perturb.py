@@ -15,7 +15,8 @@ from lora_vs_api.paths import APPLIED, PERTURBED, TEST, TRAIN
 def main(params: Params) -> None:
     settings = params.robustness.texts
     rows = read_rows(TEST, settings.rows)
-    names = chosen(settings.kind, settings.perturbations)
+    # no text, no perturbation: a profile asks none of a task that names its own
+    names = chosen(settings.kind, settings.perturbations) if rows else ()
     known = vocabulary(params.task.record_fields, read_rows(TRAIN))
     perturbed = perturb(rows, names, settings.seed, known)
     write_jsonl(PERTURBED, perturbed)

@@ -12,11 +12,12 @@ from lora_vs_api.analysis.compare import compare, lora_statistics
 from lora_vs_api.analysis.condition import ConditionRuns, diagnose
 from lora_vs_api.analysis.condition import condition as conditions_row
 from lora_vs_api.analysis.planning import planning
-from lora_vs_api.analysis.results import CostPer1K
+from lora_vs_api.analysis.results import CostPer1K, Example
 from lora_vs_api.analysis.scored_run import ScoredRun, read_answers
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import write_jsonl
 from lora_vs_api.record.fields import Field
+from lora_vs_api.report.sections.wins import compared as shown
 from lora_vs_api.stats.bayesian import jeffreys
 from lora_vs_api.stats.bootstrap import Draws
 from lora_vs_api.stats.paired import paired_difference
@@ -228,3 +229,13 @@ def test_what_the_plan_is_made_from():
     found = compared()
     assert found.planning == planning(LORA.mean(axis=2) - BASE.mean(axis=1), 0.9)
     assert found.planning.seeds[0] == 3 and found.clusters == 12
+
+
+def test_an_answer_that_the_token_limit_cut_says_so():
+    """It ends within a word, and a reader would take it for what the report leaves out."""
+    given = {"id": "a", "text": "t", "gold": {"a": 1}, "lora_f1": 0.0, "baseline_f1": 0.0}
+    cut = Example(**given, lora_output='{"a": ', baseline_output="", lora_cut=True)
+    assert shown(cut).splitlines()[1:] == [
+        'LoRA      {"a":  … (cut by the token limit)',
+        "baseline  (empty)",
+    ]

@@ -243,6 +243,18 @@ def test_a_measured_training_says_so():
     assert "250 W (GPU, measured by NVML)" in found.training.how
 
 
+@pytest.mark.parametrize(
+    ("trainings", "sweep", "words"),
+    [
+        (1, False, "the one training of 100 s at 320 W (configured), without the gate before it"),
+        (3, False, "3 trainings of 100 s together at 320 W (configured): the final ones, without"),
+        (4, True, "4 trainings of 100 s together at 320 W (configured): the sweep's and the final"),
+    ],
+)
+def test_what_was_trained_is_said_in_its_number(trainings, sweep, words):
+    assert words in economics(trained=MachineTime(trainings, 100, None, sweep)).training.how
+
+
 BILLED = {
     "latency_seconds": [1.0, 1.0],
     "latency_concurrency": [1, 1],

@@ -299,7 +299,7 @@ def test_grouping_texts_otherwise_changes_no_text(tmp_path, monkeypatch, corpus)
         assert (plain / file).read_bytes() == (grouped / file).read_bytes()
         assert (plain / file).read_bytes() != (apart / file).read_bytes()
         assert all(set(row) == {"id", "text", "record"} for row in read_jsonl(plain / file))
-    assert (plain / "data/split/groups.jsonl").read_bytes() == b""
+    assert (plain / "data/split/groups.jsonl").read_bytes() == b"\n"
     situations = {row["id"]: row["meta"]["situation"] for row in corpus}
     for folder in (grouped, apart):
         lines = read_jsonl(folder / "data/split/groups.jsonl")

@@ -12,6 +12,7 @@ from lora_vs_api.cli import monitor, monitor_checks
 from lora_vs_api.cli.evaluate import seen_in_training
 from lora_vs_api.config.load import load_params
 from lora_vs_api.data.plain import plain
+from lora_vs_api.data.source import read_table
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import write_jsonl
 from lora_vs_api.monitoring import drift
@@ -476,6 +477,24 @@ def test_what_cannot_be_written_is_told_before_anything_is_asked(tmp_path):
             monitor.check_writable(path)
     monitor.check_writable(tmp_path / "new/folder/a.json")
     monitor.check_writable(tmp_path / "file")
+
+
+@pytest.mark.parametrize("label", ["x", ""])
+def test_what_was_left_out_of_a_file_is_said_once(label, tmp_path, monkeypatch, capsys):
+    """With labels it is read a second time, by what tells it then."""
+    path = tmp_path / "new.csv"
+    path.write_text(f"text,a\none,{label}\n,\n")
+
+    def labelled_rows(params, file, encoding, keep):
+        read_table(file, encoding, "text")
+        return [{"record": {"a": "x"}}]
+
+    monkeypatch.setattr(monitor, "labelled_rows", labelled_rows)
+    data = SimpleNamespace(text="text", record=None, encoding=None)
+    fields = fields_from_config({"a": {"type": "string", "score": "exact"}})
+    params = SimpleNamespace(data=data, task=SimpleNamespace(record_fields=fields, group_by=None))
+    monitor._read(params, str(path), None)
+    assert capsys.readouterr().err.count("left out") == 1
 
 
 def test_rows_of_nulls_are_told(params, tmp_path, monkeypatch):

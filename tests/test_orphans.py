@@ -20,7 +20,7 @@ import yaml
 
 from lora_vs_api.config.compose import compose
 from lora_vs_api.digests import directory_sha256, file_sha256
-from lora_vs_api.files import new_directory, read_json, write_jsonl, write_text
+from lora_vs_api.files import new_directory, read_json, read_jsonl, write_jsonl, write_text
 from tests.fault_server import Fault, FaultServer
 from tests.imports import ROOT
 from tests.model_servers import wait_for
@@ -556,3 +556,12 @@ def test_a_folder_is_replaced_whole(tmp_path, monkeypatch):
         (folder / "new").touch()
     assert seen and all(names == ["new"] for names in seen)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_file_without_rows_has_a_byte(tmp_path):
+    """Of one without DVC warns at every node that reads it, some twenty times a run."""
+    path = tmp_path / "rows.jsonl"
+    write_jsonl(path, [])
+    assert path.read_bytes() == b"\n" and read_jsonl(path) == []
+    write_jsonl(path, iter([{"id": "a"}]))
+    assert path.read_bytes() == b'{"id": "a"}\n'

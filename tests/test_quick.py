@@ -14,6 +14,8 @@ from lora_vs_api.analysis.results import TrainedOn, Tried, write_result
 from lora_vs_api.cli.answer import tell_answer
 from lora_vs_api.config.compose import compose
 from lora_vs_api.config.load import check_params
+from lora_vs_api.files import read_json, read_jsonl, write_jsonl
+from lora_vs_api.paths import APPLIED, PERTURBED, TEST, TRAIN
 from lora_vs_api.report.markdown import report_markdown
 from lora_vs_api.report.model_card import Published, model_card
 from lora_vs_api.report.page.html import report_html
@@ -21,7 +23,7 @@ from lora_vs_api.report.sections.facts import stamp
 from lora_vs_api.report.sections.sweep import sweep_markdown
 from lora_vs_api.report.stamp import STAMP, stamp_of
 from lora_vs_api.selection.trials import Trial, write_trials
-from stages import sweep
+from stages import perturb, sweep
 from stages.analyze import trained_on
 from tests.imports import ROOT
 from tests.report_fixture import analysis, changed, inputs
@@ -64,6 +66,7 @@ def pages(profile: str, folder: Path) -> dict[str, str]:
         "report.html": report_html(without_figures, folder, None, stamp(result)),
         "the model card": model_card(result, PUBLISHED),
         "sweep.md": sweep_markdown([TRIAL], [TRIAL], TRIAL, stamp_of(profile)),
+        "sweep.md without trials": sweep_markdown([], [], None, stamp_of(profile)),
     }
 
 
@@ -107,15 +110,25 @@ def test_the_profile_and_the_stamp_have_one_name(quick):
 
 
 def test_a_try_is_small(quick):
-    """One training of each kind, and nobody asked that is larger than half a billion weights."""
-    sweep = quick.sweep
-    assert len(quick.seeds) == len(sweep.ranks) == len(sweep.learning_rates) == 1
-    # the rate's trial is the rank's, taken over
-    assert sweep.learning_rates == [sweep.rank_sweep_learning_rate]
+    """One training beside the gate's, and nobody asked that is larger than half a billion weights."""
+    assert len(quick.seeds) == 1 and not quick.sweep.ranks
     assert all("0.5B" in condition.model for condition in quick.conditions.values())
     assert list(quick.opponents) == ["small"] and quick.baseline in quick.conditions
-    # steps of the gate, the trial and the final training, of 1.6 s each on two cores
-    assert quick.sanity.steps + sweep.trial.train.max_steps + quick.train.max_steps <= 40
+    # steps of the gate and the final training, of up to 2.2 s each on two cores
+    assert quick.sanity.steps + quick.train.max_steps <= 34
+
+
+@pytest.mark.parametrize("task", sorted(path.stem for path in (ROOT / "conf/task").glob("*.yaml")))
+def test_a_try_asks_no_perturbed_texts_of_any_task(task, tmp_path, monkeypatch):
+    """A task that names its perturbations is composed after the profile, and would have them asked."""
+    params = settings("profile=quick", f"task={task}")
+    monkeypatch.chdir(tmp_path)
+    rows = [{"id": "a", "text": "To 5 High St, Leeds", "record": {}}]
+    for path in (TRAIN, TEST):
+        write_jsonl(path, rows)
+    perturb.main(params)
+    assert read_jsonl(PERTURBED) == []
+    assert read_json(APPLIED) == {"texts": 0, "applied": {}}
 
 
 def test_what_a_whole_run_can_take_over_is_the_same(quick):

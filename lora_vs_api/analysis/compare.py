@@ -277,6 +277,8 @@ def examples(
             baseline_output=baseline.outputs[index],
             lora_f1=round(float(lora.field_f1[index]), 4),
             baseline_f1=round(float(baseline.field_f1[index]), 4),
+            lora_cut=bool(lora.truncated[index]),
+            baseline_cut=bool(baseline.truncated[index]),
         )
 
     return Examples(

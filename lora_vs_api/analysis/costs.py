@@ -340,8 +340,12 @@ def _training(trained: MachineTime, economics: sections.Economics) -> TrainingCo
     machine = electricity_usd(trained.seconds, watts, economics.usd_per_kwh, economics.overhead)
     rent = economics.rented_usd_per_hour
     days = "day" if economics.engineer_days == 1 else "days"
-    trainings = "training" if trained.trainings == 1 else "trainings"
-    which = "the sweep's and the final ones" if trained.sweep else "the final ones"
+    seconds = f"{trained.seconds:,.0f} s"
+    if trained.trainings == 1:
+        what = f"the one training of {seconds} at {how}, without the gate before it"
+    else:
+        which = "the sweep's and the final ones" if trained.sweep else "the final ones"
+        what = f"{trained.trainings} trainings of {seconds} together at {how}: {which}, without the gate before them"
     return TrainingCost(
         engineer_usd=engineer,
         machine_usd=machine,
@@ -349,9 +353,7 @@ def _training(trained: MachineTime, economics: sections.Economics) -> TrainingCo
         total_usd=engineer + machine,
         trainings=trained.trainings,
         how=f"{economics.engineer_days:g} engineer-{days} × {economics.hours_per_day:g} h × "
-        f"${economics.usd_per_hour:g}/h, plus the electricity of {trained.trainings} {trainings} "
-        f"of {trained.seconds:,.0f} s together at {how}: {which}, without "
-        "the gate before them",
+        f"${economics.usd_per_hour:g}/h, plus the electricity of {what}",
     )
 
 

@@ -524,7 +524,10 @@ class Comparison(Result):
 
 
 class Example(Result):
-    """One text with its gold record and what LoRA's first seed and a baseline answered."""
+    """One text with its gold record and what LoRA's first seed and a baseline answered.
+
+    ``lora_cut``, ``baseline_cut``: the token limit ended that answer.
+    """
 
     id: str
     text: str
@@ -533,6 +536,8 @@ class Example(Result):
     baseline_output: str
     lora_f1: float
     baseline_f1: float
+    lora_cut: bool = False
+    baseline_cut: bool = False
 
 
 class Examples(Result):

@@ -187,9 +187,9 @@ def _show_scores(
     file_of = params.training_labels.rows
     seen = seen_in_training(rows, file_of)
     if seen:
-        stand = "stands" if len(seen) == 1 else "stand"
+        stand, such_as = ("stands", "") if len(seen) == 1 else ("stand", "such as ")
         say(
-            f"{len(seen):,} of the texts also {stand} in {file_of}, such as {seen[0]}: scored from memory."
+            f"{len(seen):,} of the texts also {stand} in {file_of}, {such_as}{seen[0]}: scored from memory."
         )
 
 

@@ -125,7 +125,6 @@ def _read(params: Params, file: str, encoding: str | None) -> NewTexts:
     table = load_table(file, encoding, column).rows
     if not table:
         raise UserError(f"{file}: no rows in it; expected texts")
-    texts = read_texts(file, column, encoding, key="data.text")
     record = getattr(params.data, "record", "record")
     fields = [field.column for field in params.task.record_fields]
 
@@ -134,6 +133,7 @@ def _read(params: Params, file: str, encoding: str | None) -> NewTexts:
         return any(not says_nothing(columns.get(name)) for name in named)
 
     labelled = [place for place, (_, columns) in enumerate(table) if is_labelled(columns)]
+    texts = read_texts(file, column, encoding, key="data.text", told=not labelled)
     # an empty cell is null: where every field may be, a row of them may be a record or none
     may_be_empty = record is None and not violations(
         completed({}, params.task.record_fields), params.task.record_fields

@@ -135,13 +135,15 @@ def read_texts(
     key: str = "--column",
     row_id: str = "id",
     keep: Sequence[str] = (),
+    told: bool = True,
 ) -> list[dict[str, Any]]:
     """Texts of a file, ids where there are any, and columns to ``keep``; every row without a text is named.
 
-    ``key`` is what names the ``column``.
+    ``key`` is what names the ``column``. Where the file is read for its labels too, whose reader tells
+    how its rows were read, nothing is ``told`` here.
     """
     column = normalize("NFC", column)
-    table = read_table(path, encoding, column, asked=True)
+    table = read_table(path, encoding, column, asked=True, told=told)
     known = {name for _, columns in table for name in columns}
     if not is_template(column) and column not in known:
         raise UserError(

@@ -153,10 +153,11 @@ def read_table(
     text: str | None = None,
     objects: Collection[str] = (),
     asked: bool = False,
+    told: bool = True,
 ) -> Rows:
-    """The rows of :func:`lora_vs_api.data.tables.load_table`, its notes said."""
+    """The rows of :func:`lora_vs_api.data.tables.load_table`, its notes ``told``."""
     table = load_table(path, encoding, text, objects, asked)
-    for note in table.notes:
+    for note in table.notes if told else ():
         say(f"{path}: {note}")
     return table.rows
 

@@ -100,7 +100,7 @@ ModelFree = Literal["majority", "nearest", "nearest_copy"]
 
 class PerturbedTexts(Section):
     kind: Literal["mail", "chat", "snippet"]
-    rows: Count
+    rows: Natural
     perturbations: Annotated[
         Literal["auto"] | list[str], Field(description="auto or a list of names")
     ]

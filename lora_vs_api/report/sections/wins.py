@@ -96,6 +96,10 @@ def compared(example: Example) -> str:
     """The expected record and both answers, under one another; raw text, for a code block."""
     return (
         f"expected  {compact_json(example.gold)}\n"
-        f"LoRA      {example.lora_output or '(empty)'}\n"
-        f"baseline  {example.baseline_output or '(empty)'}"
+        f"LoRA      {_answer(example.lora_output, example.lora_cut)}\n"
+        f"baseline  {_answer(example.baseline_output, example.baseline_cut)}"
     )
+
+
+def _answer(output: str, cut: bool) -> str:
+    return f"{output} … (cut by the token limit)" if cut else output or "(empty)"
