@@ -149,6 +149,24 @@ def test_wrong_usage_exits_with_2(arguments, message, capsys):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["init", ""], "FILE"),
+        (["init", "a.csv", "--group-by", " "], "--group-by"),
+        (["init", "a.csv", "--fields", ","], "--fields"),
+        (["init", "a.csv", "--rename", "a=b", "--rename", ""], "--rename"),
+        (["plan", "-S", ""], "--set-param"),
+    ],
+)
+def test_an_empty_value_is_not_passed_over(arguments, name, capsys):
+    """`--fields "$FIELDS"` without such a variable took all columns; a default may be empty."""
+    assert exit_code(*arguments) == 1
+    assert capsys.readouterr().err == f"error: {name}: expected a text, found an empty one\n"
+    assert exit_code("experiments", "--name", "", "--figure", "a.pdf") == 1
+    assert "--figure: expected a file called" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("raised", "code", "said"),
     [
         (UserError("lora.r: expected an integer"), 1, "error: lora.r: expected an integer\n"),

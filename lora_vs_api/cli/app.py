@@ -9,11 +9,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from functools import wraps
+from inspect import signature
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 from typer.completion import Shells, completion_init, install_callback, show_callback
+from typer.models import ArgumentInfo
 
 from lora_vs_api import __version__
 from lora_vs_api.entry import run_command
@@ -74,6 +76,7 @@ def _command(
 
 def _with_user_errors(function: Callable[..., None], given: dict[str, Any]) -> None:
     """Run a command; a file that cannot be read or written is the user's to put right."""
+    _check_blank(function, given)
     try:
         function(**given)
     except BrokenPipeError:
@@ -85,6 +88,20 @@ def _with_user_errors(function: Callable[..., None], given: dict[str, Any]) -> N
     except UnicodeDecodeError as error:
         # what reads tables, records and schemas names the file; this is for all others
         raise UserError(f"a file that is read here is not valid UTF-8 ({error.reason})") from None
+
+
+def _check_blank(function: Callable[..., None], given: dict[str, Any]) -> None:
+    """Refuse an empty value, as ``--fields "$FIELDS"`` gives it where the shell knows no such variable."""
+    defaults = signature(function).parameters
+    for name, hint in get_type_hints(function, include_extras=True).items():
+        value = given.get(name)
+        for each in value if isinstance(value, list) else [value]:
+            blank = isinstance(each, str) and not each.strip(" ,\t\r\n")
+            if blank and each != defaults[name].default:
+                (told,) = hint.__metadata__
+                option = max(told.param_decls or [f"--{name.replace('_', '-')}"], key=len)
+                called = name.upper() if isinstance(told, ArgumentInfo) else option
+                raise UserError(f"{called}: expected a text, found an empty one")
 
 
 def _print_version(asked: bool) -> None:

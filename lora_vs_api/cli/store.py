@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lora_vs_api.api.store import ResponseStore
+from lora_vs_api.cli.outputs import check_outputs
 from lora_vs_api.config.load import load_params
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_jsonl, write_jsonl
@@ -28,7 +29,9 @@ def export_answers(file: Path, store: str | None) -> None:
     Raises:
         UserError: there is no store.
     """
-    with ResponseStore(_existing(_path(store))) as answers:
+    path = _existing(_path(store))
+    check_outputs({"FILE": file}, [path])
+    with ResponseStore(path) as answers:
         write_jsonl(file, answers.rows())
         show(f"{len(answers)} answers written to {file}")
 
