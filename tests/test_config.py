@@ -216,7 +216,7 @@ HUB = {"source": "hub", "repo": "o/M", "revision": "main"}
         (
             "api/limits/timeout_seconds",
             float("nan"),
-            "api.limits.timeout_seconds: expected a number",
+            "api.limits.timeout_seconds: expected seconds above 0",
         ),
         ("economics/watts", float("-inf"), "economics.watts: expected"),
         ("task_name", "../../x", "task_name: expected a plain word"),
@@ -245,10 +245,14 @@ HUB = {"source": "hub", "repo": "o/M", "revision": "main"}
             "tunings.x.virtual_tokens: unknown key with method: dora, belongs to method: prompt or "
             "prefix; expected one of method, learning_rate, r, plus_ratio, seed",
         ),
-        ("checkpoints/minutes", 0, "checkpoints.minutes: expected minutes above 0, or null"),
+        (
+            "checkpoints/minutes",
+            0,
+            "checkpoints.minutes: expected minutes above 0, at most ten million, or null",
+        ),
         ("checkpoints/folder", "", "checkpoints.folder: expected a folder's path, found ''"),
         ("seeds", [], "seeds: expected a list of integers ≥ 0, at least one"),
-        ("seeds", [0, "a"], "seeds[1]: expected integer ≥ 0, found 'a'"),
+        ("seeds", [0, "a"], "seeds[1]: expected an integer from 0 to 4294967295, found 'a'"),
         ("seeds", [1, 1], "seeds: expected no value twice"),
         ("sweep/trial/seed", 1, "sweep.trial.seed: expected none of seeds [0, 1, 2], found 1"),
         ("evaluate/test_rows", 1, "evaluate.test_rows: expected an integer ≥ 2, found 1"),
@@ -334,6 +338,20 @@ HUB = {"source": "hub", "repo": "o/M", "revision": "main"}
         ("plots/lora_color", "red", 'plots.lora_color: expected a colour such as "#0072B2"'),
         ("task/fields/urgency/type", "int", "task.fields.urgency.type: expected one of string"),
         ("evaluate/latency_rows", 9999, "evaluate.latency_rows: expected no more than"),
+        # what numpy, the operating system, a table or memory would have said in the middle of a run
+        ("seeds", [2**32], "seeds[0]: expected an integer from 0 to 4294967295, found 4294967296"),
+        ("sweep/trial/seed", 2**32, "sweep.trial.seed: expected an integer from 0 to 4294967295"),
+        ("api/limits/timeout_seconds", 1e10, "api.limits.timeout_seconds: expected seconds above"),
+        ("stats/resamples", 10**9, "stats.resamples: expected an integer 100..1000000"),
+        ("task_title", "My task\n", "task_title: expected a text on one line, found"),
+        ("baseline", "", "baseline: expected a condition or null, found ''"),
+        ("model/name", "  ", "model.name: expected a text on one line"),
+        ("api/limits/store", "", "api.limits.store: expected a file's path, or null for no store"),
+        (
+            "nodes/evalute_lora",
+            {"cpus": 1, "gpus": 0, "memory_gb": 1, "minutes": 1},
+            "nodes.evalute_lora: no such node (did you mean evaluate_lora?); `dvc stage list`",
+        ),
     ],
 )
 def test_a_wrong_value_is_named_with_its_expected_form(raw, key, value, message):
@@ -495,7 +513,7 @@ def renamed(raw, old, new):
             "nearest_copy", "person", "lora-seed-0", "Lora-Seed-7",
         )),
         *((name, "expected a plain word as its name") for name in (
-            "../../x", "a/b", "a b", "a.b", "", ".", "-x", "1", "ü", "a\nb", "a\x1b[2J", "x" * 61,
+            "../../x", "a/b", "a b", "a.b", ".", "-x", "1", "ü", "a\nb", "a\x1b[2J", "x" * 61,
             "a\\b", "a:b", "${x", "a@b",
         )),
         ("Large_Few_Shot_5", "expected a name of its own"),
