@@ -398,6 +398,21 @@ def test_a_file_that_is_no_yaml_or_not_there(tmp_path):
         ("lora.r", "'lora.r': expected key=value, +key=value or ~key"),
         ("lora.r=[1", "'lora.r=[1': expected key=value"),
         ("=3", "'=3': expected key=value"),
+        # what Hydra advises here is of its files, or nothing at all
+        ("+model=local", "model: is chosen already; expected model=NAME"),
+        ("model@model=local", "model@model: nothing is chosen so; expected model=NAME"),
+        ("prices@prices_beside=null",
+         "prices@prices_beside: expected one of catalogue, listed-2026-11, published, or prices_beside=null"),
+        ("split.shares=[0.8,0.1,0.1]", "split.shares: expected a section with train, val, test"),
+        ("train=8", "train: expected a section with epochs,"),
+        ("seeds={a:1}", "seeds: expected a list"),
+        ("task=conf/task/mine.yaml", "task: expected one of support_emails, us_addresses, found 'conf/task/mine.yaml'"),
+        ("search=default", "search: no setting; the files of conf/search/ are for `lora-vs-api search`"),
+        ("task.weights={urgency:2}", "task.weights: has nothing so far; expected +task.weights={urgency:2}"),
+        # composing is what `make params` does
+        ("~lora.r", "lora.r: missing, which ~lora.r takes out"),
+        ("+conditions.new.model=x", "conditions.new.weights: missing; expected a value for it in conf/"),
+        ("conditions={}", "conditions: {} is added to what conf/ has there, and takes nothing out"),
     ],
 )  # fmt: skip
 def test_an_override_that_is_none_is_one_line_with_what_was_meant(overrides, message):
@@ -434,6 +449,18 @@ def test_a_slip_in_one_s_own_settings_is_a_line_with_its_place(tmp_path, lines, 
         compose(conf=tmp_path / "conf")
     assert str(error.value).startswith(f"conf/local.yaml{message}")
     assert "\n" not in str(error.value)
+
+
+def test_an_empty_section_of_one_s_own_is_not_passed_over(tmp_path):
+    """`conditions: {}` left all of them in; where nothing is, or -S adds, it says what is so."""
+    conf = Path(shutil.copytree(ROOT / "conf", tmp_path / "conf"))
+    own = conf / "local.yaml"
+    text = own.read_text()
+    own.write_text(f"{text}\ntask:\n  weights: {{}}\n")
+    assert compose(conf=conf) and compose(["+task.weights.urgency=2"], conf=conf)
+    own.write_text(f"{text}\nlabels: {{}}\n")
+    with pytest.raises(UserError, match=r"^conf/local.yaml:\d+: labels: \{\} is added to what"):
+        compose(conf=conf)
 
 
 def test_a_slip_in_one_s_own_defaults_names_the_group(tmp_path):

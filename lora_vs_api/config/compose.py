@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from lora_vs_api.config.explain import COMPLETE
 from lora_vs_api.config.fast_yaml import fast_yaml
 from lora_vs_api.config.load import PARAMS, check_params
 from lora_vs_api.config.renamed import renamed_file, renamed_override
@@ -21,6 +22,7 @@ from lora_vs_api.config.slips import (
     UNSEEN,
     choice_slip,
     copied,
+    kept_slip,
     key_slip,
     mark_slip,
     no_mapping,
@@ -149,10 +151,18 @@ def _composed(overrides: Sequence[str], conf: Path) -> tuple[str, Params]:
     slip = key_slip(conf) if no_text_key(raw) else None
     if slip:
         raise UserError(slip)
+    kept = kept_slip(overrides, conf, raw)
+    if kept:
+        raise UserError(kept if kept.startswith(conf.name) else f"{where}: {kept}")
     try:
         return text, check_params(raw, where)
     except UserError as error:
         problem = _without_secrets(str(error).removeprefix(f"{where}: "), overrides)
+        if problem.endswith(COMPLETE):
+            # that is what was composed
+            taken = [override for override in overrides if override.startswith("~")]
+            why = f", which {taken[0]} takes out" if taken else "; expected a value for it in conf/"
+            problem = problem.removesuffix(COMPLETE) + why
         key = problem.partition(": ")[0]
         given = [override.partition("=")[0].lstrip("+~") for override in overrides]
         place = "" if key in given else place_of(key, conf)
