@@ -166,6 +166,22 @@ def test_an_empty_value_is_not_passed_over(arguments, name, capsys):
     assert "--figure: expected a file called" in capsys.readouterr().err
 
 
+def test_a_folder_of_the_project_is_not_taken_for_it(tmp_path, monkeypatch, capsys):
+    """`make params` composes nothing in a folder of it, and `init` wrote a conf/ of its own anywhere."""
+    (tmp_path / "docs").mkdir()
+    monkeypatch.chdir(tmp_path / "docs")
+    said = []
+    for command in (("predict", "a"), ("init", "a.csv")):
+        assert exit_code(*command) == 1
+        said.append(capsys.readouterr().err)
+    assert said[0] == "error: params.yaml: no such file; run this in the project's folder\n"
+    assert said[1] == "error: conf: no config.yaml there; run this in the project's folder\n"
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "config.yaml").write_text("")
+    assert exit_code("predict", "a") == 1
+    assert f"; this is a folder within {tmp_path}: run it there\n" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("raised", "code", "said"),
     [

@@ -6,6 +6,7 @@ name. That module is imported when the command runs, so that help and completion
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -79,6 +80,11 @@ def _with_user_errors(function: Callable[..., None], given: dict[str, Any]) -> N
     _check_blank(function, given)
     try:
         function(**given)
+    except UserError as error:
+        elsewhere = _ELSEWHERE.search(str(error)) and _project_above(Path.cwd())
+        if not elsewhere:
+            raise
+        raise UserError(f"{error}; this is a folder within {elsewhere}: run it there") from None
     except BrokenPipeError:
         # whoever read the output has seen enough, such as `head`
         raise
@@ -88,6 +94,17 @@ def _with_user_errors(function: Callable[..., None], given: dict[str, Any]) -> N
     except UnicodeDecodeError as error:
         # what reads tables, records and schemas names the file; this is for all others
         raise UserError(f"a file that is read here is not valid UTF-8 ({error.reason})") from None
+
+
+# what is said where the project's files are not
+_ELSEWHERE = re.compile("no such file|no config.yaml there|not inside of a DVC|no such node")
+
+
+def _project_above(here: Path) -> Path | None:
+    """The project that a command was meant for which was run in a folder of it; None where it was run in one."""
+    if (here / "conf" / "config.yaml").is_file():
+        return None
+    return next((each for each in here.parents if (each / "conf" / "config.yaml").is_file()), None)
 
 
 def _check_blank(function: Callable[..., None], given: dict[str, Any]) -> None:
