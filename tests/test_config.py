@@ -438,6 +438,11 @@ def test_an_override_that_is_none_is_one_line_with_what_was_meant(overrides, mes
         (b"lora:\n  rr: 3\n", ":7: lora.rr: unknown key (did you mean r?)"),
         (b"lora:\n  r:8\n", ":6: lora: expected a section with r,"),
         (b"seeds: [0, 0]\n", ":6: seeds: expected no value twice"),
+        (
+            b"lora:\n  - r: 8\n",
+            ":6: lora: expected a section with r, learning_rate, adapter, found a",
+        ),
+        (b"seeds: {a: 1}\n", ":6: seeds: expected a list, found a section"),
     ],
 )
 def test_a_slip_in_one_s_own_settings_is_a_line_with_its_place(tmp_path, lines, message):
@@ -464,11 +469,24 @@ def test_an_empty_section_of_one_s_own_is_not_passed_over(tmp_path):
 
 
 def test_a_slip_in_one_s_own_defaults_names_the_group(tmp_path):
-    shutil.copytree(ROOT / "conf", tmp_path / "conf")
-    with (tmp_path / "conf/local.yaml").open("a") as file:
-        file.write("defaults:\n  - override /taks: us_addresses\n")
-    with pytest.raises(UserError, match=r"override /taks: no such group \(did you mean task\?\)"):
-        compose(conf=tmp_path / "conf")
+    """Or how a file chooses: without override, Hydra has two choices of one."""
+    conf = Path(shutil.copytree(ROOT / "conf", tmp_path / "conf"))
+    text = (conf / "local.yaml").read_text()
+    for line, said in (
+        ("override /taks: us_addresses", "override /taks: no such group (did you mean task?)"),
+        (
+            "model: local",
+            "model: is chosen already; expected - override /model: NAME under defaults",
+        ),
+    ):
+        (conf / "local.yaml").write_text(f"{text}defaults:\n  - {line}\n")
+        with pytest.raises(UserError, match=re.escape(said)):
+            compose(conf=conf)
+
+
+def test_the_file_that_dvc_names_may_stand_before_a_setting():
+    """`dvc exp run -S params.yaml:lora.r=8` is its own way to say it."""
+    assert compose(["params.yaml:lora.r=8"], ROOT / "conf") == compose(["lora.r=8"], ROOT / "conf")
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,13 @@ from lora_vs_api.config.renamed import renamed_file, renamed_override
 from lora_vs_api.config.secrets import may_be_secret
 from lora_vs_api.config.sections import Params
 from lora_vs_api.config.slips import (
+    LOCAL,
     UNSEEN,
     choice_slip,
     copied,
     kept_slip,
     key_slip,
+    list_slip,
     mark_slip,
     no_mapping,
     override_slip,
@@ -52,6 +54,8 @@ def composed(overrides: Sequence[str] = (), conf: str | Path = "conf") -> tuple[
             a composition that is not a valid config.
     """
     conf = Path(conf)
+    # as DVC names the file of a setting
+    overrides = [override.removeprefix(f"{PARAMS}:") for override in overrides]
     try:
         return _composed(overrides, conf)
     except UserError as error:
@@ -130,6 +134,7 @@ def _composed(overrides: Sequence[str], conf: Path) -> tuple[str, Params]:
         if slip is None and not str(error).strip():
             # of a key that is no text OmegaConf says nothing
             slip = key_slip(conf)
+        slip = slip or list_slip(error, conf, lambda: _without_own(conf))
         # one in an override is told with that
         if slip is None and not any("${" in override for override in overrides):
             slip = reference_slip(error, conf)
@@ -186,6 +191,13 @@ def _plain(conf: Path) -> dict[str, Any]:
     except UserError:
         return {}
     return found
+
+
+def _without_own(conf: Path) -> dict[str, Any]:
+    """As :func:`_plain`, without the user's own file."""
+    with copied(conf) as copy:
+        (copy / LOCAL).write_text("", encoding="utf-8")
+        return _plain(copy)
 
 
 def _problem(overrides: Sequence[str], conf: Path) -> str | None:

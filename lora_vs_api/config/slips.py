@@ -342,6 +342,26 @@ def _empty(node: yaml.Node, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
                 yield from _empty(value, (*path, str(key.value)))
 
 
+def list_slip(
+    error: Exception, conf: Path, without_own: Callable[[], Mapping[str, Any]]
+) -> str | None:
+    """The user's own list for a section, or section for a list, of which OmegaConf names no key; None for another error."""
+    if "Cannot merge" not in str(error):
+        return None
+    try:
+        own = yaml.safe_load((conf / LOCAL).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError, RecursionError):
+        return None
+    settings = without_own()
+    for key in _keys(own) if isinstance(own, dict) else ():
+        given, there = _at(own, key), _at(settings, key)
+        if isinstance(given, list) and isinstance(there, dict):
+            return f"{place_of(key, conf)}{key}: expected a section with {', '.join(there)}, found a list"
+        if isinstance(given, dict) and isinstance(there, list):
+            return f"{place_of(key, conf)}{key}: expected a list, found a section"
+    return None
+
+
 def choice_slip(problem: str, conf: Path) -> str:
     """How a file of a group is chosen, where its name stands as the value of the group's key; else empty."""
     key = problem.partition(":")[0]
@@ -440,7 +460,9 @@ def override_slip(
             return f"{section}: a list has no place {place} to add; expected the whole list, {section}=[…]"
     chosen = _CHOSEN.search(message)
     if chosen:
-        return f"{chosen[1]}: is chosen already; expected {chosen[1]}=NAME, which chooses another"
+        name, typed = chosen[1], any(text.lstrip("+").startswith(chosen[1]) for text in overrides)
+        other = f"{name}=NAME" if typed else f"- override /{name}: NAME under defaults"
+        return f"{name}: is chosen already; expected {other}, which chooses another"
     sweep = _SWEEP.search(message)
     if sweep:
         return f"{sweep[1]}: expected one value, or a list as {sweep[1]}=[…], found {sweep[2]}"
