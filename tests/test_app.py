@@ -166,6 +166,16 @@ def test_an_empty_value_is_not_passed_over(arguments, name, capsys):
     assert "--figure: expected a file called" in capsys.readouterr().err
 
 
+def test_what_cannot_be_used_leaves_nothing_behind(tmp_path, capsys):
+    """A noun of two lines made a task that no run took; an import of nothing made an empty store."""
+    assert exit_code("init", "a.csv", "--noun", "a\nb") == 1
+    assert "--noun: expected a word such as invoice" in capsys.readouterr().err
+    store = tmp_path / "answers.db"
+    assert exit_code("store", "import", str(tmp_path / "a.jsonl"), "--store", str(store)) == 1
+    assert "no such file; `lora-vs-api store export` writes one" in capsys.readouterr().err
+    assert not store.exists()
+
+
 def test_a_folder_of_the_project_is_not_taken_for_it(tmp_path, monkeypatch, capsys):
     """`make params` composes nothing in a folder of it, and `init` wrote a conf/ of its own anywhere."""
     (tmp_path / "docs").mkdir()

@@ -344,6 +344,7 @@ HUB = {"source": "hub", "repo": "o/M", "revision": "main"}
         ("api/limits/timeout_seconds", 1e10, "api.limits.timeout_seconds: expected seconds above"),
         ("stats/resamples", 10**9, "stats.resamples: expected an integer 100..1000000"),
         ("task_title", "My task\n", "task_title: expected a text on one line, found"),
+        ("task_title", "A\u2028B", "task_title: expected a text on one line, found"),
         ("baseline", "", "baseline: expected a condition or null, found ''"),
         ("model/name", "  ", "model.name: expected a text on one line"),
         ("api/limits/store", "", "api.limits.store: expected a file's path, or null for no store"),

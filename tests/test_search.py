@@ -365,6 +365,7 @@ def test_a_search_in_which_nothing_succeeds_ends_with_the_reason(searching):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["search", "--gpus", "-2"], "--gpus: expected an integer ≥ 0, found -2"),
         (["search", "--trials", "0"], "--trials: expected an integer ≥ 1, found 0"),
         (["search", "--seeds", "a"], "--seeds: expected integers such as 100,101, found 'a'"),
         (

@@ -42,8 +42,11 @@ def import_answers(file: Path, store: str | None) -> None:
     Raises:
         UserError: no such file, or lines that are no answers, each named with what is wrong.
     """
+    if not file.exists():
+        raise UserError(f"{file}: no such file; `lora-vs-api store export` writes one")
+    # before a store is made that nothing comes into
+    rows = read_jsonl(file)
     with ResponseStore(_path(store)) as answers:
-        rows = read_jsonl(file)
         found = answers.add_rows((f"{file}:{number}", row) for number, row in enumerate(rows, 1))
         twice = len(rows) - found.new - found.known
         show(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import Annotated, Any, Literal
 
@@ -48,8 +49,11 @@ def _not_blank(text: str) -> str:
     return text
 
 
+_LINE_END = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
 def _one_line(text: str) -> str:
-    if not _not_blank(text).isprintable():
+    if _LINE_END.search(_not_blank(text)):
         raise ValueError(text)
     return text
 
