@@ -149,6 +149,50 @@ def test_wrong_usage_exits_with_2(arguments, message, capsys):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["init", ""], "FILE"),
+        (["init", "a.csv", "--group-by", " "], "--group-by"),
+        (["init", "a.csv", "--fields", ","], "--fields"),
+        (["init", "a.csv", "--rename", "a=b", "--rename", ""], "--rename"),
+        (["plan", "-S", ""], "--set-param"),
+    ],
+)
+def test_an_empty_value_is_not_passed_over(arguments, name, capsys):
+    """`--fields "$FIELDS"` without such a variable took all columns; a default may be empty."""
+    assert exit_code(*arguments) == 1
+    assert capsys.readouterr().err == f"error: {name}: expected a text, found an empty one\n"
+    assert exit_code("experiments", "--name", "", "--figure", "a.pdf") == 1
+    assert "--figure: expected a file called" in capsys.readouterr().err
+
+
+def test_what_cannot_be_used_leaves_nothing_behind(tmp_path, capsys):
+    """A noun of two lines made a task that no run took; an import of nothing made an empty store."""
+    assert exit_code("init", "a.csv", "--noun", "a\nb") == 1
+    assert "--noun: expected a word such as invoice" in capsys.readouterr().err
+    store = tmp_path / "answers.db"
+    assert exit_code("store", "import", str(tmp_path / "a.jsonl"), "--store", str(store)) == 1
+    assert "no such file; `lora-vs-api store export` writes one" in capsys.readouterr().err
+    assert not store.exists()
+
+
+def test_a_folder_of_the_project_is_not_taken_for_it(tmp_path, monkeypatch, capsys):
+    """`make params` composes nothing in a folder of it, and `init` wrote a conf/ of its own anywhere."""
+    (tmp_path / "docs").mkdir()
+    monkeypatch.chdir(tmp_path / "docs")
+    said = []
+    for command in (("predict", "a"), ("init", "a.csv")):
+        assert exit_code(*command) == 1
+        said.append(capsys.readouterr().err)
+    assert said[0] == "error: params.yaml: no such file; run this in the project's folder\n"
+    assert said[1] == "error: conf: no config.yaml there; run this in the project's folder\n"
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "config.yaml").write_text("")
+    assert exit_code("predict", "a") == 1
+    assert f"; this is a folder within {tmp_path}: run it there\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("raised", "code", "said"),
     [
         (UserError("lora.r: expected an integer"), 1, "error: lora.r: expected an integer\n"),

@@ -216,7 +216,7 @@ HUB = {"source": "hub", "repo": "o/M", "revision": "main"}
         (
             "api/limits/timeout_seconds",
             float("nan"),
-            "api.limits.timeout_seconds: expected a number",
+            "api.limits.timeout_seconds: expected seconds above 0",
         ),
         ("economics/watts", float("-inf"), "economics.watts: expected"),
         ("task_name", "../../x", "task_name: expected a plain word"),
@@ -245,10 +245,14 @@ HUB = {"source": "hub", "repo": "o/M", "revision": "main"}
             "tunings.x.virtual_tokens: unknown key with method: dora, belongs to method: prompt or "
             "prefix; expected one of method, learning_rate, r, plus_ratio, seed",
         ),
-        ("checkpoints/minutes", 0, "checkpoints.minutes: expected minutes above 0, or null"),
+        (
+            "checkpoints/minutes",
+            0,
+            "checkpoints.minutes: expected minutes above 0, at most ten million, or null",
+        ),
         ("checkpoints/folder", "", "checkpoints.folder: expected a folder's path, found ''"),
         ("seeds", [], "seeds: expected a list of integers ≥ 0, at least one"),
-        ("seeds", [0, "a"], "seeds[1]: expected integer ≥ 0, found 'a'"),
+        ("seeds", [0, "a"], "seeds[1]: expected an integer from 0 to 4294967295, found 'a'"),
         ("seeds", [1, 1], "seeds: expected no value twice"),
         ("sweep/trial/seed", 1, "sweep.trial.seed: expected none of seeds [0, 1, 2], found 1"),
         ("evaluate/test_rows", 1, "evaluate.test_rows: expected an integer ≥ 2, found 1"),
@@ -334,6 +338,21 @@ HUB = {"source": "hub", "repo": "o/M", "revision": "main"}
         ("plots/lora_color", "red", 'plots.lora_color: expected a colour such as "#0072B2"'),
         ("task/fields/urgency/type", "int", "task.fields.urgency.type: expected one of string"),
         ("evaluate/latency_rows", 9999, "evaluate.latency_rows: expected no more than"),
+        # what numpy, the operating system, a table or memory would have said in the middle of a run
+        ("seeds", [2**32], "seeds[0]: expected an integer from 0 to 4294967295, found 4294967296"),
+        ("sweep/trial/seed", 2**32, "sweep.trial.seed: expected an integer from 0 to 4294967295"),
+        ("api/limits/timeout_seconds", 1e10, "api.limits.timeout_seconds: expected seconds above"),
+        ("stats/resamples", 10**9, "stats.resamples: expected an integer 100..1000000"),
+        ("task_title", "My task\n", "task_title: expected a text on one line, found"),
+        ("task_title", "A\u2028B", "task_title: expected a text on one line, found"),
+        ("baseline", "", "baseline: expected a condition or null, found ''"),
+        ("model/name", "  ", "model.name: expected a text on one line"),
+        ("api/limits/store", "", "api.limits.store: expected a file's path, or null for no store"),
+        (
+            "nodes/evalute_lora",
+            {"cpus": 1, "gpus": 0, "memory_gb": 1, "minutes": 1},
+            "nodes.evalute_lora: no such node (did you mean evaluate_lora?); `dvc stage list`",
+        ),
     ],
 )
 def test_a_wrong_value_is_named_with_its_expected_form(raw, key, value, message):
@@ -380,6 +399,21 @@ def test_a_file_that_is_no_yaml_or_not_there(tmp_path):
         ("lora.r", "'lora.r': expected key=value, +key=value or ~key"),
         ("lora.r=[1", "'lora.r=[1': expected key=value"),
         ("=3", "'=3': expected key=value"),
+        # what Hydra advises here is of its files, or nothing at all
+        ("+model=local", "model: is chosen already; expected model=NAME"),
+        ("model@model=local", "model@model: nothing is chosen so; expected model=NAME"),
+        ("prices@prices_beside=null",
+         "prices@prices_beside: expected one of catalogue, listed-2026-11, published, or prices_beside=null"),
+        ("split.shares=[0.8,0.1,0.1]", "split.shares: expected a section with train, val, test"),
+        ("train=8", "train: expected a section with epochs,"),
+        ("seeds={a:1}", "seeds: expected a list"),
+        ("task=conf/task/mine.yaml", "task: expected one of support_emails, us_addresses, found 'conf/task/mine.yaml'"),
+        ("search=default", "search: no setting; the files of conf/search/ are for `lora-vs-api search`"),
+        ("task.weights={urgency:2}", "task.weights: has nothing so far; expected +task.weights={urgency:2}"),
+        # composing is what `make params` does
+        ("~lora.r", "lora.r: missing, which ~lora.r takes out"),
+        ("+conditions.new.model=x", "conditions.new.weights: missing; expected a value for it in conf/"),
+        ("conditions={}", "conditions: {} is added to what conf/ has there, and takes nothing out"),
     ],
 )  # fmt: skip
 def test_an_override_that_is_none_is_one_line_with_what_was_meant(overrides, message):
@@ -405,6 +439,11 @@ def test_an_override_that_is_none_is_one_line_with_what_was_meant(overrides, mes
         (b"lora:\n  rr: 3\n", ":7: lora.rr: unknown key (did you mean r?)"),
         (b"lora:\n  r:8\n", ":6: lora: expected a section with r,"),
         (b"seeds: [0, 0]\n", ":6: seeds: expected no value twice"),
+        (
+            b"lora:\n  - r: 8\n",
+            ":6: lora: expected a section with r, learning_rate, adapter, found a",
+        ),
+        (b"seeds: {a: 1}\n", ":6: seeds: expected a list, found a section"),
     ],
 )
 def test_a_slip_in_one_s_own_settings_is_a_line_with_its_place(tmp_path, lines, message):
@@ -418,12 +457,37 @@ def test_a_slip_in_one_s_own_settings_is_a_line_with_its_place(tmp_path, lines, 
     assert "\n" not in str(error.value)
 
 
+def test_an_empty_section_of_one_s_own_is_not_passed_over(tmp_path):
+    """`conditions: {}` left all of them in; where nothing is, or -S adds, it says what is so."""
+    conf = Path(shutil.copytree(ROOT / "conf", tmp_path / "conf"))
+    own = conf / "local.yaml"
+    text = own.read_text()
+    own.write_text(f"{text}\ntask:\n  weights: {{}}\n")
+    assert compose(conf=conf) and compose(["+task.weights.urgency=2"], conf=conf)
+    own.write_text(f"{text}\nlabels: {{}}\n")
+    with pytest.raises(UserError, match=r"^conf/local.yaml:\d+: labels: \{\} is added to what"):
+        compose(conf=conf)
+
+
 def test_a_slip_in_one_s_own_defaults_names_the_group(tmp_path):
-    shutil.copytree(ROOT / "conf", tmp_path / "conf")
-    with (tmp_path / "conf/local.yaml").open("a") as file:
-        file.write("defaults:\n  - override /taks: us_addresses\n")
-    with pytest.raises(UserError, match=r"override /taks: no such group \(did you mean task\?\)"):
-        compose(conf=tmp_path / "conf")
+    """Or how a file chooses: without override, Hydra has two choices of one."""
+    conf = Path(shutil.copytree(ROOT / "conf", tmp_path / "conf"))
+    text = (conf / "local.yaml").read_text()
+    for line, said in (
+        ("override /taks: us_addresses", "override /taks: no such group (did you mean task?)"),
+        (
+            "model: local",
+            "model: is chosen already; expected - override /model: NAME under defaults",
+        ),
+    ):
+        (conf / "local.yaml").write_text(f"{text}defaults:\n  - {line}\n")
+        with pytest.raises(UserError, match=re.escape(said)):
+            compose(conf=conf)
+
+
+def test_the_file_that_dvc_names_may_stand_before_a_setting():
+    """`dvc exp run -S params.yaml:lora.r=8` is its own way to say it."""
+    assert compose(["params.yaml:lora.r=8"], ROOT / "conf") == compose(["lora.r=8"], ROOT / "conf")
 
 
 @pytest.mark.parametrize(
@@ -495,7 +559,7 @@ def renamed(raw, old, new):
             "nearest_copy", "person", "lora-seed-0", "Lora-Seed-7",
         )),
         *((name, "expected a plain word as its name") for name in (
-            "../../x", "a/b", "a b", "a.b", "", ".", "-x", "1", "ü", "a\nb", "a\x1b[2J", "x" * 61,
+            "../../x", "a/b", "a b", "a.b", ".", "-x", "1", "ü", "a\nb", "a\x1b[2J", "x" * 61,
             "a\\b", "a:b", "${x", "a@b",
         )),
         ("Large_Few_Shot_5", "expected a name of its own"),

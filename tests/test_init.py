@@ -191,6 +191,8 @@ for _ in range(3000):
         ({"properties": {"a": {"$ref": "http://x"}}}, "expected a reference within the file"),
         ({"properties": {"a": {"$ref": 1}}}, "a/$ref: expected a reference within the file, #/…, found 1"),
         ({"$ref": 3}, "#/$ref: expected a reference within the file"),
+        ({"allOf": [A], "$defs": {"A": {"allOf": [A]}}}, "expected a record that ends within 20 levels"),
+        ({"properties": {"a": {"allOf": [{"type": "string"}, {"minLength": 1}]}}}, "one type"),
         ({"properties": {"a": DEEP}}, "expected a record that ends within 20 levels"),
         ({"properties": {"a": {"type": "object", **LOOP}}, "$defs": {"A": {"type": "object", **LOOP}}},
          "expected a record that ends within 20 levels"),
@@ -247,14 +249,26 @@ def test_a_schema_is_read_as_json_schema_means_it():
         ({"type": "integer", "minimum": 7, "exclusiveMinimum": 5}, {"type": "integer", "minimum": 7}),
         ({"type": "integer", "maximum": 7, "exclusiveMaximum": True}, {"type": "integer", "maximum": 6}),
         ({"type": "number", "exclusiveMinimum": 0}, {"type": "number"}),
+        ({"oneOf": [{"const": "a", "title": "A"}, {"enum": ["b", "a"]}]}, {"type": "enum", "values": ["a", "b"]}),
+        ({"anyOf": [{"const": "a"}, {"const": "b"}, {"const": None}]},
+         {"type": "enum", "values": ["a", "b"], "optional": True}),
+        ({"allOf": [{"$ref": "#/$defs/O"}, {"properties": {"y": {"type": "string"}}, "required": ["y"]}]},
+         {"type": "object", "score": "slot_f1", "fields": {
+             "x": {"type": "integer", "score": "exact"}, "y": {"type": "string", "score": "exact"}}}),
     ],
 )  # fmt: skip
 def test_words_of_openapi_and_gemini_say_the_same(said, expected):
-    """Behind a reference, in capitals, or beside null, a bound or a null was lost without a word."""
+    """Behind a reference, in capitals, or beside null, a bound or a null was lost without a word.
+
+    Labels with a schema each, and an object that extends another, were refused.
+    """
     schema = {
         "properties": {"a": said},
         "required": ["a"],
-        "$defs": {"X": {"type": "string", "nullable": True}},
+        "$defs": {
+            "X": {"type": "string", "nullable": True},
+            "O": {"properties": {"x": {"type": "integer"}}, "required": ["x"]},
+        },
     }
     assert fields_from_json_schema(schema, "s.json") == {"a": {"score": "exact", **expected}}
 

@@ -10,6 +10,7 @@ import pytest
 from lora_vs_api.analysis.results import write_result
 from lora_vs_api.cli import monitor, monitor_checks
 from lora_vs_api.cli.evaluate import seen_in_training
+from lora_vs_api.cli.outputs import check_outputs
 from lora_vs_api.config.load import load_params
 from lora_vs_api.data.plain import plain
 from lora_vs_api.data.source import read_table
@@ -471,12 +472,22 @@ def test_a_state_of_another_way_of_asking_is_refused(params, tmp_path):
 
 
 def test_what_cannot_be_written_is_told_before_anything_is_asked(tmp_path):
-    (tmp_path / "file").write_text("")
-    for path, said in ((tmp_path, "is a folder"), (tmp_path / "file/a.json", "is a file")):
+    """Nor does a file take the place of one that is read, of another output, or of a device."""
+    file = tmp_path / "file"
+    file.write_text("")
+    for path, said in (
+        (tmp_path, "is a folder"),
+        (file / "a.json", "is a file"),
+        ("/dev/null", "the path of a file"),
+        ("-", "the path of a file"),
+    ):
         with pytest.raises(UserError, match=said):
-            monitor.check_writable(path)
-    monitor.check_writable(tmp_path / "new/folder/a.json")
-    monitor.check_writable(tmp_path / "file")
+            check_outputs({"--output": path})
+    with pytest.raises(UserError, match="^--output: .*file is what is read; expected another file"):
+        check_outputs({"--output": tmp_path / "." / "file"}, [str(file)])
+    with pytest.raises(UserError, match="^--csv: .*file is what --figure writes"):
+        check_outputs({"--figure": file, "--csv": file})
+    check_outputs({"--output": tmp_path / "new/folder/a.json", "--state": file, "--csv": None})
 
 
 @pytest.mark.parametrize("label", ["x", ""])

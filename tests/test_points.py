@@ -83,6 +83,8 @@ def test_the_table_says_how_far_each_is_from_the_first(laptop):
     [
         ("points: [[]]", "base: Field required"),
         ("base: [", "not valid YAML"),
+        ("", "mine.yaml: Input should be a valid dictionary"),
+        ("base: 2026-13-01", "not valid YAML: month must be in 1..12"),
         ("base: []\nval_rows: 1\npoints: [[]]", "val_rows: Input should be greater than or equal"),
         ("base: []\nval_rows: 9\npoints: []", "points: List should have at least 1 item"),
         ("base: []\nval_rows: 9\npoints: [['seeds=[5]']]", "expected settings of lora or train, found s"),

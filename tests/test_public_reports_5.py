@@ -648,7 +648,17 @@ def test_a_text_that_yaml_cuts_at_a_number_sign_is_named():
     """Say #room was Say; a comment has a blank behind its sign, and within quotes or a block it is a text."""
     line, column, said = cut_text("a:\n  instruction: Say #room now\n") or (0, 0, "")
     assert (line, column) == (2, 20) and "'#room now' is a comment to YAML" in said
+    for text, place in (
+        ("instruction: Extract.\n  Use # for numbers\nz: 1\n", (2, 7)),
+        ("task:\n  instruction: Extract\n    # Rules\n  weights: {}\n", (3, 5)),
+        ("values:\n- Ticket\n- Bug #5\n", (3, 7)),
+        ("labels:\n  mini: GPT #1\n", (2, 13)),
+    ):
+        assert (cut_text(text) or ())[:2] == place
     for text in (
+        "instruction: Extract\n# a comment\nz: 1",
+        "task:\n  instruction: Extract\n  # a comment\n  weights: {}",
+        "values:\n- Ticket # a comment",
         "instruction: Say # room",
         "instruction: 'Say #room'",
         "instruction: >-\n  Say #room\n",
@@ -698,7 +708,7 @@ def test_the_place_of_a_list_s_item_and_of_a_key_with_dots(own):
     ("changed", "told"),
     [
         ({"lora.r": 4}, "lora.r: unknown key; in a file a section holds its keys, lora: {r: …}"),
-        ({"task_title": False}, "expected a text, found False; put a text that looks like this in quotes"),
+        ({"task_title": False}, "expected a text on one line, found False; put a text that looks like this in quotes"),
         ({"data": {"source": "file", "path": "C:\temp\new.csv", "text": "t"}}, "data.path: expected a text, a path without control characters; in YAML, one with"),
         ({"stats": {"Resamples": 10, "confidence": 0.9, "seed": 0}}, "stats.Resamples: unknown key (did you mean resamples?)"),
         ({"decoding": {"constrained": "true"}}, "decoding.constrained: expected true or false, found 'true'"),

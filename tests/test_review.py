@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lora_vs_api.cli.review import review_sample as ask_reviewer
 from lora_vs_api.data.review import (
     COLUMNS,
     join_verdicts,
@@ -207,4 +208,9 @@ def test_reviewer_command_fails_in_one_line(desk):
     (desk / "sample.jsonl").unlink()
     done = _review(desk, "a\n")
     assert done.returncode == 1 and done.stderr.count("\n") == 1
+    write_jsonl(desk / "sample.jsonl", [SAMPLE[0], {"id": 7, "text": "as somebody else wrote it"}])
+    with pytest.raises(UserError, match=r"sample.jsonl:2: id: expected a row with id and text"):
+        ask_reviewer(
+            "Ann", *map(str, (desk / "sample.jsonl", desk / "none.csv", desk / "params.yaml"))
+        )
     assert (desk / "verdicts.csv").read_text() == HEADER + "e1,accept\n"

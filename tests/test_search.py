@@ -106,6 +106,13 @@ def test_a_space_that_minimizes_or_is_missing_is_refused(conf):
     file.write_text(file.read_text().replace("minimize", "maximize").replace("jobs: 1", "jobs: 0"))
     with pytest.raises(UserError, match="n_jobs: expected an integer ≥ 1, found 0"):
         read_space("mine", [], conf=conf)
+    with pytest.raises(UserError, match="^--trials: expected an integer ≥ 1, found 0"):
+        read_space("mine", [], 0, conf=conf)
+    file.write_text(re.sub(r"n_trials: *\d+", "n_trials: 0", file.read_text()))
+    with pytest.raises(
+        UserError, match=r"mine.yaml: hydra.sweeper.n_trials: expected an integer ≥ 1"
+    ):
+        read_space("mine", [], conf=conf)
 
 
 def test_a_grid_has_as_many_trials_as_points(conf):
@@ -358,6 +365,7 @@ def test_a_search_in_which_nothing_succeeds_ends_with_the_reason(searching):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["search", "--gpus", "-2"], "--gpus: expected an integer ≥ 0, found -2"),
         (["search", "--trials", "0"], "--trials: expected an integer ≥ 1, found 0"),
         (["search", "--seeds", "a"], "--seeds: expected integers such as 100,101, found 'a'"),
         (

@@ -6,14 +6,17 @@ name. That module is imported when the command runs, so that help and completion
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 from functools import wraps
+from inspect import signature
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 from typer.completion import Shells, completion_init, install_callback, show_callback
+from typer.models import ArgumentInfo
 
 from lora_vs_api import __version__
 from lora_vs_api.entry import run_command
@@ -74,8 +77,14 @@ def _command(
 
 def _with_user_errors(function: Callable[..., None], given: dict[str, Any]) -> None:
     """Run a command; a file that cannot be read or written is the user's to put right."""
+    _check_blank(function, given)
     try:
         function(**given)
+    except UserError as error:
+        elsewhere = _ELSEWHERE.search(str(error)) and _project_above(Path.cwd())
+        if not elsewhere:
+            raise
+        raise UserError(f"{error}; this is a folder within {elsewhere}: run it there") from None
     except BrokenPipeError:
         # whoever read the output has seen enough, such as `head`
         raise
@@ -85,6 +94,31 @@ def _with_user_errors(function: Callable[..., None], given: dict[str, Any]) -> N
     except UnicodeDecodeError as error:
         # what reads tables, records and schemas names the file; this is for all others
         raise UserError(f"a file that is read here is not valid UTF-8 ({error.reason})") from None
+
+
+# what is said where the project's files are not
+_ELSEWHERE = re.compile("no such file|no config.yaml there|not inside of a DVC|no such node")
+
+
+def _project_above(here: Path) -> Path | None:
+    """The project that a command was meant for which was run in a folder of it; None where it was run in one."""
+    if (here / "conf" / "config.yaml").is_file():
+        return None
+    return next((each for each in here.parents if (each / "conf" / "config.yaml").is_file()), None)
+
+
+def _check_blank(function: Callable[..., None], given: dict[str, Any]) -> None:
+    """Refuse an empty value, as ``--fields "$FIELDS"`` gives it where the shell knows no such variable."""
+    defaults = signature(function).parameters
+    for name, hint in get_type_hints(function, include_extras=True).items():
+        value = given.get(name)
+        for each in value if isinstance(value, list) else [value]:
+            blank = isinstance(each, str) and not each.strip(" ,\t\r\n")
+            if blank and each != defaults[name].default:
+                (told,) = hint.__metadata__
+                option = max(told.param_decls or [f"--{name.replace('_', '-')}"], key=len)
+                called = name.upper() if isinstance(told, ArgumentInfo) else option
+                raise UserError(f"{called}: expected a text, found an empty one")
 
 
 def _print_version(asked: bool) -> None:

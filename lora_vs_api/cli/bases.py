@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lora_vs_api.cli.outputs import check_outputs
 from lora_vs_api.errors import UserError
 from lora_vs_api.log import say, show
 
@@ -39,6 +40,7 @@ def compare_bases(options: BasesOptions) -> None:
         raise UserError(f"--figure: expected a file called .svg or .png, found {figure}")
     if options.html and options.html.suffix != ".html":
         raise UserError(f"--html: expected a file called .html, found {options.html}")
+    check_outputs({"--csv": options.csv, "--figure": figure, "--html": options.html})
 
     from lora_vs_api.files import write_text
     from lora_vs_api.search.base_runs import gather, groups_of

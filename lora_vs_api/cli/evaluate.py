@@ -10,6 +10,7 @@ from unicodedata import normalize
 
 from lora_vs_api.analysis.slices import places_by_value, value_words
 from lora_vs_api.cli.local_model import LocalAnswer, adapter_folder, ask, check_batch_size
+from lora_vs_api.cli.outputs import check_outputs
 from lora_vs_api.config.load import load_params
 from lora_vs_api.config.sections import Params
 from lora_vs_api.data.plain import plain
@@ -55,6 +56,7 @@ def evaluate_file(
             and no field of one value, no adapter.
     """
     check_batch_size(batch_size)
+    check_outputs({"--output": output}, [file])
     params = load_params()
     names = _slices(params, slices)
     adapter = adapter_folder(params, seed)

@@ -10,6 +10,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from lora_vs_api.cli.outputs import check_outputs
 from lora_vs_api.errors import UserError
 from lora_vs_api.log import say, show
 
@@ -24,6 +25,7 @@ def show_experiments(
     """
     if figure and figure.suffix not in (".svg", ".png"):
         raise UserError(f"--figure: expected a file called .svg or .png, found {figure}")
+    check_outputs({"--csv": csv, "--figure": figure})
 
     from lora_vs_api.config.load import load_params
     from lora_vs_api.files import write_text

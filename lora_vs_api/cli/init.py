@@ -100,6 +100,10 @@ def write_task(given: TaskSource) -> None:
         UserError: a file that cannot be read, rows that are too few or do not fit, or a task that
             is there already.
     """
+    if not Path(given.conf, "config.yaml").is_file():
+        raise UserError(f"{given.conf}: no config.yaml there; run this in the project's folder")
+    if len(given.noun.splitlines()) > 1:
+        raise UserError(f"--noun: expected a word such as invoice, found {given.noun!r}")
     given = _composed(given)
     name = _task_name(given)
     target = Path(given.conf, "task", f"{name}.yaml")

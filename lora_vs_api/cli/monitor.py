@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ from lora_vs_api.cli.local_model import (
     seed_of,
 )
 from lora_vs_api.cli.monitor_checks import NewTexts, compare
+from lora_vs_api.cli.outputs import check_outputs
 from lora_vs_api.cli.predict import read_texts
 from lora_vs_api.config.load import load_params
 from lora_vs_api.config.sections import Params
@@ -83,8 +83,7 @@ def monitor_file(options: Options) -> None:
     path = Path(options.state or f"{STATES}/{adapter.name}-{digest[:12]}.json")
     sequence = _sequence(params, path, digest, new, run.field_f1, test_groups)
     # before a model is loaded for an hour
-    for name in [path] + ([Path(options.output)] if options.output else []):
-        check_writable(name)
+    check_outputs({"--state": path, "--output": options.output}, [options.file])
     answers = ask(
         params,
         adapter,
@@ -212,16 +211,6 @@ def asked_sha256(params: Params) -> str:
     decoding = params.decoding.model_dump(exclude={"batch_size"})
     asked = to_jsonable_python([fields, decoding, params.serving.engine, params.serving.precision])
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
-
-
-def check_writable(path: Path) -> None:
-    """Raises a UserError where a file cannot be written; folders that are not there can be made."""
-    there = next(each for each in (path, *path.absolute().parents) if each.exists())
-    if (there == path) == there.is_dir():
-        kind = "a folder" if there == path else "a file"
-        raise UserError(f"{path}: cannot be written: {there} is {kind}")
-    if not os.access(there, os.W_OK):
-        raise UserError(f"{path}: cannot be written: no permission for {there}")
 
 
 def _unit(by: str | None) -> str:

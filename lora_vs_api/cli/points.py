@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from statistics import fmean
 
+from lora_vs_api.cli.outputs import check_outputs
 from lora_vs_api.errors import UserError
 from lora_vs_api.log import say
 
@@ -33,6 +34,7 @@ def try_points(name: str, out: Path) -> None:
         )
     groups = read_labels(rows, here.task.group_by)
     file, command = out / "val.md", f"lora-vs-api points {name} --out {out}"
+    check_outputs({"--out": file})
 
     def tell(scored: list[ScoredPoint]) -> None:
         last = scored[-1]

@@ -17,6 +17,7 @@ from lora_vs_api.cli.local_model import (
     check_batch_size,
     one_text,
 )
+from lora_vs_api.cli.outputs import check_outputs
 from lora_vs_api.config.load import load_params
 from lora_vs_api.data.source import (
     MAX_SHOWN,
@@ -64,6 +65,7 @@ def predict_records(
     if (text is None) == (input is None):
         raise UserError("expected either a text or --input FILE")
     check_batch_size(batch_size)
+    check_outputs({"--output": output}, [input])
     params = load_params()
     fields = params.task.record_fields
     adapter = adapter_folder(params, seed)

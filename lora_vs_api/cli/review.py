@@ -7,6 +7,7 @@ import io
 import json
 import os
 import subprocess
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,7 @@ def review_sample(
         raise UserError("--reviewer: expected your name, since git config user.name is not set")
     fields = _read_fields(params_file)
     sample = read_rows(sample_file)
+    _check_sample(sample, sample_file)
     reviewed = current_verdicts(sample, read_verdicts(verdicts_file))
     # before anything is asked: a verdict has to find room in it
     separator_of(verdicts_file)
@@ -80,6 +82,16 @@ def review_sample(
     counts = join_verdicts(sample, verdicts_file)
     shown = ("accepted", "rejected", "fixed", "unreviewed")
     show(", ".join(f"{counts[name]} {name}" for name in shown))
+
+
+def _check_sample(sample: Sequence[Row], file: str) -> None:
+    """Another file than the one that the node `review` writes may have lines of any form."""
+    for number, row in enumerate(sample, 1):
+        for key, kind in (("id", str), ("text", str), ("record", dict)):
+            if not isinstance(row.get(key), kind):
+                raise UserError(
+                    f"{file}:{number}: {key}: expected a row with id and text, both texts, and record, as `dvc repro review` writes it"
+                )
 
 
 def _git_user() -> str:

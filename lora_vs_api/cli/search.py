@@ -72,6 +72,8 @@ def search_settings(
         )
     if where.jobs is not None and where.jobs < 1:
         raise UserError(f"--jobs: expected an integer ≥ 1, found {where.jobs}")
+    if where.gpus is not None and where.gpus < 0:
+        raise UserError(f"--gpus: expected an integer ≥ 0, found {where.gpus}")
     mend()
     space = read_space(space_name, overrides, number)
     jobs = space.jobs if where.jobs is None else where.jobs

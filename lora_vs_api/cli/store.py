@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lora_vs_api.api.store import ResponseStore
+from lora_vs_api.cli.outputs import check_outputs
 from lora_vs_api.config.load import load_params
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_jsonl, write_jsonl
@@ -26,18 +27,11 @@ def export_answers(file: Path, store: str | None) -> None:
     """Write all answers to ``file`` as JSONL.
 
     Raises:
-        UserError: there is no store, or ``file`` is the store itself or a folder.
+        UserError: there is no store, or ``file`` is the store itself or cannot be written.
     """
     path = _existing(_path(store))
     # its own files, of which SQLite has some beside the first
-    if str(file.resolve()).removesuffix("-wal").removesuffix("-shm") == str(Path(path).resolve()):
-        raise UserError(
-            f"{file}: is the store itself, which an export would replace; name another file"
-        )
-    if file.is_dir():
-        raise UserError(
-            f"{file}: is a folder; name a file to write, such as {file / 'answers.jsonl'}"
-        )
+    check_outputs({"FILE": file}, [path, f"{path}-wal", f"{path}-shm"])
     with ResponseStore(path) as answers:
         write_jsonl(file, answers.rows())
         show(f"{len(answers)} answers written to {file}")
@@ -49,7 +43,9 @@ def import_answers(file: Path, store: str | None) -> None:
     Raises:
         UserError: no such file, or lines that are no answers, each named with what is wrong.
     """
-    # before a store is made for what cannot be read
+    if not file.exists():
+        raise UserError(f"{file}: no such file; `lora-vs-api store export` writes one")
+    # before a store is made that nothing comes into
     rows = read_jsonl(file)
     with ResponseStore(_path(store)) as answers:
         found = answers.add_rows((f"{file}:{number}", row) for number, row in enumerate(rows, 1))

@@ -12,16 +12,20 @@ from typing import Any
 
 import yaml
 
+from lora_vs_api.config.explain import COMPLETE
 from lora_vs_api.config.fast_yaml import fast_yaml
 from lora_vs_api.config.load import PARAMS, check_params
 from lora_vs_api.config.renamed import renamed_file, renamed_override
 from lora_vs_api.config.secrets import may_be_secret
 from lora_vs_api.config.sections import Params
 from lora_vs_api.config.slips import (
+    LOCAL,
     UNSEEN,
     choice_slip,
     copied,
+    kept_slip,
     key_slip,
+    list_slip,
     mark_slip,
     no_mapping,
     override_slip,
@@ -50,6 +54,8 @@ def composed(overrides: Sequence[str] = (), conf: str | Path = "conf") -> tuple[
             a composition that is not a valid config.
     """
     conf = Path(conf)
+    # as DVC names the file of a setting
+    overrides = [override.removeprefix(f"{PARAMS}:") for override in overrides]
     try:
         return _composed(overrides, conf)
     except UserError as error:
@@ -128,6 +134,7 @@ def _composed(overrides: Sequence[str], conf: Path) -> tuple[str, Params]:
         if slip is None and not str(error).strip():
             # of a key that is no text OmegaConf says nothing
             slip = key_slip(conf)
+        slip = slip or list_slip(error, conf, lambda: _without_own(conf))
         # one in an override is told with that
         if slip is None and not any("${" in override for override in overrides):
             slip = reference_slip(error, conf)
@@ -149,10 +156,18 @@ def _composed(overrides: Sequence[str], conf: Path) -> tuple[str, Params]:
     slip = key_slip(conf) if no_text_key(raw) else None
     if slip:
         raise UserError(slip)
+    kept = kept_slip(overrides, conf, raw)
+    if kept:
+        raise UserError(kept if kept.startswith(conf.name) else f"{where}: {kept}")
     try:
         return text, check_params(raw, where)
     except UserError as error:
         problem = _without_secrets(str(error).removeprefix(f"{where}: "), overrides)
+        if problem.endswith(COMPLETE):
+            # that is what was composed
+            taken = [override for override in overrides if override.startswith("~")]
+            why = f", which {taken[0]} takes out" if taken else "; expected a value for it in conf/"
+            problem = problem.removesuffix(COMPLETE) + why
         key = problem.partition(": ")[0]
         given = [override.partition("=")[0].lstrip("+~") for override in overrides]
         place = "" if key in given else place_of(key, conf)
@@ -176,6 +191,13 @@ def _plain(conf: Path) -> dict[str, Any]:
     except UserError:
         return {}
     return found
+
+
+def _without_own(conf: Path) -> dict[str, Any]:
+    """As :func:`_plain`, without the user's own file."""
+    with copied(conf) as copy:
+        (copy / LOCAL).write_text("", encoding="utf-8")
+        return _plain(copy)
 
 
 def _problem(overrides: Sequence[str], conf: Path) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -31,6 +32,8 @@ from lora_vs_api.paths import SERVED, TAUGHT, TRAIN, TRAINED, opponent_file
 from lora_vs_api.prices.lookup import known_prices, price_of
 from lora_vs_api.record.fields import Field
 
+# a file for each node; not there where only the package is installed
+STAGES = Path(__file__).resolve().parents[2] / "stages"
 # what the generator says of each text
 SITUATION = "situation"
 
@@ -256,10 +259,19 @@ def _slices_fit_into_the_test_slice(params: Params) -> str | None:
     return None
 
 
-def _nodes_have_a_default(params: Params) -> str | None:
-    if "default" in params.nodes:
-        return None
-    return "nodes.default: missing; it counts for every node that is not named"
+def _nodes_are_nodes_and_have_a_default(params: Params) -> str | None:
+    if "default" not in params.nodes:
+        return "nodes.default: missing; it counts for every node that is not named"
+    known = [path.stem for path in STAGES.glob("[a-z]*.py")]
+    for name in params.nodes if known else ():
+        if name not in (*known, "default"):
+            return f"nodes.{_in_a_key(name)}: no such node{_meant(name, known)}; `dvc stage list` names them"
+    return None
+
+
+def _meant(name: str, known: Sequence[str]) -> str:
+    near = get_close_matches(name, known, n=1, cutoff=0.8)
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def _tunings_and_conditions_have_names_of_their_own(params: Params) -> str | None:
@@ -601,7 +613,7 @@ CHECKS: tuple[Callable[[Params], str | None], ...] = (
     _conditions_have_a_price,
     _sweep_has_a_seed_of_its_own,
     _slices_fit_into_the_test_slice,
-    _nodes_have_a_default,
+    _nodes_are_nodes_and_have_a_default,
     _task_has_a_plain_name,
     _tunings_and_conditions_have_names_of_their_own,
     _virtual_tokens_are_decoded_freely,

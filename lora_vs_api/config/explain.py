@@ -16,6 +16,8 @@ from lora_vs_api.config.sections import Params
 # a JSON Schema of pydantic
 Schema = dict[str, Any]
 Key = str | int
+# what mends a params.yaml that was written by hand or by an earlier version
+COMPLETE = "; `make params` composes a complete file from conf/"
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def explain(error: ValidationError, raw: dict[str, Any]) -> str:
             tag = place.union["discriminator"]["propertyName"]
             given = _item(_at(raw, place.path[:-1]), tag)
             return f"{place.key}: missing; needed with {_dotted((*place.path[:-1], tag))}={given}"
-        return f"{place.key}: missing; `make params` composes a complete file from conf/"
+        return f"{place.key}: missing{COMPLETE}"
     if first["type"] == "extra_forbidden":
         return f"{place.key}: {_unknown(place, raw, root)}"
     if first["type"] == "union_tag_not_found":

@@ -42,7 +42,11 @@ def load_params(path: str | Path = PARAMS) -> Params:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; `make params` composes it from conf/") from None
+        there = Path(path).absolute().parent.joinpath("conf", "config.yaml").is_file()
+        what = (
+            "`make params` composes it from conf/" if there else "run this in the project's folder"
+        )
+        raise UserError(f"{path}: no such file; {what}") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not valid UTF-8 ({error.reason}); save it as UTF-8") from None
     try:

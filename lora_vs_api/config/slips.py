@@ -20,13 +20,18 @@ import yaml
 from lora_vs_api.config.yaml_keys import cut_text, misread_number, place_behind, unquoted_key
 
 LOCAL = "local.yaml"
+COMMANDS = ("search", "points")  # groups that commands read, and no setting chooses from
 MAX_MEANT = 3  # keys that one may have been meant to be
+# of an empty {}
+KEPT = "{} is added to what conf/ has there, and takes nothing out, as ~ before a key does"
 _UNKNOWN = re.compile(r"Could not override '([^']+)'")
 _GONE = re.compile(r"Could not delete from config\. '([^']+)'")
 _NO_CHOICE = re.compile(
     r"Could not find '([^']+)/([^'/]+)'\s+Available options in '[^']+':\s+(.*?)\s+Config"
 )
 _SEVERAL = re.compile(r"Ambiguous value for argument '([^']*)'")
+_CHOSEN = re.compile(r"Multiple values for (\S+)\.")
+_NO_SECTION = re.compile(r"node `([^`]+)` is not a container")
 _MERGED = re.compile(r"Error merging override \+{0,2}([^=\s]+)=")
 _FORM = re.compile(r"(?s)\+{0,2}[^=\s]+=.*|~[^=\s]+")
 _GRAMMAR = re.compile(
@@ -307,6 +312,56 @@ def _why_unread(reference: str) -> str | None:
     return None
 
 
+def kept_slip(overrides: Sequence[str], conf: Path, settings: Mapping[str, Any]) -> str | None:
+    """An empty ``{}`` for a section that has settings: composing adds it to them, and takes none out."""
+    given = [
+        text.partition("=")[0] for text in overrides if re.fullmatch(r"[^=]+=\s*\{\s*\}\s*", text)
+    ]
+    for key in given:
+        if _at(settings, key):
+            return f"{key}: {KEPT}"
+    try:
+        root = yaml.compose((conf / LOCAL).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except (OSError, ValueError, yaml.YAMLError, RecursionError):
+        return None
+    for path in _empty(root, ()) if root else ():
+        key = ".".join(path)
+        added = any(text.lstrip("+").startswith(key) for text in overrides)
+        if not added and _at(settings, key):
+            return f"{place_of(key, conf)}{key}: {KEPT}"
+    return None
+
+
+def _empty(node: yaml.Node, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """The keys that lead to each ``{}``."""
+    if isinstance(node, yaml.MappingNode):
+        if not node.value and path:
+            yield path
+        for key, value in node.value:
+            if isinstance(value, yaml.MappingNode):
+                yield from _empty(value, (*path, str(key.value)))
+
+
+def list_slip(
+    error: Exception, conf: Path, without_own: Callable[[], Mapping[str, Any]]
+) -> str | None:
+    """The user's own list for a section, or section for a list, of which OmegaConf names no key; None for another error."""
+    if "Cannot merge" not in str(error):
+        return None
+    try:
+        own = yaml.safe_load((conf / LOCAL).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError, RecursionError):
+        return None
+    settings = without_own()
+    for key in _keys(own) if isinstance(own, dict) else ():
+        given, there = _at(own, key), _at(settings, key)
+        if isinstance(given, list) and isinstance(there, dict):
+            return f"{place_of(key, conf)}{key}: expected a section with {', '.join(there)}, found a list"
+        if isinstance(given, dict) and isinstance(there, list):
+            return f"{place_of(key, conf)}{key}: expected a list, found a section"
+    return None
+
+
 def choice_slip(problem: str, conf: Path) -> str:
     """How a file of a group is chosen, where its name stands as the value of the group's key; else empty."""
     key = problem.partition(":")[0]
@@ -386,23 +441,37 @@ def override_slip(
     choice = _NO_CHOICE.search(message)
     if choice:
         group, found, known = choice[1], choice[2], choice[3].split()
+        if (conf / group.partition("/")[0]).is_dir():
+            # a file's path, of which Hydra takes the folders for groups
+            group, _, more = group.partition("/")
+            found = f"{more}/{found}" if more else found
         near = get_close_matches(found, known, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
         own = "; `lora-vs-api init FILE` writes one of your own" if group == "task" else ""
         return f"{group}: expected one of {', '.join(known)}, found {found!r}{hint}{own}"
-    merged = _MERGED.search(message)
+    merged = _MERGED.search(message) or _NO_SECTION.search(message)
     if merged:
+        there = _at(composed(), merged[1])
+        if isinstance(there, dict | list):
+            kind = "a section with " + ", ".join(there) if isinstance(there, dict) else "a list"
+            return f"{merged[1]}: expected {kind}"
         section, _, place = merged[1].rpartition(".")
         if place.isdigit():
             return f"{section}: a list has no place {place} to add; expected the whole list, {section}=[…]"
+    chosen = _CHOSEN.search(message)
+    if chosen:
+        name, typed = chosen[1], any(text.lstrip("+").startswith(chosen[1]) for text in overrides)
+        other = f"{name}=NAME" if typed else f"- override /{name}: NAME under defaults"
+        return f"{name}: is chosen already; expected {other}, which chooses another"
     sweep = _SWEEP.search(message)
     if sweep:
         return f"{sweep[1]}: expected one value, or a list as {sweep[1]}=[…], found {sweep[2]}"
-    group = next((text for text in overrides if text.partition("=")[0] in _groups(conf)), None)
+    group = next((text for text in overrides if _group_of(text) in _groups(conf)), None)
     if group and _NO_GROUP.search(message):
         name, _, value = group.partition("=")
-        known = sorted(path.stem for path in (conf / name).glob("*.yaml"))
-        return f"{name}: expected one of {', '.join(known)}, found {value or 'nothing'}"
+        known = sorted(path.stem for path in (conf / _group_of(group)).glob("*.yaml"))
+        none = f", or {name.partition('@')[2]}=null for none" if "@" in name else ""
+        return f"{name}: expected one of {', '.join(known)}{none}, found {value or 'nothing'}"
     several = _SEVERAL.search(message)
     if several:
         name, _, value = several[1].partition("=")
@@ -425,6 +494,17 @@ def override_slip(
             "otherwise, such as 'key=\"a, b\"'"
         )
     return message
+
+
+def _group_of(override: str) -> str:
+    """The group that an override chooses from, if it chooses: prices of prices@prices_beside=published."""
+    return override.partition("=")[0].partition("@")[0]
+
+
+def _at(value: Any, key: str) -> Any:
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
 
 
 def _is_broken(override: str) -> bool:
@@ -451,10 +531,20 @@ def _unknown(
         near = get_close_matches(key, _groups(conf), n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
         return f"defaults: override /{key}: no such group{hint}; expected one of {', '.join(_groups(conf))}"
+    if key in COMMANDS:
+        return f"{key}: no setting; the files of {conf.name}/{key}/ are for `lora-vs-api {key}`"
+    group, at, _ = key.partition("@")
+    if at and group in _groups(conf):
+        return f"{key}: nothing is chosen so; expected {group}=NAME"
     more = [f"+{text}" if text.partition("=")[0] == key else text for text in overrides]
     refused = with_plus(more)
     if refused is None:
         added = next(text for text in more if text.partition("=")[0] == f"+{key}")
+        there = _at(composed(), key)
+        if isinstance(there, dict):
+            return (
+                f"{key}: has {', '.join(there) or 'nothing'} so far; expected {added} to add others"
+            )
         return f"{key}: not set in conf/ so far; expected {added} to add it"
     known = list(_keys(composed()))
     if key in known:

@@ -79,34 +79,60 @@ def misread_number(text: str) -> tuple[int, int, str] | None:
     return None if found is None else (found[0].line + 1, found[0].column + 1, found[1])
 
 
-# texts that people write, and what is cut off one: a comment that is meant has a blank behind its sign
-_TEXTS = ("instruction", "description", "task_title", "title")
+# texts that people write, those of them that have several lines, and what holds texts
+_TEXTS = ("instruction", "description", "statement", "task_title", "title")
+_LONG = ("instruction", "description", "statement")
+_OF_TEXTS = ("values", "labels")
+# what is cut off a text: a comment that is meant has a blank behind its sign, unless it stands in a text of several lines
 _CUT = re.compile(r"[ \t]+(#[^\s#][^\n]*)")
+_IN_LAST_LINE = re.compile(r"[ \t]+(#[^\n]*)")
+# so that few files have to be read for it
+_MAY_BE_CUT = re.compile(rf"(?m)^[ \t-]*(?:{'|'.join(_LONG)})[ \t]*:[ \t]*(?:$|[^\s'\"|>])")
+_BELOW = re.compile(r"(?:[ \t]*\n)+( *)(?P<cut>#[^\n]*)")
 
 
 def cut_text(text: str) -> tuple[int, int, str] | None:
     """Line, column and what is wrong with the first text of a file that ends at a # for YAML, and for nobody else."""
-    if not _CUT.search(text):
+    if not _CUT.search(text) and not ("#" in text and _MAY_BE_CUT.search(text)):
         return None
-    ends = [
-        value.end_mark.index
-        for node in _roots(text)
-        for mapping in _mappings(node)
-        for key, value in mapping.value
-        # quotes and blocks, whose style is not empty, hold a # as it stands
-        if key.value in _TEXTS
-        and isinstance(value, yaml.ScalarNode)
-        and value.value
-        and not value.style
-    ]
-    found = next((cut for end in sorted(ends) if (cut := _CUT.match(text, end))), None)
-    if found is None:
+    cuts = [cut for key, value in _plain_texts(text) if (cut := _cut_off(text, key, value))]
+    if not cuts:
         return None
+    start, off = min(cuts)
     said = (
-        f"{found[1].strip()[:40]!r} is a comment to YAML and no part of the text; put quotes around the text, or a "
-        "blank behind #"
+        f"{off.strip()[:40]!r} is a comment to YAML and no part of the text; put quotes around the text, or the "
+        "comment above it"
     )
-    return *place_behind(text[: found.start(1)]), said
+    return *place_behind(text[:start]), said
+
+
+def _plain_texts(text: str) -> Iterator[tuple[yaml.ScalarNode, yaml.ScalarNode]]:
+    """The texts of a file that stand without quotes, each with the key that it is under; in quotes and blocks a # is one."""
+    for root in _roots(text):
+        for mapping in _mappings(root):
+            for key, value in mapping.value:
+                held: list[Any] = [value] if key.value in _TEXTS else []
+                if key.value in _OF_TEXTS and isinstance(value, yaml.SequenceNode):
+                    held = value.value
+                elif key.value in _OF_TEXTS and isinstance(value, yaml.MappingNode):
+                    held = [inner for _, inner in value.value]
+                for each in held:
+                    if isinstance(each, yaml.ScalarNode) and each.value and not each.style:
+                        yield key, each
+
+
+def _cut_off(text: str, key: yaml.ScalarNode, value: yaml.ScalarNode) -> tuple[int, str] | None:
+    end = value.end_mark.index
+    found = _CUT.match(text, end)
+    if found is None and key.value in _LONG and "\n" in text[key.end_mark.index : end]:
+        found = _IN_LAST_LINE.match(text, end)
+    if found is not None:
+        return found.start(1), found[1]
+    below = _BELOW.match(text, end) if key.value in _LONG else None
+    # as far in as a line of the text has to be
+    if below is not None and len(below[1]) > key.start_mark.column:
+        return below.start("cut"), below["cut"]
+    return None
 
 
 def place_behind(before: str) -> tuple[int, int]:

@@ -91,7 +91,28 @@ def _step(key: str) -> str:
     return key.replace("~", "~0").replace("/", "~1")
 
 
+def _extended(schema: _Schema, node: _Node, depth: int) -> _Node:
+    """An object with the properties of those that it extends, which OpenAPI lists under allOf."""
+    if depth > MAX_DEPTH:
+        schema.refuse(node.place, ENDS)
+    parts = [
+        _extended(
+            schema, _resolved(schema, schema.node(part, f"{node.place}/allOf/{number}")), depth + 1
+        )
+        for number, part in enumerate(schema.items(node, "allOf"))
+    ]
+    if not parts:
+        return node
+    found: dict[str, Any] = {"properties": {}, "required": []}
+    for part in (*parts, node):
+        properties = part.value.get("properties")
+        found["properties"] |= properties if isinstance(properties, Mapping) else {}
+        found["required"] += schema.items(part, "required")
+    return _Node({**node.value, **found}, node.place)
+
+
 def _properties(schema: _Schema, node: _Node, depth: int) -> dict[str, Spec]:
+    node = _extended(schema, node, depth)
     place = f"{node.place}/properties"
     properties = node.value.get("properties")
     if not isinstance(properties, Mapping) or not properties:
@@ -171,6 +192,19 @@ def _plain_spec(schema: _Schema, node: _Node, depth: int) -> Spec:
     ]
     if arms:
         kept = [arm for arm in arms if not _is_null(schema, arm)]
+        extends = "allOf" in node.value and any("properties" in arm.value for arm in kept)
+        if len(kept) > 1 and extends and not node.value.keys() & {"anyOf", "oneOf"}:
+            return _object(schema, node, depth)
+        if (
+            len(kept) > 1
+            and all(arm.value.keys() & {"const", "enum"} for arm in kept)
+            and "allOf" not in node.value
+        ):
+            # each label with words of its own
+            specs = [_enum(schema, arm) for arm in kept]
+            values = list(dict.fromkeys(label for spec in specs for label in spec["values"]))
+            may_be_null = len(kept) < len(arms) or any("optional" in spec for spec in specs)
+            return specs[0] | {"values": values} | ({"optional": True} if may_be_null else {})
         if len(kept) != 1:
             schema.refuse(node.place, f"expected one type, or one and null, found {len(kept)}")
         spec = _spec(schema, kept[0], depth + 1)
@@ -181,10 +215,13 @@ def _plain_spec(schema: _Schema, node: _Node, depth: int) -> Spec:
     if kind == "array":
         return {"type": "list", "score": "set_f1", **_list_items(schema, node, depth), **optional}
     if kind == "object":
-        fields = _properties(schema, node, depth)
-        return {"type": "object", "score": "slot_f1", "fields": fields, **optional}
+        return {**_object(schema, node, depth), **optional}
     bounds = _bounds(schema, node, kind) if kind in ("integer", "number") else {}
     return {"type": kind, "score": "exact", **bounds, **optional}
+
+
+def _object(schema: _Schema, node: _Node, depth: int) -> Spec:
+    return {"type": "object", "score": "slot_f1", "fields": _properties(schema, node, depth)}
 
 
 def _is_null(schema: _Schema, arm: _Node) -> bool:

@@ -87,7 +87,12 @@ def plan_nodes(root: Path, params: str | None = None) -> list[Step]:
             # what `dvc add` keeps is data and no node
             found = [foresight.look_at(stage) for stage in stages if stage.cmd]
     except DvcException as error:
-        raise UserError(f"{root}: {' '.join(str(error).split())}") from None
+        said = " ".join(str(error).split())
+        # as a kill or a merge leaves it
+        way_out = (
+            "; `lora-vs-api mend` says what it lacks, or recovers it" if "dvc.lock" in said else ""
+        )
+        raise UserError(f"{root}: {said}{way_out}") from None
     return [*_timed(found, root)]
 
 

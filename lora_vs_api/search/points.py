@@ -94,11 +94,12 @@ def read_points(name: str, here: Params, conf: str | Path = "conf") -> tuple[lis
         raise UserError(f"points: expected one of {there or file.parent}, found {name!r}")
     try:
         listed = PointList.model_validate(load_once(file.read_text(encoding="utf-8")))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        if isinstance(error, ValidationError):
+            first = error.errors(include_url=False)[0]
+            key = f": {'.'.join(map(str, first['loc']))}" if first["loc"] else ""
+            raise UserError(f"{file}{key}: {first['msg']}") from None
         raise UserError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from None
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise UserError(f"{file}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
     return [_point(overrides, listed.base, here, file, conf) for overrides in listed.points], (
         listed.val_rows
     )

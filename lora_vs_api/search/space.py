@@ -68,7 +68,7 @@ def read_space(
                 "config", [f"+search={name}", *overrides], return_hydra_config=True
             ).hydra.sweeper
             wanted = dict(sweeper.get("params") or {})
-            trials = int(sweeper.n_trials) if trials is None else trials
+            given, trials = trials, int(sweeper.n_trials) if trials is None else trials
             # a sweeper that is told nothing would take two
             told = re.search(r"^\s*n_jobs\s*:", file.read_text(encoding="utf-8"), re.MULTILINE)
             jobs = int(sweeper.n_jobs) if told else 1
@@ -80,7 +80,8 @@ def read_space(
             f"{file}: hydra.sweeper.direction: expected maximize, as higher F1 is better"
         )
     if trials < 1:
-        raise UserError(f"--trials: expected an integer ≥ 1, found {trials}")
+        key = "--trials" if given is not None else f"{file}: hydra.sweeper.n_trials"
+        raise UserError(f"{key}: expected an integer ≥ 1, found {trials}")
     if jobs < 1:
         raise UserError(f"{file}: hydra.sweeper.n_jobs: expected an integer ≥ 1, found {jobs}")
     if not wanted:

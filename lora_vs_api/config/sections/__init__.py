@@ -37,7 +37,7 @@ from lora_vs_api.config.sections.api import (
     Replicates,
     WrittenShots,
 )
-from lora_vs_api.config.sections.base import Section
+from lora_vs_api.config.sections.base import Line, Section, Seed
 from lora_vs_api.config.sections.data import (
     Contamination,
     Data,
@@ -138,9 +138,9 @@ __all__ = [
 class Params(Section):
     """All of params.yaml."""
 
-    profile_name: str
-    task_name: str
-    task_title: str
+    profile_name: Line
+    task_name: Annotated[str, Field(description="a plain word")]
+    task_title: Line
     data: Data
     split: Split
     review: Review
@@ -152,7 +152,7 @@ class Params(Section):
     train: Train
     sweep: Sweep
     seeds: Annotated[
-        list[Annotated[int, Field(ge=0)]],
+        list[Seed],
         Field(min_length=1, description="a list of integers ≥ 0, at least one, such as [0, 1, 2]"),
     ]
     decoding: Decoding
@@ -177,9 +177,9 @@ class Params(Section):
     # none: the fine-tune against the untuned base and the predictors without a model
     conditions: dict[str, Condition]
     # what tables and figures call a condition or tuning; one without shows its own name
-    labels: dict[str, str]
+    labels: dict[str, Line]
     # the API condition that H1 is judged against; null where there is none
-    baseline: str | None
+    baseline: Annotated[str | None, Field(description="a condition or null")]
     # reports of other runs on the task, which this run's report names
     see_also: list[SeeAlso]
     # whose token prices a condition is billed at, or a price of its own

@@ -9,18 +9,18 @@ from pydantic import Field
 from lora_vs_api.config.sections.base import (
     Count,
     Gpus,
-    Natural,
     NonNegative,
     OptionalCount,
     Positive,
     Section,
+    Seed,
 )
 
 
 class Stats(Section):
-    resamples: Annotated[int, Field(ge=100, description="an integer ≥ 100")]
+    resamples: Annotated[int, Field(ge=100, le=10**6, description="an integer 100..1000000")]
     confidence: Annotated[float, Field(gt=0.5, lt=1, description="between 0.5 and 1")]
-    seed: Natural
+    seed: Seed
 
 
 class Ownership(Section):

@@ -14,11 +14,13 @@ from lora_vs_api.config.sections.base import (
     Day,
     Device,
     DType,
+    Line,
     Natural,
     OptionalCount,
     OptionalMinutes,
-    Positive,
+    Seconds,
     Section,
+    Seed,
 )
 from lora_vs_api.prices.price import Price
 
@@ -112,7 +114,7 @@ Server = Annotated[EmbeddedServer | LlamaCppServer | OpenAIServer, Field(discrim
 
 class Ask(Section):
     concurrency: Count
-    shots_seed: Natural
+    shots_seed: Seed
 
 
 class Replicates(Section):
@@ -131,7 +133,7 @@ class Limits(Section):
     ]
     key_env: KeyEnv
     plain_http_with_key: bool
-    timeout_seconds: Positive
+    timeout_seconds: Seconds
     max_attempts: Count
     max_minutes: OptionalMinutes
     budget_usd: Annotated[
@@ -204,7 +206,7 @@ class Condition(Section):
     ``server`` are null for those of the others.
     """
 
-    model: str
+    model: Line
     weights: str
     shots: Annotated[
         Natural | NearestShots | WrittenShots | FileShots,

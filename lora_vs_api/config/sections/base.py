@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 Share = Annotated[float, Field(gt=0, le=1, description="a share, above 0 and up to 1")]
 Count = Annotated[int, Field(ge=1, description="an integer ≥ 1")]
 Natural = Annotated[int, Field(ge=0, description="an integer ≥ 0")]
+# what numpy's generators take; torch's and Python's take more
+Seed = Annotated[int, Field(ge=0, lt=2**32, description="an integer from 0 to 4294967295")]
 # GPUs: several whole ones, or a part of one
 Gpus = Annotated[
     Annotated[int, Field(ge=0)] | Annotated[float, Field(gt=0, lt=1)],
@@ -23,8 +26,13 @@ OptionalCount = Annotated[
 OptionalRatio = Annotated[
     Annotated[float, Field(ge=1)] | None, Field(description="a number ≥ 1, or null")
 ]
+# a longer one is no time to the operating system
+Seconds = Annotated[
+    float, Field(gt=0, le=1e9, description="seconds above 0, at most a thousand million")
+]
 OptionalMinutes = Annotated[
-    Annotated[float, Field(gt=0)] | None, Field(description="minutes above 0, or null")
+    Annotated[float, Field(gt=0, le=1e7)] | None,
+    Field(description="minutes above 0, at most ten million, or null"),
 ]
 RateText = Annotated[
     str,
@@ -33,6 +41,25 @@ RateText = Annotated[
         description='a learning rate as a quoted string, such as "2e-4"',
     ),
 ]
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError(text)
+    return text
+
+
+_LINE_END = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def _one_line(text: str) -> str:
+    if _LINE_END.search(_not_blank(text)):
+        raise ValueError(text)
+    return text
+
+
+# what tables and figures call something
+Line = Annotated[str, AfterValidator(_one_line), Field(description="a text on one line")]
 
 
 def _iso(value: Any) -> Any:
@@ -65,7 +92,7 @@ DType = Literal["auto", "bfloat16", "float32"]
 
 
 class Section(BaseModel):
-    """A mapping of params.yaml: no key more, no key less, no value of another type, and no infinity."""
+    """A mapping of params.yaml: no key more, no key less, no value of another type, no infinity, no blank text."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -74,6 +101,11 @@ class Section(BaseModel):
         protected_namespaces=(),
         allow_inf_nan=False,
     )
+
+    @field_validator("*")
+    @classmethod
+    def _says_something(cls, value: Any) -> Any:
+        return _not_blank(value) if isinstance(value, str) else value
 
 
 # they end up in what pip is asked for, where a URL or an option would have it run what it finds there

@@ -6,7 +6,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from lora_vs_api.config.sections.base import Count, FilePath, Natural, Positive, Section, Share
+from lora_vs_api.config.sections.base import (
+    Count,
+    FilePath,
+    Line,
+    Natural,
+    Positive,
+    Section,
+    Seed,
+    Share,
+)
 from lora_vs_api.record import fields as record
 
 
@@ -16,7 +25,7 @@ class GeneratedData(Section):
     source: Literal["generator"]
     path: str
     n: Count
-    seed: Natural
+    seed: Seed
     categories: dict[str, Share]
     sentiments: dict[str, Share]
 
@@ -135,25 +144,25 @@ class Split(Section):
     stratify_by: str | None
     group_by: GroupBy
     set_aside: Natural
-    seed: Natural
+    seed: Seed
 
 
 class Review(Section):
     sample: Count
-    seed: Natural
+    seed: Seed
 
 
 class Contamination(Section):
     rows: Count
     field: str | None
     threshold: Share
-    seed: Natural
+    seed: Seed
 
 
 class SeeAlso(Section):
     """Another run's report on the same task; ``path`` is relative to the repository."""
 
-    title: Annotated[str, Field(min_length=1)]
+    title: Line
     path: Annotated[
         str,
         Field(

@@ -11,11 +11,12 @@ from lora_vs_api.config.sections.base import (
     Device,
     DType,
     FilePath,
-    Natural,
+    Line,
     PackageName,
     PackageVersion,
     Positive,
     Section,
+    Seed,
 )
 from lora_vs_api.config.sections.opponents import GgufFile
 
@@ -69,7 +70,7 @@ TemplateArguments = Annotated[
 
 
 class Model(Section):
-    name: str
+    name: Line
     license: str | None
     disk_gb: Positive
     weights: Weights
@@ -104,7 +105,7 @@ class PerturbedTexts(Section):
     perturbations: Annotated[
         Literal["auto"] | list[str], Field(description="auto or a list of names")
     ]
-    seed: Natural
+    seed: Seed
 
 
 class Robustness(Section):

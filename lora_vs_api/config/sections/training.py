@@ -8,13 +8,13 @@ from pydantic import Field
 
 from lora_vs_api.config.sections.base import (
     Count,
-    Natural,
     OptionalCount,
     OptionalMinutes,
     OptionalRatio,
     Positive,
     RateText,
     Section,
+    Seed,
 )
 
 Variant = Literal["lora", "rslora", "dora", "pissa", "qlora"]
@@ -27,7 +27,7 @@ class Sanity(Section):
     rows: Count
     min_valid_json: Annotated[float, Field(ge=0, le=1, description="a share from 0 to 1")]
     max_loss_ratio: Positive
-    seed: Natural
+    seed: Seed
 
 
 class Adapter(Section):
@@ -62,7 +62,7 @@ class LoraTuning(Section):
     learning_rate: RateText
     r: Count
     plus_ratio: OptionalRatio = None
-    seed: Natural
+    seed: Seed
 
 
 class FullTuning(Section):
@@ -70,7 +70,7 @@ class FullTuning(Section):
 
     method: Literal["full"]
     learning_rate: RateText
-    seed: Natural
+    seed: Seed
 
 
 class PromptTuning(Section):
@@ -79,7 +79,7 @@ class PromptTuning(Section):
     method: Literal["prompt", "prefix"]
     learning_rate: RateText
     virtual_tokens: Count
-    seed: Natural
+    seed: Seed
 
 
 Tuning = Annotated[LoraTuning | FullTuning | PromptTuning, Field(discriminator="method")]
@@ -110,7 +110,7 @@ class Train(Section):
 class Trial(Section):
     """``train`` is how a trial is trained: in all that it does not change, like the final trainings."""
 
-    seed: Natural
+    seed: Seed
     val_rows: Count
     train: Train
 
@@ -153,7 +153,7 @@ class LearningCurve(Section):
         Field(description="a list of integers ≥ 1, such as [50, 100, 200], or []"),
     ]
     seeds: Annotated[
-        list[Annotated[int, Field(ge=0)]],
+        list[Seed],
         Field(min_length=1, description="a list of integers ≥ 0, at least one, such as [10, 11]"),
     ]
     steps: CurveSteps
