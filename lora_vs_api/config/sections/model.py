@@ -12,6 +12,7 @@ from lora_vs_api.config.sections.base import (
     DType,
     FilePath,
     Line,
+    Natural,
     PackageName,
     PackageVersion,
     Positive,
