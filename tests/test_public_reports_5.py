@@ -335,6 +335,8 @@ def test_what_mongodb_writes_around_values_is_none_of_them(tmp_path):
         ({"result": {"items": RECORDS}}, "a list of objects lies within result.items: make that list"),
         ({"-Nab": RECORDS[0], "-Nac": RECORDS[1]}, "are these rows by their key"),
         ({"text": {"0": "a", "1": "b"}}, "is it of pandas"),
+        # the records alone were taken for the rows, without their texts
+        ({"text": ["a"] * len(RECORDS), "record": RECORDS}, "lists of one length: text, record; are these columns"),
     ],
 )  # fmt: skip
 def test_an_object_that_holds_rows_says_where(tmp_path, found, told):
