@@ -805,3 +805,12 @@ def test_a_lost_reference_is_found_among_the_shipped_ones(project, text, place):
     Path("conf/local.yaml").write_text(LOCAL + text)
     with pytest.raises(UserError, match=rf"^conf/local\.yaml:{place}"):
         compose([])
+
+
+def test_a_point_that_may_part_thousands_is_told():
+    """1.234 is 1234 to a German spreadsheet; a weight in kg is written so, too."""
+    told = "if the point parts thousands"
+    assert told in infer_field("x", ["1.234", "12.500", "3.000"] * 8).why
+    assert told not in infer_field("x", ["1.234", "12.5", "3.000"] * 8).why
+    assert told not in infer_field("x", ["0.250", "0.125"] * 8).why
+    assert told not in infer_field("x", [1.234, 2.125] * 8).why
