@@ -335,6 +335,8 @@ def test_what_mongodb_writes_around_values_is_none_of_them(tmp_path):
         ({"result": {"items": RECORDS}}, "a list of objects lies within result.items: make that list"),
         ({"-Nab": RECORDS[0], "-Nac": RECORDS[1]}, "are these rows by their key"),
         ({"text": {"0": "a", "1": "b"}}, "is it of pandas"),
+        # the records alone were taken for the rows, without their texts
+        ({"text": ["a"] * len(RECORDS), "record": RECORDS}, "lists of one length: text, record; are these columns"),
     ],
 )  # fmt: skip
 def test_an_object_that_holds_rows_says_where(tmp_path, found, told):
@@ -813,3 +815,12 @@ def test_a_lost_reference_is_found_among_the_shipped_ones(project, text, place):
     Path("conf/local.yaml").write_text(LOCAL + text)
     with pytest.raises(UserError, match=rf"^conf/local\.yaml:{place}"):
         compose([])
+
+
+def test_a_point_that_may_part_thousands_is_told():
+    """1.234 is 1234 to a German spreadsheet; a weight in kg is written so, too."""
+    told = "if the point parts thousands"
+    assert told in infer_field("x", ["1.234", "12.500", "3.000"] * 8).why
+    assert told not in infer_field("x", ["1.234", "12.5", "3.000"] * 8).why
+    assert told not in infer_field("x", ["0.250", "0.125"] * 8).why
+    assert told not in infer_field("x", [1.234, 2.125] * 8).why

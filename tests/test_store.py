@@ -387,7 +387,8 @@ def test_export_and_import_share_the_answers(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "file, told", [("mine", "is what is read"), ("mine-wal", "is what is read"), (".", "is a folder")]
+    "file, told",
+    [("mine", "is what is read"), ("mine-wal", "is what is read"), (".", "is a folder")],
 )
 def test_an_export_replaces_no_store(tmp_path, file, told):
     """The answers were paid for, and the store is the only place that holds them."""

@@ -34,6 +34,8 @@ MOST_HAVE_IT = 0.9  # of the rows, and the column is taken for the record; the o
 MAX_TOLD = 40  # characters of a value in an error
 MAX_EXACT = 2**53  # an integer beyond it is another one in programs that read JSON into floats
 _WHOLE = re.compile(r"\s*[+-]?\d+\.0*\s*", re.ASCII)
+# what is 1234 where a point parts thousands, and to Python a number of three decimals
+_THOUSANDS = re.compile(r"\s*[+-]?[1-9]\d{0,2}\.\d{3}\s*", re.ASCII)
 FREE_TEXT_WORDS = 4  # from so many words on average a paraphrase deserves part of the credit
 # what a JSON value is called in messages; true and false are whole numbers to Python
 # numbers with a comma for the point, or with marks between their thousands
@@ -121,6 +123,8 @@ def _infer(name: str, values: Sequence[Any], texts: Texts) -> Inferred:
             cells = [value for value in values if isinstance(value, str)]
             if texts == "cells" and cells and all(map(_WHOLE.fullmatch, cells)):
                 why += ", all of them whole: pandas writes 1.0 for 1 where cells are empty"
+            if texts == "cells" and cells and all(map(_THOUSANDS.fullmatch, cells)):
+                why += ", all of them of three decimals: if the point parts thousands, write them without"
             return Inferred(found.spec, why)
         found = _infer_text([str(value) for value in values], texts)
         return Inferred(found.spec, f"{found.why}; no numbers, since {changed}")

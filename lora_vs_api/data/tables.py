@@ -362,6 +362,12 @@ def _json_list(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]
                 f"{path}: expected one list of objects, found {len(tables)}: {', '.join(tables):.80}; write each into a "
                 "file of its own, such as train.json, val.json and test.json in one folder"
             )
+        columns = [name for name, value in lists.items() if _is_beside(value, tables)]
+        if columns:
+            raise UserError(
+                f"{path}: expected one list of objects, found lists of one length: "
+                f"{', '.join([*columns, *tables]):.80}; are these columns? then write a list with an object for each row"
+            )
         # of one list alone its rows are looked at below; pandas' orient="split" holds names and cells apart
         if len(lists) == 1 or tables:
             found = next(iter((tables or lists).values())) if "columns" not in found else found
@@ -378,6 +384,14 @@ def _json_list(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]
         yield place, row
     if broken:
         raise problems_error(path, broken)
+
+
+def _is_beside(values: Sequence[Any], tables: Mapping[str, Sequence[Any]]) -> bool:
+    """Whether a list is no table and as long as one: the column of the texts, say, beside that of the records."""
+    return any(
+        values is not table and not _are_objects(values) and len(values) == len(table)
+        for table in tables.values()
+    )
 
 
 def _hint_of_object(found: Mapping[str, Any]) -> str:
