@@ -192,6 +192,8 @@ def test_a_title_above_the_header_is_no_column_to_name(tmp_path, monkeypatch):
     """MarkPflug/Sylvan.Data.Excel#158: a merged cell is the first alone, and the header stands below it."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(app, "run_command", lambda command: command())
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "config.yaml").write_text("")
     rows = "".join(f"text number {i},{'ab'[i % 2]},{i}\n" for i in range(20))
     path = tmp_path / "a.csv"
     path.write_text(f"Complaints,,\ntext,kind,n\n{rows}")
