@@ -78,6 +78,12 @@ def listed(values: Iterable[str], separator: str = ", ") -> Markdown:
     return Markdown(separator.join(escape(value) for value in values))
 
 
+def joined(values: Iterable[str]) -> Markdown:
+    """The values, each escaped, as a sentence names them: a, b and c."""
+    *first, last = map(escape, values)
+    return Markdown(f"{', '.join(first)} and {last}" if first else last)
+
+
 def compact_json(record: Mapping[str, Any]) -> str:
     return json.dumps(record, ensure_ascii=False)
 
@@ -137,6 +143,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "fence": fence,
     "general": _inert("{:g}".format),
     "json": compact_json,
+    "joined": joined,
     "listed": listed,
     "number": _inert("{:,}".format),
     "p": _inert(numbers.p_value),
