@@ -61,7 +61,9 @@ def test_the_decision_is_the_reports_own(project, capsys, kind):
     }  # fmt: skip
     result = of_these_settings(changed(analysis(api_kind=kind), **models))
     write_result("metrics/analysis.json", result)
-    assert ("Second and First" in headline(result) or "Second, First and " in headline(result)) == (kind != "openai")
+    assert ("Second and First" in headline(result) or "Second, First and " in headline(result)) == (
+        kind != "openai"
+    )
     lora_vs_api("answer")
     said = capsys.readouterr()
     lines = said.out.strip().splitlines()

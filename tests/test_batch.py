@@ -360,6 +360,23 @@ def test_whatever_a_server_sends_is_one_line(tmp_path, event, answer):
         assert "\n" not in str(caught.value)
 
 
+REASON = {"error": {"message": "No batch found with id 'batch_1'", "code": None}}
+
+
+@pytest.mark.parametrize(
+    "event", ["POST /v1/files", "POST /v1/batches", "GET /v1/batches/batch_1",
+              "GET /v1/files/batch_1_output_file_id/content"],
+)  # fmt: skip
+def test_an_error_with_status_200_gives_its_reason(tmp_path, event):
+    """A gateway's: it is no batch that still runs, and waiting for it is bounded."""
+    with BatchServer() as server, ResponseStore(tmp_path / "s") as store:
+        server.instead[event] = REASON
+        with pytest.raises(UserError, match="No batch found with id"):
+            ask(server.url, store, requests(2), max_attempts=2)
+        server.instead.clear()
+        assert len(ask(server.url, store, requests(2), max_attempts=2)[0]) == 2
+
+
 def test_a_batch_that_is_lost_at_the_provider_is_named_and_at_last_left(tmp_path):
     """Deleted, or of another key's account: bounded as well, and no riddle about the Batch API."""
     with BatchServer(polls=10) as server, ResponseStore(tmp_path / "s") as store:

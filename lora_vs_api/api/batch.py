@@ -6,6 +6,7 @@ before and after, so that a process that died picks its batch up again instead o
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -149,7 +150,7 @@ class _BatchAsking:
         for batch in self.store.open_batches(self.provider.host):
             if not batch.texts & wanted:
                 continue
-            batch_id = batch.batch_id or _find(self.client, batch.token)
+            batch_id = batch.batch_id or _find(self.client, batch.token, self.provider)
             if batch_id is None:
                 self.store.end_batch(batch.token)
                 continue
@@ -167,7 +168,7 @@ class _BatchAsking:
         self.store.begin_batch(batch.token, self.provider.host, sorted(batch.texts))
         keyed = [(request_key(self.texts[request.id]), request) for request in rest]
         content = batch_file(keyed, self.condition)
-        batch_id = _submit(self.client, content, self.condition, batch.token)
+        batch_id = _submit(self.client, content, self.condition, batch.token, self.provider)
         self.store.submitted_batch(batch.token, batch_id)
         say(f"{self.condition.name}: submitted {len(rest)} requests as batch {batch_id}")
         self._collect(batch, batch_id)
@@ -317,11 +318,18 @@ class _BatchAsking:
         return self.doubles.is_double(request, reply, bool(kept))
 
     def _wait(self, batch_id: str) -> Batch:
-        seconds = self.policy.poll_seconds
+        seconds, others = self.policy.poll_seconds, 0
         with tqdm(desc=f"{self.condition.name}: batch", unit="text") as bar:
             while True:
                 self.store.renew(self.policy.claim_seconds)
                 batch = self.client.batches.retrieve(batch_id)
+                others = 0 if isinstance(getattr(batch, "status", None), str) else others + 1
+                if others >= self.policy.max_attempts:
+                    raise UserError(
+                        f"{keys.condition_key(self.condition.name)}: {self.provider.base_url} says no status of "
+                        f"batch {batch_id}{_begins(batch, self.provider)}; run again to ask once more, "
+                        "nothing is paid twice"
+                    )
                 status = self.provider.redact(_status(batch))
                 bar.total = _count(batch, "total") or None
                 bar.update(_count(batch, "completed") - bar.n)
@@ -369,7 +377,9 @@ def _count(batch: Batch, name: str) -> int:
     return value if isinstance(value, int) and value > 0 else 0
 
 
-def _submit(client: OpenAI, content: bytes, condition: ApiCondition, token: str) -> str:
+def _submit(
+    client: OpenAI, content: bytes, condition: ApiCondition, token: str, provider: Provider
+) -> str:
     """Id of the new batch."""
     import openai
 
@@ -378,25 +388,25 @@ def _submit(client: OpenAI, content: bytes, condition: ApiCondition, token: str)
     create = client.with_options(max_retries=0).batches.create
     try:
         batch = create(
-            input_file_id=_id_of(uploaded),
+            input_file_id=_id_of(uploaded, provider),
             endpoint=PATHS[condition.endpoint],
             completion_window="24h",
             metadata={MARK: token},
         )
     except (openai.APIConnectionError, openai.InternalServerError):
-        found = _find(client, token)
+        found = _find(client, token, provider)
         if found is None:
             raise
         return found
-    return _id_of(batch)
+    return _id_of(batch, provider)
 
 
-def _find(client: OpenAI, token: str) -> str | None:
+def _find(client: OpenAI, token: str, provider: Provider) -> str | None:
     """Id of the batch that carries our mark, among the provider's; None when there is none."""
     for batch in _listed(client, 100):
         marks = getattr(batch, "metadata", None)
         if isinstance(marks, dict) and marks.get(MARK) == token:
-            return _id_of(batch)
+            return _id_of(batch, provider)
     return None
 
 
@@ -412,15 +422,23 @@ def _listed(client: OpenAI, limit: int) -> SyncCursorPage[Batch]:
     return found
 
 
-def _id_of(found: object) -> str:
+def _id_of(found: object, provider: Provider) -> str:
     """The id of an upload or a batch, as a server has sent it."""
     identity = getattr(found, "id", None)
     if not isinstance(identity, str) or not identity:
         raise UserError(
-            f"{keys.MODE}: the server's answer is none of the Batch API: it has no id; expected live "
-            "for this server"
+            f"{keys.MODE}: the server's answer is none of the Batch API: it has no id{_begins(found, provider)}; "
+            "expected live for a server that has none"
         )
     return identity
+
+
+def _begins(found: object, provider: Provider) -> str:
+    """How an answer begins that is none: the server's reason may stand in it."""
+    dump = getattr(found, "model_dump", None)
+    said = provider.cleaned(dump(mode="json", exclude_none=True, warnings=False) if dump else found)
+    begins = visible(short(json.dumps(said, ensure_ascii=False, default=str), 200))
+    return f", its answer begins {begins}" if said else ""
 
 
 def _explain(error: Exception, condition: ApiCondition, provider: Provider) -> str:

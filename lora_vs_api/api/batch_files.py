@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, Literal
 
 from lora_vs_api.api.replies import Estimate, filtered_reply, read_reply, unfit_reply
-from lora_vs_api.api.server_error import message_of, says_filtered
+from lora_vs_api.api.server_error import message_of, says_filtered, short
 from lora_vs_api.api.types import ApiCondition, Endpoint, NoAnswer, Reply, Request
 from lora_vs_api.api.wire import request_body
 from lora_vs_api.errors import UserError
+from lora_vs_api.shown import visible
 
 PATHS: Final[dict[Endpoint, Literal["/v1/responses", "/v1/chat/completions"]]] = {
     "responses": "/v1/responses",
@@ -54,6 +55,7 @@ def read_results(
         UnreadableResult: after all others, naming the first line that is no result.
     """
     unreadable: list[int] = []
+    first = ""
     # not splitlines: JSON strings may hold U+2028, which ends no line here
     for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
         if not line.strip():
@@ -66,13 +68,15 @@ def read_results(
             found = _result(entry, response, condition, (estimates or {}).get(key))
         # ValueError: no JSON, or a number of more digits than Python reads; RecursionError: too deep
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            first = first or str(clean(line.strip()))
             unreadable.append(number)
         else:
             yield key, found
     if unreadable:
         more = f" (one of {len(unreadable)} such lines)" if len(unreadable) > 1 else ""
+        begins = f", it begins {visible(short(first, 200))}" if first else ""
         raise UnreadableResult(
-            f"line {unreadable[0]} of the batch's file {file_id} is not a result of the Batch API{more}"
+            f"line {unreadable[0]} of the batch's file {file_id} is not a result of the Batch API{more}{begins}"
         )
 
 
