@@ -605,6 +605,20 @@ def test_a_paid_answer_needs_a_store(raw):
         check_params(asked)
 
 
+@pytest.mark.parametrize("word", ["None", "nil", "undefined"])
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        ("model/license", "; write null for no value"), ("split/group_by", "; write null for no value"),
+        ("task/instruction", ""), ("model/name", ""), ("lora/r", ""),
+    ],
+)  # fmt: skip
+def test_null_in_another_language_is_no_text(raw, key, word, told):
+    """YAML takes it for a text: a model would be told "None" and nothing else."""
+    with pytest.raises(UserError, match=f"{key.replace('/', '.')}: .*found '{word}'{told}$"):
+        check_params(changed(raw, key, word))
+
+
 def test_virtual_tokens_and_constrained_decoding_exclude_each_other(raw):
     """Found out before a training, not when its model is first asked."""
     asked = changed(raw, "decoding/constrained", True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import pytest
 import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
+from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from lora_vs_api.api.replies import read_reply
@@ -63,6 +65,21 @@ def test_weights_with_the_config_of_another_form_of_the_model_are_told(tmp_path)
     config = json.loads((own / "config.json").read_text())["text_config"]
     (own / "config.json").write_text(json.dumps({**config, "model_type": "gemma3_text"}))
     told = r"such as model\.embed_tokens\.weight, which they call language_model\.model\.embed_tokens\.weight: config"
+    with pytest.raises(UserError, match=told):
+        fetched(own, tmp_path / "base")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["model.layers.0._orig_mod.mlp.up_proj.weight", "model.layers.0.mlp.up_proj.base_layer.weight"],
+)
+def test_weights_under_a_name_of_another_program_are_told(tmp_path, name):
+    """unslothai/unsloth-zoo#802: they are there, and fetching them once more gives the same names."""
+    own = build_tiny_model(tmp_path / "own")
+    tensors = load_file(own / "model.safetensors")
+    tensors[name] = tensors.pop("model.layers.0.mlp.up_proj.weight")
+    save_file(tensors, own / "model.safetensors", metadata={"format": "pt"})
+    told = rf"such as model\.layers\.0\.mlp\.up_proj\.weight; {re.escape(name)} is there and .*, or rename them"
     with pytest.raises(UserError, match=told):
         fetched(own, tmp_path / "base")
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from lora_vs_api.config.secrets import secrets_in
 from lora_vs_api.config.sections import Params
+from lora_vs_api.config.sections.base import OTHERS_NULL
 
 # a JSON Schema of pydantic
 Schema = dict[str, Any]
@@ -75,7 +76,8 @@ def explain(error: ValidationError, raw: dict[str, Any]) -> str:
     expected = f"{place.key}: expected {_expected(place.schema, root)}"
     if place.schema.get("writeOnly"):
         return expected
-    return _with_found(expected, place.value, place.key) + _as_one_key(place) + _in_quotes(place)
+    hint = _as_one_key(place) + _in_quotes(place) + _as_null(place)
+    return _with_found(expected, place.value, place.key) + hint
 
 
 def _misnamed(missing: Any, errors: Sequence[Any]) -> Any:
@@ -110,6 +112,13 @@ def _in_quotes(place: Place) -> str:
         if (text and not kinds and isinstance(place.value, bool | int | float))
         else ""
     )
+
+
+def _as_null(place: Place) -> str:
+    """How no value is written, where another language's word for it is given and there may be none; else empty."""
+    given = isinstance(place.value, str) and place.value.strip() in OTHERS_NULL
+    may_be = {"type": "null"} in place.schema.get("anyOf", ())
+    return "; write null for no value" if given and may_be else ""
 
 
 def _with_found(expected: str, found: Any, key: str) -> str:

@@ -225,13 +225,24 @@ def _check_tensors(folder: Path, where: str) -> int:
         )
     missing = sorted(report["missing_keys"])
     if missing:
-        renamed = _renamed(missing, report["unexpected_keys"])
+        others = sorted(report["unexpected_keys"])
+        meant = _renamed(missing, others) or f"{missing[0]}; {_not_whole(others)}"
         raise UserError(
             f"{where}: its *.safetensors lack {len(missing)} tensors of the model that config.json "
-            f"describes, such as {renamed or missing[0] + '; fetch the whole model'}"
+            f"describes, such as {meant}"
         )
     _check_direction(model.config, where)
     return int(model.get_input_embeddings().weight.shape[0])
+
+
+def _not_whole(others: Sequence[str]) -> str:
+    """What to do about tensors that are not there; ``others`` are there and belong to none."""
+    if not others:
+        return "fetch the whole model"
+    return (
+        f"{others[0]} is there and in no such model (of {len(others)} such): fetch a model that transformers "
+        "itself has saved, or rename them"
+    )
 
 
 def _renamed(missing: Sequence[str], others: Iterable[str]) -> str | None:

@@ -43,6 +43,10 @@ RateText = Annotated[
 ]
 
 
+# how other languages write null, which YAML takes for a text; in small letters none is a level of reasoning
+OTHERS_NULL = ("None", "NONE", "nil", "NIL", "Nil", "undefined", "<NA>")
+
+
 def _not_blank(text: str) -> str:
     if not text.strip():
         raise ValueError(text)
@@ -92,7 +96,8 @@ DType = Literal["auto", "bfloat16", "float32"]
 
 
 class Section(BaseModel):
-    """A mapping of params.yaml: no key more, no key less, no value of another type, no infinity, no blank text."""
+    """A mapping of params.yaml: no key more, no key less, no value of another type, no infinity, no blank text, no
+    other language's null."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -105,6 +110,8 @@ class Section(BaseModel):
     @field_validator("*")
     @classmethod
     def _says_something(cls, value: Any) -> Any:
+        if isinstance(value, str) and value.strip() in OTHERS_NULL:
+            raise ValueError(value)
         return _not_blank(value) if isinstance(value, str) else value
 
 
