@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -125,7 +126,15 @@ def test_a_table_that_is_cut_otherwise_is_told_why(tmp_path, content, told):
         ("a.tsv", HEADER.encode(), "is it separated by commas"),
         ("a.xlsx", b"\xd0\xcf\x11\xe0", "an old Excel workbook, or one with a password"),
         ("a.xlsx", b"PK\x03\x04", "was not saved or loaded to its end"),
-        ("a.json", json.dumps({"train": RECORDS, "test": RECORDS}).encode(), "expected one list of objects, found 2: train, test"),
+        ("a.json", json.dumps({"train": RECORDS, "test": RECORDS}).encode(), "expected one list of objects, found 2: train, test; write each"),
+        ("a.json", json.dumps({"features": [{"name": "text"}], "rows": RECORDS}).encode(), "found 2: features, rows; make the one that holds"),
+        ("a.json", repr(RECORDS).encode(), "Python's own form, with single quotes"),
+        ("a.jsonl", f"{RECORDS[0]}\n".encode(), "Python's own form, with single quotes"),
+        ("a.json", b"```json\n[]\n```", "take out the ``` around it"),
+        ("a.csv.gz", gzip.compress(HEADER.encode()), "unpack it"),
+        ("a.csv.zst", HEADER.encode(), "unpack it and name the file within"),
+        ("a.feather", HEADER.encode(), "write it as Parquet"),
+        ("a.pkl", HEADER.encode(), "reading that may run what it holds"),
     ],
 )  # fmt: skip
 def test_a_file_of_another_kind_is_named(tmp_path, name, content, told):

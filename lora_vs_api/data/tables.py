@@ -40,6 +40,25 @@ MAX_SHOWN = 20
 # cells that all have a sign around them before it counts as a spreadsheet's guard
 MIN_GUARDED = 10
 SUFFIXES = (".csv", ".tsv", ".xlsx", ".jsonl", ".ndjson", ".json", ".parquet")
+# by what a file ends in that is none of these, what to do about it
+_OTHERS = {
+    **dict.fromkeys(
+        (".xls", ".xlsm", ".xlsb", ".ods", ".numbers"),
+        "a spreadsheet's own format; save the sheet as .xlsx or as CSV (in Excel: Save As, CSV UTF-8) and name that file",
+    ),
+    **dict.fromkeys(
+        (".gz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".tar", ".tgz"),
+        "is compressed or an archive; unpack it and name the file within",
+    ),
+    **dict.fromkeys(
+        (".arrow", ".feather", ".orc", ".avro"),
+        "is read by other programs; write it as Parquet, such as with df.to_parquet(path)",
+    ),
+    **dict.fromkeys(
+        (".pkl", ".pickle"),
+        "is pickled, and reading that may run what it holds; write it as Parquet or JSON Lines",
+    ),
+}
 # files whose cells are all texts
 TEXT_TABLES = (".csv", ".tsv", ".xlsx")
 SPLITS = ("train", "val", "test")
@@ -101,13 +120,9 @@ def _as_written(path: Path, encoding: str | None, text: str | None) -> Table:
         )
     if path.is_file():
         check_no_page(path)
-    if suffix in (".xls", ".xlsm", ".ods"):
-        raise UserError(
-            f"{path}: a spreadsheet's own format; save the sheet as .xlsx or as CSV (in Excel: Save As, "
-            "CSV UTF-8) and name that file"
-        )
     if suffix not in SUFFIXES:
-        raise UserError(f"{path}: expected a file that ends in {', '.join(SUFFIXES)}")
+        told = _OTHERS.get(suffix, f"expected a file that ends in {', '.join(SUFFIXES)}")
+        raise UserError(f"{path}: {told}")
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     if suffix == ".parquet":
@@ -353,14 +368,18 @@ def _json_list(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]
             hint = "; are these JSON Lines? then call it .jsonl"
         elif re.search(r"(?m)^\}\s*\{", text):
             hint = "; are these objects one after another? make a list of them: [ {…}, {…} ]"
-        raise UserError(f"{path}: {error}{hint}") from None
+        raise UserError(f"{path}: {error}{hint or _no_json(text)}") from None
     if isinstance(found, dict):
         lists = {name: value for name, value in found.items() if isinstance(value, list)}
         tables = {name: value for name, value in lists.items() if value and _are_objects(value)}
         if len(tables) > 1:
+            what = (
+                "write each into a file of its own, such as train.json, val.json and test.json in one folder"
+                if all(map(split_named, tables))
+                else "make the one that holds the rows the file"
+            )
             raise UserError(
-                f"{path}: expected one list of objects, found {len(tables)}: {', '.join(tables):.80}; write each into a "
-                "file of its own, such as train.json, val.json and test.json in one folder"
+                f"{path}: expected one list of objects, found {len(tables)}: {', '.join(tables):.80}; {what}"
             )
         columns = [name for name, value in lists.items() if _is_beside(value, tables)]
         if columns:
@@ -436,7 +455,7 @@ def _json_lines(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]
             row = json_value(line)
         except ValueError as error:
             raise UserError(
-                f"{place}: {error}; expected one object a line{_no_lines(text)}"
+                f"{place}: {error}; expected one object a line{_no_lines(text) or _no_json(text)}"
             ) from None
         if not isinstance(row, dict):
             raise UserError(
@@ -455,6 +474,13 @@ def _no_lines(text: str) -> str:
     if re.match(r"\s*\{\s*\n", text):
         return "; an object over several lines is none of JSON Lines"
     return ""
+
+
+def _no_json(text: str) -> str:
+    """What a file that should be JSON seems to be instead."""
+    if re.match(r"\s*\[?\s*\{\s*'", text):
+        return "; Python's own form, with single quotes, is no JSON: json.dumps writes that"
+    return "; take out the ``` around it" if text.lstrip().startswith("```") else ""
 
 
 def _halves(row: Mapping[str, Any]) -> Iterator[str]:
