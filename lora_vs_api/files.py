@@ -126,7 +126,7 @@ def read_rows(path: str | Path, most: int | None = None) -> list[Row]:
 def iterate_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
     """The rows of :func:`read_jsonl` one by one, for files that are not to be held in memory.
 
-    An empty line is no row.
+    One empty line alone is a file without rows.
     """
     try:
         # as in text with universal newlines: JSON strings may hold U+2028, which ends no line here
@@ -136,9 +136,10 @@ def iterate_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     with stream:
-        for number, line in enumerate(_decoded(stream, path), start=1):
-            if line == "\n":
-                continue
+        lines = _decoded(stream, path)
+        for number, line in enumerate(lines, start=1):
+            if number == 1 and line == "\n" and next(lines, None) is None:
+                return
             try:
                 row = json.loads(line.removesuffix("\n"))
             # ValueError: no JSON, or a number of more digits than Python reads

@@ -661,7 +661,7 @@ def test_a_text_that_yaml_cuts_at_a_number_sign_is_named():
     assert (line, column) == (2, 20) and "'#room now' is a comment to YAML" in said
     for text, place in (
         ("instruction: Extract.\n  Use # for numbers\nz: 1\n", (2, 7)),
-        ("task:\n  instruction: Extract\n    # Rules\n  weights: {}\n", (3, 5)),
+        ("task:\n  instruction: Extract\n    all of it.\n    # Rules\n  weights: {}\n", (4, 5)),
         ("values:\n- Ticket\n- Bug #5\n", (3, 7)),
         ("labels:\n  mini: GPT #1\n", (2, 13)),
     ):
@@ -669,6 +669,11 @@ def test_a_text_that_yaml_cuts_at_a_number_sign_is_named():
     for text in (
         "instruction: Extract\n# a comment\nz: 1",
         "task:\n  instruction: Extract\n  # a comment\n  weights: {}",
+        "task:\n  description: Extract\n    # type: string\n  weights: {}",
+        "instruction:\n  Read it.  # a comment",
+        "statement: null   #none yet",
+        "statement: null #none yet",
+        "labels:\n  a: 5   #x\n  b: Foo   #was Bar",
         "values:\n- Ticket # a comment",
         "instruction: Say # room",
         "instruction: 'Say #room'",

@@ -138,6 +138,9 @@ def with_usage(condition, **usage) -> dict[str, Any]:
         # Gemini counts thinking in the total alone, xAI beside the completion
         (CHAT, {"total_tokens": 10 + 7 + 30}, (37, 30)),
         (CHAT, {"total_tokens": 47, "completion_tokens_details": {"reasoning_tokens": 30}}, (37, 30)),
+        # beside the output, and no total to tell so
+        (CHAT, {"total_tokens": None, "completion_tokens_details": {"reasoning_tokens": 20}}, (27, 20)),
+        (CHAT, {"total_tokens": 0, "completion_tokens_details": {"reasoning_tokens": 20}}, (27, 20)),
         (CHAT, {"total_tokens": 3}, (7, None)),
         (CHAT, {"total_tokens": None}, (7, None)),
         (MINI, {"total_tokens": 47}, (37, 30)),

@@ -89,7 +89,9 @@ def _result(
     # some servers leave out what stands around an answer, or write its status as a text
     status, body = response.get("status_code"), response.get("body", response)
     holds_one = isinstance(body, dict) and not {"choices", "output"}.isdisjoint(body)
-    if status == 200 or (holds_one and not entry.get("error")):
+    error = entry.get("error")
+    failed = any(error.values()) if isinstance(error, dict) else error
+    if status == 200 or (holds_one and not failed and str(status) in ("200", "None")):
         try:
             return read_reply(body, condition, estimate)
         except NoAnswer as error:

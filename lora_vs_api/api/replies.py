@@ -55,7 +55,7 @@ def read_reply(body: Any, condition: ApiCondition, estimate: Estimate | None = N
     chat = condition.endpoint == "chat"
     body = _mapping(_whole(body))
     usage = _mapping(body.get("usage"))
-    tokens = _reported(usage)
+    tokens = _reported(usage, chat)
     if says_filtered(_mapping(body.get("error")).get("code"), body.get("error")):
         return filtered_reply(estimate, tokens[0])
     try:
@@ -279,18 +279,31 @@ def _text(part: dict[str, Any]) -> str:
     return text if isinstance(text, str) else ""
 
 
-def _reported(usage: dict[str, Any]) -> tuple[int | None, int | None]:
+def _reported(usage: dict[str, Any], chat: bool) -> tuple[int | None, int | None]:
     """Input and output tokens as the server lists them; gateways take the names of either endpoint."""
+    names = (("prompt_tokens", "completion_tokens"), ("input_tokens", "output_tokens"))
+    own, others = names if chat else reversed(names)
+    # a 0 may stand under the names of the other endpoint
     inputs, outputs = (
-        next((n for name in names if (n := _count(usage.get(name))) is not None), None)
-        for names in (("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens"))
+        _count(usage.get(name)) or _count(usage.get(other)) or _count(usage.get(name))
+        for name, other in zip(own, others, strict=True)
     )
     return inputs, outputs
 
 
 def _with_hidden(usage: dict[str, Any], inputs: int, outputs: int) -> int:
-    """Output tokens with what stands in the total alone, as some servers count reasoning."""
-    return max(outputs, (_count(usage.get("total_tokens")) or 0) - inputs)
+    """Output tokens with the reasoning that some servers count in the total alone, or beside the output."""
+    total = _count(usage.get("total_tokens"))
+    if total:
+        return max(outputs, total - inputs)
+    reasoning = _reasoning(usage) or 0
+    # more than there is output: not among it, then
+    return outputs + reasoning if reasoning > outputs else outputs
+
+
+def _reasoning(usage: dict[str, Any]) -> int | None:
+    details = (_mapping(usage.get(f"{kind}_tokens_details")) for kind in ("output", "completion"))
+    return next((n for d in details if (n := _count(d.get("reasoning_tokens"))) is not None), None)
 
 
 def _counted(
@@ -314,19 +327,11 @@ def _counted(
         inputs = counted[0] if inputs is None else inputs
         listed = counted[1] if listed is None else listed
     outputs = listed if estimated else _with_hidden(usage, inputs, listed)
-    details = [
-        _mapping(usage.get(f"{kind}_tokens_details"))
-        for kind in ("input", "prompt", "output", "completion")
-    ]
-    cached = next((n for d in details[:2] if (n := _count(d.get("cached_tokens")))), 0)
+    details = [_mapping(usage.get(f"{kind}_tokens_details")) for kind in ("input", "prompt")]
+    cached = next((n for d in details if (n := _count(d.get("cached_tokens")))), 0)
     if not cached:
         cached = next((n for name in CACHED if (n := _count(usage.get(name)))), 0)
-    reasoning = next(
-        (n for d in details[2:] if (n := _count(d.get("reasoning_tokens"))) is not None), None
-    )
-    if reasoning is not None and reasoning > listed and "total_tokens" not in usage:
-        # not among them, then
-        outputs = listed + reasoning
+    reasoning = _reasoning(usage)
     if outputs > listed:
         reasoning = max(reasoning or 0, outputs - listed)
     return Reply(

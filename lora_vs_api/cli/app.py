@@ -84,7 +84,8 @@ def _with_user_errors(function: Callable[..., None], given: dict[str, Any]) -> N
         elsewhere = _ELSEWHERE.search(str(error)) and _project_above(Path.cwd())
         if not elsewhere:
             raise
-        raise UserError(f"{error}; this is a folder within {elsewhere}: run it there") from None
+        said = str(error).removesuffix("; run this in the project's folder")
+        raise UserError(f"{said}; this is a folder within {elsewhere}: run it there") from None
     except BrokenPipeError:
         # whoever read the output has seen enough, such as `head`
         raise

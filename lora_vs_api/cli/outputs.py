@@ -41,5 +41,7 @@ def check_writable(path: Path) -> None:
     # a file is moved to its place: what stands there would be gone
     if str(path) == "-" or (there == path and not there.is_file()):
         raise UserError(f"{path}: cannot be written: expected the path of a file")
-    if not os.access(there, os.W_OK):
-        raise UserError(f"{path}: cannot be written: no permission for {there}")
+    # a new file is moved to its place, so its folder has to let that be
+    folder = there if there.is_dir() else there.absolute().parent
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(f"{path}: cannot be written: no permission for {folder}")

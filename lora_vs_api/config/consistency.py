@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+import yaml
+
 from lora_vs_api.config.addresses import is_loopback
 from lora_vs_api.config.examples import written_examples
+from lora_vs_api.config.fast_yaml import fast_yaml
 from lora_vs_api.config.fields import checked_fields
 from lora_vs_api.config.names import PLAIN, name_problem, task_name_problem
 from lora_vs_api.config.sections import (
@@ -264,9 +267,18 @@ def _nodes_are_nodes_and_have_a_default(params: Params) -> str | None:
         return "nodes.default: missing; it counts for every node that is not named"
     known = [path.stem for path in STAGES.glob("[a-z]*.py")]
     for name in params.nodes if known else ():
-        if name not in (*known, "default"):
+        if name not in (*known, "default") and name not in _own_stages():
             return f"nodes.{_in_a_key(name)}: no such node{_meant(name, known)}; `dvc stage list` names them"
     return None
+
+
+def _own_stages() -> set[str]:
+    """Stages that somebody has added to dvc.yaml."""
+    try:
+        said = fast_yaml((STAGES.parent / "dvc.yaml").read_text(encoding="utf-8"))
+        return set(said["stages"])
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+        return set()
 
 
 def _meant(name: str, known: Sequence[str]) -> str:

@@ -22,8 +22,9 @@ from lora_vs_api.config.yaml_keys import cut_text, misread_number, place_behind,
 LOCAL = "local.yaml"
 COMMANDS = ("search", "points")  # groups that commands read, and no setting chooses from
 MAX_MEANT = 3  # keys that one may have been meant to be
-# of an empty {}
-KEPT = "{} is added to what conf/ has there, and takes nothing out, as ~ before a key does"
+# sections of names of one's own, which one may want none of; and what an empty {} does to one
+OWN_NAMES = ("conditions", "labels", "tunings")
+KEPT = "{} is added to what conf/ has there, and takes nothing out"
 _UNKNOWN = re.compile(r"Could not override '([^']+)'")
 _GONE = re.compile(r"Could not delete from config\. '([^']+)'")
 _NO_CHOICE = re.compile(
@@ -319,7 +320,7 @@ def kept_slip(overrides: Sequence[str], conf: Path, settings: Mapping[str, Any])
     ]
     for key in given:
         if _at(settings, key):
-            return f"{key}: {KEPT}"
+            return f"{key}: {KEPT}; {_emptied(key)}"
     try:
         root = yaml.compose((conf / LOCAL).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except (OSError, ValueError, yaml.YAMLError, RecursionError):
@@ -327,9 +328,13 @@ def kept_slip(overrides: Sequence[str], conf: Path, settings: Mapping[str, Any])
     for path in _empty(root, ()) if root else ():
         key = ".".join(path)
         added = any(text.lstrip("+").startswith(key) for text in overrides)
-        if not added and _at(settings, key):
-            return f"{place_of(key, conf)}{key}: {KEPT}"
+        if key in OWN_NAMES and not added and _at(settings, key):
+            return f"{place_of(key, conf)}{key}: {KEPT}; {_emptied(key)}"
     return None
+
+
+def _emptied(key: str) -> str:
+    return "api=none asks no API" if key == "conditions" else f"'~{key}' '+{key}={{}}' empties it"
 
 
 def _empty(node: yaml.Node, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:

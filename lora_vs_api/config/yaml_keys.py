@@ -79,12 +79,13 @@ def misread_number(text: str) -> tuple[int, int, str] | None:
     return None if found is None else (found[0].line + 1, found[0].column + 1, found[1])
 
 
-# texts that people write, those of them that have several lines, and what holds texts
+# texts that people write, those of them that may have several lines, and what holds texts
 _TEXTS = ("instruction", "description", "statement", "task_title", "title")
 _LONG = ("instruction", "description", "statement")
 _OF_TEXTS = ("values", "labels")
-# what is cut off a text: a comment that is meant has a blank behind its sign, unless it stands in a text of several lines
-_CUT = re.compile(r"[ \t]+(#[^\s#][^\n]*)")
+# what is cut off a text: a comment that is meant has a blank behind its sign, or several before it, unless it
+# stands in a text of several lines
+_CUT = re.compile(r" (#[^\s#][^\n]*)")
 _IN_LAST_LINE = re.compile(r"[ \t]+(#[^\n]*)")
 # so that few files have to be read for it
 _MAY_BE_CUT = re.compile(rf"(?m)^[ \t-]*(?:{'|'.join(_LONG)})[ \t]*:[ \t]*(?:$|[^\s'\"|>])")
@@ -117,18 +118,20 @@ def _plain_texts(text: str) -> Iterator[tuple[yaml.ScalarNode, yaml.ScalarNode]]
                 elif key.value in _OF_TEXTS and isinstance(value, yaml.MappingNode):
                     held = [inner for _, inner in value.value]
                 for each in held:
-                    if isinstance(each, yaml.ScalarNode) and each.value and not each.style:
+                    is_text = isinstance(each, yaml.ScalarNode) and each.tag.endswith(":str")
+                    if is_text and each.value and not each.style:
                         yield key, each
 
 
 def _cut_off(text: str, key: yaml.ScalarNode, value: yaml.ScalarNode) -> tuple[int, str] | None:
     end = value.end_mark.index
+    several = key.value in _LONG and "\n" in text[value.start_mark.index : end]
     found = _CUT.match(text, end)
-    if found is None and key.value in _LONG and "\n" in text[key.end_mark.index : end]:
+    if found is None and several:
         found = _IN_LAST_LINE.match(text, end)
     if found is not None:
         return found.start(1), found[1]
-    below = _BELOW.match(text, end) if key.value in _LONG else None
+    below = _BELOW.match(text, end) if several else None
     # as far in as a line of the text has to be
     if below is not None and len(below[1]) > key.start_mark.column:
         return below.start("cut"), below["cut"]

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, takewhile
 from typing import TYPE_CHECKING, Any, cast
+from weakref import WeakKeyDictionary
 
 import torch
 from tqdm import tqdm
@@ -33,8 +34,10 @@ if TYPE_CHECKING:
     from lora_vs_api.record.prompt import Message
 
 
-# by how much, relative to themselves, logits may change with padding: rounding in bfloat16 makes less
-SEEN = 0.03
+# by how much, relative to themselves, logits may change with padding: rounding in float32 makes far less
+SEEN = 1e-3
+# models of this process that were tried, and whether theirs change
+_TRIED: WeakKeyDictionary[PreTrainedModel, bool] = WeakKeyDictionary()
 # the tokens of two prompts that this is tried with, and how far they are gone on from
 PROBES, STEPS = ((10, 26), (30, 71)), 4
 
@@ -146,11 +149,14 @@ def generate(
 def _batches(
     order: Sequence[int], lengths: Sequence[int], size: int, model: PreTrainedModel
 ) -> Iterator[list[int]]:
-    if size > 1 and len(set(lengths)) > 1 and _sees_padding(model):
-        say(
-            "this model's answers change with the padding of a batch: texts are asked one at a time"
-        )
-        size = 1
+    if size > 1 and len(set(lengths)) > 1:
+        if model not in _TRIED:
+            _TRIED[model] = _sees_padding(model)
+            if _TRIED[model]:
+                say(
+                    "this model's answers change with the padding of a batch: texts are asked one at a time"
+                )
+        size = 1 if _TRIED[model] else size
     # virtual tokens stand before the padding: only prompts of one length keep them beside the text,
     # as they stood in training
     runs = (
@@ -168,9 +174,10 @@ def _sees_padding(model: PreTrainedModel) -> bool:
     """Whether what stands before a prompt to fill a batch changes what the model says to it.
 
     A state that is carried from token to token may take padding in (RWKV, MiniMax): no mask is asked. So the
-    same tokens are gone on from twice, as they are and beside a longer prompt, and the logits compared.
+    same tokens are gone on from twice, as they are and beside a longer prompt, and the logits compared. In
+    bfloat16 rounding alone may change them as much (routers tip over), so nothing is tried there.
     """
-    if keeps_every_key(model) or hasattr(model, "peft_config"):
+    if model.dtype != torch.float32 or keeps_every_key(model) or hasattr(model, "peft_config"):
         return False
     most = model.config.get_text_config().vocab_size
     short, long = ([place % most for place in range(first, last)] for first, last in PROBES)

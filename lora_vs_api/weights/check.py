@@ -134,7 +134,11 @@ def _check_numbers(file: Path, where: str) -> None:
             tensor = weights.get_tensor(name)
             if not tensor.is_floating_point() or tensor.element_size() < 2:
                 # transformers would take them as they are, without their scales
-                if name.endswith(".weight"):
+                if (
+                    name.endswith(".weight")
+                    and tensor.element_size() == 1
+                    and tensor.dtype != torch.bool
+                ):
                     kind = str(tensor.dtype).removeprefix("torch.")
                     raise UserError(
                         f"{where}: {file.name}: {name} is quantised ({kind}), which config.json does not say, and "
@@ -239,6 +243,8 @@ def _not_whole(others: Sequence[str]) -> str:
     """What to do about tensors that are not there; ``others`` are there and belong to none."""
     if not others:
         return "fetch the whole model"
+    if any(other.endswith(("qweight", "scales", "qzeros", "absmax")) for other in others):
+        return f"they are quantised ({others[0]}), which config.json does not say; use the model in bfloat16"
     return (
         f"{others[0]} is there and in no such model (of {len(others)} such): fetch a model that transformers "
         "itself has saved, or rename them"
