@@ -42,7 +42,52 @@ MIN_GUARDED = 10
 SUFFIXES = (".csv", ".tsv", ".xlsx", ".jsonl", ".ndjson", ".json", ".parquet")
 # files whose cells are all texts
 TEXT_TABLES = (".csv", ".tsv", ".xlsx")
+# those that may be compressed, .csv.gz and so on
+_PACKABLE = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
+# what to do with files of other kinds
+_ADVICE = {
+    (
+        ".xls",
+        ".xlsm",
+        ".xlsb",
+        ".ods",
+        ".numbers",
+    ): "a spreadsheet's own format; save the sheet as .xlsx or as CSV "
+    "(in Excel: Save As, CSV UTF-8) and name that file",
+    (
+        ".zip",
+        ".bz2",
+        ".xz",
+        ".zst",
+        ".7z",
+        ".rar",
+        ".tar",
+        ".tgz",
+        ".gz",
+    ): "compressed; unpack it and name the file "
+    "that is in it, or compress a text file with gzip, such as .csv.gz",
+    (
+        ".feather",
+        ".arrow",
+        ".orc",
+        ".avro",
+        ".pkl",
+        ".pickle",
+        ".h5",
+        ".sqlite",
+        ".db",
+    ): "a program's own format; "
+    "write the rows as .parquet, in pandas df.to_parquet, and name that file",
+    (
+        ".txt",
+        ".tab",
+        ".dat",
+        ".psv",
+    ): "a text; are these rows? then call it .csv, whatever the separator, or .jsonl",
+}
 SPLITS = ("train", "val", "test")
+# how the Hub calls the one part of a split
+_SHARD = re.compile(r"-0+-of-0*1$")
 # the column that says of which file of a folder a row is
 FILE_SPLIT = "split"
 # what pandas calls a column without a name when it reads one, or an index when it writes Parquet
@@ -94,18 +139,16 @@ def load_table(
 
 def _as_written(path: Path, encoding: str | None, text: str | None) -> Table:
     """The rows of one file, conversations as they stand in it."""
-    suffix = path.suffix.lower()
+    suffix = file_format(path)
     if path.is_dir():
         raise UserError(
             f"{path}: is a folder, as Spark writes one; expected one file: join its parts into one"
         )
     if path.is_file():
         check_no_page(path)
-    if suffix in (".xls", ".xlsm", ".ods"):
-        raise UserError(
-            f"{path}: a spreadsheet's own format; save the sheet as .xlsx or as CSV (in Excel: Save As, "
-            "CSV UTF-8) and name that file"
-        )
+    advice = next((said for ends, said in _ADVICE.items() if suffix in ends), None)
+    if advice is not None:
+        raise UserError(f"{path}: {advice}")
     if suffix not in SUFFIXES:
         raise UserError(f"{path}: expected a file that ends in {', '.join(SUFFIXES)}")
     if not path.is_file():
@@ -135,6 +178,14 @@ def _as_written(path: Path, encoding: str | None, text: str | None) -> Table:
     return Table(plain, [*marks, said])
 
 
+def file_format(path: str | Path) -> str:
+    """How a file's name ends, in lower case: as one of :data:`SUFFIXES` where it can be read, .csv for .csv.gz too."""
+    path = Path(path)
+    suffix = path.suffix.lower()
+    packed = Path(path.stem).suffix.lower()
+    return packed if suffix == ".gz" and packed in _PACKABLE else suffix
+
+
 def split_files(folder: Path) -> dict[str, Path]:
     """The files of ``folder`` that are called train, val and test, or as people call these.
 
@@ -143,8 +194,9 @@ def split_files(folder: Path) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        name = split_named(path.stem)
-        if name is None or path.suffix.lower() not in SUFFIXES or not path.is_file():
+        stem = path.stem.removesuffix(file_format(path))
+        name = split_named(_SHARD.sub("", stem))
+        if name is None or file_format(path) not in SUFFIXES or not path.is_file():
             continue
         if name in found:
             raise UserError(
@@ -162,7 +214,7 @@ def _folder(
     if missing:
         raise UserError(
             f"{folder}: expected a file each for train, val and test, such as {missing[0]}.csv, found "
-            f"{', '.join(path.name for path in files.values()) or 'none'}"
+            f"{', '.join(sorted(path.name for path in folder.iterdir())) or 'none':.200}"
         )
     rows: Rows = []
     notes: list[str] = []

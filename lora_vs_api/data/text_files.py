@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import codecs
 import csv
+import gzip
 import io
 import re
+import zlib
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -61,6 +63,8 @@ _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _C1 = re.compile("[\x80-\x9f]")
 # the likelier first
 SEPARATORS = (",", ";", "\t", "|")
+# bytes of a file that are uncompressed at most
+_LONGEST = 2**29
 # of a cell; the csv module's own limit is 131,072 characters
 _LONGEST_CELL = 2**31 - 1
 
@@ -100,7 +104,7 @@ def read_text(path: str | Path, encoding: str | None = None) -> str:
         UserError: no such encoding, or bytes that it does not have, with their line.
         FileNotFoundError: no such file.
     """
-    raw = Path(path).read_bytes()
+    raw = _unpacked(Path(path))
     kind = _kind_of(raw)
     if kind is not None:
         raise UserError(f"{path}: is {kind}, whatever its name says; expected text")
@@ -129,6 +133,31 @@ def read_text(path: str | Path, encoding: str | None = None) -> str:
             "or name its encoding, such as utf-16 (--encoding, data.encoding)"
         )
     return text
+
+
+def _unpacked(path: Path) -> bytes:
+    """The bytes of a file, or of the one that is compressed in it.
+
+    Raises:
+        UserError: no gzip file, one that is cut, or more in it than :data:`_LONGEST`.
+    """
+    if path.suffix.lower() != ".gz":
+        return path.read_bytes()
+    try:
+        with gzip.open(path) as stream:
+            raw = stream.read(_LONGEST + 1)
+    except FileNotFoundError:
+        raise
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(
+            f"{path}: not readable as gzip ({error}); expected a whole gzip file, or the file itself without .gz"
+        ) from None
+    # a few kilobytes can hold more than the memory does
+    if len(raw) > _LONGEST:
+        raise UserError(
+            f"{path}: holds more than {_LONGEST // 2**20:,} MiB; expected less: uncompress it (gunzip) and name that file"
+        )
+    return raw
 
 
 def _kind_of(raw: bytes) -> str | None:
