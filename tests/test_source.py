@@ -148,6 +148,31 @@ def test_a_cell_that_may_mean_something_else_is_told(wishes, guest, told, tmp_pa
     assert told in said if told else "is read as" not in said
 
 
+def test_a_text_may_hold_a_table_that_is_drawn(tmp_path):
+    """Such a table alone is refused."""
+    path = tmp_path / "a.csv"
+    path.write_text('body,guest\n"a|b\n---|---\n1|2",x\n', encoding="utf-8")
+    assert [row for _, row in read_table(path)] == [{"body": "a|b\n---|---\n1|2", "guest": "x"}]
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        (r"one\ntwo\\n\tx", "one\ntwo\\n\tx"),
+        # a path in a file that only has the same null: pandas' na_rep
+        (r"C:\user", r"C:\user"),
+        (r"ends with \\", "ends with \\"),
+        ('"quoted" once\\n', '"quoted" once\n'),
+    ],
+)
+def test_escapes_of_a_database_are_undone(written, meant, tmp_path):
+    """PostgreSQL's COPY and MySQL's OUTFILE write a line end in a text as a backslash and an n."""
+    path = tmp_path / "a.tsv"
+    path.write_text(f"body\tguest\n{written}\tx\nc\t\\N\n", encoding="utf-8")
+    rows = [row for _, row in read_table(path)]
+    assert rows == [{"body": meant, "guest": "x"}, {"body": "c", "guest": ""}]
+
+
 def test_a_record_column_may_be_an_object_or_json(tmp_path):
     """Rows as labelling tools export them; keys that may be null can be left out."""
     record = {k: v for k, v in EXPECTED[0]["record"].items() if v is not None}
@@ -205,6 +230,9 @@ def test_the_list_of_bad_rows_is_capped(tmp_path):
         ("not parquet", "a.parquet", {}, "not readable as Parquet"),
         ("x", "a.ods", {}, "save the sheet as .xlsx or as CSV"),
         ("x", "a.doc", {}, "expected a file that ends in .csv"),
+        ("| body | b |\n|---|---|\n| x | y |\n", "a.csv", {}, ":2: a table drawn with lines"),
+        (" body | b\n------+---\n x    | y\n", "a.csv", {}, ":2: a table drawn with lines"),
+        ("+---+---+\n| body | b |\n+---+---+\n", "a.csv", {}, ":1: a table drawn with lines"),
         ("x", "a.csv.zip", {}, "compressed; unpack it"),
         ("x", "a.parquet.gz", {}, "compressed; unpack it"),
         ("x", "a.feather", {}, "write the rows as .parquet"),

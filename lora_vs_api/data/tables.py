@@ -272,6 +272,7 @@ def _csv(
     notes += ["single quotes around its cells, left out"] * found.single
     notes += [f"first line sep={found.separator}: left out, it names the separator"] * found.named
     notes += ['quotes within cells are written \\" and read as quotes'] * found.escaped
+    notes += [r"\n, \t and \\ in its cells, read as databases write them"] * found.dumped
     notes += ["a blank behind every separator, left out"] * found.spaced
     notes += [
         'a " does not enclose a cell here: quotes are read as part of the text'

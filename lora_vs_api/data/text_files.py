@@ -57,6 +57,12 @@ _FIRST_ROW, _QUOTED = re.compile(r'(?:[^"\r\n]|"[^"]*")*'), re.compile(r'"[^"]*"
 _SINGLE_QUOTES = re.compile(
     r"'[^'\"\r\n]*'(?:([,;\t|])'[^'\"\r\n]*')(?:\1'[^'\"\r\n]*')*[ \t]*(?=[\r\n])"
 )
+# what databases write for null between tabs, and the escapes that they write with it
+NULL = r"\N"
+_DUMP = re.compile(r"(?m)(?:^|\t)\\N(?=[\t\r\n]|\Z)")
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "v": "\v", "\\": "\\"}
+# the line below the header, or above it, of a table that is drawn
+_DRAWN = re.compile(r"\s*(?:[|+][|+:=\s-]*-{3,}|:?-{3,}:?\s*[|+])[|+:=\s-]*")
 # a character with a backslash before it
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 # what no text of latin-1 has, control characters that are none of ASCII's
@@ -178,7 +184,7 @@ class CsvRows:
     ``named`` says that the file's first line was Excel's ``sep=``, which names the separator, ``escaped`` that
     quotes within cells have a backslash before them, ``unquoted`` that quotes are part of the cells, ``spaced``
     that a blank stands behind every separator, which is no part of the cells, ``single`` that single quotes enclose
-    the cells.
+    the cells, ``dumped`` that line ends, tabs and backslashes in cells were written ``\\n``, ``\\t`` and ``\\\\``.
     """
 
     rows: list[tuple[int, list[str]]]
@@ -188,6 +194,7 @@ class CsvRows:
     unquoted: bool = False
     spaced: bool = False
     single: bool = False
+    dumped: bool = False
 
 
 def csv_rows(path: str | Path, text: str, separator: str | None = None) -> CsvRows:
@@ -206,6 +213,10 @@ def csv_rows(path: str | Path, text: str, separator: str | None = None) -> CsvRo
     if single and separator in (None, single[1]):
         rows = _rows(path, text, single[1], 1, quote="'")
         return CsvRows(rows, single[1], named=False, single=True)
+    _check_not_drawn(path, text)
+    dump = _dumped(text, separator)
+    if dump is not None:
+        return dump
     try:
         found = _csv_rows(path, text, separator)
     except UserError:
@@ -222,6 +233,43 @@ def csv_rows(path: str | Path, text: str, separator: str | None = None) -> CsvRo
     if found.separator == "\t" and any(_holds_rows(cell) for _, row in found.rows for cell in row):
         return _unquoted(text, separator) or found
     return found
+
+
+def _check_not_drawn(path: str | Path, text: str) -> None:
+    """Make sure that a table is not drawn with lines: its blanks would be part of the cells."""
+    for number, line in enumerate(text[:10_000].split("\n")[:3], start=1):
+        # a text between quotes may well hold such a table
+        if '"' in line:
+            return
+        if _DRAWN.fullmatch(line):
+            raise UserError(
+                f"{path}:{number}: a table drawn with lines, as psql, mysql and Markdown show one; save it as CSV (psql --csv) "
+                "or with tabs (mysql --batch, as .tsv)"
+            )
+
+
+def _dumped(text: str, separator: str | None) -> CsvRows | None:
+    """The rows of a file as PostgreSQL's COPY and MySQL's OUTFILE write it, its escapes undone; None for any other.
+
+    It has tabs, no cells between quotes, a null, and no backslash that begins none of its escapes.
+    """
+    found = _unquoted(text, separator) if _DUMP.search(text) else None
+    if found is None:
+        return None
+    escapes = {mark for _, row in found.rows for cell in row for mark in _escapes_of(cell)}
+    if not escapes <= _ESCAPES.keys():
+        return None
+    rows = [(line, [_unescaped(cell) for cell in row]) for line, row in found.rows]
+    return replace(found, rows=rows, unquoted='"' in text, dumped=bool(escapes))
+
+
+def _escapes_of(cell: str) -> list[str]:
+    """What stands behind the backslashes of a cell that is no null, an empty text behind one at its end."""
+    return [] if cell == NULL else re.findall(r"\\(.?)", cell, re.DOTALL)
+
+
+def _unescaped(cell: str) -> str:
+    return cell if cell == NULL else _ESCAPED.sub(lambda found: _ESCAPES[found[1]], cell)
 
 
 def _holds_rows(cell: str) -> bool:
