@@ -148,6 +148,14 @@ def test_a_cell_that_may_mean_something_else_is_told(wishes, guest, told, tmp_pa
     assert told in said if told else "is read as" not in said
 
 
+def test_a_line_end_behind_a_backslash_is_a_line_end(tmp_path):
+    """MySQL's OUTFILE with quotes: the backslash would stay in the text."""
+    path = tmp_path / "a.csv"
+    path.write_text('body,guest\n"one\\\ntwo",x\n"c",\\N\n', encoding="utf-8")
+    rows = [row for _, row in read_table(path)]
+    assert rows == [{"body": "one\ntwo", "guest": "x"}, {"body": "c", "guest": ""}]
+
+
 def test_a_text_may_hold_a_table_that_is_drawn(tmp_path):
     """Such a table alone is refused."""
     path = tmp_path / "a.csv"

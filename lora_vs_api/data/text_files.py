@@ -60,6 +60,7 @@ _SINGLE_QUOTES = re.compile(
 # what databases write for null between tabs, and the escapes that they write with it
 NULL = r"\N"
 _DUMP = re.compile(r"(?m)(?:^|\t)\\N(?=[\t\r\n]|\Z)")
+_NULL_CELL = re.compile(r"(?m)[,;\t|]\\N(?=[,;\t|\r\n]|\Z)|^\\N(?=[,;\t|])")
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "v": "\v", "\\": "\\"}
 # the line below the header, or above it, of a table that is drawn
 _DRAWN = re.compile(r"\s*(?:[|+][|+:=\s-]*-{3,}|:?-{3,}:?\s*[|+])[|+:=\s-]*")
@@ -217,15 +218,18 @@ def csv_rows(path: str | Path, text: str, separator: str | None = None) -> CsvRo
     dump = _dumped(text, separator)
     if dump is not None:
         return dump
+    # MySQL's OUTFILE between quotes: a backslash before a line end is no part of the text
+    if "\\\n" in text and _NULL_CELL.search(text):
+        escaped = _escaped(path, text, separator)
+        if escaped is not None:
+            return escaped
     try:
         found = _csv_rows(path, text, separator)
     except UserError:
         if '\\"' in text:
-            for mark in SEPARATORS if separator is None else (separator,):
-                with suppress(UserError):
-                    found = _csv_rows(path, _doubled(text, mark), mark)
-                    if len({len(cells) for _, cells in found.rows}) == 1 < len(found.rows[0][1]):
-                        return replace(found, escaped=True)
+            escaped = _escaped(path, text, separator)
+            if escaped is not None:
+                return escaped
         plain = _unquoted(text, separator)
         if plain is None:
             raise
@@ -233,6 +237,16 @@ def csv_rows(path: str | Path, text: str, separator: str | None = None) -> CsvRo
     if found.separator == "\t" and any(_holds_rows(cell) for _, row in found.rows for cell in row):
         return _unquoted(text, separator) or found
     return found
+
+
+def _escaped(path: str | Path, text: str, separator: str | None) -> CsvRows | None:
+    """The rows of a file with backslashes before quotes within cells, where these make a table of it."""
+    for mark in SEPARATORS if separator is None else (separator,):
+        with suppress(UserError):
+            found = _csv_rows(path, _doubled(text, mark), mark)
+            if len({len(cells) for _, cells in found.rows}) == 1 < len(found.rows[0][1]):
+                return replace(found, escaped=True)
+    return None
 
 
 def _check_not_drawn(path: str | Path, text: str) -> None:
