@@ -281,12 +281,14 @@ def test_what_a_spreadsheet_hides_is_told(tmp_path):
     lists.append(["x"])
     lists.sheet_state = "hidden"
     sheet.row_dimensions[3].hidden = True
+    sheet.column_dimensions["B"].hidden = True
     book.save(tmp_path / "a.xlsx")
     table = load_table(tmp_path / "a.xlsx")
     assert [row["text"] for _, row in table.rows] == ["a", "b", "c"]
     assert table.notes == [
         "sheet 'lists': hidden, left out",
         "1 of its rows are hidden, as by a filter, and read like the others",
+        "kind: hidden in the sheet, read like the others",
     ]
     lists.sheet_state = "visible"
     book.save(tmp_path / "a.xlsx")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bz2
-import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -131,10 +130,9 @@ def test_a_table_that_is_cut_otherwise_is_told_why(tmp_path, content, told):
         ("a.json", repr(RECORDS).encode(), "Python's own form, with single quotes"),
         ("a.jsonl", f"{RECORDS[0]}\n".encode(), "Python's own form, with single quotes"),
         ("a.json", b"```json\n[]\n```", "take out the ``` around it"),
-        ("a.csv.gz", gzip.compress(HEADER.encode()), "unpack it"),
-        ("a.csv.zst", HEADER.encode(), "unpack it and name the file within"),
-        ("a.feather", HEADER.encode(), "write it as Parquet"),
-        ("a.pkl", HEADER.encode(), "reading that may run what it holds"),
+        ("a.csv.zst", HEADER.encode(), "unpack it and name the file"),
+        ("a.feather", HEADER.encode(), "write the rows as .parquet"),
+        ("a.pkl", HEADER.encode(), "a program's own format"),
     ],
 )  # fmt: skip
 def test_a_file_of_another_kind_is_named(tmp_path, name, content, told):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import importlib.util
 import json
 import re
@@ -75,7 +76,10 @@ EXPECTED = [
 TEXT = "{{ subject }}\n\n{{ body }}"
 
 
-@pytest.mark.parametrize("form", ["csv", "semicolons", "excel", "tsv", "json lists", "jsonl", "pq"])
+@pytest.mark.parametrize(
+    "form",
+    ["csv", "semicolons", "excel", "tsv", "json lists", "jsonl", "pq", "csv.gz", "jsonl.gz"],
+)
 def test_every_format_gives_the_same_corpus(form, tmp_path):
     """The file's format must not change what is learned; spreadsheets' habits are understood."""
     if form == "jsonl":
@@ -87,6 +91,14 @@ def test_every_format_gives_the_same_corpus(form, tmp_path):
         frame = pd.DataFrame(ROWS).astype({"nights": "Int64"})
         frame["rate"] = frame["rate"].astype(object).where(frame["rate"].notna(), None)
         frame.to_parquet(path)
+    elif form.endswith(".gz"):
+        plain = tmp_path / "plain"
+        if form == "csv.gz":
+            write_csv(plain, map(cells, ROWS))
+        else:
+            write_jsonl(plain, ROWS)
+        path = tmp_path / f"a.{form}"
+        path.write_bytes(gzip.compress(plain.read_bytes()))
     elif form == "tsv":
         path = write_csv(tmp_path / "a.tsv", map(cells, ROWS), "\t")
     elif form == "semicolons":
@@ -97,6 +109,76 @@ def test_every_format_gives_the_same_corpus(form, tmp_path):
         encoding = "utf-8-sig" if form == "excel" else "utf-8"
         path = write_csv(tmp_path / "a.csv", map(cells, ROWS), encoding=encoding)
     assert read_source(path, FIELDS, TEXT, None, "key") == EXPECTED
+
+
+def test_a_small_file_that_holds_more_than_memory_does_is_refused(tmp_path, monkeypatch):
+    """A gzip file of kilobytes may hold gigabytes: they are counted, not read to their end."""
+    monkeypatch.setattr("lora_vs_api.data.text_files._LONGEST", 2**20)
+    path = tmp_path / "a.csv.gz"
+    path.write_bytes(gzip.compress(b"body,guest\n" + b"x" * 2**20))
+    with pytest.raises(UserError, match=r"a\.csv\.gz: holds more than 1 MiB"):
+        read_table(path)
+    path.write_bytes(gzip.compress(b"body,guest\nx,y\n")[:-9])
+    with pytest.raises(UserError, match="not readable as gzip"):
+        read_table(path)
+
+
+@pytest.mark.parametrize(
+    ("wishes", "guest", "told"),
+    [
+        ("quiet, view", "Ann", "wishes: 'quiet, view' is read as a list of one"),
+        ("{quiet,view}", "Ann", "wishes: '{quiet,view}' is read as a list of one"),
+        ("quiet|view", "Ann", "wishes: 'quiet|view' is read as a list of one"),
+        ("quiet; a view, please", "Ann", None),
+        ("quiet", "NaN", "guest: 'NaN' in 1 cells is read as a text"),
+        ("quiet", "-", None),
+    ],
+)
+def test_a_cell_that_may_mean_something_else_is_told(wishes, guest, told, tmp_path, capsys):
+    """Several labels read as one, and a program's word for none read as a name, would be learnt without a word."""
+    fields = fields_from_config(
+        {"guest": {"type": "string", "optional": True}, "wishes": {"type": "list"}}
+    )
+    path = tmp_path / "a.csv"
+    rows = [["t", "guest", "wishes"], ["one", guest, wishes], ["two", "", "view"]]
+    with open(path, "w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows(rows)
+    assert len(read_source(path, fields, "t", None, None)) == 2
+    said = "".join(capsys.readouterr())
+    assert told in said if told else "is read as" not in said
+
+
+def test_a_line_end_behind_a_backslash_is_a_line_end(tmp_path):
+    """MySQL's OUTFILE with quotes: the backslash would stay in the text."""
+    path = tmp_path / "a.csv"
+    path.write_text('body,guest\n"one\\\ntwo",x\n"c",\\N\n', encoding="utf-8")
+    rows = [row for _, row in read_table(path)]
+    assert rows == [{"body": "one\ntwo", "guest": "x"}, {"body": "c", "guest": ""}]
+
+
+def test_a_text_may_hold_a_table_that_is_drawn(tmp_path):
+    """Such a table alone is refused."""
+    path = tmp_path / "a.csv"
+    path.write_text('body,guest\n"a|b\n---|---\n1|2",x\n', encoding="utf-8")
+    assert [row for _, row in read_table(path)] == [{"body": "a|b\n---|---\n1|2", "guest": "x"}]
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        (r"one\ntwo\\n\tx", "one\ntwo\\n\tx"),
+        # a path in a file that only has the same null: pandas' na_rep
+        (r"C:\user", r"C:\user"),
+        (r"ends with \\", "ends with \\"),
+        ('"quoted" once\\n', '"quoted" once\n'),
+    ],
+)
+def test_escapes_of_a_database_are_undone(written, meant, tmp_path):
+    """PostgreSQL's COPY and MySQL's OUTFILE write a line end in a text as a backslash and an n."""
+    path = tmp_path / "a.tsv"
+    path.write_text(f"body\tguest\n{written}\tx\nc\t\\N\n", encoding="utf-8")
+    rows = [row for _, row in read_table(path)]
+    assert rows == [{"body": meant, "guest": "x"}, {"body": "c", "guest": ""}]
 
 
 def test_a_record_column_may_be_an_object_or_json(tmp_path):
@@ -156,6 +238,14 @@ def test_the_list_of_bad_rows_is_capped(tmp_path):
         ("not parquet", "a.parquet", {}, "not readable as Parquet"),
         ("x", "a.ods", {}, "save the sheet as .xlsx or as CSV"),
         ("x", "a.doc", {}, "expected a file that ends in .csv"),
+        ("| body | b |\n|---|---|\n| x | y |\n", "a.csv", {}, ":2: a table drawn with lines"),
+        (" body | b\n------+---\n x    | y\n", "a.csv", {}, ":2: a table drawn with lines"),
+        ("+---+---+\n| body | b |\n+---+---+\n", "a.csv", {}, ":1: a table drawn with lines"),
+        ("x", "a.csv.zip", {}, "compressed; unpack it"),
+        ("x", "a.parquet.gz", {}, "compressed; unpack it"),
+        ("x", "a.feather", {}, "write the rows as .parquet"),
+        ("x", "a.txt", {}, "then call it .csv"),
+        ("body,b\nx,2\n", "a.csv.gz", {}, "not readable as gzip"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_one_clear_line(content, name, asked, message, tmp_path):
@@ -329,6 +419,8 @@ def test_three_files_are_a_folder_whose_rows_know_their_file(tmp_path):
     for name in ("train", "dev", "test"):
         (tmp_path / f"{name}.csv").write_text(f"t,room\n{name} 1,x\n{name} 2,y\n")
     (tmp_path / "README.md").write_text("not data")
+    # as the Hub calls a split's one part
+    (tmp_path / "train.csv").rename(tmp_path / "train-00000-of-00001.csv")
     found = read_source(tmp_path, ROOM, "t", None, None, {"split.column": "split"})
     assert [row["meta"]["split"] for row in found] == ["train"] * 2 + ["val"] * 2 + ["test"] * 2
     (tmp_path / "valid.csv").write_text("t,room\na,b\n")
@@ -338,7 +430,7 @@ def test_three_files_are_a_folder_whose_rows_know_their_file(tmp_path):
         read_table(tmp_path)
     (tmp_path / "valid.csv").unlink()
     (tmp_path / "dev.csv").rename(tmp_path / "devel.csv")
-    with pytest.raises(UserError, match=r"such as val\.csv, found test\.csv, train\.csv"):
+    with pytest.raises(UserError, match=r"such as val\.csv, found .*devel\.csv, test\.csv"):
         read_table(tmp_path)
     (tmp_path / "dev.csv").write_text("t,room,split\na,b,test\n")
     with pytest.raises(UserError, match=r"dev\.csv:2: split: expected val in the file dev\.csv"):

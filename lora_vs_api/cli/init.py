@@ -34,7 +34,7 @@ from lora_vs_api.data.json_values import cell_value, json_value
 from lora_vs_api.data.source import did_you_mean, is_template, read_source, text_reader
 from lora_vs_api.data.split import given_split, labels_of
 from lora_vs_api.data.table import Rows, Table
-from lora_vs_api.data.tables import TEXT_TABLES, load_table, split_files
+from lora_vs_api.data.tables import TEXT_TABLES, file_format, load_table, split_files
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import write_text
 from lora_vs_api.log import say
@@ -113,7 +113,7 @@ def write_task(given: TaskSource) -> None:
         for option in ("split", "revision"):
             if getattr(given, option):
                 raise UserError(f"--{option}: {given.file} is a file and has none")
-        if given.encoding and (suffix := Path(given.file).suffix.lower()) in (".parquet", ".xlsx"):
+        if given.encoding and (suffix := file_format(given.file)) in (".parquet", ".xlsx"):
             raise UserError(f"--encoding: of a text file, not of {suffix}")
         _write_task(given, name, given.file, given.file, target)
         return
@@ -645,7 +645,7 @@ def _inferred_fields(
     texts: Texts = "columns"
     if not flat:
         texts = "json"
-    elif Path(path).suffix.lower() in TEXT_TABLES or _is_folder_of_cells(path):
+    elif file_format(path) in TEXT_TABLES or _is_folder_of_cells(path):
         texts = "cells"
     try:
         fields = {
@@ -660,7 +660,7 @@ def _is_folder_of_cells(path: str) -> bool:
     if not Path(path).is_dir():
         return False
     files = split_files(Path(path)).values()
-    return all(file.suffix.lower() in TEXT_TABLES for file in files)
+    return all(file_format(file) in TEXT_TABLES for file in files)
 
 
 def _is_used(name: str, text: str) -> bool:

@@ -92,6 +92,7 @@ def sheet_rows(path: Path, notes: list[str]) -> list[tuple[int, list[str]]]:
         notes.append("merged cells: their value is taken for each of their rows")
     if hidden:
         notes.append(f"{hidden:,} of its rows are hidden, as by a filter, and read like the others")
+    notes += _hidden_columns(found, rows)
     # a sheet is as wide as its widest row; columns to the right that nothing stands in are none
     width = max(
         place for _, cells in rows for place, cell in enumerate(cells, start=1) if cell.strip()
@@ -150,6 +151,19 @@ def _shares(sheet: Any, rows: Sequence[tuple[int, list[str]]]) -> list[str]:
         and not isinstance(cell.value, bool)
         and "%" in cell.number_format
     ]
+
+
+def _hidden_columns(sheet: Any, rows: Sequence[tuple[int, list[str]]]) -> list[str]:
+    """What to say of columns that a person has hidden: maybe they hold what no model is to learn."""
+    # one entry stands for all columns from min to max
+    places = {
+        place
+        for area in sheet.column_dimensions.values()
+        if area.hidden and area.min
+        for place in range(area.min, min(area.max, len(rows[0][1])) + 1)
+    }
+    names = [name for place, name in enumerate(rows[0][1], start=1) if place in places and name]
+    return [f"{', '.join(names):.80}: hidden in the sheet, read like the others"] if names else []
 
 
 def _padded(value: float, form: str) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +39,7 @@ _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0"
 # Python itself would also read 1_007, and digits of other scripts
 _INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
 # the place of a row in a file whose cells are all texts
-_TEXT_TABLE = re.compile(r"\.(?:[ct]sv|xlsx):\d+$", re.I)
+_TEXT_TABLE = re.compile(r"\.(?:[ct]sv(?:\.gz)?|xlsx):\d+$", re.I)
 # in lower case: R's, pandas', SQL's and Python's, and what stands for nothing in a table that is to be read
 _MISSING = {"na", "n/a", "nan", "<na>", "null", "none", "nil", "-", "--", "---", "–", "—", "?", "."}
 _BLANKS = r"[\s\u200b\u2060\ufeff]+"
@@ -138,7 +138,32 @@ def read_source(
         raise problems_error(path, bad)
     if not rows:
         raise UserError(f"{path}: no rows in it; expected labelled examples")
+    for note in _doubts(table, fields) if record is None else ():
+        say(f"{path}: {note}")
     return rows
+
+
+def _doubts(table: Rows, fields: Sequence[Field]) -> Iterator[str]:
+    """What to say of text cells that have been read as they stand, and were maybe not meant so."""
+    cells_of = [columns for place, columns in table if _TEXT_TABLE.search(place)]
+    for field in fields:
+        cells = [cell for row in cells_of if isinstance(cell := row.get(field.column), str)]
+        if field.type == "list":
+            whole = not any(";" in cell or cell.lstrip()[:1] == "[" for cell in cells)
+            held = next((cell for cell in cells if re.search(r"[|,\n]", cell.strip())), None)
+            if whole and held is not None:
+                yield (
+                    f"{field.column}: {held!r:.40} is read as a list of one; if these are several, put ; between them "
+                    "or write a JSON list"
+                )
+        elif field.type == "string" and field.optional:
+            # a dash or a point may be meant, words of programs hardly are
+            words = [cell for cell in cells if len(cell) > 1 and is_missing(cell)]
+            if words:
+                yield (
+                    f"{field.column}: {words[0]!r} in {len(words):,} cells is read as a text; if it stands for none, "
+                    "empty these cells"
+                )
 
 
 def id_of(columns: Mapping[str, Any], row_id: str) -> str:

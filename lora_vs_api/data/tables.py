@@ -40,28 +40,25 @@ MAX_SHOWN = 20
 # cells that all have a sign around them before it counts as a spreadsheet's guard
 MIN_GUARDED = 10
 SUFFIXES = (".csv", ".tsv", ".xlsx", ".jsonl", ".ndjson", ".json", ".parquet")
+_SPREADSHEET = "a spreadsheet's own format; save the sheet as .xlsx or as CSV (in Excel: Save As, CSV UTF-8) and name that file"
+_PACKED = "compressed; unpack it and name the file that is in it, or compress a text file with gzip, such as .csv.gz"
+_PROGRAM = "a program's own format; write the rows as .parquet, in pandas df.to_parquet, and name that file"
+_ROWS = "a text; are these rows? then call it .csv, whatever the separator, or .jsonl"
 # by what a file ends in that is none of these, what to do about it
 _OTHERS = {
-    **dict.fromkeys(
-        (".xls", ".xlsm", ".xlsb", ".ods", ".numbers"),
-        "a spreadsheet's own format; save the sheet as .xlsx or as CSV (in Excel: Save As, CSV UTF-8) and name that file",
-    ),
-    **dict.fromkeys(
-        (".gz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".tar", ".tgz"),
-        "is compressed or an archive; unpack it and name the file within",
-    ),
-    **dict.fromkeys(
-        (".arrow", ".feather", ".orc", ".avro"),
-        "is read by other programs; write it as Parquet, such as with df.to_parquet(path)",
-    ),
-    **dict.fromkeys(
-        (".pkl", ".pickle"),
-        "is pickled, and reading that may run what it holds; write it as Parquet or JSON Lines",
-    ),
+    **dict.fromkeys((".xls", ".xlsm", ".xlsb", ".ods", ".numbers"), _SPREADSHEET),
+    **dict.fromkeys((".gz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".rar", ".tar", ".tgz"), _PACKED),
+    **dict.fromkeys((".arrow", ".feather", ".orc", ".avro"), _PROGRAM),
+    **dict.fromkeys((".pkl", ".pickle", ".h5", ".sqlite", ".db"), _PROGRAM),
+    **dict.fromkeys((".txt", ".tab", ".dat", ".psv"), _ROWS),
 }
 # files whose cells are all texts
 TEXT_TABLES = (".csv", ".tsv", ".xlsx")
+# those that may be compressed, .csv.gz and so on
+_PACKABLE = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
 SPLITS = ("train", "val", "test")
+# how the Hub calls the one part of a split
+_SHARD = re.compile(r"-0+-of-0*1$")
 # the column that says of which file of a folder a row is
 FILE_SPLIT = "split"
 # what pandas calls a column without a name when it reads one, or an index when it writes Parquet
@@ -113,7 +110,7 @@ def load_table(
 
 def _as_written(path: Path, encoding: str | None, text: str | None) -> Table:
     """The rows of one file, conversations as they stand in it."""
-    suffix = path.suffix.lower()
+    suffix = file_format(path)
     if path.is_dir():
         raise UserError(
             f"{path}: is a folder, as Spark writes one; expected one file: join its parts into one"
@@ -150,6 +147,14 @@ def _as_written(path: Path, encoding: str | None, text: str | None) -> Table:
     return Table(plain, [*marks, said])
 
 
+def file_format(path: str | Path) -> str:
+    """How a file's name ends, in lower case: as one of :data:`SUFFIXES` where it can be read, .csv for .csv.gz too."""
+    path = Path(path)
+    suffix = path.suffix.lower()
+    packed = Path(path.stem).suffix.lower()
+    return packed if suffix == ".gz" and packed in _PACKABLE else suffix
+
+
 def split_files(folder: Path) -> dict[str, Path]:
     """The files of ``folder`` that are called train, val and test, or as people call these.
 
@@ -158,8 +163,9 @@ def split_files(folder: Path) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        name = split_named(path.stem)
-        if name is None or path.suffix.lower() not in SUFFIXES or not path.is_file():
+        stem = path.stem.removesuffix(file_format(path))
+        name = split_named(_SHARD.sub("", stem))
+        if name is None or file_format(path) not in SUFFIXES or not path.is_file():
             continue
         if name in found:
             raise UserError(
@@ -177,7 +183,7 @@ def _folder(
     if missing:
         raise UserError(
             f"{folder}: expected a file each for train, val and test, such as {missing[0]}.csv, found "
-            f"{', '.join(path.name for path in files.values()) or 'none'}"
+            f"{', '.join(sorted(path.name for path in folder.iterdir())) or 'none':.200}"
         )
     rows: Rows = []
     notes: list[str] = []
@@ -235,6 +241,7 @@ def _csv(
     notes += ["single quotes around its cells, left out"] * found.single
     notes += [f"first line sep={found.separator}: left out, it names the separator"] * found.named
     notes += ['quotes within cells are written \\" and read as quotes'] * found.escaped
+    notes += [r"\n, \t and \\ in its cells, read as databases write them"] * found.dumped
     notes += ["a blank behind every separator, left out"] * found.spaced
     notes += [
         'a " does not enclose a cell here: quotes are read as part of the text'

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import codecs
 import csv
+import gzip
 import io
 import re
+import zlib
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -55,12 +57,21 @@ _FIRST_ROW, _QUOTED = re.compile(r'(?:[^"\r\n]|"[^"]*")*'), re.compile(r'"[^"]*"
 _SINGLE_QUOTES = re.compile(
     r"'[^'\"\r\n]*'(?:([,;\t|])'[^'\"\r\n]*')(?:\1'[^'\"\r\n]*')*[ \t]*(?=[\r\n])"
 )
+# what databases write for null between tabs, and the escapes that they write with it
+NULL = r"\N"
+_DUMP = re.compile(r"(?m)(?:^|\t)\\N(?=[\t\r\n]|\Z)")
+_NULL_CELL = re.compile(r"(?m)[,;\t|]\\N(?=[,;\t|\r\n]|\Z)|^\\N(?=[,;\t|])")
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "v": "\v", "\\": "\\"}
+# the line below the header, or above it, of a table that is drawn
+_DRAWN = re.compile(r"\s*(?:[|+][|+:=\s-]*-{3,}|:?-{3,}:?\s*[|+])[|+:=\s-]*")
 # a character with a backslash before it
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 # what no text of latin-1 has, control characters that are none of ASCII's
 _C1 = re.compile("[\x80-\x9f]")
 # the likelier first
 SEPARATORS = (",", ";", "\t", "|")
+# bytes of a file that are uncompressed at most
+_LONGEST = 2**29
 # of a cell; the csv module's own limit is 131,072 characters
 _LONGEST_CELL = 2**31 - 1
 
@@ -100,7 +111,7 @@ def read_text(path: str | Path, encoding: str | None = None) -> str:
         UserError: no such encoding, or bytes that it does not have, with their line.
         FileNotFoundError: no such file.
     """
-    raw = Path(path).read_bytes()
+    raw = _unpacked(Path(path))
     kind = _kind_of(raw)
     if kind is not None:
         raise UserError(f"{path}: is {kind}, whatever its name says; expected text")
@@ -131,6 +142,31 @@ def read_text(path: str | Path, encoding: str | None = None) -> str:
     return text
 
 
+def _unpacked(path: Path) -> bytes:
+    """The bytes of a file, or of the one that is compressed in it.
+
+    Raises:
+        UserError: no gzip file, one that is cut, or more in it than :data:`_LONGEST`.
+    """
+    if path.suffix.lower() != ".gz":
+        return path.read_bytes()
+    try:
+        with gzip.open(path) as stream:
+            raw = stream.read(_LONGEST + 1)
+    except FileNotFoundError:
+        raise
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(
+            f"{path}: not readable as gzip ({error}); expected a whole gzip file, or the file itself without .gz"
+        ) from None
+    # a few kilobytes can hold more than the memory does
+    if len(raw) > _LONGEST:
+        raise UserError(
+            f"{path}: holds more than {_LONGEST // 2**20:,} MiB; expected less: uncompress it (gunzip) and name that file"
+        )
+    return raw
+
+
 def _kind_of(raw: bytes) -> str | None:
     """Which kind of file begins so; None for a text."""
     mark, kind = next(((mark, kind) for mark, kind in _KINDS if raw.startswith(mark)), (b"", None))
@@ -149,7 +185,7 @@ class CsvRows:
     ``named`` says that the file's first line was Excel's ``sep=``, which names the separator, ``escaped`` that
     quotes within cells have a backslash before them, ``unquoted`` that quotes are part of the cells, ``spaced``
     that a blank stands behind every separator, which is no part of the cells, ``single`` that single quotes enclose
-    the cells.
+    the cells, ``dumped`` that line ends, tabs and backslashes in cells were written ``\\n``, ``\\t`` and ``\\\\``.
     """
 
     rows: list[tuple[int, list[str]]]
@@ -159,6 +195,7 @@ class CsvRows:
     unquoted: bool = False
     spaced: bool = False
     single: bool = False
+    dumped: bool = False
 
 
 def csv_rows(path: str | Path, text: str, separator: str | None = None) -> CsvRows:
@@ -177,15 +214,22 @@ def csv_rows(path: str | Path, text: str, separator: str | None = None) -> CsvRo
     if single and separator in (None, single[1]):
         rows = _rows(path, text, single[1], 1, quote="'")
         return CsvRows(rows, single[1], named=False, single=True)
+    _check_not_drawn(path, text)
+    dump = _dumped(text, separator)
+    if dump is not None:
+        return dump
+    # MySQL's OUTFILE between quotes: a backslash before a line end is no part of the text
+    if "\\\n" in text and _NULL_CELL.search(text):
+        escaped = _escaped(path, text, separator)
+        if escaped is not None:
+            return escaped
     try:
         found = _csv_rows(path, text, separator)
     except UserError:
         if '\\"' in text:
-            for mark in SEPARATORS if separator is None else (separator,):
-                with suppress(UserError):
-                    found = _csv_rows(path, _doubled(text, mark), mark)
-                    if len({len(cells) for _, cells in found.rows}) == 1 < len(found.rows[0][1]):
-                        return replace(found, escaped=True)
+            escaped = _escaped(path, text, separator)
+            if escaped is not None:
+                return escaped
         plain = _unquoted(text, separator)
         if plain is None:
             raise
@@ -193,6 +237,53 @@ def csv_rows(path: str | Path, text: str, separator: str | None = None) -> CsvRo
     if found.separator == "\t" and any(_holds_rows(cell) for _, row in found.rows for cell in row):
         return _unquoted(text, separator) or found
     return found
+
+
+def _escaped(path: str | Path, text: str, separator: str | None) -> CsvRows | None:
+    """The rows of a file with backslashes before quotes within cells, where these make a table of it."""
+    for mark in SEPARATORS if separator is None else (separator,):
+        with suppress(UserError):
+            found = _csv_rows(path, _doubled(text, mark), mark)
+            if len({len(cells) for _, cells in found.rows}) == 1 < len(found.rows[0][1]):
+                return replace(found, escaped=True)
+    return None
+
+
+def _check_not_drawn(path: str | Path, text: str) -> None:
+    """Make sure that a table is not drawn with lines: its blanks would be part of the cells."""
+    for number, line in enumerate(text[:10_000].split("\n")[:3], start=1):
+        # a text between quotes may well hold such a table
+        if '"' in line:
+            return
+        if _DRAWN.fullmatch(line):
+            raise UserError(
+                f"{path}:{number}: a table drawn with lines, as psql, mysql and Markdown show one; save it as CSV (psql --csv) "
+                "or with tabs (mysql --batch, as .tsv)"
+            )
+
+
+def _dumped(text: str, separator: str | None) -> CsvRows | None:
+    """The rows of a file as PostgreSQL's COPY and MySQL's OUTFILE write it, its escapes undone; None for any other.
+
+    It has tabs, no cells between quotes, a null, and no backslash that begins none of its escapes.
+    """
+    found = _unquoted(text, separator) if _DUMP.search(text) else None
+    if found is None:
+        return None
+    escapes = {mark for _, row in found.rows for cell in row for mark in _escapes_of(cell)}
+    if not escapes <= _ESCAPES.keys():
+        return None
+    rows = [(line, [_unescaped(cell) for cell in row]) for line, row in found.rows]
+    return replace(found, rows=rows, unquoted='"' in text, dumped=bool(escapes))
+
+
+def _escapes_of(cell: str) -> list[str]:
+    """What stands behind the backslashes of a cell that is no null, an empty text behind one at its end."""
+    return [] if cell == NULL else re.findall(r"\\(.?)", cell, re.DOTALL)
+
+
+def _unescaped(cell: str) -> str:
+    return cell if cell == NULL else _ESCAPED.sub(lambda found: _ESCAPES[found[1]], cell)
 
 
 def _holds_rows(cell: str) -> bool:
