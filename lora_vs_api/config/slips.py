@@ -321,14 +321,9 @@ def kept_slip(overrides: Sequence[str], conf: Path, settings: Mapping[str, Any])
     for key in given:
         if _at(settings, key):
             return f"{key}: {KEPT}; {_emptied(key)}"
-    try:
-        root = yaml.compose((conf / LOCAL).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except (OSError, ValueError, yaml.YAMLError, RecursionError):
-        return None
-    for path in _empty(root, ()) if root else ():
-        key = ".".join(path)
-        added = any(text.lstrip("+").startswith(key) for text in overrides)
-        if key in OWN_NAMES and not added and _at(settings, key):
+    for key, value in _own(conf).items():
+        added = any(text.lstrip("+").startswith(str(key)) for text in overrides)
+        if key in OWN_NAMES and value == {} and not added and _at(settings, key):
             return f"{place_of(key, conf)}{key}: {KEPT}; {_emptied(key)}"
     return None
 
@@ -337,14 +332,13 @@ def _emptied(key: str) -> str:
     return "api=none asks no API" if key == "conditions" else f"'~{key}' '+{key}={{}}' empties it"
 
 
-def _empty(node: yaml.Node, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """The keys that lead to each ``{}``."""
-    if isinstance(node, yaml.MappingNode):
-        if not node.value and path:
-            yield path
-        for key, value in node.value:
-            if isinstance(value, yaml.MappingNode):
-                yield from _empty(value, (*path, str(key.value)))
+def _own(conf: Path) -> dict[Any, Any]:
+    """What the user's own file sets; nothing where it cannot be read, which is told elsewhere."""
+    try:
+        own = yaml.safe_load((conf / LOCAL).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError, RecursionError):
+        return {}
+    return own if isinstance(own, dict) else {}
 
 
 def list_slip(
@@ -353,12 +347,8 @@ def list_slip(
     """The user's own list for a section, or section for a list, of which OmegaConf names no key; None for another error."""
     if "Cannot merge" not in str(error):
         return None
-    try:
-        own = yaml.safe_load((conf / LOCAL).read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError, RecursionError):
-        return None
-    settings = without_own()
-    for key in _keys(own) if isinstance(own, dict) else ():
+    own, settings = _own(conf), without_own()
+    for key in _keys(own):
         given, there = _at(own, key), _at(settings, key)
         if isinstance(given, list) and isinstance(there, dict):
             return f"{place_of(key, conf)}{key}: expected a section with {', '.join(there)}, found a list"
