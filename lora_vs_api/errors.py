@@ -1,5 +1,8 @@
 """The one exception whose message is meant for the user."""
 
+# what to do where the project's files are not; a command that knows the project names it instead
+RUN_THERE = "run this in the project's folder"
+
 
 class UserError(Exception):
     """Something the user can put right: bad config, bad data, a missing key, model or port.

@@ -20,7 +20,7 @@ from typer.models import ArgumentInfo
 
 from lora_vs_api import __version__
 from lora_vs_api.entry import run_command
-from lora_vs_api.errors import UserError
+from lora_vs_api.errors import RUN_THERE, UserError
 from lora_vs_api.log import show_everything
 
 PROGRAM = "lora-vs-api"
@@ -84,7 +84,7 @@ def _with_user_errors(function: Callable[..., None], given: dict[str, Any]) -> N
         elsewhere = _ELSEWHERE.search(str(error)) and _project_above(Path.cwd())
         if not elsewhere:
             raise
-        said = str(error).removesuffix("; run this in the project's folder")
+        said = str(error).removesuffix(f"; {RUN_THERE}")
         raise UserError(f"{said}; this is a folder within {elsewhere}: run it there") from None
     except BrokenPipeError:
         # whoever read the output has seen enough, such as `head`

@@ -35,7 +35,7 @@ from lora_vs_api.data.source import did_you_mean, is_template, read_source, text
 from lora_vs_api.data.split import given_split, labels_of
 from lora_vs_api.data.table import Rows, Table
 from lora_vs_api.data.tables import TEXT_TABLES, file_format, load_table, split_files
-from lora_vs_api.errors import UserError
+from lora_vs_api.errors import RUN_THERE, UserError
 from lora_vs_api.files import write_text
 from lora_vs_api.log import say
 from lora_vs_api.record.fields import OMIT, Field
@@ -101,7 +101,7 @@ def write_task(given: TaskSource) -> None:
             is there already.
     """
     if not Path(given.conf, "config.yaml").is_file():
-        raise UserError(f"{given.conf}: no config.yaml there; run this in the project's folder")
+        raise UserError(f"{given.conf}: no config.yaml there; {RUN_THERE}")
     if len(given.noun.splitlines()) > 1:
         raise UserError(f"--noun: expected a word such as invoice, found {given.noun!r}")
     given = _composed(given)

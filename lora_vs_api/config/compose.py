@@ -38,7 +38,7 @@ from lora_vs_api.config.slips import (
     yaml_slip,
 )
 from lora_vs_api.config.yaml_keys import no_text_key
-from lora_vs_api.errors import UserError
+from lora_vs_api.errors import RUN_THERE, UserError
 
 
 def compose(overrides: Sequence[str] = (), conf: str | Path = "conf") -> str:
@@ -112,7 +112,7 @@ def _composed(overrides: Sequence[str], conf: Path) -> tuple[str, Params]:
         raise UserError(old_file)
     conf = conf.resolve()
     if not (conf / "config.yaml").is_file():
-        raise UserError(f"{conf}: no config.yaml there; run this in the project's folder")
+        raise UserError(f"{conf}: no config.yaml there; {RUN_THERE}")
     where = f"conf/ with {' '.join(map(_shown, overrides)) or 'no override'}"
     old_key = renamed_override(overrides)
     if old_key:

@@ -24,7 +24,7 @@ from lora_vs_api.config.sections import (
 )
 from lora_vs_api.config.sections.opponents import GgufFile, GgufSource
 from lora_vs_api.config.yaml_keys import load_once, no_text_key
-from lora_vs_api.errors import UserError
+from lora_vs_api.errors import RUN_THERE, UserError
 from lora_vs_api.paths import project_of_copy
 from lora_vs_api.shown import LONE_SURROGATE
 
@@ -43,9 +43,7 @@ def load_params(path: str | Path = PARAMS) -> Params:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         there = Path(path).absolute().parent.joinpath("conf", "config.yaml").is_file()
-        what = (
-            "`make params` composes it from conf/" if there else "run this in the project's folder"
-        )
+        what = "`make params` composes it from conf/" if there else RUN_THERE
         raise UserError(f"{path}: no such file; {what}") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not valid UTF-8 ({error.reason}); save it as UTF-8") from None
