@@ -4,8 +4,10 @@
 ``conversations`` ShareGPT's (from and value), ``contents`` Gemini's (role and parts); people mix these. The
 assistant's last turn with a call or JSON is the record, what was said before it the text. A system prompt may
 stand beside the turns (Anthropic, Bedrock, Gemini), and question and answer in two lists, ``prompt`` and
-``completion`` (TRL). Sources:
+``completion`` (TRL), of two answers the ``chosen`` one. Sources:
 https://platform.openai.com/docs/guides/supervised-fine-tuning,
+https://platform.openai.com/docs/guides/direct-preference-optimization,
+https://docs.anthropic.com/en/docs/agents-and-tools/tool-use,
 https://github.com/lm-sys/FastChat/blob/main/docs/training.md and
 https://huggingface.co/docs/trl/dataset_formats
 """
@@ -17,7 +19,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lora_vs_api.data.json_values import cell_value
+from lora_vs_api.data.json_values import cell_value, unfenced
 from lora_vs_api.data.table import Rows, Table
 from lora_vs_api.errors import UserError
 
@@ -32,21 +34,39 @@ COLUMNS = (
     "chat",
     "turns",
 )
+_WHO = ("role", "from", "author", "speaker", "sender", "type")
+_SAID = ("content", "value", "parts", "text", "message")
 FORMS = (
     ("role", "content"),
     ("from", "value"),
-    ("role", "parts"),
-    ("role", "value"),
-    ("type", "content"),
+    *((who, said) for who in _WHO for said in _SAID),
 )
 # in lower case
-ASSISTANT = ("assistant", "gpt", "model", "ai", "bot", "chatgpt", "chatbot")
+ASSISTANT = (
+    "assistant",
+    "gpt",
+    "model",
+    "ai",
+    "bot",
+    "chatgpt",
+    "chatbot",
+    "function_call",
+)
 SYSTEM = ("system", "developer")
-_TOOLS = ("tool", "function", "observation")
+_TOOLS = ("tool", "function", "observation", "function_response")
+# by these a list of turns is known, whatever its column is called
+_ROLES = {*ASSISTANT, *SYSTEM, *_TOOLS, "user", "human"}
 # beside the turns: what every answer was told
 _SYSTEMS = ("system", "systemInstruction", "system_instruction")
 # a question's list of turns and that of its answer
 _HALVES = ("prompt", "completion")
+# of two answers the one that was preferred, and the other
+_PREFERRED = {"chosen": "rejected", "preferred_output": "non_preferred_output"}
+# what a model thought before it answered
+_THOUGHT = re.compile(r"\s*<(think|thinking|reasoning)>.*?</\1>\s*", re.DOTALL)
+_THOUGHTS = ("thinking", "redacted_thinking", "reasoning")
+# a call of a function as Hermes and Qwen write it within what is said
+_TOOL_CALL = re.compile(r"<tool_call>\s*(\{.*?\})\s*</tool_call>", re.DOTALL)
 # an object or a list, also a broken one; "[smiles]" and "[Agent Bob]" begin what is said
 _JSON_START = re.compile(r"\s*(?:\{|\[\s*[{\[\]\"\d])")
 # what becomes of a conversation
@@ -64,7 +84,7 @@ def unrolled(path: str, table: Table, asked: bool = False) -> Table:
     Raises:
         UserError: a row that is no such conversation, with its place; or a column that is there already.
     """
-    table = _joined(table)
+    table = _joined(_preferred(table))
     found = _form(table.rows)
     if found is None:
         return table
@@ -104,24 +124,62 @@ def unrolled(path: str, table: Table, asked: bool = False) -> Table:
     return Table(rows, notes, conversations=True, instruction=instruction)
 
 
+def _preferred(table: Table) -> Table:
+    """``table`` without the answers that were not preferred, where a file has two of each question."""
+    names = {name for _, row in table.rows for name in row}
+    found = next((pair for pair in _PREFERRED.items() if names.issuperset(pair)), None)
+    if found is None:
+        return table
+    chosen, rejected = found
+    rows: Rows = []
+    for place, row in table.rows:
+        kept = {name: value for name, value in row.items() if name != rejected}
+        # both of them the whole conversation, or the answer alone
+        turns = _turns(row[chosen]) if chosen in row else None
+        form = _speaks(turns)
+        if form is not None and len(turns) > 1 and _who(turns, form)[0] not in ASSISTANT:
+            kept.pop(_HALVES[0], None)
+        rows.append((place, kept))
+    return Table(rows, [*table.notes, f"{rejected}: answers that were not preferred, left out"])
+
+
 def _joined(table: Table) -> Table:
     """``table`` with one list of turns where a question's and its answer's are two."""
-    spoken = (_speaks(_turns(row.get(_HALVES[0]))) for _, row in table.rows)
-    form = next((found for found in spoken if found), None)
     taken = {name for _, row in table.rows for name in row}
     name = next((name for name in COLUMNS if name not in taken), None)
+    halves = _two_lists(table.rows) or _HALVES
+    spoken = (_speaks(_turns(row.get(halves[0]))) for _, row in table.rows)
+    form = next((found for found in spoken if found), None)
     # a column of whole conversations says more than the two halves
-    if form is None or name is None or _form(table.rows) is not None:
+    if form is None or name is None or _named_form(table.rows) is not None:
+        return table
+    if not any(row.get(halves[1]) for _, row in table.rows):
         return table
     rows: Rows = []
     for place, row in table.rows:
         asked, answered = (
             _half(f"{place}: {half}", row.get(half), form, role)
-            for half, role in zip(_HALVES, ("user", ASSISTANT[0]), strict=True)
+            for half, role in zip(halves, ("user", ASSISTANT[0]), strict=True)
         )
-        kept = {column: value for column, value in row.items() if column not in _HALVES}
+        kept = {column: value for column, value in row.items() if column not in halves}
         rows.append((place, {name: [*asked, *answered], **kept}))
     return Table(rows, table.notes)
+
+
+def _two_lists(rows: Rows) -> tuple[str, str] | None:
+    """Two columns of turns, the last of the one the user's and the first of the other the assistant's."""
+    asked = answered = None
+    for name, value in rows[0][1].items() if rows else ():
+        turns = _turns(value)
+        form = _speaks(turns)
+        if form is None or not _are_known(turns, form):
+            continue
+        who = _who(turns, form)
+        if who[0] in ASSISTANT:
+            answered = answered or name
+        elif who[-1] not in ASSISTANT:
+            asked = asked or name
+    return (asked, answered) if asked and answered else None
 
 
 def _half(where: str, value: Any, form: tuple[str, str], role: str) -> list[Any]:
@@ -142,6 +200,10 @@ def _half(where: str, value: Any, form: tuple[str, str], role: str) -> list[Any]
 
 def _form(rows: Rows) -> tuple[str, tuple[str, str]] | None:
     """The column that holds conversations, and the keys of a turn; None where there is none."""
+    return _named_form(rows) or _other_form(rows)
+
+
+def _named_form(rows: Rows) -> tuple[str, tuple[str, str]] | None:
     for key in COLUMNS:
         for _, row in rows:
             if form := _speaks(_turns(row.get(key))):
@@ -149,14 +211,33 @@ def _form(rows: Rows) -> tuple[str, tuple[str, str]] | None:
     return None
 
 
+def _other_form(rows: Rows) -> tuple[str, tuple[str, str]] | None:
+    """The first column whose lists are turns of roles that are known, whatever it is called."""
+    for key in dict.fromkeys(name for _, row in rows for name in row):
+        turns = [found for _, row in rows if (found := _turns(row.get(key)))]
+        form = _speaks(turns[0]) if turns else None
+        if form and all(_speaks(each) and _are_known(each, form) for each in turns):
+            return key, form
+    return None
+
+
 def _turns(value: Any) -> Any:
-    """A conversation, also where a cell of a table holds it as JSON or as Python writes it."""
+    """A conversation, also where a cell of a table holds it as JSON or as Python writes it, or an object its messages."""
     if isinstance(value, str) and value.lstrip()[:1] == "[":
         try:
-            return cell_value(value)
+            value = cell_value(value)
         except ValueError:
             return value
-    return value
+    if isinstance(value, Mapping) and isinstance(value.get(COLUMNS[0]), list):
+        value = value[COLUMNS[0]]
+    return [_flat(turn) for turn in value] if isinstance(value, list) else value
+
+
+def _flat(turn: Any) -> Any:
+    """A turn without what LangChain puts around what was said."""
+    if isinstance(turn, Mapping) and isinstance(turn.get("data"), Mapping) and "type" in turn:
+        return {**turn["data"], "type": turn["type"]}
+    return turn
 
 
 def _speaks(turns: Any) -> tuple[str, str] | None:
@@ -168,30 +249,70 @@ def _speaks(turns: Any) -> tuple[str, str] | None:
     return next((form for form in found if form[1] in turns[0]), next(iter(found), None))
 
 
+def _are_known(turns: Sequence[Any], form: tuple[str, str]) -> bool:
+    """Whether all who speak are known, as in no other list of objects."""
+    return all(isinstance(turn, Mapping) for turn in turns) and _ROLES.issuperset(_who(turns, form))
+
+
 def _called(turn: Mapping[str, Any]) -> Any:
     return turn.get("tool_calls") or turn.get("function_call") or _part_calls(turn)
 
 
 def _said_parts(turn: Mapping[str, Any]) -> list[Any]:
-    """Gemini's parts, of which one may stand without a list."""
-    parts = turn.get("parts")
-    return parts if isinstance(parts, list) else [parts] if isinstance(parts, Mapping) else []
+    """Parts of what was said, of which Gemini's may stand without a list."""
+    parts = turn.get("parts", turn.get("content"))
+    if isinstance(parts, list):
+        return parts
+    return [parts] if isinstance(parts, Mapping) and "parts" in turn else []
 
 
 def _part_call(part: Any) -> Any:
+    """The function that a part calls, in Gemini's, Bedrock's or Anthropic's form."""
     if not isinstance(part, Mapping):
         return None
-    return part.get("functionCall") or part.get("function_call")
+    if part.get("type") == "tool_use":
+        return part
+    return next(
+        (part[key] for key in ("functionCall", "function_call", "toolUse") if part.get(key)), None
+    )
 
 
 def _part_calls(turn: Mapping[str, Any]) -> list[Any]:
+    """The functions that are called among the parts of a turn, or within what it says."""
+    said = turn.get("content", turn.get("value"))
+    if isinstance(said, str):
+        return [cell_value(call) for call in _TOOL_CALL.findall(said) if _is_json(call)]
     return [call for part in _said_parts(turn) if (call := _part_call(part))]
 
 
+def _is_json(text: str) -> bool:
+    try:
+        cell_value(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _content(turn: Mapping[str, Any], key: str) -> Any:
-    """What was said in a turn, without the calls among Gemini's parts."""
-    parts = _said_parts(turn) if key == "parts" else []
-    return [part for part in parts if not _part_call(part)] if parts else turn.get(key)
+    """What was said in a turn, without the calls within it and what was thought."""
+    said = turn.get(key)
+    if isinstance(said, str):
+        return _TOOL_CALL.sub("", said).strip() if _part_calls(turn) else said
+    parts = _said_parts(turn) if key in ("parts", "content") else []
+    return (
+        [part for part in parts if not (_part_call(part) or _is_thought(part))] if parts else said
+    )
+
+
+def _is_thought(part: Any) -> bool:
+    return isinstance(part, Mapping) and (
+        part.get("type") in _THOUGHTS or "reasoningContent" in part
+    )
+
+
+def _bare(said: Any) -> Any:
+    """An answer without what was thought before it, and without the fence around JSON."""
+    return unfenced(_THOUGHT.sub("", said, count=1)) if isinstance(said, str) else said
 
 
 def _who(turns: Sequence[Any], form: tuple[str, str]) -> list[str]:
@@ -249,12 +370,8 @@ def _parts(
     calls = _calls(where, answer)
     said = _content(answer, said_key)
     # an answer in parts is one text, as the user's is
-    return (
-        system or None,
-        text,
-        _words(where, answer, said_key) if isinstance(said, list) else said,
-        calls,
-    )
+    said = _words(where, answer, said_key) if isinstance(said, list) else said
+    return system or None, text, _bare(said), calls
 
 
 def _answer_place(
@@ -281,6 +398,7 @@ def _like_json(said: Any) -> bool:
     """Whether this was meant as an object, so that a broken one is named and not passed over."""
     if isinstance(said, list) and said and isinstance(said[0], Mapping):
         said = said[0].get("text")
+    said = _bare(said)
     return isinstance(said, Mapping) or (isinstance(said, str) and bool(_JSON_START.match(said)))
 
 
@@ -296,22 +414,28 @@ def _said(where: str, own: Any) -> str:
 def _words(where: str, turn: Mapping[str, Any], key: str) -> str:
     """What was said in a turn, also in parts, and what it called."""
     said = _content(turn, key)
-    if isinstance(said, list) and all(
-        isinstance(part, Mapping) and ("text" in part or "functionResponse" in part)
-        for part in said
-    ):
-        said = "\n".join(
-            str(part["text"])
-            if "text" in part
-            else json.dumps(part["functionResponse"], ensure_ascii=False)
-            for part in said
-        )
+    if isinstance(said, list) and all(isinstance(part, Mapping) for part in said):
+        said = "\n".join(_part_words(where, key, part) for part in said)
     if isinstance(said, Mapping):
         said = json.dumps(said, ensure_ascii=False)
     if said is not None and not isinstance(said, str):
         raise UserError(f"{where}: {key}: expected a text, found {said!r:.60}")
     calls = [json.dumps(call, ensure_ascii=False) for call in _calls(where, turn) or []]
     return "\n".join([*([said] if said else []), *calls])
+
+
+def _part_words(where: str, key: str, part: Mapping[str, Any]) -> str:
+    """A part's text, or what a function has returned as JSON."""
+    if isinstance(part.get("text"), str):
+        return str(part["text"])
+    if part.get("type") == "tool_result":
+        return json.dumps(part.get("content"), ensure_ascii=False)
+    for name in ("functionResponse", "toolResult"):
+        if name in part:
+            return json.dumps(part[name], ensure_ascii=False)
+    raise UserError(
+        f"{where}: {key}: expected texts alone, found a part with {' and '.join(part) or 'nothing'}: {dict(part)!r:.60}"
+    )
 
 
 def _calls(where: str, turn: Mapping[str, Any]) -> list[dict[str, Any]] | None:
@@ -333,7 +457,7 @@ def _call(where: str, call: Any) -> dict[str, Any]:
         raise UserError(
             f"{where}: tool_calls: expected a function with name and arguments, found {call!r:.60}"
         )
-    arguments = function.get("arguments", function.get("args", {}))
+    arguments = function.get("arguments", function.get("args", function.get("input", {})))
     if isinstance(arguments, str):
         try:
             arguments = cell_value(arguments or "{}")

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from unicodedata import normalize
 
 from lora_vs_api.data.columns import plain_name
-from lora_vs_api.data.json_values import cell_value, json_value
+from lora_vs_api.data.json_values import cell_value, json_value, unfenced
 from lora_vs_api.data.source import bare, id_of, is_missing, says_nothing, value_of
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.caseless import caseless
@@ -432,7 +432,7 @@ def record_column(rows: Sequence[Mapping[str, Any]], text: str) -> str | None:
 
 def object_in(value: Any) -> dict[str, Any] | None:
     """An object, or the one that a text is; else None."""
-    if isinstance(value, str) and value.strip()[:1] == "{":
+    if isinstance(value, str) and unfenced(value).strip()[:1] in ("{", '"'):
         try:
             value = cell_value(value)
         except ValueError:

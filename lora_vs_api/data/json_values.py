@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from ast import literal_eval
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from unicodedata import normalize
@@ -36,18 +37,54 @@ def json_value(text: str) -> Any:
             the message says which.
     """
     try:
-        return json.loads(
-            text,
-            parse_constant=_constant,
-            parse_float=finite_number,
-            parse_int=finite_integer,
-            object_pairs_hook=_object,
-        )
+        return _DECODER.decode(text)
     except json.JSONDecodeError as error:
-        what = error.msg.removesuffix(" at")  # "Unterminated string starting at"
-        raise ValueError(f"not valid JSON: {what} at character {error.pos + 1}") from None
+        raise ValueError(f"not valid JSON: {_why(error)}") from None
     except RecursionError:
         raise ValueError("not valid JSON: nested too deeply") from None
+
+
+def json_values(text: str) -> Iterator[tuple[int, Any]]:
+    """The JSON values of a text that has several, one after another, each with the line on which it begins.
+
+    Between two of them there may be blanks, line ends and a comma.
+
+    Raises:
+        ValueError: as :func:`json_value`.
+    """
+    place = _next(text, 0)
+    line, counted = 1, 0
+    while place < len(text):
+        line += text.count("\n", counted, place)
+        counted = place
+        try:
+            value, end = _DECODER.raw_decode(text, place)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"not valid JSON: {_why(error)}") from None
+        except RecursionError:
+            raise ValueError("not valid JSON: nested too deeply") from None
+        yield line, value
+        place = _next(text, end)
+        if place < len(text) and text[place] == ",":
+            place = _next(text, place + 1)
+
+
+def _next(text: str, place: int) -> int:
+    """The next character that is no blank."""
+    found = _BLANKS.match(text, place)
+    return found.end() if found else place
+
+
+def _why(error: json.JSONDecodeError) -> str:
+    """What is wrong with a JSON text, and where."""
+    text, place = error.doc, error.pos
+    what = error.msg.removesuffix(" at")  # "Unterminated string starting at"
+    if text[place : place + 1] in ("]", "}") and text[:place].rstrip().endswith(","):
+        what = f"a comma before {text[place]}"
+    elif text[place : place + 2] in ("//", "/*") or text[place : place + 1] == "#":
+        what = "a comment, which JSON does not have,"
+    line = f"line {error.lineno}, " if error.lineno > 1 else ""
+    return f"{what} at {line}character {error.colno}"
 
 
 def _constant(text: str) -> None:
@@ -63,6 +100,17 @@ def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
             raise ValueError(f"expected no key twice, found {name!r:.60}")
         found[name] = value
     return found
+
+
+# after the functions that it calls
+_DECODER = json.JSONDecoder(
+    parse_constant=_constant,
+    parse_float=finite_number,
+    parse_int=finite_integer,
+    object_pairs_hook=_object,
+)
+_BLANKS = re.compile(r"[ \t\n\r]*")
+_FENCED = re.compile(r"\s*```\w*[ \t]*\r?\n(.*?)\r?\n?[ \t]*```\s*", re.DOTALL)
 
 
 def plain_value(value: Any) -> Any:
@@ -101,8 +149,14 @@ def _iso(milliseconds: int) -> str | int:
     return moment.isoformat(timespec=exact).replace("+00:00", "Z")
 
 
+def unfenced(text: str) -> str:
+    """``text`` without the lines of ``` around it, by which models and Markdown mark JSON."""
+    found = _FENCED.fullmatch(text)
+    return found[1] if found else text
+
+
 def cell_value(text: str) -> Any:
-    """The value of a cell that holds an object or a list: as JSON, or as Python writes it.
+    """The value of a cell that holds an object or a list: as JSON, or as Python writes it, a fence around it left out.
 
     pandas writes lists and dictionaries into CSV as Python shows them, ``['a', 'b']``. Only what Python
     would show so again is taken: numpy's ``['a' 'b']``, which Python would read as one text, is not.
@@ -110,8 +164,12 @@ def cell_value(text: str) -> Any:
     Raises:
         ValueError: neither of the two, or half a character, which no text file can hold.
     """
+    text = unfenced(text)
     try:
         value = json_value(text)
+        # JSON that was written as JSON once more
+        if isinstance(value, str) and value.lstrip()[:1] == "{":
+            value = json_value(value)
     except ValueError as error:
         try:
             with catch_warnings(action="ignore"):

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+# the column that says of which file of a folder, or list of a file, a row is
+FILE_SPLIT = "split"
+
 Rows = list[tuple[str, Mapping[str, Any]]]
 
 

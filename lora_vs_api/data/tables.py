@@ -18,11 +18,12 @@ from unicodedata import normalize
 
 from lora_vs_api.data.chat import unrolled
 from lora_vs_api.data.choices import with_lists
-from lora_vs_api.data.json_values import EXTENDED, json_value, plain_value
+from lora_vs_api.data.json_rows import halves, json_rows
+from lora_vs_api.data.json_values import EXTENDED, plain_value
 from lora_vs_api.data.prodigy import accepted
 from lora_vs_api.data.sheets import sheet_rows
 from lora_vs_api.data.split import split_named
-from lora_vs_api.data.table import Rows, Table
+from lora_vs_api.data.table import FILE_SPLIT, Rows, Table
 from lora_vs_api.data.table_rows import (
     BELOW,
     as_wide_as,
@@ -34,7 +35,6 @@ from lora_vs_api.data.table_rows import (
 )
 from lora_vs_api.data.text_files import check_no_page, csv_rows, inner_marks, read_text
 from lora_vs_api.errors import UserError
-from lora_vs_api.shown import LONE_SURROGATE
 
 MAX_SHOWN = 20
 # cells that all have a sign around them before it counts as a spreadsheet's guard
@@ -59,8 +59,6 @@ _PACKABLE = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
 SPLITS = ("train", "val", "test")
 # how the Hub calls the one part of a split
 _SHARD = re.compile(r"-0+-of-0*1$")
-# the column that says of which file of a folder a row is
-FILE_SPLIT = "split"
 # what pandas calls a column without a name when it reads one, or an index when it writes Parquet
 _INDEX_NAME = re.compile(r"(?:Unnamed: \d+|__index_level_\d+__|)")
 
@@ -136,7 +134,10 @@ def _as_written(path: Path, encoding: str | None, text: str | None) -> Table:
         notes += marks
         separator = "\t" if suffix == ".tsv" else None
         return _csv(path, content.replace("\0", ""), separator, text, notes)
-    rows = list(_json_list(path, content) if suffix == ".json" else _json_lines(path, content))
+    rows = json_rows(path, content, suffix != ".json", marks)
+    broken = [f"{place}: {problem}" for place, row in rows for problem in halves(row)]
+    if broken:
+        raise problems_error(path, broken)
     if not any(f'"{key}"' in content for key in EXTENDED):
         return Table(rows, marks)
     plain = [(place, plain_value(row)) for place, row in rows]
@@ -362,156 +363,6 @@ def _counts_rows(values: Sequence[Any]) -> bool:
     return all(re.fullmatch(r"\d+", text, re.ASCII) for text in texts) and len(set(texts)) == len(
         texts
     )
-
-
-def _json_list(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The objects of a JSON list, or of the one list that an object holds, such as ``{"data": […]}``."""
-    try:
-        found = json_value(text)
-    except ValueError as error:
-        lines = [line for line in text.split("\n") if line.strip()]
-        hint = ""
-        if len(lines) > 1 and all(line.strip()[:1] == "{" for line in lines[:3]):
-            hint = "; are these JSON Lines? then call it .jsonl"
-        elif re.search(r"(?m)^\}\s*\{", text):
-            hint = "; are these objects one after another? make a list of them: [ {…}, {…} ]"
-        raise UserError(f"{path}: {error}{hint or _no_json(text)}") from None
-    if isinstance(found, dict):
-        lists = {name: value for name, value in found.items() if isinstance(value, list)}
-        tables = {name: value for name, value in lists.items() if value and _are_objects(value)}
-        if len(tables) > 1:
-            what = (
-                "write each into a file of its own, such as train.json, val.json and test.json in one folder"
-                if all(map(split_named, tables))
-                else "make the one that holds the rows the file"
-            )
-            raise UserError(
-                f"{path}: expected one list of objects, found {len(tables)}: {', '.join(tables):.80}; {what}"
-            )
-        columns = [name for name, value in lists.items() if _is_beside(value, tables)]
-        if columns:
-            raise UserError(
-                f"{path}: expected one list of objects, found lists of one length: "
-                f"{', '.join([*columns, *tables]):.80}; are these columns? then write a list with an object for each row"
-            )
-        # of one list alone its rows are looked at below; pandas' orient="split" holds names and cells apart
-        if len(lists) == 1 or tables:
-            found = next(iter((tables or lists).values())) if "columns" not in found else found
-    if not isinstance(found, list):
-        hint = _hint_of_object(found) if isinstance(found, dict) else ""
-        what = "one object" if isinstance(found, dict) else type(found).__name__
-        raise UserError(f"{path}: expected a list of objects, found {what}{hint}")
-    broken: list[str] = []
-    for number, row in enumerate(found, start=1):
-        place = f"{path}: item {number}"
-        if not isinstance(row, dict):
-            raise UserError(f"{place}: expected an object, found {row!r:.60}")
-        broken += [f"{place}: {problem}" for problem in _halves(row)]
-        yield place, row
-    if broken:
-        raise problems_error(path, broken)
-
-
-def _is_beside(values: Sequence[Any], tables: Mapping[str, Sequence[Any]]) -> bool:
-    """Whether a list is no table and as long as one: the column of the texts, say, beside that of the records."""
-    return any(
-        values is not table and not _are_objects(values) and len(values) == len(table)
-        for table in tables.values()
-    )
-
-
-def _hint_of_object(found: Mapping[str, Any]) -> str:
-    """What an object that holds no list of rows seems to be, and what to do; empty for any other."""
-    within = _list_within(found)
-    if within is not None:
-        return f"; a list of objects lies within {within}: make that list the file"
-    if not found or not all(isinstance(value, dict | list) for value in found.values()):
-        return ""
-    inner = [key for value in found.values() if isinstance(value, dict) for key in value]
-    if (
-        inner
-        and not all(key.isdigit() for key in inner)
-        and not any(key.isdigit() for key in found)
-    ):
-        return "; are these rows by their key? then make a list of its values: [ {…}, {…} ]"
-    return '; is it of pandas? then write it with df.to_json(path, orient="records")'
-
-
-def _list_within(found: Mapping[str, Any], depth: int = 3) -> str | None:
-    """The dotted name of a list of objects that lies within an object's objects."""
-    for name, value in found.items():
-        if isinstance(value, list) and value and _are_objects(value):
-            return name
-        if isinstance(value, dict) and depth and (inner := _list_within(value, depth - 1)):
-            return f"{name}.{inner}"
-    return None
-
-
-def _are_objects(rows: Sequence[Any]) -> bool:
-    return all(isinstance(row, dict) for row in rows)
-
-
-def _json_lines(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    broken: list[str] = []
-    # not splitlines: JSON strings may hold U+2028, which ends no line here
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        place = f"{path}:{number}"
-        try:
-            row = json_value(line)
-        except ValueError as error:
-            raise UserError(
-                f"{place}: {error}; expected one object a line{_no_lines(text) or _no_json(text)}"
-            ) from None
-        if not isinstance(row, dict):
-            raise UserError(
-                f"{place}: expected an object, found {line.strip():.60}{_no_lines(text)}"
-            )
-        broken += [f"{place}: {problem}" for problem in _halves(row)]
-        yield place, row
-    if broken:
-        raise problems_error(path, broken)
-
-
-def _no_lines(text: str) -> str:
-    """What the JSON of a file that should be JSON Lines seems to be instead."""
-    if text.lstrip()[:1] == "[":
-        return "; is the file one JSON list? then call it .json"
-    if re.match(r"\s*\{\s*\n", text):
-        return "; an object over several lines is none of JSON Lines"
-    return ""
-
-
-def _no_json(text: str) -> str:
-    """What a file that should be JSON seems to be instead."""
-    if re.match(r"\s*\[?\s*\{\s*'", text):
-        return "; Python's own form, with single quotes, is no JSON: json.dumps writes that"
-    return "; take out the ``` around it" if text.lstrip().startswith("```") else ""
-
-
-def _halves(row: Mapping[str, Any]) -> Iterator[str]:
-    """Where a row has half a character, which no text file and no model can be given."""
-    for name, value in row.items():
-        # a value's repr shows the half of itself, in whatever it is nested
-        shown = LONE_SURROGATE.search(name) or any(map(LONE_SURROGATE.search, _texts(value)))
-        if shown:
-            yield (
-                f"{name!r:.60}: expected whole characters, found a lone surrogate (half a character, "
-                "as a text has that was cut in the middle of an emoji)"
-            )
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for key, inner in value.items():
-            yield key
-            yield from _texts(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _texts(inner)
 
 
 def _parquet(path: Path) -> Table:

@@ -1,0 +1,252 @@
+"""Rows of a JSON file, in whichever form it has them: one a line, in a list, one after another, under a key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lora_vs_api.data.json_values import json_value, json_values, unfenced
+from lora_vs_api.data.split import split_named
+from lora_vs_api.data.table import FILE_SPLIT, Rows
+from lora_vs_api.errors import UserError
+from lora_vs_api.shown import LONE_SURROGATE
+
+# of objects within objects, in which the list of the rows may lie
+DEPTH = 4
+# rows that are looked at for writing
+LOOKED_AT = 20
+
+
+def json_rows(path: Path, text: str, lines: bool, notes: list[str]) -> Rows:
+    """The objects of ``text``, each with its place.
+
+    A file that is none of what its name promises is read as what it is, where all of it is that: a list that is
+    called ``.jsonl``, lines that are called ``.json``, objects one after another.
+
+    Args:
+        path: of the file.
+        text: its content.
+        lines: its name promises one object a line, and not one JSON value.
+        notes: what is to be said of how it was read is added to these.
+
+    Raises:
+        UserError: no JSON, no rows in it, or several lists that could be the rows.
+    """
+    if (bare := unfenced(text)) != text:
+        notes.append("``` around it, left out")
+        text = bare
+    try:
+        return list(_lines(path, text)) if lines else _rows_of(path, json_value(text), notes)
+    except ValueError as error:
+        other = _otherwise(path, text, lines, notes)
+        if other is not None:
+            return other
+        raise UserError(f"{path}: {error}{_no_json(text)}") from None
+    except _NoLine as error:
+        other = _otherwise(path, text, lines, notes)
+        if other is not None:
+            return other
+        raise UserError(f"{error}{_no_json(text)}") from None
+
+
+class _NoLine(Exception):
+    """A line that holds no object, with its place."""
+
+
+def _lines(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    # not splitlines: JSON strings may hold U+2028, which ends no line here
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        place = f"{path}:{number}"
+        try:
+            row = json_value(line)
+        except ValueError as error:
+            raise _NoLine(f"{place}: {error}; expected one object a line") from None
+        if not isinstance(row, dict):
+            raise _NoLine(f"{place}: expected an object, found {line.strip():.60}{_inner(row)}")
+        yield place, row
+
+
+def _inner(row: Any) -> str:
+    """What a row that is no object seems to be."""
+    if isinstance(row, str) and row.lstrip().startswith("{"):
+        return ", a text that holds one: JSON within JSON"
+    if isinstance(row, list) and row and isinstance(row[0], dict) and "role" in row[0]:
+        return '; put the turns under a key: {"messages": [ … ]}'
+    return ""
+
+
+def _otherwise(path: Path, text: str, lines: bool, notes: list[str]) -> Rows | None:
+    """The rows of a file that is not what its name promises; None where it is nothing else either."""
+    start = text.lstrip()[:1]
+    try:
+        if lines and start == "[":
+            rows = _rows_of(path, json_value(text), notes)
+            notes.append("one JSON list, whatever its name says")
+            return rows
+        # a list on each line is none, nor a single object over several lines
+        if start != "{":
+            return None
+        found = [(f"{path}:{line}", value) for line, value in json_values(text)]
+    except ValueError:
+        return None
+    if len(found) < 2 or not all(isinstance(value, dict) for _, value in found):
+        return None
+    notes.append("JSON objects one after another, each read as a row")
+    return found
+
+
+def _rows_of(path: Path, found: Any, notes: list[str]) -> Rows:
+    """The objects of a JSON list, or of the one list of rows that an object holds, such as ``{"data": […]}``."""
+    if isinstance(found, list):
+        found = _exported(path, found)
+    elif isinstance(found, dict):
+        tables = dict(_tables(found))
+        columns = _columns(found, tables)
+        if columns is not None:
+            notes.append(f"lists of one length, read as columns: {', '.join(columns):.200}")
+            found = [dict(zip(columns, values)) for values in zip(*columns.values())]
+        elif len(tables) > 1 and all(map(split_named, tables)):
+            return [row for name, rows in tables.items() for row in _of_split(path, name, rows)]
+        else:
+            found = _rows_within(path, found, tables, notes)
+    if not isinstance(found, list):
+        what = type(found).__name__
+        raise UserError(f"{path}: expected a list of objects, found {what}")
+    return list(_items(str(path), found))
+
+
+def _items(where: str, rows: Sequence[Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for number, row in enumerate(rows, start=1):
+        place = f"{where}: item {number}"
+        if not isinstance(row, dict):
+            raise UserError(f"{place}: expected an object, found {row!r:.60}{_inner(row)}")
+        yield place, row
+
+
+def _of_split(
+    path: Path, name: str, rows: Sequence[Any]
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for place, row in _items(f"{path}: {name}", rows):
+        yield place, {FILE_SPLIT: str(split_named(name)), **row}
+
+
+def _exported(path: Path, rows: list[Any]) -> list[Any]:
+    """The rows of the one table of a database that phpMyAdmin has exported; other ``rows`` as they are."""
+    if not (rows and isinstance(rows[0], dict) and rows[0].get("type") == "header"):
+        return rows
+    tables = [row for row in rows if isinstance(row, dict) and isinstance(row.get("data"), list)]
+    if len(tables) != 1:
+        told = ", ".join(str(table.get("name")) for table in tables)
+        raise UserError(
+            f"{path}: expected one table, found {len(tables)}{f': {told:.80}' * bool(told)}; export the one that holds "
+            "the rows"
+        )
+    found: list[Any] = tables[0]["data"]
+    return found
+
+
+def _tables(
+    found: Mapping[str, Any], above: str = "", depth: int = DEPTH
+) -> Iterator[tuple[str, list[Any]]]:
+    """The lists of objects that lie within an object's objects, each by its dotted name."""
+    for name, value in found.items():
+        if isinstance(value, list) and value and _are_objects(value):
+            yield above + name, value
+        elif isinstance(value, dict) and depth:
+            yield from _tables(value, f"{above}{name}.", depth - 1)
+
+
+def _columns(
+    found: Mapping[str, Any], tables: Mapping[str, Any]
+) -> Mapping[str, Sequence[Any]] | None:
+    """Columns that stand beside each other as lists of one length; None where an object holds other things."""
+    lists = {name: value for name, value in found.items() if isinstance(value, list)}
+    # pandas' orient="split" has its names apart
+    if "columns" in found or len(lists) < 2 or len({len(value) for value in lists.values()}) > 1:
+        return None
+    return lists if any(lists.values()) and lists.keys() - tables.keys() else None
+
+
+def _rows_within(
+    path: Path, found: Mapping[str, Any], tables: Mapping[str, list[Any]], notes: list[str]
+) -> list[Any]:
+    if not tables:
+        lists = [value for value in found.values() if isinstance(value, list)]
+        # of one list alone its rows are looked at; pandas' orient="split" holds names and cells apart
+        if len(lists) == 1 and "columns" not in found:
+            return lists[0]
+        raise UserError(
+            f"{path}: expected a list of objects, found one object{_hint_of_object(found)}"
+        )
+    written = [name for name, rows in tables.items() if _is_written(rows)]
+    names = written if len(written) == 1 else list(tables)
+    if len(names) > 1:
+        raise UserError(
+            f"{path}: expected one list of objects, found {len(names)}: {', '.join(names):.80}; make the one that holds "
+            "the rows the file"
+        )
+    name = names[0]
+    if len(tables) > 1 or "." in name:
+        notes.append(f"the rows are those under {name}")
+    return tables[name]
+
+
+def _is_written(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether most of the first rows hold words that somebody wrote."""
+    some = rows[:LOOKED_AT]
+    return 2 * sum(any(" " in text.strip() for text in _texts(row)) for row in some) > len(some)
+
+
+def _hint_of_object(found: Mapping[str, Any]) -> str:
+    """What an object that holds no list of rows seems to be, and what to do; empty for any other."""
+    if not found or not all(isinstance(value, dict | list) for value in found.values()):
+        return ""
+    inner = [key for value in found.values() if isinstance(value, dict) for key in value]
+    if (
+        inner
+        and not all(key.isdigit() for key in inner)
+        and not any(key.isdigit() for key in found)
+    ):
+        return "; are these rows by their key? then make a list of its values: [ {…}, {…} ]"
+    return '; is it of pandas? then write it with df.to_json(path, orient="records")'
+
+
+def _are_objects(rows: Sequence[Any]) -> bool:
+    return all(isinstance(row, dict) for row in rows)
+
+
+def _no_json(text: str) -> str:
+    """What a file that should be JSON seems to be instead."""
+    if not text.strip():
+        return "; the file is empty"
+    if re.match(r"\s*\[?\s*\{\s*'", text):
+        return "; Python's own form, with single quotes, is no JSON: json.dumps writes that"
+    return ""
+
+
+def halves(row: Mapping[str, Any]) -> Iterator[str]:
+    """Where a row has half a character, which no text file and no model can be given."""
+    for name, value in row.items():
+        # a value's repr shows the half of itself, in whatever it is nested
+        shown = LONE_SURROGATE.search(name) or any(map(LONE_SURROGATE.search, _texts(value)))
+        if shown:
+            yield (
+                f"{name!r:.60}: expected whole characters, found a lone surrogate (half a character, "
+                "as a text has that was cut in the middle of an emoji)"
+            )
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield key
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
