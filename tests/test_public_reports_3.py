@@ -202,11 +202,6 @@ ROWS = [{"text": f"text number {i}", "kind": "ab"[i % 2]} for i in range(20)]
         ("a.json", json.dumps({"columns": ["text"], "index": [0], "data": [["x"]]}), "found one object; is it of pandas"),
         ("a.json", json.dumps({"columns": ["text"], "data": {}}), "found one object; is it of pandas"),
         ("a.json", json.dumps(ROWS[0]), "expected a list of objects, found one object$"),
-        # huggingface/datasets#8086: objects over several lines
-        ("a.json", "\n".join(json.dumps(row, indent=2) for row in ROWS), "one after another. make a list of them"),
-        ("a.jsonl", "\n".join(json.dumps(row, indent=2) for row in ROWS), "an object over several lines is none of JSON Lines"),
-        ("a.jsonl", json.dumps(ROWS, indent=1), "is the file one JSON list. then call it .json"),
-        ("a.jsonl", json.dumps(ROWS), "is the file one JSON list. then call it .json"),
     ],
 )  # fmt: skip
 def test_json_of_another_shape_is_told_what_it_seems_to_be(tmp_path, name, content, told):

@@ -230,7 +230,7 @@ def test_the_list_of_bad_rows_is_capped(tmp_path):
         ("a,a\n1,2\n", "a.csv", {}, ":1: expected no column name twice"),
         ('body,b\n"x,2\n', "a.csv", {}, "not valid CSV"),
         ('{"body": \n', "a.jsonl", {}, ":1: not valid JSON"),
-        ("[1]\n", "a.jsonl", {}, ":1: expected an object"),
+        ("[1]\n", "a.jsonl", {}, "item 1: expected an object"),
         ("", "a.csv", {}, "no rows in it"),
         ("body,guest\nx,y\n", "a.csv", {"text": "txt"}, "data.text: .* has no column 'txt'"),
         ("body,guest\nx,y\n", "a.csv", {"row_id": "id"}, "data.id: .* has no column 'id'"),
@@ -465,7 +465,7 @@ def test_a_json_list_is_read_as_its_rows(tmp_path):
     for text, message in (
         (json.dumps({"a": 1}), "expected a list of objects, found one object"),
         ("[1]", "item 1: expected an object, found 1"),
-        ('{"a": 1}\n{"a": 2}\n', "are these JSON Lines"),
+        ('{"a": 1}\n{"a": 2\n', "a.json: not valid JSON"),
         ("[{]", "a.json: not valid JSON"),
         ('[{"a": "\\ud83d"}]', "item 1: 'a': expected whole characters"),
     ):

@@ -209,7 +209,7 @@ def _every_spec(
 def _write_task(given: TaskSource, name: str, path: str, origin: str, target: Path) -> None:
     """Infer the task from the rows of ``path``, which came from ``origin``, into ``target``."""
     objects = () if given.record is None else (given.record,)
-    table = load_table(path, given.encoding, objects=objects)
+    table = load_table(path, given.encoding, given.text, objects)
     rows = [columns for _, columns in table.rows]
     if len(rows) < MIN_ROWS:
         raise UserError(f"{path}: expected at least {MIN_ROWS} rows, found {len(rows)}")
@@ -360,9 +360,23 @@ def _text_column(path: str, rows: Sequence[Mapping[str, Any]]) -> str:
         return text_column([_without(row, same) for row in rows])
     except UserError as error:
         hint = _inner_text(rows[0])
-        if {"annotations", "data"} <= set(rows[0]):
-            hint = "; is it Label Studio's JSON? export JSON-MIN or CSV, which have a row for each text"
+        if not hint and "--text" in str(error):
+            kinds = (f"{name} ({_kind(rows, name)})" for name in rows[0])
+            hint = f"; there are {', '.join(kinds):.200}"
         raise UserError(f"{path}: {error}{hint}") from None
+
+
+def _kind(rows: Sequence[Mapping[str, Any]], name: str) -> str:
+    """What a column holds, in a word."""
+    value = next((found for row in rows if (found := row.get(name)) is not None), None)
+    kinds = (
+        (str, "words"),
+        (bool, "booleans"),
+        (int | float, "numbers"),
+        (list, "lists"),
+        (dict, "objects"),
+    )
+    return next((word for kind, word in kinds if isinstance(value, kind)), "nothing")
 
 
 def _is_constant(name: str, rows: Sequence[Mapping[str, Any]]) -> bool:

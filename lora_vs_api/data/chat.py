@@ -137,7 +137,7 @@ def _preferred(table: Table) -> Table:
         # both of them the whole conversation, or the answer alone
         turns = _turns(row[chosen]) if chosen in row else None
         form = _speaks(turns)
-        if form is not None and len(turns) > 1 and _who(turns, form)[0] not in ASSISTANT:
+        if turns and form is not None and len(turns) > 1 and _who(turns, form)[0] not in ASSISTANT:
             kept.pop(_HALVES[0], None)
         rows.append((place, kept))
     return Table(rows, [*table.notes, f"{rejected}: answers that were not preferred, left out"])

@@ -1,6 +1,7 @@
-"""Labels as Label Studio exports them: one of a text as it is, several as ``{"choices": [...]}``.
+"""Labels as Label Studio exports them: one of a text as it is, several as ``{"choices": [...]}``, a number in a list.
 
-Source: https://labelstud.io/guide/export (JSON_MIN and CSV).
+doccano puts the one answer of a text into a list, too. Sources: https://labelstud.io/guide/export (JSON_MIN and CSV)
+and https://doccano.github.io/doccano/tutorial (sequence to sequence).
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from lora_vs_api.data.json_values import json_value
 from lora_vs_api.data.table import Rows, Table
 
 _KEY = "choices"
+# what a person gave once a text
+_OF_ONE = ("rating", "number", "datetime")
 
 
 def with_lists(table: Table, untouched: Collection[str | None] = ()) -> Table:
@@ -25,20 +28,59 @@ def with_lists(table: Table, untouched: Collection[str | None] = ()) -> Table:
             What a conversation was answered is one.
     """
     untouched = {*untouched, *([RECORD] if table.conversations else [])}
-    columns = [name for name in _names(table.rows) if name not in untouched]
+    names = _names(table.rows)
+    columns = [name for name in names if name not in untouched]
     lists = {name: n for name in columns if (n := _count(table.rows, name))}
-    if not lists:
+    # an object as JSON in a list is the record, be it known as that or not
+    alone = {
+        name: key
+        for name in names
+        if (key := _key_of_one(table.rows, name)) is not None and (not key or name in columns)
+    }
+    if not lists and not alone:
         return table
-    rows: Rows = [
-        (place, {name: _listed(cell) if name in lists else cell for name, cell in row.items()})
-        for place, row in table.rows
-    ]
+    rows: Rows = []
+    for place, row in table.rows:
+        read = {name: _listed(row[name]) for name in lists if name in row}
+        read |= {name: _one(row[name], key) for name, key in alone.items() if name in row}
+        rows.append((place, {**row, **read}))
     notes = [
         f'{name}: {{"choices": […]}} in {n:,} rows, as Label Studio writes several labels; the column is read as '
         "lists of labels"
         for name, n in lists.items()
     ]
+    notes += [
+        f"{name}: a list of one {f'with the key {key}' if key else 'object as JSON'} in every row, read without the list"
+        for name, key in alone.items()
+    ]
     return Table(rows, [*table.notes, *notes], table.conversations, table.instruction)
+
+
+def _key_of_one(rows: Rows, name: str) -> str | None:
+    """What a column's lists of one hold in every row: the key of its value, empty for an object as JSON; else None."""
+    cells = [cell for _, row in rows if (cell := row.get(name)) not in (None, "", [])]
+    lists = [cell for cell in cells if isinstance(cell, list) and len(cell) == 1]
+    if not lists or len(lists) < len(cells):
+        return None
+    if all(isinstance(one, str) and _is_object(one) for [one] in lists):
+        return ""
+    keys = {tuple(one) if isinstance(one, Mapping) else () for [one] in lists}
+    key = keys.pop() if len(keys) == 1 else ()
+    return key[0] if len(key) == 1 and key[0] in _OF_ONE else None
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json_value(text), Mapping)
+    except ValueError:
+        return False
+
+
+def _one(cell: Any, key: str) -> Any:
+    """The value of a list of one; None for an empty one."""
+    if not isinstance(cell, list):
+        return cell
+    return (cell[0][key] if key else json_value(cell[0])) if cell else None
 
 
 def _names(rows: Rows) -> Sequence[str]:

@@ -6,12 +6,13 @@ A guess leaves a column out with its reason, so that whoever knows better can na
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 from unicodedata import normalize
 
 from lora_vs_api.data.source import says_nothing
 from lora_vs_api.data.split import split_named
+from lora_vs_api.data.written import ADDRESS, is_written, mostly_written, plain_name
 from lora_vs_api.errors import UserError
 
 Rows = Sequence[Mapping[str, Any]]
@@ -28,10 +29,6 @@ _ABOUT = re.compile(
     r"response|reply|answer|output|summary|labels?|gold|target|notes?|explanation|rationale|translation|"
     r"comments?|remarks?|url|link|html|path|file"
 )
-_ADDRESS = re.compile(
-    r"(?:[a-z][a-z0-9+.-]*://|www\.|data:[\w/+.-]+[;,])\S+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
-    re.IGNORECASE,
-)
 # what a column is called that says which rows train
 _SPLIT_NAME = re.compile(r"(?:data_?)?(?:split|subset|fold|partition)|set|usage")
 _ANNOTATOR = re.compile(
@@ -47,19 +44,17 @@ _CREATED = re.compile(
 _MOMENT = re.compile(
     r"\d{4}[-/.]\d\d?[-/.]\d\d?(?:[T ].*)?|\d\d?[./]\d\d?[./]\d{2,4}(?: .*)?|\d{9,13}(?:\.\d+)?|\d+(?:\.\d+)?"
 )
+# an object that programs put beside a text
+_ABOUT_ROW = re.compile(
+    r"(?:.*_)?(?:meta(?:data)?|metrics|stats|config|options|debug|provenance|usage)"
+)
 _ID = re.compile(
-    r"(?:.*_)?(?:ids?|uid|uuid|guid|hash|sha\d*|md5)|index|idx|row(?:_?(?:number|nr|no))?"
+    r"(?:.*_)?(?:ids?|uid|uuid|guid|hash|sha\d*|md5)|(?:row_)?(?:index|idx)|_?(?:rev|etag)|row(?:_?(?:number|nr|no))?"
 )
 
 
 # a number that tells rows apart, such as ticket_no; where rows share it, it may be a number of anything
 _NUMBER = re.compile(r"(?:.*_)?(?:no|nr|num|number|ref|reference|key|code)")
-
-
-def plain_name(name: str) -> str:
-    """``name`` in lower case, its words apart by ``_``: createdAt and Created At are created_at."""
-    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
-    return re.sub(r"[^\w]+", "_", apart).strip("_").lower()
 
 
 def text_column(rows: Rows) -> str:
@@ -77,23 +72,70 @@ def text_column(rows: Rows) -> str:
             # a record as JSON text can be longer than what it was taken from
             if isinstance(value, str) and value.strip()[:1] != "{":
                 lengths[name] = lengths.get(name, 0) + len(value)
-                written[name] = written.get(name, 0) + _is_written(value)
-    if not lengths:
-        raise UserError("no column holds texts; name it with --text")
+                written[name] = written.get(name, 0) + is_written(value)
     most = [name for name in lengths if 2 * written[name] >= len(rows)]
-    # one word each, such as names; but an id is no writing
-    most = most or [name for name in lengths if not _ID.fullmatch(plain_name(name))]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    if not most:
+        _check_no_lists(rows, names)
+        # one word each, such as names; but an id is no writing
+        most = [name for name in lengths if not _ID.fullmatch(plain_name(name))]
     if not most:
         raise UserError("no column holds texts; name it with --text")
+    most = [name for name in most if not _answers_itself(name, rows, names)] or most
     return max(most, key=lambda name: (_called_written(name), lengths[name]))
 
 
-def _is_written(value: str) -> bool:
-    """Several words, or letters of a script that writes without blanks between them."""
-    value = value.strip()
-    if value[:1] in ("[", "{") or _ADDRESS.fullmatch(value):
-        return False
-    return len(value.split()) > 1 or any(ord(letter) > 0x2E7F for letter in value)
+def _answers_itself(name: str, rows: Rows, names: Collection[str]) -> bool:
+    """Whether a column holds the answer too, as prompts do that were written out for a training.
+
+    That is another column's JSON; or another text as well as, at its end, a third column's cell.
+    """
+    cells = [(str(row.get(name) or "").strip().removesuffix("</s>").rstrip(), row) for row in rows]
+
+    def mostly(holds: Callable[[str, str], bool], other: str) -> bool:
+        found = (
+            (cell, value.strip()) for cell, row in cells if isinstance(value := row.get(other), str)
+        )
+        return sum(len(value) > 1 and holds(cell, value) for cell, value in found) >= MOSTLY * len(
+            rows
+        )
+
+    others = [other for other in names if other != name]
+    if any(
+        mostly(lambda cell, value: value[0] == "{" and value in cell, other) for other in others
+    ):
+        return True
+    texts = [o for o in others if _called_written(o) == 2 and mostly_written(rows, o)]
+    held = [other for other in texts if mostly(lambda cell, value: value in cell, other)]
+    return any(
+        mostly(lambda cell, value: cell.endswith(value), other)
+        for other in others
+        if held and other not in held
+    )
+
+
+def _check_no_lists(rows: Rows, names: Sequence[str]) -> None:
+    """Refuse texts that lie in lists, as lines or words do.
+
+    Raises:
+        UserError: a column holds them, with what makes one text of each.
+    """
+    for name in names:
+        cells = [cell for row in rows if (cell := row.get(name))]
+        texts = [
+            cell
+            for cell in cells
+            if isinstance(cell, list) and all(isinstance(item, str) for item in cell)
+        ]
+        if not texts or len(texts) < len(cells) or not name.isidentifier():
+            continue
+        words = not any(" " in item for cell in texts for item in cell)
+        if _called_written(name) == 2 or plain_name(name) in ("tokens", "words"):
+            mark = " " if words else "\\n"
+            raise UserError(
+                f"the column {name} holds lists of texts, and no other column texts; --text "
+                f"'{{{{ {name} | join(\"{mark}\") }}}}' makes one of each"
+            )
 
 
 def _called_written(name: str) -> int:
@@ -156,11 +198,19 @@ def _why_left_out(name: str, values: Sequence[Any], texts: Sequence[str]) -> str
         missing = ", ".join(sorted(SPLITS - {str(split) for split in splits}))
         said = f"says {' and '.join(sorted(set(cells)))}"
         return f"{said}, and nothing is {missing}: no split" if missing else f"{said}: a split"
-    if any(isinstance(value, dict | list | bool) for value in values):
-        return None
-    if 2 * sum(bool(cell) and _stands(cell, text) for cell, text in present) > len(present):
+    if len(present) == len(values) and all(_is_text(v, text) for v, text in zip(values, texts)):
+        return "the text once more"
+    if any(isinstance(value, dict) for value in values):
+        return _why_no_object(name, values, texts)
+    if any(isinstance(value, list | bool) for value in values):
         return None
     plain = plain_name(name)
+    if _ID.fullmatch(plain) and cells in (
+        [str(n) for n in range(first, first + len(values))] for first in (0, 1)
+    ):
+        return "counts the rows"
+    if 2 * sum(bool(cell) and _stands(cell, text) for cell, text in present) > len(present):
+        return None
     parts = splits - {None} or plain.endswith("split") or all(map(str.isdigit, cells))
     if _SPLIT_NAME.fullmatch(plain) and len(set(cells)) <= MAX_PARTS and parts:
         said = " and ".join(sorted(set(cells))[:MAX_SHOWN])
@@ -177,9 +227,31 @@ def _why_left_out(name: str, values: Sequence[Any], texts: Sequence[str]) -> str
         )
     if _NUMBER.fullmatch(plain) and len(set(cells)) == len(values):
         return "called as what tells rows apart: another in every row, and no text names it"
-    if all(map(_ADDRESS.fullmatch, cells)):
+    if all(map(ADDRESS.fullmatch, cells)):
         return "addresses that no text names"
     return None
+
+
+def _why_no_object(name: str, values: Sequence[Any], texts: Sequence[str]) -> str | None:
+    """The same of a column of objects: each of their keys is left out, or it is called as metadata."""
+    if is_about(name):
+        return "called as what belongs to a row is, and no record"
+    held = [value if isinstance(value, dict) else {} for value in values]
+    keys = dict.fromkeys(key for value in held for key in value)
+    whys = [_why_left_out(key, [value.get(key) for value in held], texts) for key in keys]
+    return f"of its key: {whys[0]}" if whys and all(whys) else None
+
+
+def is_about(name: str) -> bool:
+    """Whether a column is called as what is said about a row, and not in it."""
+    return _ABOUT_ROW.fullmatch(plain_name(name)) is not None
+
+
+def _is_text(value: Any, text: str) -> bool:
+    """Whether a value, or all that an object holds, is the text itself."""
+    held = list(value.values()) if isinstance(value, dict) else [value]
+    same = (isinstance(one, str) and normalize("NFC", one).strip() == text.strip() for one in held)
+    return bool(held) and all(same)
 
 
 def _stands(cell: str, text: str) -> bool:

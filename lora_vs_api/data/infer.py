@@ -15,9 +15,10 @@ from decimal import Decimal
 from typing import Any, Literal
 from unicodedata import normalize
 
-from lora_vs_api.data.columns import plain_name
+from lora_vs_api.data.columns import bookkeeping, is_about
 from lora_vs_api.data.json_values import cell_value, json_value, unfenced
-from lora_vs_api.data.source import bare, id_of, is_missing, says_nothing, value_of
+from lora_vs_api.data.source import bare, id_of, is_missing, says_nothing, text_reader, value_of
+from lora_vs_api.data.written import is_called_record, plain_name
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.caseless import caseless
 from lora_vs_api.record.fields import Field
@@ -305,15 +306,29 @@ def _infer_object(name: str, values: Sequence[Mapping[str, Any]]) -> Inferred:
 
 def _infer_list(name: str, values: Sequence[Sequence[Any]]) -> Inferred:
     items = [item for value in values for item in value]
+    if items and all(map(_is_span, items)):
+        raise UserError(
+            f"{name}: {items[0]!r:.60} seems to be a span of characters with its label; no model counts characters, so "
+            'write what stands there: {"label": …, "text": …}'
+        )
     mean = len(items) / len(values)
     spec: Spec = {"type": "list", "score": "set_f1"}
     why = f"{mean:.1f} items on average"
     if items:
         inner = infer_field(f"{name}[]", items, "json").spec
         # the items seen so far are not all there will be: no enum without being told
-        if inner["type"] not in ("string", "enum"):
+        if inner["type"] == "enum":
+            inner = {key: value for key, value in inner.items() if key != "values"} | {
+                "type": "string"
+            }
+        if inner["type"] != "string" or inner.get("optional"):
             spec["items"] = {key: value for key, value in inner.items() if key != "score"}
     return Inferred(spec, why)
+
+
+def _is_span(item: Any) -> bool:
+    """Whether this is a start, an end and a label, as doccano and spaCy write entities."""
+    return isinstance(item, list) and [type(part) for part in item] == [int, int, str]
 
 
 def _infer_text(values: Sequence[str], texts: Texts) -> Inferred:
@@ -410,9 +425,10 @@ def _without_blanks(counts: Counter[str]) -> tuple[Counter[str], int]:
 
 
 def record_column(rows: Sequence[Mapping[str, Any]], text: str) -> str | None:
-    """The one column that holds an object, or an object as JSON, in every row; else None.
+    """The column that holds an object, or an object as JSON, in every row, and is the record; else None.
 
-    One that lacks it in a few rows is the record too, for these are not labelled or broken and are to be
+    Of several it is the one that is called as a record is. One alone that is not called so is a field where the
+    columns that could be fields beside it are more than its keys. One that lacks it in a few rows is the record too, for these are not labelled or broken and are to be
     named: read as one field of a flat record it would be another task.
     """
     names = [
@@ -426,7 +442,24 @@ def record_column(rows: Sequence[Mapping[str, Any]], text: str) -> str | None:
     for least in (1, MOST_HAVE_IT):
         found = [name for name, count in held.items() if count >= least * len(rows)]
         if found:
-            return found[0] if len(found) == 1 else None
+            return _chosen(rows, text, names, found)
+    return None
+
+
+def _chosen(
+    rows: Sequence[Mapping[str, Any]], text: str, names: Sequence[str], found: Sequence[str]
+) -> str | None:
+    """The one of the columns ``found``, all of them objects, that is the record."""
+    # what is said about a row is its record where nothing else can be
+    own = [name for name in found if not is_about(name)] or list(found)
+    called = [name for name in own if is_called_record(name)]
+    if len(own) == 1 or len(called) == 1:
+        one = (called or own)[0]
+        others = [name for name in names if name not in found]
+        left_out = bookkeeping(rows, others, text_reader(text)) if others else {}
+        keys = {key for row in rows for key in object_in(row.get(one)) or ()}
+        beside = len(others) - len(left_out)
+        return one if called or beside < max(len(keys), 1) else None
     return None
 
 

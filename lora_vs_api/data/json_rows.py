@@ -93,7 +93,7 @@ def _otherwise(path: Path, text: str, lines: bool, notes: list[str]) -> Rows | N
         found = [(f"{path}:{line}", value) for line, value in json_values(text)]
     except ValueError:
         return None
-    if len(found) < 2 or not all(isinstance(value, dict) for _, value in found):
+    if not all(isinstance(value, dict) for _, value in found):
         return None
     notes.append("JSON objects one after another, each read as a row")
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from ast import literal_eval
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from unicodedata import normalize
@@ -129,6 +129,49 @@ def plain_value(value: Any) -> Any:
         # the canonical form counts milliseconds; the relaxed one is ISO 8601, as this becomes
         return _iso(held) if key == "$date" and type(held) is int else held
     return {key: plain_value(item) for key, item in value.items()}
+
+
+# what DynamoDB and Firestore write around a value, which says its type
+_TYPED = {
+    **dict.fromkeys(("S", "BOOL", "SS", "stringValue", "booleanValue", "timestampValue"), "plain"),
+    **dict.fromkeys(("N", "integerValue", "doubleValue"), "number"),
+    **dict.fromkeys(("NULL", "nullValue"), "null"),
+    **dict.fromkeys(("L", "arrayValue"), "list"),
+    **dict.fromkeys(("M", "mapValue"), "map"),
+    "NS": "numbers",
+}
+
+
+def is_typed(row: Mapping[str, Any]) -> bool:
+    """Whether every value of a row is written under its type: ``{"S": "a"}``, ``{"stringValue": "a"}``."""
+    return bool(row) and all(
+        isinstance(value, dict) and len(value) == 1 and _TYPED.keys() >= value.keys()
+        for value in row.values()
+    )
+
+
+def untyped(value: Any) -> Any:
+    """A value without its type's name, also within lists and maps of such.
+
+    Sources: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_AttributeValue.html and
+    https://firebase.google.com/docs/firestore/reference/rest/v1/Value
+    """
+    ((name, held),) = value.items()
+    kind = _TYPED[name]
+    if kind == "null":
+        return None
+    if kind == "number":
+        return _number(held) if isinstance(held, str) else held
+    if kind == "numbers":
+        return [_number(one) for one in held]
+    if kind == "list":
+        return [
+            untyped(one) for one in (held.get("values", []) if isinstance(held, dict) else held)
+        ]
+    if kind == "map":
+        inner = held.get("fields", {}) if name == "mapValue" else held
+        return {key: untyped(one) for key, one in inner.items()}
+    return held
 
 
 def _number(text: str) -> Any:

@@ -8,13 +8,17 @@ from __future__ import annotations
 from lora_vs_api.data.table import Rows, Table
 
 _HASH, _ANSWER = "_task_hash", "answer"
+# what the annotator was shown, and words with their places
+_SHOWN = ("tokens", "options", "config", "meta", "html")
 
 
 def accepted(table: Table) -> Table:
     """``table`` without rows that were rejected or ignored, and without Prodigy's own columns; another one as it is."""
     if not any(_HASH in row for _, row in table.rows):
         return table
-    own = dict.fromkeys(name for _, row in table.rows for name in row if name.startswith("_"))
+    own = dict.fromkeys(
+        name for _, row in table.rows for name in row if name[:1] == "_" or name in _SHOWN
+    )
     rows: Rows = []
     left_out = 0
     for place, row in table.rows:

@@ -18,8 +18,9 @@ from unicodedata import normalize
 
 from lora_vs_api.data.chat import unrolled
 from lora_vs_api.data.choices import with_lists
+from lora_vs_api.data.envelopes import unwrapped
 from lora_vs_api.data.json_rows import halves, json_rows
-from lora_vs_api.data.json_values import EXTENDED, plain_value
+from lora_vs_api.data.json_values import EXTENDED, is_typed, plain_value, untyped
 from lora_vs_api.data.prodigy import accepted
 from lora_vs_api.data.sheets import sheet_rows
 from lora_vs_api.data.split import split_named
@@ -101,9 +102,18 @@ def load_table(
     """
     path = Path(path)
     if path.is_dir() and path.suffix.lower() not in SUFFIXES:
-        return _folder(path, encoding, text, objects)
-    table = accepted(unrolled(str(path), _as_written(path, encoding, text), asked))
-    return with_lists(table, (text, *objects))
+        table = _folder(path, encoding, text)
+    else:
+        table = _as_written(path, encoding, text)
+    return _as_meant(path, table, text, objects, asked)
+
+
+def _as_meant(
+    path: Path, table: Table, text: str | None, objects: Collection[str], asked: bool
+) -> Table:
+    """``table`` without what programs put around texts and labels."""
+    spoken = accepted(unrolled(str(path), table, asked))
+    return with_lists(unwrapped(path, spoken, text, objects), (text, *objects))
 
 
 def _as_written(path: Path, encoding: str | None, text: str | None) -> Table:
@@ -138,6 +148,14 @@ def _as_written(path: Path, encoding: str | None, text: str | None) -> Table:
     broken = [f"{place}: {problem}" for place, row in rows for problem in halves(row)]
     if broken:
         raise problems_error(path, broken)
+    typed = [row.get("Item", row) if len(row) == 1 else row for _, row in rows]
+    if typed and all(isinstance(row, dict) and is_typed(row) for row in typed):
+        rows = [
+            (place, {name: untyped(value) for name, value in row.items()})
+            for (place, _), row in zip(rows, typed, strict=True)
+        ]
+        said = "DynamoDB's or Firestore's names of types around values (S, stringValue): left out"
+        return Table(rows, [*marks, said])
     if not any(f'"{key}"' in content for key in EXTENDED):
         return Table(rows, marks)
     plain = [(place, plain_value(row)) for place, row in rows]
@@ -176,9 +194,7 @@ def split_files(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _folder(
-    folder: Path, encoding: str | None, text: str | None, objects: Collection[str]
-) -> Table:
+def _folder(folder: Path, encoding: str | None, text: str | None) -> Table:
     files = split_files(folder)
     missing = [name for name in SPLITS if name not in files]
     if missing:
@@ -204,9 +220,8 @@ def _folder(
                     f"{said!r:.40}{hint}"
                 )
             rows.append((place, {**row, FILE_SPLIT: name}))
-    notes += _missing_columns(rows)
     # all files at once: a call or two in one of them decide for all
-    return with_lists(accepted(unrolled(str(folder), Table(rows, notes))), (text, *objects))
+    return Table(rows, [*notes, *_missing_columns(rows)])
 
 
 def _missing_columns(rows: Rows) -> Iterator[str]:

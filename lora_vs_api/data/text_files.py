@@ -82,9 +82,9 @@ def marked_encoding(raw: bytes) -> str | None:
 
 
 def check_no_page(path: Path) -> None:
-    """Make sure that a file is no web page: programs export them under a spreadsheet's name.
+    """Make sure that a file is no web page, which programs export under a spreadsheet's name, nor what git-lfs puts in its place.
 
-    So is what a link to a table gives without a login.
+    A web page is also what a link to a table gives without a login.
 
     Raises:
         UserError: it is one.
@@ -95,6 +95,10 @@ def check_no_page(path: Path) -> None:
         raise UserError(
             f"{path}: is a web page (HTML), whatever its name says; open it in a spreadsheet and save the table "
             "as .xlsx or CSV, or, where it asks for a login, download the table itself"
+        )
+    if head.startswith(b"version https://git-lfs"):
+        raise UserError(
+            f"{path}: is a git-lfs pointer, and not the file itself; git lfs pull fetches that"
         )
 
 

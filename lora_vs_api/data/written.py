@@ -1,0 +1,71 @@
+"""What a person wrote, and not an id, an address or a word; and what the columns of it are called."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+ADDRESS = re.compile(
+    r"(?:[a-z][a-z0-9+.-]*://|www\.|data:[\w/+.-]+[;,])\S+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
+    re.IGNORECASE,
+)
+
+
+# words by which people call the column of the records
+_RECORD = {
+    word
+    for one in (
+        "record",
+        "output",
+        "answer",
+        "label",
+        "annotation",
+        "completion",
+        "response",
+        "result",
+        "extraction",
+        "target",
+        "reference",
+        "prediction",
+    )
+    for word in (one, f"{one}s")
+} | {
+    "expected",
+    "expectations",
+    "ideal",
+    "gold",
+    "golden",
+    "truth",
+    "extracted",
+    "parsed",
+    "structured",
+    "json",
+    "chosen",
+    "fields",
+}
+
+
+def plain_name(name: str) -> str:
+    """``name`` in lower case, its words apart by ``_``: createdAt and Created At are created_at."""
+    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
+    return re.sub(r"[^\w]+", "_", apart).strip("_").lower()
+
+
+def is_called_record(name: str) -> bool:
+    """Whether a column is called as people call that of the records."""
+    return not _RECORD.isdisjoint(plain_name(name).split("_"))
+
+
+def is_written(value: str) -> bool:
+    """Several words, or letters of a script that writes without blanks between them."""
+    value = value.strip()
+    if value[:1] in ("[", "{") or ADDRESS.fullmatch(value):
+        return False
+    return len(value.split()) > 1 or any(ord(letter) > 0x2E7F for letter in value)
+
+
+def mostly_written(rows: Sequence[Mapping[str, Any]], name: str) -> bool:
+    """Whether somebody wrote at least half of a column's cells."""
+    cells = [row.get(name) for row in rows]
+    return 2 * sum(isinstance(cell, str) and is_written(cell) for cell in cells) >= len(rows) > 0

@@ -1,0 +1,288 @@
+"""The same rows in each form in which programs write them as JSON: what was meant, or one clear line.
+
+Every form is read as a person would have it read: by `init`, and then by the task that it wrote.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lora_vs_api.cli.init import TaskSource, write_task
+from lora_vs_api.config.fields import checked_fields
+from lora_vs_api.data.source import read_source
+from lora_vs_api.data.tables import load_table
+from lora_vs_api.errors import UserError
+
+Record = dict[str, Any]
+N = 30
+TEXTS = [
+    f'Gast {i}: bitte {i % 7 + 1} Lampen nach Köln 😀,\nes ist "eilig" {{x}}' for i in range(N)
+]
+RECORDS: list[Record] = [
+    {
+        "topic": ("refund", "return", "info")[i % 3],
+        "count": 1000 + 7 * i,
+        "amount": 10.25 + i,
+        "urgent": i % 2 == 0,
+        "due": None if i % 4 == 0 else f"2026-01-{i + 1:02}",
+        "tags": [["a b", "c"], ["c"], []][i % 3],
+    }
+    for i in range(N)
+]
+ROWS = list(zip(TEXTS, RECORDS, strict=True))
+FLAT = [{"text": text, **record} for text, record in ROWS]
+NESTED = [{"text": text, "record": record} for text, record in ROWS]
+TOPICS = [{"topic": record["topic"]} for record in RECORDS]
+
+
+def dumped(value: Any, **more: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, **more)
+
+
+def lines(rows: Sequence[Any]) -> str:
+    return "".join(f"{dumped(row)}\n" for row in rows)
+
+
+@pytest.fixture
+def conf(tmp_path, monkeypatch) -> Path:
+    """A folder in which `init` writes a task."""
+    monkeypatch.chdir(tmp_path)
+    Path("conf/task").mkdir(parents=True)
+    Path("conf/config.yaml").touch()
+    return tmp_path
+
+
+def read(path: Path, **given: Any) -> dict[str, Record]:
+    """Text → record, as the task reads them that `init` has written."""
+    asked = dict.fromkeys(
+        ("split", "revision", "text", "record", "id", "fields", "schema", "group_by", "encoding")
+    )
+    write_task(TaskSource(file=str(path), **{**asked, "name": "t", "noun": "text", "conf": "conf", "force": True, **given}))  # fmt: skip
+    config = yaml.safe_load(Path("conf/task/t.yaml").read_text())
+    data = config["data"]
+    found = read_source(
+        path,
+        checked_fields(config["task"]["fields"]),
+        data["text"],
+        data.get("record"),
+        data.get("id"),
+        drop=data.get("drop") or [],
+    )
+    return {row["text"]: row["record"] for row in found}
+
+
+FILES: dict[str, str] = {
+    "list.json": dumped(FLAT),
+    "pretty.json": dumped(FLAT, indent=2),
+    "nested.jsonl": lines(NESTED),
+    "mark.jsonl": "\ufeff" + lines(FLAT),
+    "windows.jsonl": lines(FLAT).replace("\n", "\r\n"),
+    "macintosh.jsonl": lines(FLAT).replace("\n", "\r"),
+    # each under the name of the other
+    "lines.json": lines(FLAT),
+    "list.jsonl": dumped(FLAT),
+    "list-by-lines.jsonl": "[\n" + ",\n".join(map(dumped, FLAT)) + "\n]\n",
+    # one after another
+    "pretty.jsonl": "\n".join(dumped(row, indent=2) for row in FLAT),
+    "pretty-one-by-one.json": "\n".join(dumped(row, indent=2) for row in FLAT),
+    "one-line.json": "".join(map(dumped, FLAT)),
+    "joined-without-line-end.jsonl": lines(FLAT[:10])[:-1] + lines(FLAT[10:]),
+    "commas.jsonl": "".join(f"{dumped(row)},\n" for row in FLAT),
+    "fenced.json": f"```json\n{dumped(FLAT)}\n```\n",
+    # under a key, beside other things, deeper, in parts
+    "under.json": dumped({"version": "1", "data": NESTED, "meta": {"n": N}}),
+    "deep.json": dumped({"response": {"status": 0, "docs": FLAT}}),
+    "graphql.json": dumped({"data": {"orders": {"edges": [{"node": row} for row in FLAT]}}}),
+    "viewer.json": dumped(
+        {
+            "features": [{"feature_idx": 0, "name": "text", "type": {"dtype": "string"}}],
+            "rows": [{"row_idx": i, "row": row, "truncated_cells": []} for i, row in enumerate(FLAT)],
+        }
+    ),
+    "columns.json": dumped({name: [row[name] for row in FLAT] for name in FLAT[0]}),
+    "phpmyadmin.json": dumped(
+        [{"type": "header", "version": "5"}, {"type": "database", "name": "d"}, {"type": "table", "name": "t", "data": FLAT}]
+    ),
+    # records as texts
+    "json-in-json.jsonl": lines([{**row, "record": dumped(row["record"])} for row in NESTED]),
+    "json-twice.jsonl": lines([{**row, "record": dumped(dumped(row["record"]))} for row in NESTED]),
+    "python-in-json.jsonl": lines([{**row, "record": repr(row["record"])} for row in NESTED]),
+    "fenced-in-json.jsonl": lines([{**row, "record": f"```json\n{dumped(row['record'], indent=1)}\n```"} for row in NESTED]),
+    "doccano-seq2seq.jsonl": lines([{"id": i, "text": t, "label": [dumped(r)]} for i, (t, r) in enumerate(ROWS)]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_rows_come_as_they_went_in_whatever_form_the_file_has(conf, name):
+    """Programs write rows in all of these, and call the file what they like."""
+    Path(name).write_text(FILES[name], encoding="utf-8", newline="")
+    assert read(Path(name)) == dict(ROWS)
+
+
+def turn(who: str, said: Any, role: str = "role", content: str = "content") -> Record:
+    return {role: who, content: said}
+
+
+def asks(said: Any) -> Record:
+    return turn("user", said)
+
+
+def says(said: Any) -> Record:
+    return turn("assistant", said)
+
+
+PROMPT = "You extract the order as JSON."
+SYSTEM = turn("system", PROMPT)
+CONVERSATIONS: dict[str, Callable[[str, Record], Record]] = {
+    "openai": lambda t, r: {"messages": [SYSTEM, asks(t), says(dumped(r))]},
+    "openai-fenced": lambda t, r: {"messages": [SYSTEM, asks(t), says(f"```json\n{dumped(r)}\n```")]},
+    "openai-thought": lambda t, r: {"messages": [asks(t), says(f"<think>\nmaybe {{a}}?\n</think>\n\n{dumped(r)}")]},
+    "openai-parts": lambda t, r: {"messages": [asks([{"type": "text", "text": t}]), says([{"type": "text", "text": dumped(r)}])]},
+    "openai-object": lambda t, r: {"messages": [asks(t), says(r)]},
+    "openai-preference": lambda t, r: {"input": {"messages": [SYSTEM, asks(t)]}, "preferred_output": [says(dumped(r))], "non_preferred_output": [says("{}")]},
+    "openai-responses": lambda t, r: {"input": [asks([{"type": "input_text", "text": t}])], "output": [says([{"type": "output_text", "text": dumped(r)}])]},
+    "openai-evals": lambda t, r: {"input": [SYSTEM, asks(t)], "ideal": dumped(r)},
+    "claude": lambda t, r: {"system": PROMPT, "messages": [asks(t), says([{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": dumped(r)}])]},
+    "nova": lambda t, r: {"system": [{"text": PROMPT}], "messages": [asks([{"text": t}]), says([{"text": dumped(r)}])]},
+    "gemini": lambda t, r: {"systemInstruction": {"parts": [{"text": PROMPT}]}, "contents": [turn("user", [{"text": t}], content="parts"), turn("model", [{"text": dumped(r)}], content="parts")]},
+    "gemini-flat": lambda t, r: {"text_input": t, "output": dumped(r)},
+    "palm": lambda t, r: {"context": PROMPT, "messages": [turn("user", t, "author"), turn("assistant", dumped(r), "author")]},
+    "cohere": lambda t, r: {"messages": [turn("System", PROMPT), turn("User", t), turn("Chatbot", dumped(r))]},
+    "sharegpt": lambda t, r: {"system": PROMPT, "conversations": [turn("human", t, "from", "value"), turn("gpt", dumped(r), "from", "value")]},
+    "sharegpt-items": lambda t, r: {"items": [turn("human", t, "from", "value"), turn("gpt", dumped(r), "from", "value")]},
+    "langchain": lambda t, r: {"messages": [{"type": "human", "data": {"content": t}}, {"type": "ai", "data": {"content": dumped(r)}}]},
+    "speakers": lambda t, r: {"dialogue": [turn("user", t, "speaker", "text"), turn("assistant", dumped(r), "speaker", "text")]},
+    "alpaca": lambda t, r: {"instruction": PROMPT, "input": t, "output": dumped(r)},
+    # the prompt that was trained on stands beside what it was made of
+    "alpaca-written-out": lambda t, r: {"instruction": PROMPT, "input": t, "output": dumped(r), "text": f"### Input:\n{t}\n\n### Response:\n{dumped(r)}</s>"},
+    "dolly": lambda t, r: {"instruction": PROMPT, "context": t, "response": dumped(r), "category": "extraction"},
+    "trl": lambda t, r: {"prompt": [asks(t)], "completion": [says(dumped(r))]},
+    "trl-preference": lambda t, r: {"prompt": t, "chosen": dumped(r), "rejected": dumped({**r, "count": 0})},
+    "trl-preference-turns": lambda t, r: {"prompt": [asks(t)], "chosen": [says(dumped(r))], "rejected": [says("{}")]},
+    "trl-preference-whole": lambda t, r: {"prompt": t, "chosen": [asks(t), says(dumped(r))], "rejected": [asks(t), says("{}")]},
+    "langsmith": lambda t, r: {"inputs": {"question": t}, "outputs": r},
+    "langfuse": lambda t, r: {"input": {"text": t}, "expectedOutput": r, "metadata": None},
+    "braintrust": lambda t, r: {"input": t, "expected": r, "metadata": {"a": 1}, "tags": []},
+    "mlflow": lambda t, r: {"inputs": {"text": t}, "expectations": r},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", CONVERSATIONS)
+def test_what_was_fine_tuned_elsewhere_is_read_as_it_was_meant(conf, form):
+    """The text is what the user said, and the record what the assistant was to answer."""
+    rows = [CONVERSATIONS[form](text, record) for text, record in ROWS]
+    Path("a.jsonl").write_text(lines(rows), encoding="utf-8")
+    assert read(Path("a.jsonl")) == dict(ROWS)
+
+
+CALLS: dict[str, Callable[[str, Record], Record]] = {
+    "openai": lambda n, a: {"role": "assistant", "content": None, "tool_calls": [{"id": "c", "type": "function", "function": {"name": n, "arguments": dumped(a)}}]},
+    "claude": lambda n, a: says([{"type": "text", "text": "One moment."}, {"type": "tool_use", "id": "1", "name": n, "input": a}]),
+    "bedrock": lambda n, a: says([{"toolUse": {"toolUseId": "1", "name": n, "input": a}}]),
+    "gemini": lambda n, a: turn("model", [{"functionCall": {"name": n, "args": a}}], content="parts"),
+    "hermes": lambda n, a: says(f"<tool_call>\n{dumped({'name': n, 'arguments': a})}\n</tool_call>"),
+    "llama-factory": lambda n, a: turn("function_call", dumped({"name": n, "arguments": a})),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", CALLS)
+def test_a_call_is_the_record_in_each_service_s_form(tmp_path, form):
+    """A function's name and arguments, and none of what is said beside them."""
+    call = CALLS[form]("save", {"n": 2, "to": "Köln"})
+    content = "parts" if "parts" in call else "content"
+    asked = turn("user", [{"text": "two"}] if content == "parts" else "two", content=content)
+    path = tmp_path / "a.jsonl"
+    path.write_text(lines([{"messages": [asked, call]}]))
+    ((_, row),) = load_table(path).rows
+    record = json.loads(row["record"]) if isinstance(row["record"], str) else row["record"]
+    assert (row["text"], record) == ("two", {"name": "save", "arguments": {"n": 2, "to": "Köln"}})
+
+
+LABELS: dict[str, tuple[Callable[[int, str, str], Record], Callable[[str], Record]]] = {
+    "doccano": (lambda i, t, k: {"id": i, "text": t, "label": [k], "meta": {"src": i}}, lambda k: {"label": [k]}),
+    "label-studio": (lambda i, t, k: {"id": i, "text": t, "topic": k, "annotator": 1, "annotation_id": 5000 + i, "lead_time": 1.5 + i, "created_at": f"2026-01-01T00:00:{i:02}Z"}, lambda k: {"topic": k}),
+    "label-studio-rating": (lambda i, t, k: {"id": i, "text": t, "stars": [{"rating": len(k)}], "annotator": 1}, lambda k: {"stars": len(k)}),
+    "prodigy": (lambda i, t, k: {"text": t, "label": k, "answer": "accept", "_input_hash": i, "_task_hash": -i}, lambda k: {"label": k}),
+    "prodigy-choice": (lambda i, t, k: {"text": t, "options": [{"id": k, "text": k}], "accept": [k], "answer": "accept", "_task_hash": -i, "config": {"n": i}}, lambda k: {"accept": [k]}),
+    "argilla-1": (lambda i, t, k: {"text": t, "inputs": {"text": t}, "annotation": k, "id": f"u{i}", "metadata": {}, "metrics": {"text_length": len(t)}}, lambda k: {"annotation": k}),
+    "elasticsearch": (lambda i, t, k: {"_index": "a", "_id": f"e{i}", "_score": 1.0, "_source": {"text": t, "topic": k}}, lambda k: {"topic": k}),
+    "airtable": (lambda i, t, k: {"id": f"rec{i}", "createdTime": "2026-01-01T00:00:00.000Z", "fields": {"text": t, "topic": k}}, lambda k: {"topic": k}),
+    "json-api": (lambda i, t, k: {"type": "orders", "id": str(i), "attributes": {"text": t, "topic": k}}, lambda k: {"topic": k}),
+    "couchdb": (lambda i, t, k: {"id": f"a{i}", "key": f"a{i}", "value": {"rev": f"1-{i}"}, "doc": {"_id": f"a{i}", "_rev": f"1-f{i}", "text": t, "topic": k}}, lambda k: {"topic": k}),
+    "mongodb": (lambda i, t, k: {"_id": {"$oid": f"{i:024x}"}, "text": t, "topic": k, "size": {"$numberInt": str(len(k))}}, lambda k: {"topic": k, "size": len(k)}),
+    "dynamodb": (lambda i, t, k: {"Item": {"text": {"S": t}, "topic": {"S": k}, "size": {"N": str(len(k))}, "all": {"L": [{"S": k}, {"NULL": True}]}}}, lambda k: {"topic": k, "size": len(k), "all": [k, None]}),
+    "firestore": (lambda i, t, k: {"text": {"stringValue": t}, "topic": {"stringValue": k}, "at": {"mapValue": {"fields": {"n": {"integerValue": str(len(k))}}}}}, lambda k: {"topic": k, "at": {"n": len(k)}}),
+    # an object beside other columns is one of the fields
+    "an-object-among-others": (lambda i, t, k: {"text": t, "topic": k, "size": len(k), "vip": k == "info", "buyer": {"name": k * 2, "age": len(k) + i % 2}}, None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", LABELS)
+def test_what_was_labelled_or_stored_elsewhere_is_read_as_it_was_meant(conf, form):
+    """Annotation tools and databases put their own things around a text and its label."""
+    made, expected = LABELS[form]
+    rows = [made(i, text, record["topic"]) for i, (text, record) in enumerate(ROWS)]
+    Path("a.jsonl").write_text(lines(rows), encoding="utf-8")
+    if expected is None:
+        wanted = {row["text"]: {key: row[key] for key in row if key != "text"} for row in rows}
+    else:
+        wanted = {text: expected(record["topic"]) for text, record in ROWS}
+    assert read(Path("a.jsonl")) == wanted
+
+
+def changed(rows: Sequence[Mapping[str, Any]], number: int, **more: Any) -> list[Any]:
+    return [{**row, **more} if i == number else row for i, row in enumerate(rows)]
+
+
+LINES: dict[str, tuple[str, str]] = {
+    "comma.json": (dumped(FLAT)[:-1] + ",\n]", "not valid JSON: a comma before ] at line 2, character 1"),
+    "comment.json": ("// mine\n" + dumped(FLAT), "a comment, which JSON does not have, at character 1"),
+    "empty.json": ("", "the file is empty"),
+    "half.jsonl": (lines(FLAT)[:-30], rf"half.jsonl:{N}: not valid JSON"),
+    "python.jsonl": ("".join(f"{row}\n" for row in FLAT), "Python's own form"),
+    "infinity.jsonl": (lines(changed(FLAT, 3, amount=float("inf"))), r"infinity.jsonl:4: expected a number, found Infinity"),
+    "twice.jsonl": (lines(FLAT).replace('"count":', '"topic": "a", "count":'), "expected no key twice, found 'topic'"),
+    "arrays.jsonl": (lines([[t, r["topic"]] for t, r in ROWS]), "arrays.jsonl:1: expected an object, found"),
+    "turns.jsonl": (lines([[asks(t), says(dumped(r))] for t, r in ROWS]), 'put the turns under a key: {"messages"'),
+    "text-of-object.jsonl": (lines([dumped(row) for row in FLAT]), "a text that holds one: JSON within JSON"),
+    "two-lists.json": (dumped({"a": FLAT, "b": FLAT[:3]}), "expected one list of objects, found 2: a, b"),
+    "pointer.jsonl": ("version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 3\n", "is a git-lfs pointer.*git lfs pull"),
+    "spans.jsonl": (lines([{"text": t, "label": [[0, 4 + i % 2, "WHO"]]} for i, (t, _) in enumerate(ROWS)]), "a span of characters with its label"),
+    "tokens.jsonl": (lines([{"tokens": t.split(), "topic": r["topic"]} for t, r in ROWS]), r"--text '\{\{ tokens \| join\(\" \"\) \}\}'"),
+    "image.jsonl": (lines([{"messages": [asks([{"type": "image_url", "image_url": {}}]), says(dumped(r))]} for _, r in ROWS]), "expected texts alone, found a part with type and image_url"),
+    "mixed.jsonl": (lines(changed(FLAT, 3, count="many")), "count: expected values of one type"),
+    "no-text.jsonl": (lines([{"a": r["count"], "b": r["tags"]} for r in RECORDS]), r"there are a \(numbers\), b \(lists\)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_what_is_no_rows_is_one_clear_line(conf, name):
+    """With its place, and what to do where that can be known."""
+    content, told = LINES[name]
+    Path(name).write_text(content, encoding="utf-8")
+    with pytest.raises(UserError, match=told):
+        read(Path(name))
+    assert not Path("conf/task/t.yaml").exists()
+
+
+def test_the_lists_of_one_file_are_its_splits(conf):
+    """As a dataset of several splits is written into one file: what was given is kept."""
+    parts = {"train": FLAT[:20], "validation": FLAT[20:25], "test": FLAT[25:]}
+    Path("a.json").write_text(dumped(parts), encoding="utf-8")
+    assert read(Path("a.json")) == dict(ROWS)
+    assert "column: split" in Path("conf/task/t.yaml").read_text()
+    splits = [row["split"] for _, row in load_table("a.json").rows]
+    assert splits == ["train"] * 20 + ["val"] * 5 + ["test"] * 5
+
+
+def test_a_template_that_names_an_object_still_finds_it(conf):
+    """Whoever has written {{ inputs.question }} meets no columns that have moved."""
+    rows = [{"inputs": {"question": text}, "outputs": record} for text, record in ROWS]
+    Path("a.jsonl").write_text(lines(rows), encoding="utf-8")
+    assert read(Path("a.jsonl"), text="{{ inputs.question }}") == dict(ROWS)
