@@ -17,8 +17,8 @@ from unicodedata import normalize
 
 from lora_vs_api.data.columns import bookkeeping, is_about
 from lora_vs_api.data.json_values import cell_value, json_value, unfenced
-from lora_vs_api.data.source import bare, id_of, is_missing, says_nothing, text_reader, value_of
-from lora_vs_api.data.written import is_called_record, plain_name
+from lora_vs_api.data.source import bare, id_of, says_nothing, text_reader, value_of
+from lora_vs_api.data.written import is_called_record, is_missing, plain_name
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.caseless import caseless
 from lora_vs_api.record.fields import Field

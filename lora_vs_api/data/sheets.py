@@ -7,6 +7,7 @@ import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from lora_vs_api.errors import UserError
 
 # of a number's format: a text in quotes, a sign with a backslash before it, any other one; and which of them
 # stand in one that shows zeros and no point, share, date or sign of its own
+_TOO_LONG = 10**15
 _PART = re.compile(r'"[^"]*"|\\.|.', re.DOTALL)
 _ZEROS = re.compile(r'0|[-/ ()]|"[^"]*"|\\.', re.DOTALL)
 
@@ -22,7 +24,7 @@ def sheet_rows(path: Path, notes: list[str]) -> list[tuple[int, list[str]]]:
     """The sheet's number of each row that is not empty, and its cells, all rows as wide as the first is.
 
     A number is written with the digits that it has, and with the zeros before them that its format shows (00000 makes
-    00007 of 7, ``000-00-0000`` puts the signs between them); a length of time is hours, minutes and seconds; a date or time in ISO 8601 (a day, at midnight), true and
+    00007 of 7, ``000-00-0000`` puts the signs between them); a length of time is hours, minutes and seconds; a date or time in ISO 8601 (a day, where all of a column are at midnight), true and
     false so. What a formula gave when the file was saved is its value.
 
     A cell that several rows share (merged) is in each of them; a hidden sheet is none where one is to be seen. What
@@ -63,31 +65,45 @@ def sheet_rows(path: Path, notes: list[str]) -> list[tuple[int, list[str]]]:
     if not filled:
         return []
     found, formulas = books[0][filled[0]], books[1][filled[0]]
-    rows: list[tuple[int, list[str]]] = []
+    held: list[tuple[int, list[Any], list[str]]] = []
     shared = _shared(found)
     hidden = 0
     for number, cells in _filled(formulas):
-        if not rows:
+        if not held:
             _check_one_header(path, found, cells)
         hidden += bool(found.row_dimensions[number].hidden)
         # of a merged cell the first one holds the value
-        places = [shared.get((cell.row, cell.column), cell) for cell in cells] if rows else cells
+        places = [shared.get((cell.row, cell.column), cell) for cell in cells] if held else cells
         values = [found.cell(place.row, place.column).value for place in places]
         for cell, value in zip(cells, values):
-            if cell.data_type == "f" and value is None:
+            # the value of a formula may be an empty text, which is one of that type
+            saved = found.cell(cell.row, cell.column).data_type
+            if cell.data_type == "f" and value is None and saved not in ("str", "s"):
                 raise UserError(
                     f"{path}:{number}: cell {cell.coordinate} holds a formula without its value; open the file "
                     "in a spreadsheet, save it, and try again"
                 )
-        rows.append(
-            (number, [_text(value, place.number_format) for value, place in zip(values, places)])
+        held.append((number, values, [place.number_format for place in places]))
+    timed = {
+        place for _, values, _ in held for place, value in enumerate(values) if _has_time(value)
+    }
+    rows = [
+        (
+            number,
+            [
+                _text(value, form, place in timed)
+                for place, (value, form) in enumerate(zip(values, forms))
+            ],
         )
+        for number, values, forms in held
+    ]
     across = _across(found)
     if across:
         notes.append(
             f"cells merged over several columns, such as {across[0]}: their value is taken for the first of these alone"
         )
     notes += _shares(found, rows)
+    notes += _too_long(held)
     if shared:
         notes.append("merged cells: their value is taken for each of their rows")
     if hidden:
@@ -153,6 +169,22 @@ def _shares(sheet: Any, rows: Sequence[tuple[int, list[str]]]) -> list[str]:
     ]
 
 
+def _too_long(held: Sequence[tuple[int, list[Any], list[str]]]) -> list[str]:
+    """What to say of columns with numbers of more digits than a spreadsheet keeps, such as those of a card."""
+    places = {
+        place
+        for _, values, _ in held[1:]
+        for place, value in enumerate(values)
+        if isinstance(value, int | float) and abs(value) >= _TOO_LONG
+    }
+    names = [str(name) for place, name in enumerate(held[0][1]) if place in places]
+    return [
+        f"{name}: numbers of more than 15 digits, of which a spreadsheet keeps 15; format its cells as text before they "
+        "are entered"
+        for name in names
+    ]
+
+
 def _hidden_columns(sheet: Any, rows: Sequence[tuple[int, list[str]]]) -> list[str]:
     """What to say of columns that a person has hidden: maybe they hold what no model is to learn."""
     # one entry stands for all columns from min to max
@@ -203,7 +235,12 @@ def _filled(sheet: Any) -> Iterator[tuple[int, Any]]:
             yield cells[0].row, cells
 
 
-def _text(value: Any, form: str) -> str:
+def _has_time(value: Any) -> bool:
+    return isinstance(value, datetime) and value.time() != time()
+
+
+def _text(value: Any, form: str, timed: bool) -> str:
+    """A cell as a text; midnight is a time where others of its column are ``timed``, and else a day."""
     if value is None:
         return ""
     if isinstance(value, timedelta):
@@ -218,11 +255,12 @@ def _text(value: Any, form: str) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, datetime):
-        return (value.date() if value.time() == time() else value).isoformat()
+        return (value if timed else value.date()).isoformat()
     padded = _padded(value, form) if isinstance(value, int | float) else None
     if padded is not None:
         return padded
     if isinstance(value, float):
-        # as many digits as a spreadsheet keeps
-        return f"{value:.15g}"
+        # as many digits as a spreadsheet keeps, all of them before the point where there is none behind it
+        short = f"{value:.15g}"
+        return short if "e+" not in short else str(int(Decimal(short)))
     return value.isoformat() if isinstance(value, date | time) else str(value)

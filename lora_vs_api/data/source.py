@@ -17,6 +17,7 @@ from unicodedata import normalize
 from lora_vs_api.data.json_values import cell_value
 from lora_vs_api.data.split import split_named
 from lora_vs_api.data.tables import MAX_SHOWN, Rows, load_table, problems_error
+from lora_vs_api.data.written import is_missing
 from lora_vs_api.errors import UserError
 from lora_vs_api.log import say
 from lora_vs_api.record.fields import Field, completed, renamed, renamed_value
@@ -40,8 +41,6 @@ _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0"
 _INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
 # the place of a row in a file whose cells are all texts
 _TEXT_TABLE = re.compile(r"\.(?:[ct]sv(?:\.gz)?|xlsx):\d+$", re.I)
-# in lower case: R's, pandas', SQL's and Python's, and what stands for nothing in a table that is to be read
-_MISSING = {"na", "n/a", "nan", "<na>", "null", "none", "nil", "-", "--", "---", "–", "—", "?", "."}
 _BLANKS = r"[\s\u200b\u2060\ufeff]+"
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
@@ -427,11 +426,6 @@ def value_of(cell: Any, field: Field, typed: bool = False) -> Any:
 def says_nothing(value: Any) -> bool:
     """Whether a cell is empty, or holds nothing but blanks, as those that were typed over do."""
     return value is None or (isinstance(value, str) and not value.strip(" \t"))
-
-
-def is_missing(cell: str) -> bool:
-    """Whether people and programs write this where a number is missing; a label may well be called so."""
-    return cell.lower() in _MISSING
 
 
 def bare(label: str) -> str:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from lora_vs_api.data.written import is_missing
 from lora_vs_api.errors import UserError
 
 Lines = list[tuple[int, list[str]]]
@@ -71,6 +72,64 @@ def without_headers(header: Sequence[str], rest: Lines, notes: list[str]) -> Lin
     if len(found) < len(rest):
         notes.append(f"the header once more in {len(rest) - len(found):,} lines, left out")
     return found
+
+
+def without_survey_lines(rest: Lines, notes: list[str]) -> Lines:
+    """``rest`` without the two lines that Qualtrics puts below the header: its questions, and an id of each."""
+    if len(rest) < 2 or not any(rest[1][1]):
+        return rest
+    if not all(cell.startswith('{"ImportId":') for cell in rest[1][1] if cell):
+        return rest
+    notes.append("Qualtrics' questions and ImportIds below the header: 2 lines, left out")
+    return rest[2:]
+
+
+def check_no_second_header(path: Path, header: Sequence[str], rest: Lines) -> None:
+    """Make sure that the line below the header is a row, and no line of questions, types or units.
+
+    Raises:
+        UserError: in every column of numbers, days or labels, at least two, it is none of these, but words.
+    """
+    if len(rest) < MIN_ROWS:
+        return
+    (line, cells), *others = rest
+    # a title above the header leaves its other cells empty
+    kinds = [
+        _kind([row[place].strip() for _, row in others]) if name else None
+        for place, name in enumerate(header)
+    ]
+    typed = [(cell.strip(), kind) for cell, kind in zip(cells, kinds) if kind is not None]
+    # a label that is new is one more; what stands among numbers and is none tells
+    if len(typed) < 2 or not any(kind == _NUMBERS for _, kind in typed):
+        return
+    words = (re.search(r"[^\W\d_]", cell) and not is_missing(cell) for cell, _ in typed)
+    if all(words) and not any(_is_of(cell, kind) for cell, kind in typed):
+        raise UserError(
+            f"{path}:{line}: expected a row, found what seems to be a second line of names: "
+            f"{', '.join(cell for cell, _ in typed):.60}; take it out"
+        )
+
+
+_NUMBERS = re.compile(
+    r"[+-]?[\d.,]*\d%?|\d{4}-\d\d?-\d\d?.*|\d\d?[./]\d\d?[./]\d{2,4}.*|\d\d?:\d\d.*"
+)
+
+
+def _kind(cells: Sequence[str]) -> re.Pattern[str] | frozenset[str] | None:
+    """What all cells of a column are that hold anything: numbers or moments, one of few labels, or None of these."""
+    present = [cell for cell in cells if cell]
+    if 2 * len(present) < len(cells):
+        return None
+    if all(map(_NUMBERS.fullmatch, present)):
+        return _NUMBERS
+    counts = Counter(present)
+    # each stands in several rows
+    few = len(counts) > 1 and 3 * len(counts) <= len(present) and min(counts.values()) > 1
+    return frozenset(counts) if few else None
+
+
+def _is_of(cell: str, kind: re.Pattern[str] | frozenset[str]) -> bool:
+    return cell in kind if isinstance(kind, frozenset) else kind.fullmatch(cell) is not None
 
 
 def as_wide_as(
@@ -225,6 +284,21 @@ def last_row_note(header: Sequence[str], rest: Lines) -> str | None:
         f"the last row, in line {line}, has nothing in {' and '.join(map(repr, empty[:3]))}, where every other row has "
         "something: if it is a total or a note below the table, take it out"
     )
+
+
+def escapes_note(columns: Mapping[str, Sequence[str]]) -> str | None:
+    """What to say of cells in which a line end or a tab is written as a backslash and a letter; else None."""
+    # of a path such as C:\new small letters follow
+    written = re.compile(r"\\[nt](?![a-z])")
+    counts = {
+        name: n
+        for name, cells in columns.items()
+        if (n := sum(map(bool, map(written.search, cells))))
+    }
+    if not counts:
+        return None
+    told = ", ".join(f"{name} ({n:,})" for name, n in counts.items())
+    return rf"\n or \t as a backslash and a letter in cells of {told}: read as they stand"
 
 
 def entities_note(columns: Mapping[str, Sequence[str]]) -> str | None:

@@ -29,10 +29,13 @@ from lora_vs_api.data.table_rows import (
     BELOW,
     as_wide_as,
     check_header,
+    check_no_second_header,
     entities_note,
+    escapes_note,
     last_row_note,
     without_empty,
     without_headers,
+    without_survey_lines,
 )
 from lora_vs_api.data.text_files import check_no_page, csv_rows, inner_marks, read_text
 from lora_vs_api.errors import UserError
@@ -280,8 +283,10 @@ def _of_cells(
         for name, written in zip(header, names, strict=True)
         if _LINE_END.search(_INVISIBLE.sub("", written))
     ]
-    rest = as_wide_as(path, first, header, without_headers(names, rest, notes), notes)
+    rest = without_survey_lines(without_headers(names, rest, notes), notes)
+    rest = as_wide_as(path, first, header, rest, notes)
     header_note = check_header(path, first, names, rest)
+    check_no_second_header(path, header, rest)
     notes += filter(None, [header_note, last_row_note(header, rest)])
     columns = [
         [cells[place] for _, cells in rest]
@@ -290,7 +295,8 @@ def _of_cells(
         for place, name in enumerate(header)
     ]
     kept = _kept(f"{path}:{first}", header, columns, notes)
-    notes += filter(None, [entities_note({header[place]: columns[place] for place in kept})])
+    held = {header[place]: columns[place] for place in kept}
+    notes += filter(None, [entities_note(held), escapes_note(held)])
     rows: Rows = [
         (f"{path}:{line}", {header[place]: columns[place][row] for place in kept})
         for row, (line, _) in enumerate(rest)

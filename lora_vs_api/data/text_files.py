@@ -269,10 +269,15 @@ def _check_not_drawn(path: str | Path, text: str) -> None:
 def _dumped(text: str, separator: str | None) -> CsvRows | None:
     """The rows of a file as PostgreSQL's COPY and MySQL's OUTFILE write it, its escapes undone; None for any other.
 
-    It has tabs, no cells between quotes, a null, and no backslash that begins none of its escapes.
+    It has tabs, no cells between quotes, a null or a backslash that is written twice, and no backslash that begins none
+    of its escapes.
     """
-    found = _unquoted(text, separator) if _DUMP.search(text) else None
+    null = _DUMP.search(text) is not None
+    found = _unquoted(text, separator) if null or r"\\" in text else None
     if found is None:
+        return None
+    # without a null, a cell between quotes is one of another program
+    if not null and any(cell.startswith('"') for _, row in found.rows for cell in row):
         return None
     escapes = {mark for _, row in found.rows for cell in row for mark in _escapes_of(cell)}
     if not escapes <= _ESCAPES.keys():

@@ -12,6 +12,8 @@ ADDRESS = re.compile(
 )
 
 
+# in lower case: R's, pandas', SQL's and Python's, and what stands for nothing in a table that is to be read
+_MISSING = {"na", "n/a", "nan", "<na>", "null", "none", "nil", "-", "--", "---", "–", "—", "?", "."}
 # words by which people call the column of the records
 _RECORD = {
     word
@@ -55,6 +57,11 @@ def plain_name(name: str) -> str:
 def is_called_record(name: str) -> bool:
     """Whether a column is called as people call that of the records."""
     return not _RECORD.isdisjoint(plain_name(name).split("_"))
+
+
+def is_missing(cell: str) -> bool:
+    """Whether people and programs write this where a number is missing; a label may well be called so."""
+    return cell.lower() in _MISSING
 
 
 def is_written(value: str) -> bool:

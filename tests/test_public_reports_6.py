@@ -1,0 +1,137 @@
+"""A fifth round of reports: files of surveys, databases and spreadsheets, and the kinds beside them."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lora_vs_api.data.tables import load_table
+from lora_vs_api.errors import UserError
+
+TEXTS = [f"guest {i} says that it was fine" for i in range(24)]
+LABELS = [("good", "bad")[i % 2] for i in range(24)]
+NIGHTS = [str(i % 4 + 1) for i in range(24)]
+LINES = [",".join(row) for row in zip(TEXTS, LABELS, NIGHTS, strict=True)]
+HEADER = "Q1,Q2,Q3"
+QUESTIONS = "Please describe your stay,How was it?,Nights"
+
+
+def table_of(path: Path, *lines: str):
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return load_table(path)
+
+
+# --- lines below the header -------------------------------------------------------------
+
+
+def test_the_lines_of_a_survey_are_no_rows(tmp_path):
+    """ropensci/qualtRics#187: below the names stand the questions, and below these an id of each."""
+    ids = ",".join(f'"{{""ImportId"":""QID{n}""}}"' for n in (1, 2, 3))
+    table = table_of(tmp_path / "a.csv", HEADER, QUESTIONS, ids, *LINES)
+    assert [row["Q1"] for _, row in table.rows] == TEXTS
+    assert table.rows[0][0].endswith("a.csv:4")
+    assert "Qualtrics' questions and ImportIds below the header: 2 lines, left out" in table.notes
+
+
+@pytest.mark.parametrize("second", [QUESTIONS, "words,code,number", "varchar,enum,int"])
+def test_a_second_line_of_names_is_told(tmp_path, second):
+    """gesistsa/rio#101: it would be a row, and its words labels."""
+    with pytest.raises(UserError, match=r"a\.csv:2: .*a second line of names: .*; take it out"):
+        table_of(tmp_path / "a.csv", HEADER, second, *LINES)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "a text,new label,n/a",
+        "a text,new label,",
+        "a text,good,many",
+        "a text,new label,5",
+        "a,b,-",
+    ],
+)
+def test_an_odd_first_row_is_one(tmp_path, first):
+    """A number that is missing, a new label or a slip alone is no line of names."""
+    assert len(table_of(tmp_path / "a.csv", HEADER, first, *LINES).rows) == 25
+
+
+# --- what databases write ---------------------------------------------------------------
+
+
+def test_escapes_of_a_database_are_undone_without_a_null_too(tmp_path):
+    """gmr/pgdumplib#7: COPY and mysql --batch write a backslash twice, so that every other one escapes."""
+    table = table_of(tmp_path / "a.tsv", "t\tk", "a\\nb\\tC:\\\\temp\tx", "c\ty")
+    assert table.rows[0][1] == {"t": "a\nb\tC:\\temp", "k": "x"}
+    assert r"\n, \t and \\ in its cells, read as databases write them" in table.notes
+
+
+@pytest.mark.parametrize(
+    ("cell", "told"),
+    [(r"one\nTwo", True), (r"one\n\ntwo", True), (r"C:\new\temp", False), (r"\alpha\\beta", False)],
+)
+def test_a_backslash_of_the_text_stays(tmp_path, cell, told):
+    """Where it may be meant, it is read as it stands; a line end that was written so is told."""
+    table = table_of(tmp_path / "a.tsv", "t\tk", f"{cell}\tx", "c\ty")
+    assert table.rows[0][1]["t"] == cell
+    assert any("as a backslash and a letter in cells of t (1)" in note for note in table.notes) == told  # fmt: skip
+
+
+# --- spreadsheets -----------------------------------------------------------------------
+
+
+def saved(path: Path, rows: list[list[Any]], form: str = "General") -> Path:
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    for cell in book.active["B"][1:]:
+        cell.number_format = form
+    book.save(path)
+    return path
+
+
+def rewritten(path: Path, pattern: str, by: str) -> None:
+    """A workbook whose sheet says otherwise, as a spreadsheet saves what a formula gave."""
+    with zipfile.ZipFile(path) as book:
+        parts = {name: book.read(name) for name in book.namelist()}
+    name = "xl/worksheets/sheet1.xml"
+    parts[name] = re.sub(pattern, by, parts[name].decode()).encode()
+    with zipfile.ZipFile(path, "w") as book:
+        for part, content in parts.items():
+            book.writestr(part, content)
+
+
+@pytest.mark.parametrize("value", ["<v></v>", "<v/>"])
+def test_a_formula_that_gave_an_empty_text_has_a_value(tmp_path, value):
+    """python-excel/xlrd#207: IF(…, "x", "") is saved so, and saving it once more changes nothing."""
+    path = saved(tmp_path / "a.xlsx", [["t", "k"], ["a b", '=IF(1,"","x")'], ["c d", "y"]])
+    with pytest.raises(UserError, match="holds a formula without its value"):
+        load_table(path)
+    rewritten(path, r'<c r="B2"([^>]*)><f>(.*?)</f><v ?/?>(?:</v>)?', rf'<c r="B2" t="str"><f>\2</f>{value}')  # fmt: skip
+    assert [row["k"] for _, row in load_table(path).rows] == ["", "y"]
+
+
+def test_midnight_is_a_time_among_times(tmp_path):
+    """stevetarver/excel-as-json#27: one column holds one form, days alone or days with times."""
+    form = "yyyy-mm-dd hh:mm"
+    moments = [datetime.fromisoformat(f"2024-05-01T{hour}:00") for hour in ("00", "06")]
+    path = saved(tmp_path / "a.xlsx", [["t", "at"], *(["a b", m] for m in moments)], form)
+    assert [row["at"] for _, row in load_table(path).rows] == [
+        "2024-05-01T00:00:00",
+        "2024-05-01T06:00:00",
+    ]
+    path = saved(tmp_path / "b.xlsx", [["t", "at"], ["a b", moments[0]], ["c", moments[0]]], form)
+    assert [row["at"] for _, row in load_table(path).rows] == ["2024-05-01"] * 2
+
+
+def test_digits_that_a_spreadsheet_loses_are_told(tmp_path):
+    """No number of a card or an order is 4.68768768833943e+17."""
+    path = saved(tmp_path / "a.xlsx", [["t", "no"], ["a b", 468768768833943384.0], ["c d", 7]])
+    table = load_table(path)
+    assert table.rows[0][1]["no"] == "468768768833943000"
+    assert any("no: numbers of more than 15 digits" in note for note in table.notes)
