@@ -61,7 +61,7 @@ def test_where_all_is_there_a_run_could_start(asked, monkeypatch):
     def refused(*_, **__):
         raise AssertionError("asked the network")
 
-    monkeypatch.setattr(urllib.request, "build_opener", refused)
+    monkeypatch.setattr(urllib.request.OpenerDirector, "open", refused)
     code, table, error = asked()
     assert (code, error) == (0, "") and "A run can start" in table
     found = states(table)
@@ -111,7 +111,7 @@ def _binary_params(root):
         (_no_git, "git", "mend: git init"),
         (_no_dvc, "dvc", "mend: dvc init"),
         (_half_lock, "dvc.lock", "mend: lora-vs-api mend"),
-        (_two_locks, "dvc.lock", "mend: git checkout --ours dvc.lock"),
+        (_two_locks, "dvc.lock", "mend: take out one of them and the lines <<<<<<<"),
         (_broken_conf, "settings", "conf/local.yaml:3:1: not valid YAML: "),
         (_no_conf, "settings", "no config.yaml there"),
     ],

@@ -21,6 +21,7 @@ from lora_vs_api.orchestrate.lockfile import (
     keep_copy,
     mend_lock,
     reads_the_same,
+    take_one,
     whole_entries,
 )
 from lora_vs_api.orchestrate.pipeline import locked_nodes
@@ -127,9 +128,34 @@ def test_a_conflict_of_gits_is_the_users_to_solve(repository):
     text = b"<<<<<<< HEAD\n" + lock_of("a") + b"=======\n" + lock_of("b") + b">>>>>>> other\n"
     (repository / "dvc.lock").write_bytes(text)
     keep_copy(repository)
-    with pytest.raises(UserError, match=r"^dvc\.lock: git has left two versions in it; take one"):
+    with pytest.raises(
+        UserError, match=r"^dvc\.lock: git has left two versions in it; take out one"
+    ):
         mend_lock(repository)
     assert (repository / "dvc.lock").read_bytes() == text
+
+
+def test_a_conflict_that_git_knows_of_is_taken_from_git(repository):
+    """Once it was added, git has no side to take any more, and says so of no command that is told."""
+
+    def git(*arguments: str) -> None:
+        subprocess.run(["git", *arguments], cwd=repository, capture_output=True)
+
+    def committed(name: str) -> None:
+        (repository / "dvc.lock").write_bytes(lock_of(name))
+        git("add", "--force", "dvc.lock")
+        git("-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-m", name)
+
+    committed("a")
+    git("checkout", "-b", "other")
+    committed("b")
+    git("checkout", "-")
+    committed("c")
+    git("merge", "other")
+    assert b"<<<<<<<" in (repository / "dvc.lock").read_bytes()
+    assert "`git checkout --ours dvc.lock`" in take_one(repository)
+    git("add", "dvc.lock")
+    assert "in an editor" in take_one(repository)
 
 
 PIPELINE = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import zipfile
 from datetime import datetime
 from pathlib import Path
@@ -10,8 +11,12 @@ from typing import Any
 
 import pytest
 
+from lora_vs_api.config.compose import composed
+from lora_vs_api.config.load import load_params
 from lora_vs_api.data.tables import load_table
 from lora_vs_api.errors import UserError
+from lora_vs_api.weights.check import check_config
+from tests.imports import ROOT
 
 TEXTS = [f"guest {i} says that it was fine" for i in range(24)]
 LABELS = [("good", "bad")[i % 2] for i in range(24)]
@@ -135,3 +140,56 @@ def test_digits_that_a_spreadsheet_loses_are_told(tmp_path):
     table = load_table(path)
     assert table.rows[0][1]["no"] == "468768768833943000"
     assert any("no: numbers of more than 15 digits" in note for note in table.notes)
+
+
+# --- the command line -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("override", "told", "typed"),
+    [
+        # hiyouga/LlamaFactory#4014: the shell takes quotes away, so that advice with its own is none
+        ("sanity.learning_rate=2e-4", "put a text that looks like this in quotes, in a shell", 'sanity.learning_rate="0.0002"'),
+        ("task_title=5", "in a shell", 'task_title="5"'),
+        # hydra-ecosystem/hydra#2891: letters beyond ASCII
+        ("task_title=客服", "expected quotes around such a value", 'task_title="客服"'),
+        ("slices=[größe, priority]", "expected quotes around such values", 'slices=["größe","priority"]'),
+        ("+task.weights.größe=3", "task.weights.größe: Hydra reads no such letter in a key on the command line; set it in conf/local.yaml", None),
+        ("task.weights={größe: 3}", "no such letter in a key", None),
+        # omry/omegaconf#885: a text with the beginning of a reference
+        ("task_title=cost ${name}", "Interpolation key 'name' not found", r'task_title="cost \\\${name}"'),
+        ('task_title="cost ${ x"', "none can be read", r'task_title="cost \\\${ x"'),
+        ("data.path=${oc.env:NO_SUCH_X}", "data.path: the environment has no variable NO_SUCH_X$", None),
+    ],
+)  # fmt: skip
+def test_what_is_told_of_an_override_works_once_it_is_typed(override, told, typed, monkeypatch):
+    """Within single quotes, as it is shown: the shell leaves those alone."""
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(UserError, match=told) as caught:
+        composed([override])
+    if typed is None:
+        return
+    assert f"'{typed}'" in str(caught.value)
+    if "größe" not in typed:
+        composed([typed])
+        return
+    # Hydra reads it, and what is wrong now is that there is no such field
+    with pytest.raises(UserError, match="a field of the task.*, found 'größe'"):
+        composed([typed])
+
+
+@pytest.mark.parametrize("name", ["conf/local.yaml", "params.yaml"])
+def test_what_git_could_not_merge_is_told_as_that(tmp_path, name, monkeypatch):
+    """iterative/vscode-dvc#4241: no word of YAML's leads there."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "conf", "conf", ignore=lambda *_: ["local.yaml"])
+    Path(name).write_text("<<<<<<< HEAD\nlora: {r: 8}\n=======\nlora: {r: 4}\n>>>>>>> other\n")
+    with pytest.raises(UserError, match=rf"{name}: git has left two versions in it; "):
+        load_params() if name == "params.yaml" else composed([])
+
+
+def test_an_adapter_is_no_base_model(tmp_path):
+    """huggingface/transformers#25222: its folder holds what makes a model only with its base."""
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(UserError, match="a PEFT adapter and no model.*merge the adapter"):
+        check_config(tmp_path, "model.weights.path=x")

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from lora_vs_api.config.addresses import is_loopback
+from lora_vs_api.conflicts import LEFT_TWO, has_conflict
 from lora_vs_api.errors import UserError
 from lora_vs_api.log import show
 from lora_vs_api.paths import BASE, opponent_file
@@ -41,7 +42,6 @@ MAX_FOUND = 300  # characters of a line
 SETUP = "make setup"
 IMPORT_SECONDS = 300
 HUB, INDEX = "https://huggingface.co", "https://pypi.org/simple"
-CONFLICT = re.compile(rb"^(<<<<<<<|>>>>>>>) ", re.MULTILINE)
 LOOK_AT_TORCH = (
     "import json, torch; c = torch.cuda.is_available(); "
     "print(json.dumps([torch.__version__, torch.cuda.get_device_name() if c else None]))"
@@ -235,7 +235,7 @@ def _dvc() -> Iterator[Finding]:
 
 
 def _lock() -> Iterator[Finding]:
-    from lora_vs_api.orchestrate.lockfile import LOCK, whole_entries
+    from lora_vs_api.orchestrate.lockfile import LOCK, take_one, whole_entries
 
     try:
         content = Path(LOCK).read_bytes()
@@ -248,9 +248,8 @@ def _lock() -> Iterator[Finding]:
     entries = whole_entries(content)
     if entries is not None:
         yield Finding("dvc.lock", "ok", f"whole, {len(entries)} nodes")
-    elif CONFLICT.search(content):
-        mend = f"git checkout --ours {LOCK} (or --theirs)"
-        yield Finding("dvc.lock", "MISSING", "git has left two versions in it", mend)
+    elif has_conflict(content):
+        yield Finding("dvc.lock", "MISSING", LEFT_TWO, take_one(Path()))
     else:
         yield Finding("dvc.lock", "MISSING", "empty, cut off or none", f"{PACKAGE} mend")
 

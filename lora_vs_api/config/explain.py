@@ -105,13 +105,16 @@ def _as_one_key(place: Place) -> str:
 def _in_quotes(place: Place) -> str:
     """What to do about a text that YAML has taken for something else, such as no or 12; else empty."""
     forms = [place.schema, *place.schema.get("anyOf", [])]
-    text = any(form.get("type") == "string" and "pattern" not in form for form in forms)
+    text = any(form.get("type") == "string" for form in forms)
     kinds = {form.get("type") for form in forms} - {None, "string", "null"}
-    return (
-        "; put a text that looks like this in quotes"
-        if (text and not kinds and isinstance(place.value, bool | int | float))
-        else ""
-    )
+    if not text or kinds or not isinstance(place.value, bool | int | float):
+        return ""
+    if isinstance(place.path[-1], int):
+        override = f'{_dotted(place.path[:-1])}=["{place.value}"]'
+    else:
+        override = f'{place.key}="{place.value}"'
+    # the shell takes quotes of its own away
+    return f"; put a text that looks like this in quotes, in a shell: '{override}'"
 
 
 def _as_null(place: Place) -> str:

@@ -24,6 +24,7 @@ from lora_vs_api.config.sections import (
 )
 from lora_vs_api.config.sections.opponents import GgufFile, GgufSource
 from lora_vs_api.config.yaml_keys import load_once, no_text_key
+from lora_vs_api.conflicts import LEFT_TWO, has_conflict
 from lora_vs_api.errors import RUN_THERE, UserError
 from lora_vs_api.paths import project_of_copy
 from lora_vs_api.shown import LONE_SURROGATE
@@ -51,6 +52,10 @@ def load_params(path: str | Path = PARAMS) -> Params:
         raw = load_once(text)
     # ValueError: a date or a number that there is not, such as 2026-13-01
     except (yaml.YAMLError, ValueError, RecursionError) as error:
+        if has_conflict(text.encode()):
+            raise UserError(
+                f"{path}: {LEFT_TWO}; `make params` composes it again from conf/"
+            ) from None
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         said = " ".join(str(getattr(error, "problem", error)).split())

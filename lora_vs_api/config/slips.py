@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from lora_vs_api.config.yaml_keys import cut_text, misread_number, place_behind, unquoted_key
+from lora_vs_api.conflicts import LEFT_TWO, TAKE_ONE, has_conflict
 
 LOCAL = "local.yaml"
 COMMANDS = ("search", "points")  # groups that commands read, and no setting chooses from
@@ -35,6 +36,7 @@ _CHOSEN = re.compile(r"Multiple values for (\S+)\.")
 _NO_SECTION = re.compile(r"node `([^`]+)` is not a container")
 _MERGED = re.compile(r"Error merging override \+{0,2}([^=\s]+)=")
 _FORM = re.compile(r"(?s)\+{0,2}[^=\s]+=.*|~[^=\s]+")
+_REFERENCE = re.compile(r"(?<!\\)\$\{")
 _GRAMMAR = re.compile(
     r"LexerNoViableAlt|Error parsing override|no viable alternative|missing EQUAL|(?:mismatched|extraneous) input|"
     r"token recognition error"
@@ -55,6 +57,8 @@ def yaml_slip(error: Exception, conf: Path) -> str | None:
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         mark = error.problem_mark
         said = " ".join(str(error.problem or error).split())
+        if has_conflict(Path(mark.name)):
+            return f"{_shown(Path(mark.name), conf)}: {LEFT_TWO}; {TAKE_ONE}"
         return f"{_shown(Path(mark.name), conf)}:{mark.line + 1}:{mark.column + 1}: not valid YAML: {said}"
     if isinstance(error, yaml.YAMLError | UnicodeDecodeError | RecursionError):
         return next((slip for path in _files(conf) if (slip := _slip_of(path, conf))), None)
@@ -444,6 +448,20 @@ def override_slip(
         hint = f" (did you mean {near[0]}?)" if near else ""
         own = "; `lora-vs-api init FILE` writes one of your own" if group == "task" else ""
         return f"{group}: expected one of {', '.join(known)}, found {found!r}{hint}{own}"
+    reference = next((text for text in overrides if _REFERENCE.search(text)), None)
+    unset = re.search(r"Environment variable '([^']+)' not found", message)
+    if reference is not None and unset:
+        key = reference.partition("=")[0]
+        return f"{key}: the environment has no variable {unset[1]}"
+    if reference is not None and re.match("Interpolation key|Error merging", message):
+        key, _, value = reference.partition("=")
+        why = (
+            message
+            if message.startswith("Inter")
+            else "${ begins a reference, and none can be read"
+        )
+        escaped = _REFERENCE.sub(lambda _: r"\\\${", value.strip("\"'"))
+        return f"{key}: {why}; a text with it as it stands is '{key}=\"{escaped}\"'"
     merged = _MERGED.search(message) or _NO_SECTION.search(message)
     if merged:
         there = _at(composed(), merged[1])
@@ -474,21 +492,35 @@ def override_slip(
     odd = [text for text in overrides if not _FORM.fullmatch(text)]
     if odd or _GRAMMAR.search(message):
         named = next(iter(odd), None) or next(filter(_is_broken, overrides), overrides[0])
-        if re.search(r"""\\['"]""", named):
-            return f"{named}: a backslash before a quote belongs to the quote; expected two of them, \\\\"
-        key, equals, value = named.partition("=")
-        if (
-            equals
-            and re.fullmatch(r"\+{0,2}[A-Za-z_][\w./@-]*", key)
-            and not re.search(r"[\[{'\"]", value)
-        ):
-            # quotes within quotes: the outer ones are the shell's
-            return f"{named!r}: expected quotes around such a value: '{key}=\"{value.strip()}\"'"
-        return (
-            f"{named!r}: expected key=value, +key=value or ~key, with quotes around what a shell or Hydra reads "
-            "otherwise, such as 'key=\"a, b\"'"
-        )
+        return _unread(named, conf)
     return message
+
+
+def _unread(named: str, conf: Path) -> str:
+    """What is wrong with an override that Hydra's grammar has no place for."""
+    if re.search(r"""\\['"]""", named):
+        return (
+            f"{named}: a backslash before a quote belongs to the quote; expected two of them, \\\\"
+        )
+    key, equals, value = named.partition("=")
+    keys = key.lstrip("+~")
+    in_file = f"set it in {conf.name}/{LOCAL}, where keys are as they stand in params.yaml"
+    if equals and re.search(r"[^\x00-\x7f]", keys):
+        return f"{keys}: Hydra reads no such letter in a key on the command line; {in_file}"
+    if equals and re.match(r"\s*\{.*[^\x00-\x7f][^,:]*:", value):
+        return f"{named!r}: Hydra reads no such letter in a key on the command line; {in_file}"
+    if equals and re.fullmatch(r"[A-Za-z_][\w./@-]*", keys):
+        items = re.fullmatch(r"\s*\[([^\[\]{}\"']*)\]\s*", value)
+        # quotes within quotes: the outer ones are the shell's
+        if items:
+            quoted = ",".join(f'"{item.strip()}"' for item in items[1].split(","))
+            return f"{named!r}: expected quotes around such values: '{key}=[{quoted}]'"
+        if not re.search(r"[\[{'\"]", value):
+            return f"{named!r}: expected quotes around such a value: '{key}=\"{value.strip()}\"'"
+    return (
+        f"{named!r}: expected key=value, +key=value or ~key, with quotes around what a shell or Hydra reads "
+        "otherwise, such as 'key=\"a, b\"'"
+    )
 
 
 def _group_of(override: str) -> str:

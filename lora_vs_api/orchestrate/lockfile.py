@@ -20,6 +20,7 @@ from typing import Any
 import yaml
 
 from lora_vs_api.config.fast_yaml import safe_loader
+from lora_vs_api.conflicts import LEFT_TWO, TAKE_ONE, has_conflict
 from lora_vs_api.errors import UserError
 
 LOCK = "dvc.lock"
@@ -29,7 +30,6 @@ BROKEN = Path(".dvc/tmp/dvc.lock.broken")
 SCHEMA = "2.0"
 # an entry's first line
 ENTRY = re.compile(r"^  \S.*:$", re.MULTILINE)
-CONFLICT = re.compile(r"^(<<<<<<<|>>>>>>>) ", re.MULTILINE)
 # which paths the nodes that run hold; DVC writes it in place too
 HELD, HELD_GUARD = Path(".dvc/tmp/rwlock"), Path(".dvc/tmp/rwlock.lock")
 
@@ -77,11 +77,8 @@ def mend_lock(root: Path) -> str | None:
         if whole_entries(content) is not None:
             return None
         text = content.decode("utf-8", "replace")
-        if CONFLICT.search(text):
-            raise UserError(
-                f"{LOCK}: git has left two versions in it; take one with `git checkout --ours {LOCK}` "
-                "(or --theirs), and run again"
-            )
+        if has_conflict(content):
+            raise UserError(f"{LOCK}: {LEFT_TWO}; {take_one(root)}, and run again")
         found = [source for source in (_from_git(root), _from_copy(root)) if source is not None]
         newest = max(found, key=lambda source: source.at, default=None)
         rescued = complete_entries(text)
@@ -204,16 +201,27 @@ def _from_copy(root: Path) -> Source | None:
     return None if entries is None else Source("the copy of the last run", at, entries)
 
 
+def take_one(root: Path) -> str:
+    """How one of the two versions that git has left is taken: git knows of them until they are added."""
+    try:
+        known = _git(root, "ls-files", "--unmerged", "--", LOCK)
+    except OSError:
+        known = b""
+    if known:
+        return f"take one with `git checkout --ours {LOCK}` (or --theirs)"
+    return TAKE_ONE
+
+
+def _git(root: Path, *arguments: str) -> bytes:
+    done = subprocess.run(["git", *arguments], cwd=root, capture_output=True)
+    return done.stdout if done.returncode == 0 else b""
+
+
 def _from_git(root: Path) -> Source | None:
     """What HEAD has, as old as the commit that last changed it."""
-
-    def git(*arguments: str) -> bytes:
-        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True)
-        return done.stdout if done.returncode == 0 else b""
-
     try:
-        entries = whole_entries(git("show", f"HEAD:./{LOCK}"))
-        committed = git("log", "-1", "--format=%ct", "--", LOCK).strip()
+        entries = whole_entries(_git(root, "show", f"HEAD:./{LOCK}"))
+        committed = _git(root, "log", "-1", "--format=%ct", "--", LOCK).strip()
     except OSError:
         return None
     if entries is None:

@@ -39,6 +39,11 @@ def check_config(folder: Path, where: str) -> None:
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
     if not (folder / "config.json").is_file():
+        if (folder / "adapter_config.json").is_file():
+            raise UserError(
+                f"{where}: holds a PEFT adapter and no model; expected a transformers model folder: merge the adapter "
+                "into its base (merge_and_unload, save_pretrained) and name that"
+            )
         raise UserError(f"{where}: no config.json in it; expected a transformers model folder")
     config = _json(folder / "config.json", where)
     kind = config.get("model_type") if isinstance(config, dict) else None
@@ -77,7 +82,9 @@ def check_files(folder: Path, where: str) -> None:
             _json(file, where)
     names = {file.name: _tensors(file, where) for file in sorted(folder.glob("*.safetensors"))}
     if not names:
-        raise UserError(f"{where}: no *.safetensors in it; pickled weights are not loaded")
+        raise UserError(
+            f"{where}: no *.safetensors of a model in it; an adapter is none, and pickled weights are not loaded"
+        )
     if SINGLE not in names:
         _check_index(folder, names, where)
     elif (folder / INDEX).is_file():
