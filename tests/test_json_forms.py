@@ -217,6 +217,7 @@ LABELS: dict[str, tuple[Callable[[int, str, str], Record], Callable[[str], Recor
     "couchdb": (lambda i, t, k: {"id": f"a{i}", "key": f"a{i}", "value": {"rev": f"1-{i}"}, "doc": {"_id": f"a{i}", "_rev": f"1-f{i}", "text": t, "topic": k}}, lambda k: {"topic": k}),
     "mongodb": (lambda i, t, k: {"_id": {"$oid": f"{i:024x}"}, "text": t, "topic": k, "size": {"$numberInt": str(len(k))}}, lambda k: {"topic": k, "size": len(k)}),
     "dynamodb": (lambda i, t, k: {"Item": {"text": {"S": t}, "topic": {"S": k}, "size": {"N": str(len(k))}, "all": {"L": [{"S": k}, {"NULL": True}]}}}, lambda k: {"topic": k, "size": len(k), "all": [k, None]}),
+    "dynamodb-pipeline": (lambda i, t, k: {"text": {"s": t}, "topic": {"s": k}, "raw": {"b": k}, "at": {"m": {"n": {"n": str(len(k))}}}}, lambda k: {"topic": k, "raw": k, "at": {"n": len(k)}}),
     "firestore": (lambda i, t, k: {"text": {"stringValue": t}, "topic": {"stringValue": k}, "at": {"mapValue": {"fields": {"n": {"integerValue": str(len(k))}}}}}, lambda k: {"topic": k, "at": {"n": len(k)}}),
     # an object beside other columns is one of the fields
     "an-object-among-others": (lambda i, t, k: {"text": t, "topic": k, "size": len(k), "vip": k == "info", "buyer": {"name": k * 2, "age": len(k) + i % 2}}, None),
@@ -253,7 +254,7 @@ LINES: dict[str, tuple[str, str]] = {
     "text-of-object.jsonl": (lines([dumped(row) for row in FLAT]), "a text that holds one: JSON within JSON"),
     "two-lists.json": (dumped({"a": FLAT, "b": FLAT[:3]}), "expected one list of objects, found 2: a, b"),
     "pointer.jsonl": ("version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 3\n", "is a git-lfs pointer.*git lfs pull"),
-    "spans.jsonl": (lines([{"text": t, "label": [[0, 4 + i % 2, "WHO"]]} for i, (t, _) in enumerate(ROWS)]), "a span of characters with its label"),
+    "spans.jsonl": (lines([{"text": t, "label": [[900, 904 + i % 2, "WHO"]]} for i, (t, _) in enumerate(ROWS)]), "a span of characters with its label, and none of a text"),
     "tokens.jsonl": (lines([{"tokens": t.split(), "topic": r["topic"]} for t, r in ROWS]), r"--text '\{\{ tokens \| join\(\" \"\) \}\}'"),
     "image.jsonl": (lines([{"messages": [asks([{"type": "image_url", "image_url": {}}]), says(dumped(r))]} for _, r in ROWS]), "expected texts alone, found a part with type and image_url"),
     "mixed.jsonl": (lines(changed(FLAT, 3, count="many")), "count: expected values of one type"),
@@ -279,6 +280,106 @@ def test_the_lists_of_one_file_are_its_splits(conf):
     assert "column: split" in Path("conf/task/t.yaml").read_text()
     splits = [row["split"] for _, row in load_table("a.json").rows]
     assert splits == ["train"] * 20 + ["val"] * 5 + ["test"] * 5
+
+
+def entities(i: int) -> tuple[str, list[tuple[int, int, str, str]]]:
+    """A text with an emoji, and its spans: first and last character, label, words."""
+    name, place = ("Ana", "Ørsted", "李 明")[i % 3], ("Köln", "Bonn")[i % 2]
+    text = f"😀 Bitte {name} in {place} anrufen ({i})"
+    return text, [
+        (text.index(word), text.index(word) + len(word), label, word)
+        for word, label in ((name, "WHO"), (place, "WHERE"))
+    ]
+
+
+def wide(text: str, place: int) -> int:
+    return len(text[:place].encode("utf-16-le")) // 2
+
+
+SPANS: dict[str, Callable[[str, tuple[int, int, str, str]], Any]] = {
+    "doccano": lambda _, s: [s[0], s[1], s[2]],
+    "doccano-relations": lambda _, s: {"id": s[0] + 7, "label": s[2], "start_offset": s[0], "end_offset": s[1]},
+    "label-studio": lambda t, s: {"start": wide(t, s[0]), "end": wide(t, s[1]), "text": s[3], "label": s[2]},
+    "prodigy": lambda _, s: {"start": s[0], "end": s[1], "token_start": 1, "token_end": 1, "label": s[2]},
+    "luis": lambda _, s: {"startPos": s[0], "endPos": s[1] - 1, "label": s[2]},
+    "azure": lambda _, s: {"offset": s[0], "length": s[1] - s[0], "label": s[2]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", SPANS)
+def test_entities_are_the_words_that_were_marked(conf, form):
+    """By their characters' numbers in each tool's way of counting, which no model is to learn."""
+    made = [entities(i) for i in range(N)]
+    rows = [{"text": text, "spans": [SPANS[form](text, span) for span in spans]} for text, spans in made]  # fmt: skip
+    Path("a.jsonl").write_text(lines(rows), encoding="utf-8")
+    assert read(Path("a.jsonl")) == {
+        text: {"spans": [{"text": words, "label": label} for _, _, label, words in spans]}
+        for text, spans in made
+    }
+
+
+def test_numbers_that_are_no_places_in_a_text_stay(conf):
+    """A shift from 9 to 17 is none of characters."""
+    rows = [{"text": f"Schicht {i} am Montag von neun bis fünf", "shifts": [{"start": 8 + i % 3, "end": 16 + i % 2, "who": "Ana"}]} for i in range(N)]  # fmt: skip
+    Path("a.jsonl").write_text(lines(rows), encoding="utf-8")
+    assert read(Path("a.jsonl")) == {row["text"]: {"shifts": row["shifts"]} for row in rows}
+
+
+ARGILLA: dict[str, Callable[[int, str, str], Record]] = {
+    "hub": lambda i, t, k: {"id": f"u{i}", "text": t, "topic.responses": [k], "topic.responses.users": ["a"], "topic.responses.status": ["submitted"], "topic.suggestion": "info", "topic.suggestion.score": 0.1 * i, "topic.suggestion.agent": None},
+    "json": lambda i, t, k: {"id": f"u{i}", "fields": {"text": t}, "metadata": {"n": i}, "suggestions": {"topic": {"value": "info"}}, "responses": {"topic": [{"value": k, "user_id": "a"}]}, "vectors": {}},
+    "version-1": lambda i, t, k: {"text": t, "topic": [{"user_id": "a", "value": k, "status": "submitted"}, {"user_id": "b", "value": "x", "status": "discarded"}], "topic-suggestion": "info", "topic-suggestion-metadata": {"score": 0.1 * i, "agent": "m"}, "external_id": None, "metadata": "{}"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ARGILLA)
+def test_of_argilla_s_rows_the_answers_are_the_labels(conf, form):
+    """And no suggestion of a model, nor who answered."""
+    rows = [ARGILLA[form](i, text, record["topic"]) for i, (text, record) in enumerate(ROWS)]
+    Path("a.jsonl").write_text(lines(rows), encoding="utf-8")
+    assert read(Path("a.jsonl")) == dict(zip(TEXTS, TOPICS, strict=True))
+
+
+def test_annotators_who_differ_give_no_label(tmp_path):
+    """Nobody has said which of them is right."""
+    answers = [[{"user_id": n, "value": value} for n, value in enumerate(values)] for values in (("a", "a"), ("a", "b"), ())]  # fmt: skip
+    path = tmp_path / "a.jsonl"
+    path.write_text(lines([{"text": "one two", "topic": given} for given in answers]))
+    table = load_table(path)
+    assert [row["topic"] for _, row in table.rows] == ["a", None, None]
+    assert "1 answers on which annotators differ: none there" in table.notes
+
+
+@pytest.mark.parametrize("beside", [{"source": "mail"}, {"a": 1, "b": 2, "c": 3, "d": 4}])
+@pytest.mark.parametrize("name", ["metadata", "label_info", "topic-metadata", "extra"])
+def test_an_object_beside_labels_is_never_the_record(conf, name, beside):
+    """Whatever it is called and holds: what a person labelled is no column to leave out."""
+    rows = [
+        {"text": text, "topic": record["topic"], name: {**beside, "n": f"{i % 3}{i}"}}
+        for i, (text, record) in enumerate(ROWS)
+    ]
+    Path("a.jsonl").write_text(lines(rows), encoding="utf-8")
+    found = read(Path("a.jsonl"))
+    assert [found[text]["topic"] for text in TEXTS] == [record["topic"] for record in RECORDS]
+
+
+def test_what_is_asked_of_each_text_is_a_part_of_it(conf):
+    """hiyouga/LlamaFactory#2653: Alpaca's instructions that differ, some of them without an input."""
+    rows = [
+        {"instruction": f"Extract part {i % 4} of {i}.", "input": "" if i % 5 == 0 else text, "output": dumped(record)}
+        for i, (text, record) in enumerate(ROWS)
+    ]  # fmt: skip
+    Path("a.json").write_text(dumped(rows), encoding="utf-8")
+    texts = [f"{row['instruction']}\n\n{row['input']}".strip() for row in rows]
+    assert [*read(Path("a.json"))] == texts
+
+
+def test_an_answer_that_is_not_to_be_learnt_is_no_record(tmp_path):
+    """openai/openai-cookbook#1225: weight 0 says so."""
+    path = tmp_path / "a.jsonl"
+    turns = [asks("two"), says('{"n": 2}'), asks("and three"), {**says('{"n": 3}'), "weight": 0}]
+    path.write_text(lines([{"messages": turns}]))
+    assert load_table(path).rows[0][1] == {"text": "two", "record": '{"n": 2}'}
 
 
 def test_a_template_that_names_an_object_still_finds_it(conf):

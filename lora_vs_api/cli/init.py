@@ -44,6 +44,8 @@ from lora_vs_api.record.rows import Row
 from lora_vs_api.shown import visible
 
 MIN_ROWS = 20
+# Alpaca's and Dolly's columns: what is asked, and of which text
+_INSTRUCTED, _INPUTS = "instruction", ("input", "context")
 # a record's JSON is names and punctuation: tokens are shorter than in prose
 CHARACTERS_A_TOKEN = 2.5
 MAX_NAME = 200  # characters of a field's name
@@ -321,7 +323,7 @@ def _roles(given: TaskSource, path: str, table: Table) -> _Roles:
         # the only writing may be named as a field too
         rest = [_without(row, dropped) for row in rows]
     spoken = table.conversations and TEXT not in dropped | fields
-    text = given.text or (TEXT if spoken else _text_column(path, rest))
+    text = given.text or (TEXT if spoken else _with_instruction(_text_column(path, rest), rest))
     record = given.record
     answered = record is None and table.conversations and any(RECORD in row for row in rows)
     if answered:
@@ -377,6 +379,14 @@ def _kind(rows: Sequence[Mapping[str, Any]], name: str) -> str:
         (dict, "objects"),
     )
     return next((word for kind, word in kinds if isinstance(value, kind)), "nothing")
+
+
+def _with_instruction(text: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    """``text`` with Alpaca's and Dolly's instruction before it, where that says another thing of every row."""
+    asked = {row.get(_INSTRUCTED) for row in rows}
+    if text not in _INPUTS or len(asked) < 2 or not all(isinstance(one, str) for one in asked):
+        return text
+    return f"{{{{ {_INSTRUCTED} }}}}{{% if {text} %}}\n\n{{{{ {text} }}}}{{% endif %}}"
 
 
 def _is_constant(name: str, rows: Sequence[Mapping[str, Any]]) -> bool:

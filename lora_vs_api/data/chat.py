@@ -118,9 +118,11 @@ def unrolled(path: str, table: Table, asked: bool = False) -> Table:
             )
         rows.append((place, {**new, **kept}))
     what = "functions that it calls" if any(calls for *_, calls in parts) else "last answer"
+    told = [name for name in ("tools", "functions") if any(row.get(name) for _, row in table.rows)]
     said = f"{key}: what was said is the text"
     said += f", the assistant's {what} the record" * answered
     notes = [*table.notes, said, *_left_out(key, form, conversations, asked)]
+    notes += [f"{name}: what the assistant could call, left out" for name in told]
     return Table(rows, notes, conversations=True, instruction=instruction)
 
 
@@ -385,6 +387,8 @@ def _answer_place(
     """
     who = _who(turns, form)
     places = [place for place, role in enumerate(who) if role in ASSISTANT]
+    # what OpenAI's files say is not to be learnt
+    places = [n for n in places if turns[n].get("weight") != 0]
     answers = [n for n in places if _called(turns[n]) or _like_json(_content(turns[n], form[1]))]
     if answers:
         users = (role not in (*ASSISTANT, *SYSTEM, *_TOOLS) for role in who[answers[-1] + 1 :])

@@ -308,8 +308,8 @@ def _infer_list(name: str, values: Sequence[Sequence[Any]]) -> Inferred:
     items = [item for value in values for item in value]
     if items and all(map(_is_span, items)):
         raise UserError(
-            f"{name}: {items[0]!r:.60} seems to be a span of characters with its label; no model counts characters, so "
-            'write what stands there: {"label": …, "text": …}'
+            f"{name}: {items[0]!r:.60} seems to be a span of characters with its label, and none of a text in its row; no "
+            'model counts characters, so write what stands there: {"text": …, "label": …}'
         )
     mean = len(items) / len(values)
     spec: Spec = {"type": "list", "score": "set_f1"}
@@ -427,8 +427,8 @@ def _without_blanks(counts: Counter[str]) -> tuple[Counter[str], int]:
 def record_column(rows: Sequence[Mapping[str, Any]], text: str) -> str | None:
     """The column that holds an object, or an object as JSON, in every row, and is the record; else None.
 
-    Of several it is the one that is called as a record is. One alone that is not called so is a field where the
-    columns that could be fields beside it are more than its keys. One that lacks it in a few rows is the record too, for these are not labelled or broken and are to be
+    Of several it is the one that is called as a record is. One alone that is not called so is a field where others could
+    be fields beside it: nothing that a person labelled is left out. One that lacks it in a few rows is the record too, for these are not labelled or broken and are to be
     named: read as one field of a flat record it would be another task.
     """
     names = [
@@ -450,17 +450,16 @@ def _chosen(
     rows: Sequence[Mapping[str, Any]], text: str, names: Sequence[str], found: Sequence[str]
 ) -> str | None:
     """The one of the columns ``found``, all of them objects, that is the record."""
-    # what is said about a row is its record where nothing else can be
-    own = [name for name in found if not is_about(name)] or list(found)
+    own = [name for name in found if not is_about(name)]
     called = [name for name in own if is_called_record(name)]
-    if len(own) == 1 or len(called) == 1:
-        one = (called or own)[0]
-        others = [name for name in names if name not in found]
-        left_out = bookkeeping(rows, others, text_reader(text)) if others else {}
-        keys = {key for row in rows for key in object_in(row.get(one)) or ()}
-        beside = len(others) - len(left_out)
-        return one if called or beside < max(len(keys), 1) else None
-    return None
+    if len(called) == 1:
+        return called[0]
+    # what is said about a row is its record where nothing else can be
+    own = own or list(found)
+    others = [name for name in names if name not in found]
+    if len(own) > 1 or len(bookkeeping(rows, others, text_reader(text))) < len(others):
+        return None
+    return own[0]
 
 
 def object_in(value: Any) -> dict[str, Any] | None:

@@ -65,6 +65,8 @@ def _lines(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
             row = json_value(line)
         except ValueError as error:
             raise _NoLine(f"{place}: {error}; expected one object a line") from None
+        if isinstance(row, list) and len(row) == 1 and isinstance(row[0], dict):
+            row = row[0]
         if not isinstance(row, dict):
             raise _NoLine(f"{place}: expected an object, found {line.strip():.60}{_inner(row)}")
         yield place, row

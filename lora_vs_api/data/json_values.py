@@ -133,19 +133,21 @@ def plain_value(value: Any) -> Any:
 
 # what DynamoDB and Firestore write around a value, which says its type
 _TYPED = {
-    **dict.fromkeys(("S", "BOOL", "SS", "stringValue", "booleanValue", "timestampValue"), "plain"),
-    **dict.fromkeys(("N", "integerValue", "doubleValue"), "number"),
-    **dict.fromkeys(("NULL", "nullValue"), "null"),
-    **dict.fromkeys(("L", "arrayValue"), "list"),
-    **dict.fromkeys(("M", "mapValue"), "map"),
-    "NS": "numbers",
+    **dict.fromkeys(("s", "bool", "ss", "b", "bs"), "plain"),
+    **dict.fromkeys(("stringvalue", "booleanvalue", "timestampvalue"), "plain"),
+    **dict.fromkeys(("bytesvalue", "referencevalue", "geopointvalue"), "plain"),
+    **dict.fromkeys(("n", "integervalue", "doublevalue"), "number"),
+    **dict.fromkeys(("null", "nullvalue"), "null"),
+    **dict.fromkeys(("l", "arrayvalue"), "list"),
+    **dict.fromkeys(("m", "mapvalue"), "map"),
+    "ns": "numbers",
 }
 
 
 def is_typed(row: Mapping[str, Any]) -> bool:
-    """Whether every value of a row is written under its type: ``{"S": "a"}``, ``{"stringValue": "a"}``."""
+    """Whether every value of a row is written under its type: ``{"S": "a"}``, ``{"stringValue": "a"}``, ``{"bOOL": true}``."""
     return bool(row) and all(
-        isinstance(value, dict) and len(value) == 1 and _TYPED.keys() >= value.keys()
+        isinstance(value, dict) and len(value) == 1 and next(iter(value)).lower() in _TYPED
         for value in row.values()
     )
 
@@ -157,7 +159,7 @@ def untyped(value: Any) -> Any:
     https://firebase.google.com/docs/firestore/reference/rest/v1/Value
     """
     ((name, held),) = value.items()
-    kind = _TYPED[name]
+    kind = _TYPED[name.lower()]
     if kind == "null":
         return None
     if kind == "number":
@@ -169,7 +171,7 @@ def untyped(value: Any) -> Any:
             untyped(one) for one in (held.get("values", []) if isinstance(held, dict) else held)
         ]
     if kind == "map":
-        inner = held.get("fields", {}) if name == "mapValue" else held
+        inner = held.get("fields", {}) if name.lower() == "mapvalue" else held
         return {key: untyped(one) for key, one in inner.items()}
     return held
 

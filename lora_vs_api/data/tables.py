@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
+from lora_vs_api.data.argilla import answered
 from lora_vs_api.data.chat import unrolled
 from lora_vs_api.data.choices import with_lists
+from lora_vs_api.data.entities import with_words
 from lora_vs_api.data.envelopes import unwrapped
 from lora_vs_api.data.json_rows import halves, json_rows
 from lora_vs_api.data.json_values import EXTENDED, is_typed, plain_value, untyped
@@ -115,8 +117,9 @@ def _as_meant(
     path: Path, table: Table, text: str | None, objects: Collection[str], asked: bool
 ) -> Table:
     """``table`` without what programs put around texts and labels."""
-    spoken = accepted(unrolled(str(path), table, asked))
-    return with_lists(unwrapped(path, spoken, text, objects), (text, *objects))
+    spoken = accepted(unrolled(str(path), answered(table), asked))
+    rows = with_words(unwrapped(path, spoken, text, objects))
+    return with_lists(rows, (text, *objects))
 
 
 def _as_written(path: Path, encoding: str | None, text: str | None) -> Table:

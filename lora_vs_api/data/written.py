@@ -55,8 +55,8 @@ def plain_name(name: str) -> str:
 
 
 def is_called_record(name: str) -> bool:
-    """Whether a column is called as people call that of the records."""
-    return not _RECORD.isdisjoint(plain_name(name).split("_"))
+    """Whether a column is called as people call that of the records: its last word says what it is."""
+    return plain_name(name).rpartition("_")[2] in _RECORD
 
 
 def is_missing(cell: str) -> bool:

@@ -1,0 +1,124 @@
+"""Entities as annotation tools mark them, by their first and last character: read as what stands there.
+
+No model counts characters, and a score that compares them would be one of counting. Sources:
+https://labelstud.io/guide/export, https://doccano.github.io/doccano, https://prodi.gy/docs/api-interfaces#spans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lora_vs_api.data.table import Rows, Table
+from lora_vs_api.data.written import plain_name
+
+# of the characters of a text: where a span begins, and where it ends or how long it is
+_STARTS = ("start", "start_offset", "start_pos", "start_char", "begin", "offset")
+_ENDS = ("end", "end_offset", "end_pos", "end_char", "stop", "length")
+# what else tells places and not words
+_PLACES = (*_STARTS, *_ENDS, "token_start", "token_end", "id")
+TEXT, LABEL = "text", "label"
+# of the spans end where a word does
+MOSTLY = 0.9
+
+
+def with_words(table: Table) -> Table:
+    """``table`` with the words of every span in place of its characters' numbers.
+
+    A list ``[28, 31, "WHO"]`` becomes ``{"text": "Ana", "label": "WHO"}``; an object loses the numbers, and has the
+    words where it had none. Lists whose numbers are no places in a text of their row stay as they are.
+    """
+    notes = []
+    rows = table.rows
+    for name in dict.fromkeys(name for _, row in rows for name in row):
+        cells = [cell for _, row in rows if (cell := row.get(name))]
+        if not cells or not all(
+            isinstance(cell, list) and all(map(_places, cell)) for cell in cells
+        ):
+            continue
+        found = _text_of(rows, name)
+        if found is None:
+            continue
+        text, count = found
+        rows = [
+            (place, {**row, name: [_worded(row[text], span, count) for span in row[name]]})
+            if row.get(name)
+            else (place, row)
+            for place, row in rows
+        ]
+        notes.append(
+            f"{name}: the words of {text} at these places, instead of the characters' numbers"
+        )
+    if not notes:
+        return table
+    return Table(rows, [*table.notes, *notes], table.conversations, table.instruction)
+
+
+def _places(span: Any) -> tuple[int, int] | None:
+    """First character of a span, and the one behind it; None for what is no span."""
+    if isinstance(span, list) and [type(part) for part in span] == [int, int, str]:
+        return span[0], span[1]
+    if not isinstance(span, Mapping):
+        return None
+    plain = {plain_name(key): value for key, value in span.items() if type(value) is int}
+    start = next((plain[key] for key in _STARTS if key in plain), None)
+    end = next((key for key in _ENDS if key in plain), None)
+    if start is None or end is None:
+        return None
+    return start, plain[end] + (start if end == "length" else 0)
+
+
+@dataclass(frozen=True)
+class _Count:
+    """How a tool counts characters: an end is the ``last`` one, or the one behind it; some JavaScript counts ``wide``
+    ones, such as those of emoji, twice."""
+
+    last: bool
+    wide: bool
+
+    def in_text(self, text: str, span: Any) -> tuple[int, int]:
+        """Where in a text a span begins, and where what follows it does."""
+        start, end = _places(span) or (0, 0)
+        end += self.last
+        if not self.wide:
+            return start, end
+        units = text.encode("utf-16-le")
+        before, within = units[: 2 * start], units[: 2 * end]
+        return len(before.decode("utf-16-le", "ignore")), len(within.decode("utf-16-le", "ignore"))
+
+
+def _text_of(rows: Rows, name: str) -> tuple[str, _Count] | None:
+    """The column of texts that the spans are of, and how these are counted: they begin and end where words do."""
+    held = [row for _, row in rows if row.get(name)]
+    for text in dict.fromkeys(key for row in held for key in row):
+        if text == name or not all(isinstance(row.get(text), str) for row in held):
+            continue
+        for count in (_Count(last, wide) for wide in (False, True) for last in (False, True)):
+            fits = [_fits(row[text], span, count) for row in held for span in row[name]]
+            if sum(fits) >= MOSTLY * len(fits):
+                return text, count
+    return None
+
+
+def _fits(text: str, span: Any, count: _Count) -> bool:
+    """Whether a span begins and ends where words of ``text`` do, and is what it says itself that it is."""
+    start, end = count.in_text(text, span)
+    if not 0 <= start < end <= len(text):
+        return False
+    own = span.get(TEXT) if isinstance(span, Mapping) else None
+    if isinstance(own, str):
+        return own == text[start:end]
+    return not (
+        (start > 0 and text[start - 1].isalnum() and text[start].isalnum())
+        or (end < len(text) and text[end - 1].isalnum() and text[end].isalnum())
+    )
+
+
+def _worded(text: str, span: Any, count: _Count) -> dict[str, Any]:
+    start, end = count.in_text(text, span)
+    words = text[start:end]
+    if isinstance(span, Sequence):
+        return {TEXT: words, LABEL: span[2]}
+    kept = {key: value for key, value in span.items() if plain_name(key) not in _PLACES}
+    return kept if words in kept.values() else {TEXT: words, **kept}
