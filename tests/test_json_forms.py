@@ -387,3 +387,14 @@ def test_a_template_that_names_an_object_still_finds_it(conf):
     rows = [{"inputs": {"question": text}, "outputs": record} for text, record in ROWS]
     Path("a.jsonl").write_text(lines(rows), encoding="utf-8")
     assert read(Path("a.jsonl"), text="{{ inputs.question }}") == dict(ROWS)
+
+
+def test_keys_of_an_object_can_be_named(conf):
+    """Where it is none by itself: the record is what the fields lie in."""
+    rows = [
+        {"text": text, "kind": f"k{i % 3}", "extra": {**record, "n": i}}
+        for i, (text, record) in enumerate(ROWS)
+    ]
+    Path("a.jsonl").write_text(lines(rows), encoding="utf-8")
+    assert [*read(Path("a.jsonl"))[TEXTS[0]]] == ["kind", "extra"]
+    assert read(Path("a.jsonl"), fields="topic") == dict(zip(TEXTS, TOPICS, strict=True))

@@ -543,21 +543,21 @@ def test_conversations_may_be_labelled_beside_them(project, label, options, fiel
 
 def test_an_object_beside_the_fields_is_no_record(project, capsys):
     """An address that one row lacks: what is said of it leads to a config."""
-    rows = [{"text": f"guest {i} wants a room", "room": ["single", "double"][i % 2], "extra": {"k": i, "l": str(i)} if i else None} for i in range(40)]  # fmt: skip
+    rows = [{"text": f"guest {i} wants a room", "room": ["single", "double"][i % 2], "answer": {"k": i, "l": str(i)} if i else None} for i in range(40)]  # fmt: skip
     Path("c.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    with pytest.raises(UserError, match=r"say by --fields .*; --drop extra leaves out"):
+    with pytest.raises(UserError, match=r"say by --fields .*; --drop answer leaves out"):
         main(["init", "c.jsonl"])
-    for options in (["--fields", "room"], ["--drop", "extra"]):
+    for options in (["--fields", "room"], ["--drop", "answer"]):
         lora_vs_api("init", "c.jsonl", "--force", *options)
         assert list(yaml.safe_load(Path("conf/task/c.yaml").read_text())["task"]["fields"]) == [
             "room"
         ]
     # keys of the record can still be named
     for row in rows:
-        row["extra"] = {"k": 1, "l": row["room"]}
+        row["answer"] = {"k": 1, "l": row["room"]}
     Path("c.jsonl").write_text("\n".join(map(json.dumps, rows)))
     lora_vs_api("init", "c.jsonl", "--force", "--fields", "l")
-    assert "record: extra" in Path("conf/task/c.yaml").read_text()
+    assert "record: answer" in Path("conf/task/c.yaml").read_text()
 
 
 # --- config -----------------------------------------------------------------------------

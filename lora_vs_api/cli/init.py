@@ -335,6 +335,8 @@ def _roles(given: TaskSource, path: str, table: Table) -> _Roles:
         record = record_column([_without(row, dropped | fields | used) for row in rows], text)
         if record is not None and fields and _are_beside(fields, record, rows):
             record = None
+        if record is None and fields:
+            record = _holder(fields, rows)
     row_id = given.id or id_column([_without(row, dropped | fields) for row in rows])
     split = split_column([_without(row, dropped | fields) for row in rows])
     return _Roles(text, record, row_id, None if split == given.group_by else split, answered)
@@ -344,6 +346,16 @@ def _are_beside(fields: set[str], record: str, rows: Sequence[Mapping[str, Any]]
     """Whether ``fields`` are columns of a flat table, and none of them a key of the object in ``record``."""
     keys = {key for row in rows for key in object_in(row.get(record)) or ()}
     return not fields & keys and any(fields & row.keys() for row in rows)
+
+
+def _holder(fields: set[str], rows: Sequence[Mapping[str, Any]]) -> str | None:
+    """The one column whose objects have all ``fields`` as keys, where none of these is a column."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    if not fields.isdisjoint(names):
+        return None
+    keys = {name: {key for row in rows for key in object_in(row.get(name)) or ()} for name in names}
+    holders = [name for name in names if fields <= keys[name]]
+    return holders[0] if len(holders) == 1 else None
 
 
 def _has_labels(given: TaskSource, rows: Sequence[Mapping[str, Any]], roles: _Roles) -> bool:
