@@ -13,6 +13,7 @@ PLUMBING = {
     "lora_vs_api/digests.py",
     "lora_vs_api/durations.py",
     "lora_vs_api/entry.py",
+    "lora_vs_api/conflicts.py",
     "lora_vs_api/errors.py",
     "lora_vs_api/files.py",
     "lora_vs_api/gguf_files.py",

@@ -184,7 +184,7 @@ def test_analysis_starts_without_torch():
 
 # from the bottom up: each imports only from those before it
 LAYERS = (
-    "errors.py", "shown.py", "log.py", "paths.py", "processor.py", "threads.py", "digests.py", "files.py", "durations.py", "tied.py", "wheels.py", "gguf_files.py", "lifetime.py", "record", "validation", "scoring",
+    "errors.py", "conflicts.py", "shown.py", "log.py", "paths.py", "processor.py", "threads.py", "digests.py", "files.py", "durations.py", "tied.py", "wheels.py", "gguf_files.py", "lifetime.py", "record", "validation", "scoring",
     "neighbours", "prices", "stats", "weights", "data", "config", "entry.py", "model", "inference", "confidence", "training", "curve",
     "selection",
     "api", "serving", "conversion", "model_free", "analysis", "monitoring", "report", "figures", "orchestrate", "search", "cli", "__main__.py",
