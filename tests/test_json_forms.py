@@ -15,6 +15,7 @@ import yaml
 
 from lora_vs_api.cli.init import TaskSource, write_task
 from lora_vs_api.config.fields import checked_fields
+from lora_vs_api.data.infer import Texts, infer_field
 from lora_vs_api.data.source import read_source
 from lora_vs_api.data.tables import load_table
 from lora_vs_api.errors import UserError
@@ -398,3 +399,14 @@ def test_keys_of_an_object_can_be_named(conf):
     Path("a.jsonl").write_text(lines(rows), encoding="utf-8")
     assert [*read(Path("a.jsonl"))[TEXTS[0]]] == ["kind", "extra"]
     assert read(Path("a.jsonl"), fields="topic") == dict(zip(TEXTS, TOPICS, strict=True))
+
+
+def test_numbers_that_are_no_numbers_and_days_that_are_none_are_told():
+    """Converters of CSV put all values in quotes; pandas writes a day as milliseconds, SheetJS as a number of days."""
+    every: tuple[Texts, ...] = ("columns", "json")
+    for texts in every:
+        assert "numbers in quotes ('12') stay texts" in infer_field("n", ["12", "7"], texts).why
+        assert "booleans in quotes ('true') stay texts" in infer_field("b", ["true", "false"] * 5, texts).why  # fmt: skip
+        assert "in quotes" not in infer_field("n", ["12", "many"], texts).why
+        assert "milliseconds since 1970?" in infer_field("due", [1767312000000, 1767398400000], texts).why  # fmt: skip
+        assert "numbers of days?" in infer_field("due", [45200, 45999], texts).why

@@ -149,7 +149,8 @@ def read_texts(
     known = {name for _, columns in table for name in columns}
     if not is_template(column) and column not in known:
         raise UserError(
-            f"{key}: {path} has no column {column!r}; it has {', '.join(sorted(known)) or 'no rows'}"
+            f"{key}: {path} has no column {column!r}{did_you_mean(column, known)}; it has "
+            f"{', '.join(sorted(known)) or 'no rows'}"
         )
     for name in keep:
         if name not in known or name in WRITTEN:

@@ -120,7 +120,7 @@ def _infer(name: str, values: Sequence[Any], texts: Texts) -> Inferred:
         changed = None if kind == "boolean" else _changed(values, kind)
         if changed is None:
             found = _infer_number(values, read, kind)
-            why = found.why + _as_serials(name, read, texts)
+            why = found.why + _as_serials(name, read)
             cells = [value for value in values if isinstance(value, str)]
             if texts == "cells" and cells and all(map(_WHOLE.fullmatch, cells)):
                 why += ", all of them whole: pandas writes 1.0 for 1 where cells are empty"
@@ -139,9 +139,10 @@ def _infer(name: str, values: Sequence[Any], texts: Texts) -> Inferred:
     _check_one_type(name, values)
     found = _infer_text([str(value) for value in values], texts)
     why = ""
-    if texts != "json" and all(isinstance(value, str) for value in values):
+    if all(isinstance(value, str) for value in values):
         cells = [value.strip() for value in values]
-        why = (_why_no_numbers(cells) if texts == "cells" else "") or _why_no_objects(cells)
+        why = _why_no_numbers(cells) if texts == "cells" else _why_quoted(cells)
+        why = why or ("" if texts == "json" else _why_no_objects(cells))
     return Inferred(found.spec, f"{found.why}{why}")
 
 
@@ -173,6 +174,13 @@ def _why_no_objects(cells: Sequence[str]) -> str:
             except ValueError as error:
                 return f"; no objects or lists, since {cell!r:.40} is none: {error}"
     return ""
+
+
+def _why_quoted(cells: Sequence[str]) -> str:
+    """What to say of texts of a file that has numbers, too, where all of them are digits."""
+    kinds = {"numbers": _is_number, "booleans": lambda cell: cell.lower() in ("true", "false")}
+    kind = next((kind for kind, holds in kinds.items() if all(map(holds, cells))), None)
+    return "" if kind is None else f"; {kind} in quotes ({cells[0]!r:.20}) stay texts"
 
 
 def _is_number(cell: str) -> bool:
@@ -278,9 +286,9 @@ def _infer_number(values: Sequence[Any], read: Sequence[Any], kind: str) -> Infe
     return Inferred(spec, why)
 
 
-def _as_serials(name: str, read: Sequence[float], texts: Texts) -> str:
-    """What to say of days that a spreadsheet has written as the numbers that it counts them by; else empty."""
-    if texts != "cells" or not _DAY.fullmatch(plain_name(name)):
+def _as_serials(name: str, read: Sequence[float]) -> str:
+    """What to say of days that a program has written as the numbers that it counts them by; else empty."""
+    if not _DAY.fullmatch(plain_name(name)):
         return ""
     if kind := _SECONDS.get(len(str(int(min(read))))):
         return f", {kind} since 1970? then write them as dates"
