@@ -178,6 +178,19 @@ def test_what_is_told_of_an_override_works_once_it_is_typed(override, told, type
         composed([typed])
 
 
+def test_a_number_of_the_environment_is_told_how_it_is_read(tmp_path, monkeypatch):
+    """What the environment holds is a text; oc.decode makes a number of it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RANK", "4")
+    shutil.copytree(ROOT / "conf", "conf", ignore=lambda *_: ["local.yaml"])
+    own = Path("conf/local.yaml")
+    own.write_text("# @package _global_\nlora: {r: '${oc.env:RANK}'}\n")
+    with pytest.raises(UserError, match=r"found '4'; a number has no quotes; .* \$\{oc\.decode:"):
+        composed([])
+    own.write_text("# @package _global_\nlora: {r: '${oc.decode:${oc.env:RANK}}'}\n")
+    assert composed([])[1].lora.r == 4
+
+
 @pytest.mark.parametrize("name", ["conf/local.yaml", "params.yaml"])
 def test_what_git_could_not_merge_is_told_as_that(tmp_path, name, monkeypatch):
     """iterative/vscode-dvc#4241: no word of YAML's leads there."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -76,7 +77,7 @@ def explain(error: ValidationError, raw: dict[str, Any]) -> str:
     expected = f"{place.key}: expected {_expected(place.schema, root)}"
     if place.schema.get("writeOnly"):
         return expected
-    hint = _as_one_key(place) + _in_quotes(place) + _as_null(place)
+    hint = _as_one_key(place) + _in_quotes(place) + _as_number(place) + _as_null(place)
     return _with_found(expected, place.value, place.key) + hint
 
 
@@ -115,6 +116,17 @@ def _in_quotes(place: Place) -> str:
         override = f'{place.key}="{place.value}"'
     # the shell takes quotes of its own away
     return f"; put a text that looks like this in quotes, in a shell: '{override}'"
+
+
+def _as_number(place: Place) -> str:
+    """How a number is written that was given as a text, as what the environment holds is; else empty."""
+    forms = [place.schema, *place.schema.get("anyOf", [])]
+    numbers = any(form.get("type") in ("integer", "number") for form in forms)
+    if not numbers or not isinstance(place.value, str):
+        return ""
+    if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", place.value.strip()) is None:
+        return ""
+    return "; a number has no quotes; one of the environment is ${oc.decode:${oc.env:NAME}} in conf/local.yaml"
 
 
 def _as_null(place: Place) -> str:
