@@ -134,6 +134,20 @@ def test_midnight_is_a_time_among_times(tmp_path):
     assert [row["at"] for _, row in load_table(path).rows] == ["2024-05-01"] * 2
 
 
+def test_a_file_that_is_no_workbook_is_told_what_to_do(tmp_path):
+    """python-excel/xlrd#351: programs call tables of texts .xls; an .ods is a zip file as an .xlsx is."""
+    (tmp_path / "a.xls").write_text("t\tk\na b\tx\n")
+    with pytest.raises(UserError, match=r"a\.xls: a text .*then call it \.csv"):
+        load_table(tmp_path / "a.xls")
+    pytest.importorskip("openpyxl")
+    with zipfile.ZipFile(tmp_path / "b.xlsx", "w") as book:
+        book.writestr("content.xml", "<a/>")
+    with pytest.raises(
+        UserError, match=r"b\.xlsx: a zip file that is no workbook, such as an \.ods"
+    ):
+        load_table(tmp_path / "b.xlsx")
+
+
 def test_digits_that_a_spreadsheet_loses_are_told(tmp_path):
     """No number of a card or an order is 4.68768768833943e+17."""
     path = saved(tmp_path / "a.xlsx", [["t", "no"], ["a b", 468768768833943384.0], ["c d", 7]])

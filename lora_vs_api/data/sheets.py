@@ -48,6 +48,11 @@ def sheet_rows(path: Path, notes: list[str]) -> list[tuple[int, list[str]]]:
             books = [openpyxl.load_workbook(path, data_only=values) for values in (True, False)]
     except zipfile.BadZipFile:
         raise UserError(f"{path}: {_no_workbook(path)}") from None
+    except KeyError:
+        # a zip file without what a workbook says of itself first
+        raise UserError(
+            f"{path}: a zip file that is no workbook, such as an .ods; save the sheet as .xlsx in a spreadsheet"
+        ) from None
     # whatever is in the file: bad XML is a SyntaxError, and openpyxl makes mistakes of its own
     except Exception as error:
         said = " ".join(f"{type(error).__name__}: {error}".split())
@@ -116,11 +121,17 @@ def sheet_rows(path: Path, notes: list[str]) -> list[tuple[int, list[str]]]:
     return [(number, cells[:width]) for number, cells in rows]
 
 
+def is_old_workbook(path: Path) -> bool:
+    """Whether a file is an .xls, whatever it is called; programs call texts so, too."""
+    with open(path, "rb") as stream:
+        return stream.read(4) == b"\xd0\xcf\x11\xe0"
+
+
 def _no_workbook(path: Path) -> str:
     """What a file is that is called .xlsx and is none."""
     with open(path, "rb") as stream:
         head = stream.read(4)
-    if head == b"\xd0\xcf\x11\xe0":
+    if is_old_workbook(path):
         return "an old Excel workbook, or one with a password; open it and save it as .xlsx without a password"
     if head[:2] == b"PK":
         return "a broken .xlsx, as one is that was not saved or loaded to its end; save or load it again"

@@ -24,7 +24,7 @@ from lora_vs_api.data.envelopes import unwrapped
 from lora_vs_api.data.json_rows import halves, json_rows
 from lora_vs_api.data.json_values import EXTENDED, is_typed, plain_value, untyped
 from lora_vs_api.data.prodigy import accepted
-from lora_vs_api.data.sheets import sheet_rows
+from lora_vs_api.data.sheets import is_old_workbook, sheet_rows
 from lora_vs_api.data.split import split_named
 from lora_vs_api.data.table import FILE_SPLIT, Rows, Table
 from lora_vs_api.data.table_rows import (
@@ -133,6 +133,8 @@ def _as_written(path: Path, encoding: str | None, text: str | None) -> Table:
         check_no_page(path)
     if suffix not in SUFFIXES:
         told = _OTHERS.get(suffix, f"expected a file that ends in {', '.join(SUFFIXES)}")
+        if suffix == ".xls" and path.is_file() and not is_old_workbook(path):
+            told = "a text or another file, whatever its name says; is it a table of texts? then call it .csv"
         raise UserError(f"{path}: {told}")
     if not path.is_file():
         raise UserError(f"{path}: no such file")
