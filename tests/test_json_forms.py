@@ -319,6 +319,85 @@ def test_entities_are_the_words_that_were_marked(conf, form):
     }
 
 
+def test_an_entity_keeps_its_words_whatever_it_means(tmp_path):
+    """RasaHQ/rasa#1339: a synonym's value, or a label that is the word itself, are none of the words."""
+    spans = [
+        ("food from Oslo", {"start": 10, "end": 14, "value": "Oslo", "entity": "city"}),
+        ("food from NYC", {"start": 10, "end": 13, "value": "new york", "entity": "city"}),
+    ]
+    path = tmp_path / "a.jsonl"
+    path.write_text(lines([{"text": text, "entities": [span]} for text, span in spans]))
+    assert [row["entities"] for _, row in load_table(path).rows] == [
+        [{"value": "Oslo", "entity": "city", "text": "Oslo"}],
+        [{"value": "new york", "entity": "city", "text": "NYC"}],
+    ]
+
+
+def test_spacy_s_texts_beside_what_is_marked(conf):
+    """explosion/spaCy#3257: a list of a text and an object."""
+    made = [entities(i) for i in range(N)]
+    rows = [[text, {"entities": [list(span[:3]) for span in spans]}] for text, spans in made]
+    Path("a.json").write_text(dumped(rows), encoding="utf-8")
+    assert read(Path("a.json")) == {
+        text: {"entities": [{"text": words, "label": label} for _, _, label, words in spans]}
+        for text, spans in made
+    }
+
+
+MARKED: dict[str, tuple[Callable[[str], str], Callable[[Record], Any]]] = {
+    "labels": (lambda t: f"{t} ->", lambda r: f" {r['topic']}"),
+    "labels-and-end": (lambda t: f"{t}\n\n###\n\n", lambda r: f" {r['topic']} END"),
+    "line-end": (lambda t: t, lambda r: f" {r['topic']}\n"),
+    "json-and-end": (lambda t: f"{t}\n\n###\n\n", lambda r: f" {dumped(r)} END"),
+    "json-and-mark": (lambda t: f"{t} ->", lambda r: f"{dumped(r)}\n###"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", MARKED)
+def test_marks_at_the_end_of_prompts_and_completions_are_none_of_them(conf, form):
+    """daveshap/GPT3_Finetunes#1: as a label ' refund END' no model but the fine-tuned one would say it."""
+    prompt, completion = MARKED[form]
+    rows = [{"prompt": prompt(text), "completion": completion(record)} for text, record in ROWS]
+    Path("a.jsonl").write_text(lines(rows), encoding="utf-8")
+    whole = form.startswith("json")
+    wanted = dict(ROWS) if whole else {t: {"completion": r["topic"]} for t, r in ROWS}
+    assert read(Path("a.jsonl")) == wanted
+
+
+def test_what_texts_end_in_is_no_mark(tmp_path):
+    """A point, brackets of JSON, and a word that most end in."""
+    rows = [{"prompt": f"Send {i} please.", "completion": dumped({"n": i})} for i in range(N)]
+    path = tmp_path / "a.jsonl"
+    path.write_text(lines(rows))
+    table = load_table(path)
+    assert [row for _, row in table.rows] == rows and not table.notes
+
+
+@pytest.mark.parametrize("tags", [["O", "O", "B-PER", "I-PER"], [0, 0, 1, 2]])
+def test_a_tag_for_each_word_is_no_field(conf, tags):
+    """huggingface/transformers#8698: a list is scored as a set, whatever the order of its items."""
+    rows = [{"words": ["so", "is", "Ana", f"B{i}"][i % 2 :], "ner_tags": tags[i % 2 :]} for i in range(N)]  # fmt: skip
+    Path("a.jsonl").write_text(lines(rows))
+    with pytest.raises(
+        UserError, match=r"ner_tags: says something of each of words.*--drop ner_tags"
+    ):
+        read(Path("a.jsonl"), text="{{ words | join(' ') }}")
+
+
+def test_lists_beside_each_other_are_fields(conf):
+    """Names and ages of as many people are none of the text's words."""
+    rows = [{"text": t, "names": ["Ana", "Bo"][i % 2 :], "ages": [30 + i, 40][i % 2 :]} for i, t in enumerate(TEXTS)]  # fmt: skip
+    Path("a.jsonl").write_text(lines(rows), encoding="utf-8")
+    assert [*read(Path("a.jsonl"))[TEXTS[0]]] == ["names", "ages"]
+
+
+def test_lines_for_a_server_are_no_rows(conf):
+    """elastic/elasticsearch-js#401: of a _bulk file every other line says what to do with the next."""
+    rows = [line for i, row in enumerate(FLAT) for line in ({"index": {"_id": i}}, row)]
+    Path("a.ndjson").write_text(lines(rows), encoding="utf-8")
+    assert read(Path("a.ndjson")) == dict(ROWS)
+
+
 def test_numbers_that_are_no_places_in_a_text_stay(conf):
     """A shift from 9 to 17 is none of characters."""
     rows = [{"text": f"Schicht {i} am Montag von neun bis fünf", "shifts": [{"start": 8 + i % 3, "end": 16 + i % 2, "who": "Ana"}]} for i in range(N)]  # fmt: skip

@@ -9,6 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from lora_vs_api.config.compose import composed
@@ -132,6 +134,16 @@ def test_midnight_is_a_time_among_times(tmp_path):
     ]
     path = saved(tmp_path / "b.xlsx", [["t", "at"], ["a b", moments[0]], ["c", moments[0]]], form)
     assert [row["at"] for _, row in load_table(path).rows] == ["2024-05-01"] * 2
+
+
+def test_pictures_beside_texts_are_left_out(tmp_path):
+    """pola-rs/polars#17937: bytes may be texts; where none of a column is one, the rest is still read."""
+    path = tmp_path / "a.parquet"
+    columns = {"t": [b"a b", b"c"], "blob": [b"\xff\xd8", None], "k": ["x", "y"]}
+    pq.write_table(pa.table(columns), path)
+    table = load_table(path)
+    assert [row for _, row in table.rows] == [{"t": "a b", "k": "x"}, {"t": "c", "k": "y"}]
+    assert table.notes == ["blob: bytes that are no text, left out"]
 
 
 def test_a_file_that_is_no_workbook_is_told_what_to_do(tmp_path):

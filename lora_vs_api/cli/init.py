@@ -683,6 +683,9 @@ def _inferred_fields(
         texts = "json"
     elif file_format(path) in TEXT_TABLES or _is_folder_of_cells(path):
         texts = "cells"
+    if flat:
+        words = text_reader(roles.text)
+        _check_no_tags(path, values, kept, [words(row) for row in values])
     try:
         fields = {
             name: infer_field(name, [row.get(name) for row in values], texts) for name in kept
@@ -690,6 +693,40 @@ def _inferred_fields(
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     return fields, left_out
+
+
+def _check_no_tags(
+    path: str, rows: Sequence[Mapping[str, Any]], names: Sequence[str], texts: Sequence[str]
+) -> None:
+    """Make sure that no list says something of each word of its text: a field's list is scored without its order.
+
+    Raises:
+        UserError: one is as long in every row as a list of the text's words.
+    """
+    words = [
+        name
+        for name in dict.fromkeys(name for row in rows for name in row)
+        if all(_are_words_of(row.get(name), text) for row, text in zip(rows, texts))
+    ]
+    for name in names:
+        lengths = [len(cell) if isinstance(cell := row.get(name), list) else 0 for row in rows]
+        for word in words:
+            if (
+                word != name
+                and len(set(lengths)) > 1
+                and lengths == [len(row[word]) for row in rows]
+            ):
+                raise UserError(
+                    f"{path}: {name}: says something of each of {word}, whose order no field's score counts; write what is "
+                    f'marked, such as {{"text": "John Smith", "label": "PER"}}, or leave the column out (--drop {name})'
+                )
+
+
+def _are_words_of(cell: Any, text: str) -> bool:
+    """Whether a list holds a text's words, all of them."""
+    if not (isinstance(cell, list) and cell and all(isinstance(word, str) for word in cell)):
+        return False
+    return "".join("".join(cell).split()) == "".join(text.split())
 
 
 def _is_folder_of_cells(path: str) -> bool:

@@ -165,7 +165,9 @@ def read_texts(
     for place, columns in table:
         try:
             text = render(columns)
-            problem = "" if text.strip() else f"{column}: expected a text, found an empty one"
+            missing = not is_template(column) and columns.get(column) is None
+            found = "none" if missing else "an empty one"
+            problem = "" if text.strip() else f"{column}: expected a text, found {found}"
         except UserError as error:
             text, problem = "", str(error)
         if problem:

@@ -41,8 +41,9 @@ def with_words(table: Table) -> Table:
         if found is None:
             continue
         text, count = found
+        own = _own_key(rows, name, text, count)
         rows = [
-            (place, {**row, name: [_worded(row[text], span, count) for span in row[name]]})
+            (place, {**row, name: [_worded(row[text], span, count, own) for span in row[name]]})
             if row.get(name)
             else (place, row)
             for place, row in rows
@@ -115,10 +116,22 @@ def _fits(text: str, span: Any, count: _Count) -> bool:
     )
 
 
-def _worded(text: str, span: Any, count: _Count) -> dict[str, Any]:
+def _own_key(rows: Rows, name: str, text: str, count: _Count) -> str | None:
+    """The key under which every span has its words itself; None where there is none."""
+    spans = [(row[text], span) for _, row in rows for span in row.get(name) or []]
+    keys = dict.fromkeys(key for _, span in spans if isinstance(span, Mapping) for key in span)
+    return next((key for key in keys if all(_says(*each, count, key) for each in spans)), None)
+
+
+def _says(text: str, span: Any, count: _Count, key: str) -> bool:
+    start, end = count.in_text(text, span)
+    return isinstance(span, Mapping) and span.get(key) == text[start:end]
+
+
+def _worded(text: str, span: Any, count: _Count, own: str | None) -> dict[str, Any]:
     start, end = count.in_text(text, span)
     words = text[start:end]
     if isinstance(span, Sequence):
         return {TEXT: words, LABEL: span[2]}
     kept = {key: value for key, value in span.items() if plain_name(key) not in _PLACES}
-    return kept if words in kept.values() else {TEXT: words, **kept}
+    return kept if own is not None else {**kept, TEXT: words}

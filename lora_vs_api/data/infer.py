@@ -423,12 +423,13 @@ def _between(values: Sequence[str]) -> str | None:
 def _without_blanks(counts: Counter[str]) -> tuple[Counter[str], int]:
     """Labels by how often they occur, and how often with blanks around them, which count as without.
 
-    Only where a label occurs in several such forms: else they may be part of it.
+    Only where a label occurs in several such forms, or every one has them: else they may be part of it.
     """
     forms = Counter(map(bare, counts))
+    every = all(bare(label) != label for label in counts)
     found: Counter[str] = Counter()
     for label, n in counts.items():
-        found[bare(label) if forms[bare(label)] > 1 else label] += n
+        found[bare(label) if every or forms[bare(label)] > 1 else label] += n
     return found, sum(n for label, n in counts.items() if label not in found)
 
 

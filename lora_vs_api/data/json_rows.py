@@ -15,6 +15,7 @@ from lora_vs_api.shown import LONE_SURROGATE
 
 # of objects within objects, in which the list of the rows may lie
 DEPTH = 4
+_ACTIONS = {"index", "create", "update"}
 # rows that are looked at for writing
 LOOKED_AT = 20
 
@@ -38,7 +39,8 @@ def json_rows(path: Path, text: str, lines: bool, notes: list[str]) -> Rows:
         notes.append("``` around it, left out")
         text = bare
     try:
-        return list(_lines(path, text)) if lines else _rows_of(path, json_value(text), notes)
+        rows = list(_lines(path, text)) if lines else _rows_of(path, json_value(text), notes)
+        return _without_actions(rows, notes)
     except ValueError as error:
         other = _otherwise(path, text, lines, notes)
         if other is not None:
@@ -49,6 +51,19 @@ def json_rows(path: Path, text: str, lines: bool, notes: list[str]) -> Rows:
         if other is not None:
             return other
         raise UserError(f"{error}{_no_json(text)}") from None
+
+
+def _without_actions(rows: Rows, notes: list[str]) -> Rows:
+    """``rows`` without the line above each that tells Elasticsearch what to do with it."""
+    actions, documents = rows[::2], rows[1::2]
+    if not rows or len(actions) != len(documents):
+        return rows
+    if not all(len(row) == 1 and row.keys() <= _ACTIONS for _, row in actions):
+        return rows
+    notes.append(
+        f"{len(actions):,} lines that tell Elasticsearch what to do (index, create), left out"
+    )
+    return documents
 
 
 class _NoLine(Exception):
@@ -124,6 +139,9 @@ def _rows_of(path: Path, found: Any, notes: list[str]) -> Rows:
 def _items(where: str, rows: Sequence[Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for number, row in enumerate(rows, start=1):
         place = f"{where}: item {number}"
+        if isinstance(row, list) and [type(part) for part in row] == [str, dict]:
+            # as spaCy writes a text and what was marked in it
+            row = {"text": row[0], **row[1]}
         if not isinstance(row, dict):
             raise UserError(f"{place}: expected an object, found {row!r:.60}{_inner(row)}")
         yield place, row

@@ -112,7 +112,10 @@ def read_source(
         except UserError as error:
             words, problems = "", [str(error)]
         if not problems and not words.strip():
-            problems.append(f"{text}: expected a text, found an empty one")
+            missing = not is_template(text) and columns.get(text) is None
+            problems.append(
+                f"{text}: expected a text, found {'none' if missing else 'an empty one'}"
+            )
         key = f"row-{number:06d}" if row_id is None else id_of(columns, row_id)
         if not key:
             problems.append(f"{row_id}: expected an id, found an empty one")

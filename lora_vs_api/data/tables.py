@@ -19,6 +19,7 @@ from unicodedata import normalize
 from lora_vs_api.data.argilla import answered
 from lora_vs_api.data.chat import unrolled
 from lora_vs_api.data.choices import with_lists
+from lora_vs_api.data.completions import without_marks
 from lora_vs_api.data.entities import with_words
 from lora_vs_api.data.envelopes import unwrapped
 from lora_vs_api.data.json_rows import halves, json_rows
@@ -117,7 +118,7 @@ def _as_meant(
     path: Path, table: Table, text: str | None, objects: Collection[str], asked: bool
 ) -> Table:
     """``table`` without what programs put around texts and labels."""
-    spoken = accepted(unrolled(str(path), answered(table), asked))
+    spoken = accepted(unrolled(str(path), answered(without_marks(table)), asked))
     rows = with_words(unwrapped(path, spoken, text, objects))
     return with_lists(rows, (text, *objects))
 
@@ -411,12 +412,33 @@ def _parquet(path: Path) -> Table:
         for field in found.schema
         if (kind := _own_kind(field)) is not None
     ]
-    kept = _kept(str(path), names, columns, notes)
+    kept = [
+        place
+        for place in _kept(str(path), names, columns, notes)
+        if not _is_binary(names[place], columns[place], notes)
+    ]
     plain = {
         names[place]: _plain_column(path, names[place], columns[place], notes) for place in kept
     }
     rows = [dict(zip(plain, values)) for values in zip(*plain.values())]
     return Table([(f"{path}: row {n}", row) for n, row in enumerate(rows, start=1)], notes)
+
+
+def _is_binary(name: str, values: Sequence[Any], notes: list[str]) -> bool:
+    """Whether a column holds bytes of which none are a text, as pictures are; it is told."""
+    held = [value for value in values if value is not None]
+    if not held or not all(isinstance(value, bytes) and not _is_utf8(value) for value in held):
+        return False
+    notes.append(f"{name}: bytes that are no text, left out")
+    return True
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _own_kind(field: Any) -> str | None:
