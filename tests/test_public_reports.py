@@ -132,6 +132,22 @@ def test_a_token_that_the_model_has_no_row_for_is_named(tiny, tmp_path):
     assert load_tokenizer(tmp_path / "a", None).pad_token == "<|im_end|>"
 
 
+def test_what_was_added_to_the_tokenizer_alone_is_named(tiny, tmp_path):
+    """meta-llama/llama-cookbook#189: a text that holds it ended in an index out of range."""
+    edited(tiny / "config.json", pad_token_id=512)
+    with pytest.raises(
+        UserError, match=r"pad_token_id is 512, and its 512 tokens .*set it to null"
+    ):
+        fetched(tiny, tmp_path / "pad")
+    edited(tiny / "config.json", pad_token_id=None)
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    tokenizer.add_tokens(["order_no"])
+    tokenizer.save_pretrained(tiny)
+    told = r"has 513 tokens and its embeddings 512 rows, none of them for order_no, which a text may hold"
+    with pytest.raises(UserError, match=told):
+        fetched(tiny, tmp_path / "word")
+
+
 def test_an_adapter_beside_a_model_is_no_part_of_it(tiny, tmp_path, capsys):
     """transformers would put it into the model without a word."""
     (spec, policy) = (replace(SPEC, max_steps=1), TrainingPolicy("t"))

@@ -7,7 +7,7 @@ a missing tensor is filled with random numbers, and a pointer of git-lfs looks l
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -60,12 +60,24 @@ def check_config(folder: Path, where: str) -> None:
             f"{where}: config.json: in {version} a {kind} model does not go on with a text (no causal "
             "language model); use one that does, such as its text-only version"
         )
+    for section in (config, config.get("text_config")):
+        _check_pad(section if isinstance(section, dict) else {}, where)
     quantised = config.get("quantization_config")
     if quantised:
         method = quantised.get("quant_method", "some") if isinstance(quantised, dict) else "some"
         raise UserError(
             f"{where}: config.json: its weights are quantised ({method}), and an adapter cannot be "
             "merged into those; use the model in bfloat16 (lora.adapter.variant=qlora trains on 4 bits)"
+        )
+
+
+def _check_pad(section: Mapping[str, Any], where: str) -> None:
+    """Make sure that the token for padding is one of the model's: none is needed here."""
+    pad, tokens = section.get("pad_token_id"), section.get("vocab_size")
+    if isinstance(pad, int) and isinstance(tokens, int) and pad >= tokens:
+        raise UserError(
+            f"{where}: config.json: pad_token_id is {pad}, and its {tokens:,} tokens (vocab_size) end before; set it to "
+            "null, since no padding is needed here, or resize the embeddings and save the model again"
         )
 
 

@@ -105,13 +105,21 @@ def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
 
 
 def _check_rows(tokenizer: PreTrainedTokenizerBase, rows: int, where: str) -> None:
-    """Make sure that the model knows every token that a chat is made of.
+    """Make sure that the model knows every token that a chat is made of, and every word that was added.
 
-    A tokenizer may have more, such as one for images, as long as no text has them.
+    A tokenizer may have more, such as one for images or for padding, as long as no text has them.
 
     Raises:
-        UserError: the template or the end of an answer needs a token that the embeddings have no row for.
+        UserError: the template, the end of an answer or a text may need a token that the embeddings have no row for.
     """
+    added = tokenizer.added_tokens_decoder.items()
+    words = [str(token) for place, token in added if place >= rows and not token.special]
+    if words:
+        raise UserError(
+            f"{where}: its tokenizer has {len(tokenizer):,} tokens and its embeddings {rows:,} rows, none of them for "
+            f"{', '.join(words[:3])}, which a text may hold; resize the embeddings to the tokenizer "
+            "(resize_token_embeddings) and save the model again"
+        )
     written = f"{tokenizer.chat_template} {tokenizer.eos_token} {tokenizer.bos_token}"
     unknown = sorted(
         token
