@@ -489,3 +489,33 @@ def test_numbers_that_are_no_numbers_and_days_that_are_none_are_told():
         assert "in quotes" not in infer_field("n", ["12", "many"], texts).why
         assert "milliseconds since 1970?" in infer_field("due", [1767312000000, 1767398400000], texts).why  # fmt: skip
         assert "numbers of days?" in infer_field("due", [45200, 45999], texts).why
+
+
+def test_a_title_is_no_label_of_its_text(conf, capsys):
+    """What stands above a text is read with it, or named as a field: never learnt without a word."""
+    rows = [{"title": f"Frage {i} zu einer Rechnung", "body": t, "topic": r["topic"]} for i, (t, r) in enumerate(ROWS)]  # fmt: skip
+    Path("a.jsonl").write_text(lines(rows), encoding="utf-8")
+    assert read(Path("a.jsonl")) == dict(zip(TEXTS, TOPICS, strict=True))
+    joined = r"{{ title }}\n\n{{ body }}"
+    assert f"another text: --text '{joined}' joins them" in capsys.readouterr().err
+    texts = [f"{row['title']}\n\n{row['body']}" for row in rows]
+    assert [*read(Path("a.jsonl"), text=joined)] == texts
+    # where it is said in the text, it is to be found there
+    found = [{**row, "title": row["body"].partition(",")[0]} for row in rows]
+    Path("a.jsonl").write_text(lines(found), encoding="utf-8")
+    assert "title" in read(Path("a.jsonl"))[TEXTS[0]]
+
+
+def test_a_number_for_each_label_is_no_second_one(conf):
+    """Datasets of the Hub have both, and learning both counts each mistake twice."""
+    numbers = {topic: n for n, topic in enumerate(("refund", "return", "info"))}
+    rows = [{"text": t, "label": numbers[r["topic"]], "label_text": r["topic"], "urgent": r["urgent"]} for t, r in ROWS]  # fmt: skip
+    Path("a.jsonl").write_text(lines(rows), encoding="utf-8")
+    assert [*read(Path("a.jsonl"))[TEXTS[0]]] == ["label_text", "urgent"]
+
+
+def test_what_the_web_writes_for_characters_is_told_in_json_too(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text(dumped([{"text": "B&amp;B\\n\\nZimmer frei"}]))
+    notes = load_table(path).notes
+    assert any("&amp;" in note for note in notes) and any("a backslash and a letter" in note for note in notes)  # fmt: skip

@@ -402,7 +402,7 @@ def test_an_id_is_no_text_and_no_metadata_a_record():
 def test_what_a_form_or_a_split_adds_is_no_field(name, cells, told):
     """No text tells it."""
     rows = [{"text": f"words {i}", name: cells[i % len(cells)]} for i in range(20)]
-    found = bookkeeping(rows, [name], lambda row: row["text"]).get(name)
+    found = bookkeeping(rows, [name], "text").get(name)
     assert found is None if told is None else told in str(found)
 
 

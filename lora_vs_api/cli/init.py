@@ -31,7 +31,7 @@ from lora_vs_api.data.infer import (
     text_kind,
 )
 from lora_vs_api.data.json_values import cell_value, json_value
-from lora_vs_api.data.source import did_you_mean, is_template, read_source, text_reader
+from lora_vs_api.data.source import did_you_mean, is_template, read_source, text_reader, typed_text
 from lora_vs_api.data.split import given_split, labels_of
 from lora_vs_api.data.table import Rows, Table
 from lora_vs_api.data.tables import TEXT_TABLES, file_format, load_table, split_files
@@ -140,11 +140,13 @@ def _is_three_files(file: str) -> bool:
 
 
 def _composed(given: TaskSource) -> TaskSource:
-    """With the names of columns in NFC, as those of the file are read."""
+    """With the names of columns in NFC, as those of the file are read, and line ends in a template as such."""
     named = ("text", "record", "id", "fields", "drop", "group_by")
     found: dict[str, Any] = {
         key: normalize("NFC", name) for key in named if (name := getattr(given, key))
     }
+    if "text" in found:
+        found["text"] = typed_text(found["text"])
     return replace(given, **found)
 
 
@@ -365,7 +367,7 @@ def _has_labels(given: TaskSource, rows: Sequence[Mapping[str, Any]], roles: _Ro
     taken = {*roles.columns, given.group_by, INSTRUCTION, *_names(given.drop)}
     names = dict.fromkeys(name for row in rows for name in row)
     others = [name for name in names if name not in taken and not _is_used(name, roles.text)]
-    return len(bookkeeping(rows, others, text_reader(roles.text))) < len(others)
+    return len(bookkeeping(rows, others, roles.text)) < len(others)
 
 
 def _text_column(path: str, rows: Sequence[Mapping[str, Any]]) -> str:
@@ -670,7 +672,7 @@ def _inferred_fields(
         left_out |= {name: "not in --fields" for name in rest if name not in named}
     elif flat:
         open_ = [name for name in rest if name not in left_out]
-        left_out |= bookkeeping(values, open_, text_reader(roles.text))
+        left_out |= bookkeeping(values, open_, roles.text)
     else:
         whys = {name: always_the_same([row.get(name) for row in values]) for name in rest}
         left_out |= {name: why for name, why in whys.items() if why and name not in left_out}

@@ -25,6 +25,7 @@ from lora_vs_api.data.source import (
     is_template,
     read_table,
     text_reader,
+    typed_text,
 )
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import write_jsonl
@@ -145,6 +146,8 @@ def read_texts(
     how its rows were read, nothing is ``told`` here.
     """
     column = normalize("NFC", column)
+    if key == "--column":
+        column = typed_text(column)
     table = read_table(path, encoding, column, asked=True, told=told)
     known = {name for _, columns in table for name in columns}
     if not is_template(column) and column not in known:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 from unicodedata import normalize
 
-from lora_vs_api.data.source import says_nothing
+from lora_vs_api.data.source import says_nothing, text_reader
 from lora_vs_api.data.split import split_named
 from lora_vs_api.data.written import ADDRESS, is_written, mostly_written, plain_name
 from lora_vs_api.errors import UserError
@@ -19,6 +19,9 @@ Rows = Sequence[Mapping[str, Any]]
 
 SPLITS = {"train", "val", "test"}
 MAX_PARTS, MAX_SHOWN = 10, 4  # of a column that is called as a split
+MAX_CODES = 20  # labels of a column that has a number for each
+# what stands above a text
+_TITLES = ("title", "subject", "headline", "heading")
 MOSTLY = 0.9  # of a split column's cells name one
 # what people call the column that somebody wrote, and those that somebody wrote about it
 _WRITTEN = re.compile(
@@ -159,22 +162,59 @@ def split_column(rows: Rows) -> str | None:
     return min(found, key=lambda name: "split" not in name.lower(), default=None)
 
 
-def bookkeeping(
-    rows: Rows, names: Sequence[str], words: Callable[[Mapping[str, Any]], str]
-) -> dict[str, str]:
-    """Which of the columns ``names`` no text can tell, and why: constants, ids, annotators, dates of creation.
+def bookkeeping(rows: Rows, names: Sequence[str], text: str) -> dict[str, str]:
+    """Which of the columns ``names`` no text can tell, and why: constants, ids, annotators, dates of creation, other texts.
 
     Args:
         rows: column → value.
-        words: a row's text.
+        text: the column of the texts, or a template over columns.
     """
+    words = text_reader(text)
     texts = [normalize("NFC", words(row)) for row in rows]
     found = {}
     for name in names:
-        why = _why_left_out(name, [row.get(name) for row in rows], texts)
+        values = [row.get(name) for row in rows]
+        why = (
+            _why_left_out(name, values, texts)
+            or _number_of(rows, name, values)
+            or _another_text(name, values, texts, text)
+        )
         if why is not None:
             found[name] = why
     return found
+
+
+def _number_of(rows: Rows, name: str, values: Sequence[Any]) -> str | None:
+    """Why a column of numbers is left out that says nothing but which label another column has."""
+    codes = {str(value) for value in values}
+    counted = ({str(n) for n in range(first, first + len(codes))} for first in (0, 1))
+    if not 1 < len(codes) <= MAX_CODES or codes not in counted:
+        return None
+    for other in dict.fromkeys(key for row in rows for key in row if key != name):
+        labels = [row.get(other) for row in rows]
+        if not all(isinstance(label, str) and not label.strip().isdigit() for label in labels):
+            continue
+        pairs = set(zip(values, labels))
+        if len(pairs) == len(set(values)) == len(set(labels)):
+            return f"a number for each {other}"
+    return None
+
+
+def _another_text(name: str, values: Sequence[Any], texts: Sequence[str], text: str) -> str | None:
+    """Why a column of texts is left out that is called as what is read, such as a title, and that the text does not hold."""
+    plain = plain_name(name)
+    titled = plain.rpartition("_")[2] in _TITLES
+    cells = [value for value in values if isinstance(value, str) and value.strip()]
+    if not (titled or _called_written(name) == 2) or 2 * len(set(cells)) < len(values):
+        return None
+    if 2 * sum(map(is_written, cells)) < len(values):
+        return None
+    pairs = ((cell, held) for cell, held in zip(values, texts) if isinstance(cell, str) and cell)
+    if 2 * sum(_stands(cell.strip(), held) for cell, held in pairs) > len(cells):
+        return None
+    joined = f"{{{{ {name} }}}}\\n\\n{{{{ {text} }}}}"
+    how = "names it in its template" if "{" in text else f"'{joined}' joins them"
+    return f"another text: --text {how}; --fields names it where it is to be found"
 
 
 def always_the_same(values: Sequence[Any]) -> str | None:

@@ -17,7 +17,7 @@ from unicodedata import normalize
 
 from lora_vs_api.data.columns import bookkeeping, is_about
 from lora_vs_api.data.json_values import cell_value, json_value, unfenced
-from lora_vs_api.data.source import bare, id_of, says_nothing, text_reader, value_of
+from lora_vs_api.data.source import bare, id_of, says_nothing, value_of
 from lora_vs_api.data.written import is_called_record, is_missing, plain_name
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.caseless import caseless
@@ -466,7 +466,7 @@ def _chosen(
     # what is said about a row is its record where nothing else can be
     own = own or list(found)
     others = [name for name in names if name not in found]
-    if len(own) > 1 or len(bookkeeping(rows, others, text_reader(text))) < len(others):
+    if len(own) > 1 or len(bookkeeping(rows, others, text)) < len(others):
         return None
     return own[0]
 

@@ -194,6 +194,14 @@ def is_template(text: str) -> bool:
     return "{{" in text or "{%" in text
 
 
+def typed_text(text: str) -> str:
+    """A column or a template as it was typed in a shell, which leaves the two characters ``\\n`` what they are.
+
+    Within the strings of a template they are a line end to Jinja, too.
+    """
+    return text.replace("\\n", "\n").replace("\\t", "\t") if is_template(text) else text
+
+
 def text_reader(text: str) -> Callable[[Mapping[str, Any]], str]:
     """A function from a row's columns to its text; ``text`` as in :func:`read_source`."""
     if not is_template(text):

@@ -120,7 +120,14 @@ def _as_meant(
     """``table`` without what programs put around texts and labels."""
     spoken = accepted(unrolled(str(path), answered(without_marks(table)), asked))
     rows = with_words(unwrapped(path, spoken, text, objects))
-    return with_lists(rows, (text, *objects))
+    found = with_lists(rows, (text, *objects))
+    texts: dict[str, list[str]] = {}
+    for _, row in found.rows:
+        for name, value in row.items():
+            if isinstance(value, str):
+                texts.setdefault(name, []).append(value)
+    found.notes.extend(filter(None, [entities_note(texts), escapes_note(texts)]))
+    return found
 
 
 def _as_written(path: Path, encoding: str | None, text: str | None) -> Table:
@@ -301,8 +308,6 @@ def _of_cells(
         for place, name in enumerate(header)
     ]
     kept = _kept(f"{path}:{first}", header, columns, notes)
-    held = {header[place]: columns[place] for place in kept}
-    notes += filter(None, [entities_note(held), escapes_note(held)])
     rows: Rows = [
         (f"{path}:{line}", {header[place]: columns[place][row] for place in kept})
         for row, (line, _) in enumerate(rest)
