@@ -514,6 +514,52 @@ def test_a_number_for_each_label_is_no_second_one(conf):
     assert [*read(Path("a.jsonl"))[TEXTS[0]]] == ["label_text", "urgent"]
 
 
+def test_a_question_stands_before_what_it_is_asked_of(conf):
+    """The Hub's SQuAD: neither is the text without the other, and where an answer begins is no answer."""
+    rows = [
+        {"id": f"q{i}", "title": "Lampen", "context": text, "question": f"Wer ist Nummer {i}?", "answers": {"text": [f"Gast {i}"], "answer_start": [0]}}
+        for i, text in enumerate(TEXTS)
+    ]  # fmt: skip
+    Path("a.jsonl").write_text(lines(rows), encoding="utf-8")
+    assert read(Path("a.jsonl")) == {
+        f"Wer ist Nummer {i}?\n\n{text}": {"answers": [f"Gast {i}"]} for i, text in enumerate(TEXTS)
+    }
+
+
+def test_labels_that_lie_too_deep_are_told(conf):
+    """Labelbox's export: every key of its own would be learnt."""
+    label = {"annotations": {"classifications": [{"name": "topic", "radio_answer": {"name": "info"}}]}}  # fmt: skip
+    rows = [{"data_row": {"id": f"d{i}", "row_data": t}, "projects": {"p": {"labels": [label]}}} for i, t in enumerate(TEXTS)]  # fmt: skip
+    Path("a.ndjson").write_text(lines(rows), encoding="utf-8")
+    with pytest.raises(UserError, match="is it Labelbox's export. its labels lie too deep"):
+        read(Path("a.ndjson"))
+
+
+@pytest.mark.parametrize("moment", ["2020-04-11 10:00:00", "2020-04-11 10:00:00 UTC", "Sat, 11 Apr 2020 10:00:00 GMT", "Sat Apr 11 10:00:00 +0000 2020", "4/11/2020 10:00 AM"])  # fmt: skip
+def test_a_moment_beside_an_object_is_no_text(conf, moment):
+    """Rows of an event log: the text lies within."""
+    rows = [{"id": i, "at": moment, "data": {"text": t, "topic": r["topic"]}} for i, (t, r) in enumerate(ROWS)]  # fmt: skip
+    Path("a.jsonl").write_text(lines(rows), encoding="utf-8")
+    assert read(Path("a.jsonl")) == dict(zip(TEXTS, TOPICS, strict=True))
+
+
+def test_texts_that_lie_in_lists_are_told(conf):
+    """SQuAD's paragraphs: the title is not what its questions are asked of."""
+    rows = [{"title": f"Oslo {i}", "paragraphs": [{"context": t * 4, "qas": [{"question": "Wer ist es?", "answers": [{"text": "Gast"}]}]}]} for i, t in enumerate(TEXTS)]  # fmt: skip
+    Path("a.json").write_text(dumped({"version": "1.1", "data": rows}), encoding="utf-8")
+    with pytest.raises(UserError, match="the texts seem to lie in the lists of paragraphs"):
+        read(Path("a.json"))
+
+
+def test_no_moment_and_no_json_is_a_text(conf):
+    """Of pictures that were labelled nothing is a text."""
+    rows = [{"user_ip": f"a{i}", "created_at": f"2015-01-{i + 1:02} 10:00:00 UTC", "annotations": dumped([{"task": "T0", "value": "Yes or no"}])} for i in range(N)]  # fmt: skip
+    rows = [{**row, "user_ip": f"10.0.0.{i}"} for i, row in enumerate(rows)]
+    Path("a.jsonl").write_text(lines(rows))
+    with pytest.raises(UserError, match="no column holds texts"):
+        read(Path("a.jsonl"))
+
+
 def test_what_the_web_writes_for_characters_is_told_in_json_too(tmp_path):
     path = tmp_path / "a.json"
     path.write_text(dumped([{"text": "B&amp;B\\n\\nZimmer frei"}]))

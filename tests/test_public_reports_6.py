@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import shutil
 import zipfile
@@ -88,6 +89,28 @@ def test_a_backslash_of_the_text_stays(tmp_path, cell, told):
     assert any("as a backslash and a letter in cells of t (1)" in note for note in table.notes) == told  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("cells", "lists"),
+    [
+        (["{kitchen,\"in house\"}", "{a}", "", "{}"], ['["kitchen", "in house"]', '["a"]', "", "[]"]),
+        (['{"a \\"b\\"",NULL}', "{1,2}", "{x}", "{y}"], ['["a \\"b\\"", null]', '["1", "2"]', '["x"]', '["y"]']),
+        # none of them
+        (["{kitchen}", "a {b}", "c", "d"], None),
+        (["{'a', 'b'}"] * 4, None),
+        (['{"a": 1}'] * 4, None),
+        (["{}"] * 4, None),
+    ],
+)  # fmt: skip
+def test_arrays_of_postgresql_are_lists(tmp_path, cells, lists):
+    """Its COPY and psql --csv write them so; with ; for , they would be worse."""
+    path = tmp_path / "a.csv"
+    with open(path, "w", newline="") as stream:
+        csv.writer(stream).writerows(
+            [["t", "k"], *([f"a b {i}", cell] for i, cell in enumerate(cells))]
+        )
+    assert [row["k"] for _, row in load_table(path).rows] == (cells if lists is None else lists)
+
+
 # --- spreadsheets -----------------------------------------------------------------------
 
 
@@ -102,11 +125,10 @@ def saved(path: Path, rows: list[list[Any]], form: str = "General") -> Path:
     return path
 
 
-def rewritten(path: Path, pattern: str, by: str) -> None:
-    """A workbook whose sheet says otherwise, as a spreadsheet saves what a formula gave."""
+def rewritten(path: Path, pattern: str, by: str, name: str = "xl/worksheets/sheet1.xml") -> None:
+    """A workbook one part of which says otherwise, as another program writes it."""
     with zipfile.ZipFile(path) as book:
         parts = {name: book.read(name) for name in book.namelist()}
-    name = "xl/worksheets/sheet1.xml"
     parts[name] = re.sub(pattern, by, parts[name].decode()).encode()
     with zipfile.ZipFile(path, "w") as book:
         for part, content in parts.items():
@@ -134,6 +156,21 @@ def test_midnight_is_a_time_among_times(tmp_path):
     ]
     path = saved(tmp_path / "b.xlsx", [["t", "at"], ["a b", moments[0]], ["c", moments[0]]], form)
     assert [row["at"] for _, row in load_table(path).rows] == ["2024-05-01"] * 2
+
+
+def test_a_workbook_that_openpyxl_does_not_know_is_told_what_to_do(tmp_path):
+    """The strict form has no sheets to it; what other programs write it may refuse in words of its own."""
+    rows = [["t", "k"], ["a b", "x"], ["c d", "y"]]
+    strict = saved(tmp_path / "strict.xlsx", rows)
+    rewritten(strict, "http://schemas.openxmlformats.org/spreadsheetml/2006/main", "http://purl.oclc.org/ooxml/spreadsheetml/main", "xl/workbook.xml")  # fmt: skip
+    with pytest.raises(UserError, match="in the strict form; save it as an ordinary one"):
+        load_table(strict)
+    odd = saved(tmp_path / "odd.xlsx", rows)
+    rewritten(odd, r"<fill>.*?</fill>", "<fill/>", "xl/styles.xml")
+    with pytest.raises(
+        UserError, match=r"not readable as a spreadsheet .*; save it again in a spreadsheet"
+    ):
+        load_table(odd)
 
 
 def test_pictures_beside_texts_are_left_out(tmp_path):

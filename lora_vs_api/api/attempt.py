@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lora_vs_api.api import keys
 from lora_vs_api.api.budget import count_input_tokens
-from lora_vs_api.api.connection import not_trusted
+from lora_vs_api.api.connection import not_trusted, proxy_of
 from lora_vs_api.api.diagnosis import Rejected, diagnose, refused_by_proxy
 from lora_vs_api.api.pacing import rate_limit_pause
 from lora_vs_api.api.provider import Provider
@@ -104,6 +104,8 @@ async def attempt(
         if untrusted is not None:
             raise UserError(untrusted) from None
         why = f"connection failed: {type(cause).__name__} {cause}".rstrip()
+        proxy = proxy_of(str(client.base_url))
+        why += f" (through the proxy of {proxy})" if proxy else ""
         raise NoAnswer(why, billed=_was_sent(error)) from None
     # ValueError: half a character, say; RecursionError: nested too deeply to be looked through
     except (openai.APIResponseValidationError, ValueError, RecursionError):

@@ -455,7 +455,7 @@ def _explain(error: Exception, condition: ApiCondition, provider: Provider) -> s
             return untrusted
     status = getattr(error, "status_code", None)
     if status == 401:
-        return f"{keys.KEY_ENV}: {base_url} rejects the API key (401)"
+        return f"{keys.KEY_ENV}: {base_url} rejects the API key, or wants one (401)"
     if status in (404, 405, 501):
         return _no_batches(base_url, str(status))
     where = f" ({status})" if status else ""

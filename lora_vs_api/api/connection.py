@@ -59,6 +59,11 @@ def not_trusted(why: str, base_url: str) -> str | None:
         why: what the HTTP library says.
     """
     said = " ".join(why.split())
+    if "CERTIFICATE_VERIFY_FAILED" in why and is_loopback(base_url):
+        return (
+            f"{keys.BASE_URL}: the certificate of {base_url} is not trusted: {said}; expected http://, since "
+            "variables such as SSL_CERT_FILE count for other machines alone"
+        )
     if "CERTIFICATE_VERIFY_FAILED" in why:
         return (
             f"SSL_CERT_FILE: the certificate of {base_url} is not trusted here: {said}; expected a file "
@@ -79,15 +84,20 @@ def not_trusted(why: str, base_url: str) -> str | None:
 
 def _proxy_behind_https(base_url: str) -> str | None:
     """The variable of the proxy that requests go through, where they go to it by https; else None."""
+    name = proxy_of(base_url)
+    return name if name and os.environ[name].lower().startswith("https://") else None
+
+
+def proxy_of(base_url: str) -> str | None:
+    """The variable of the proxy that requests go through; None where they go straight to the server."""
     address = urlsplit(base_url)
     if is_loopback(base_url) or proxy_bypass(address.hostname or ""):
         return None
     for name in (f"{address.scheme.upper()}_PROXY", "ALL_PROXY"):
         # as the HTTP library does, the small spelling first
         for spelling in (name.lower(), name):
-            value = os.environ.get(spelling)
-            if value:
-                return spelling if value.lower().startswith("https://") else None
+            if os.environ.get(spelling):
+                return spelling
     return None
 
 

@@ -195,8 +195,8 @@ def _of_the_way(status: int, error: ServerError, base_url: str) -> UserError | N
     if status == 401 or (status == 400 and KEY.search(error.message)):
         # without the server's text, which may quote the key
         return UserError(
-            f"{keys.KEY_ENV}: {base_url} rejects the API key ({status}); "
-            "expected the environment variable it names to hold a valid key"
+            f"{keys.KEY_ENV}: {base_url} rejects the API key, or wants one ({status}); "
+            "expected the name of an environment variable that holds a valid key"
         )
     if PLAIN_HTTP.search(error.message):
         return UserError(

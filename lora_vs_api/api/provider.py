@@ -18,6 +18,9 @@ class Leaving(Protocol):
     @property
     def url(self) -> object: ...
 
+    @property
+    def method(self) -> str: ...
+
 
 @dataclass(frozen=True)
 class Provider:
@@ -100,9 +103,10 @@ class Provider:
         return {"trust_env": self.behind_proxy, "event_hooks": {"request": [keep_here]}}
 
     def _keep_here(self, request: Leaving) -> None:
-        """Refuse a redirect to another host, unless it is this one's https.
+        """Refuse a redirect to another host, unless it is this one's https, and one that loses the request.
 
-        The HTTP library would follow it with the texts in the request, though without the key.
+        The HTTP library would follow it with the texts in the request, though without the key; and of 301, 302 and
+        303 it makes a request for a page, as browsers do.
 
         Raises:
             UserError: naming the host.
@@ -116,6 +120,16 @@ class Provider:
                 f"{host_of(str(request.url))}, which was sent nothing; expected the address of the "
                 "server that answers"
             )
+        if request.method == "GET" and there.path.rstrip("/").endswith(_POSTED):
+            raise UserError(
+                f"{keys.BASE_URL}: {self.base_url} redirects to {there.scheme}://{host_of(str(request.url))}{there.path} "
+                "in a way that loses the request (301, 302 or 303); expected an address that answers by itself, such as "
+                "that one's"
+            )
+
+
+# what is sent to these is never asked for as a page
+_POSTED = ("/chat/completions", "/responses", "/files")
 
 
 def host_of(base_url: str) -> str:

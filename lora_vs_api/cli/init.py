@@ -44,8 +44,8 @@ from lora_vs_api.record.rows import Row
 from lora_vs_api.shown import visible
 
 MIN_ROWS = 20
-# Alpaca's and Dolly's columns: what is asked, and of which text
-_INSTRUCTED, _INPUTS = "instruction", ("input", "context")
+# what is asked, and of which text: Alpaca's and Dolly's columns, and those of questions
+_ASKED = {"instruction": ("input", "context"), "question": ("context", "passage", "article")}
 # a record's JSON is names and punctuation: tokens are shorter than in prose
 CHARACTERS_A_TOKEN = 2.5
 MAX_NAME = 200  # characters of a field's name
@@ -396,11 +396,14 @@ def _kind(rows: Sequence[Mapping[str, Any]], name: str) -> str:
 
 
 def _with_instruction(text: str, rows: Sequence[Mapping[str, Any]]) -> str:
-    """``text`` with Alpaca's and Dolly's instruction before it, where that says another thing of every row."""
-    asked = {row.get(_INSTRUCTED) for row in rows}
-    if text not in _INPUTS or len(asked) < 2 or not all(isinstance(one, str) for one in asked):
-        return text
-    return f"{{{{ {_INSTRUCTED} }}}}{{% if {text} %}}\n\n{{{{ {text} }}}}{{% endif %}}"
+    """``text`` with what is asked of it, where that is another thing in each row and stands in a column beside it."""
+    names = {name for row in rows for name in row}
+    for asked, inputs in _ASKED.items():
+        read = next((name for name in inputs if name in names and text in (asked, name)), None)
+        said = {row.get(asked) for row in rows} if read else set()
+        if len(said) > 1 and all(isinstance(one, str) for one in said):
+            return f"{{{{ {asked} }}}}{{% if {read} %}}\n\n{{{{ {read} }}}}{{% endif %}}"
+    return text
 
 
 def _is_constant(name: str, rows: Sequence[Mapping[str, Any]]) -> bool:

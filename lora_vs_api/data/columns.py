@@ -12,13 +12,14 @@ from unicodedata import normalize
 
 from lora_vs_api.data.source import says_nothing, text_reader
 from lora_vs_api.data.split import split_named
-from lora_vs_api.data.written import ADDRESS, is_written, mostly_written, plain_name
+from lora_vs_api.data.written import ADDRESS, MOMENT, is_written, mostly_written, plain_name
 from lora_vs_api.errors import UserError
 
 Rows = Sequence[Mapping[str, Any]]
 
 SPLITS = {"train", "val", "test"}
 MAX_PARTS, MAX_SHOWN = 10, 4  # of a column that is called as a split
+MUCH_LONGER = 3  # lists of objects than the texts, and the texts lie in these
 MAX_CODES = 20  # labels of a column that has a number for each
 # what stands above a text
 _TITLES = ("title", "subject", "headline", "heading")
@@ -43,9 +44,6 @@ _CREATED = re.compile(
     r"scraped|crawled|fetched)|creation|ingestion|annotation)(?:_?(?:at|on|date|time|timestamp|ts))?"
     r"|(?:date|time)_(?:created|added|modified|updated)|time_?stamp|lead_time"
     r"|(?:received|submitted|posted)_(?:at|ts|timestamp)"  # _on and _date may be what a letter says
-)
-_MOMENT = re.compile(
-    r"\d{4}[-/.]\d\d?[-/.]\d\d?(?:[T ].*)?|\d\d?[./]\d\d?[./]\d{2,4}(?: .*)?|\d{9,13}(?:\.\d+)?|\d+(?:\.\d+)?"
 )
 # an object that programs put beside a text
 _ABOUT_ROW = re.compile(
@@ -76,16 +74,51 @@ def text_column(rows: Rows) -> str:
             if isinstance(value, str) and value.strip()[:1] != "{":
                 lengths[name] = lengths.get(name, 0) + len(value)
                 written[name] = written.get(name, 0) + is_written(value)
-    most = [name for name in lengths if 2 * written[name] >= len(rows)]
+    most = [
+        name
+        for name in lengths
+        if 2 * written[name] >= len(rows) and not _CREATED.fullmatch(plain_name(name))
+    ]
     names = list(dict.fromkeys(name for row in rows for name in row))
     if not most:
         _check_no_lists(rows, names)
         # one word each, such as names; but an id is no writing
-        most = [name for name in lengths if not _ID.fullmatch(plain_name(name))]
+        most = [
+            name
+            for name in lengths
+            if not _ID.fullmatch(plain_name(name))
+            and 2 * sum(map(_is_word, (row.get(name) for row in rows))) >= len(rows)
+        ]
     if not most:
         raise UserError("no column holds texts; name it with --text")
     most = [name for name in most if not _answers_itself(name, rows, names)] or most
-    return max(most, key=lambda name: (_called_written(name), lengths[name]))
+    text = max(most, key=lambda name: (_called_written(name), lengths[name]))
+    for name in names:
+        lists = (cell for row in rows if isinstance(cell := row.get(name), list))
+        within = sum(map(_length_within, lists))
+        if within > MUCH_LONGER * lengths[text]:
+            raise UserError(
+                f"the texts seem to lie in the lists of {name}, which hold more words than the column {text}: write a row "
+                "for each, or name the text with --text"
+            )
+    return text
+
+
+def _length_within(cell: Any) -> int:
+    """Characters that somebody wrote within the objects of a list."""
+    if isinstance(cell, dict):
+        return sum(map(_length_within, cell.values()))
+    if isinstance(cell, list):
+        return sum(_length_within(item) for item in cell if isinstance(item, dict | list))
+    return len(cell) if isinstance(cell, str) and is_written(cell) else 0
+
+
+def _is_word(value: Any) -> bool:
+    """Whether a cell is a word, and no number, moment, address or JSON."""
+    if not isinstance(value, str) or not re.search(r"[^\W\d_]", value):
+        return False
+    value = value.strip()
+    return value[:1] not in ("[", "{") and not (MOMENT.fullmatch(value) or ADDRESS.fullmatch(value))
 
 
 def _answers_itself(name: str, rows: Rows, names: Collection[str]) -> bool:
@@ -240,6 +273,8 @@ def _why_left_out(name: str, values: Sequence[Any], texts: Sequence[str]) -> str
         return f"{said}, and nothing is {missing}: no split" if missing else f"{said}: a split"
     if len(present) == len(values) and all(_is_text(v, text) for v, text in zip(values, texts)):
         return "the text once more"
+    if is_about(name) and all(cell[:1] == "{" for cell in cells):
+        return "called as what belongs to a row is, and no record"
     if any(isinstance(value, dict) for value in values):
         return _why_no_object(name, values, texts)
     if any(isinstance(value, list | bool) for value in values):
@@ -251,13 +286,20 @@ def _why_left_out(name: str, values: Sequence[Any], texts: Sequence[str]) -> str
         return "counts the rows"
     if 2 * sum(bool(cell) and _stands(cell, text) for cell, text in present) > len(present):
         return None
+    return _why_by_name(plain, cells, splits, len(cells) == len(values))
+
+
+def _why_by_name(
+    plain: str, cells: Sequence[str], splits: set[str | None], full: bool
+) -> str | None:
+    """Why a column is left out that no text names, by what it is called; ``full`` where no cell is empty."""
     parts = splits - {None} or plain.endswith("split") or all(map(str.isdigit, cells))
     if _SPLIT_NAME.fullmatch(plain) and len(set(cells)) <= MAX_PARTS and parts:
         said = " and ".join(sorted(set(cells))[:MAX_SHOWN])
         return f"called as a split and says {said}: expected train, val and test of every row; no text names it"
     if _ANNOTATOR.fullmatch(plain):
         return "called as who labelled or keeps the row is, and no text names it"
-    if _CREATED.fullmatch(plain) and all(map(_MOMENT.fullmatch, cells)):
+    if _CREATED.fullmatch(plain) and all(map(MOMENT.fullmatch, cells)):
         return "called as when the row was made or labelled is, and no text names it"
     if _ID.fullmatch(plain):
         if len(set(cells)) == len(cells):
@@ -265,7 +307,7 @@ def _why_left_out(name: str, values: Sequence[Any], texts: Sequence[str]) -> str
         return (
             "an id that several rows share and no text names; are they alike? --group-by names it"
         )
-    if _NUMBER.fullmatch(plain) and len(set(cells)) == len(values):
+    if _NUMBER.fullmatch(plain) and full and len(set(cells)) == len(cells):
         return "called as what tells rows apart: another in every row, and no text names it"
     if all(map(ADDRESS.fullmatch, cells)):
         return "addresses that no text names"
@@ -273,9 +315,7 @@ def _why_left_out(name: str, values: Sequence[Any], texts: Sequence[str]) -> str
 
 
 def _why_no_object(name: str, values: Sequence[Any], texts: Sequence[str]) -> str | None:
-    """The same of a column of objects: each of their keys is left out, or it is called as metadata."""
-    if is_about(name):
-        return "called as what belongs to a row is, and no record"
+    """The same of a column of objects: each of their keys is left out."""
     held = [value if isinstance(value, dict) else {} for value in values]
     keys = dict.fromkeys(key for value in held for key in value)
     whys = [_why_left_out(key, [value.get(key) for value in held], texts) for key in keys]

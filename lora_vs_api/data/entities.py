@@ -19,6 +19,7 @@ _ENDS = ("end", "end_offset", "end_pos", "end_char", "stop", "length")
 # what else tells places and not words
 _PLACES = (*_STARTS, *_ENDS, "token_start", "token_end", "id")
 TEXT, LABEL = "text", "label"
+_ANSWER_START = "answer_start"
 # of the spans end where a word does
 MOSTLY = 0.9
 
@@ -29,8 +30,7 @@ def with_words(table: Table) -> Table:
     A list ``[28, 31, "WHO"]`` becomes ``{"text": "Ana", "label": "WHO"}``; an object loses the numbers, and has the
     words where it had none. Lists whose numbers are no places in a text of their row stay as they are.
     """
-    notes = []
-    rows = table.rows
+    rows, notes = _without_starts(table.rows)
     for name in dict.fromkeys(name for _, row in rows for name in row):
         cells = [cell for _, row in rows if (cell := row.get(name))]
         if not cells or not all(
@@ -54,6 +54,22 @@ def with_words(table: Table) -> Table:
     if not notes:
         return table
     return Table(rows, [*table.notes, *notes], table.conversations, table.instruction)
+
+
+def _without_starts(rows: Rows) -> tuple[Rows, list[str]]:
+    """``rows`` without where SQuAD's answers begin in their text, and what is to be said of it."""
+    names = dict.fromkeys(name for _, row in rows for name, cell in row.items() if _is_answer(cell))
+    if not names:
+        return rows, []
+    found: Rows = [
+        (place, {name: cell[TEXT] if _is_answer(cell) else cell for name, cell in row.items()})
+        for place, row in rows
+    ]
+    return found, [f"{name}: {_ANSWER_START} left out, its texts read as a list" for name in names]
+
+
+def _is_answer(cell: Any) -> bool:
+    return isinstance(cell, Mapping) and cell.keys() == {TEXT, _ANSWER_START}
 
 
 def _places(span: Any) -> tuple[int, int] | None:

@@ -40,6 +40,11 @@ def unwrapped(
     if len(holders) != 1 or text in names:
         return table
     name = holders[0]
+    if name == "data_row" and "projects" in names:
+        raise UserError(
+            f"{path}: is it Labelbox's export? its labels lie too deep for a row; write an object for each text, with a key "
+            'for each label: {"text": …, "topic": …}'
+        )
     if name == "data" and "annotations" in names:
         raise UserError(
             f"{path}: is it Label Studio's JSON? export JSON-MIN or CSV, which have a row for each text"

@@ -79,7 +79,9 @@ def _why(error: json.JSONDecodeError) -> str:
     """What is wrong with a JSON text, and where."""
     text, place = error.doc, error.pos
     what = error.msg.removesuffix(" at")  # "Unterminated string starting at"
-    if text[place : place + 1] in ("]", "}") and text[:place].rstrip().endswith(","):
+    if what.startswith("Invalid control character"):
+        what = "a line end or tab within a text, where \\n or \\t stands for one,"
+    elif text[place : place + 1] in ("]", "}") and text[:place].rstrip().endswith(","):
         what = f"a comma before {text[place]}"
     elif text[place : place + 2] in ("//", "/*") or text[place : place + 1] == "#":
         what = "a comment, which JSON does not have,"

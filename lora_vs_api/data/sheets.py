@@ -41,22 +41,18 @@ def sheet_rows(path: Path, notes: list[str]) -> list[tuple[int, list[str]]]:
             f"{path}: a spreadsheet is read with openpyxl, which is not installed: pip install 'lora-vs-api[xlsx]', or save "
             "the sheet as CSV (in Excel: Save As, CSV UTF-8) and name that file"
         ) from None
+    _check_workbook(path)
     try:
         with warnings.catch_warnings():
             # of what it leaves out, such as drop-down lists
             warnings.simplefilter("ignore")
             books = [openpyxl.load_workbook(path, data_only=values) for values in (True, False)]
-    except zipfile.BadZipFile:
-        raise UserError(f"{path}: {_no_workbook(path)}") from None
-    except KeyError:
-        # a zip file without what a workbook says of itself first
-        raise UserError(
-            f"{path}: a zip file that is no workbook, such as an .ods; save the sheet as .xlsx in a spreadsheet"
-        ) from None
     # whatever is in the file: bad XML is a SyntaxError, and openpyxl makes mistakes of its own
     except Exception as error:
         said = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UserError(f"{path}: not readable as a spreadsheet (.xlsx): {said:.200}") from None
+        raise UserError(
+            f"{path}: not readable as a spreadsheet (.xlsx): {said:.300}; save it again in a spreadsheet, or the sheet as CSV"
+        ) from None
     filled = [sheet.title for sheet in books[0].worksheets if any(_filled(books[1][sheet.title]))]
     seen = [name for name in filled if books[0][name].sheet_state == "visible"]
     if len(seen) == 1 < len(filled):
@@ -119,6 +115,28 @@ def sheet_rows(path: Path, notes: list[str]) -> list[tuple[int, list[str]]]:
         place for _, cells in rows for place, cell in enumerate(cells, start=1) if cell.strip()
     )
     return [(number, cells[:width]) for number, cells in rows]
+
+
+def _check_workbook(path: Path) -> None:
+    """Make sure that a zip file is a workbook, in the form that openpyxl knows.
+
+    Raises:
+        UserError: it is none, or in another form.
+    """
+    try:
+        with zipfile.ZipFile(path) as book:
+            names = book.namelist()
+            main = book.read("xl/workbook.xml") if "xl/workbook.xml" in names else b""
+    except zipfile.BadZipFile:
+        raise UserError(f"{path}: {_no_workbook(path)}") from None
+    if "[Content_Types].xml" not in names:
+        raise UserError(
+            f"{path}: a zip file that is no workbook, such as an .ods; save the sheet as .xlsx in a spreadsheet"
+        )
+    if b"purl.oclc.org/ooxml" in main:
+        raise UserError(
+            f"{path}: a workbook in the strict form; save it as an ordinary one (Excel Workbook, .xlsx), or the sheet as CSV"
+        )
 
 
 def is_old_workbook(path: Path) -> bool:

@@ -17,6 +17,7 @@ from typing import Any
 from unicodedata import normalize
 
 from lora_vs_api.data.argilla import answered
+from lora_vs_api.data.arrays import as_lists
 from lora_vs_api.data.chat import unrolled
 from lora_vs_api.data.choices import with_lists
 from lora_vs_api.data.completions import without_marks
@@ -325,6 +326,10 @@ def _meant(name: str, cells: Sequence[str], notes: list[str]) -> Sequence[str]:
         count = sum(cell in errors for cell in cells)
         notes.append(f"{name}: {', '.join(errors)} in {count:,} cells, read as empty")
         cells = ["" if cell in errors else cell for cell in cells]
+    lists = as_lists(cells)
+    if lists is not None:
+        notes.append(f"{name}: PostgreSQL's arrays, read as lists")
+        cells = lists
     formulas = [_FORMULA.fullmatch(cell) for cell in cells]
     if any(formulas):
         count = sum(found is not None for found in formulas)

@@ -12,6 +12,11 @@ ADDRESS = re.compile(
 )
 
 
+MOMENT = re.compile(
+    r"\d{4}[-/.]\d\d?[-/.]\d\d?(?:[T ].*)?|\d\d?[./]\d\d?[./]\d{2,4}(?: .*)?|\d{9,13}(?:\.\d+)?|\d+(?:\.\d+)?"
+    # as mails and Twitter write one
+    r"|(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? (?:\d\d? [A-Z][a-z]{2} \d{4}|[A-Z][a-z]{2} \d\d?) [\d:]+ ?[+\w-]*(?: \d{4})?"
+)
 # in lower case: R's, pandas', SQL's and Python's, and what stands for nothing in a table that is to be read
 _MISSING = {"na", "n/a", "nan", "<na>", "null", "none", "nil", "-", "--", "---", "–", "—", "?", "."}
 # words by which people call the column of the records
@@ -67,7 +72,7 @@ def is_missing(cell: str) -> bool:
 def is_written(value: str) -> bool:
     """Several words, or letters of a script that writes without blanks between them."""
     value = value.strip()
-    if value[:1] in ("[", "{") or ADDRESS.fullmatch(value):
+    if value[:1] in ("[", "{") or ADDRESS.fullmatch(value) or MOMENT.fullmatch(value):
         return False
     return len(value.split()) > 1 or any(ord(letter) > 0x2E7F for letter in value)
 

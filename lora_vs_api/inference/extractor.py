@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lora_vs_api.errors import UserError
 from lora_vs_api.inference.constrained import record_grammar
@@ -15,7 +15,7 @@ from lora_vs_api.inference.generate import (
     measure_latency,
     too_long,
 )
-from lora_vs_api.model.context import context_length
+from lora_vs_api.model.context import context_length, held_beyond
 from lora_vs_api.model.loading import load_tokenizer
 from lora_vs_api.paths import BASE
 from lora_vs_api.record.fields import Field
@@ -66,7 +66,7 @@ class Extractor:
             names: what each is called in the message.
 
         Raises:
-            UserError: a line for each text that is too long.
+            UserError: a line for each text that is too long, or that holds a token which the model does not know.
         """
         context = context_length(self.model.config.to_dict())
         found = too_long(self.tokenizer, self._prompts(texts), context, self.max_new_tokens)
@@ -76,6 +76,13 @@ class Extractor:
             "tokens that the model holds"
             for place, tokens in found.items()
         ]
+        rows = len(cast(Any, self.model.get_input_embeddings()).weight)
+        for name, text in zip(names, texts, strict=True):
+            beyond = held_beyond(self.tokenizer, rows, text)
+            if beyond is not None:
+                lines.append(
+                    f"{name}: holds {beyond}, which this model's tokenizer reads as a token that the model has no row for"
+                )
         if lines:
             more = f"\n… and {len(lines) - MAX_SHOWN} more" if len(lines) > MAX_SHOWN else ""
             raise UserError("\n".join(lines[:MAX_SHOWN]) + more)

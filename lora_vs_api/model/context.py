@@ -1,9 +1,12 @@
-"""How long a text a model can hold."""
+"""Which texts a model can hold: how long, and of which tokens."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 # what families call it, the most common first: Llama and most, GPT-2, GPT-J, MPT, Falcon-H
 NAMES = (
@@ -21,3 +24,10 @@ def context_length(config: Mapping[str, Any]) -> int | None:
             if isinstance(part.get(name), int):
                 return int(part[name])
     return None
+
+
+def held_beyond(tokenizer: PreTrainedTokenizerBase, rows: float, text: str) -> str | None:
+    """A token in ``text`` that the model has no row for, such as a pad token that was added to the tokenizer alone."""
+    added = tokenizer.added_tokens_decoder.items()
+    beyond = (str(token) for place, token in added if place >= rows)
+    return next((token for token in beyond if token in text), None)

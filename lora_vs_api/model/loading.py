@@ -36,7 +36,7 @@ def load_tokenizer(base: str | Path, pad_token: str | None) -> PreTrainedTokeniz
     tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True)
     if tokenizer.chat_template is None:
         raise UserError(f"{base}: the tokenizer has no chat template; expected a chat model")
-    rows = _known_tokens(base)
+    rows = known_tokens(base)
     if pad_token is not None:
         if tokenizer.get_vocab().get(pad_token, rows) >= rows:
             raise UserError(f"runtime.pad_token: {pad_token!r} is not a token of {base}")
@@ -47,7 +47,7 @@ def load_tokenizer(base: str | Path, pad_token: str | None) -> PreTrainedTokeniz
     return tokenizer
 
 
-def _known_tokens(base: str | Path) -> float:
+def known_tokens(base: str | Path) -> float:
     """How many tokens the model's embeddings have rows for; infinite where its config does not say."""
     path = Path(base, "config.json")
     config = read_json(path) if path.is_file() else {}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from lora_vs_api.errors import UserError
 from lora_vs_api.log import say
+from lora_vs_api.model.context import held_beyond
 from lora_vs_api.record.fields import Field
 from lora_vs_api.record.parsing import MARKERS
 from lora_vs_api.record.prompt import Message, completion, messages
@@ -37,8 +39,13 @@ def chat_examples(
     ]
 
 
-def check_examples(tokenizer: PreTrainedTokenizerBase, examples: Sequence[Example]) -> None:
+def check_examples(
+    tokenizer: PreTrainedTokenizerBase, examples: Sequence[Example], rows: float = math.inf
+) -> None:
     """Make sure that the chat template writes every record as it is, right after what is asked.
+
+    Args:
+        rows: of the model's embeddings, one for each token that it knows.
 
     Raises:
         UserError: it does not, as of a record that holds a mark of thinking or the end of a turn, and the
@@ -54,6 +61,12 @@ def check_examples(tokenizer: PreTrainedTokenizerBase, examples: Sequence[Exampl
             raise UserError(
                 f"training text {place}: its record holds {held[0]}, which this model's tokenizer reads as a "
                 "token of its own and leaves out of an answer; leave the text out, or use another model"
+            )
+        beyond = held_beyond(tokenizer, rows, _asked(example))
+        if beyond is not None:
+            raise UserError(
+                f"training text {place}: holds {beyond}, which this model's tokenizer reads as a token that the model has "
+                "no row for; leave the text out, or use another model"
             )
         asked = _text(tokenizer, example["prompt"], asks=True)
         whole = _text(tokenizer, [*example["prompt"], *example["completion"]], asks=False)

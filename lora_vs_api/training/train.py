@@ -22,7 +22,7 @@ from lora_vs_api.errors import UserError
 from lora_vs_api.files import new_directory
 from lora_vs_api.log import say
 from lora_vs_api.model.context import context_length
-from lora_vs_api.model.loading import four_bit_config, load_base, load_tokenizer
+from lora_vs_api.model.loading import four_bit_config, known_tokens, load_base, load_tokenizer
 from lora_vs_api.model.runtime import Runtime
 from lora_vs_api.training.adapters import keep_pissa_start, peft_config, save_tuned
 from lora_vs_api.training.artifacts import write_record
@@ -167,7 +167,7 @@ def _trainer(
     tokenizer = load_tokenizer(base, spec.pad_token)
     if spec.max_length is not None:
         examples = within_length(tokenizer, examples, spec.max_length, cut=spec.cut)
-    check_examples(tokenizer, examples)
+    check_examples(tokenizer, examples, known_tokens(base))
     # weights that are trained themselves need their small changes kept; accelerate's autocast
     # computes with them in the runtime's precision all the same
     if spec.method == "full":
