@@ -13,6 +13,7 @@ from itertools import pairwise
 import pytest
 
 from lora_vs_api.api.client import Keeper, ask_all
+from lora_vs_api.api.connection import proxy_of
 from lora_vs_api.api.policy import AskPolicy
 from lora_vs_api.api.provider import Provider
 from lora_vs_api.api.types import ApiCondition, Request
@@ -422,3 +423,22 @@ def test_a_redirect_elsewhere_is_not_followed(where):
         # within the server itself it is
         server.faults["mail 0"] = [Fault("status", 307, headers={"location": "/v1/responses/"})]
         assert len(ask(server, 1)) == 1
+
+
+@pytest.mark.parametrize("status", [301, 302, 303])
+def test_a_redirect_that_loses_the_request_is_named(status):
+    """psf/requests#5494: a POST becomes a GET on the way, and what answers that says nothing of it."""
+    with FaultServer() as server:
+        server.faults["mail 0"] = [Fault("status", status, headers={"location": "/v1/responses/"})]
+        told = r"^api\.server\.base_url: .* redirects to .*/v1/responses/ in a way that loses the request"
+        with pytest.raises(UserError, match=told):
+            ask(server, 1)
+
+
+def test_a_connection_that_fails_says_through_which_proxy_it_went(monkeypatch):
+    """On loopback none is used; elsewhere it is what is to be looked at first."""
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    assert proxy_of("https://api.example.org/v1") == "https_proxy"
+    assert proxy_of("http://127.0.0.1:8000/v1") is None
+    monkeypatch.setenv("no_proxy", "api.example.org")
+    assert proxy_of("https://api.example.org/v1") is None

@@ -132,6 +132,26 @@ def test_a_token_that_the_model_has_no_row_for_is_named(tiny, tmp_path):
     assert load_tokenizer(tmp_path / "a", None).pad_token == "<|im_end|>"
 
 
+def test_a_text_with_a_token_that_has_no_row_is_named(tiny, tmp_path):
+    """One to pad with is of no matter, until a text holds it."""
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    tokenizer.add_special_tokens({"pad_token": "[PAD]"})
+    tokenizer.save_pretrained(tiny)
+    base = fetched(tiny, tmp_path / "a")
+    rows = [*ROWS, {**ROWS[0], "text": "fill it with [PAD]"}]
+    examples = chat_examples(rows, "Do.", FIELDS)
+    spec = replace(SPEC, max_steps=1)
+    with pytest.raises(
+        UserError, match=rf"training text {len(rows)}: holds \[PAD\], .* no row for"
+    ):
+        train_adapter(base, examples, spec, CPU, tmp_path / "b", TrainingPolicy("t"))
+    model, known = load_base(base, CPU), load_tokenizer(base, None)
+    extractor = Extractor(model, known, "Do.", FIELDS, max_new_tokens=8, batch_size=2)
+    extractor.check_texts([ROWS[0]["text"]], ["a"])
+    with pytest.raises(UserError, match=r"^b: holds \[PAD\]"):
+        extractor.check_texts([ROWS[0]["text"], "with [PAD]"], ["a", "b"])
+
+
 def test_what_was_added_to_the_tokenizer_alone_is_named(tiny, tmp_path):
     """meta-llama/llama-cookbook#189: a text that holds it ended in an index out of range."""
     edited(tiny / "config.json", pad_token_id=512)

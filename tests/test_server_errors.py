@@ -357,6 +357,9 @@ def test_an_encryption_that_fails_is_not_tried_again():
     )
     assert said.startswith("SSL_CERT_FILE: the certificate of https://h/v1 is not trusted here")
     assert not_trusted("Name or service not known", "https://h/v1") is None
+    # where the variable counts for nothing it is no advice
+    said = str(not_trusted("CERTIFICATE_VERIFY_FAILED", "https://127.0.0.1:8443/v1"))
+    assert said.startswith("api.server.base_url: ") and "expected http://, since variables" in said
 
 
 def test_blank_lines_before_an_answer_are_none_of_it():
