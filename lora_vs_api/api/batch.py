@@ -6,13 +6,12 @@ before and after, so that a process that died picks its batch up again instead o
 
 from __future__ import annotations
 
-import json
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
@@ -24,7 +23,7 @@ from lora_vs_api.api.diagnosis import failure_message, refusal
 from lora_vs_api.api.doubles import Doubles
 from lora_vs_api.api.policy import AskPolicy
 from lora_vs_api.api.provider import Provider
-from lora_vs_api.api.server_error import short
+from lora_vs_api.api.server_error import begins, short
 from lora_vs_api.api.store import OpenBatch, ResponseStore, request_key
 from lora_vs_api.api.types import Answer, ApiCondition, Losses, Reply, Request
 from lora_vs_api.errors import UserError
@@ -327,7 +326,7 @@ class _BatchAsking:
                 if others >= self.policy.max_attempts:
                     raise UserError(
                         f"{keys.condition_key(self.condition.name)}: {self.provider.base_url} says no status of "
-                        f"batch {batch_id}{_begins(batch, self.provider)}; run again to ask once more, "
+                        f"batch {batch_id}{begins(_plain(batch, self.provider), 'its answer')}; run again to ask once more, "
                         "nothing is paid twice"
                     )
                 status = self.provider.redact(_status(batch))
@@ -427,18 +426,16 @@ def _id_of(found: object, provider: Provider) -> str:
     identity = getattr(found, "id", None)
     if not isinstance(identity, str) or not identity:
         raise UserError(
-            f"{keys.MODE}: the server's answer is none of the Batch API: it has no id{_begins(found, provider)}; "
+            f"{keys.MODE}: the server's answer is none of the Batch API: it has no id{begins(_plain(found, provider), 'its answer')}; "
             "expected live for a server that has none"
         )
     return identity
 
 
-def _begins(found: object, provider: Provider) -> str:
-    """How an answer begins that is none: the server's reason may stand in it."""
+def _plain(found: object, provider: Provider) -> Any:
+    """What the client has read, as JSON without the key."""
     dump = getattr(found, "model_dump", None)
-    said = provider.cleaned(dump(mode="json", exclude_none=True, warnings=False) if dump else found)
-    begins = visible(short(json.dumps(said, ensure_ascii=False, default=str), 200))
-    return f", its answer begins {begins}" if said else ""
+    return provider.cleaned(dump(mode="json", exclude_none=True, warnings=False) if dump else found)
 
 
 def _explain(error: Exception, condition: ApiCondition, provider: Provider) -> str:

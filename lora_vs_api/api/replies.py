@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lora_vs_api.api.pacing import wait_in
-from lora_vs_api.api.server_error import message_of, says_filtered, short
+from lora_vs_api.api.server_error import begins, message_of, says_filtered, short
 from lora_vs_api.api.types import ApiCondition, NoAnswer, Outcome, Reply
 from lora_vs_api.shown import LONE_SURROGATE
 
@@ -146,7 +146,7 @@ def _read_response(
     """Text and outcome of a response of the Responses API."""
     if body.get("object") != "response":
         _raise_bare(body)
-        raise NoAnswer(f"the answer is not a response of the Responses API{_begins(body)}")
+        raise NoAnswer(f"the answer is not a response of the Responses API{begins(body)}")
     items = body.get("output")
     if isinstance(items, str):
         texts, refusals = [items], []
@@ -224,14 +224,9 @@ def _read_no_choice(body: dict[str, Any]) -> tuple[str, Outcome]:
     if says_filtered(body.get("code"), body) or _stopped(body):
         return "", "filtered"
     if "choices" in body:
-        raise NoAnswer(f"the answer holds no choice{_begins(body)}")
+        raise NoAnswer(f"the answer holds no choice{begins(body)}")
     _raise_bare(body)
-    raise NoAnswer(f"the answer is not a chat completion{_begins(body)}")
-
-
-def _begins(body: dict[str, Any]) -> str:
-    """How an answer begins that is none: the server's reason may stand in it, in a form of its own."""
-    return f", it begins {short(json.dumps(body, ensure_ascii=False), 200)}" if body else ""
+    raise NoAnswer(f"the answer is not a chat completion{begins(body)}")
 
 
 def _raise_bare(body: dict[str, Any]) -> None:

@@ -13,6 +13,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from lora_vs_api.shown import visible
+
 FILTER_STATUS = (400, 403)
 FILTER_CODES = {
     "content_filter", "content_policy_violation", "invalid_prompt", "data_inspection_failed",
@@ -288,6 +290,12 @@ def _name(said: dict[str, Any], field: str) -> str:
         value = int(value)
     text = "" if value is None or isinstance(value, dict) else str(value)
     return "" if text.strip().lower() in NOTHING else text
+
+
+def begins(found: object, what: str = "it") -> str:
+    """How an answer begins that is none: the server's reason may stand in it, in a form of its own."""
+    said = visible(short(json.dumps(found, ensure_ascii=False, default=str), 200))
+    return f", {what} begins {said}" if found else ""
 
 
 def short(text: str, max_length: int = 300) -> str:

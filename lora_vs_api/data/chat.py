@@ -216,9 +216,13 @@ def _named_form(rows: Rows) -> tuple[str, tuple[str, str]] | None:
 def _other_form(rows: Rows) -> tuple[str, tuple[str, str]] | None:
     """The first column whose lists are turns of roles that are known, whatever it is called."""
     for key in dict.fromkeys(name for _, row in rows for name in row):
-        turns = [found for _, row in rows if (found := _turns(row.get(key)))]
-        form = _speaks(turns[0]) if turns else None
-        if form and all(_speaks(each) and _are_known(each, form) for each in turns):
+        cells = [cell for _, row in rows if (cell := row.get(key))]
+        first = _turns(cells[0]) if cells else None
+        form = _speaks(first)
+        # of most columns the first cell says that it is none
+        if first is None or form is None or not _are_known(first, form):
+            continue
+        if all(_speaks(turns) and _are_known(turns, form) for turns in map(_turns, cells)):
             return key, form
     return None
 

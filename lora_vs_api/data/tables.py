@@ -119,9 +119,10 @@ def _as_meant(
     path: Path, table: Table, text: str | None, objects: Collection[str], asked: bool
 ) -> Table:
     """``table`` without what programs put around texts and labels."""
-    spoken = accepted(unrolled(str(path), answered(without_marks(table)), asked))
-    rows = with_words(unwrapped(path, spoken, text, objects))
-    found = with_lists(rows, (text, *objects))
+    found = answered(without_marks(table))
+    found = accepted(unrolled(str(path), found, asked))
+    found = with_words(unwrapped(path, found, text, objects))
+    found = with_lists(found, (text, *objects))
     texts: dict[str, list[str]] = {}
     for _, row in found.rows:
         for name, value in row.items():
