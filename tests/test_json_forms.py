@@ -16,7 +16,7 @@ import yaml
 from lora_vs_api.cli.init import TaskSource, write_task
 from lora_vs_api.config.fields import checked_fields
 from lora_vs_api.data.infer import Texts, infer_field
-from lora_vs_api.data.source import read_source
+from lora_vs_api.data.source import read_source, value_of
 from lora_vs_api.data.tables import load_table
 from lora_vs_api.errors import UserError
 
@@ -524,6 +524,45 @@ def test_a_question_stands_before_what_it_is_asked_of(conf):
     assert read(Path("a.jsonl")) == {
         f"Wer ist Nummer {i}?\n\n{text}": {"answers": [f"Gast {i}"]} for i, text in enumerate(TEXTS)
     }
+
+
+def test_intents_with_their_examples_are_told(conf):
+    """gunthercox/ChatterBot#2264: a row is a class there, and its name no text."""
+    rows = [{"tag": f"tag{i}", "patterns": [t, t[::-1]], "responses": ["Ja gern, wann?"]} for i, t in enumerate(TEXTS)]  # fmt: skip
+    Path("a.json").write_text(dumped({"intents": rows}), encoding="utf-8")
+    with pytest.raises(UserError, match="the texts seem to lie in the lists of patterns.*a row for each"):  # fmt: skip
+        read(Path("a.json"))
+    with pytest.raises(UserError, match=r"patterns: expected a text, found .*; write a row for each of its texts"):  # fmt: skip
+        read(Path("a.json"), text="patterns")
+
+
+def test_pairs_of_a_text_and_its_marks_are_rows_under_a_key_too(conf):
+    """tecoholic/ner-annotator#44: null is a line in which nothing was marked."""
+    made = [entities(i) for i in range(N)]
+    pairs = [[text, {"entities": [list(span[:3]) for span in spans]}] for text, spans in made]
+    content = {"classes": ["WHO", "WHERE"], "annotations": [*pairs[:5], None, *pairs[5:]]}
+    Path("a.json").write_text(dumped(content), encoding="utf-8")
+    assert [*read(Path("a.json"))] == [text for text, _ in made]
+
+
+@pytest.mark.parametrize("found", [{"greeting": ["Hi", "Hello there"], "bye": ["Bye"]}, {"labels": ["a"], "data": ["one", "two"], "n": 1}])  # fmt: skip
+def test_an_object_that_holds_no_rows_says_what_rows_are(tmp_path, found):
+    """Not every one is of pandas."""
+    path = tmp_path / "a.json"
+    path.write_text(dumped(found))
+    with pytest.raises(
+        UserError, match=r"found one object; write one for each text, with its labels"
+    ):
+        load_table(path)
+
+
+def test_null_among_objects_as_texts_is_none(tmp_path):
+    """huggingface/datasets#8231: a column of JSON has null where a value is missing."""
+    found = infer_field("x", ['{"a": 1}', "null", '{"a": 2}'] * 3, "columns")
+    assert (found.spec["type"], found.spec["optional"]) == ("object", True)
+    field = checked_fields({"x": found.spec})[0]
+    assert value_of("null", field) is None and value_of('{"a": 1}', field) == {"a": 1}
+    assert infer_field("x", ["null", "a", "b"] * 5, "columns").spec["type"] == "enum"
 
 
 def test_labels_that_lie_too_deep_are_told(conf):

@@ -68,6 +68,17 @@ def test_an_odd_first_row_is_one(tmp_path, first):
     assert len(table_of(tmp_path / "a.csv", HEADER, first, *LINES).rows) == 25
 
 
+@pytest.mark.parametrize("end", ["\n", "\r"])
+def test_a_cell_that_goes_on_in_the_next_line_is_told_so(tmp_path, end):
+    """huggingface/datasets#1989: with a separator more, two halves of a text would be rows."""
+    path = tmp_path / "a.tsv"
+    rows = [f"{text}\t{label}\t1" for text, label in zip(TEXTS, LABELS, strict=True)]
+    rows[4] = rows[4].replace("says", f"says{end}so")
+    path.write_text("\n".join(["t\tk\tn", *rows]) + "\n", newline="")
+    with pytest.raises(UserError, match=r"found 1; does its last cell go on in the next line\?"):
+        load_table(path)
+
+
 # --- what databases write ---------------------------------------------------------------
 
 
@@ -239,6 +250,25 @@ def test_what_is_told_of_an_override_works_once_it_is_typed(override, told, type
     # Hydra reads it, and what is wrong now is that there is no such field
     with pytest.raises(UserError, match="a field of the task.*, found 'größe'"):
         composed([typed])
+
+
+def test_a_name_that_looks_like_a_number_needs_quotes(tmp_path, monkeypatch):
+    """A task called 2024 is there, and yet was said to be none."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "conf", "conf", ignore=lambda *_: ["local.yaml"])
+    shutil.copy("conf/task/us_addresses.yaml", "conf/task/2024.yaml")
+    own = Path("conf/local.yaml")
+    own.write_text("# @package _global_\n")
+    with pytest.raises(
+        UserError, match="looks like a number or a truth needs quotes: 'task=\"2024\"'"
+    ):
+        composed(["task=2024"])
+    assert composed(['task="2024"'])[1].task_name == "us_addresses"
+    own.write_text("# @package _global_\ndefaults:\n  - override /task: 2024\n")
+    with pytest.raises(UserError, match="defaults: expected names, found what looks like a number"):
+        composed([])
+    own.write_text(own.read_text().replace("2024", '"2024"'))
+    assert composed([])[1].task_name == "us_addresses"
 
 
 def test_a_number_of_the_environment_is_told_how_it_is_read(tmp_path, monkeypatch):

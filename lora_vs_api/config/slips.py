@@ -41,6 +41,7 @@ _GRAMMAR = re.compile(
     r"LexerNoViableAlt|Error parsing override|no viable alternative|missing EQUAL|(?:mismatched|extraneous) input|"
     r"token recognition error"
 )
+_NO_NAME = re.compile(r"Unsupported item value in defaults ?: ?(?:int|float|bool)")
 _SWEEP = re.compile(r"Sweep parameters '([^=']+)=(.*)' requires")
 _NO_GROUP = re.compile(r"Config group override must be a string|Could not find '[^'/]+/'")
 # blanks and marks that look like none or like a plain blank, where YAML takes them for part of a key
@@ -479,21 +480,36 @@ def override_slip(
     sweep = _SWEEP.search(message)
     if sweep:
         return f"{sweep[1]}: expected one value, or a list as {sweep[1]}=[…], found {sweep[2]}"
-    group = next((text for text in overrides if _group_of(text) in _groups(conf)), None)
-    if group and _NO_GROUP.search(message):
-        name, _, value = group.partition("=")
-        known = sorted(path.stem for path in (conf / _group_of(group)).glob("*.yaml"))
-        none = f", or {name.partition('@')[2]}=null for none" if "@" in name else ""
-        return f"{name}: expected one of {', '.join(known)}{none}, found {value or 'nothing'}"
-    several = _SEVERAL.search(message)
-    if several:
-        name, _, value = several[1].partition("=")
-        return f"{name}: expected one value, or a list as {name}=[{value}], found {value}"
+    choice_said = _of_choice(message, overrides, conf)
+    if choice_said is not None:
+        return choice_said
     odd = [text for text in overrides if not _FORM.fullmatch(text)]
     if odd or _GRAMMAR.search(message):
         named = next(iter(odd), None) or next(filter(_is_broken, overrides), overrides[0])
         return _unread(named, conf)
     return message
+
+
+def _of_choice(message: str, overrides: Sequence[str], conf: Path) -> str | None:
+    """What is wrong with a choice among files of ``conf``, or with several values where one is chosen; else None."""
+    group = next((text for text in overrides if _group_of(text) in _groups(conf)), None)
+    if group and _NO_GROUP.search(message):
+        name, _, value = group.partition("=")
+        known = sorted(path.stem for path in (conf / _group_of(group)).glob("*.yaml"))
+        if value in known:
+            return f"{name}: a name that looks like a number or a truth needs quotes: '{name}=\"{value}\"'"
+        none = f", or {name.partition('@')[2]}=null for none" if "@" in name else ""
+        return f"{name}: expected one of {', '.join(known)}{none}, found {value or 'nothing'}"
+    if _NO_NAME.search(message):
+        return (
+            "defaults: expected names, found what looks like a number or a truth; put it in quotes, such as "
+            f'- override /task: "2024", in {conf.name}/{LOCAL} or where it stands'
+        )
+    several = _SEVERAL.search(message)
+    if several:
+        name, _, value = several[1].partition("=")
+        return f"{name}: expected one value, or a list as {name}=[{value}], found {value}"
+    return None
 
 
 def _unread(named: str, conf: Path) -> str:

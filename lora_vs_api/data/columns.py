@@ -105,11 +105,11 @@ def text_column(rows: Rows) -> str:
 
 
 def _length_within(cell: Any) -> int:
-    """Characters that somebody wrote within the objects of a list."""
+    """Characters that somebody wrote within a list."""
     if isinstance(cell, dict):
         return sum(map(_length_within, cell.values()))
     if isinstance(cell, list):
-        return sum(_length_within(item) for item in cell if isinstance(item, dict | list))
+        return sum(map(_length_within, cell))
     return len(cell) if isinstance(cell, str) and is_written(cell) else 0
 
 

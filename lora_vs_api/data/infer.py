@@ -90,6 +90,11 @@ def infer_field(name: str, values: Sequence[Any], texts: Texts = "cells") -> Inf
         if not (value in (None, "") if texts == "json" else says_nothing(value))
     ]
     words = "empty"
+    # JSON's own word for nothing, among objects or lists that are written as texts
+    rest = [value for value in present if value != "null"]
+    within = texts != "json" and 0 < len(rest) < len(present)
+    if within and _infer(name, rest, texts).spec["type"] in ("object", "list"):
+        present, words = rest, "empty or null"
     if texts == "cells" and len(rest := _numbers_alone(present)) < len(present):
         marks = sorted({cell.strip() for cell in present} - {cell.strip() for cell in rest})
         present, words = rest, f"empty or {' or '.join(marks)}"

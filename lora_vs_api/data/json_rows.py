@@ -139,12 +139,19 @@ def _rows_of(path: Path, found: Any, notes: list[str]) -> Rows:
 def _items(where: str, rows: Sequence[Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for number, row in enumerate(rows, start=1):
         place = f"{where}: item {number}"
-        if isinstance(row, list) and [type(part) for part in row] == [str, dict]:
-            # as spaCy writes a text and what was marked in it
+        # beside pairs, null is what nobody has marked
+        if row is None and any(map(_is_pair, rows)):
+            continue
+        if _is_pair(row):
             row = {"text": row[0], **row[1]}
         if not isinstance(row, dict):
             raise UserError(f"{place}: expected an object, found {row!r:.60}{_inner(row)}")
         yield place, row
+
+
+def _is_pair(row: Any) -> bool:
+    """Whether this is a text and what was marked in it, as spaCy writes them."""
+    return isinstance(row, list) and [type(part) for part in row] == [str, dict]
 
 
 def _of_split(
@@ -223,20 +230,22 @@ def _is_written(rows: Sequence[Mapping[str, Any]]) -> bool:
 
 def _hint_of_object(found: Mapping[str, Any]) -> str:
     """What an object that holds no list of rows seems to be, and what to do; empty for any other."""
-    if not found or not all(isinstance(value, dict | list) for value in found.values()):
+    if not found or not any(isinstance(value, dict | list) for value in found.values()):
         return ""
-    inner = [key for value in found.values() if isinstance(value, dict) for key in value]
-    if (
-        inner
-        and not all(key.isdigit() for key in inner)
-        and not any(key.isdigit() for key in found)
-    ):
+    objects = [value for value in found.values() if isinstance(value, dict)]
+    inner = [key for value in objects for key in value]
+    by_number = all(key.isdigit() for key in inner) or any(key.isdigit() for key in found)
+    if len(objects) == len(found) and inner and not by_number:
         return "; are these rows by their key? then make a list of its values: [ {…}, {…} ]"
-    return '; is it of pandas? then write it with df.to_json(path, orient="records")'
+    if (len(objects) == len(found) and by_number) or "columns" in found:
+        return '; is it of pandas? then write it with df.to_json(path, orient="records")'
+    return '; write one for each text, with its labels: [ {"text": …, "label": …}, … ]'
 
 
 def _are_objects(rows: Sequence[Any]) -> bool:
-    return all(isinstance(row, dict) for row in rows)
+    """Whether these are rows: objects, or pairs of a text and one; of the latter some may be null."""
+    pairs = any(map(_is_pair, rows))
+    return all(isinstance(row, dict) or _is_pair(row) or (pairs and row is None) for row in rows)
 
 
 def _no_json(text: str) -> str:

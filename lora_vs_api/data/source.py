@@ -230,7 +230,13 @@ def _as_text(value: Any, column: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise UserError(f"{column}: expected a text, found {value!r:.60}")
+        hint = ""
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            hint = (
+                "; write a row for each of its texts, or make one of them: "
+                f"'{{{{ {column} | join(\" \") }}}}'"
+            )
+        raise UserError(f"{column}: expected a text, found {value!r:.60}{hint}")
     return value
 
 

@@ -167,6 +167,9 @@ def _why_of_another_width(first: int, header: Sequence[str], rest: Lines, place:
     if usual == width or n < MOSTLY * len(rest) or len(rest) < 2:
         if found > width:
             return "; a cell that holds the separator needs quotes around it"
+        following = rest[place + 1][1] if place + 1 < len(rest) else []
+        if found < width and found + len(following) - 1 == width:
+            return "; does its last cell go on in the next line? then put quotes around that cell"
         below = place >= len(rest) - 3 and rest[place][0] > 1
         if below and found == 1:
             return "; is it a note below the table? then take it out"
