@@ -193,10 +193,12 @@ class _BatchAsking:
                 had whole.
         """
         found = self._bring(batch_id)
-        if found.owed and not self._is_given_up(batch, found.owed):
+        tries = self._times_owed(batch, found.owed) if found.owed else 0
+        if 0 < tries < self.policy.max_attempts:
             raise UserError(
                 f"{keys.condition_key(self.condition.name)}: {found.owed}; run again to fetch it "
-                "once more, nothing is paid twice"
+                f"once more, nothing is paid twice (try {tries} of {self.policy.max_attempts}, {keys.MAX_ATTEMPTS}; "
+                "after the last its texts are asked anew)"
             )
         for key in {request_key(text) for text in batch.texts} & self._by_key.keys():
             identity = self._by_key[key].id
@@ -230,11 +232,11 @@ class _BatchAsking:
         said = [self.provider.redact(str(getattr(error, "message", error))) for error in errors[:3]]
         return _Ended(status, owed, "; ".join(said) or "no reason given")
 
-    def _is_given_up(self, batch: OpenBatch, owed: str) -> bool:
-        """Count that the results were not whole; whether they have been so in too many runs."""
+    def _times_owed(self, batch: OpenBatch, owed: str) -> int:
+        """In how many runs the results were not whole, this one included."""
         self.store.failed(batch.token, self.provider.redact(owed))
         past = self.store.failure(batch.token)
-        return past is not None and past.attempts >= self.policy.max_attempts
+        return 1 if past is None else past.attempts
 
     def _take_all(self, done: Batch) -> str | None:
         """Take the results of a batch, again while some are lacking; which answers do in the end.
