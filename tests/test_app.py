@@ -121,7 +121,7 @@ def test_overrides_pass_unharmed(parsed):
     ]
     lora_vs_api("params", *overrides, "--check")
     lora_vs_api("search", *overrides[:2], "--trials", "3", *overrides[2:])
-    assert parsed[0] == {"override": overrides, "check": True}
+    assert parsed[0] == {"override": overrides, "more": None, "check": True}
     assert parsed[1]["overrides"] == overrides and parsed[1]["trials"] == 3
 
 

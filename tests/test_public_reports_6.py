@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lora_vs_api.cli.app import main
 from lora_vs_api.config.compose import composed
 from lora_vs_api.config.load import load_params
 from lora_vs_api.data.tables import load_table
@@ -233,6 +234,7 @@ def test_digits_that_a_spreadsheet_loses_are_told(tmp_path):
         # omry/omegaconf#885: a text with the beginning of a reference
         ("task_title=cost ${name}", "Interpolation key 'name' not found", r'task_title="cost \\\${name}"'),
         ('task_title="cost ${ x"', "none can be read", r'task_title="cost \\\${ x"'),
+        ("task_title=${env:HOME}", r"task_title: there is no .*is \$\{oc\.env:NAME\}", None),
         ("data.path=${oc.env:NO_SUCH_X}", "data.path: the environment has no variable NO_SUCH_X$", None),
     ],
 )  # fmt: skip
@@ -250,6 +252,17 @@ def test_what_is_told_of_an_override_works_once_it_is_typed(override, told, type
     # Hydra reads it, and what is wrong now is that there is no such field
     with pytest.raises(UserError, match="a field of the task.*, found 'größe'"):
         composed([typed])
+
+
+def test_settings_may_be_given_as_dvc_takes_them(capsys, monkeypatch):
+    """hydra-ecosystem/hydra#2469: what a message proposes works for the command that prints it."""
+    monkeypatch.chdir(ROOT)
+    told = []
+    for arguments in (["lora.r=0"], ["-S", "lora.r=0"]):
+        with pytest.raises(SystemExit):
+            main(["params", "--check", *arguments])
+        told.append(capsys.readouterr().err)
+    assert told[0] == told[1] and "lora.r: expected" in told[0]
 
 
 def test_a_name_that_looks_like_a_number_needs_quotes(tmp_path, monkeypatch):

@@ -267,6 +267,12 @@ def params(
     override: Annotated[
         list[str] | None, typer.Argument(help="Hydra overrides, key=value, +key=value or ~key")
     ] = None,
+    more: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-S", "--set-param", metavar="KEY=VALUE", help="the same, as for `dvc exp run`"
+        ),
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="write nothing; fail when params.yaml differs")
     ] = False,
@@ -277,7 +283,7 @@ def params(
     """
     from lora_vs_api.cli.params import compose_params
 
-    compose_params(override or [], check=check)
+    compose_params([*(override or []), *(more or [])], check=check)
 
 
 def _executor(name: str) -> str:

@@ -36,6 +36,8 @@ _CHOSEN = re.compile(r"Multiple values for (\S+)\.")
 _NO_SECTION = re.compile(r"node `([^`]+)` is not a container")
 _MERGED = re.compile(r"Error merging override \+{0,2}([^=\s]+)=")
 _FORM = re.compile(r"(?s)\+{0,2}[^=\s]+=.*|~[^=\s]+")
+# what Hydra called it once
+OLD_FORM = " (a variable of the environment is ${oc.env:NAME})"
 _REFERENCE = re.compile(r"(?<!\\)\$\{")
 _GRAMMAR = re.compile(
     r"LexerNoViableAlt|Error parsing override|no viable alternative|missing EQUAL|(?:mismatched|extraneous) input|"
@@ -297,8 +299,9 @@ def _references(text: str) -> Iterator[tuple[int, str]]:
 def _why_lost(reference: str, lost: str, said: str) -> str | None:
     if re.search(rf"(?<![\w.])\.*{re.escape(lost)}(?![\w.])", reference) is None:
         return None
-    variable = f"Environment variable '{lost}'" in said
-    return f"the environment has no variable {lost}" if variable else f"there is no {lost}"
+    if f"Environment variable '{lost}'" in said:
+        return f"the environment has no variable {lost}"
+    return f"there is no {lost}{OLD_FORM * (lost == 'env')}"
 
 
 def _why_itself(reference: str, keys: tuple[str, ...]) -> str | None:
@@ -454,6 +457,8 @@ def override_slip(
     if reference is not None and unset:
         key = reference.partition("=")[0]
         return f"{key}: the environment has no variable {unset[1]}"
+    if reference is not None and message.startswith("Unsupported interpolation type env"):
+        return f"{reference.partition('=')[0]}: there is no ${{env:…}}{OLD_FORM}"
     if reference is not None and re.match("Interpolation key|Error merging", message):
         key, _, value = reference.partition("=")
         why = (
