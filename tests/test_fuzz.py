@@ -241,6 +241,12 @@ def test_every_row_comes_back_as_it_went_in(data, form):
         path = write_rows(Path(folder), form, rows)
         found = read_source(path, fields_from_config(specs), "the text", None, None)
     assert [row["text"] for row in found] == [row["the text"] for row in rows]
+    if form not in ("jsonl", "parquet"):
+        # what programs fill texts up with in a table, and is told
+        rows = [
+            {name: value.replace("\0", "") if isinstance(value, str) else value for name, value in row.items()}
+            for row in rows
+        ]  # fmt: skip
     assert [row["record"] for row in found] == [
         {name: same(row[name], spec) for name, spec in specs.items()} for row in rows
     ]
