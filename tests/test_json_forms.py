@@ -337,11 +337,13 @@ def test_spacy_s_texts_beside_what_is_marked(conf):
     """explosion/spaCy#3257: a list of a text and an object."""
     made = [entities(i) for i in range(N)]
     rows = [[text, {"entities": [list(span[:3]) for span in spans]}] for text, spans in made]
-    Path("a.json").write_text(dumped(rows), encoding="utf-8")
-    assert read(Path("a.json")) == {
+    wanted = {
         text: {"entities": [{"text": words, "label": label} for _, _, label, words in spans]}
         for text, spans in made
     }
+    for name, content in (("a.json", dumped(rows)), ("a.jsonl", lines(rows))):
+        Path(name).write_text(content, encoding="utf-8")
+        assert read(Path(name)) == wanted
 
 
 MARKED: dict[str, tuple[Callable[[str], str], Callable[[Record], Any]]] = {

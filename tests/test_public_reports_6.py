@@ -54,6 +54,29 @@ def test_a_second_line_of_names_is_told(tmp_path, second):
         table_of(tmp_path / "a.csv", HEADER, second, *LINES)
 
 
+def test_a_second_line_may_name_some_columns_alone(tmp_path):
+    """SurveyMonkey's says Response below each question, and nothing below its own columns."""
+    rows = [f"{i},{i + 5},{line}" for i, line in enumerate(LINES)]
+    with pytest.raises(UserError, match=r"a\.csv:2: .*a second line of names"):
+        table_of(tmp_path / "a.csv", "rid,cid,Q1,Q2,Q3", ",,Open-Ended Response,Response,Response", *rows)  # fmt: skip
+
+
+def test_of_mechanical_turk_what_was_asked_and_answered_is_read(tmp_path):
+    """Its results have thirty columns about task and worker."""
+    header = "HITId,WorkerId,AssignmentId,AssignmentStatus,WorkTimeInSeconds,Input.text,Answer.kind"
+    rows = [f"H{i},W{i % 3},A{i},{('Approved', 'Rejected')[i == 3]},{40 + i},{text},{label}" for i, (text, label) in enumerate(zip(TEXTS, LABELS, strict=True))]  # fmt: skip
+    table = table_of(tmp_path / "a.csv", header, *rows)
+    assert len(table.rows) == 23 and {*table.rows[0][1]} == {"Input.text", "Answer.kind"}
+    assert "1 answers that were rejected, left out" in table.notes
+
+
+def test_letters_that_were_misread_before_are_told(tmp_path):
+    """Nobody can say what they were for all of a file; who has it can read it again."""
+    table = table_of(tmp_path / "a.csv", "t,k", "CafÃ© itâ€™s,x", "Café,y")
+    assert any("(Ã© for é) in cells of t (1)" in note for note in table.notes)
+    assert not table_of(tmp_path / "b.csv", "t,k", "Ãrvore São,x", "SÃO,y").notes
+
+
 @pytest.mark.parametrize(
     "first",
     [

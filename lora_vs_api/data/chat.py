@@ -63,7 +63,7 @@ _HALVES = ("prompt", "completion")
 # of two answers the one that was preferred, and the other
 _PREFERRED = {"chosen": "rejected", "preferred_output": "non_preferred_output"}
 # what a model thought before it answered
-_THOUGHT = re.compile(r"\s*<(think|thinking|reasoning)>.*?</\1>\s*", re.DOTALL)
+_THOUGHT = re.compile(r"\A\s*<(think|thinking|reasoning)>.*?</\1>\s*", re.DOTALL)
 _THOUGHTS = ("thinking", "redacted_thinking", "reasoning")
 # a call of a function as Hermes and Qwen write it within what is said
 _TOOL_CALL = re.compile(r"<tool_call>\s*(\{.*?\})\s*</tool_call>", re.DOTALL)
@@ -318,7 +318,7 @@ def _is_thought(part: Any) -> bool:
 
 def _bare(said: Any) -> Any:
     """An answer without what was thought before it, and without the fence around JSON."""
-    return unfenced(_THOUGHT.sub("", said, count=1)) if isinstance(said, str) else said
+    return unfenced(_THOUGHT.sub("", said)) if isinstance(said, str) else said
 
 
 def _who(turns: Sequence[Any], form: tuple[str, str]) -> list[str]:

@@ -247,6 +247,8 @@ def _another_text(name: str, values: Sequence[Any], texts: Sequence[str], text: 
         return None
     joined = f"{{{{ {name} }}}}\\n\\n{{{{ {text} }}}}"
     how = "names it in its template" if "{" in text else f"'{joined}' joins them"
+    if not name.isidentifier() or not (text.isidentifier() or "{" in text):
+        how = "joins them in a template, where their names are words without blanks"
     return f"another text: --text {how}; --fields names it where it is to be found"
 
 

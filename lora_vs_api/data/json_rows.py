@@ -80,8 +80,7 @@ def _lines(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
             row = json_value(line)
         except ValueError as error:
             raise _NoLine(f"{place}: {error}; expected one object a line") from None
-        if isinstance(row, list) and len(row) == 1 and isinstance(row[0], dict):
-            row = row[0]
+        row = _as_row(row[0] if isinstance(row, list) and len(row) == 1 else row)
         if not isinstance(row, dict):
             raise _NoLine(f"{place}: expected an object, found {line.strip():.60}{_inner(row)}")
         yield place, row
@@ -142,8 +141,7 @@ def _items(where: str, rows: Sequence[Any]) -> Iterator[tuple[str, Mapping[str, 
         # beside pairs, null is what nobody has marked
         if row is None and any(map(_is_pair, rows)):
             continue
-        if _is_pair(row):
-            row = {"text": row[0], **row[1]}
+        row = _as_row(row)
         if not isinstance(row, dict):
             raise UserError(f"{place}: expected an object, found {row!r:.60}{_inner(row)}")
         yield place, row
@@ -152,6 +150,10 @@ def _items(where: str, rows: Sequence[Any]) -> Iterator[tuple[str, Mapping[str, 
 def _is_pair(row: Any) -> bool:
     """Whether this is a text and what was marked in it, as spaCy writes them."""
     return isinstance(row, list) and [type(part) for part in row] == [str, dict]
+
+
+def _as_row(row: Any) -> Any:
+    return {"text": row[0], **row[1]} if _is_pair(row) else row
 
 
 def _of_split(

@@ -102,8 +102,10 @@ def check_no_second_header(path: Path, header: Sequence[str], rest: Lines) -> No
     # a label that is new is one more; what stands among numbers and is none tells
     if len(typed) < 2 or not any(kind == _NUMBERS for _, kind in typed):
         return
-    words = (re.search(r"[^\W\d_]", cell) and not is_missing(cell) for cell, _ in typed)
-    if all(words) and not any(_is_of(cell, kind) for cell, kind in typed):
+    words = [bool(re.search(r"[^\W\d_]", cell)) and not is_missing(cell) for cell, _ in typed]
+    # what needs no second name has none there
+    blank = len(typed) > 2 and all(word or not cell for (cell, _), word in zip(typed, words))
+    if (all(words) or (blank and any(words))) and not any(_is_of(*each) for each in typed):
         raise UserError(
             f"{path}:{line}: expected a row, found what seems to be a second line of names: "
             f"{', '.join(cell for cell, _ in typed):.60}; take it out"
@@ -287,6 +289,20 @@ def last_row_note(header: Sequence[str], rest: Lines) -> str | None:
         f"the last row, in line {line}, has nothing in {' and '.join(map(repr, empty[:3]))}, where every other row has "
         "something: if it is a total or a note below the table, take it out"
     )
+
+
+def misread_note(columns: Mapping[str, Sequence[str]]) -> str | None:
+    """What to say of cells whose letters were decoded by the wrong encoding before they came into the file; else None."""
+    misread = re.compile("Ã[\u0080-\u00bf©«¡]|â€[\u0098-\u009d™œ“”˜¢¦]|Â[\u00a0-\u00bf]")
+    counts = {
+        name: n
+        for name, cells in columns.items()
+        if (n := sum(map(bool, map(misread.search, cells))))
+    }
+    if not counts:
+        return None
+    told = ", ".join(f"{name} ({n:,})" for name, n in counts.items())
+    return f"UTF-8 that a program took for Windows-1252 (Ã© for é) in cells of {told}: read as they stand"
 
 
 def escapes_note(columns: Mapping[str, Sequence[str]]) -> str | None:

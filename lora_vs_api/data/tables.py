@@ -25,6 +25,7 @@ from lora_vs_api.data.entities import with_words
 from lora_vs_api.data.envelopes import unwrapped
 from lora_vs_api.data.json_rows import halves, json_rows
 from lora_vs_api.data.json_values import EXTENDED, is_typed, plain_value, untyped
+from lora_vs_api.data.mturk import asked_and_answered
 from lora_vs_api.data.prodigy import accepted
 from lora_vs_api.data.sheets import is_old_workbook, sheet_rows
 from lora_vs_api.data.split import split_named
@@ -37,6 +38,7 @@ from lora_vs_api.data.table_rows import (
     entities_note,
     escapes_note,
     last_row_note,
+    misread_note,
     without_empty,
     without_headers,
     without_survey_lines,
@@ -119,7 +121,7 @@ def _as_meant(
     path: Path, table: Table, text: str | None, objects: Collection[str], asked: bool
 ) -> Table:
     """``table`` without what programs put around texts and labels."""
-    found = answered(without_marks(table))
+    found = answered(asked_and_answered(without_marks(table)))
     found = accepted(unrolled(str(path), found, asked))
     found = with_words(unwrapped(path, found, text, objects))
     found = with_lists(found, (text, *objects))
@@ -128,7 +130,8 @@ def _as_meant(
         for name, value in row.items():
             if isinstance(value, str):
                 texts.setdefault(name, []).append(value)
-    found.notes.extend(filter(None, [entities_note(texts), escapes_note(texts)]))
+    notes = (note(texts) for note in (entities_note, escapes_note, misread_note))
+    found.notes.extend(filter(None, notes))
     return found
 
 
