@@ -17,9 +17,9 @@ from unicodedata import combining, normalize
 from lora_vs_api.cli.task_config import TaskConfig, config_text, written_forms
 from lora_vs_api.config.fields import checked_fields
 from lora_vs_api.config.literal import can_be_kept, is_plain_word, shown
-from lora_vs_api.data.chat import ASSISTANT, INSTRUCTION, RECORD, TEXT
 from lora_vs_api.data.columns import always_the_same, bookkeeping, split_column, text_column
 from lora_vs_api.data.dataset_source import HUB, is_dataset, write_parquet
+from lora_vs_api.data.exports.chat import ASSISTANT, INSTRUCTION, RECORD, TEXT
 from lora_vs_api.data.from_schema import fields_from_json_schema
 from lora_vs_api.data.infer import (
     Inferred,
