@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import re
@@ -604,8 +605,8 @@ def test_columns_that_no_text_tells_are_left_out_and_named(project, capsys):
         assert re.search(rf"^  {name} +left out \({re.escape(why)}", said, re.M)
     assert "plate (string, copied from the text)" in params["task"]["instruction"]
     # a row as a model sees it
-    assert "  user    Selling a red car number 0, to see in Lyon\n" in said
-    assert '  answer  {"colour": "red", "town": "Lyon", "plate": "number 0"}\n' in said
+    assert '  text    "Selling a red car number 0, to see in Lyon"\n' in said
+    assert '  record  {"colour": "red", "town": "Lyon", "plate": "number 0"}\n' in said
 
 
 def test_what_the_file_was_read_as_is_said_once(project, capsys):
@@ -918,3 +919,120 @@ def test_objects_in_a_list_leave_out_their_own_keys():
 def test_what_an_answer_may_take_is_enough_in_every_script(answer, tokens):
     """``tokens`` are those of the default model's tokenizer; with fewer the first run stops in data_check."""
     assert tokens <= _tokens(answer) <= 1.3 * tokens + 3
+
+
+def taught_rows(said):
+    """Number, text in quotes and record of the rows that init shows."""
+    found = re.findall(
+        r"^Row ([\d,]+) of [\d,]+, as it will be taught:\n  text    (.*)\n  record  (.*)$",
+        said,
+        re.M,
+    )
+    assert len(found) == said.count("\nRow ")
+    return found
+
+
+def row(number, tags=("a", "b"), **filled):
+    """One with as many fields as are ``filled``."""
+    empty = {"room": None, "nights": None, "rate": None}
+    return {"mail": f"a room, number {number}", "tags": list(tags), **empty, **filled}
+
+
+@pytest.mark.parametrize(
+    ("rows", "numbers"),
+    [
+        # the one that fills the most, be it the second or the last
+        ([row(1, room="a"), row(2), row(3, room="b", nights=2), *map(row, range(4, 31))], ["1", "3"]),
+        ([*map(row, range(1, 30)), row(30, nights=0)], ["1", "30"]),
+        # an empty text or list fills nothing, what stands within an object counts
+        ([row(1, tags=[]), row(2, tags=[], room=""), row(3, tags=[]), *map(row, range(4, 31))], ["1", "4"]),
+        ([row(1, room="a", nights=1), row(2, rate={"usd": 1, "eur": 2, "gbp": 3}),
+          *map(row, range(3, 31))], ["1", "2"]),
+        # the first itself: then the next one that differs
+        ([row(1, room="a"), row(1, room="a"), *map(row, range(3, 31))], ["1", "3"]),
+        ([row(number, room="ab"[number % 2]) for number in range(1, 31)], ["1", "2"]),
+        ([row(7, room="a")] * 30, ["1"]),
+    ],
+)  # fmt: skip
+def test_the_rows_that_are_shown_are_the_first_and_the_fullest(project, capsys, rows, numbers):
+    """A field that is empty in the first row would show no wrong guess."""
+    write_jsonl(project / "a.jsonl", rows)
+    fields = "tags,room,nights,rate" if len(numbers) > 1 else "tags,room"
+    kept = [name for name in fields.split(",") if any(one[name] is not None for one in rows)]
+    run_init("a.jsonl", "--text", "mail", "--fields", ",".join(kept))
+    found = taught_rows(capsys.readouterr().err)
+    assert [number for number, _, _ in found] == numbers
+    for number, text, record in found:
+        shown = rows[int(number) - 1]
+        assert json.loads(text) == shown["mail"]
+        assert list(json.loads(record)) == kept
+
+
+@pytest.mark.parametrize(
+    ("options", "text", "record"),
+    [
+        ([], "Lamp", {"order": {"lamps": 1, "note": None}}),
+        (["--record", "order"], "Lamp", {"lamps": 1, "note": None}),
+        (["--record", "order", "--omit-nulls"], "Lamp", {"lamps": 1}),
+        (["--record", "order", "--drop", "note"], "Lamp", {"lamps": 1}),
+        (["--record", "order", "--rename", "lamps=n"], "Lamp", {"n": 1, "note": None}),
+        (["--record", "order", "--schema", "s.json"], "Lamp", {"lamps": 1}),
+        (["--text", r"{{ title }}:\n{{ mail }}", "--record", "order"], "Hi:\nLamp", {"lamps": 1, "note": None}),
+    ],
+)  # fmt: skip
+def test_the_rows_are_shown_as_every_option_has_them_taught(project, capsys, options, text, record):
+    """Whether the record lies within itself, or a template has a slip, is seen before an hour of training."""
+    rows = [
+        {"title": "Hi", "mail": f"Lamp {n} please, for the hall", "order": {"lamps": n, "note": note}}
+        for n, note in enumerate([None, "by Friday", *["soon", None] * 14], start=1)
+    ]  # fmt: skip
+    write_jsonl(project / "a.jsonl", rows)
+    schema = {"properties": {"lamps": {"type": "integer"}}, "required": ["lamps"]}
+    (project / "s.json").write_text(json.dumps(schema))
+    if "--schema" in options:
+        options = [*options, "--drop", "note"]
+    run_init("a.jsonl", *([] if "--text" in options else ["--text", "mail"]), *options,
+             *(["--fields", "order"] if not options else []))  # fmt: skip
+    (number, said, answered), *_ = taught_rows(capsys.readouterr().err)
+    assert (number, json.loads(said)) == ("1", f"{text} 1 please, for the hall")
+    assert json.loads(answered) == record
+
+
+@pytest.mark.parametrize("length", [1, 199, 200, 201, 5000])
+def test_a_long_row_is_shown_by_both_its_ends(project, capsys, length):
+    """What was read wrong stands at a text's end as often as at its beginning; a page of it nobody reads."""
+    rows = [
+        {"text": f"<{'é' * length}>", "label": f"<{'x' * length}>", "kind": "ab"[n % 2], "n": n}
+        for n in range(30)
+    ]
+    write_jsonl(project / "a.jsonl", rows)
+    run_init("a.jsonl", "--text", "text", "--fields", "label,kind")
+    (_, text, record), _ = taught_rows(capsys.readouterr().err)
+    whole = json.dumps({"label": rows[0]["label"], "kind": "a"})
+    for said, was in ((json.loads(text), rows[0]["text"]), (record, whole)):
+        if len(was) <= 200:
+            assert said == was
+            continue
+        begins, left_out, ends = re.fullmatch(
+            r"(.*) \[\.\.\. ([\d,]+) characters \.\.\.\] (.*)", said
+        ).groups()
+        assert was.startswith(begins) and was.endswith(ends)
+        assert len(begins) + int(left_out.replace(",", "")) + len(ends) == len(was)
+        assert len(said) < 230
+
+
+def test_the_rows_can_be_shown_on_any_terminal(project, monkeypatch):
+    """One in ASCII, and one that would obey what stands in a text."""
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr("sys.stderr", terminal)
+    text = 'Łódź,\n\t"now"\r\x1b[2J\u202e\x85 a \\ end\u2028😀'
+    rows = [{"text": f"{text} {n}", "label": f"{text} {'ab'[n % 2]}"} for n in range(30)]
+    write_jsonl(project / "a.jsonl", rows)
+    run_init("a.jsonl", "--text", "text", "--fields", "label")
+    terminal.seek(0)
+    said = terminal.read()
+    assert said.isascii() and all(one.isprintable() for one in said.split("\n"))
+    first, second = taught_rows(said)
+    for (_, text, record), was in ((first, rows[0]), (second, rows[1])):
+        assert json.loads(text) == was["text"]
+        assert json.loads(record) == {"label": was["label"]}

@@ -17,9 +17,9 @@ from unicodedata import combining, normalize
 from lora_vs_api.cli.task_config import TaskConfig, config_text, written_forms
 from lora_vs_api.config.fields import checked_fields
 from lora_vs_api.config.literal import can_be_kept, is_plain_word, shown
-from lora_vs_api.data.chat import ASSISTANT, INSTRUCTION, RECORD, TEXT
 from lora_vs_api.data.columns import always_the_same, bookkeeping, split_column, text_column
 from lora_vs_api.data.dataset_source import HUB, is_dataset, write_parquet
+from lora_vs_api.data.exports.chat import ASSISTANT, INSTRUCTION, RECORD, TEXT
 from lora_vs_api.data.from_schema import fields_from_json_schema
 from lora_vs_api.data.infer import (
     Inferred,
@@ -39,9 +39,8 @@ from lora_vs_api.errors import RUN_THERE, UserError
 from lora_vs_api.files import write_text
 from lora_vs_api.log import say
 from lora_vs_api.record.fields import OMIT, Field
-from lora_vs_api.record.prompt import completion, system_prompt
+from lora_vs_api.record.prompt import completion, messages, system_prompt
 from lora_vs_api.record.rows import Row
-from lora_vs_api.shown import visible
 
 MIN_ROWS = 20
 # what is asked, and of which text: Alpaca's and Dolly's columns, and those of questions
@@ -62,7 +61,8 @@ WRAPPERS = (
     "json",
     "responseSchema",
 )
-MAX_SHOWN = 600  # of a prompt, text or answer that is shown as an example
+MAX_TOLD = 600  # characters of the system prompt that are shown
+MAX_SHOWN = 200  # of a text or record that is shown as an example
 MUCH_OF_NULLS = 0.2  # of the records' characters: from here on --omit-nulls is worth a line
 
 
@@ -455,7 +455,6 @@ def _own_instruction(found: str | None, fields: Sequence[Field]) -> str | None:
 def _say_what_was_guessed(
     given: TaskSource, task: TaskConfig, roles: _Roles, corpus: Sequence[Row], target: Path
 ) -> None:
-    first = corpus[0]
     say(f"{task.rows:,} rows read from {task.source['path']}; {target} written:")
     say(f"  text    {shown(roles.text)}")
     if roles.record and not given.record:
@@ -474,14 +473,7 @@ def _say_what_was_guessed(
         say(
             "  --fields NAME,NAME,… names the record's columns, those that were left out among them"
         )
-    say(f"The first of them, {first['id']}, as a model is asked and answers it:")
-    for what, said in (
-        ("system", system_prompt(task.prompt, task.fields)),
-        ("user", first["text"]),
-        ("answer", completion(first["record"], task.fields)),
-    ):
-        cut = said if len(said) <= MAX_SHOWN else f"{said[:MAX_SHOWN]}… ({len(said):,} characters)"
-        say(f"  {what:<7} {visible(' '.join(cut.split()))}")
+    _show_examples(task, corpus)
     if (share := _share_of_nulls(task, corpus)) >= MUCH_OF_NULLS:
         say(
             f"Of the records' characters {share:.0%} say that something is null; --omit-nulls leaves these keys out, "
@@ -496,6 +488,54 @@ def _say_what_was_guessed(
         "The report and metrics/answers.jsonl quote test texts, and `dvc exp run` keeps both in git"
         f"{_rows_in_git(task.source['path'])} (docs/tasks.md)"
     )
+
+
+def _show_examples(task: TaskConfig, corpus: Sequence[Row]) -> None:
+    """Show what every model is told, and two of the rows that the run will read, each with its answer."""
+    told = " ".join(system_prompt(task.prompt, task.fields).split())
+    say(f"Every model is told: {_in_short(told, MAX_TOLD)}")
+    for place in _telling(corpus):
+        row = corpus[place]
+        say(f"Row {place + 1:,} of {len(corpus):,}, as it will be taught:")
+        text = messages(task.prompt, row["text"], task.fields)[-1]["content"]
+        # in quotes, so that blanks and line ends show
+        say(f"  text    {json.dumps(_in_short(text, MAX_SHOWN), ensure_ascii=False)}")
+        say(f"  record  {_in_short(completion(row['record'], task.fields), MAX_SHOWN)}")
+
+
+def _telling(corpus: Sequence[Row]) -> list[int]:
+    """The places of two rows that show a wrong guess: the first row, and that whose record fills most.
+
+    Where that is the first itself, the next one that differs from it; of rows that are all alike the first alone.
+    """
+    filled = [_filled(row["record"]) for row in corpus]
+    fullest = filled.index(max(filled))
+    if fullest == 0:
+        first = corpus[0]
+        differ = (
+            place
+            for place, row in enumerate(corpus)
+            if (row["text"], row["record"]) != (first["text"], first["record"])
+        )
+        fullest = next(differ, 0)
+    return sorted({0, fullest})
+
+
+def _filled(value: Any) -> int:
+    """How many values a record has, those within objects one by one; a list counts as one."""
+    if isinstance(value, Mapping):
+        return sum(map(_filled, value.values()))
+    return int(value not in (None, "", []))
+
+
+def _in_short(said: str, longest: int) -> str:
+    """``said`` without its middle where it is longer, and how much is missing there; in ASCII, as any terminal has it."""
+    if len(said) <= longest:
+        return said
+    # a tenth less, so that the words about what is missing are shorter than that is
+    kept = longest * 9 // 10
+    begins, ends = kept - kept // 3, kept // 3
+    return f"{said[:begins]} [... {len(said) - kept:,} characters ...] {said[-ends:]}"
 
 
 def _share_of_nulls(task: TaskConfig, corpus: Sequence[Row]) -> float:

@@ -5,25 +5,13 @@ from __future__ import annotations
 import json
 import re
 from ast import literal_eval
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator, Sequence
 from typing import Any
 from unicodedata import normalize
 from warnings import catch_warnings
 
 from lora_vs_api.record.parsing import finite_integer, finite_number
 from lora_vs_api.shown import LONE_SURROGATE
-
-# what MongoDB writes around a value, which is the one under it
-EXTENDED = {
-    "$oid",
-    "$date",
-    "$numberInt",
-    "$numberLong",
-    "$numberDouble",
-    "$numberDecimal",
-    "$uuid",
-}
 
 
 def json_value(text: str) -> Any:
@@ -113,87 +101,6 @@ _DECODER = json.JSONDecoder(
 )
 _BLANKS = re.compile(r"[ \t\n\r]*")
 _FENCED = re.compile(r"\s*```\w*[ \t]*\r?\n(.*?)\r?\n?[ \t]*```\s*", re.DOTALL)
-
-
-def plain_value(value: Any) -> Any:
-    """``value`` without what MongoDB writes around ids, dates and numbers: 5 for ``{"$numberLong": "5"}``.
-
-    Source: https://www.mongodb.com/docs/manual/reference/mongodb-extended-json
-    """
-    if isinstance(value, list):
-        return [plain_value(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if len(value) == 1 and (key := next(iter(value))) in EXTENDED:
-        held = plain_value(value[key])
-        if key.startswith("$number") and isinstance(held, str):
-            return _number(held)
-        # the canonical form counts milliseconds; the relaxed one is ISO 8601, as this becomes
-        return _iso(held) if key == "$date" and type(held) is int else held
-    return {key: plain_value(item) for key, item in value.items()}
-
-
-# what DynamoDB and Firestore write around a value, which says its type
-_TYPED = {
-    **dict.fromkeys(("s", "bool", "ss", "b", "bs"), "plain"),
-    **dict.fromkeys(("stringvalue", "booleanvalue", "timestampvalue"), "plain"),
-    **dict.fromkeys(("bytesvalue", "referencevalue", "geopointvalue"), "plain"),
-    **dict.fromkeys(("n", "integervalue", "doublevalue"), "number"),
-    **dict.fromkeys(("null", "nullvalue"), "null"),
-    **dict.fromkeys(("l", "arrayvalue"), "list"),
-    **dict.fromkeys(("m", "mapvalue"), "map"),
-    "ns": "numbers",
-}
-
-
-def is_typed(row: Mapping[str, Any]) -> bool:
-    """Whether every value of a row is written under its type: ``{"S": "a"}``, ``{"stringValue": "a"}``, ``{"bOOL": true}``."""
-    return bool(row) and all(
-        isinstance(value, dict) and len(value) == 1 and next(iter(value)).lower() in _TYPED
-        for value in row.values()
-    )
-
-
-def untyped(value: Any) -> Any:
-    """A value without its type's name, also within lists and maps of such.
-
-    Sources: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_AttributeValue.html and
-    https://firebase.google.com/docs/firestore/reference/rest/v1/Value
-    """
-    ((name, held),) = value.items()
-    kind = _TYPED[name.lower()]
-    if kind == "null":
-        return None
-    if kind == "number":
-        return _number(held) if isinstance(held, str) else held
-    if kind == "numbers":
-        return [_number(one) for one in held]
-    if kind == "list":
-        return [
-            untyped(one) for one in (held.get("values", []) if isinstance(held, dict) else held)
-        ]
-    if kind == "map":
-        inner = held.get("fields", {}) if name.lower() == "mapvalue" else held
-        return {key: untyped(one) for key, one in inner.items()}
-    return held
-
-
-def _number(text: str) -> Any:
-    for read in (finite_integer, finite_number):
-        try:
-            return read(text)
-        except ValueError:
-            continue
-    return text
-
-
-def _iso(milliseconds: int) -> str | int:
-    try:
-        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=milliseconds)
-    except OverflowError:  # a year that no text of this form has
-        return milliseconds
-    exact = "milliseconds" if milliseconds % 1000 else "seconds"
-    return moment.isoformat(timespec=exact).replace("+00:00", "Z")
 
 
 def unfenced(text: str) -> str:

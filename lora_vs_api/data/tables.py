@@ -16,17 +16,10 @@ from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
-from lora_vs_api.data.argilla import answered
-from lora_vs_api.data.arrays import as_lists
-from lora_vs_api.data.chat import unrolled
-from lora_vs_api.data.choices import with_lists
-from lora_vs_api.data.completions import without_marks
-from lora_vs_api.data.entities import with_words
-from lora_vs_api.data.envelopes import unwrapped
+from lora_vs_api.data.exports.arrays import as_lists
+from lora_vs_api.data.exports.databases import without_types
+from lora_vs_api.data.exports.undone import Known, as_meant
 from lora_vs_api.data.json_rows import halves, json_rows
-from lora_vs_api.data.json_values import EXTENDED, is_typed, plain_value, untyped
-from lora_vs_api.data.mturk import asked_and_answered
-from lora_vs_api.data.prodigy import accepted
 from lora_vs_api.data.sheets import is_old_workbook, sheet_rows
 from lora_vs_api.data.split import split_named
 from lora_vs_api.data.table import FILE_SPLIT, Rows, Table
@@ -96,7 +89,7 @@ def load_table(
     ISO texts, and its decimals numbers where no digit is lost by that. A number that is missing (NaN)
     is None. A column without a name that counts the rows is left out.
 
-    Conversations (:mod:`lora_vs_api.data.chat`) become a text and a record.
+    Conversations (:mod:`lora_vs_api.data.exports.chat`) become a text and a record.
 
     Args:
         path: a file that ends as one of :data:`SUFFIXES`, or a folder that has one each for
@@ -114,25 +107,19 @@ def load_table(
         table = _folder(path, encoding, text)
     else:
         table = _as_written(path, encoding, text)
-    return _as_meant(path, table, text, objects, asked)
+    table = as_meant(table, Known(path, text, objects, asked))
+    table.notes.extend(_odd_texts(table.rows))
+    return table
 
 
-def _as_meant(
-    path: Path, table: Table, text: str | None, objects: Collection[str], asked: bool
-) -> Table:
-    """``table`` without what programs put around texts and labels."""
-    found = answered(asked_and_answered(without_marks(table)))
-    found = accepted(unrolled(str(path), found, asked))
-    found = with_words(unwrapped(path, found, text, objects))
-    found = with_lists(found, (text, *objects))
+def _odd_texts(rows: Rows) -> Iterator[str]:
+    """What is to be said of texts that a program seems to have written otherwise than they were meant."""
     texts: dict[str, list[str]] = {}
-    for _, row in found.rows:
+    for _, row in rows:
         for name, value in row.items():
             if isinstance(value, str):
                 texts.setdefault(name, []).append(value)
-    notes = (note(texts) for note in (entities_note, escapes_note, misread_note))
-    found.notes.extend(filter(None, notes))
-    return found
+    yield from filter(None, (note(texts) for note in (entities_note, escapes_note, misread_note)))
 
 
 def _as_written(path: Path, encoding: str | None, text: str | None) -> Table:
@@ -169,22 +156,8 @@ def _as_written(path: Path, encoding: str | None, text: str | None) -> Table:
     broken = [f"{place}: {problem}" for place, row in rows for problem in halves(row)]
     if broken:
         raise problems_error(path, broken)
-    typed = [row.get("Item", row) if len(row) == 1 else row for _, row in rows]
-    if typed and all(isinstance(row, dict) and is_typed(row) for row in typed):
-        rows = [
-            (place, {name: untyped(value) for name, value in row.items()})
-            for (place, _), row in zip(rows, typed, strict=True)
-        ]
-        said = "DynamoDB's or Firestore's names of types around values (S, stringValue): left out"
-        return Table(rows, [*marks, said])
-    if not any(f'"{key}"' in content for key in EXTENDED):
-        return Table(rows, marks)
-    plain = [(place, plain_value(row)) for place, row in rows]
-    # such a word may also stand in a text
-    if plain == rows:
-        return Table(rows, marks)
-    said = "MongoDB's objects around ids, dates and numbers ($oid, $date, $numberLong): left out"
-    return Table(plain, [*marks, said])
+    rows, said = without_types(rows, content)
+    return Table(rows, [*marks, *said])
 
 
 def file_format(path: str | Path) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from lora_vs_api.data.chat import RECORD
+from lora_vs_api.data.exports.chat import RECORD
 from lora_vs_api.data.json_values import json_value
 from lora_vs_api.data.table import Rows, Table
 
