@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lora_vs_api import STARTED
@@ -57,8 +58,12 @@ def run_stage(main: Callable[[Params], Idle | None], *, needs_engine: bool = Fal
         except OSError as error:
             if error.errno not in UNWRITABLE:
                 raise
-            what = "disk full" if error.errno in DISK_FULL else "cannot be written"
             where = error.filename or "an output of this node"
+            what = "cannot be written"
+            if error.errno in DISK_FULL:
+                what = "disk full"
+            elif Path(where).exists() and not os.access(where, os.R_OK):
+                what = "cannot be read"
             raise UserError(f"{where}: {what} ({error.strerror})") from None
 
     run_command(checked)

@@ -161,6 +161,25 @@ def test_a_full_disk_ends_a_node_with_a_line(small_disk, capsys, monkeypatch):
     assert read_jsonl(small_disk / "out.jsonl") == [{"a": 1}]
 
 
+def test_what_may_not_be_read_is_not_called_unwritable(tmp_path, capsys, monkeypatch):
+    """Another user's weights, say; as root every file can be read, so it is pretended."""
+    file = tmp_path / "model.safetensors"
+    file.touch()
+
+    def node(params: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(file))
+
+    monkeypatch.setattr(
+        "lora_vs_api.config.load.load_params", lambda: SimpleNamespace(serving=None)
+    )
+    for readable, what in ((False, "read"), (True, "written")):
+        monkeypatch.setattr(os, "access", lambda *_, readable=readable: readable)
+        with pytest.raises(SystemExit):
+            run_stage(node)
+        said = capsys.readouterr().err
+        assert said == f"error: {file}: cannot be {what} (Permission denied)\n"
+
+
 def test_a_damaged_store_is_one_line(tmp_path):
     """And says what can be saved, how."""
     with FaultServer() as server, ResponseStore(tmp_path / "s") as store:

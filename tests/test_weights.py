@@ -14,6 +14,7 @@ from lora_vs_api.digests import directory_sha256, file_sha256
 from lora_vs_api.errors import UserError
 from lora_vs_api.model.loading import load_base
 from lora_vs_api.model.runtime import Runtime
+from lora_vs_api.weights import tokenizer
 from lora_vs_api.weights.fetch import fetch_base
 from tests.tiny_model import build_tiny_model
 
@@ -101,6 +102,42 @@ def test_a_folder_that_is_not_there_or_holds_no_safetensors(tmp_path):
     with pytest.raises(UserError, match="pickled weights are not loaded"):
         fetch_base(PathWeights(source="path", path=str(tmp_path / "empty")), tmp_path / "b", 0.001)
     assert not (tmp_path / "b").exists()
+
+
+def test_a_snapshot_whose_links_lead_nowhere_and_the_cache_around_it(tmp_path):
+    """A Hub cache that was copied without its blobs, and one that is named by its top folder."""
+    cache = tmp_path / "models--o--n"
+    snapshot = cache / "snapshots" / "abc"
+    shutil.copytree(build_tiny_model(tmp_path / "tiny"), snapshot)
+    with pytest.raises(UserError, match=rf"has the model in {snapshot}; name that"):
+        fetch_base(PathWeights(source="path", path=str(cache)), tmp_path / "b", 0.001)
+    for name in ("model.safetensors", "config.json"):
+        (snapshot / name).unlink()
+        (snapshot / name).symlink_to("../../blobs/0f3a")
+        with pytest.raises(
+            UserError, match=rf"{name} is a link to \.\./\.\./blobs/0f3a, which is not there; fetch"
+        ):
+            fetch_base(PathWeights(source="path", path=str(snapshot)), tmp_path / "b", 0.001)
+    assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize(
+    ("pieces", "lacking", "said"),
+    [
+        (b"\n\x0e\n\x05<unk>", {"sentencepiece"}, "is read by sentencepiece, which"),
+        (b"\n\x0e\n\x05<unk>", {"sentencepiece", "google.protobuf"}, "pip install sentencepiece protobuf"),
+        (b"IQ== 0\nIg== 1\n", {"tiktoken"}, "pip install tiktoken, or fetch"),
+        (b"\n\x0e\n\x05<unk>", set(), "its tokenizer cannot be read"),
+    ],
+)  # fmt: skip
+def test_a_vocabulary_whose_reader_is_not_installed(pieces, lacking, said, tmp_path, monkeypatch):
+    """Mistral's and Llama 2's folders may hold `tokenizer.model` alone; transformers asks for tiktoken always."""
+    model = build_tiny_model(tmp_path / "tiny")
+    (model / "tokenizer.json").unlink()
+    (model / "tokenizer.model").write_bytes(pieces)
+    monkeypatch.setattr(tokenizer, "_can_import", lambda module: module not in lacking)
+    with pytest.raises(UserError, match=said):
+        fetch_base(PathWeights(source="path", path=str(model)), tmp_path / "b", 0.001)
 
 
 WHERE = r"model\.weights\.path: \S+: "

@@ -346,6 +346,8 @@ def _training(trained: MachineTime, economics: sections.Economics) -> TrainingCo
     else:
         which = "the sweep's and the final ones" if trained.sweep else "the final ones"
         what = f"{trained.trainings} trainings of {seconds} together at {how}: {which}, without the gate before them"
+        # seconds and joules are of the whole machine, so `run -j` makes them too many: on the safe side
+        what += "; of any that ran side by side each counts the whole machine's power"
     return TrainingCost(
         engineer_usd=engineer,
         machine_usd=machine,

@@ -44,6 +44,16 @@ def check_config(folder: Path, where: str) -> None:
                 f"{where}: holds a PEFT adapter and no model; expected a transformers model folder: merge the adapter "
                 "into its base (merge_and_unload, save_pretrained) and name that"
             )
+        if (folder / "config.json").is_symlink():
+            raise UserError(
+                f"{where}: config.json is a link to {(folder / 'config.json').readlink()}, which is not "
+                "there; fetch the model again"
+            )
+        kept = sorted(file.parent for file in folder.glob("snapshots/*/config.json"))
+        if kept:
+            raise UserError(
+                f"{where}: a cache of the Hub's, which has the model in {' or '.join(map(str, kept[:3]))}; name that"
+            )
         raise UserError(f"{where}: no config.json in it; expected a transformers model folder")
     config = _json(folder / "config.json", where)
     kind = config.get("model_type") if isinstance(config, dict) else None

@@ -198,6 +198,11 @@ def _from_path(weights: PathWeights, folder: Path) -> None:
     for pattern in WEIGHT_FILES:
         for file in sorted(origin.glob(pattern)):
             if not any(file.match(other) for other in LEFT_OUT):
+                if not file.exists():
+                    raise UserError(
+                        f"{_named(weights)}: {file.name} is a link to {file.readlink()}, which is not there; "
+                        "fetch the model again"
+                    )
                 shutil.copyfile(file, folder / file.name)
     if (origin / "adapter_config.json").is_file():
         say(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ from lora_vs_api.log import say
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+# the vocabulary alone, as SentencePiece or tiktoken writes it
+PIECES = "tokenizer.model"
 # what every record is made of
 PROBE = 'Hello World, it is 12:30. {"a": "b c", "N": [5, 6]}'
 # what ways to split words differ in, besides
@@ -33,7 +36,7 @@ def check_tokenizer(folder: Path, where: str, rows: int) -> None:
     from transformers import AutoTokenizer
 
     file = folder / "tokenizer.json"
-    others = ("tokenizer.model", "vocab.json", "vocab.txt")
+    others = (PIECES, "vocab.json", "vocab.txt")
     if not file.is_file() and not any((folder / name).is_file() for name in others):
         raise UserError(f"{where}: no tokenizer.json in it; a model needs its own tokenizer")
     try:
@@ -49,6 +52,11 @@ def check_tokenizer(folder: Path, where: str, rows: int) -> None:
             raise UserError(
                 f"{where}: its tokenizer comes with code of its own, which is not run; use another base model"
             ) from None
+        if not file.is_file() and (missing := _missing_reader(folder / PIECES)):
+            raise UserError(
+                f"{where}: no tokenizer.json in it, and {PIECES} is read by {' and '.join(missing)}, which "
+                f"this Python has not; pip install {' '.join(missing)}, or fetch the model's tokenizer.json too"
+            ) from None
         raise UserError(f"{where}: {name} cannot be read ({reason}); fetch it again") from None
     tokenizer = _check_kept(tokenizer, folder, where)
     _check_rows(tokenizer, rows, where)
@@ -56,6 +64,30 @@ def check_tokenizer(folder: Path, where: str, rows: int) -> None:
         if not tokenizer.is_fast:
             raise UserError(f"{where}: no tokenizer.json in it, and none can be made of the rest")
         tokenizer.backend_tokenizer.save(str(file))
+
+
+def _missing_reader(pieces: Path) -> list[str]:
+    """The libraries by which transformers makes a tokenizer of that file, as far as they are not here.
+
+    It asks for tiktoken whatever the file is.
+    """
+    if not pieces.is_file():
+        return []
+    # a protocol buffer begins with the number of its first field, tiktoken's lines with base64
+    is_pieces = pieces.read_bytes()[:1] == b"\n"
+    needed = (
+        {"sentencepiece": "sentencepiece", "protobuf": "google.protobuf"}
+        if is_pieces
+        else {"tiktoken": "tiktoken"}
+    )
+    return [name for name, module in needed.items() if not _can_import(module)]
+
+
+def _can_import(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # of the package that it is in
+        return False
 
 
 def _check_kept(
