@@ -29,7 +29,7 @@ from lora_vs_api.data.columns import bookkeeping, text_column
 from lora_vs_api.data.from_schema import fields_from_json_schema
 from lora_vs_api.data.infer import infer_field, record_column
 from lora_vs_api.data.review import COLUMNS, read_verdicts
-from lora_vs_api.data.source import value_of
+from lora_vs_api.data.source import read_source, value_of
 from lora_vs_api.data.tables import load_table
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.fields import Field
@@ -282,12 +282,46 @@ def test_what_stands_for_no_number_is_none(mark):
         # a header's second line, or a slip of the pen
         (["int", *"123456789"], "no numbers, since 1 of the 10 cells is none: 'int'"),
         (["####", "5", "6"], "since 1 of the 3 cells is none: '####'"),
-        (["1.0", "", "2.0"], "all of them whole: pandas writes 1.0 for 1 where cells are empty"),
+        (["1.0", "3.0", "2.0"], "all of them whole: `type: integer` reads 1.0 as 1"),
     ],
 )
 def test_cells_that_are_nearly_numbers_are_told(cells, told):
     """They are read as texts, and whoever meant numbers sees why."""
     assert told in infer_field("x", cells).why
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind"),
+    [
+        (["1.0", "", "2.0"], "integer"),
+        (["1.0", "NA", "2.0"], "integer"),
+        ([1.0, None, 2.0], "integer"),
+        # nothing is missing, a price, one that is no whole number, a mixture
+        (["1.0", "3.0", "2.0"], "number"),
+        (["1.00", "", "2.00"], "number"),
+        (["1.0", "", "2.5"], "number"),
+        (["1", "", "2.0"], "number"),
+        ([1, None, 2.5], "number"),
+    ],
+)
+def test_whole_numbers_that_pandas_made_floats_are_integers(cells, kind, tmp_path):
+    """A column of integers with gaps comes from pandas as 1.0; a model would be taught to write 2.0."""
+    assert infer_field("n", cells).spec["type"] == kind
+    file = tmp_path / "rows.csv"
+    file.write_text("t,n\n" + "".join(f"text {n},{'' if n is None else n}\n" for n in cells))
+    field = Field(name="n", type="integer", score="exact", optional=True)
+    if kind == "integer":
+        read = [row["record"]["n"] for row in read_source(file, (field,), "t", None, None)]
+        assert repr(read) == "[1, None, 2]"
+
+
+def test_a_record_of_floats_is_read_as_its_integers(tmp_path):
+    """And numbers within an object are not taken for integers, since they stay as they stand."""
+    file = tmp_path / "rows.jsonl"
+    file.write_text(json.dumps({"t": "a text", "r": {"n": 2.0}}) + "\n")
+    [row] = read_source(file, (Field(name="n", type="integer", score="exact"),), "t", "r", None)
+    assert repr(row["record"]) == "{'n': 2}"
+    assert "integer" not in repr(infer_field("o", [{"n": 3.0}, {"n": None}] * 20).spec)
 
 
 def test_a_spreadsheet_s_numbers_of_days_are_told():

@@ -17,7 +17,7 @@ from unicodedata import normalize
 
 from lora_vs_api.data.columns import bookkeeping, is_about
 from lora_vs_api.data.json_values import cell_value, json_value, unfenced
-from lora_vs_api.data.source import bare, id_of, says_nothing, value_of
+from lora_vs_api.data.source import POINT_ZERO, bare, id_of, says_nothing, value_of
 from lora_vs_api.data.written import is_called_record, is_missing, plain_name
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.caseless import caseless
@@ -71,7 +71,9 @@ class Inferred:
     why: str
 
 
-def infer_field(name: str, values: Sequence[Any], texts: Texts = "cells") -> Inferred:
+def infer_field(
+    name: str, values: Sequence[Any], texts: Texts = "cells", nested: bool = False
+) -> Inferred:
     """The spec of the field whose values these are, None or an empty text where there is none.
 
     Args:
@@ -80,6 +82,7 @@ def infer_field(name: str, values: Sequence[Any], texts: Texts = "cells") -> Inf
         texts: what a text among them may stand for. In ``cells`` of a CSV file whatever all of them
             can be read as: numbers, true and false, JSON. In ``columns`` that have types JSON alone,
             and in ``json`` nothing but the text.
+        nested: within an object or a list, where numbers are kept as they stand.
 
     Raises:
         UserError: values of several types, which no field can have.
@@ -100,7 +103,9 @@ def infer_field(name: str, values: Sequence[Any], texts: Texts = "cells") -> Inf
         present, words = rest, f"empty or {' or '.join(marks)}"
     empty = len(values) - len(present)
     found = (
-        _infer(name, present, texts) if present else Inferred({"type": "string"}, "always empty")
+        _infer(name, present, texts, gaps=empty > 0 and not nested)
+        if present
+        else Inferred({"type": "string"}, "always empty")
     )
     if empty:
         spec = {**found.spec, "optional": True}
@@ -117,8 +122,13 @@ def _numbers_alone(values: Sequence[Any]) -> list[Any]:
     return list(values)
 
 
-def _infer(name: str, values: Sequence[Any], texts: Texts) -> Inferred:
+def _infer(name: str, values: Sequence[Any], texts: Texts, gaps: bool = False) -> Inferred:
+    """``gaps``: other rows have no value."""
+    floats = all(map(_is_pandas_whole, values))
     for kind in ("boolean", "integer", "number"):
+        if kind == "integer" and not (gaps and floats) and any(map(_is_pandas_whole, values)):
+            # 2.0 is meant as it stands, as far as the file tells
+            continue
         read = _read_all(values, kind, texts)
         if read is None:
             continue
@@ -126,9 +136,16 @@ def _infer(name: str, values: Sequence[Any], texts: Texts) -> Inferred:
         if changed is None:
             found = _infer_number(values, read, kind)
             why = found.why + _as_serials(name, read)
+            if kind == "integer" and floats:
+                why += ", with .0 in the file, as pandas keeps whole numbers beside empty cells"
             cells = [value for value in values if isinstance(value, str)]
-            if texts == "cells" and cells and all(map(_WHOLE.fullmatch, cells)):
-                why += ", all of them whole: pandas writes 1.0 for 1 where cells are empty"
+            if (
+                kind == "number"
+                and texts == "cells"
+                and cells
+                and all(map(_WHOLE.fullmatch, cells))
+            ):
+                why += ", all of them whole: `type: integer` reads 1.0 as 1"
             if texts == "cells" and cells and all(map(_THOUSANDS.fullmatch, cells)):
                 why += ", all of them of three decimals: if the point parts thousands, write them without"
             return Inferred(found.spec, why)
@@ -219,6 +236,13 @@ def _is_json(text: str) -> bool:
     return True
 
 
+def _is_pandas_whole(value: Any) -> bool:
+    """Whether it is a whole number that is written with one decimal, a zero."""
+    if isinstance(value, str):
+        return POINT_ZERO.fullmatch(value.strip()) is not None
+    return isinstance(value, float) and value.is_integer()
+
+
 def _changed(values: Sequence[Any], kind: str) -> str | None:
     """Which text would not be the same once it was a number, and why; None where all would be.
 
@@ -230,6 +254,7 @@ def _changed(values: Sequence[Any], kind: str) -> str | None:
     for text in texts:
         plain = re.fullmatch(r"-?(?:0|[1-9][0-9]*)(?:\.([0-9]+))?", text)
         if kind == "integer":
+            text = text.removesuffix(".0")
             whole = int(text)
             if str(whole) != text:
                 return f"{text!r:.40} would become {whole}"
@@ -307,7 +332,8 @@ def _infer_object(name: str, values: Sequence[Mapping[str, Any]]) -> Inferred:
     if not names:
         return Inferred({"type": "string"}, "empty objects")
     fields = {
-        key: infer_field(f"{name}.{key}", [v.get(key) for v in values], "json") for key in names
+        key: infer_field(f"{name}.{key}", [v.get(key) for v in values], "json", nested=True)
+        for key in names
     }
     spec = {
         "type": "object",
@@ -328,7 +354,7 @@ def _infer_list(name: str, values: Sequence[Sequence[Any]]) -> Inferred:
     spec: Spec = {"type": "list", "score": "set_f1"}
     why = f"{mean:.1f} items on average"
     if items:
-        inner = infer_field(f"{name}[]", items, "json").spec
+        inner = infer_field(f"{name}[]", items, "json", nested=True).spec
         # the items seen so far are not all there will be: no enum without being told
         if inner["type"] == "enum":
             inner = {key: value for key, value in inner.items() if key != "values"} | {

@@ -42,6 +42,8 @@ _INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
 # the place of a row in a file whose cells are all texts
 _TEXT_TABLE = re.compile(r"\.(?:[ct]sv(?:\.gz)?|xlsx):\d+$", re.I)
 _BLANKS = r"[\s\u200b\u2060\ufeff]+"
+# a whole number as pandas writes it where others are missing
+POINT_ZERO = re.compile(r"[+-]?\d+\.0", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
 
@@ -385,6 +387,10 @@ def _record(
     if _is_one_call(given.keys(), fields):
         given = {"calls": [given]}
     given = {key: value for key, value in given.items() if key not in drop}
+    for field in fields:
+        # in such a record a text stays one
+        if isinstance(given.get(field.column), float):
+            given[field.column] = value_of(given[field.column], field)
     try:
         whole = completed(renamed(given, fields), fields)
     except UserError as error:
@@ -420,6 +426,9 @@ def value_of(cell: Any, field: Field, typed: bool = False) -> Any:
     Raises:
         ValueError: the text is none of that type.
     """
+    if isinstance(cell, float) and field.type == "integer" and cell.is_integer():
+        # as pandas keeps whole numbers where others are missing
+        return int(cell)
     if not isinstance(cell, str) or field.type in ("string", "enum"):
         return _text_of(cell, field)
     cell = cell.strip()
@@ -462,8 +471,8 @@ def _text_of(cell: Any, field: Field) -> Any:
 
 
 def _number(cell: str, field: Field) -> float:
-    if _INTEGER.fullmatch(cell):
-        value: float = int(cell)
+    if _INTEGER.fullmatch(cell) or (field.type == "integer" and POINT_ZERO.fullmatch(cell)):
+        value: float = int(cell.removesuffix(".0"))
     elif field.type == "number" and _NUMBER.fullmatch(cell):
         value = float(cell)
     else:
