@@ -333,6 +333,24 @@ def test_an_entity_keeps_its_words_whatever_it_means(tmp_path):
     ]
 
 
+def test_spans_that_fit_no_words_are_told(tmp_path):
+    """One that ends beyond its text is cut there; tokens that were counted (GLiNER, SpERT) are no characters."""
+    path = tmp_path / "a.jsonl"
+    rows = [{"text": f"ask Ana {n}", "spans": [[4, 7, "WHO"]]} for n in range(20)]
+    path.write_text(lines([*rows, {"text": "ask Ana", "spans": [[4, 70, "WHO"]]}]))
+    [note] = load_table(path).notes
+    assert note.endswith(
+        f"; 1 of these begin or end where no word does, the first at {path}:21: 4 to 70 of 7 characters, 'Ana'"
+    )
+    tokens = {"start": 2, "end": 3, "label": "WHO"}
+    path.write_text(lines([{"text": f"please ask Ana {n}", "spans": [tokens]} for n in range(20)]))
+    table = load_table(path)
+    assert all(row["spans"] == [tokens] for _, row in table.rows)
+    assert table.notes == [
+        "spans: its numbers stay numbers, since they are no characters' places in a text of their row"
+    ]
+
+
 def test_spacy_s_texts_beside_what_is_marked(conf):
     """explosion/spaCy#3257: a list of a text and an object."""
     made = [entities(i) for i in range(N)]

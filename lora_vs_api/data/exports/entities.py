@@ -39,9 +39,15 @@ def with_words(table: Table) -> Table:
             continue
         found = _text_of(rows, name)
         if found is None:
+            if any(isinstance(span, Mapping) for cell in cells for span in cell):
+                # tokens that were counted (GLiNER, SpERT), or hours
+                notes.append(
+                    f"{name}: its numbers stay numbers, since they are no characters' places in a text of their row"
+                )
             continue
         text, count = found
         own = _own_key(rows, name, text, count)
+        odd = _not_fitting(rows, name, text, count)
         rows = [
             (place, {**row, name: [_worded(row[text], span, count, own) for span in row[name]]})
             if row.get(name)
@@ -49,7 +55,7 @@ def with_words(table: Table) -> Table:
             for place, row in rows
         ]
         notes.append(
-            f"{name}: the words of {text} at these places, instead of the characters' numbers"
+            f"{name}: the words of {text} at these places, instead of the characters' numbers{odd}"
         )
     if not notes:
         return table
@@ -130,6 +136,22 @@ def _fits(text: str, span: Any, count: _Count) -> bool:
         (start > 0 and text[start - 1].isalnum() and text[start].isalnum())
         or (end < len(text) and text[end - 1].isalnum() and text[end].isalnum())
     )
+
+
+def _not_fitting(rows: Rows, name: str, text: str, count: _Count) -> str:
+    """What to say of spans that end beyond their text or within a word; empty where none does."""
+    odd = [
+        (place, row[text], span)
+        for place, row in rows
+        for span in row.get(name) or []
+        if not _fits(row[text], span, count)
+    ]
+    if not odd:
+        return ""
+    place, of, span = odd[0]
+    start, end = count.in_text(of, span)
+    words = f"{start} to {end} of {len(of)} characters, {of[max(start, 0) : end]!r:.40}"
+    return f"; {len(odd):,} of these begin or end where no word does, the first at {place}: {words}"
 
 
 def _own_key(rows: Rows, name: str, text: str, count: _Count) -> str | None:
