@@ -773,7 +773,7 @@ def test_what_yaml_made_of_a_value_is_told(changed, told):
         ("mismatched input '.' expecting <EOF> See https://hydra.cc/", "data.path=a (1).csv", "'data.path=\"a (1).csv\"'"),
         ("LexerNoViableAltException", "task_title=#1", "'task_title=\"#1\"'"),
         ("LexerNoViableAltException", "--task_title=a", "expected key=value, +key=value or ~key"),
-        ("Sweep parameters 'seeds=range(3)' requires --multirun", "seeds=range(3)", "seeds: expected one value, or a list as seeds=["),
+        ("Sweep parameters 'seeds=range(3)' requires --multirun", "seeds=range(3)", "seeds: expected one value, found range(3); a list is seeds=["),
         ("Config group override must be a string or a list. Got NoneType", "task=null", "task: expected one of us, found null"),
         ("In 'config': Could not find 'task/' Available options", "task=", "task: expected one of us, found nothing"),
     ],

@@ -122,13 +122,14 @@ def _composed(overrides: Sequence[str], conf: Path) -> tuple[str, Params]:
         raise UserError(own)
     try:
         text = _dumped(overrides, conf)
-    # the last three: a file of conf/ that is no YAML, holds what no file can, or itself
+    # the last four: a file of conf/ that is no YAML, holds what no file can, or itself; a place of a list
     except (
         HydraException,
         OmegaConfBaseException,
         yaml.YAMLError,
         ValueError,
         RecursionError,
+        TypeError,
     ) as error:
         slip = yaml_slip(error, conf)
         if slip is None and not str(error).strip():

@@ -44,6 +44,8 @@ _GRAMMAR = re.compile(
     r"token recognition error"
 )
 _NO_NAME = re.compile(r"Unsupported item value in defaults ?: ?(?:int|float|bool)")
+# OmegaConf ends in a TypeError at it
+_FROM_LIST = re.compile(r"~([^=\s]+)\.\d+(?:=.*)?")
 _SWEEP = re.compile(r"Sweep parameters '([^=']+)=(.*)' requires")
 _NO_GROUP = re.compile(r"Config group override must be a string|Could not find '[^'/]+/'")
 # blanks and marks that look like none or like a plain blank, where YAML takes them for part of a key
@@ -436,11 +438,11 @@ def override_slip(
         with_plus: what is wrong with other overrides, None where they compose.
         composed: conf/ without an override.
     """
-    unknown, gone = _UNKNOWN.search(message), _GONE.search(message)
+    unknown, taken_out = _UNKNOWN.search(message), _taken_out(message, overrides, composed)
     if unknown:
         return _unknown(unknown[1], overrides, conf, with_plus, composed)
-    if gone:
-        return f"{gone[1]}: no such key to leave out{_hint(gone[1], list(_keys(composed())))}"
+    if taken_out:
+        return taken_out
     choice = _NO_CHOICE.search(message)
     if choice:
         group, found, known = choice[1], choice[2], choice[3].split()
@@ -484,7 +486,7 @@ def override_slip(
         return f"{name}: is chosen already; expected {other}, which chooses another"
     sweep = _SWEEP.search(message)
     if sweep:
-        return f"{sweep[1]}: expected one value, or a list as {sweep[1]}=[…], found {sweep[2]}"
+        return _one_value(sweep[1], "…", sweep[2], conf)
     choice_said = _of_choice(message, overrides, conf)
     if choice_said is not None:
         return choice_said
@@ -513,8 +515,31 @@ def _of_choice(message: str, overrides: Sequence[str], conf: Path) -> str | None
     several = _SEVERAL.search(message)
     if several:
         name, _, value = several[1].partition("=")
-        return f"{name}: expected one value, or a list as {name}=[{value}], found {value}"
+        return _one_value(name, value, value, conf)
     return None
+
+
+def _taken_out(
+    message: str, overrides: Sequence[str], composed: Callable[[], dict[str, Any]]
+) -> str | None:
+    """What is wrong with a ``~KEY``; None for nothing."""
+    for text in overrides:
+        found = _FROM_LIST.fullmatch(text)
+        if found and isinstance(_at(composed(), found[1]), list):
+            return f"{found[1]}: nothing can be taken out of a list; expected the whole list, {found[1]}=[…]"
+    gone = _GONE.search(message)
+    if gone:
+        return f"{gone[1]}: no such key to leave out{_hint(gone[1], list(_keys(composed())))}"
+    return None
+
+
+def _one_value(name: str, items: str, found: str, conf: Path) -> str:
+    if (conf / _group_of(name)).is_dir():
+        return f"{name}: expected the name of one choice, found {found}"
+    return (
+        f"{name}: expected one value, found {found}; a list is {name}=[{items}], a text with a comma "
+        f"'{name}=\"…\"'"
+    )
 
 
 def _unread(named: str, conf: Path) -> str:
