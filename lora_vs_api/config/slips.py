@@ -520,7 +520,7 @@ def _of_choice(message: str, overrides: Sequence[str], conf: Path) -> str | None
 
 
 def _taken_out(
-    message: str, overrides: Sequence[str], composed: Callable[[], dict[str, Any]]
+    message: str, overrides: Sequence[str], composed: Callable[[], Mapping[str, Any]]
 ) -> str | None:
     """What is wrong with a ``~KEY``; None for nothing."""
     for text in overrides:
