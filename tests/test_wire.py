@@ -9,9 +9,10 @@ import pytest
 
 from lora_vs_api.api import keys
 from lora_vs_api.api.batch_files import batch_file, read_results
-from lora_vs_api.api.diagnosis import rejected_parameter
+from lora_vs_api.api.diagnosis import diagnose, rejected_parameter
 from lora_vs_api.api.provider import Provider
 from lora_vs_api.api.server_error import short
+from lora_vs_api.api.store import request_text
 from lora_vs_api.api.types import ApiCondition, Reply, Request
 from lora_vs_api.api.wire import request_body
 from lora_vs_api.errors import UserError
@@ -48,6 +49,36 @@ def test_a_compact_schema_goes_as_a_grammar_and_stands_in_its_place():
     schema = json.loads(start.removeprefix("start: %json "))
     assert schema["type"] == "object" and schema["x-guidance"]["whitespace_flexible"] is False
     assert "extra_body" not in request_body(REQUEST, replace(CHAT, grammar="compact", schema=None))
+
+
+def test_what_a_server_alone_takes_goes_beside_the_rest():
+    """Live, in a batch, and beside a grammar; without it a request is what it was, and so is its key."""
+    own = {"chat_template_kwargs": {"enable_thinking": False}}
+    asked = replace(CHAT, extra_body=own)
+    assert request_body(REQUEST, asked) == {**request_body(REQUEST, CHAT), "extra_body": own}
+    [line] = batch_file([("k", REQUEST)], asked).decode().splitlines()
+    assert json.loads(line)["body"]["chat_template_kwargs"] == own["chat_template_kwargs"]
+    assert "extra_body" not in json.loads(line)["body"]
+    both = request_body(REQUEST, replace(asked, grammar="compact"))["extra_body"]
+    assert both.keys() == {"grammar", "chat_template_kwargs"}
+    assert request_body(REQUEST, replace(CHAT, extra_body=None)) == request_body(REQUEST, CHAT)
+    texts = {request_text(REQUEST, condition, "http://a/v1") for condition in (CHAT, asked)}
+    assert len(texts) == 2
+
+
+@pytest.mark.parametrize(
+    ("parameter", "message"),
+    [
+        ("", "Unrecognized request argument supplied: chat_template_kwargs"),
+        ("chat_template_kwargs", "Extra inputs are not permitted"),
+    ],
+)
+def test_a_server_that_does_not_know_it_names_the_setting(parameter, message):
+    """And not the condition as a whole."""
+    asked = replace(CHAT, extra_body={"chat_template_kwargs": {}})
+    body = {"error": {"message": message, "param": parameter or None}}
+    found = diagnose(400, body, {}, REQUEST, asked, "http://a/v1")
+    assert str(found).startswith("conditions.mini.extra_body: http://a/v1 rejects it (400): ")
 
 
 @pytest.mark.parametrize("condition", [MINI, CHAT], ids=["responses", "chat"])

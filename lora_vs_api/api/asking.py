@@ -141,6 +141,7 @@ def condition_of(params: Params, name: str) -> ApiCondition:
         json_object=settings.output == "json_object",
         own_limit=own is not None,
         on_refusal=settings.on_refusal or "fail",
+        extra_body=settings.extra_body,
     )
     if isinstance(server, LlamaCppServer):
         return replace(found, grammar=server.grammar, context=server.context)

@@ -33,6 +33,7 @@ def batch_file(requests: Iterable[tuple[str, Request]], condition: ApiCondition)
         body = request_body(request, condition)
         # streaming is not for batches, and not even its absence may be mentioned
         body.pop("stream")
+        body |= body.pop("extra_body", {})
         line = {"custom_id": key, "method": "POST", "url": PATHS[condition.endpoint], "body": body}
         lines.append(json.dumps(line))
     return "\n".join(lines).encode() + b"\n"

@@ -134,9 +134,10 @@ def diagnose(
     if found is not None:
         return found
     if status in (404, 405) and not NO_ROUTE.search(error.message):
+        with_version = "" if re.search(r"/v\d[^/]*/?$", base_url) else " with its /v1"
         return Rejected(
             f"{keys.BASE_URL}: {base_url} has no {condition.endpoint} endpoint ({status}): "
-            f"{error.message}; expected the address of an OpenAI-compatible API with its /v1 (or "
+            f"{error.message}; expected the address of an OpenAI-compatible API{with_version} (or "
             f"another {keys.ENDPOINT})",
             "endpoint",
         )
@@ -245,7 +246,9 @@ def _rejection(
             f"{keys.condition_key(name)}: {rejects} {request.id} {why}; the text and its examples "
             "are too long for this model: expected fewer shots, shorter texts or another model"
         )
-    rejected = rejected_parameter(error.parameter, why, condition.model)
+    rejected = _own_extra(error, condition) or rejected_parameter(
+        error.parameter, why, condition.model
+    )
     if rejected is None:
         return Rejected(f"{keys.condition_key(name)}: {rejects} request {request.id} {why}")
     if rejected == "model":
@@ -261,6 +264,13 @@ def _rejection(
     if rejected == "role":
         hint = f"; expected {'user' if NO_SYSTEM.search(why) else other_role(condition)}"
     return Rejected(f"{key}: {rejects} it {why}{hint}", rejected)
+
+
+def _own_extra(error: ServerError, condition: ApiCondition) -> str | None:
+    """Whether an error names one of the parameters that the condition sends of its own."""
+    named = f"{error.parameter} {error.message}"
+    own = (rf"(?<!\w){re.escape(key)}(?!\w)" for key in condition.extra_body or ())
+    return "extra_body" if any(re.search(form, named) for form in own) else None
 
 
 HINTS = {

@@ -31,6 +31,7 @@ PARAMETER_KEYS = {
     "text": "conditions.{name}.output",
     "response_format": "conditions.{name}.output",
     "role": ROLE,
+    "extra_body": "conditions.{name}.extra_body",
     "store": ENDPOINT,
     "model": "conditions.{name}.model",
 }

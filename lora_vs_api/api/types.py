@@ -34,6 +34,7 @@ class ApiCondition:
         context: tokens of a prompt and its answer that a server of the node's own holds; None for
             another's, which is not told.
         on_refusal: whether a text that is refused or filtered fails the condition or is wrong.
+        extra_body: what the server takes beyond OpenAI's parameters, sent as it stands.
         may_be_empty: an answer without a character is one, and wrong; else it is asked for again.
     """
 
@@ -51,6 +52,7 @@ class ApiCondition:
     instruction_role: InstructionRole = "system"
     on_refusal: OnRefusal = "fail"
     context: int | None = None
+    extra_body: Mapping[str, Any] | None = None
     may_be_empty: bool = False
 
     @property

@@ -13,7 +13,17 @@ from lora_vs_api.api.types import ApiCondition, Request
 
 
 def request_body(request: Request, condition: ApiCondition) -> dict[str, Any]:
-    """What is sent, in full: the arguments of the openai client's call."""
+    """What is sent, in full: the arguments of the openai client's call.
+
+    It sends what stands in ``extra_body`` beside the others.
+    """
+    body = _own_body(request, condition)
+    if condition.extra_body:
+        body["extra_body"] = {**body.get("extra_body", {}), **condition.extra_body}
+    return body
+
+
+def _own_body(request: Request, condition: ApiCondition) -> dict[str, Any]:
     messages = _turns(request, condition)
     schema = None
     if condition.schema is not None:

@@ -16,6 +16,7 @@ from lora_vs_api.config.examples import written_examples
 from lora_vs_api.config.fast_yaml import fast_yaml
 from lora_vs_api.config.fields import checked_fields
 from lora_vs_api.config.names import PLAIN, name_problem, task_name_problem
+from lora_vs_api.config.secrets import secrets_in
 from lora_vs_api.config.sections import (
     ConditionServer,
     FileShots,
@@ -37,6 +38,29 @@ from lora_vs_api.record.fields import Field
 
 # a file for each node; not there where only the package is installed
 STAGES = Path(__file__).resolve().parents[2] / "stages"
+# of a request to a server; of some there may be one alone
+SENT = frozenset(
+    [
+        "model",
+        "messages",
+        "input",
+        "instructions",
+        "stream",
+        "stream_options",
+        "store",
+        "n",
+        "temperature",
+        "reasoning",
+        "reasoning_effort",
+        "max_tokens",
+        "max_completion_tokens",
+        "max_output_tokens",
+        "response_format",
+        "text",
+        "grammar",
+        "tools",
+    ]
+)
 # what the generator says of each text
 SITUATION = "situation"
 
@@ -438,6 +462,21 @@ def _a_key_is_sent_in_the_clear_to_this_machine_alone(params: Params) -> str | N
     return None
 
 
+def _extra_body_adds_to_a_request(params: Params) -> str | None:
+    for name, condition in params.conditions.items():
+        key = f"conditions.{name}.extra_body"
+        sent = sorted(SENT & (condition.extra_body or {}).keys())
+        if sent:
+            return (
+                f"{key}: {sent[0]} is sent already, as a setting of its own has it or always alike"
+            )
+        # not shown: params.yaml is committed, and so would be what is in it
+        secret = next(secrets_in(condition.extra_body or {}, key), None)
+        if secret is not None:
+            return f"{secret[0]}: may be a secret; expected the variable that holds a key in api.limits.key_env"
+    return None
+
+
 def _written_examples_are_records(params: Params) -> str | None:
     """Checked with the rest: nobody should train for half an hour to read that a key is misspelt."""
     fields = params.task.record_fields
@@ -634,6 +673,7 @@ CHECKS: tuple[Callable[[Params], str | None], ...] = (
     _endpoint_has_the_limit,
     _address_is_one_without_secrets,
     _own_servers_stand_beside_one_of_their_kind,
+    _extra_body_adds_to_a_request,
     _written_examples_are_records,
     _a_key_is_sent_in_the_clear_to_this_machine_alone,
     _cascade_has_somebody_to_escalate_to,

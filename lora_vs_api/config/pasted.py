@@ -21,7 +21,7 @@ LONG = 16
 
 
 def take_out(path: str | Path, text: str, raw: Any) -> str:
-    """Put ``???`` where settings of ``api``, or of a condition's own server, in the file at ``path`` may hold a secret.
+    """Put ``???`` where settings of ``api``, or of a condition's own server or extra_body, in the file at ``path`` may hold a secret.
 
     Args:
         text: of the file.
@@ -54,9 +54,10 @@ def _found(raw: Any) -> Mapping[str, str]:
             return {}
         conditions = raw.get("conditions")
         own = {
-            f"conditions.{name}.server": settings.get("server")
+            f"conditions.{name}.{part}": settings.get(part)
             for name, settings in (conditions.items() if isinstance(conditions, dict) else ())
             if isinstance(settings, dict)
+            for part in ("server", "extra_body")
         }
         places = {"api": raw.get("api"), **own}
         return dict(found for place, value in places.items() for found in secrets_in(value, place))

@@ -201,7 +201,7 @@ class ConditionServer(Section):
 class Condition(Section):
     """How one API condition asks; ``shots`` as a number are the same examples for every text.
 
-    The last four may be left out. ``weights`` is what the answers depend on of the files here: the
+    The last five may be left out. ``weights`` is what the answers depend on of the files here: the
     model that the node serves, or the tokenizer that counts a hosted one's tokens. ``instruction`` and
     ``server`` are null for those of the others.
     """
@@ -232,6 +232,11 @@ class Condition(Section):
     on_refusal: Annotated[
         Literal["fail", "score_zero"] | None,
         Field(description="one of fail, score_zero, or null for fail"),
+    ] = None
+    # OpenAI's client has the same name for it
+    extra_body: Annotated[
+        dict[str, Any] | None,
+        Field(description="an object of parameters that only this server knows, or null for none"),
     ] = None
     instruction: Annotated[
         str | None,
