@@ -16,7 +16,7 @@ from lora_vs_api.analysis import configuration
 from lora_vs_api.analysis.condition import label_of
 from lora_vs_api.analysis.configuration import config_sha256
 from lora_vs_api.cli.params import whose_results
-from lora_vs_api.config.compose import compose
+from lora_vs_api.config.compose import compose, composed
 from lora_vs_api.config.load import check_params, load_params
 from lora_vs_api.config.renamed import RENAMED
 from lora_vs_api.errors import UserError
@@ -398,6 +398,8 @@ def test_a_file_that_is_no_yaml_or_not_there(tmp_path):
         ("seeds=0,1", "seeds: expected one value, found 0,1; a list is seeds=[0,1], a text with a comma 'seeds="),
         ("task=a,b", "task: expected the name of one choice, found a,b"),
         ("~seeds.0", "seeds: nothing can be taken out of a list; expected the whole list, seeds=[…]"),
+        ("model_free.x=1", "model_free: a list has places and no 'x'; expected the whole list, model_free=["),
+        ("+model_free.x=1", "model_free: a list has places and no 'x'; expected the whole list"),
         ("~seeds.9=4", "seeds: nothing can be taken out of a list; expected"),
         ("lora.r", "'lora.r': expected key=value, +key=value or ~key"),
         ("lora.r=[1", "'lora.r=[1': expected key=value"),
@@ -857,3 +859,29 @@ def test_what_is_off_stands_in_no_digest(monkeypatch):
         other = copy.deepcopy(raw)
         change(other)
         assert config_sha256(check_params(other)) != before
+
+
+def test_a_tilde_is_the_home_folder_where_no_node_depends_on_the_path(monkeypatch):
+    """A store at ~/answers was made in a folder of the project that is called ~."""
+    monkeypatch.setenv("HOME", "/home/ada")
+    given = [
+        'api.limits.store="~/answers/s.sqlite"',
+        'checkpoints.folder="~/kept"',
+        "model=local",
+        'model.weights.path="~/model"',
+    ]
+    text, params = composed(given, ROOT / "conf")
+    assert params.api.limits.store == "/home/ada/answers/s.sqlite"
+    assert params.checkpoints.folder == "/home/ada/kept"
+    assert params.model.weights.path == "/home/ada/model"
+    # the same on every machine
+    assert "/home/ada" not in text
+
+
+def test_a_tilde_that_dvc_would_take_for_a_folder_is_refused(monkeypatch):
+    """Of a path in dvc.yaml: it takes it for a folder of that name."""
+    monkeypatch.setenv("HOME", "/home/ada")
+    with pytest.raises(
+        UserError, match=r"data\.path: DVC .* expected /home/ada/b\.csv, found ~/b\.csv"
+    ):
+        composed(["task=us_addresses", 'data.path="~/b.csv"'], ROOT / "conf")

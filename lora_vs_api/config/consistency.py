@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from difflib import get_close_matches
+from os.path import expanduser
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -423,6 +424,20 @@ def _endpoint_has_the_limit(params: Params) -> str | None:
     return None
 
 
+def _what_nodes_depend_on_names_its_home(params: Params) -> str | None:
+    """DVC reads these as they stand in params.yaml."""
+    paths = {
+        "data.path": params.data.path,
+        "api.server.weights": params.api.server.weights,
+        "serving.weights": params.serving.weights,
+        **{f"conditions.{name}.weights": each.weights for name, each in params.conditions.items()},
+    }
+    for key, path in paths.items():
+        if (whole := expanduser(path)) != path:
+            return f"{key}: DVC takes ~ for a folder of that name; expected {whole}, found {path}"
+    return None
+
+
 def _address_is_one_without_secrets(params: Params) -> str | None:
     for key, server, key_env, _ in _addresses(params):
         problem = _address_problem(server.base_url, key_env)
@@ -671,6 +686,7 @@ CHECKS: tuple[Callable[[Params], str | None], ...] = (
     _perturbed_are_known_kinds_and_conditions,
     _paid_answers_have_a_store,
     _endpoint_has_the_limit,
+    _what_nodes_depend_on_names_its_home,
     _address_is_one_without_secrets,
     _own_servers_stand_beside_one_of_their_kind,
     _extra_body_adds_to_a_request,

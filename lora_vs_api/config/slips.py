@@ -44,8 +44,8 @@ _GRAMMAR = re.compile(
     r"token recognition error"
 )
 _NO_NAME = re.compile(r"Unsupported item value in defaults ?: ?(?:int|float|bool)")
-# OmegaConf ends in a TypeError at it
-_FROM_LIST = re.compile(r"~([^=\s]+)\.\d+(?:=.*)?")
+# a key within something, whatever is done to it
+_WITHIN = re.compile(r"([~+]{0,2})([^=\s]+)\.([^.=\s]+)(?:=.*)?", re.S)
 _SWEEP = re.compile(r"Sweep parameters '([^=']+)=(.*)' requires")
 _NO_GROUP = re.compile(r"Config group override must be a string|Could not find '[^'/]+/'")
 # blanks and marks that look like none or like a plain blank, where YAML takes them for part of a key
@@ -522,11 +522,16 @@ def _of_choice(message: str, overrides: Sequence[str], conf: Path) -> str | None
 def _taken_out(
     message: str, overrides: Sequence[str], composed: Callable[[], Mapping[str, Any]]
 ) -> str | None:
-    """What is wrong with a ``~KEY``; None for nothing."""
+    """What is wrong with a ``~KEY``, or with a key within a list; None for nothing."""
     for text in overrides:
-        found = _FROM_LIST.fullmatch(text)
-        if found and isinstance(_at(composed(), found[1]), list):
-            return f"{found[1]}: nothing can be taken out of a list; expected the whole list, {found[1]}=[…]"
+        found = _WITHIN.fullmatch(text)
+        # Python's own words for these say nothing
+        if found and isinstance(_at(composed(), found[2]), list):
+            sign, whole, place = found.groups()
+            what = f"no place {place} to add" if place.isdigit() else f"places and no {place!r}"
+            why = "nothing can be taken out of a list" if sign == "~" else f"a list has {what}"
+            if sign == "~" or not place.isdigit() or sign == "++":
+                return f"{whole}: {why}; expected the whole list, {whole}=[…]"
     gone = _GONE.search(message)
     if gone:
         return f"{gone[1]}: no such key to leave out{_hint(gone[1], list(_keys(composed())))}"

@@ -14,6 +14,7 @@ from lora_vs_api.config.sections.base import (
     Day,
     Device,
     DType,
+    HomePath,
     Line,
     Natural,
     OptionalCount,
@@ -139,7 +140,7 @@ class Limits(Section):
     budget_usd: Annotated[
         Annotated[float, Field(ge=0)] | None, Field(description="USD ≥ 0, or null for no limit")
     ]
-    store: Annotated[str | None, Field(description="a file's path, or null for no store")]
+    store: Annotated[HomePath | None, Field(description="a file's path, or null for no store")]
 
 
 class Api(Section):
@@ -175,7 +176,7 @@ class FileShots(Section):
     ``sha256`` is the file's: another file is another condition, and nothing else would tell.
     """
 
-    file: Annotated[str, Field(min_length=1)]
+    file: Annotated[HomePath, Field(min_length=1)]
     k: Count
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="64 hexadecimal digits")]
 

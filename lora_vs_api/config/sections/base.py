@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from os.path import expanduser
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
@@ -85,6 +86,8 @@ FilePath = Annotated[
         description="a text, a path without control characters; in YAML, one with backslashes stands in single quotes",
     ),
 ]
+# of what no node depends on; DVC takes a ~ in a dependency for a folder of that name
+HomePath = Annotated[FilePath, AfterValidator(expanduser)]
 Day = Annotated[
     str,
     BeforeValidator(_iso),

@@ -10,7 +10,7 @@ from lora_vs_api.config.sections.base import (
     Count,
     Device,
     DType,
-    FilePath,
+    HomePath,
     Line,
     Natural,
     PackageName,
@@ -52,7 +52,7 @@ class PathWeights(Section):
     """A folder with a transformers model."""
 
     source: Literal["path"]
-    path: FilePath
+    path: HomePath
 
 
 Weights = Annotated[

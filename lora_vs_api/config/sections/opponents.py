@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from lora_vs_api.config.sections.base import (
     Count,
-    FilePath,
+    HomePath,
     PackageName,
     PackageVersion,
     Section,
@@ -67,7 +67,7 @@ class LocalFile(Section):
     """A file on this machine."""
 
     source: Literal["path"]
-    path: FilePath
+    path: HomePath
 
 
 GgufSource = Annotated[WheelParts | HubFile | LocalFile, Field(discriminator="source")]

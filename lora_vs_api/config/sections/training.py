@@ -8,6 +8,7 @@ from pydantic import Field
 
 from lora_vs_api.config.sections.base import (
     Count,
+    HomePath,
     OptionalCount,
     OptionalMinutes,
     OptionalRatio,
@@ -178,5 +179,5 @@ class TrainingLabels(Section):
 
 
 class Checkpoints(Section):
-    folder: Annotated[str, Field(min_length=1, description="a folder's path")]
+    folder: Annotated[HomePath, Field(min_length=1, description="a folder's path")]
     minutes: OptionalMinutes
