@@ -351,6 +351,59 @@ def test_spans_that_fit_no_words_are_told(tmp_path):
     ]
 
 
+def test_words_with_the_places_at_which_they_stand_are_lists_of_words(conf):
+    """CLUENER2020: `{"name": {"Ana": [[8, 10]]}}`; the words are values and no keys."""
+    made = [entities(i) for i in range(N)]
+    rows = [
+        {"text": text, "label": {label: {words: [[start, end - 1]]} for start, end, label, words in spans}}
+        for text, spans in made
+    ]  # fmt: skip
+    rows[3]["label"].pop("WHO")
+    Path("a.jsonl").write_text(lines(rows), encoding="utf-8")
+    wanted = {
+        text: {label: [words] for _, _, label, words in spans} | ({"WHO": []} if n == 3 else {})
+        for n, (text, spans) in enumerate(made)
+    }
+    found = read(Path("a.jsonl"))
+    assert {
+        text: {k: v or [] for k, v in record.items()} for text, record in found.items()
+    } == wanted
+
+
+def test_an_entity_keeps_an_id_that_is_a_name(tmp_path):
+    """spaCy's knowledge base, Wikidata: what the words mean; a number is the tool's own count."""
+    path = tmp_path / "a.jsonl"
+    spans = [[{"id": name, "start": 4, "end": 7, "label": "WHO"}] for name in ("Q42", 42)]
+    path.write_text(lines([{"text": "ask Ana", "spans": span} for span in spans]))
+    assert [row["spans"] for _, row in load_table(path).rows] == [
+        [{"id": "Q42", "label": "WHO", "text": "Ana"}],
+        [{"label": "WHO", "text": "Ana"}],
+    ]
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_keys_that_are_values_are_told(conf, nested, capsys):
+    """A record by names that the texts hold: a new text has others, which would be unknown fields."""
+    names = ["Ana", "Bob", "Cid", "Dora", "Eve", "Finn", "Gus", "Hal"]
+    held = [{names[i % 8]: "PER"} for i in range(N)]
+    rows = [
+        {"text": f"call {i}", "r": {"who": by, "n": i % 5} if nested else by}
+        for i, by in enumerate(held)
+    ]
+    Path("a.jsonl").write_text(lines(rows))
+    read(Path("a.jsonl"))
+    assert "if keys are values, such as names, write lists of objects" in capsys.readouterr().err
+
+
+def test_a_row_for_each_word_is_told(conf, capsys):
+    """Kaggle's ner_dataset.csv and CoNLL's columns: nobody extracts from one word."""
+    Path("a.csv").write_text(
+        "Sentence #,Word,Tag\n" + "".join(f",w{i},{'OB'[i % 2]}\n" for i in range(N))
+    )
+    read(Path("a.csv"))
+    assert "if rows are the words of texts, write a row for each text" in capsys.readouterr().err
+
+
 def test_spacy_s_texts_beside_what_is_marked(conf):
     """explosion/spaCy#3257: a list of a text and an object."""
     made = [entities(i) for i in range(N)]

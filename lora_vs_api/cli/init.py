@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import mean
 from typing import Any
 from unicodedata import combining, normalize
 
@@ -26,6 +27,7 @@ from lora_vs_api.data.infer import (
     Texts,
     id_column,
     infer_field,
+    keys_told,
     object_in,
     record_column,
     text_kind,
@@ -63,6 +65,7 @@ WRAPPERS = (
 )
 MAX_TOLD = 600  # characters of the system prompt that are shown
 MAX_SHOWN = 200  # of a text or record that is shown as an example
+A_WORD = 1.5  # words of a text, on average: from there down a line says so
 MUCH_OF_NULLS = 0.2  # of the records' characters: from here on --omit-nulls is worth a line
 
 
@@ -467,6 +470,8 @@ def _say_what_was_guessed(
         say(f"  split   {shown(roles.split)}, which says train, val or test; --drop leaves it out")
     for field, found in task.inferred.items():
         say(f"  {field:<22} {found.spec['type']:<8} {found.why}")
+    if roles.record and (told := keys_told([row["record"] for row in corpus])):
+        say(f"  {len(task.inferred)} keys of {shown(roles.record)}, {told}")
     for name, why in task.left_out.items():
         say(f"  {name:<22} left out ({shown(why)})")
     if any(why != DROPPED for why in task.left_out.values()) and not given.fields:
@@ -474,6 +479,10 @@ def _say_what_was_guessed(
             "  --fields NAME,NAME,… names the record's columns, those that were left out among them"
         )
     _show_examples(task, corpus)
+    if mean(len(row["text"].split()) for row in corpus) < A_WORD:
+        say(
+            "Most texts are one word: if rows are the words of texts, write a row for each text, with its labels"
+        )
     if (share := _share_of_nulls(task, corpus)) >= MUCH_OF_NULLS:
         say(
             f"Of the records' characters {share:.0%} say that something is null; --omit-nulls leaves these keys out, "

@@ -33,6 +33,7 @@ MIN_ROWS_PER_LABEL = 5  # on average
 MAX_RANGE, MIN_BOUNDED, MIN_EACH = 12, 30, 3
 MOST_HAVE_IT = 0.9  # of the rows, and the column is taken for the record; the others are named
 MAX_TOLD = 40  # characters of a value in an error
+MAX_KEYS, SELDOM = 6, 0.25  # of objects; of more keys that are seldom there it is told
 MAX_EXACT = 2**53  # an integer beyond it is another one in programs that read JSON into floats
 _WHOLE = re.compile(r"\s*[+-]?\d+\.0*\s*", re.ASCII)
 # what is 1234 where a point parts thousands, and to Python a number of three decimals
@@ -340,7 +341,21 @@ def _infer_object(name: str, values: Sequence[Mapping[str, Any]]) -> Inferred:
         "score": "slot_f1",
         "fields": {key: found.spec for key, found in fields.items()},
     }
-    return Inferred(spec, f"objects with {len(names)} keys")
+    why = f"objects with {len(names)} keys"
+    if told := keys_told(values):
+        why += f", {told}"
+    return Inferred(spec, why)
+
+
+def keys_told(values: Sequence[Mapping[str, Any]]) -> str:
+    """What to say of objects whose keys may be values, each in few of them, such as people's names; else empty."""
+    counts = Counter(key for value in values for key in value if value[key] is not None)
+    if len(counts) <= MAX_KEYS or max(counts.values()) >= SELDOM * len(values):
+        return ""
+    return (
+        f"none of them in {SELDOM:.0%} of the rows: if keys are values, such as names, write lists of objects, "
+        '[{"name": …, "value": …}]'
+    )
 
 
 def _infer_list(name: str, values: Sequence[Sequence[Any]]) -> Inferred:

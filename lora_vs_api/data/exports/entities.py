@@ -31,6 +31,8 @@ def with_words(table: Table) -> Table:
     words where it had none. Lists whose numbers are no places in a text of their row stay as they are.
     """
     rows, notes = _without_starts(table.rows)
+    rows, listed = _listed(rows)
+    notes += listed
     for name in dict.fromkeys(name for _, row in rows for name in row):
         cells = [cell for _, row in rows if (cell := row.get(name))]
         if not cells or not all(
@@ -60,6 +62,58 @@ def with_words(table: Table) -> Table:
     if not notes:
         return table
     return Table(rows, [*table.notes, *notes], table.conversations, table.instruction)
+
+
+def _listed(rows: Rows) -> tuple[Rows, list[str]]:
+    """``rows`` with lists of words for ``{"Ana": [[28, 30]]}``, words with the places at which they stand (CLUENER)."""
+    held = dict.fromkeys(
+        name for _, row in rows for name, cell in row.items() if _has_stretches(cell)
+    )
+    names = [name for name in held if all(_may_be_stretches(row.get(name)) for _, row in rows)]
+    if not names:
+        return rows, []
+    found: Rows = [
+        (place, {name: _as_words(cell) if name in names else cell for name, cell in row.items()})
+        for place, row in rows
+    ]
+    return found, [f"{name}: words without the places at which they stand" for name in names]
+
+
+def _is_stretches(cell: Any) -> bool:
+    """Whether this is an object of words with the first and last characters of each time that they occur."""
+    return (
+        isinstance(cell, Mapping)
+        and bool(cell)
+        and all(
+            isinstance(places, list)
+            and bool(places)
+            and all(
+                isinstance(place, list) and [type(part) for part in place] == [int, int]
+                for place in places
+            )
+            for places in cell.values()
+        )
+    )
+
+
+def _has_stretches(cell: Any) -> bool:
+    inner = cell.values() if isinstance(cell, Mapping) else ()
+    return _is_stretches(cell) or any(map(_is_stretches, inner))
+
+
+def _may_be_stretches(cell: Any) -> bool:
+    """Whether nothing else is in it: a label without words is empty or not there."""
+    if not cell or _is_stretches(cell):
+        return True
+    return isinstance(cell, Mapping) and all(
+        not each or _is_stretches(each) for each in cell.values()
+    )
+
+
+def _as_words(cell: Any) -> Any:
+    if not cell or _is_stretches(cell):
+        return list(cell or ())
+    return {label: list(words or ()) for label, words in cell.items()}
 
 
 def _without_starts(rows: Rows) -> tuple[Rows, list[str]]:
@@ -171,5 +225,10 @@ def _worded(text: str, span: Any, count: _Count, own: str | None) -> dict[str, A
     words = text[start:end]
     if isinstance(span, Sequence):
         return {TEXT: words, LABEL: span[2]}
-    kept = {key: value for key, value in span.items() if plain_name(key) not in _PLACES}
+    kept = {
+        key: value
+        for key, value in span.items()
+        # an id that is no number is a name (of what the words mean)
+        if plain_name(key) not in _PLACES or type(value) is not int
+    }
     return kept if own is not None else {**kept, TEXT: words}
