@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lora_vs_api.api.pacing import (
@@ -102,6 +102,7 @@ def test_every_reset_is_the_sum_of_its_parts(d, h, m, s, ms):
     assert reset_seconds(f"{d}d{h}h{m}m{s}s{ms}ms") == pytest.approx(expected)
 
 
+@example("0\x1f")
 @given(st.text())
 def test_a_reset_is_never_negative(text):
     """Whatever the header says."""

@@ -269,7 +269,7 @@ def test_a_filter_of_any_provider_stops_one_text_alone(name):
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        ({"error": "Unexpected endpoint or method. (POST /chat/completions)"}, ADDRESS + ".*its /v1"),
+        ({"error": "Unexpected endpoint or method. (POST /chat/completions)"}, ADDRESS + ".*expected the address of an OpenAI-compatible API \\(or"),
         ({"error": {"message": "Unexpected endpoint or method. (POST /v1/responses). Returning 200 anyway"}}, ADDRESS),
         ({"error": {"message": "No auth credentials found", "code": 401}}, KEY_ENV),
         ({"error": {"message": "x is not a valid model ID", "code": 400}}, MODEL),

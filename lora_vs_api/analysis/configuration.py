@@ -80,6 +80,10 @@ def _without_off(settings: dict[str, Any]) -> dict[str, Any]:
     for condition in settings["conditions"].values():
         _drop(condition, "instruction", None)
         _drop(condition, "server", None)
+        _drop(condition, "extra_body", None)
+        if isinstance(condition["shots"], dict):
+            # its digest tells which; where it lies is another place elsewhere
+            condition["shots"].pop("file", None)
     for train in (settings["train"], settings["sweep"]["trial"]["train"]):
         _drop(train, "group_by_length", False)
         if train["max_length"] is None:

@@ -134,7 +134,8 @@ def reset_seconds(reset: str, now: datetime | None = None) -> float:
     """
     now = now or datetime.now(UTC)
     if re.fullmatch(r"\s*\d{1,15}(?:\.\d*)?\s*", reset):
-        seconds = float(reset)
+        # what is blank to a pattern is not all blank to float
+        seconds = float(reset.strip())
         if seconds >= EPOCH_SECONDS:
             seconds /= 1000 if seconds >= EPOCH_MILLISECONDS else 1
             seconds -= now.timestamp()
