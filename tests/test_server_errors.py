@@ -36,6 +36,9 @@ PLACE = r"^http://h/v1 serves nobody where this runs"
 TOO_LONG = r"^conditions\.mini: .* rejects email-0 .*the text and its examples are too long"
 NO_SYSTEM = r"^api\.server\.instruction_role: .*; expected user$"
 WALL = r"^a firewall on the way to http://h/v1 refuses this \(403\): "
+MINUTE = (
+    r"^conditions\.mini: email-0 wants more tokens than the account at http://h/v1 has in a minute"
+)
 RETRIED = "retried"
 
 
@@ -146,6 +149,14 @@ CASES = {
                                                429), QUOTA),
     "Gemini, a limit per minute": (429, google(429, "You exceeded your current quota, please check your plan and billing "
                                    "details. Please retry in 34.07s.", "RESOURCE_EXHAUSTED"), RETRIED),
+    # no wait makes room for a request that is larger than a whole minute's tokens
+    "Groq, one too large for a minute": (429, openai("Request too large for model `llama` on tokens per minute (TPM): Limit 7000, "
+                                         "Requested ~12903. Please try again in 50s."), MINUTE),
+    "OpenAI, one too large for a minute": (429, openai("Request too large for gpt-4o on tokens per min (TPM): Limit 30,000, "
+                                           "Requested 45,210.", code="rate_limit_exceeded"), MINUTE),
+    "Groq, many small ones": (429, openai("Rate limit reached on tokens per minute (TPM): Limit 7000, Used 6900, Requested 900."),
+                              RETRIED),
+    "OpenAI, a small one": (429, openai("Rate limit reached on tokens per min: Limit 7000, Requested 900."), RETRIED),
     "OpenAI, a place": (403, {"error": {"code": "unsupported_country_region_territory", "message": "Country, region, or "
                         "territory not supported", "param": None, "type": "request_forbidden"}}, PLACE),
     "Gemini, a place": (400, google(400, "User location is not supported for the API use.", "FAILED_PRECONDITION"), PLACE),

@@ -46,6 +46,8 @@ LIMIT_TOO_LARGE = re.compile(
     r"(too |at most|less|<|greater|larger|>|below|above|integer)",
     re.I,
 )
+# Groq and OpenAI, of one request that is larger than all that a minute allows
+OVER_LIMIT = re.compile(r"\bLimit:? ([\d,]+), Requested:? ~?([\d,]+)", re.I)
 UNKNOWN_NAME = re.compile(
     r"unsupported|not supported|not support|unrecogni[sz]ed|unknown|unexpected|extra[_ ]|not permitted|"
     r"not allowed|forbidden|deprecated|instead",
@@ -109,6 +111,13 @@ def diagnose(
     if status == 402 or (status < 500 and error.is_quota):
         return UserError(
             f"the account's quota at {base_url} is used up ({status}): {error.message}"
+        )
+    over = OVER_LIMIT.search(error.message)
+    if over and int(over[2].replace(",", "")) > int(over[1].replace(",", "")):
+        return Rejected(
+            f"{keys.condition_key(condition.name)}: {request.id} wants more tokens than the account at {base_url} "
+            f"has in a minute, however long one waits ({status}): {error.message}; expected fewer shots, shorter "
+            "texts, fewer max_output_tokens or a higher limit"
         )
     passes = status in RETRYABLE_STATUS or status >= 500
     # llama.cpp says so with status 500, of what a chat template refuses and of what its context does not hold

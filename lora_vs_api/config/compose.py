@@ -139,6 +139,12 @@ def _composed(overrides: Sequence[str], conf: Path) -> tuple[str, Params]:
         # one in an override is told with that
         if slip is None and not any("${" in override for override in overrides):
             slip = reference_slip(error, conf)
+            gone = next((text[1:] for text in overrides if text[:1] == "~"), None)
+            if slip and gone and f"there is no {gone};" in slip:
+                place = slip.partition(": ")[0]
+                raise UserError(
+                    f"{where}: {gone}: cannot be left out, {place} refers to it"
+                ) from None
         if slip:
             raise UserError(slip) from None
         # Hydra's own message ends in advice that runs over several lines
