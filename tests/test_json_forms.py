@@ -303,6 +303,8 @@ SPANS: dict[str, Callable[[str, tuple[int, int, str, str]], Any]] = {
     "label-studio": lambda t, s: {"start": wide(t, s[0]), "end": wide(t, s[1]), "text": s[3], "label": s[2]},
     "prodigy": lambda _, s: {"start": s[0], "end": s[1], "token_start": 1, "token_end": 1, "label": s[2]},
     "luis": lambda _, s: {"startPos": s[0], "endPos": s[1] - 1, "label": s[2]},
+    "twitter": lambda _, s: {"indices": [s[0], s[1]], "label": s[2]},
+    "semeval": lambda _, s: {"from": s[0], "to": s[1], "label": s[2]},
     "azure": lambda _, s: {"offset": s[0], "length": s[1] - s[0], "label": s[2]},
 }  # fmt: skip
 

@@ -335,3 +335,61 @@ def test_an_adapter_is_no_base_model(tmp_path):
     (tmp_path / "adapter_config.json").write_text("{}")
     with pytest.raises(UserError, match="a PEFT adapter and no model.*merge the adapter"):
         check_config(tmp_path, "model.weights.path=x")
+
+
+def test_numbers_of_a_dataset_s_labels_are_read_as_their_words(tmp_path):
+    """A .parquet that was fetched from the Hub: the words stand in its metadata alone."""
+    from datasets import ClassLabel, Dataset, Features, List, Value
+
+    kind = ClassLabel(names=["neg", "pos"])
+    features = Features(
+        {
+            "text": Value("string"),
+            "label": kind,
+            "tags": List(kind),
+            "more": {"by": kind},
+            "n": Value("int64"),
+        }
+    )
+    rows = [
+        {"text": f"t {i}", "label": i % 3 - 1, "tags": [0, 1], "more": {"by": 1}, "n": 1}
+        for i in range(3)
+    ]
+    path = tmp_path / "a.parquet"
+    Dataset.from_list(rows, features=features).to_parquet(path)
+    table = load_table(path)
+    assert [row for _, row in table.rows] == [
+        {"text": f"t {i}", "label": label, "tags": ["neg", "pos"], "more": {"by": "pos"}, "n": 1}
+        for i, label in enumerate([None, "neg", "pos"])
+    ]
+    assert [note.partition(":")[0] for note in table.notes] == ["label", "tags", "more"]
+
+
+@pytest.mark.timeout(120)  # else it would end for want of memory
+def test_a_colour_at_the_end_of_a_sheet_costs_nothing(tmp_path):
+    """dimagi/commcare-hq#23873: one styled cell in the last column and one far below made millions of cells."""
+    from openpyxl import Workbook
+    from openpyxl.styles import PatternFill
+
+    book = Workbook()
+    sheet = book.active
+    for row in [("text", "n"), *((f"text {i}", i) for i in range(3))]:
+        sheet.append(row)
+    for place in ("XFD1", "A90000"):
+        sheet[place].fill = PatternFill("solid", fgColor="FFFF00")
+    book.save(tmp_path / "a.xlsx")
+    assert [row for _, row in load_table(tmp_path / "a.xlsx").rows] == [
+        {"text": f"text {i}", "n": str(i)} for i in range(3)
+    ]
+
+
+def test_a_short_text_without_blanks_is_not_called_a_word(tmp_path, monkeypatch, capsys):
+    """Chinese has none between words."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "conf", "conf")
+    Path("a.csv").write_text(
+        "text,label\n" + "".join(f"我要订披萨{i},{'ab'[i % 2]}\n" for i in range(40))
+    )
+    with pytest.raises(SystemExit):
+        main(["init", "a.csv"])
+    assert "one word" not in capsys.readouterr().err

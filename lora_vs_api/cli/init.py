@@ -65,6 +65,7 @@ WRAPPERS = (
 )
 MAX_TOLD = 600  # characters of the system prompt that are shown
 MAX_SHOWN = 200  # of a text or record that is shown as an example
+UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 A_WORD = 1.5  # words of a text, on average: from there down a line says so
 MUCH_OF_NULLS = 0.2  # of the records' characters: from here on --omit-nulls is worth a line
 
@@ -479,7 +480,9 @@ def _say_what_was_guessed(
             "  --fields NAME,NAME,… names the record's columns, those that were left out among them"
         )
     _show_examples(task, corpus)
-    if mean(len(row["text"].split()) for row in corpus) < A_WORD:
+    texts = [row["text"] for row in corpus]
+    # some scripts have no blanks between words
+    if mean(len(text.split()) for text in texts) < A_WORD and not any(map(UNSPACED.search, texts)):
         say(
             "Most texts are one word: if rows are the words of texts, write a row for each text, with its labels"
         )

@@ -259,9 +259,15 @@ def _shared(sheet: Any) -> dict[tuple[int, int], Any]:
 
 def _filled(sheet: Any) -> Iterator[tuple[int, Any]]:
     """The rows with anything in them, by their number."""
-    for cells in sheet.iter_rows():
-        if any(cell.value is not None and str(cell.value).strip() for cell in cells):
-            yield cells[0].row, cells
+    # openpyxl makes every cell up to the last that has as much as a colour, which may be millions
+    held = [
+        place
+        for place, cell in sheet._cells.items()
+        if cell.value is not None and str(cell.value).strip()
+    ]
+    last = max((column for _, column in held), default=1)
+    for row in sorted({row for row, _ in held}):
+        yield row, next(sheet.iter_rows(min_row=row, max_row=row, max_col=last))
 
 
 def _has_time(value: Any) -> bool:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
+from lora_vs_api.data.class_labels import features, worded
 from lora_vs_api.data.exports.arrays import as_lists
 from lora_vs_api.data.exports.databases import without_types
 from lora_vs_api.data.exports.undone import Known, as_meant
@@ -399,6 +400,13 @@ def _parquet(path: Path) -> Table:
         for field in found.schema
         if (kind := _own_kind(field)) is not None
     ]
+    for name, kind in features(found.schema.metadata).items():
+        place = found.column_names.index(name) if name in found.column_names else None
+        if place is not None:
+            columns[place] = worded(columns[place], kind)
+            notes.append(
+                f"{name}: its numbers read as the words that they stand for in the file's own metadata"
+            )
     kept = [
         place
         for place in _kept(str(path), names, columns, notes)

@@ -14,10 +14,12 @@ from lora_vs_api.data.table import Rows, Table
 from lora_vs_api.data.written import plain_name
 
 # of the characters of a text: where a span begins, and where it ends or how long it is
-_STARTS = ("start", "start_offset", "start_pos", "start_char", "begin", "offset")
-_ENDS = ("end", "end_offset", "end_pos", "end_char", "stop", "length")
+_STARTS = ("start", "start_offset", "start_pos", "start_char", "begin", "offset", "from")
+_ENDS = ("end", "end_offset", "end_pos", "end_char", "stop", "length", "to")
+# both in a list
+_BOTH = ("span", "offsets", "indices", "char_span", "position")
 # what else tells places and not words
-_PLACES = (*_STARTS, *_ENDS, "token_start", "token_end", "id")
+_PLACES = (*_STARTS, *_ENDS, *_BOTH, "token_start", "token_end", "id")
 TEXT, LABEL = "text", "label"
 _ANSWER_START = "answer_start"
 # of the spans end where a word does
@@ -85,12 +87,7 @@ def _is_stretches(cell: Any) -> bool:
         isinstance(cell, Mapping)
         and bool(cell)
         and all(
-            isinstance(places, list)
-            and bool(places)
-            and all(
-                isinstance(place, list) and [type(part) for part in place] == [int, int]
-                for place in places
-            )
+            isinstance(places, list) and bool(places) and all(map(_is_pair, places))
             for places in cell.values()
         )
     )
@@ -138,12 +135,19 @@ def _places(span: Any) -> tuple[int, int] | None:
         return span[0], span[1]
     if not isinstance(span, Mapping):
         return None
+    for key, value in span.items():
+        if plain_name(key) in _BOTH and _is_pair(value):
+            return value[0], value[1]
     plain = {plain_name(key): value for key, value in span.items() if type(value) is int}
     start = next((plain[key] for key in _STARTS if key in plain), None)
     end = next((key for key in _ENDS if key in plain), None)
     if start is None or end is None:
         return None
     return start, plain[end] + (start if end == "length" else 0)
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list) and [type(part) for part in value] == [int, int]
 
 
 @dataclass(frozen=True)
@@ -229,6 +233,6 @@ def _worded(text: str, span: Any, count: _Count, own: str | None) -> dict[str, A
         key: value
         for key, value in span.items()
         # an id that is no number is a name (of what the words mean)
-        if plain_name(key) not in _PLACES or type(value) is not int
+        if plain_name(key) not in _PLACES or not (type(value) is int or _is_pair(value))
     }
     return kept if own is not None else {**kept, TEXT: words}
