@@ -886,3 +886,22 @@ def test_a_tilde_that_dvc_would_take_for_a_folder_is_refused(monkeypatch):
         UserError, match=r"data\.path: DVC .* expected /home/ada/b\.csv, found ~/b\.csv"
     ):
         composed(["task=us_addresses", 'data.path="~/b.csv"'], ROOT / "conf")
+
+
+@pytest.mark.parametrize("held", ["", "16 # rank", "a=b", "[16"])
+def test_what_the_environment_holds_in_no_form_is_named(held, tmp_path, monkeypatch):
+    """The variable and where it is read, in conf/ and on the command line; not its value."""
+    monkeypatch.setenv("N", held)
+    conf = Path(shutil.copytree(ROOT / "conf", tmp_path / "conf"))
+    reads = "${oc.decode:${oc.env:N}}"
+    with pytest.raises(
+        UserError, match=r"^N: what this variable of the environment holds cannot be read"
+    ):
+        compose(["train.epochs=1", f'lora.r="{reads}"'], conf=conf)
+    # equal files are composed once in a test process, whatever the environment holds
+    (conf / "local.yaml").write_text(f"lora:\n  r: {reads}\n# {held}\n")
+    with pytest.raises(UserError, match=r"^conf/local\.yaml:2: N: what this variable"):
+        compose(conf=conf)
+    monkeypatch.setenv("N", "16")
+    (conf / "local.yaml").write_text(f"lora:\n  r: {reads}\n# 16\n")
+    assert yaml.safe_load(compose(conf=conf))["lora"]["r"] == 16

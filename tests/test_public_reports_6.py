@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 import shutil
 import zipfile
@@ -17,6 +18,7 @@ import pytest
 from lora_vs_api.cli.app import main
 from lora_vs_api.config.compose import composed
 from lora_vs_api.config.load import load_params
+from lora_vs_api.data.source import read_source
 from lora_vs_api.data.tables import load_table
 from lora_vs_api.errors import UserError
 from lora_vs_api.weights.check import check_config
@@ -393,3 +395,23 @@ def test_a_short_text_without_blanks_is_not_called_a_word(tmp_path, monkeypatch,
     with pytest.raises(SystemExit):
         main(["init", "a.csv"])
     assert "one word" not in capsys.readouterr().err
+
+
+def test_a_text_of_columns_beside_an_object_of_its_own(tmp_path, monkeypatch, capsys):
+    """huggingface/datasets#2799: issues of GitHub, whose body may be null and whose author is an object."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "conf", "conf")
+    rows = [
+        {"title": f"Crash {i}", "body": None if i == 3 else f"It stopped {i}", "kind": "ab"[i % 2], "author": {"login": "a"}}
+        for i in range(40)
+    ]  # fmt: skip
+    Path("a.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    with pytest.raises(SystemExit) as ended:
+        main(["init", "a.jsonl", "--text", "{{ title }}\\n\\n{{ body }}"])
+    assert not ended.value.code, capsys.readouterr().err
+    _, params = composed(["task=a"], Path("conf"))
+    read = read_source(
+        "a.jsonl", params.task.record_fields, params.data.text, params.data.record, None
+    )
+    assert [row["text"] for row in read[2:4]] == ["Crash 2\n\nIt stopped 2", "Crash 3\n\n"]
+    assert [row["record"]["kind"] for row in read[:2]] == ["a", "b"]

@@ -338,7 +338,8 @@ def _roles(given: TaskSource, path: str, table: Table) -> _Roles:
     if record is None and RECORD not in dropped:
         # nor an object that the text lies within
         used = {name for name in rows[0] if _is_used(name, text)}
-        record = record_column([_without(row, dropped | fields | used) for row in rows], text)
+        others = [_without(row, (dropped | fields) - used) for row in rows]
+        record = record_column(others, text, used)
         if record is not None and fields and _are_beside(fields, record, rows):
             record = None
         if record is None and fields:

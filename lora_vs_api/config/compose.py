@@ -23,6 +23,7 @@ from lora_vs_api.config.slips import (
     UNSEEN,
     choice_slip,
     copied,
+    decode_slip,
     kept_slip,
     key_slip,
     list_slip,
@@ -136,6 +137,7 @@ def _composed(overrides: Sequence[str], conf: Path) -> tuple[str, Params]:
             # of a key that is no text OmegaConf says nothing
             slip = key_slip(conf)
         slip = slip or list_slip(error, conf, lambda: _without_own(conf))
+        slip = slip or decode_slip(str(error), overrides, conf)
         # one in an override is told with that
         if slip is None and not any("${" in override for override in overrides):
             slip = reference_slip(error, conf)

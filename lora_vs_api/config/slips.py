@@ -6,6 +6,7 @@ Hydra's advice to put a ``+`` before an unknown key is passed on only where the 
 from __future__ import annotations
 
 import codecs
+import os
 import re
 import shutil
 import tempfile
@@ -46,6 +47,7 @@ _GRAMMAR = re.compile(
 _NO_NAME = re.compile(r"Unsupported item value in defaults ?: ?(?:int|float|bool)")
 # a key within something, whatever is done to it
 _WITHIN = re.compile(r"([~+]{0,2})([^=\s]+)\.([^.=\s]+)(?:=.*)?", re.S)
+_DECODED = re.compile(r"oc\.decode:\s*\$\{oc\.env:\s*(\w+)")
 _SWEEP = re.compile(r"Sweep parameters '([^=']+)=(.*)' requires")
 _NO_GROUP = re.compile(r"Config group override must be a string|Could not find '[^'/]+/'")
 # blanks and marks that look like none or like a plain blank, where YAML takes them for part of a key
@@ -492,9 +494,46 @@ def override_slip(
         return choice_said
     odd = [text for text in overrides if not _FORM.fullmatch(text)]
     if odd or _GRAMMAR.search(message):
-        named = next(iter(odd), None) or next(filter(_is_broken, overrides), overrides[0])
-        return _unread(named, conf)
+        named = next(iter(odd), None) or next(filter(_is_broken, overrides), None)
+        return message if named is None else _unread(named, conf)
     return message
+
+
+def decode_slip(message: str, overrides: Sequence[str], conf: Path) -> str | None:
+    """The variable of the environment that ``${oc.decode:…}`` cannot read, and where it stands; None for another fault.
+
+    Its value is not shown: it may be a secret.
+    """
+    if "resolving interpolation" not in message:
+        return None
+    lines = [("", text) for text in overrides]
+    for file in sorted(conf.rglob("*.yaml")):
+        text = file.read_text(encoding="utf-8", errors="replace")
+        named = f"{conf.name}/{file.relative_to(conf)}"
+        lines += [(f"{named}:{n}: ", line) for n, line in enumerate(text.splitlines(), start=1)]
+    for place, line in lines:
+        for name in _DECODED.findall(line):
+            if not _can_be_decoded(name):
+                return (
+                    f"{place}{name}: what this variable of the environment holds cannot be read by ${{oc.decode:…}}; "
+                    "expected a number, true, false, null or a list, or a text in quotes; without oc.decode it is a text"
+                )
+    return None
+
+
+def _can_be_decoded(name: str) -> bool:
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    if name not in os.environ:
+        return True
+    try:
+        OmegaConf.to_container(
+            OmegaConf.create({"x": f"${{oc.decode:${{oc.env:{name}}}}}"}), resolve=True
+        )
+    except OmegaConfBaseException:
+        return False
+    return True
 
 
 def _of_choice(message: str, overrides: Sequence[str], conf: Path) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
@@ -479,16 +479,23 @@ def _without_blanks(counts: Counter[str]) -> tuple[Counter[str], int]:
     return found, sum(n for label, n in counts.items() if label not in found)
 
 
-def record_column(rows: Sequence[Mapping[str, Any]], text: str) -> str | None:
+def record_column(
+    rows: Sequence[Mapping[str, Any]], text: str, used: Collection[str] = ()
+) -> str | None:
     """The column that holds an object, or an object as JSON, in every row, and is the record; else None.
 
     Of several it is the one that is called as a record is. One alone that is not called so is a field where others could
-    be fields beside it: nothing that a person labelled is left out. One that lacks it in a few rows is the record too, for these are not labelled or broken and are to be
-    named: read as one field of a flat record it would be another task.
+    be fields beside it: nothing that a person labelled is left out. One that lacks it in a few rows is the record too, for
+    these are not labelled or broken and are to be named: read as one field of a flat record it would be another task.
+
+    Args:
+        used: columns that the text is made of.
     """
     names = [
         name
-        for name in dict.fromkeys(name for row in rows for name in row if name != text)
+        for name in dict.fromkeys(
+            name for row in rows for name in row if name != text and name not in used
+        )
         # an id may be an object, and so may metadata that nobody gave
         if plain_name(name).rpartition("_")[2] not in ("id", "uid", "uuid", "guid")
         and not all(row.get(name) in ({}, "{}") for row in rows)

@@ -212,7 +212,12 @@ def text_reader(text: str) -> Callable[[Mapping[str, Any]], str]:
     from jinja2.sandbox import SandboxedEnvironment
 
     # sandboxed: a config that someone shares is not a program to run
-    environment = SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True)
+    environment = SandboxedEnvironment(
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        # null says nothing, and not the word that Python has for it
+        finalize=lambda value: "" if value is None else value,
+    )
     try:
         template = environment.from_string(text)
     except TemplateError as error:
