@@ -24,7 +24,7 @@ def is_dataset(source: str) -> bool:
 def write_parquet(
     source: str, split: str | None, revision: str | None, out: str | Path
 ) -> tuple[int, str]:
-    """Write one split of a dataset to ``out``, its class labels by name; (rows, where they are from).
+    """Write one split of a dataset to ``out``; (rows, where they are from).
 
     A file of its own, because a node depends on content: what the Hub serves under a name can
     change.
@@ -45,7 +45,8 @@ def write_parquet(
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_sibling(out)
     try:
-        _by_name(data).to_parquet(temporary)
+        # its class labels are numbers with their words beside them: data/class_labels.py reads these
+        data.to_parquet(temporary)
         os.chmod(temporary, 0o644)
         os.replace(temporary, out)
     except BaseException:
@@ -101,55 +102,3 @@ def _one_split(found: Any, where: str) -> Dataset:
     if len(found) > 1:
         raise UserError(f"{where}: has {', '.join(found)}; name one with --split")
     return next(iter(found.values()))
-
-
-def _by_name(data: Dataset) -> Dataset:
-    """Class labels as the words they stand for, in lists and objects too: a number says nothing to a model."""
-    for name, kind in list(data.features.items()):
-        if _has_labels(kind):
-            words = [_worded(value, kind) for value in data[name]]
-            data = data.remove_columns(name).add_column(name, words, feature=_wordy(kind))
-    return data
-
-
-def _inner(kind: Any) -> Any:
-    """What a list of datasets' features holds, in whichever of its forms; None for no list."""
-    if isinstance(kind, list):
-        return kind[0]
-    return getattr(kind, "feature", None)
-
-
-def _has_labels(kind: Any) -> bool:
-    from datasets import ClassLabel
-
-    if isinstance(kind, dict):
-        return any(map(_has_labels, kind.values()))
-    inner = _inner(kind)
-    return isinstance(kind, ClassLabel) if inner is None else _has_labels(inner)
-
-
-def _worded(value: Any, kind: Any) -> Any:
-    """``value`` of the feature ``kind`` with words for its labels."""
-    from datasets import ClassLabel
-
-    if value is None:
-        return None
-    if isinstance(kind, ClassLabel):
-        # -1 is how datasets marks a row without a label
-        return None if value == -1 else kind.int2str(value)
-    if isinstance(kind, dict):
-        return {key: _worded(value.get(key), inner) for key, inner in kind.items()}
-    inner = _inner(kind)
-    return value if inner is None else [_worded(item, inner) for item in value]
-
-
-def _wordy(kind: Any) -> Any:
-    """The feature ``kind`` with texts for its labels."""
-    from datasets import ClassLabel, List, Value
-
-    if isinstance(kind, ClassLabel):
-        return Value("string")
-    if isinstance(kind, dict):
-        return {key: _wordy(inner) for key, inner in kind.items()}
-    inner = _inner(kind)
-    return kind if inner is None else List(_wordy(inner))

@@ -131,7 +131,7 @@ def read_text(path: str | Path, encoding: str | None = None) -> str:
         said = "UTF-8" if name.startswith("utf-8") else name
         raise UserError(
             f"{path}:{line}: not valid {said} ({getattr(error, 'reason', error)}); save it as UTF-8, "
-            "or name its encoding, such as latin-1, cp1252 or utf-16 (--encoding, data.encoding)"
+            "or name its encoding, such as latin-1, cp1252, utf-16, gb18030 or shift_jis (--encoding, data.encoding)"
         ) from None
     if _C1.search(text) and codecs.lookup(name).name == "iso8859-1":
         # Windows' quotes and dashes, which browsers too take for meant where latin-1 is said
