@@ -280,7 +280,9 @@ def test_a_cell_keeps_what_it_says(cells):
         elif field.type in ("string", "enum"):
             assert value == cell or (field.type == "enum" and value == cell.strip())
         elif field.type == "integer":
-            assert str(value) == cell.strip()
+            # of pandas, where others are missing
+            assert str(value) == cell.strip().removesuffix(".0")
+            assert field.optional or not cell.strip().endswith(".0")
         elif field.type == "number":
             assert float(cell) == value
         assert field.type in ("object", "list") or not violations({"f": value}, (field,))
