@@ -353,6 +353,53 @@ def test_spans_that_fit_no_words_are_told(tmp_path):
     ]
 
 
+def test_relations_name_the_words_of_their_entities(conf):
+    """doccano/doccano#1703: numbers of entities, which no text has, and which differ from row to row."""
+    made = [entities(i) for i in range(N)]
+    rows = [
+        {
+            "text": text,
+            "entities": [
+                {"id": 10 * n + i, "label": label, "start_offset": start, "end_offset": end}
+                for i, (start, end, label, _) in enumerate(spans)
+            ],
+            "relations": [{"id": n, "from_id": 10 * n, "to_id": 10 * n + 1, "type": "in"}]
+            if n % 3
+            else [],
+        }
+        for n, (text, spans) in enumerate(made)
+    ]
+    Path("a.jsonl").write_text(lines(rows), encoding="utf-8")
+    assert read(Path("a.jsonl")) == {
+        text: {
+            "entities": [{"label": label, "text": words} for _, _, label, words in spans],
+            "relations": [{"from": spans[0][3], "to": spans[1][3], "type": "in"}] if n % 3 else [],
+        }
+        for n, (text, spans) in enumerate(made)
+    }
+
+
+CELLS = [[row["text"], *row["record"].values()] for row in NESTED]
+NAMES = ["text", *RECORDS[0]]
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        {"meta": {"view": {"columns": [{"id": n, "name": name} for n, name in enumerate(NAMES)]}}, "data": CELLS},
+        {"columns": NAMES, "rows": CELLS, "truncated": False},
+        {"columns": [{"name": name, "type": "text"} for name in NAMES], "rows": CELLS},
+        {"columns": NAMES, "index": list(range(N)), "data": CELLS},
+        {"result": {"schema": {"fields": [{"name": name} for name in NAMES]}, "rows": CELLS}},
+    ],
+    ids=["socrata", "datasette", "elastic-sql", "pandas-split", "bigquery"],
+)  # fmt: skip
+def test_cells_whose_columns_are_named_elsewhere(conf, made):
+    """capitalone/DataProfiler#105: rows are lists, and the list of columns was taken for the rows."""
+    Path("a.json").write_text(dumped(made), encoding="utf-8")
+    assert read(Path("a.json")) == dict(ROWS)
+
+
 def test_words_with_the_places_at_which_they_stand_are_lists_of_words(conf):
     """CLUENER2020: `{"name": {"Ana": [[8, 10]]}}`; the words are values and no keys."""
     made = [entities(i) for i in range(N)]

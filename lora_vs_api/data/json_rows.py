@@ -16,6 +16,8 @@ from lora_vs_api.shown import LONE_SURROGATE
 # of objects within objects, in which the list of the rows may lie
 DEPTH = 4
 _ACTIONS = {"index", "create", "update"}
+# what the names of columns are called that stand apart from the cells
+_HEADERS = {"columns", "cols", "fields", "header", "headers", "names", "schema"}
 # rows that are looked at for writing
 LOOKED_AT = 20
 
@@ -122,7 +124,13 @@ def _rows_of(path: Path, found: Any, notes: list[str]) -> Rows:
     elif isinstance(found, dict):
         tables = dict(_tables(found))
         columns = _columns(found, tables)
-        if columns is not None:
+        celled = _celled(found)
+        if celled is not None:
+            name, names, found = celled
+            notes.append(
+                f"the rows are those under {name}, the names of their columns under {names}"
+            )
+        elif columns is not None:
             notes.append(f"lists of one length, read as columns: {', '.join(columns):.200}")
             found = [dict(zip(columns, values)) for values in zip(*columns.values())]
         elif len(tables) > 1 and all(map(split_named, tables)):
@@ -187,6 +195,52 @@ def _tables(
             yield above + name, value
         elif isinstance(value, dict) and depth:
             yield from _tables(value, f"{above}{name}.", depth - 1)
+
+
+def _celled(found: Mapping[str, Any]) -> tuple[str, str, list[dict[str, Any]]] | None:
+    """Rows as lists of cells, whose columns are named elsewhere in the object; None where there are none such.
+
+    So write Socrata (data.gov), Datasette, Elasticsearch's SQL and pandas' orient="split".
+
+    Returns:
+        Where the rows lie, where the names of their columns do, and the rows by these.
+    """
+    lists = dict(_lists(found))
+    rows = {
+        name: value
+        for name, value in lists.items()
+        if all(isinstance(row, list) for row in value) and len(set(map(len, value))) == 1
+    }
+    headers = {
+        name: names
+        for name, value in lists.items()
+        if name.rpartition(".")[2].lower() in _HEADERS and (names := _names_in(value))
+    }
+    fits = [
+        (name, header, [dict(zip(names, row)) for row in value])
+        for name, value in rows.items()
+        for header, names in headers.items()
+        if len(names) == len(value[0])
+    ]
+    return fits[0] if len(fits) == 1 else None
+
+
+def _lists(
+    found: Mapping[str, Any], above: str = "", depth: int = DEPTH
+) -> Iterator[tuple[str, list[Any]]]:
+    """The lists with anything in them that lie within an object's objects, each by its dotted name."""
+    for name, value in found.items():
+        if isinstance(value, list) and value:
+            yield above + name, value
+        elif isinstance(value, dict) and depth:
+            yield from _lists(value, f"{above}{name}.", depth - 1)
+
+
+def _names_in(header: Sequence[Any]) -> list[str] | None:
+    """Names of columns, which are texts or objects that have one; None where they are not, or one stands twice."""
+    names = [one.get("name") if isinstance(one, dict) else one for one in header]
+    known = [name for name in names if isinstance(name, str) and name.strip()]
+    return known if len(set(known)) == len(names) else None
 
 
 def _columns(

@@ -35,6 +35,7 @@ def with_words(table: Table) -> Table:
     rows, notes = _without_starts(table.rows)
     rows, listed = _listed(rows)
     notes += listed
+    named: dict[str, dict[int, str]] = {}
     for name in dict.fromkeys(name for _, row in rows for name in row):
         cells = [cell for _, row in rows if (cell := row.get(name))]
         if not cells or not all(
@@ -52,6 +53,8 @@ def with_words(table: Table) -> Table:
         text, count = found
         own = _own_key(rows, name, text, count)
         odd = _not_fitting(rows, name, text, count)
+        for place, row in rows:
+            named.setdefault(place, {}).update(_by_id(row[text], row.get(name) or (), count))
         rows = [
             (place, {**row, name: [_worded(row[text], span, count, own) for span in row[name]]})
             if row.get(name)
@@ -61,9 +64,68 @@ def with_words(table: Table) -> Table:
         notes.append(
             f"{name}: the words of {text} at these places, instead of the characters' numbers{odd}"
         )
+    rows, related = _related(rows, named)
+    notes += related
     if not notes:
         return table
     return Table(rows, [*table.notes, *notes], table.conversations, table.instruction)
+
+
+def _by_id(text: Any, spans: Sequence[Any], count: _Count) -> dict[int, str]:
+    """The words of each span that has a number of its own."""
+    found = {}
+    for span in spans:
+        if isinstance(span, Mapping) and type(span.get("id")) is int:
+            start, end = count.in_text(text, span)
+            found[span["id"]] = text[start:end]
+    return found
+
+
+def _related(rows: Rows, named: Mapping[str, Mapping[int, str]]) -> tuple[Rows, list[str]]:
+    """``rows`` with words where relations name entities by their numbers, as doccano's ``from_id`` and ``to_id`` do."""
+    notes = []
+    for name in dict.fromkeys(name for _, row in rows for name in row):
+        items = [
+            (item, named.get(place, {}))
+            for place, row in rows
+            if isinstance(cell := row.get(name), list)
+            for item in cell
+        ]
+        if not items or not all(isinstance(item, Mapping) for item, _ in items):
+            continue
+        keys = [
+            key
+            for key in items[0][0]
+            if key != "id"
+            and all(type(of := item.get(key)) is int and of in ids for item, ids in items)
+        ]
+        if not keys:
+            continue
+        rows = [
+            (
+                place,
+                {
+                    **row,
+                    name: [_worded_relation(one, keys, named.get(place, {})) for one in row[name]],
+                },
+            )
+            if row.get(name)
+            else (place, row)
+            for place, row in rows
+        ]
+        notes.append(f"{name}: the entities' words for their numbers under {', '.join(keys)}")
+    return rows, notes
+
+
+def _worded_relation(
+    relation: Mapping[str, Any], keys: Sequence[str], ids: Mapping[int, str]
+) -> dict[str, Any]:
+    return {
+        key.removesuffix("_id") if key in keys else key: ids[value] if key in keys else value
+        for key, value in relation.items()
+        # a number of its own, as its entities had
+        if key != "id" or type(value) is not int
+    }
 
 
 def _listed(rows: Rows) -> tuple[Rows, list[str]]:
