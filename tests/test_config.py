@@ -401,6 +401,7 @@ def test_a_file_that_is_no_yaml_or_not_there(tmp_path):
         ("model_free.x=1", "model_free: a list has places and no 'x'; expected the whole list, model_free=["),
         ("+model_free.x=1", "model_free: a list has places and no 'x'; expected the whole list"),
         ("~seeds", "seeds: cannot be left out, "),
+        ("prices.models.gpt-5.4-mini.input=2", "prices.models.gpt-5.4-mini.input: Hydra reads no such key on the command line; set it in"),
         ("~seeds.9=4", "seeds: nothing can be taken out of a list; expected"),
         ("lora.r", "'lora.r': expected key=value, +key=value or ~key"),
         ("lora.r=[1", "'lora.r=[1': expected key=value"),

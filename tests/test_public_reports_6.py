@@ -415,3 +415,31 @@ def test_a_text_of_columns_beside_an_object_of_its_own(tmp_path, monkeypatch, ca
     )
     assert [row["text"] for row in read[2:4]] == ["Crash 2\n\nIt stopped 2", "Crash 3\n\n"]
     assert [row["record"]["kind"] for row in read[:2]] == ["a", "b"]
+
+
+@pytest.mark.parametrize(("separator", "first"), [(",", True), (",", False), ("\t", True)])
+def test_a_quote_that_takes_in_rows_is_no_text(separator, first, tmp_path):
+    """pytorch/text#612: a lone quote opens a text, another row's ends it, and the rows between were gone."""
+    rows = [(f"text {i}", "ab"[i % 2]) for i in range(30)]
+    rows[5], rows[9] = ('"I am tired.', "a"), ('I go home."', "b")
+    cut = [separator.join(row if first else row[::-1]) for row in rows]
+    path = tmp_path / ("a.tsv" if separator == "\t" else "a.csv")
+    path.write_text(
+        separator.join(("t", "k") if first else ("k", "t")) + "\n" + "\n".join(cut) + "\n"
+    )
+    with pytest.raises(
+        UserError, match=r":7: a quote opens a cell that takes in 4 more lines, with a label"
+    ):
+        load_table(path)
+
+
+def test_a_text_of_several_lines_is_one(tmp_path):
+    """Be there commas, and a label's word at the end of one of its lines."""
+    path = tmp_path / "a.csv"
+    rows = [
+        ("Dear all,\nis it one, a\nor two, b?\nBye", "a"),
+        *((f"text {i}", "ab"[i % 2]) for i in range(30)),
+    ]
+    with open(path, "w", newline="") as file:
+        csv.writer(file).writerows([("t", "k"), *rows])
+    assert [tuple(row.values()) for _, row in load_table(path).rows] == rows

@@ -319,7 +319,7 @@ SSE = 'data: {"id": "x", "choices": [{"delta": {"content": "{}"}}]}\n\ndata: [DO
         ("event: response.created\ndata: {}\n\nevent: error\ndata: "
          '{"type": "error", "error": {"code": "server_is_overloaded", "message": "overloaded"}}\n\n', 3,
          r"status 200: overloaded \(3 attempts\)"),
-        ("<html>Sign in to the <b>network</b></html>", 3, r"not valid JSON, it begins \"a page, 'Sign in to the network'\" \("),
+        ("<html>Sign in to the <b>network</b></html>", 3, r"not valid JSON, it begins \"a page, 'Sign in to the network'\"; is api.server.base_url the address of its API, with /v1\? \("),
         (f"{'x' * 74} {KEY}", 3, r"it begins 'x+ \[API…' \("),
         ("", 3, r"not valid JSON, it is empty \("),
         (" \n\n", 3, r"not valid JSON, it is empty \("),

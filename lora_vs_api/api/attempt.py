@@ -16,7 +16,7 @@ from lora_vs_api.api.diagnosis import Rejected, diagnose, refused_by_proxy
 from lora_vs_api.api.pacing import rate_limit_pause
 from lora_vs_api.api.provider import Provider
 from lora_vs_api.api.replies import Estimate, filtered_reply, read_reply, unfit_reply
-from lora_vs_api.api.server_error import message_of, parsed, says_filtered, short, status_in
+from lora_vs_api.api.server_error import PAGE, message_of, parsed, says_filtered, short, status_in
 from lora_vs_api.api.types import ApiCondition, NoAnswer, Reply, Request
 from lora_vs_api.api.wire import request_body
 from lora_vs_api.errors import UserError
@@ -175,8 +175,12 @@ def _json_of(content: bytes, provider: Provider, base_url: str) -> Any:
             '("stream": false); expected a server or gateway that heeds it'
         )
     # of a page its title
-    begins = f", it begins {short(message_of(text), 80)!r}" if text.strip() else ", it is empty"
-    raise NoAnswer(f"the answer is not valid JSON{begins}")
+    said = short(message_of(text), 80)
+    begins = f", it begins {said!r}" if text.strip() else ", it is empty"
+    # of a gateway's own pages, where the path of its API is missing
+    astray = said.startswith(PAGE) or not re.search(r"/v\d", base_url)
+    where = f"; is {keys.BASE_URL} the address of its API, with /v1?" if astray else ""
+    raise NoAnswer(f"the answer is not valid JSON{begins}{where}")
 
 
 def _check_format_is_known(output: str, condition: ApiCondition, base_url: str) -> None:

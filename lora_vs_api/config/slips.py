@@ -600,6 +600,8 @@ def _unread(named: str, conf: Path) -> str:
     if equals and re.match(r"\s*\{.*[^\x00-\x7f][^,:]*:", value):
         return f"{named!r}: Hydra reads no such letter in a key on the command line; {in_file}"
     if equals and re.fullmatch(r"[A-Za-z_][\w./@-]*", keys):
+        if _is_broken(f"{keys}=1"):
+            return f"{keys}: Hydra reads no such key on the command line; {in_file}"
         items = re.fullmatch(r"\s*\[([^\[\]{}\"']*)\]\s*", value)
         # quotes within quotes: the outer ones are the shell's
         if items:

@@ -8,6 +8,8 @@ import gzip
 import io
 import re
 import zlib
+from collections import Counter
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -239,7 +241,8 @@ def csv_rows(path: str | Path, text: str, separator: str | None = None) -> CsvRo
             raise
         return plain
     if found.separator == "\t" and any(_holds_rows(cell) for _, row in found.rows for cell in row):
-        return _unquoted(text, separator) or found
+        found = _unquoted(text, separator) or found
+    _check_no_row_taken_in(path, found)
     return found
 
 
@@ -298,6 +301,42 @@ def _unescaped(cell: str) -> str:
 def _holds_rows(cell: str) -> bool:
     """Whether a cell between quotes has swallowed whole rows of a file with tabs."""
     return "\t" in cell and ("\n" in cell or "\r" in cell)
+
+
+def _check_no_row_taken_in(path: str | Path, found: CsvRows) -> None:
+    """Make sure that no quote at the head of a cell has taken in whole rows, up to another row's quote.
+
+    A text of several lines has such lines only if each of them ends, or begins, with a label of other rows.
+
+    Raises:
+        UserError: one has, with its line.
+    """
+    single = [row for _, row in found.rows[1:] if row and not any("\n" in cell for cell in row)]
+    ends = [_often(row[0] for row in single), _often(row[-1] for row in single)]
+    for line, row in found.rows[1:]:
+        for place, cell in enumerate(row):
+            pieces = re.split(r"\r\n|\n", cell)
+            if len(pieces) == 1 or len(row) == 1:
+                continue
+            if place < len(row) - 1:
+                labels = [piece.rpartition(found.separator)[2] for piece in pieces[:-1]]
+                known, cut = ends[1], pieces[:-1]
+            else:
+                labels = [piece.partition(found.separator)[0] for piece in pieces[1:]]
+                known, cut = ends[0], pieces[1:]
+            if all(found.separator in piece for piece in cut) and known.issuperset(labels):
+                raise UserError(
+                    f"{path}:{line}: a quote opens a cell that takes in {len(cut)} more line{'s' * (len(cut) > 1)}, with a "
+                    f"label of other rows each ({labels[0]!r:.40}); put a text with quotes between quotes, each of its "
+                    "own written twice"
+                )
+
+
+def _often(values: Iterable[str]) -> set[str]:
+    """Those of ``values`` that stand there again and again, as labels do."""
+    counts = Counter(values)
+    few = 2 * len(counts) <= sum(counts.values())
+    return {value for value, count in counts.items() if few and count > 1 and value.strip()}
 
 
 def _unquoted(text: str, separator: str | None) -> CsvRows | None:

@@ -197,7 +197,10 @@ def _check_index(folder: Path, names: dict[str, set[str]], where: str) -> None:
         raise UserError(f"{where}: {INDEX} has no weight_map; fetch it again")
     for tensor, name in files.items():
         if name not in names:
-            raise UserError(f"{where}: {INDEX} names {name}, which is not there; fetch it too")
+            raise UserError(
+                f"{where}: {INDEX} names {name}, which is not there; fetch it too, or take the index away where it is "
+                "not of these files"
+            )
         if tensor not in names[name]:
             raise UserError(f"{where}: {INDEX} puts {tensor} into {name}, which does not have it")
 
