@@ -16,11 +16,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from lora_vs_api.cli.app import main
+from lora_vs_api.cli.task_config import written_forms
 from lora_vs_api.config.compose import composed
 from lora_vs_api.config.load import load_params
 from lora_vs_api.data.source import read_source
 from lora_vs_api.data.tables import load_table
 from lora_vs_api.errors import UserError
+from lora_vs_api.record.fields import Field
 from lora_vs_api.weights.check import check_config
 from tests.imports import ROOT
 
@@ -443,3 +445,19 @@ def test_a_text_of_several_lines_is_one(tmp_path):
     with open(path, "w", newline="") as file:
         csv.writer(file).writerows([("t", "k"), *rows])
     assert [tuple(row.values()) for _, row in load_table(path).rows] == rows
+
+
+@pytest.mark.parametrize(
+    ("times", "told"),
+    [
+        ([f"2024-03-{d:02}T20:15:00-05:00" for d in range(1, 29)], "1999-12-30T23:59:58-05:00"),
+        ([f"2024-03-{d:02} 20:15+0200" for d in range(1, 29)], "1999-12-30 23:59+0200"),
+        ([f"2024-03-{d:02}T20:15:00Z" for d in range(1, 29)], "1999-12-30T23:59:58Z"),
+    ],
+)
+def test_times_of_a_zone_are_told_as_they_are_written(times, told):
+    """r-lib/nanoparquet#140: docs/your-data.md promises it of all dates and times."""
+    field = Field(name="at", type="string", score="exact")
+    texts = [f"see you then, {i}" for i in range(len(times))]
+    forms = written_forms([field], [{"at": time} for time in times], texts)
+    assert forms == {"at": f"written like {told}"}

@@ -19,8 +19,10 @@ FEW_ROWS = 240
 # a field counts as copied where so many rows have it, and so many of these have it verbatim in the text
 MIN_COPIED, COPIED = 10, 0.9
 DATE_OR_TIME = re.compile(
-    r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?Z?)?|\d\d?[./-]\d\d?[./-]\d{4}|\d\d:\d\d(?::\d\d)?"
+    r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?(?:Z|[+-]\d\d:?\d\d)?)?|\d\d?[./-]\d\d?[./-]\d{4}|\d\d:\d\d(?::\d\d)?"
 )
+
+_OFFSET = re.compile(r"(?<=:\d\d)[+-]\d\d:?\d\d$")
 
 
 @dataclass(frozen=True)
@@ -198,7 +200,11 @@ def _date_like(parts: Sequence[str], year: int) -> str:
         pair = (1, 1)
     values = [*pair, year] if first == 0 else [year, *pair]
     told = iter([*values, 23, 59, 58])
-    return re.sub(r"\d+", lambda found: _as_wide(next(told), found[0]), parts[0])
+    # how far a place's time is from UTC is no part of the moment
+    offset = _OFFSET.search(parts[0])
+    moment = parts[0][: offset.start()] if offset else parts[0]
+    made = re.sub(r"\d+", lambda found: _as_wide(next(told), found[0]), moment)
+    return made + (offset[0] if offset else "")
 
 
 def _as_wide(value: int, digits: str) -> str:
