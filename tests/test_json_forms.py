@@ -19,6 +19,7 @@ from lora_vs_api.data.infer import Texts, infer_field
 from lora_vs_api.data.source import read_source, value_of
 from lora_vs_api.data.tables import load_table
 from lora_vs_api.errors import UserError
+from lora_vs_api.record.fields import Field
 
 Record = dict[str, Any]
 N = 30
@@ -377,6 +378,31 @@ def test_relations_name_the_words_of_their_entities(conf):
         }
         for n, (text, spans) in enumerate(made)
     }
+
+
+def test_a_number_that_is_no_entity_s_stays_one(tmp_path):
+    """A count may be the number of an entity by chance, and a row may lack the text."""
+    path = tmp_path / "a.jsonl"
+    span = {"id": 1, "label": "WHO", "start": 4, "end": 7}
+    rows = [
+        {"text": f"ask Ana {n}", "spans": [span], "calls": [{"times": 1, "to_id": 1}]}
+        for n in range(20)
+    ]
+    path.write_text(lines([*rows, {"calls": []}]))
+    found = [row for _, row in load_table(path).rows]
+    assert [row["calls"] for row in found] == [[{"times": 1, "to": "Ana"}]] * 20 + [[]]
+
+
+def test_braces_around_a_few_texts_are_no_arrays(tmp_path):
+    """A string field of a second file may hold {0}; of a list field it is PostgreSQL's array, in one row too."""
+    path = tmp_path / "a.csv"
+    path.write_text('t,s,l\nhello,{0},"{kitchen,""in house""}"\n')
+    fields = (
+        Field(name="s", type="string", score="exact"),
+        Field(name="l", type="list", score="set_f1"),
+    )
+    [row] = read_source(path, fields, "t", None, None)
+    assert row["record"] == {"s": "{0}", "l": ["kitchen", "in house"]}
 
 
 CELLS = [[row["text"], *row["record"].values()] for row in NESTED]

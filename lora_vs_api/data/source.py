@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unicodedata import normalize
 
+from lora_vs_api.data.exports.arrays import as_list, is_array
 from lora_vs_api.data.json_values import cell_value
 from lora_vs_api.data.split import split_named
 from lora_vs_api.data.tables import MAX_SHOWN, Rows, load_table, problems_error
@@ -447,6 +448,8 @@ def value_of(cell: Any, field: Field, typed: bool = False) -> Any:
         return _TRUTH[cell.lower()]
     if field.type in ("integer", "number"):
         return _number(cell, field)
+    if field.type == "list" and is_array(cell):
+        return cell_value(as_list(cell))
     if field.type == "list" and not cell.startswith("["):
         if field.items is not None and field.items.type not in ("string", "enum"):
             raise ValueError(cell)

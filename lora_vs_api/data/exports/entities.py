@@ -22,6 +22,21 @@ _BOTH = ("span", "offsets", "indices", "char_span", "position")
 _PLACES = (*_STARTS, *_ENDS, *_BOTH, "token_start", "token_end", "id")
 TEXT, LABEL = "text", "label"
 _ANSWER_START = "answer_start"
+# what relations call the entities that they are between
+_ENDS_OF_RELATIONS = {
+    "from",
+    "to",
+    "head",
+    "tail",
+    "source",
+    "target",
+    "subject",
+    "object",
+    "arg1",
+    "arg2",
+    "h",
+    "t",
+}
 # of the spans end where a word does
 MOSTLY = 0.9
 
@@ -54,7 +69,8 @@ def with_words(table: Table) -> Table:
         own = _own_key(rows, name, text, count)
         odd = _not_fitting(rows, name, text, count)
         for place, row in rows:
-            named.setdefault(place, {}).update(_by_id(row[text], row.get(name) or (), count))
+            if row.get(name):
+                named.setdefault(place, {}).update(_by_id(row[text], row[name], count))
         rows = [
             (place, {**row, name: [_worded(row[text], span, count, own) for span in row[name]]})
             if row.get(name)
@@ -96,7 +112,7 @@ def _related(rows: Rows, named: Mapping[str, Mapping[int, str]]) -> tuple[Rows, 
         keys = [
             key
             for key in items[0][0]
-            if key != "id"
+            if _names_an_entity(key)
             and all(type(of := item.get(key)) is int and of in ids for item, ids in items)
         ]
         if not keys:
@@ -115,6 +131,12 @@ def _related(rows: Rows, named: Mapping[str, Mapping[int, str]]) -> tuple[Rows, 
         ]
         notes.append(f"{name}: the entities' words for their numbers under {', '.join(keys)}")
     return rows, notes
+
+
+def _names_an_entity(key: str) -> bool:
+    """Whether a relation's key is called so: a number under another one may be a count."""
+    plain = plain_name(key)
+    return plain in _ENDS_OF_RELATIONS or (plain.endswith("_id") and plain != "id")
 
 
 def _worded_relation(
