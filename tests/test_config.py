@@ -396,12 +396,18 @@ def test_a_file_that_is_no_yaml_or_not_there(tmp_path):
         ("task=us_addresses data.encodng=cp1252", "data.encodng: unknown key (did you mean encoding?)"),
         ("~lora.rr", "lora.rr: no such key to leave out (did you mean lora.r?)"),
         ("seeds=0,1", "seeds: expected one value, found 0,1; a list is seeds=[0,1], a text with a comma 'seeds="),
+        ("sweep.learning_rates=1e-5,2e-5", """sweep.learning_rates: expected one value, found 1e-5,2e-5; a list is 'sweep.learning_rates=["1e-5","2e-5"]'"""),
         ("task=a,b", "task: expected the name of one choice, found a,b"),
         ("~seeds.0", "seeds: nothing can be taken out of a list; expected the whole list, seeds=[…]"),
         ("model_free.x=1", "model_free: a list has places and no 'x'; expected the whole list, model_free=["),
         ("+model_free.x=1", "model_free: a list has places and no 'x'; expected the whole list"),
         ("~seeds", "seeds: cannot be left out, "),
         ("prices.models.gpt-5.4-mini.input=2", "prices.models.gpt-5.4-mini.input: Hydra reads no such key on the command line; set it in"),
+        (
+            "sweep.learning_rates=[1e-5,1.0e-4]",
+            'sweep.learning_rates[0]: expected a learning rate as a quoted string, such as "2e-4", found 1e-05; put a text '
+            """that looks like this in quotes, in a shell: 'sweep.learning_rates=["1e-05", "0.0001"]'""",
+        ),
         ("~seeds.9=4", "seeds: nothing can be taken out of a list; expected"),
         ("lora.r", "'lora.r': expected key=value, +key=value or ~key"),
         ("lora.r=[1", "'lora.r=[1': expected key=value"),

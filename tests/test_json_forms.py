@@ -5,6 +5,7 @@ Every form is read as a person would have it read: by `init`, and then by the ta
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -306,6 +307,9 @@ SPANS: dict[str, Callable[[str, tuple[int, int, str, str]], Any]] = {
     "luis": lambda _, s: {"startPos": s[0], "endPos": s[1] - 1, "label": s[2]},
     "twitter": lambda _, s: {"indices": [s[0], s[1]], "label": s[2]},
     "semeval": lambda _, s: {"from": s[0], "to": s[1], "label": s[2]},
+    "texts": lambda _, s: [str(s[0]), str(s[1]), s[2]],
+    "texts-in-objects": lambda _, s: {"start": str(s[0]), "end": str(s[1]), "label": s[2]},
+    "pandas": lambda _, s: {"start": float(s[0]), "end": float(s[1]), "label": s[2]},
     "azure": lambda _, s: {"offset": s[0], "length": s[1] - s[0], "label": s[2]},
 }  # fmt: skip
 
@@ -317,6 +321,21 @@ def test_entities_are_the_words_that_were_marked(conf, form):
     rows = [{"text": text, "spans": [SPANS[form](text, span) for span in spans]} for text, spans in made]  # fmt: skip
     Path("a.jsonl").write_text(lines(rows), encoding="utf-8")
     assert read(Path("a.jsonl")) == {
+        text: {"spans": [{"text": words, "label": label} for _, _, label, words in spans]}
+        for text, spans in made
+    }
+
+
+@pytest.mark.parametrize("written", [dumped, repr])
+@pytest.mark.parametrize("form", ["doccano", "label-studio", "texts"])
+def test_entities_in_cells_of_text_are_words_too(conf, form, written):
+    """ai4privacy's span_labels, and every CSV: a list of spans is JSON in a cell."""
+    made = [entities(i) for i in range(N)]
+    with open("a.csv", "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(
+            [["text", "spans"], *([text, written([SPANS[form](text, span) for span in spans])] for text, spans in made)]
+        )  # fmt: skip
+    assert read(Path("a.csv")) == {
         text: {"spans": [{"text": words, "label": label} for _, _, label, words in spans]}
         for text, spans in made
     }

@@ -77,7 +77,7 @@ def explain(error: ValidationError, raw: dict[str, Any]) -> str:
     expected = f"{place.key}: expected {_expected(place.schema, root)}"
     if place.schema.get("writeOnly"):
         return expected
-    hint = _as_one_key(place) + _in_quotes(place) + _as_number(place) + _as_null(place)
+    hint = _as_one_key(place) + _in_quotes(place, raw) + _as_number(place) + _as_null(place)
     return _with_found(expected, place.value, place.key) + hint
 
 
@@ -103,7 +103,7 @@ def _as_one_key(place: Place) -> str:
     return f"; a field within an object is one key: '+task.weights={{{'.'.join(map(str, path))}: {value}}}'"
 
 
-def _in_quotes(place: Place) -> str:
+def _in_quotes(place: Place, raw: Any) -> str:
     """What to do about a text that YAML has taken for something else, such as no or 12; else empty."""
     forms = [place.schema, *place.schema.get("anyOf", [])]
     text = any(form.get("type") == "string" for form in forms)
@@ -111,7 +111,9 @@ def _in_quotes(place: Place) -> str:
     if not text or kinds or not isinstance(place.value, bool | int | float):
         return ""
     if isinstance(place.path[-1], int):
-        override = f'{_dotted(place.path[:-1])}=["{place.value}"]'
+        # the whole list, or the others would be lost
+        items = ", ".join(f'"{item}"' for item in _at(raw, place.path[:-1]))
+        override = f"{_dotted(place.path[:-1])}=[{items}]"
     else:
         override = f'{place.key}="{place.value}"'
     # the shell takes quotes of its own away

@@ -580,8 +580,13 @@ def _taken_out(
 def _one_value(name: str, items: str, found: str, conf: Path) -> str:
     if (conf / _group_of(name)).is_dir():
         return f"{name}: expected the name of one choice, found {found}"
+    if re.search(r"\d[eE]-?\d", items):
+        # a rate is a text
+        items = ",".join(f'"{item.strip()}"' for item in items.split(","))
+    # without the shell's quotes around them the inner ones would be lost
+    mark = "'" if '"' in items else ""
     return (
-        f"{name}: expected one value, found {found}; a list is {name}=[{items}], a text with a comma "
+        f"{name}: expected one value, found {found}; a list is {mark}{name}=[{items}]{mark}, a text with a comma "
         f"'{name}=\"…\"'"
     )
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lora_vs_api.data.json_values import cell_value
 from lora_vs_api.data.table import Rows, Table
 from lora_vs_api.data.written import plain_name
 
@@ -47,7 +48,7 @@ def with_words(table: Table) -> Table:
     A list ``[28, 31, "WHO"]`` becomes ``{"text": "Ana", "label": "WHO"}``; an object loses the numbers, and has the
     words where it had none. Lists whose numbers are no places in a text of their row stay as they are.
     """
-    rows, notes = _without_starts(table.rows)
+    rows, notes = _without_starts(_decoded(table.rows))
     rows, listed = _listed(rows)
     notes += listed
     named: dict[str, dict[int, str]] = {}
@@ -85,6 +86,30 @@ def with_words(table: Table) -> Table:
     if not notes:
         return table
     return Table(rows, [*table.notes, *notes], table.conversations, table.instruction)
+
+
+def _decoded(rows: Rows) -> Rows:
+    """``rows`` with the spans of cells that are JSON as texts, as CSV has them and some Parquet."""
+    for name in dict.fromkeys(name for _, row in rows for name in row):
+        cells = [cell for _, row in rows if (cell := row.get(name))]
+        if not cells or not all(
+            isinstance(cell, str) and cell.lstrip()[:1] in ("[", "{") for cell in cells
+        ):
+            continue
+        try:
+            found = {cell: cell_value(cell) for cell in cells}
+        except ValueError:
+            continue
+        some = any(found.values())
+        spans = all(
+            isinstance(value, list) and all(map(_places, value)) for value in found.values()
+        )
+        if some and (spans or all(map(_may_be_stretches, found.values()))):
+            rows = [
+                (place, {**row, name: found[row[name]]} if row.get(name) else row)
+                for place, row in rows
+            ]
+    return rows
 
 
 def _by_id(text: Any, spans: Sequence[Any], count: _Count) -> dict[int, str]:
@@ -171,7 +196,7 @@ def _is_stretches(cell: Any) -> bool:
         isinstance(cell, Mapping)
         and bool(cell)
         and all(
-            isinstance(places, list) and bool(places) and all(map(_is_pair, places))
+            isinstance(places, list) and bool(places) and all(map(_pair, places))
             for places in cell.values()
         )
     )
@@ -215,14 +240,18 @@ def _is_answer(cell: Any) -> bool:
 
 def _places(span: Any) -> tuple[int, int] | None:
     """First character of a span, and the one behind it; None for what is no span."""
-    if isinstance(span, list) and [type(part) for part in span] == [int, int, str]:
-        return span[0], span[1]
+    if isinstance(span, list):
+        return _pair(span[:2]) if len(span) == 3 and isinstance(span[2], str) else None
     if not isinstance(span, Mapping):
         return None
     for key, value in span.items():
-        if plain_name(key) in _BOTH and _is_pair(value):
-            return value[0], value[1]
-    plain = {plain_name(key): value for key, value in span.items() if type(value) is int}
+        if plain_name(key) in _BOTH and (pair := _pair(value)):
+            return pair
+    plain = {
+        plain_name(key): number
+        for key, value in span.items()
+        if (number := _number(value)) is not None
+    }
     start = next((plain[key] for key in _STARTS if key in plain), None)
     end = next((key for key in _ENDS if key in plain), None)
     if start is None or end is None:
@@ -230,8 +259,21 @@ def _places(span: Any) -> tuple[int, int] | None:
     return start, plain[end] + (start if end == "length" else 0)
 
 
-def _is_pair(value: Any) -> bool:
-    return isinstance(value, list) and [type(part) for part in value] == [int, int]
+def _number(value: Any) -> int | None:
+    """A character's number, which some write as a text, and pandas as 9.0 where others are missing."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
+        return int(value)
+    return value if type(value) is int else None
+
+
+def _pair(value: Any) -> tuple[int, int] | None:
+    """Two numbers of characters; None for anything else."""
+    if not isinstance(value, list) or len(value) != 2:
+        return None
+    start, end = map(_number, value)
+    return None if start is None or end is None else (start, end)
 
 
 @dataclass(frozen=True)
@@ -308,6 +350,12 @@ def _says(text: str, span: Any, count: _Count, key: str) -> bool:
     return isinstance(span, Mapping) and span.get(key) == text[start:end]
 
 
+def _tells_a_place(key: str, value: Any) -> bool:
+    if plain_name(key) == "id":
+        return type(value) is int
+    return _number(value) is not None or _pair(value) is not None
+
+
 def _worded(text: str, span: Any, count: _Count, own: str | None) -> dict[str, Any]:
     start, end = count.in_text(text, span)
     words = text[start:end]
@@ -317,6 +365,6 @@ def _worded(text: str, span: Any, count: _Count, own: str | None) -> dict[str, A
         key: value
         for key, value in span.items()
         # an id that is no number is a name (of what the words mean)
-        if plain_name(key) not in _PLACES or not (type(value) is int or _is_pair(value))
+        if plain_name(key) not in _PLACES or not _tells_a_place(key, value)
     }
     return kept if own is not None else {**kept, TEXT: words}
