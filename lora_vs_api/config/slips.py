@@ -488,8 +488,8 @@ def override_slip(
         return f"{name}: is chosen already; expected {other}, which chooses another"
     sweep = _SWEEP.search(message)
     if sweep:
-        return _one_value(sweep[1], "…", sweep[2], conf)
-    choice_said = _of_choice(message, overrides, conf)
+        return _one_value(sweep[1], "…", sweep[2], conf, composed)
+    choice_said = _of_choice(message, overrides, conf, composed)
     if choice_said is not None:
         return choice_said
     odd = [text for text in overrides if not _FORM.fullmatch(text)]
@@ -536,7 +536,9 @@ def _can_be_decoded(name: str) -> bool:
     return True
 
 
-def _of_choice(message: str, overrides: Sequence[str], conf: Path) -> str | None:
+def _of_choice(
+    message: str, overrides: Sequence[str], conf: Path, composed: Callable[[], Mapping[str, Any]]
+) -> str | None:
     """What is wrong with a choice among files of ``conf``, or with several values where one is chosen; else None."""
     group = next((text for text in overrides if _group_of(text) in _groups(conf)), None)
     if group and _NO_GROUP.search(message):
@@ -554,7 +556,7 @@ def _of_choice(message: str, overrides: Sequence[str], conf: Path) -> str | None
     several = _SEVERAL.search(message)
     if several:
         name, _, value = several[1].partition("=")
-        return _one_value(name, value, value, conf)
+        return _one_value(name, value, value, conf, composed)
     return None
 
 
@@ -577,18 +579,29 @@ def _taken_out(
     return None
 
 
-def _one_value(name: str, items: str, found: str, conf: Path) -> str:
+def _one_value(
+    name: str, items: str, found: str, conf: Path, composed: Callable[[], Mapping[str, Any]]
+) -> str:
+    """What to write instead of several values with commas between them, as what is set there now tells."""
     if (conf / _group_of(name)).is_dir():
         return f"{name}: expected the name of one choice, found {found}"
+    there = _at(composed(), name.lstrip("+"))
+    one = f"{name}: expected one value, found {found}"
     if re.search(r"\d[eE]-?\d", items):
         # a rate is a text
         items = ",".join(f'"{item.strip()}"' for item in items.split(","))
     # without the shell's quotes around them the inner ones would be lost
     mark = "'" if '"' in items else ""
-    return (
-        f"{name}: expected one value, found {found}; a list is {mark}{name}=[{items}]{mark}, a text with a comma "
-        f"'{name}=\"…\"'"
-    )
+    a_list, a_text = f"{mark}{name}=[{items}]{mark}", f"a text with a comma '{name}=\"…\"'"
+    if isinstance(there, list):
+        return f"{one}; a list is {a_list}"
+    if there is None or (isinstance(there, str) and not re.search(r"\s|^best$", there)):
+        # such as a name, or a list of them
+        return f"{one}; a list is {a_list}, {a_text}"
+    numbers = all(re.match(r"\s*[\d.]", item) for item in found.split(","))
+    if numbers or not isinstance(there, str):
+        return f"{one}; a run for each is `dvc exp run --queue -S '{name}={found}'`"
+    return f"{one}; {a_text}"
 
 
 def _unread(named: str, conf: Path) -> str:
