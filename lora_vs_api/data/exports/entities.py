@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lora_vs_api.data.json_values import cell_value
+from lora_vs_api.data.exports.places import decoded, number, pair
+from lora_vs_api.data.exports.relations import with_entities
 from lora_vs_api.data.table import Rows, Table
 from lora_vs_api.data.written import plain_name
 
@@ -23,21 +24,6 @@ _BOTH = ("span", "offsets", "indices", "char_span", "position")
 _PLACES = (*_STARTS, *_ENDS, *_BOTH, "token_start", "token_end", "id")
 TEXT, LABEL = "text", "label"
 _ANSWER_START = "answer_start"
-# what relations call the entities that they are between
-_ENDS_OF_RELATIONS = {
-    "from",
-    "to",
-    "head",
-    "tail",
-    "source",
-    "target",
-    "subject",
-    "object",
-    "arg1",
-    "arg2",
-    "h",
-    "t",
-}
 # of the spans end where a word does
 MOSTLY = 0.9
 
@@ -48,15 +34,11 @@ def with_words(table: Table) -> Table:
     A list ``[28, 31, "WHO"]`` becomes ``{"text": "Ana", "label": "WHO"}``; an object loses the numbers, and has the
     words where it had none. Lists whose numbers are no places in a text of their row stay as they are.
     """
-    rows, notes = _without_starts(_decoded(table.rows))
-    rows, listed = _listed(rows)
-    notes += listed
+    rows, notes = _without_starts(decoded(table.rows, _are_spans))
     named: dict[str, dict[int, str]] = {}
     for name in dict.fromkeys(name for _, row in rows for name in row):
         cells = [cell for _, row in rows if (cell := row.get(name))]
-        if not cells or not all(
-            isinstance(cell, list) and all(map(_places, cell)) for cell in cells
-        ):
+        if not cells or not all(map(_are_spans, cells)):
             continue
         found = _text_of(rows, name)
         if found is None:
@@ -81,35 +63,16 @@ def with_words(table: Table) -> Table:
         notes.append(
             f"{name}: the words of {text} at these places, instead of the characters' numbers{odd}"
         )
-    rows, related = _related(rows, named)
-    notes += related
+    if named:
+        rows, related = with_entities(rows, named)
+        notes += related
     if not notes:
         return table
     return Table(rows, [*table.notes, *notes], table.conversations, table.instruction)
 
 
-def _decoded(rows: Rows) -> Rows:
-    """``rows`` with the spans of cells that are JSON as texts, as CSV has them and some Parquet."""
-    for name in dict.fromkeys(name for _, row in rows for name in row):
-        cells = [cell for _, row in rows if (cell := row.get(name))]
-        if not cells or not all(
-            isinstance(cell, str) and cell.lstrip()[:1] in ("[", "{") for cell in cells
-        ):
-            continue
-        try:
-            found = {cell: cell_value(cell) for cell in cells}
-        except ValueError:
-            continue
-        some = any(found.values())
-        spans = all(
-            isinstance(value, list) and all(map(_places, value)) for value in found.values()
-        )
-        if some and (spans or all(map(_may_be_stretches, found.values()))):
-            rows = [
-                (place, {**row, name: found[row[name]]} if row.get(name) else row)
-                for place, row in rows
-            ]
-    return rows
+def _are_spans(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_places, value))
 
 
 def _by_id(text: Any, spans: Sequence[Any], count: _Count) -> dict[int, str]:
@@ -120,106 +83,6 @@ def _by_id(text: Any, spans: Sequence[Any], count: _Count) -> dict[int, str]:
             start, end = count.in_text(text, span)
             found[span["id"]] = text[start:end]
     return found
-
-
-def _related(rows: Rows, named: Mapping[str, Mapping[int, str]]) -> tuple[Rows, list[str]]:
-    """``rows`` with words where relations name entities by their numbers, as doccano's ``from_id`` and ``to_id`` do."""
-    notes = []
-    for name in dict.fromkeys(name for _, row in rows for name in row):
-        items = [
-            (item, named.get(place, {}))
-            for place, row in rows
-            if isinstance(cell := row.get(name), list)
-            for item in cell
-        ]
-        if not items or not all(isinstance(item, Mapping) for item, _ in items):
-            continue
-        keys = [
-            key
-            for key in items[0][0]
-            if _names_an_entity(key)
-            and all(type(of := item.get(key)) is int and of in ids for item, ids in items)
-        ]
-        if not keys:
-            continue
-        rows = [
-            (
-                place,
-                {
-                    **row,
-                    name: [_worded_relation(one, keys, named.get(place, {})) for one in row[name]],
-                },
-            )
-            if row.get(name)
-            else (place, row)
-            for place, row in rows
-        ]
-        notes.append(f"{name}: the entities' words for their numbers under {', '.join(keys)}")
-    return rows, notes
-
-
-def _names_an_entity(key: str) -> bool:
-    """Whether a relation's key is called so: a number under another one may be a count."""
-    plain = plain_name(key)
-    return plain in _ENDS_OF_RELATIONS or (plain.endswith("_id") and plain != "id")
-
-
-def _worded_relation(
-    relation: Mapping[str, Any], keys: Sequence[str], ids: Mapping[int, str]
-) -> dict[str, Any]:
-    return {
-        key.removesuffix("_id") if key in keys else key: ids[value] if key in keys else value
-        for key, value in relation.items()
-        # a number of its own, as its entities had
-        if key != "id" or type(value) is not int
-    }
-
-
-def _listed(rows: Rows) -> tuple[Rows, list[str]]:
-    """``rows`` with lists of words for ``{"Ana": [[28, 30]]}``, words with the places at which they stand (CLUENER)."""
-    held = dict.fromkeys(
-        name for _, row in rows for name, cell in row.items() if _has_stretches(cell)
-    )
-    names = [name for name in held if all(_may_be_stretches(row.get(name)) for _, row in rows)]
-    if not names:
-        return rows, []
-    found: Rows = [
-        (place, {name: _as_words(cell) if name in names else cell for name, cell in row.items()})
-        for place, row in rows
-    ]
-    return found, [f"{name}: words without the places at which they stand" for name in names]
-
-
-def _is_stretches(cell: Any) -> bool:
-    """Whether this is an object of words with the first and last characters of each time that they occur."""
-    return (
-        isinstance(cell, Mapping)
-        and bool(cell)
-        and all(
-            isinstance(places, list) and bool(places) and all(map(_pair, places))
-            for places in cell.values()
-        )
-    )
-
-
-def _has_stretches(cell: Any) -> bool:
-    inner = cell.values() if isinstance(cell, Mapping) else ()
-    return _is_stretches(cell) or any(map(_is_stretches, inner))
-
-
-def _may_be_stretches(cell: Any) -> bool:
-    """Whether nothing else is in it: a label without words is empty or not there."""
-    if not cell or _is_stretches(cell):
-        return True
-    return isinstance(cell, Mapping) and all(
-        not each or _is_stretches(each) for each in cell.values()
-    )
-
-
-def _as_words(cell: Any) -> Any:
-    if not cell or _is_stretches(cell):
-        return list(cell or ())
-    return {label: list(words or ()) for label, words in cell.items()}
 
 
 def _without_starts(rows: Rows) -> tuple[Rows, list[str]]:
@@ -241,39 +104,22 @@ def _is_answer(cell: Any) -> bool:
 def _places(span: Any) -> tuple[int, int] | None:
     """First character of a span, and the one behind it; None for what is no span."""
     if isinstance(span, list):
-        return _pair(span[:2]) if len(span) == 3 and isinstance(span[2], str) else None
+        return pair(span[:2]) if len(span) == 3 and isinstance(span[2], str) else None
     if not isinstance(span, Mapping):
         return None
     for key, value in span.items():
-        if plain_name(key) in _BOTH and (pair := _pair(value)):
-            return pair
+        if plain_name(key) in _BOTH and (both := pair(value)):
+            return both
     plain = {
-        plain_name(key): number
+        plain_name(key): place
         for key, value in span.items()
-        if (number := _number(value)) is not None
+        if (place := number(value)) is not None
     }
     start = next((plain[key] for key in _STARTS if key in plain), None)
     end = next((key for key in _ENDS if key in plain), None)
     if start is None or end is None:
         return None
     return start, plain[end] + (start if end == "length" else 0)
-
-
-def _number(value: Any) -> int | None:
-    """A character's number, which some write as a text, and pandas as 9.0 where others are missing."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
-        return int(value)
-    return value if type(value) is int else None
-
-
-def _pair(value: Any) -> tuple[int, int] | None:
-    """Two numbers of characters; None for anything else."""
-    if not isinstance(value, list) or len(value) != 2:
-        return None
-    start, end = map(_number, value)
-    return None if start is None or end is None else (start, end)
 
 
 @dataclass(frozen=True)
@@ -353,7 +199,7 @@ def _says(text: str, span: Any, count: _Count, key: str) -> bool:
 def _tells_a_place(key: str, value: Any) -> bool:
     if plain_name(key) == "id":
         return type(value) is int
-    return _number(value) is not None or _pair(value) is not None
+    return number(value) is not None or pair(value) is not None
 
 
 def _worded(text: str, span: Any, count: _Count, own: str | None) -> dict[str, Any]:
