@@ -226,7 +226,7 @@ def _from_hub(source: HubFile, key: str, size: int, work: Path) -> Path:
 
 
 def _from_path(source: LocalFile, key: str, size: int, work: Path) -> Path:
-    origin, copy = Path(source.path).expanduser(), work / "copy.gguf"
+    origin, copy = Path(source.path), work / "copy.gguf"
     if not origin.is_file():
         raise _NotHad(f"{key}.path: no such file: {origin}")
     found = origin.stat().st_size

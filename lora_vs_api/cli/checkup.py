@@ -345,7 +345,7 @@ def _data(params: Params) -> Iterator[Finding]:
     weights = params.model.weights
     if _base_is_here(params):
         yield Finding("base model", "ok", f"{BASE} is there")
-    elif weights.source == "path" and not Path(weights.path).expanduser().is_dir():
+    elif weights.source == "path" and not Path(weights.path).is_dir():
         mend = f"{PACKAGE} params model=local model.weights.path=FOLDER"
         found = f"model.weights.path: {weights.path} is not there"
         yield Finding("base model", "MISSING", found, mend)

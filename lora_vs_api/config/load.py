@@ -78,7 +78,7 @@ def _in_project(params: Params, here: Path) -> Params:
         return params
     weights, store = params.model.weights, params.api.limits.store
     if isinstance(weights, PathWeights) and not (here / weights.path).exists():
-        path = str(project / Path(weights.path).expanduser())
+        path = str(project / weights.path)
         weights = weights.model_copy(update={"path": path})
     elif isinstance(weights, GgufWeights):
         weights = _sources_in(project, here, weights)
@@ -108,7 +108,7 @@ def _sources_in(project: Path, here: Path, file: File) -> File:
 def _source_in(project: Path, here: Path, source: GgufSource) -> GgufSource:
     if not isinstance(source, LocalFile) or (here / source.path).exists():
         return source
-    return source.model_copy(update={"path": str(project / Path(source.path).expanduser())})
+    return source.model_copy(update={"path": str(project / source.path)})
 
 
 def _examples_in(project: Path, here: Path, condition: Condition) -> Condition:

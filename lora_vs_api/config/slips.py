@@ -480,7 +480,7 @@ def override_slip(
             return f"{merged[1]}: expected {kind}"
         section, _, place = merged[1].rpartition(".")
         if place.isdigit():
-            return f"{section}: a list has no place {place} to add; expected the whole list, {section}=[…]"
+            return _no_place(section, place)
     chosen = _CHOSEN.search(message)
     if chosen:
         name, typed = chosen[1], any(text.lstrip("+").startswith(chosen[1]) for text in overrides)
@@ -564,19 +564,30 @@ def _taken_out(
     message: str, overrides: Sequence[str], composed: Callable[[], Mapping[str, Any]]
 ) -> str | None:
     """What is wrong with a ``~KEY``, or with a key within a list; None for nothing."""
-    for text in overrides:
-        found = _WITHIN.fullmatch(text)
+    within = [found for text in overrides if (found := _WITHIN.fullmatch(text))]
+    plain = composed() if within else {}
+    for sign, whole, place in (found.groups() for found in within):
         # Python's own words for these say nothing
-        if found and isinstance(_at(composed(), found[2]), list):
-            sign, whole, place = found.groups()
-            what = f"no place {place} to add" if place.isdigit() else f"places and no {place!r}"
-            why = "nothing can be taken out of a list" if sign == "~" else f"a list has {what}"
-            if sign == "~" or not place.isdigit() or sign == "++":
-                return f"{whole}: {why}; expected the whole list, {whole}=[…]"
+        if not isinstance(_at(plain, whole), list):
+            continue
+        if sign == "~":
+            return _whole_list(whole, "nothing can be taken out of a list")
+        if not place.isdigit():
+            return _whole_list(whole, f"a list has places and no {place!r}")
+        if sign == "++":
+            return _no_place(whole, place)
     gone = _GONE.search(message)
     if gone:
         return f"{gone[1]}: no such key to leave out{_hint(gone[1], list(_keys(composed())))}"
     return None
+
+
+def _no_place(key: str, place: str) -> str:
+    return _whole_list(key, f"a list has no place {place} to add")
+
+
+def _whole_list(key: str, why: str) -> str:
+    return f"{key}: {why}; expected the whole list, {key}=[…]"
 
 
 def _one_value(

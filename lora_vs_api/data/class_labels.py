@@ -9,13 +9,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-METADATA = b"huggingface"
-
 
 def features(metadata: Mapping[bytes, bytes] | None) -> Mapping[str, Any]:
     """Features by column as `datasets` describes them, of columns with class labels alone; empty for other files."""
     try:
-        found = json.loads((metadata or {})[METADATA])["info"]["features"]
+        found = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
         return {name: kind for name, kind in found.items() if _has_labels(kind)}
     except (KeyError, ValueError, TypeError, AttributeError):
         return {}
@@ -40,8 +38,11 @@ def _inner(kind: Any) -> Any:
 
 
 def _has_labels(kind: Any) -> bool:
-    if _names(kind) or (inner := _inner(kind)) is not None:
-        return bool(_names(kind)) or _has_labels(inner)
+    if _names(kind):
+        return True
+    inner = _inner(kind)
+    if inner is not None:
+        return _has_labels(inner)
     return isinstance(kind, dict) and any(map(_has_labels, kind.values()))
 
 

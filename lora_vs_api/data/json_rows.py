@@ -123,14 +123,12 @@ def _rows_of(path: Path, found: Any, notes: list[str]) -> Rows:
         found = _exported(path, found)
     elif isinstance(found, dict):
         tables = dict(_tables(found))
-        columns = _columns(found, tables)
-        celled = _celled(found)
-        if celled is not None:
+        if (celled := _celled(found)) is not None:
             name, names, found = celled
             notes.append(
                 f"the rows are those under {name}, the names of their columns under {names}"
             )
-        elif columns is not None:
+        elif (columns := _columns(found, tables)) is not None:
             notes.append(f"lists of one length, read as columns: {', '.join(columns):.200}")
             found = [dict(zip(columns, values)) for values in zip(*columns.values())]
         elif len(tables) > 1 and all(map(split_named, tables)):
@@ -186,15 +184,9 @@ def _exported(path: Path, rows: list[Any]) -> list[Any]:
     return found
 
 
-def _tables(
-    found: Mapping[str, Any], above: str = "", depth: int = DEPTH
-) -> Iterator[tuple[str, list[Any]]]:
+def _tables(found: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:
     """The lists of objects that lie within an object's objects, each by its dotted name."""
-    for name, value in found.items():
-        if isinstance(value, list) and value and _are_objects(value):
-            yield above + name, value
-        elif isinstance(value, dict) and depth:
-            yield from _tables(value, f"{above}{name}.", depth - 1)
+    return ((name, rows) for name, rows in _lists(found) if _are_objects(rows))
 
 
 def _celled(found: Mapping[str, Any]) -> tuple[str, str, list[dict[str, Any]]] | None:
@@ -217,12 +209,15 @@ def _celled(found: Mapping[str, Any]) -> tuple[str, str, list[dict[str, Any]]] |
         if name.rpartition(".")[2].lower() in _HEADERS and (names := _names_in(value))
     }
     fits = [
-        (name, header, [dict(zip(names, row)) for row in value])
+        (name, header)
         for name, value in rows.items()
         for header, names in headers.items()
         if len(names) == len(value[0])
     ]
-    return fits[0] if len(fits) == 1 else None
+    if len(fits) != 1:
+        return None
+    name, header = fits[0]
+    return name, header, [dict(zip(headers[header], row)) for row in rows[name]]
 
 
 def _lists(

@@ -400,10 +400,10 @@ def _parquet(path: Path) -> Table:
         for field in found.schema
         if (kind := _own_kind(field)) is not None
     ]
-    for name, kind in features(found.schema.metadata).items():
-        place = found.column_names.index(name) if name in found.column_names else None
-        if place is not None:
-            columns[place] = worded(columns[place], kind)
+    labelled = features(found.schema.metadata)
+    for place, name in enumerate(found.column_names):
+        if name in labelled:
+            columns[place] = worded(columns[place], labelled[name])
             notes.append(
                 f"{name}: its numbers read as the words that they stand for in the file's own metadata"
             )

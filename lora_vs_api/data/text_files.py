@@ -311,9 +311,12 @@ def _check_no_row_taken_in(path: str | Path, found: CsvRows) -> None:
     Raises:
         UserError: one has, with its line.
     """
-    single = [row for _, row in found.rows[1:] if row and not any("\n" in cell for cell in row)]
+    several = [(line, row) for line, row in found.rows[1:] if any("\n" in cell for cell in row)]
+    if not several:
+        return
+    single = [row for _, row in found.rows[1:] if not any("\n" in cell for cell in row)]
     ends = [_often(row[0] for row in single), _often(row[-1] for row in single)]
-    for line, row in found.rows[1:]:
+    for line, row in several:
         for place, cell in enumerate(row):
             pieces = re.split(r"\r\n|\n", cell)
             if len(pieces) == 1 or len(row) == 1:

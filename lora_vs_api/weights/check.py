@@ -44,11 +44,7 @@ def check_config(folder: Path, where: str) -> None:
                 f"{where}: holds a PEFT adapter and no model; expected a transformers model folder: merge the adapter "
                 "into its base (merge_and_unload, save_pretrained) and name that"
             )
-        if (folder / "config.json").is_symlink():
-            raise UserError(
-                f"{where}: config.json is a link to {(folder / 'config.json').readlink()}, which is not "
-                "there; fetch the model again"
-            )
+        check_link(folder / "config.json", where)
         kept = sorted(file.parent for file in folder.glob("snapshots/*/config.json"))
         if kept:
             raise UserError(
@@ -88,6 +84,18 @@ def _check_pad(section: Mapping[str, Any], where: str) -> None:
         raise UserError(
             f"{where}: config.json: pad_token_id is {pad}, and its {tokens:,} tokens (vocab_size) end before; set it to "
             "null, since no padding is needed here, or resize the embeddings and save the model again"
+        )
+
+
+def check_link(file: Path, where: str) -> None:
+    """Make sure that a file of the model is no link to nowhere, as in a Hub's cache that was copied without its blobs.
+
+    Raises:
+        UserError: it is one.
+    """
+    if file.is_symlink() and not file.exists():
+        raise UserError(
+            f"{where}: {file.name} is a link to {file.readlink()}, which is not there; fetch the model again"
         )
 
 

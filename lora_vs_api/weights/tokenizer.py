@@ -74,7 +74,8 @@ def _missing_reader(pieces: Path) -> list[str]:
     if not pieces.is_file():
         return []
     # a protocol buffer begins with the number of its first field, tiktoken's lines with base64
-    is_pieces = pieces.read_bytes()[:1] == b"\n"
+    with open(pieces, "rb") as stream:
+        is_pieces = stream.read(1) == b"\n"
     needed = (
         {"sentencepiece": "sentencepiece", "protobuf": "google.protobuf"}
         if is_pieces
