@@ -20,7 +20,9 @@ class BatchServer:
     ``missing`` (no line at all). ``on_event`` is called with what is about to be answered, such
     as ``"POST /v1/batches"``, and may raise ``Drop`` to cut the connection after it took effect.
     ``spoil`` makes what is sent of a result file, from the number of the download and its rows;
-    ``instead`` what is sent to an event in place of the right answer, which took effect.
+    ``instead`` what is sent to an event in place of the right answer, which took effect. ``refused``
+    maps an event to the statuses that its first calls get, with no effect. ``at_most`` is the number
+    of requests that a batch may have: of more, as many tokens as would wait are too many.
     """
 
     def __init__(
@@ -31,8 +33,11 @@ class BatchServer:
         on_event: Callable[[str], None] | None = None,
         spoil: Callable[[int, list[Any]], list[Any]] | None = None,
     ) -> None:
-        self.spoil, self.downloads = spoil, 0
+        self.spoil, self.downloads, self.uploads = spoil, 0, 0
         self.instead: dict[str, Any] = {}
+        self.refused: dict[str, list[tuple[int, str]]] = {}
+        self.at_most: int | None = None
+        self.deleted: list[str] = []
         # the address that every request is sent on to
         self.redirect: str | None = None
         self.polls, self.kinds, self.status, self.on_event = polls, kinds or {}, status, on_event
@@ -82,6 +87,14 @@ class BatchServer:
 
     def _finish(self, batch: dict[str, Any]) -> None:
         batch["status"] = self.status
+        if self.at_most is not None and batch["request_counts"]["total"] > self.at_most:
+            # in OpenAI's words
+            message = "Enqueued token limit reached for gpt-mini. Limit: 90,000 enqueued tokens. Please try again once some in_progress batches have been completed."  # fmt: skip
+            error = {"code": "token_limit_exceeded", "message": message, "line": None}
+            batch |= {"status": "failed", "errors": {"object": "list", "data": [error]}}
+            for line in self.files[batch["input_file_id"]].splitlines():
+                self.asked.remove(text_of(json.loads(line)["body"]))
+            return
         if self.status == "failed":
             batch["errors"] = {"object": "list", "data": [{"message": "the model is unknown"}]}
             return
@@ -130,6 +143,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._handle("POST", self.rfile.read(int(self.headers["content-length"])))
 
+    def do_DELETE(self) -> None:
+        self._handle("DELETE", b"")
+
     def _handle(self, method: str, content: bytes) -> None:
         state, path = self.state, self.path.split("?")[0]
         event = f"{method} {path}"
@@ -159,8 +175,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _do(self, event: str, content: bytes) -> tuple[int, Any]:
         state = self.state
+        if state.refused.get(event):
+            status, message = state.refused[event].pop(0)
+            return status, {"error": {"message": message}}
+        if (found := re.fullmatch(r"DELETE /v1/files/(\w+)", event)) and (
+            state.files.pop(found.group(1), None) is not None
+        ):
+            state.deleted.append(found.group(1))
+            return 200, {"id": found.group(1), "object": "file", "deleted": True}
         if event == "POST /v1/files":
-            identity = f"file_{len(state.files) + 1}"
+            state.uploads += 1
+            identity = f"file_{state.uploads}"
             part = re.search(rb'name="file"[^\n]*\n.*?\r\n\r\n(.*?)\r\n--', content, re.S)
             state.files[identity] = part.group(1)
             return 200, {"id": identity, "object": "file", "purpose": "batch"}

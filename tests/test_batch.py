@@ -99,6 +99,82 @@ def test_every_kind_of_no_answer_is_listed_and_asked_again(tmp_path):
         assert sorted(server.asked[8:]) == [f"mail {i}" for i in range(1, 6)]
 
 
+def test_a_batch_that_is_too_large_for_the_account_is_asked_in_parts(tmp_path, capsys):
+    """The same batch again, as the server advises, would be refused again and again."""
+    with BatchServer() as server, ResponseStore(tmp_path / "s") as store:
+        server.at_most = 2
+        answers, _ = ask(server.url, store, requests(7))
+        assert [json.loads(a.reply.output)["echo"] for a in answers] == [
+            f"mail {i}" for i in range(7)
+        ]
+        assert len(server.asked) == 7 and store.open_batches(host_of(server.url)) == []
+        sizes = [batch["request_counts"]["total"] for batch in server.batches.values()]
+        assert sizes == [7, 3, 1, 2, 4, 2, 2]
+        assert server.files.keys() == {f"batch_{i}_output_file_id" for i in (3, 4, 6, 7)}
+    told = capsys.readouterr().err
+    assert "a batch of 7 requests is too large for the server, asked in two halves" in told
+
+
+@pytest.mark.parametrize(
+    ("event", "status", "said"),
+    [
+        ("POST /v1/files", 413, "Request Entity Too Large"),
+        ("POST /v1/files", 400, "File is too large. Max size is 100 MB"),
+        ("POST /v1/batches", 400, "The number of requests in the input file exceeds the maximum allowed value of 2"),
+        ("POST /v1/batches", 429, "Enqueued token limit reached for gpt-mini"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_too_large_is_asked_in_parts(tmp_path, event, status, said):
+    """Wherever the server finds it so; of what it refuses nothing stays there."""
+    with BatchServer() as server, ResponseStore(tmp_path / "s") as store:
+        server.refused[event] = [(status, said)]
+        answers, _ = ask(server.url, store, requests(3))
+        assert [json.loads(a.reply.output)["echo"] for a in answers] == [
+            f"mail {i}" for i in range(3)
+        ]
+        assert [b["request_counts"]["total"] for b in server.batches.values()] == [1, 2]
+        assert not any(name.startswith("file") for name in server.files)
+
+
+def test_one_request_that_is_too_large_is_named(tmp_path):
+    with BatchServer() as server, ResponseStore(tmp_path / "s") as store:
+        server.at_most = 0
+        with pytest.raises(
+            UserError, match=r"mini: .* rejects a batch of one request \(batch batch_2\): Enqueued"
+        ):
+            ask(server.url, store, requests(2))
+        assert store.open_batches(host_of(server.url)) == [] and server.files == {}
+
+
+def test_a_creation_that_the_rate_limit_refuses_is_tried_again(tmp_path):
+    """No batch is there, so nothing is paid twice; and the attempts have an end."""
+    refused = (429, "Rate limit reached, please try again in 20ms")
+    with BatchServer() as server, ResponseStore(tmp_path / "s") as store:
+        server.refused["POST /v1/batches"] = [refused] * 2
+        answers, _ = ask(server.url, store, requests(2), first_wait_seconds=0.01)
+        assert len(answers) == 2 and len(server.batches) == 1
+        server.refused["POST /v1/batches"] = [refused] * 3
+        with pytest.raises(UserError, match=r"failed \(429\): .*Rate limit reached"):
+            ask(server.url, store, requests(4), first_wait_seconds=0.01)
+        server.refused["POST /v1/batches"] = [
+            (429, "You exceeded your quota: credit balance is too low")
+        ]
+        with pytest.raises(UserError, match=r"failed \(429\): .*credit balance"):
+            ask(server.url, store, requests(4), first_wait_seconds=60)
+        assert not any(name.startswith("file") for name in server.files)
+
+
+def test_what_was_uploaded_is_deleted_when_its_answers_are_here(tmp_path):
+    """Azure keeps 500 such files and takes no more; and whose texts they are wants them nowhere."""
+    with BatchServer(polls=2) as server, ResponseStore(tmp_path / "s") as store:
+        ask(server.url, store, requests(2))
+        assert server.deleted == ["file_1"] and list(server.files) == ["batch_1_output_file_id"]
+        # a server that cannot is no fault
+        server.refused["DELETE /v1/files/file_2"] = [(405, "no")]
+        assert len(ask(server.url, store, requests(4))[0]) == 4
+        assert server.deleted == ["file_1"]
+
+
 @pytest.mark.parametrize("status", ["failed", "expired"])
 def test_a_batch_that_ends_without_results(tmp_path, status):
     """It says why, and the next run may submit again."""
@@ -112,6 +188,19 @@ def test_a_batch_that_ends_without_results(tmp_path, status):
             ask(server.url, store, requests(2))
         server.status, server.kinds = "completed", {}
         assert len(ask(server.url, store, requests(2))[0]) == 2
+
+
+def test_requests_with_one_reason_are_told_together(tmp_path):
+    kinds = {f"mail {i}": "status" for i in range(5)} | {"mail 5": "missing"}
+    with BatchServer(kinds=kinds) as server, ResponseStore(tmp_path / "s") as store:
+        with pytest.raises(UserError) as caught:
+            ask(server.url, store, requests(6))
+        message = str(caught.value)
+        assert message.count("this one is too long") == 1
+        assert (
+            "email-0, email-1, email-2 and 2 more: status 400: this one is too long; email-5: batch"
+            in message
+        )
 
 
 def test_time_over_leaves_the_batch_at_the_provider(tmp_path):

@@ -82,7 +82,9 @@ def test_a_failure_keeps_what_was_answered(tmp_path):
     """The message says how many, and the next run asks for the rest alone."""
     faults = {"mail 3": [Fault("status", 400, {"message": "no"})]}
     with FaultServer(faults) as server, ResponseStore(tmp_path / "s") as store:
-        with pytest.raises(UserError, match=r"\(3 new answers are kept in .*run again to go on\)"):
+        with pytest.raises(
+            UserError, match=r"\(3 new answers are kept in .*another run goes on from there\)"
+        ):
             ask(server.url, store, requests(6), concurrency=1)
         assert len(store) == 3
         answers, stored = ask(server.url, store, requests(6), concurrency=1)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from lora_vs_api.api import keys
-from lora_vs_api.api.batch_files import batch_file, read_results
+from lora_vs_api.api.batch_files import parts, read_results
 from lora_vs_api.api.diagnosis import diagnose, rejected_parameter
 from lora_vs_api.api.provider import Provider
 from lora_vs_api.api.server_error import short
@@ -32,7 +32,8 @@ def result_line(condition, kind="ok", status=200) -> str:
 @pytest.mark.parametrize("condition", [MINI, CHAT], ids=["responses", "chat"])
 def test_a_batch_asks_what_a_live_call_asks(condition):
     """One line a request, under its key, with the body of a live request but for streaming."""
-    lines = batch_file([("k1", REQUEST), ("k2", REQUEST)], condition).decode().splitlines()
+    [part] = parts([("k1", REQUEST), ("k2", REQUEST)], condition)
+    lines = part.content.decode().splitlines()
     first, second = map(json.loads, lines)
     assert (first["custom_id"], second["custom_id"], first["method"]) == ("k1", "k2", "POST")
     assert first["url"] == ("/v1/chat/completions" if condition is CHAT else "/v1/responses")
@@ -56,7 +57,8 @@ def test_what_a_server_alone_takes_goes_beside_the_rest():
     own = {"chat_template_kwargs": {"enable_thinking": False}}
     asked = replace(CHAT, extra_body=own)
     assert request_body(REQUEST, asked) == {**request_body(REQUEST, CHAT), "extra_body": own}
-    [line] = batch_file([("k", REQUEST)], asked).decode().splitlines()
+    [part] = parts([("k", REQUEST)], asked)
+    [line] = part.content.decode().splitlines()
     assert json.loads(line)["body"]["chat_template_kwargs"] == own["chat_template_kwargs"]
     assert "extra_body" not in json.loads(line)["body"]
     both = request_body(REQUEST, replace(asked, grammar="compact"))["extra_body"]
@@ -231,3 +233,29 @@ def test_long_messages_are_cut_to_one_line():
     """At most so many characters, spaces and line breaks counted once."""
     assert short("a\n  b\tc") == "a b c"
     assert short("x" * 301) == "x" * 299 + "…" and len(short("x" * 300)) == 300
+
+
+def test_a_batch_holds_what_the_provider_takes():
+    """OpenAI: 200 MB and 50,000 requests; each request is in one part, in its order."""
+    keyed = [(f"k{number}", REQUEST) for number in range(7)]
+    length = len(next(parts(keyed[:1], MINI)).content)
+    for most_bytes, most_requests, sizes in [
+        (10 * length, 3, [3, 3, 1]), (2 * length, 50, [2, 2, 2, 1]), (1, 50, [1] * 7), (10**6, 7, [7]),
+    ]:  # fmt: skip
+        found = list(parts(keyed, MINI, most_bytes, most_requests))
+        assert [len(part.requests) for part in found] == sizes
+        assert [pair for part in found for pair in part.requests] == keyed
+    assert list(parts([], MINI)) == []
+    [whole] = parts(keyed, MINI)
+    assert b"".join(half.content for half in whole.halves()) == whole.content
+
+
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_a_key_in_quotes_is_refused_and_not_sent_with_them(quote):
+    """`docker run --env-file` takes a file's quotes into the value; the server would say "invalid key"."""
+    with pytest.raises(
+        UserError, match=r"api\.limits\.key_env: the key stands in quotes"
+    ) as caught:
+        Provider("https://api.example.org/v1", f"{quote}sk-planted{quote}")
+    assert "planted" not in str(caught.value)
+    assert Provider("https://api.example.org/v1", f"sk{quote}planted").sent_key

@@ -14,7 +14,7 @@ from lora_vs_api.api.budget import count_input_tokens
 from lora_vs_api.api.connection import not_trusted, proxy_of
 from lora_vs_api.api.diagnosis import Rejected, diagnose, refused_by_proxy
 from lora_vs_api.api.pacing import rate_limit_pause
-from lora_vs_api.api.provider import Provider
+from lora_vs_api.api.provider import Provider, names_version
 from lora_vs_api.api.replies import Estimate, filtered_reply, read_reply, unfit_reply
 from lora_vs_api.api.server_error import PAGE, message_of, parsed, says_filtered, short, status_in
 from lora_vs_api.api.types import ApiCondition, NoAnswer, Reply, Request
@@ -178,7 +178,7 @@ def _json_of(content: bytes, provider: Provider, base_url: str) -> Any:
     said = short(message_of(text), 80)
     begins = f", it begins {said!r}" if text.strip() else ", it is empty"
     # of a gateway's own pages, where the path of its API is missing
-    astray = said.startswith(PAGE) or not re.search(r"/v\d", base_url)
+    astray = said.startswith(PAGE) or not names_version(base_url)
     where = f"; is {keys.BASE_URL} the address of its API, with /v1?" if astray else ""
     raise NoAnswer(f"the answer is not valid JSON{begins}{where}")
 

@@ -8,17 +8,28 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
 from lora_vs_api.api import keys
 from lora_vs_api.api.attempt import CountTokens, estimate_of
-from lora_vs_api.api.batch_files import PATHS, UnreadableResult, batch_file, read_results
-from lora_vs_api.api.connection import check_environment, not_trusted, own_headers
+from lora_vs_api.api.batch_calls import (
+    TooLarge,
+    delete_file,
+    explained,
+    find_batch,
+    listed,
+    plain,
+    says_too_large,
+    submit,
+)
+from lora_vs_api.api.batch_files import Part, UnreadableResult, parts, read_results
+from lora_vs_api.api.connection import check_environment, own_headers
 from lora_vs_api.api.diagnosis import failure_message, refusal
 from lora_vs_api.api.doubles import Doubles
 from lora_vs_api.api.policy import AskPolicy
@@ -32,12 +43,9 @@ from lora_vs_api.shown import visible
 
 if TYPE_CHECKING:
     from openai import OpenAI
-    from openai.pagination import SyncCursorPage
     from openai.types import Batch
 
 ENDED = ("completed", "failed", "expired", "cancelled")
-# the mark by which a batch is found again at the provider
-MARK = "lora_vs_api"
 # downloads of results in one run, while they are fewer than the batch says are there
 DOWNLOADS = 4
 
@@ -87,7 +95,7 @@ def check_batch_api(condition: ApiCondition, provider: Provider, policy: AskPoli
     """
     check_environment(provider)
     with _explained(condition, provider), _client(provider, policy) as client:
-        _listed(client, 1)
+        listed(client, 1)
 
 
 def _client(provider: Provider, policy: AskPolicy) -> OpenAI:
@@ -111,7 +119,7 @@ def _explained(condition: ApiCondition, provider: Provider) -> Iterator[None]:
     try:
         yield
     except openai.OpenAIError as error:
-        raise UserError(_explain(error, condition, provider)) from None
+        raise UserError(explained(error, condition, provider)) from None
     except UserError as error:
         raise UserError(provider.redact(str(error))) from None
     # an answer that is no JSON, or none that can be read
@@ -149,7 +157,7 @@ class _BatchAsking:
         for batch in self.store.open_batches(self.provider.host):
             if not batch.texts & wanted:
                 continue
-            batch_id = batch.batch_id or _find(self.client, batch.token, self.provider)
+            batch_id = batch.batch_id or find_batch(self.client, batch.token, self.provider)
             if batch_id is None:
                 self.store.end_batch(batch.token)
                 continue
@@ -158,18 +166,47 @@ class _BatchAsking:
             self._collect(batch, batch_id)
 
     def submit_rest(self) -> None:
-        """Submit the requests that have neither answer nor failure yet, and collect them."""
+        """Submit the requests that have neither answer nor failure yet, and collect them.
+
+        One batch after the other: a part that the server finds too large is asked in two halves.
+        """
         rest = [request for request in self.requests if not self._is_settled(request)]
-        if not rest:
-            return
-        texts = frozenset(self.texts[request.id] for request in rest)
+        keyed = [(request_key(self.texts[request.id]), request) for request in rest]
+        waiting = deque(parts(keyed, self.condition))
+        while waiting:
+            part = waiting.popleft()
+            try:
+                self._submit(part)
+            except TooLarge as error:
+                if len(part.requests) == 1:
+                    raise UserError(
+                        f"{keys.condition_key(self.condition.name)}: {self.provider.base_url} rejects a batch of one "
+                        f"request {error}"
+                    ) from None
+                say(
+                    f"{self.condition.name}: a batch of {len(part.requests)} requests is too large for the server, "
+                    f"asked in two halves {error}"
+                )
+                waiting.extendleft(reversed(part.halves()))
+
+    def _submit(self, part: Part) -> None:
+        """Submit a part of the requests and collect its answers.
+
+        Raises:
+            TooLarge: it is, for this server; nothing of it was asked.
+        """
+        texts = frozenset(self.texts[request.id] for _, request in part.requests)
         batch = OpenBatch(uuid.uuid4().hex, None, texts)
         self.store.begin_batch(batch.token, self.provider.host, sorted(batch.texts))
-        keyed = [(request_key(self.texts[request.id]), request) for request in rest]
-        content = batch_file(keyed, self.condition)
-        batch_id = _submit(self.client, content, self.condition, batch.token, self.provider)
+        try:
+            batch_id = submit(
+                self.client, part.content, self.condition, batch.token, self.provider, self.policy
+            )
+        except TooLarge:
+            self.store.end_batch(batch.token)
+            raise
         self.store.submitted_batch(batch.token, batch_id)
-        say(f"{self.condition.name}: submitted {len(rest)} requests as batch {batch_id}")
+        say(f"{self.condition.name}: submitted {len(part.requests)} requests as batch {batch_id}")
         self._collect(batch, batch_id)
 
     def _is_settled(self, request: Request) -> bool:
@@ -189,6 +226,7 @@ class _BatchAsking:
         """Wait for a batch and take its results.
 
         Raises:
+            TooLarge: that is why the provider rejects it.
             UserError: the provider rejects it, or there is no time left, or its results cannot be
                 had whole.
         """
@@ -208,6 +246,9 @@ class _BatchAsking:
                 if found.rejected is None:
                     self.store.failed(self.texts[identity], self.provider.redact(reason))
         self.store.end_batch(batch.token)
+        delete_file(self.client, found.input_file)
+        if found.too_large:
+            raise TooLarge(f"(batch {batch_id}): {short(found.rejected or '')}")
         if found.rejected is not None:
             raise UserError(
                 f"{keys.condition_key(self.condition.name)}: {self.provider.base_url} rejects "
@@ -225,12 +266,14 @@ class _BatchAsking:
             # deleted, or too old, or it belongs to the account of another key
             where = self.provider.base_url
             return _Ended("lost", f"batch {batch_id} or its results are not known at {where} (404)")
-        status = _status(done)
+        status, upload = _status(done), getattr(done, "input_file_id", None)
         if status != "failed":
-            return _Ended(status, owed)
+            return _Ended(status, owed, upload)
         errors = getattr(done.errors, "data", None) or []
         said = [self.provider.redact(str(getattr(error, "message", error))) for error in errors[:3]]
-        return _Ended(status, owed, "; ".join(said) or "no reason given")
+        codes = [getattr(error, "code", None) for error in errors]
+        too_large = any(says_too_large(None, *error) for error in zip(codes, said))
+        return _Ended(status, owed, upload, "; ".join(said) or "no reason given", too_large)
 
     def _times_owed(self, batch: OpenBatch, owed: str) -> int:
         """In how many runs the results were not whole, this one included."""
@@ -319,19 +362,19 @@ class _BatchAsking:
         return self.doubles.is_double(request, reply, bool(kept))
 
     def _wait(self, batch_id: str) -> Batch:
-        seconds, others = self.policy.poll_seconds, 0
+        seconds, silent = self.policy.poll_seconds, 0
         with tqdm(desc=f"{self.condition.name}: batch", unit="text") as bar:
             while True:
                 self.store.renew(self.policy.claim_seconds)
                 batch = self.client.batches.retrieve(batch_id)
-                others = 0 if isinstance(getattr(batch, "status", None), str) else others + 1
-                if others >= self.policy.max_attempts:
+                status = self.provider.redact(_status(batch))
+                silent = 0 if status else silent + 1
+                if silent >= self.policy.max_attempts:
                     raise UserError(
                         f"{keys.condition_key(self.condition.name)}: {self.provider.base_url} says no status of "
-                        f"batch {batch_id}{begins(_plain(batch, self.provider), 'its answer')}; run again to ask once more, "
+                        f"batch {batch_id}{begins(plain(batch, self.provider), 'its answer')}; run again to ask once more, "
                         "nothing is paid twice"
                     )
-                status = self.provider.redact(_status(batch))
                 bar.total = _count(batch, "total") or None
                 bar.update(_count(batch, "completed") - bar.n)
                 bar.set_postfix(status=visible(status))
@@ -339,7 +382,7 @@ class _BatchAsking:
                     return batch
                 if self._end is not None and time.monotonic() + seconds > self._end:
                     raise UserError(
-                        f"{keys.MAX_MINUTES}: over while batch {batch_id} is {status}; it "
+                        f"{keys.MAX_MINUTES}: over while batch {batch_id} is {status or 'of no status'}; it "
                         "goes on at the provider: run again to wait for it, nothing is paid twice"
                     )
                 with self.store.lent():
@@ -352,17 +395,22 @@ class _Ended:
 
     Attributes:
         owed: which answers it owes still.
+        input_file: id of what was uploaded for it.
         rejected: why the provider would not have it.
+        too_large: whether it would have a smaller one.
     """
 
     status: str
     owed: str | None
+    input_file: str | None = None
     rejected: str | None = None
+    too_large: bool = False
 
 
 def _status(batch: Batch) -> str:
-    """In lower case: some servers write it in capitals (Together)."""
-    return str(getattr(batch, "status", "of no status")).lower()
+    """In lower case, for some servers write it in capitals (Together); empty where there is none."""
+    status = getattr(batch, "status", None)
+    return status.lower() if isinstance(status, str) else ""
 
 
 def _counts(batch: Batch) -> tuple[int, int]:
@@ -376,91 +424,3 @@ def _count(batch: Batch, name: str) -> int:
     """One of a batch's counts; 0 where it says none."""
     value = getattr(getattr(batch, "request_counts", None), name, None)
     return value if isinstance(value, int) and value > 0 else 0
-
-
-def _submit(
-    client: OpenAI, content: bytes, condition: ApiCondition, token: str, provider: Provider
-) -> str:
-    """Id of the new batch."""
-    import openai
-
-    uploaded = client.files.create(file=(f"{token}.jsonl", content), purpose="batch")
-    # a creation that is retried after a lost reply could be paid twice: _find looks first
-    create = client.with_options(max_retries=0).batches.create
-    try:
-        batch = create(
-            input_file_id=_id_of(uploaded, provider),
-            endpoint=PATHS[condition.endpoint],
-            completion_window="24h",
-            metadata={MARK: token},
-        )
-    except (openai.APIConnectionError, openai.InternalServerError):
-        found = _find(client, token, provider)
-        if found is None:
-            raise
-        return found
-    return _id_of(batch, provider)
-
-
-def _find(client: OpenAI, token: str, provider: Provider) -> str | None:
-    """Id of the batch that carries our mark, among the provider's; None when there is none."""
-    for batch in _listed(client, 100):
-        marks = getattr(batch, "metadata", None)
-        if isinstance(marks, dict) and marks.get(MARK) == token:
-            return _id_of(batch, provider)
-    return None
-
-
-def _listed(client: OpenAI, limit: int) -> SyncCursorPage[Batch]:
-    """The provider's batches, of which a page is fetched now."""
-    try:
-        found = client.batches.list(limit=limit)
-    except (AttributeError, TypeError):
-        # of the client itself, where it is sent something else
-        found = None
-    if found is None or not isinstance(found.data, list):
-        raise UserError(_no_batches(str(client.base_url), "its answer is no list of batches"))
-    return found
-
-
-def _id_of(found: object, provider: Provider) -> str:
-    """The id of an upload or a batch, as a server has sent it."""
-    identity = getattr(found, "id", None)
-    if not isinstance(identity, str) or not identity:
-        raise UserError(
-            f"{keys.MODE}: the server's answer is none of the Batch API: it has no id{begins(_plain(found, provider), 'its answer')}; "
-            "expected live for a server that has none"
-        )
-    return identity
-
-
-def _plain(found: object, provider: Provider) -> Any:
-    """What the client has read, as JSON without the key."""
-    dump = getattr(found, "model_dump", None)
-    return provider.cleaned(dump(mode="json", exclude_none=True, warnings=False) if dump else found)
-
-
-def _explain(error: Exception, condition: ApiCondition, provider: Provider) -> str:
-    base_url, cause = provider.base_url, error.__cause__
-    if isinstance(cause, UserError):
-        # of a redirect that is not followed
-        return provider.redact(str(cause))
-    said = provider.redact(str(error))
-    if cause is not None:
-        # the client says no more than that the connection failed
-        said = f"{said} {type(cause).__name__}: {provider.redact(str(cause))}"
-        untrusted = not_trusted(said, base_url)
-        if untrusted is not None:
-            return untrusted
-    status = getattr(error, "status_code", None)
-    if status == 401:
-        return f"{keys.KEY_ENV}: {base_url} rejects the API key, or wants one (401)"
-    if status in (404, 405, 501):
-        return _no_batches(base_url, str(status))
-    where = f" ({status})" if status else ""
-    key = keys.condition_key(condition.name)
-    return f"{key}: batch at {base_url} failed{where}: {short(said)}"
-
-
-def _no_batches(base_url: str, why: str) -> str:
-    return f"{keys.MODE}: {base_url} has no Batch API ({why}); expected live for this server"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from lora_vs_api.api.replies import Estimate, filtered_reply, read_reply, unfit_reply
@@ -22,21 +23,62 @@ PATHS: Final[dict[Endpoint, Literal["/v1/responses", "/v1/chat/completions"]]] =
 }
 
 
+# of one batch, as OpenAI has them; Groq and Mistral take as many or more. A little less, since who counts in
+# other units than these must not reject it
+MOST_BYTES, MOST_REQUESTS = 190_000_000, 50_000
+
+
 class UnreadableResult(UserError):
     """A line of a result file is none; another download may bring it whole."""
 
 
-def batch_file(requests: Iterable[tuple[str, Request]], condition: ApiCondition) -> bytes:
-    """What to upload for requests, each under the key by which its result is known."""
-    lines = []
+@dataclass(frozen=True)
+class Part:
+    """Requests of one batch, each with the key by which its result is known, and their lines."""
+
+    requests: list[tuple[str, Request]]
+    lines: list[bytes]
+
+    @property
+    def content(self) -> bytes:
+        """What to upload."""
+        return b"".join(self.lines)
+
+    def halves(self) -> list[Part]:
+        middle = len(self.lines) // 2
+        return [
+            Part(self.requests[:middle], self.lines[:middle]),
+            Part(self.requests[middle:], self.lines[middle:]),
+        ]
+
+
+def parts(
+    requests: Iterable[tuple[str, Request]],
+    condition: ApiCondition,
+    most_bytes: int = MOST_BYTES,
+    most_requests: int = MOST_REQUESTS,
+) -> Iterator[Part]:
+    """As few batches as hold the requests, in their order; a request larger than one is one by itself."""
+    part, size = Part([], []), 0
     for key, request in requests:
-        body = request_body(request, condition)
-        # streaming is not for batches, and not even its absence may be mentioned
-        body.pop("stream")
-        body |= body.pop("extra_body", {})
-        line = {"custom_id": key, "method": "POST", "url": PATHS[condition.endpoint], "body": body}
-        lines.append(json.dumps(line))
-    return "\n".join(lines).encode() + b"\n"
+        line = _line(key, request, condition)
+        if part.lines and (size + len(line) > most_bytes or len(part.lines) == most_requests):
+            yield part
+            part, size = Part([], []), 0
+        part.requests.append((key, request))
+        part.lines.append(line)
+        size += len(line)
+    if part.lines:
+        yield part
+
+
+def _line(key: str, request: Request, condition: ApiCondition) -> bytes:
+    body = request_body(request, condition)
+    # streaming is not for batches, and not even its absence may be mentioned
+    body.pop("stream")
+    body |= body.pop("extra_body", {})
+    line = {"custom_id": key, "method": "POST", "url": PATHS[condition.endpoint], "body": body}
+    return json.dumps(line).encode() + b"\n"
 
 
 def read_results(

@@ -253,7 +253,8 @@ class _Asking:
         """
         if number == self.policy.max_attempts:
             tries = "1 attempt" if number == 1 else f"{number} attempts"
-            raise NoAnswer(f"{error.reason} ({tries})") from None
+            asked = "" if not error.wait else f"; asked to wait {error.wait:.0f} s"
+            raise NoAnswer(f"{error.reason}{asked} ({tries})") from None
         if error.wait is not None and error.wait > MAX_RETRY_AFTER_SECONDS:
             raise NoAnswer(
                 f"{error.reason} (asked to wait {error.wait:.0f} s, more than the "

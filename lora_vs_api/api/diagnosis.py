@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from lora_vs_api.api import keys
 from lora_vs_api.api.connection import proxy_names
 from lora_vs_api.api.pacing import rate_limit_pause, retry_after, wait_in
+from lora_vs_api.api.provider import names_version
 from lora_vs_api.api.server_error import (
     KEY,
     MODEL,
@@ -123,7 +124,9 @@ def diagnose(
     # llama.cpp says so with status 500, of what a chat template refuses and of what its context does not hold
     lasts = NO_SYSTEM.search(error.message) or error.kind == "exceed_context_size_error"
     if passes and not lasts:
-        return NoAnswer(f"status {status}: {error.message}", _wait(headers, body), billed=False)
+        return NoAnswer(
+            f"status {status}: {error.message}", asked_wait(headers, body), billed=False
+        )
     if status == 407:
         return UserError(refused_by_proxy(f"{status}: {error.message}"))
     if error.is_place:
@@ -143,7 +146,7 @@ def diagnose(
     if found is not None:
         return found
     if status in (404, 405) and not NO_ROUTE.search(error.message):
-        with_version = "" if re.search(r"/v\d[^/]*/?$", base_url) else " with its /v1"
+        with_version = "" if names_version(base_url) else " with its /v1"
         return Rejected(
             f"{keys.BASE_URL}: {base_url} has no {condition.endpoint} endpoint ({status}): "
             f"{error.message}; expected the address of an OpenAI-compatible API{with_version} (or "
@@ -153,7 +156,7 @@ def diagnose(
     return _rejection(status, error, request, condition, base_url)
 
 
-def _wait(headers: Mapping[str, str], body: object) -> float | None:
+def asked_wait(headers: Mapping[str, str], body: object) -> float | None:
     """Seconds that an error asks to wait, wherever it says so."""
     for wait in (retry_after(headers), wait_in(body)):
         if wait is not None:
@@ -353,20 +356,27 @@ def failure_message(
     answers: Mapping[str, Answer],
     failures: Mapping[str, str],
     shown: int = 10,
+    together: int = 3,
 ) -> str:
-    """One line with the first ``shown`` requests that have no answer to score, and why.
+    """One line with the requests that have no answer to score, and why.
 
     Args:
         answers: by request id, those that are no answer to score included.
         failures: reason by request id.
+        shown: how many reasons are told.
+        together: how many requests are named of those with one reason.
     """
 
     def parts() -> Iterator[str]:
-        order = [request.id for request in requests if request.id in failures]
-        for identity in order[:shown]:
-            yield f"{identity}: {failures[identity]}"
-        if len(order) > shown:
-            yield f"and {len(order) - shown} more"
+        of_reason: dict[str, list[str]] = {}
+        for request in requests:
+            if request.id in failures:
+                of_reason.setdefault(failures[request.id], []).append(request.id)
+        for reason, ids in list(of_reason.items())[:shown]:
+            more = f" and {len(ids) - together} more" if len(ids) > together else ""
+            yield f"{', '.join(ids[:together])}{more}: {reason}"
+        if left := sum(map(len, list(of_reason.values())[shown:])):
+            yield f"and {left} more"
 
     asked = len(answers.keys() | failures.keys())
     rest = f", {len(requests) - asked} not asked to the end" if asked < len(requests) else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -10,6 +11,8 @@ from lora_vs_api.api import keys
 from lora_vs_api.api.types import Reply
 from lora_vs_api.config.addresses import is_loopback
 from lora_vs_api.errors import UserError
+
+QUOTES = ("'", '"')
 
 
 class Leaving(Protocol):
@@ -44,6 +47,11 @@ class Provider:
             raise UserError(
                 f"{keys.KEY_ENV}: the key holds characters that no API key has; "
                 "expected printable ASCII without spaces or line breaks"
+            )
+        if key is not None and key[:1] in QUOTES and key[-1:] == key[:1]:
+            # as `docker run --env-file` and make take them from a file
+            raise UserError(
+                f"{keys.KEY_ENV}: the key stands in quotes, which would be sent with it; expected the key alone"
             )
 
     @property
@@ -130,6 +138,11 @@ class Provider:
 
 # what is sent to these is never asked for as a page
 _POSTED = ("/chat/completions", "/responses", "/files")
+
+
+def names_version(base_url: str) -> bool:
+    """Whether an address names a version of an API, as ``/v1`` and ``/api/paas/v4`` do."""
+    return bool(re.search(r"/v\d", urlsplit(base_url).path))
 
 
 def host_of(base_url: str) -> str:

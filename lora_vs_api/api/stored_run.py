@@ -118,7 +118,7 @@ class _NewAnswers:
                 raise
             kept = len(self.store) - before
             raise UserError(
-                f"{error} ({kept} new answers are kept in {self.store.path}; run again to go on)"
+                f"{error} ({kept} new answers are kept in {self.store.path}; another run goes on from there)"
             ) from None
         finally:
             # on a full disk it cannot; the claims end with their time, or with this process

@@ -1,0 +1,207 @@
+"""What is asked of a provider's Batch API: an upload, a batch of it, its list of batches."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from lora_vs_api.api import keys
+from lora_vs_api.api.batch_files import PATHS
+from lora_vs_api.api.connection import not_trusted
+from lora_vs_api.api.diagnosis import asked_wait
+from lora_vs_api.api.pacing import MAX_RETRY_AFTER_SECONDS, backoff_seconds
+from lora_vs_api.api.policy import AskPolicy
+from lora_vs_api.api.provider import Provider
+from lora_vs_api.api.server_error import begins, read_error, short
+from lora_vs_api.api.types import ApiCondition
+from lora_vs_api.errors import UserError
+
+if TYPE_CHECKING:
+    from openai import APIStatusError, OpenAI, RateLimitError
+    from openai.pagination import SyncCursorPage
+    from openai.types import Batch
+
+# the mark by which a batch is found again at the provider
+MARK = "lora_vs_api"
+
+# A batch that is too large for the server, whoever finds it so: at the upload, at the creation, or when the
+# file is looked through. Of the tokens that an account may have waiting, OpenAI and Azure tell in the batch.
+TOO_LARGE_CODES = {"token_limit_exceeded", "too_many_tasks", "file_too_large", "file_size_exceeded"}
+TOO_LARGE = re.compile(
+    r"enqueued tokens?\b|\btoo many (?:requests|tasks|lines|records) in\b|"
+    r"\b(?:file|batch|upload|body)\b[^.;]{0,40}\btoo (?:large|big)\b|"
+    r"\b(?:file|batch|size|number|lines|requests)\b[^.;]{0,60}\bexceeds?\b[^.;]{0,30}\b(?:max\w*|limits?|allowed)\b",
+    re.I,
+)
+
+
+class TooLarge(Exception):
+    """The server takes no batch of so many requests at once; it may take half of them."""
+
+
+def says_too_large(status: object, code: object, message: str) -> bool:
+    """Whether a server refuses a batch for its size; ``status`` and ``code`` as far as it tells."""
+    return status == 413 or code in TOO_LARGE_CODES or bool(TOO_LARGE.search(message))
+
+
+def submit(
+    client: OpenAI,
+    content: bytes,
+    condition: ApiCondition,
+    token: str,
+    provider: Provider,
+    policy: AskPolicy,
+) -> str:
+    """Id of the new batch of the requests in ``content``.
+
+    Raises:
+        TooLarge: it is, for this server; nothing of it is left there.
+    """
+    import openai
+
+    try:
+        uploaded = id_of(
+            client.files.create(file=(f"{token}.jsonl", content), purpose="batch"), provider
+        )
+    except openai.APIStatusError as error:
+        _check_size(error, provider)
+        raise
+    try:
+        return _create(client, uploaded, condition, token, provider, policy)
+    except openai.InternalServerError:
+        # there may be a batch of it after all
+        raise
+    except openai.APIStatusError as error:
+        delete_file(client, uploaded)
+        _check_size(error, provider)
+        raise
+
+
+def _create(
+    client: OpenAI,
+    uploaded: str,
+    condition: ApiCondition,
+    token: str,
+    provider: Provider,
+    policy: AskPolicy,
+) -> str:
+    """Id of the new batch of an uploaded file."""
+    import openai
+
+    # a creation that is retried after a lost reply could be paid twice: find_batch looks first
+    create = client.with_options(max_retries=0).batches.create
+    for number in range(1, policy.max_attempts + 1):
+        try:
+            batch = create(
+                input_file_id=uploaded,
+                endpoint=PATHS[condition.endpoint],
+                completion_window="24h",
+                metadata={MARK: token},
+            )
+            return id_of(batch, provider)
+        except openai.RateLimitError as error:
+            # one that is refused is not there
+            wait = _wait_after(error, number, policy)
+            if wait is None:
+                raise
+            time.sleep(wait)
+        except (openai.APIConnectionError, openai.InternalServerError):
+            found = find_batch(client, token, provider)
+            if found is None:
+                raise
+            return found
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _wait_after(error: RateLimitError, number: int, policy: AskPolicy) -> float | None:
+    """Seconds until another attempt; None where there is none left, or none helps soon."""
+    said = read_error(error.body or error.message)
+    wait = asked_wait(error.response.headers, error.body) or 0.0
+    if number == policy.max_attempts or said.is_quota or wait > MAX_RETRY_AFTER_SECONDS:
+        return None
+    if says_too_large(None, said.code, said.message):
+        return None
+    return wait + backoff_seconds(number, policy.first_wait_seconds, random.uniform(0.5, 1.5))
+
+
+def _check_size(error: APIStatusError, provider: Provider) -> None:
+    """Raise TooLarge where that is what an error says."""
+    said = read_error(error.body or error.message)
+    if says_too_large(error.status_code, said.code, said.message):
+        raise TooLarge(f"({error.status_code}): {provider.redact(said.message)}") from None
+
+
+def delete_file(client: OpenAI, file_id: str | None) -> None:
+    """Delete an upload of ours, whose texts are of no more use there, if the server can."""
+    import openai
+
+    if isinstance(file_id, str) and file_id:
+        with suppress(openai.OpenAIError, UserError, ValueError, TypeError, RecursionError):
+            client.with_options(max_retries=0).files.delete(file_id)
+
+
+def find_batch(client: OpenAI, token: str, provider: Provider) -> str | None:
+    """Id of the batch that carries our mark, among the provider's; None when there is none."""
+    for batch in listed(client, 100):
+        marks = getattr(batch, "metadata", None)
+        if isinstance(marks, dict) and marks.get(MARK) == token:
+            return id_of(batch, provider)
+    return None
+
+
+def listed(client: OpenAI, limit: int) -> SyncCursorPage[Batch]:
+    """The provider's batches, of which a page is fetched now."""
+    try:
+        found = client.batches.list(limit=limit)
+    except (AttributeError, TypeError):
+        # of the client itself, where it is sent something else
+        found = None
+    if found is None or not isinstance(found.data, list):
+        raise UserError(_no_batches(str(client.base_url), "its answer is no list of batches"))
+    return found
+
+
+def id_of(found: object, provider: Provider) -> str:
+    """The id of an upload or a batch, as a server has sent it."""
+    identity = getattr(found, "id", None)
+    if not isinstance(identity, str) or not identity:
+        raise UserError(
+            f"{keys.MODE}: the server's answer is none of the Batch API: it has no id{begins(plain(found, provider), 'its answer')}; "
+            "expected live for a server that has none"
+        )
+    return identity
+
+
+def plain(found: object, provider: Provider) -> Any:
+    """What the client has read, as JSON without the key."""
+    dump = getattr(found, "model_dump", None)
+    return provider.cleaned(dump(mode="json", exclude_none=True, warnings=False) if dump else found)
+
+
+def explained(error: Exception, condition: ApiCondition, provider: Provider) -> str:
+    base_url, cause = provider.base_url, error.__cause__
+    if isinstance(cause, UserError):
+        # of a redirect that is not followed
+        return provider.redact(str(cause))
+    said = provider.redact(str(error))
+    if cause is not None:
+        # the client says no more than that the connection failed
+        said = f"{said} {type(cause).__name__}: {provider.redact(str(cause))}"
+        untrusted = not_trusted(said, base_url)
+        if untrusted is not None:
+            return untrusted
+    status = getattr(error, "status_code", None)
+    if status == 401:
+        return f"{keys.KEY_ENV}: {base_url} rejects the API key, or wants one (401)"
+    if status in (404, 405, 501):
+        return _no_batches(base_url, str(status))
+    where = f" ({status})" if status else ""
+    key = keys.condition_key(condition.name)
+    return f"{key}: batch at {base_url} failed{where}: {short(said)}"
+
+
+def _no_batches(base_url: str, why: str) -> str:
+    return f"{keys.MODE}: {base_url} has no Batch API ({why}); expected live for this server"
