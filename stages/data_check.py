@@ -131,7 +131,9 @@ def _warnings(found: DataCheck) -> list[str]:
 
 
 def token_counter(tokenizer: Tokenizer) -> Callable[[str], int]:
-    """Counts a text's tokens, each text once."""
+    """Counts a text's tokens, each text once, whatever length a training has left in the tokenizer."""
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
     return cache(lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids))
 
 

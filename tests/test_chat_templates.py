@@ -372,6 +372,23 @@ def test_the_context_is_found_in_any_config():
     assert context_length({"model_type": "mamba2"}) is None
 
 
+@pytest.mark.parametrize(
+    ("rope", "held"),
+    [
+        # as Qwen's cards say; and Llama 3.1, whose number counts it in
+        ({"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 256}, 1024),
+        ({"rope_type": "llama3", "factor": 2.0, "original_max_position_embeddings": 64}, 256),
+        # of these it cannot be told
+        ({"type": "linear", "factor": 4.0}, 256),
+        ({"full_attention": {"rope_type": "yarn"}}, 256),
+        (None, 256),
+    ],
+)
+def test_a_rotation_that_is_stretched_holds_more(rope, held):
+    for name in ("rope_scaling", "rope_parameters"):
+        assert context_length({"max_position_embeddings": 256, name: rope}) == held
+
+
 def test_a_text_that_does_not_fit_is_named_before_any_is_asked(tiny):
     """Row, tokens and limit; a text that just fits is asked."""
     model, tokenizer = load_base(tiny, Runtime("cpu", torch.float32)), load_tokenizer(tiny, None)

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tokenizers import Tokenizer
 
 import stages.corpus
 import stages.data_check
 import stages.split
+from lora_vs_api.api.asking import token_counter
 from lora_vs_api.config.compose import compose
 from lora_vs_api.config.load import check_params
 from lora_vs_api.errors import UserError
@@ -107,3 +109,21 @@ def test_a_base_that_holds_less_than_vllm_is_to_is_named_before_anything_is_trai
     check(params(), config)
     check(asked, {"max_position_embeddings": 4096})
     check(asked, config | {"rope_parameters": {"rope_type": "linear", "factor": 2.0}})
+
+
+def test_a_length_that_a_training_left_in_a_tokenizer_cuts_no_count(tmp_path):
+    """Some models' tokenizer.json truncates or pads; prices, budgets and limits count whole texts."""
+    build_tiny_model(tmp_path)
+    file = tmp_path / "tokenizer.json"
+    plain = Tokenizer.from_file(str(file))
+    counts = [
+        len(plain.encode(text, add_special_tokens=False).ids) for text in ("a", "a b c " * 50)
+    ]
+    plain.enable_truncation(8)
+    plain.enable_padding(length=16)
+    plain.save(str(file))
+    for count in (
+        token_counter(str(file)),
+        stages.data_check.token_counter(Tokenizer.from_file(str(file))),
+    ):
+        assert [count("a"), count("a b c " * 50)] == counts

@@ -463,3 +463,14 @@ def test_times_of_a_zone_are_told_as_they_are_written(times, told):
     texts = [f"see you then, {i}" for i in range(len(times))]
     forms = written_forms([field], [{"at": time} for time in times], texts)
     assert forms == {"at": f"written like {told}"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "cp1252"])
+def test_a_params_yaml_in_another_encoding_is_named(tmp_path, monkeypatch, capsys, encoding):
+    """doc-analysis/TableBank#8: PowerShell and editors write others than UTF-8."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "conf", "conf", ignore=lambda *_: ["local.yaml"])
+    Path("params.yaml").write_bytes("task_title: Café\n".encode(encoding))
+    with pytest.raises(SystemExit):
+        main(["params", "--check"])
+    assert "params.yaml: not what conf/ composes to; `make params`" in capsys.readouterr().err

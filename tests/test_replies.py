@@ -65,6 +65,15 @@ def test_every_form_of_an_answer_is_read(condition, body, output):
     assert (reply.output, reply.outcome) == (output, "answered")
 
 
+@pytest.mark.parametrize(("tokens", "outcome"), [(49, "answered"), (50, "truncated")])
+@pytest.mark.parametrize("end", [None, ""])
+def test_an_answer_that_says_nothing_of_its_end_is_cut_where_it_is_full(end, tokens, outcome):
+    """Some servers leave ``finish_reason`` out; the report counts the answers that the limit cut."""
+    body = chat(content='{"half', finish_reason=end)
+    body["usage"]["completion_tokens"] = tokens
+    assert read_reply(body, CHAT).outcome == outcome
+
+
 @pytest.mark.parametrize(
     ("condition", "body", "reason"),
     [

@@ -85,6 +85,9 @@ def token_counter(weights: str) -> Callable[[str], int]:
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(weights)
+    # some are kept as they were used for a training, and would count every text as so long
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
     return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
 
 

@@ -253,7 +253,7 @@ class _Asking:
         """
         if number == self.policy.max_attempts:
             tries = "1 attempt" if number == 1 else f"{number} attempts"
-            asked = "" if not error.wait else f"; asked to wait {error.wait:.0f} s"
+            asked = f"; asked to wait {error.wait:.0f} s" if (error.wait or 0.0) >= 1 else ""
             raise NoAnswer(f"{error.reason}{asked} ({tries})") from None
         if error.wait is not None and error.wait > MAX_RETRY_AFTER_SECONDS:
             raise NoAnswer(

@@ -64,7 +64,11 @@ def read_reply(body: Any, condition: ApiCondition, estimate: Estimate | None = N
         if chat:
             output, outcome = _read_chat(body)
         else:
-            output, outcome = _read_response(body, tokens[1], condition.max_output_tokens)
+            output, outcome = _read_response(body)
+        # transformers serve calls every answer completed, and some chat servers say nothing of its end
+        is_full = tokens[1] is not None and tokens[1] >= condition.max_output_tokens
+        if is_full and outcome == "answered" and (not chat or not _says_end(body)):
+            outcome = "truncated"
         if not output.strip() and outcome == "answered" and not condition.may_be_empty:
             raise NoAnswer(f"empty output{_elsewhere(body)}")
     except NoAnswer as error:
@@ -140,9 +144,12 @@ def _outcome(end: str) -> Outcome:
     return next((outcome for outcome, form in ENDS if form.search(end)), "answered")
 
 
-def _read_response(
-    body: dict[str, Any], output_tokens: int | None, max_output_tokens: int
-) -> tuple[str, Outcome]:
+def _says_end(body: dict[str, Any]) -> bool:
+    """Whether a chat completion says how its answer ended."""
+    return bool(_mapping(_list(body.get("choices"))[0]).get("finish_reason"))
+
+
+def _read_response(body: dict[str, Any]) -> tuple[str, Outcome]:
     """Text and outcome of a response of the Responses API."""
     if body.get("object") != "response":
         _raise_bare(body)
@@ -165,8 +172,6 @@ def _read_response(
         outcome = _outcome(end)
     elif status not in ("completed", None):
         raise NoAnswer(f"status {status}: {short(str(reason))}")
-    elif output_tokens is not None and output_tokens >= max_output_tokens:
-        outcome = "truncated"  # transformers serve calls every answer completed
     return "".join(texts), outcome
 
 

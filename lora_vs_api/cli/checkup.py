@@ -272,7 +272,7 @@ def _settings(overrides: Sequence[str], known: list[Params]) -> Iterator[Finding
         known.append(params)
         yield Finding("settings", "MISSING", str(error), "make params")
         return
-    if Path(PARAMS).read_text(encoding="utf-8") == text:
+    if Path(PARAMS).read_bytes() == text.encode():
         yield Finding("settings", "ok", which)
     else:
         said = f"{PARAMS} is not what conf/ composes to; the lines below are of {PARAMS}"

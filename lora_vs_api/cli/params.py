@@ -28,7 +28,7 @@ def compose_params(overrides: Sequence[str], *, check: bool) -> None:
     if not check:
         write_text(PARAMS, text)
         say(f"{PARAMS} composed; `dvc repro` runs what it changes")
-    elif not Path(PARAMS).is_file() or Path(PARAMS).read_text(encoding="utf-8") != text:
+    elif not Path(PARAMS).is_file() or Path(PARAMS).read_bytes() != text.encode():
         raise UserError(f"{PARAMS}: not what conf/ composes to; `make params` makes it again")
     say(whose_results(shown_digest(config_sha256(params))))
 

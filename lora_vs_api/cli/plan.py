@@ -85,7 +85,7 @@ def _tell_of_conf(root: Path) -> None:
     except UserError as error:
         show(f"Note: conf/ does not compose: {error}")
         return
-    if text != (root / PARAMS).read_text(encoding="utf-8"):
+    if text.encode() != (root / PARAMS).read_bytes():
         show(
             f"Note: this is the plan of {PARAMS}, as `dvc repro` and `make run` read it; conf/ composes "
             "to other\nsettings: `make params` takes them over, `dvc exp run` does before it runs."

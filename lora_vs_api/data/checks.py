@@ -328,7 +328,8 @@ def check_lengths(
         raise UserError(
             f"{too_long:,} of {len(rows):,} texts do not fit into the model's {context:,} tokens "
             f"with decoding.max_new_tokens={max_new_tokens}; the longest, {rows[widest]['id']}, "
-            f"takes about {prompts[widest]:,}: leave such rows out, or use a model that holds more"
+            f"takes about {prompts[widest]:,}: leave such rows out, or use a model that holds more "
+            "(max_position_embeddings in its config.json says how many)"
         )
     few_shot = few_shot_tokens(splits, fields, instruction, count, shots=shots)
     if nearest:

@@ -17,13 +17,27 @@ NAMES = (
 def context_length(config: Mapping[str, Any]) -> int | None:
     """Tokens of prompt and answer together, by a model's config.json; None where it names no limit.
 
-    A multimodal model has that of its texts in ``text_config``. State-space models have no limit.
+    A multimodal model has that of its texts in ``text_config``. State-space models have no limit. A
+    rotation that is stretched (YaRN) holds its ``factor`` times what it was before, where the config says
+    that: models' cards tell to write it there, and to leave the rest as it is. A stretch without that
+    (linear, dynamic) may be counted in or not, so that the config's number holds.
     """
     for part in (config, config.get("text_config") or {}, config.get("llm_config") or {}):
         for name in NAMES:
             if isinstance(part.get(name), int):
-                return int(part[name])
+                return max(int(part[name]), _stretched(part))
     return None
+
+
+def _stretched(config: Mapping[str, Any]) -> int:
+    """Tokens that a stretched rotation holds; 0 where there is none that says so."""
+    rope = config.get("rope_scaling") or config.get("rope_parameters")
+    if not isinstance(rope, Mapping):
+        return 0
+    before, factor = rope.get("original_max_position_embeddings"), rope.get("factor")
+    if not isinstance(before, int) or not isinstance(factor, int | float):
+        return 0
+    return int(before * factor)
 
 
 def held_beyond(tokenizer: PreTrainedTokenizerBase, rows: float, text: str) -> str | None:
