@@ -17,7 +17,7 @@ import pytest
 
 from lora_vs_api.cli.app import main
 from lora_vs_api.cli.task_config import written_forms
-from lora_vs_api.config.compose import composed
+from lora_vs_api.config.compose import compose, composed
 from lora_vs_api.config.load import load_params
 from lora_vs_api.data.source import read_source
 from lora_vs_api.data.tables import load_table
@@ -469,8 +469,20 @@ def test_times_of_a_zone_are_told_as_they_are_written(times, told):
 def test_a_params_yaml_in_another_encoding_is_named(tmp_path, monkeypatch, capsys, encoding):
     """doc-analysis/TableBank#8: PowerShell and editors write others than UTF-8."""
     monkeypatch.chdir(tmp_path)
-    shutil.copytree(ROOT / "conf", "conf", ignore=lambda *_: ["local.yaml"])
+    shutil.copytree(ROOT / "conf", "conf")
     Path("params.yaml").write_bytes("task_title: Café\n".encode(encoding))
     with pytest.raises(SystemExit):
         main(["params", "--check"])
     assert "params.yaml: not what conf/ composes to; `make params`" in capsys.readouterr().err
+
+
+def test_the_users_own_file_may_be_empty_and_is_named_where_it_is_not_there(tmp_path, monkeypatch):
+    """Hydra: Could not load 'local'. Config search path: provider=hydra, path=pkg://…"""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "conf", "conf", ignore=lambda *_: ["local.yaml"])
+    with pytest.raises(
+        UserError, match=r"^conf/local\.yaml: no such file; .*an empty file will do$"
+    ):
+        composed([])
+    Path("conf/local.yaml").touch()
+    assert composed([])[0] == compose([], ROOT / "conf")

@@ -114,6 +114,12 @@ def _composed(overrides: Sequence[str], conf: Path) -> tuple[str, Params]:
     conf = conf.resolve()
     if not (conf / "config.yaml").is_file():
         raise UserError(f"{conf}: no config.yaml there; {RUN_THERE}")
+    if not (conf / LOCAL).exists() and "- local\n" in (conf / "config.yaml").read_text(
+        "utf-8", "replace"
+    ):
+        raise UserError(
+            f"{conf.name}/{LOCAL}: no such file; expected your own settings there, an empty file will do"
+        )
     where = f"conf/ with {' '.join(map(_shown, overrides)) or 'no override'}"
     old_key = renamed_override(overrides)
     if old_key:
