@@ -38,6 +38,8 @@ class BatchServer:
         self.refused: dict[str, list[tuple[int, str]]] = {}
         self.at_most: int | None = None
         self.deleted: list[str] = []
+        # counts the failed among the completed
+        self.miscounts = False
         # the address that every request is sent on to
         self.redirect: str | None = None
         self.polls, self.kinds, self.status, self.on_event = polls, kinds or {}, status, on_event
@@ -119,7 +121,8 @@ class BatchServer:
                 identity = f"{batch['id']}_{key}"
                 self.files[identity] = "".join(json.dumps(row) + "\n" for row in rows).encode()
                 batch[key] = identity
-        batch["request_counts"].update(completed=len(done), failed=len(failed))
+        counts = (len(done) + len(failed), 0) if self.miscounts else (len(done), len(failed))
+        batch["request_counts"].update(completed=counts[0], failed=counts[1])
 
 
 class Drop(Exception):

@@ -164,6 +164,26 @@ def test_a_creation_that_the_rate_limit_refuses_is_tried_again(tmp_path):
         assert not any(name.startswith("file") for name in server.files)
 
 
+def test_a_batch_of_an_earlier_run_that_was_too_large_is_asked_in_parts(tmp_path):
+    with BatchServer(polls=2) as server, ResponseStore(tmp_path / "s") as store:
+        server.at_most = 2
+        with pytest.raises(UserError, match="over while batch batch_1"):
+            ask(server.url, store, requests(3), total_seconds=0.001)
+        answers, _ = ask(server.url, store, requests(3))
+        assert len(answers) == 3 and len(server.asked) == 3
+        assert store.open_batches(host_of(server.url)) == []
+
+
+def test_a_text_with_an_error_of_its_own_owes_no_answer(tmp_path):
+    """tidyverse/ellmer#830: all are counted as completed, and one of them stands among the errors."""
+    with BatchServer(kinds={"mail 1": "status"}) as server, ResponseStore(tmp_path / "s") as store:
+        server.miscounts = True
+        with pytest.raises(UserError) as caught:
+            ask(server.url, store, requests(3))
+        assert "email-1: status 400: this one is too long" in str(caught.value)
+        assert "fetch" not in str(caught.value) and server.downloads == 2
+
+
 def test_what_was_uploaded_is_deleted_when_its_answers_are_here(tmp_path):
     """Azure keeps 500 such files and takes no more; and whose texts they are wants them nowhere."""
     with BatchServer(polls=2) as server, ResponseStore(tmp_path / "s") as store:

@@ -202,6 +202,18 @@ def test_reasoning_that_leaves_no_room(seen):
     assert "reasoning tokens:   190" in out
 
 
+def test_an_answer_that_never_began_works_in_no_way(seen):
+    """Reasoning takes whatever limit there is: each such answer of a run counts as wrong."""
+    details = {"completion_tokens_details": {"reasoning_tokens": 2048}}
+    usage = {"prompt_tokens": 20, "completion_tokens": 2048, **details}
+    cut = output("", usage=usage)
+    habit = lambda path, body: Fault("json", body=lambda b: _cut(cut.body(b)))  # noqa: E731
+    for own in ((), ("conditions.server_zero_shot.max_output_tokens=2048",)):
+        out, error, _ = seen(habit, *own)
+        assert error is not None and "cut at 2048 tokens before it began" in error
+        assert "works as it is set" not in out
+
+
 def _cut(body):
     body["choices"][0]["finish_reason"] = "length"
     return body

@@ -264,6 +264,10 @@ def test_digits_that_a_spreadsheet_loses_are_told(tmp_path):
         ("task_title=cost ${name}", "Interpolation key 'name' not found", r'task_title="cost \\\${name}"'),
         ('task_title="cost ${ x"', "none can be read", r'task_title="cost \\\${ x"'),
         ("task_title=${env:HOME}", r"task_title: there is no .*is \$\{oc\.env:NAME\}", None),
+        # IDEA-Research/detrex#309: a script with the line ends of Windows; and a blank of a web page
+        ("lora.r=32\r", "ends in a carriage return", None),
+        ("model_free=[]\r", "ends in a carriage return", None),
+        ("lora.r=32\u00a0", "expected 'lora.r=32'", "lora.r=32"),
         ("data.path=${oc.env:NO_SUCH_X}", "data.path: the environment has no variable NO_SUCH_X$", None),
     ],
 )  # fmt: skip

@@ -10,7 +10,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -163,7 +163,9 @@ class _BatchAsking:
                 continue
             say(f"{self.condition.name}: going on with batch {batch_id}")
             self.store.submitted_batch(batch.token, batch_id)
-            self._collect(batch, batch_id)
+            # one that was too large is submitted with the rest, in two halves
+            with suppress(TooLarge):
+                self._collect(batch, batch_id)
 
     def submit_rest(self) -> None:
         """Submit the requests that have neither answer nor failure yet, and collect them.
@@ -230,7 +232,11 @@ class _BatchAsking:
             UserError: the provider rejects it, or there is no time left, or its results cannot be
                 had whole.
         """
-        found = self._bring(batch_id)
+        found = self._bring(batch, batch_id)
+        if found.too_large:
+            self.store.end_batch(batch.token)
+            delete_file(self.client, found.input_file)
+            raise TooLarge(f"(batch {batch_id}): {short(found.rejected or '')}")
         tries = self._times_owed(batch, found.owed) if found.owed else 0
         if 0 < tries < self.policy.max_attempts:
             raise UserError(
@@ -247,21 +253,19 @@ class _BatchAsking:
                     self.store.failed(self.texts[identity], self.provider.redact(reason))
         self.store.end_batch(batch.token)
         delete_file(self.client, found.input_file)
-        if found.too_large:
-            raise TooLarge(f"(batch {batch_id}): {short(found.rejected or '')}")
         if found.rejected is not None:
             raise UserError(
                 f"{keys.condition_key(self.condition.name)}: {self.provider.base_url} rejects "
                 f"batch {batch_id}: {short(found.rejected)}"
             )
 
-    def _bring(self, batch_id: str) -> _Ended:
+    def _bring(self, batch: OpenBatch, batch_id: str) -> _Ended:
         """Wait for a batch and take its results."""
         import openai
 
         try:
             done = self._wait(batch_id)
-            owed = self._take_all(done)
+            owed = self._take_all(done, {request_key(text) for text in batch.texts})
         except openai.NotFoundError:
             # deleted, or too old, or it belongs to the account of another key
             where = self.provider.base_url
@@ -281,11 +285,11 @@ class _BatchAsking:
         past = self.store.failure(batch.token)
         return 1 if past is None else past.attempts
 
-    def _take_all(self, done: Batch) -> str | None:
+    def _take_all(self, done: Batch, wanted: set[str]) -> str | None:
         """Take the results of a batch, again while some are lacking; which answers do in the end.
 
-        An answer that is lost is made up for by no error: it would be paid again. An error that is
-        lost costs nothing, so after some downloads its request has just no answer.
+        An answer that is lost is made up for by no error of another request: it would be paid again. An
+        error that is lost costs nothing, so after some downloads its request has just no answer.
         """
         answers, errors = _counts(done)
         owed: str | None = None
@@ -295,6 +299,9 @@ class _BatchAsking:
             answered, unread = self._take(done.output_file_id)
             failed, _ = self._take(done.error_file_id)
             owed = None
+            if wanted <= answered | failed:
+                # some servers count a request that failed among the completed
+                break
             if len(answered) < answers or (unread and not answers):
                 owed = unread or (
                     f"batch {done.id} says {answers} results and sends {len(answered)}, in "

@@ -129,6 +129,12 @@ def _conclude(
             show(f"  {change}")
     for error in filter(None, open_ends):
         raise error
+    if first.outcome == "truncated" and not first.output.strip():
+        raise UserError(
+            f"{keys.parameter_key('max_output_tokens', condition.name)}: the text's answer was cut at "
+            f"{trial.max_output_tokens} tokens before it began, and such answers count as wrong; expected a higher limit, or "
+            "less reasoning"
+        )
     if not first.is_scored:
         raise UserError(
             f"{keys.condition_key(condition.name)}: the text was {first.outcome}, which is no answer to "

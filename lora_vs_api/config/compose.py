@@ -104,22 +104,27 @@ def _unmarked_problem(overrides: Sequence[str], conf: Path) -> str | None:
     return None
 
 
-def _composed(overrides: Sequence[str], conf: Path) -> tuple[str, Params]:
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
+def _checked_folder(conf: Path) -> Path:
+    """The folder of the settings, with the files that every composition reads."""
     old_file = renamed_file(conf)
     if old_file:
         raise UserError(old_file)
     conf = conf.resolve()
-    if not (conf / "config.yaml").is_file():
+    main = conf / "config.yaml"
+    if not main.is_file():
         raise UserError(f"{conf}: no config.yaml there; {RUN_THERE}")
-    if not (conf / LOCAL).exists() and "- local\n" in (conf / "config.yaml").read_text(
-        "utf-8", "replace"
-    ):
+    if not (conf / LOCAL).exists() and "- local\n" in main.read_text("utf-8", "replace"):
         raise UserError(
             f"{conf.name}/{LOCAL}: no such file; expected your own settings there, an empty file will do"
         )
+    return conf
+
+
+def _composed(overrides: Sequence[str], conf: Path) -> tuple[str, Params]:
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    conf = _checked_folder(conf)
     where = f"conf/ with {' '.join(map(_shown, overrides)) or 'no override'}"
     old_key = renamed_override(overrides)
     if old_key:

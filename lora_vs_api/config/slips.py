@@ -621,8 +621,15 @@ def _unread(named: str, conf: Path) -> str:
         return (
             f"{named}: a backslash before a quote belongs to the quote; expected two of them, \\\\"
         )
+    if named.endswith("\r"):
+        return (
+            f"{named!r}: ends in a carriage return, as in a script with the line ends of Windows; `sed -i 's/\\r$//'` "
+            "takes them out of it"
+        )
     key, equals, value = named.partition("=")
     keys = key.lstrip("+~")
+    if equals and not value.isascii() and not _is_broken(f"{key}={value.strip()}"):
+        return f"{named!r}: a blank that Hydra does not know stands in it; expected '{key}={value.strip()}'"
     in_file = f"set it in {conf.name}/{LOCAL}, where keys are as they stand in params.yaml"
     if equals and re.search(r"[^\x00-\x7f]", keys):
         return f"{keys}: Hydra reads no such letter in a key on the command line; {in_file}"
