@@ -59,8 +59,8 @@ def table_of(path: Path, content: str):
         # cidgoh/DataHarmonizer#48: rows that were cleared in a spreadsheet
         (f"{HEADER},,\n{BODY},,\n", "2 rows without anything in them, left out"),
         # files that were joined, with the mark that each of them began with
-        (f"{HEADER}{BODY[: len(BODY) // 2]}{BODY[len(BODY) // 2 :]}\ufeff{HEADER}", "the header once more in 1 lines, left out"),
-        (f"\ufeff{HEADER}{BODY}\ufeff", "1 byte order marks within it, left out"),
+        (f"{HEADER}{BODY[: len(BODY) // 2]}{BODY[len(BODY) // 2 :]}\ufeff{HEADER}", "the header once more in 1 line, left out"),
+        (f"\ufeff{HEADER}{BODY}\ufeff", "1 byte order mark within it, left out"),
         (HEADER + BODY.replace("\n", ",,\n"), "cells behind the last column: empty, left out"),
         # the way databases and Weka enclose a cell
         ("'" + (HEADER + BODY).strip().replace(",", "','").replace("\n", "'\n'") + "'\n", "single quotes around its cells, left out"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import importlib
 import json
 import math
@@ -33,10 +34,12 @@ from lora_vs_api.data.infer import (
     text_kind,
 )
 from lora_vs_api.data.json_values import cell_value, json_value
-from lora_vs_api.data.source import did_you_mean, is_template, read_source, text_reader, typed_text
+from lora_vs_api.data.source import did_you_mean, read_source
 from lora_vs_api.data.split import given_split, labels_of
 from lora_vs_api.data.table import Rows, Table
 from lora_vs_api.data.tables import TEXT_TABLES, file_format, load_table, split_files
+from lora_vs_api.data.templates import PLACE, is_template, text_reader, typed_text, used_columns
+from lora_vs_api.data.within import paths_within, without
 from lora_vs_api.errors import RUN_THERE, UserError
 from lora_vs_api.files import write_text
 from lora_vs_api.log import say
@@ -222,6 +225,7 @@ def _write_task(given: TaskSource, name: str, path: str, origin: str, target: Pa
     if len(rows) < MIN_ROWS:
         raise UserError(f"{path}: expected at least {MIN_ROWS} rows, found {len(rows)}")
     roles = _roles(given, path, table)
+    _check_template(roles.text, table)
     if table.conversations and not _has_labels(given, rows, roles):
         raise UserError(
             f"{path}: expected a turn of the assistant in each conversation, who is called {', '.join(ASSISTANT)}; found none, "
@@ -337,7 +341,7 @@ def _roles(given: TaskSource, path: str, table: Table) -> _Roles:
         record = RECORD
     if record is None and RECORD not in dropped:
         # nor an object that the text lies within
-        used = {name for name in rows[0] if _is_used(name, text)}
+        used = rows[0].keys() & used_columns(text).keys()
         others = [_without(row, (dropped | fields) - used) for row in rows]
         record = record_column(others, text, used)
         if record is not None and fields and _are_beside(fields, record, rows):
@@ -347,6 +351,22 @@ def _roles(given: TaskSource, path: str, table: Table) -> _Roles:
     row_id = given.id or id_column([_without(row, dropped | fields) for row in rows])
     split = split_column([_without(row, dropped | fields) for row in rows])
     return _Roles(text, record, row_id, None if split == given.group_by else split, answered)
+
+
+def _check_template(text: str, table: Table) -> None:
+    """Make sure that every row has what a template takes of it.
+
+    Raises:
+        UserError: naming the first row that has not.
+    """
+    if not is_template(text):
+        return
+    render = text_reader(text)
+    for place, row in table.rows:
+        try:
+            render(row)
+        except UserError as error:
+            raise UserError(f"{place}: {error}") from None
 
 
 def _are_beside(fields: set[str], record: str, rows: Sequence[Mapping[str, Any]]) -> bool:
@@ -371,7 +391,8 @@ def _has_labels(given: TaskSource, rows: Sequence[Mapping[str, Any]], roles: _Ro
         return True
     taken = {*roles.columns, given.group_by, INSTRUCTION, *_names(given.drop)}
     names = dict.fromkeys(name for row in rows for name in row)
-    others = [name for name in names if name not in taken and not _is_used(name, roles.text)]
+    whole, _, _ = _used(rows, roles.text)
+    others = [name for name in names if name not in taken and name not in whole]
     return len(bookkeeping(rows, others, roles.text)) < len(others)
 
 
@@ -433,8 +454,19 @@ def _without(row: Mapping[str, Any], names: set[str]) -> Mapping[str, Any]:
 
 
 def _names(given: str | None) -> list[str]:
-    """Names with commas between them, as an option gives them."""
-    return [name.strip() for name in given.split(",") if name.strip()] if given else []
+    """Names with commas between them, as an option gives them; one that holds a comma stands in quotes."""
+    if not given:
+        return []
+    [found] = csv.reader([" ".join(given.splitlines())], skipinitialspace=True)
+    return [name.strip() for name in found if name.strip()]
+
+
+def _of_a_comma(name: str, names: Sequence[str]) -> str:
+    """How a column is named whose name holds a comma, where ``name`` may be a part of such a one."""
+    whole = next(
+        (each for each in names if name in map(str.strip, each.split(",")) and "," in each), None
+    )
+    return "" if whole is None else f"; a name that holds a comma stands in quotes: '\"{whole}\"'"
 
 
 def _check_split(corpus: Sequence[Row], column: str) -> None:
@@ -606,12 +638,14 @@ def _fields(
     where = "column" if roles.record is None else f"key in {roles.record}"
     for option, wanted, known in (
         ("--fields", named, names),
-        ("--drop", dropped, [*names, *columns]),
+        ("--drop", dropped, [*names, *columns, *paths_within(values)]),
     ):
         for name in wanted:
             if name not in known:
+                inner = [path for path in known if path.endswith(f".{name}")][:1]
+                meant = f" (did you mean {inner[0]}?)" if inner else did_you_mean(name, known)
                 raise UserError(
-                    f"{option}: no {where} {name!r}{did_you_mean(name, known)}; there are {', '.join(names)}"
+                    f"{option}: no {where} {name!r}{meant}; there are {', '.join(names)}{_of_a_comma(name, names)}"
                 )
     new_names = _new_names(given.rename, names, where)
     if given.schema:
@@ -621,12 +655,17 @@ def _fields(
         inferred, left_out = _inferred_fields(given, path, values, names, roles)
     inferred = _renamed(inferred, new_names)
     keys = [] if roles.record is None else [name for name in names if name in {*left_out, *dropped}]
-    if roles.record is not None:
+    keys += [name for name in dropped if name not in {*names, *columns}]
+    if roles.record is None:
+        _, parts, _ = _used(rows, roles.text)
+        keys += [part for part in parts if part.partition(".")[0] in inferred]
+    else:
+        whole, _, _ = _used(rows, roles.text)
         used = {*roles.columns, given.group_by}
         left_out |= {
             name: f"beside {roles.record}, which holds the record"
             for name in columns
-            if name not in used and not _is_used(name, roles.text)
+            if name not in used and name not in whole
         }
     return inferred, left_out, keys
 
@@ -718,17 +757,20 @@ def _inferred_fields(
     named, dropped = _names(given.fields), _names(given.drop)
     flat = roles.record is None
     others = {*roles.columns, given.group_by} if flat else set()
+    whole, parts, partly = _used(values, roles.text) if flat else (set(), [], {})
     rest = [
-        name
-        for name in names
-        if name in named or not (name in others or (flat and _is_used(name, roles.text)))
+        name for name in names if name in named or not (name in others or (flat and name in whole))
     ]
-    left_out = {name: DROPPED for name in rest if name in dropped}
+    inner = [name for name in dropped if name not in names]
+    left_out = {name: DROPPED for name in [*rest, *inner] if name in dropped}
+    inner += parts
+    left_out |= dict.fromkeys(parts, "the text")
     if named:
         left_out |= {name: "not in --fields" for name in rest if name not in named}
     elif flat:
         open_ = [name for name in rest if name not in left_out]
         left_out |= bookkeeping(values, open_, roles.text)
+        left_out |= {name: why for name, why in partly.items() if name in open_}
     else:
         whys = {name: always_the_same([row.get(name) for row in values]) for name in rest}
         left_out |= {name: why for name, why in whys.items() if why and name not in left_out}
@@ -736,6 +778,7 @@ def _inferred_fields(
     if not kept:
         told = "".join(f"; {name}: {why}" for name, why in left_out.items())
         raise UserError(f"{path}: no column beside the text{told}; name the record's with --fields")
+    left = [without(row, inner) for row in values]
     texts: Texts = "columns"
     if not flat:
         texts = "json"
@@ -745,9 +788,7 @@ def _inferred_fields(
         words = text_reader(roles.text)
         _check_no_tags(path, values, kept, [words(row) for row in values])
     try:
-        fields = {
-            name: infer_field(name, [row.get(name) for row in values], texts) for name in kept
-        }
+        fields = {name: infer_field(name, [row.get(name) for row in left], texts) for name in kept}
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     return fields, left_out
@@ -794,12 +835,29 @@ def _is_folder_of_cells(path: str) -> bool:
     return all(file_format(file) in TEXT_TABLES for file in files)
 
 
-def _is_used(name: str, text: str) -> bool:
-    """Whether the text is, or is made of, the column ``name``."""
-    if not is_template(text):
-        return name == text
-    # in a template a column is a name between braces or in a filter
-    return name in re.findall(r"\w+", text)
+def _used(
+    rows: Sequence[Mapping[str, Any]], text: str
+) -> tuple[set[str], list[str], dict[str, str]]:
+    """What a text is made of: whole columns, keys of objects by their path, and of lists why they are left out."""
+    whole: set[str] = set()
+    parts: list[str] = []
+    partly: dict[str, str] = {}
+    for name, keys in used_columns(text).items():
+        cells = [cell for row in rows if (cell := row.get(name)) is not None]
+        paths = [f"{name}.{key}" for key in sorted(keys)]
+        if (
+            keys & {"", PLACE}
+            or not all(isinstance(cell, Mapping) for cell in cells)
+            or all(without(row, paths).get(name) in (None, {}) for row in rows)
+        ):
+            whole.add(name)
+        else:
+            parts += paths
+        in_list = any(PLACE in key or isinstance(cell, list) for key in keys for cell in cells)
+        if in_list and "" not in keys:
+            whole.discard(name)
+            partly[name] = "the text is a part of it; --fields names it as a field all the same"
+    return whole, parts, partly
 
 
 def _object(value: Any, where: str, hint: str) -> Mapping[str, Any]:

@@ -22,11 +22,9 @@ from lora_vs_api.config.load import load_params
 from lora_vs_api.data.source import (
     MAX_SHOWN,
     did_you_mean,
-    is_template,
     read_table,
-    text_reader,
-    typed_text,
 )
+from lora_vs_api.data.templates import is_template, text_reader, typed_text
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import write_jsonl
 from lora_vs_api.log import say, show

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lora_vs_api.config.literal import key_text, shown, yaml_text
-from lora_vs_api.data.infer import Inferred
+from lora_vs_api.data.infer import Inferred, few_labels
 from lora_vs_api.data.perturbation import KINDS
 from lora_vs_api.record.fields import Field
 from lora_vs_api.validation.records import expected
@@ -83,7 +83,7 @@ def config_text(task: TaskConfig) -> str:
         f"  id: {yaml_text(source['id'])}   # column; null: by position",
         *([f"  encoding: {yaml_text(source['encoding'])}"] if source["encoding"] else []),
         *(
-            [f"  drop: {yaml_text(source['drop'])}   # keys of the record that are left out"]
+            [f"  drop: {yaml_text(source['drop'])}   # what is left out of the record"]
             if source["drop"]
             else []
         ),
@@ -167,6 +167,9 @@ def written_forms(
             found[path] = f"{each}copied from the text"
         elif (example := _one_form([part for part, _ in parts])) is not None:
             found[path] = f"{each}written like {example}"
+        elif each and (labels := few_labels([part for part, _ in parts])):
+            # told, and no rule of the schema: the lists seen so far may lack one
+            found[path] = f"each one of {_in_a_row(labels)}"
     return found
 
 
@@ -236,11 +239,14 @@ def _told(field: Field, forms: Mapping[str, str], prefix: str = "") -> str:
     return f"{field.name} ({said})"
 
 
+def _in_a_row(labels: Sequence[str]) -> str:
+    # one label that has a comma would read as two
+    return ", ".join(json.dumps(v, ensure_ascii=False) if "," in v else v for v in labels)
+
+
 def _kind(field: Field, forms: Mapping[str, str], path: str) -> str:
     if field.type == "enum":
-        # one label that has a comma would read as two
-        labels = (json.dumps(v, ensure_ascii=False) if "," in v else v for v in field.values)
-        return f"one of {', '.join(labels)}"
+        return f"one of {_in_a_row(field.values)}"
     if field.type == "list":
         return "list of " + _several(field.items, forms, path)
     if field.type == "object":

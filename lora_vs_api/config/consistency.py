@@ -195,10 +195,11 @@ def _what_is_dropped_is_of_a_record(params: Params) -> str | None:
     drop = getattr(params.data, "drop", None)
     if not drop:
         return None
-    if getattr(params.data, "record", None) is None:
+    whole = [name for name in drop if "." not in name]
+    if whole and getattr(params.data, "record", None) is None:
         return (
             "data.drop: names keys of data.record, which is null: of columns those alone are read that "
-            f"task.fields names; expected null, found {drop}"
+            f"task.fields names; expected paths of keys within them, such as spans.user, or null, found {whole}"
         )
     used = {field.column for field in params.task.record_fields}
     both = [name for name in drop if name in used]

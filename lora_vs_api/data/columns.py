@@ -10,9 +10,19 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 from unicodedata import normalize
 
-from lora_vs_api.data.source import says_nothing, text_reader
+from lora_vs_api.data.source import says_nothing
 from lora_vs_api.data.split import split_named
-from lora_vs_api.data.written import ADDRESS, MOMENT, is_written, mostly_written, plain_name
+from lora_vs_api.data.templates import text_reader
+from lora_vs_api.data.written import (
+    ADDRESS,
+    ANNOTATOR,
+    CREATED,
+    FILE_NAME,
+    MOMENT,
+    is_written,
+    mostly_written,
+    plain_name,
+)
 from lora_vs_api.errors import UserError
 
 Rows = Sequence[Mapping[str, Any]]
@@ -35,16 +45,6 @@ _ABOUT = re.compile(
 )
 # what a column is called that says which rows train
 _SPLIT_NAME = re.compile(r"(?:data_?)?(?:split|subset|fold|partition)|set|usage")
-_ANNOTATOR = re.compile(
-    r"(?:annotat|label+|cod|rat|review|creat|updat|modifi|check|verifi)(?:ed_by|i?ers?|ors?)(?:_(?:id|name|email))?"
-    r"|worker(?:_id)?"
-)
-_CREATED = re.compile(
-    r"(?:(?:last_)?(?:created|updated|modified|inserted|ingested|imported|exported|label+ed|annotated|uploaded|"
-    r"scraped|crawled|fetched)|creation|ingestion|annotation)(?:_?(?:at|on|date|time|timestamp|ts))?"
-    r"|(?:date|time)_(?:created|added|modified|updated)|time_?stamp|lead_time"
-    r"|(?:received|submitted|posted)_(?:at|ts|timestamp)"  # _on and _date may be what a letter says
-)
 # an object that programs put beside a text
 _ABOUT_ROW = re.compile(
     r"(?:.*_)?(?:meta(?:data)?|metrics|stats|config|options|debug|provenance|usage)"
@@ -77,11 +77,12 @@ def text_column(rows: Rows) -> str:
     most = [
         name
         for name in lengths
-        if 2 * written[name] >= len(rows) and not _CREATED.fullmatch(plain_name(name))
+        if 2 * written[name] >= len(rows) and not CREATED.fullmatch(plain_name(name))
     ]
     names = list(dict.fromkeys(name for row in rows for name in row))
     if not most:
         _check_no_lists(rows, names)
+        _check_no_files(rows, names)
         # one word each, such as names; but an id is no writing
         most = [
             name
@@ -102,6 +103,21 @@ def text_column(rows: Rows) -> str:
                 "for each, or name the text with --text"
             )
     return text
+
+
+def _check_no_files(rows: Rows, names: Sequence[str]) -> None:
+    """Make sure that no column names files, where no other holds texts."""
+    for name in names:
+        cells = [row.get(name) for row in rows]
+        if 2 * sum(isinstance(cell, str) and _is_file(cell) for cell in cells) >= len(cells):
+            raise UserError(
+                f"no column holds texts: {name} names files, whose texts are not read; put the texts themselves into a "
+                "column, or name that of the texts with --text"
+            )
+
+
+def _is_file(cell: str) -> bool:
+    return FILE_NAME.fullmatch(cell.strip()) is not None
 
 
 def _length_within(cell: Any) -> int:
@@ -299,9 +315,9 @@ def _why_by_name(
     if _SPLIT_NAME.fullmatch(plain) and len(set(cells)) <= MAX_PARTS and parts:
         said = " and ".join(sorted(set(cells))[:MAX_SHOWN])
         return f"called as a split and says {said}: expected train, val and test of every row; no text names it"
-    if _ANNOTATOR.fullmatch(plain):
+    if ANNOTATOR.fullmatch(plain):
         return "called as who labelled or keeps the row is, and no text names it"
-    if _CREATED.fullmatch(plain) and all(map(MOMENT.fullmatch, cells)):
+    if CREATED.fullmatch(plain) and all(map(MOMENT.fullmatch, cells)):
         return "called as when the row was made or labelled is, and no text names it"
     if _ID.fullmatch(plain):
         if len(set(cells)) == len(cells):

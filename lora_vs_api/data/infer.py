@@ -22,6 +22,7 @@ from lora_vs_api.data.written import is_called_record, is_missing, plain_name
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.caseless import caseless
 from lora_vs_api.record.fields import Field
+from lora_vs_api.shown import count
 
 Spec = dict[str, Any]
 Texts = Literal["cells", "columns", "json"]
@@ -341,7 +342,7 @@ def _infer_object(name: str, values: Sequence[Mapping[str, Any]]) -> Inferred:
         "score": "slot_f1",
         "fields": {key: found.spec for key, found in fields.items()},
     }
-    why = f"objects with {len(names)} keys"
+    why = f"objects with {count(len(names), 'key')}"
     if told := keys_told(values):
         why += f", {told}"
     return Inferred(spec, why)
@@ -368,6 +369,8 @@ def _infer_list(name: str, values: Sequence[Sequence[Any]]) -> Inferred:
     mean = len(items) / len(values)
     spec: Spec = {"type": "list", "score": "set_f1"}
     why = f"{mean:.1f} items on average"
+    if none := sum(not value for value in values):
+        why += f", none in {count(none, 'row')}"
     if items:
         inner = infer_field(f"{name}[]", items, "json", nested=True).spec
         # the items seen so far are not all there will be: no enum without being told
@@ -385,6 +388,18 @@ def _is_span(item: Any) -> bool:
     return isinstance(item, list) and [type(part) for part in item] == [int, int, str]
 
 
+def few_labels(values: Sequence[str]) -> list[str]:
+    """The labels that a column or the items of lists have, where these are few for so many; else none."""
+    counts = Counter(normalize("NFC", value) for value in values)
+    # no config can hold a control character
+    is_kept = _are_few(counts, values) and not any(map(CONTROL.search, counts))
+    return sorted(counts) if is_kept else []
+
+
+def _are_few(counts: Mapping[str, int], values: Sequence[str]) -> bool:
+    return 1 < len(counts) <= MAX_LABELS and len(counts) * MIN_ROWS_PER_LABEL <= len(values)
+
+
 def _infer_text(values: Sequence[str], texts: Texts) -> Inferred:
     # one label in two Unicode forms is one
     counts = Counter(normalize("NFC", value) for value in values)
@@ -397,7 +412,7 @@ def _infer_text(values: Sequence[str], texts: Texts) -> Inferred:
         return Inferred(
             {"type": "list", "score": "set_f1"}, "texts with ; between them, read as lists"
         )
-    few = 1 < len(counts) <= MAX_LABELS and len(counts) * MIN_ROWS_PER_LABEL <= len(values)
+    few = _are_few(counts, values)
     # no config can hold a control character
     if few and not any(map(CONTROL.search, counts)):
         rarest, n = counts.most_common()[-1]

@@ -106,11 +106,15 @@ def _otherwise(path: Path, text: str, lines: bool, notes: list[str]) -> Rows | N
             notes.append("one JSON list, whatever its name says")
             return rows
         # a list on each line is none, nor a single object over several lines
-        if start != "{":
+        if start not in ("{", "["):
             return None
         found = [(f"{path}:{line}", value) for line, value in json_values(text)]
     except ValueError:
         return None
+    if start == "[" and len(found) > 1 and all(isinstance(value, list) for _, value in found):
+        # as Scrapy leaves them, where it has written to one file twice
+        notes.append(f"{len(found):,} JSON lists one after another, read as one")
+        return [row for place, rows in found for row in _items(place, rows)]
     if not all(isinstance(value, dict) for _, value in found):
         return None
     notes.append("JSON objects one after another, each read as a row")

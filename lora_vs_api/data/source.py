@@ -18,6 +18,8 @@ from lora_vs_api.data.exports.arrays import as_list, is_array
 from lora_vs_api.data.json_values import cell_value
 from lora_vs_api.data.split import split_named
 from lora_vs_api.data.tables import MAX_SHOWN, Rows, load_table, problems_error
+from lora_vs_api.data.templates import is_template, text_reader
+from lora_vs_api.data.within import without
 from lora_vs_api.data.written import is_missing
 from lora_vs_api.errors import UserError
 from lora_vs_api.log import say
@@ -30,10 +32,8 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_SHOWN",
     "describe",
-    "is_template",
     "read_source",
     "read_table",
-    "text_reader",
     "value_of",
 ]
 
@@ -78,7 +78,7 @@ def read_source(
         groups: config key, such as ``task.group_by`` → the column that it names, or None. Every row
             needs a value there, and one of train, val and test in that of ``split.column``.
         encoding: of a text file without a byte order mark; None for UTF-8.
-        drop: keys of ``record`` that are left out.
+        drop: what is left out of a record: keys of ``record``, and of objects such as ``spans.user``.
         slices: columns that are kept too, with whatever stands in them.
         unlabelled: where it is a list, rows whose record says nothing at all are added to it, with an empty
             record, instead of being refused.
@@ -190,62 +190,6 @@ def read_table(
     for note in table.notes if told else ():
         say(f"{path}: {note}")
     return table.rows
-
-
-def is_template(text: str) -> bool:
-    """Whether ``data.text`` is a Jinja template and no column."""
-    return "{{" in text or "{%" in text
-
-
-def typed_text(text: str) -> str:
-    """A column or a template as it was typed in a shell, which leaves the two characters ``\\n`` what they are.
-
-    Within the strings of a template they are a line end to Jinja, too.
-    """
-    return text.replace("\\n", "\n").replace("\\t", "\t") if is_template(text) else text
-
-
-def text_reader(text: str) -> Callable[[Mapping[str, Any]], str]:
-    """A function from a row's columns to its text; ``text`` as in :func:`read_source`."""
-    if not is_template(text):
-        return lambda columns: _as_text(columns.get(text), text)
-    from jinja2 import StrictUndefined, TemplateError
-    from jinja2.sandbox import SandboxedEnvironment
-
-    # sandboxed: a config that someone shares is not a program to run
-    environment = SandboxedEnvironment(
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-        # null says nothing, and not the word that Python has for it
-        finalize=lambda value: "" if value is None else value,
-    )
-    try:
-        template = environment.from_string(text)
-    except TemplateError as error:
-        raise UserError(f"data.text: not a valid Jinja template: {error}") from None
-
-    def render(columns: Mapping[str, Any]) -> str:
-        try:
-            return template.render(columns)
-        # whatever the template of a user does: a sum of texts, a division by zero
-        except Exception as error:
-            raise UserError(f"data.text: {' '.join(str(error).split())}") from None
-
-    return render
-
-
-def _as_text(value: Any, column: str) -> str:
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        hint = ""
-        if isinstance(value, list) and all(isinstance(item, str) for item in value):
-            hint = (
-                "; write a row for each of its texts, or make one of them: "
-                f"'{{{{ {column} | join(\" \") }}}}'"
-            )
-        raise UserError(f"{column}: expected a text, found {value!r:.60}{hint}")
-    return value
 
 
 def _check_columns(
@@ -363,6 +307,7 @@ def _record(
 ) -> tuple[dict[str, Any], list[str]]:
     """The record of a row, and what is wrong with it."""
     if record is None:
+        columns = without(columns, drop)
         cells: dict[str, Any] = {}
         problems = []
         wrong: set[str] = set()
@@ -392,7 +337,7 @@ def _record(
     # a conversation with one call, in a file where none has several, for a task of several
     if _is_one_call(given.keys(), fields):
         given = {"calls": [given]}
-    given = {key: value for key, value in given.items() if key not in drop}
+    given = dict(without(given, drop))
     for field in fields:
         # in such a record a text stays one
         if isinstance(given.get(field.column), float):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from lora_vs_api.data.written import is_missing
 from lora_vs_api.errors import UserError
+from lora_vs_api.shown import count
 
 Lines = list[tuple[int, list[str]]]
 
@@ -60,18 +61,31 @@ def without_empty(lines: Sequence[tuple[int, list[str]]], notes: list[str]) -> L
 
 
 def without_headers(header: Sequence[str], rest: Lines, notes: list[str]) -> Lines:
-    """``rest`` without the header's repetitions, which joined files have."""
-    # in a table of one column a cell may well be called as the column is
-    if len(header) < 2:
-        return rest
+    """``rest`` without the header's repetitions, which joined files have; below one in another order, in its order."""
     known = [name.strip() for name in header]
-    found = [
-        (line, cells)
-        for line, cells in rest
-        if [cell.strip().lstrip("\ufeff") for cell in cells] != known
-    ]
-    if len(found) < len(rest):
-        notes.append(f"the header once more in {len(rest) - len(found):,} lines, left out")
+    # in a table of one column a cell may well be called as the column is
+    if len(known) < 2:
+        return rest
+    # place of each column in the lines that are being read
+    order = list(range(len(known)))
+    again, found = [], []
+    for line, cells in rest:
+        plain = [cell.strip().lstrip("\ufeff") for cell in cells]
+        if plain == known or (sorted(plain) == sorted(known) and len(set(known)) == len(known)):
+            order = [plain.index(name) for name in known]
+            again.append((line, plain != known))
+        elif len(cells) == len(known):
+            found.append((line, [cells[place] for place in order]))
+        else:
+            found.append((line, cells))
+    if again:
+        others = [str(line) for line, is_other in again if is_other]
+        how = (
+            f", in another order in line {', '.join(others[:3])}, as the rows below are read"
+            if others
+            else ""
+        )
+        notes.append(f"the header once more in {count(len(again), 'line')}, left out{how}")
     return found
 
 

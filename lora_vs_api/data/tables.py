@@ -39,6 +39,7 @@ from lora_vs_api.data.table_rows import (
 )
 from lora_vs_api.data.text_files import check_no_page, csv_rows, inner_marks, read_text
 from lora_vs_api.errors import UserError
+from lora_vs_api.shown import count
 
 MAX_SHOWN = 20
 # cells that all have a sign around them before it counts as a spreadsheet's guard
@@ -145,7 +146,7 @@ def _as_written(path: Path, encoding: str | None, text: str | None) -> Table:
         notes: list[str] = []
         return _of_cells(path, sheet_rows(path, notes), text, notes)
     content, joined = inner_marks(read_text(path, encoding))
-    marks = [f"{joined:,} byte order marks within it, left out"] * bool(joined)
+    marks = [f"{count(joined, 'byte order mark')} within it, left out"] * bool(joined)
     if suffix in (".csv", ".tsv"):
         # what programs with texts of one length fill them up with; no model's tokens are made for it
         zeros = content.count("\0")
@@ -367,7 +368,8 @@ def _kept(
 def _mend(names: Sequence[str], columns: Sequence[Sequence[Any]]) -> str:
     """What to do about a column without a name: a title above the header leaves most of them without one."""
     below = [str(values[0] or "").strip() for values in columns]
-    if sum(map(bool, names)) == 1 and all(below) and len(set(below)) == len(below):
+    # a title stands at the left; a table that pandas wrote has its index there, which may hold the texts
+    if names[0] and not any(names[1:]) and all(below) and len(set(below)) == len(below):
         return BELOW.format(next(filter(None, names))[:60])
     return "name it, or take the column out"
 

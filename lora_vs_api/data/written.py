@@ -12,6 +12,24 @@ ADDRESS = re.compile(
 )
 
 
+# a file that a column names instead of holding its text
+FILE_NAME = re.compile(
+    r"[^\n]{0,200}[^\s./]\.(?:txt|md|html?|xml|json|csv|pdf|docx?|rtf|odt|eml|msg|png|jpe?g|gif|tiff?|webp|wav|mp3|mp4|zip|gz)",
+    re.IGNORECASE,
+)
+# who labelled a row or keeps it, and when that was
+ANNOTATOR = re.compile(
+    r"(?:annotat|label+|cod|rat|review|creat|updat|modifi|check|verifi)(?:ed_by|i?ers?|ors?)(?:_(?:id|name|email))?"
+    r"|worker(?:_id)?"
+)
+CREATED = re.compile(
+    r"(?:(?:last_)?(?:created|updated|modified|inserted|ingested|imported|exported|label+ed|annotated|uploaded|"
+    r"scraped|crawled|fetched)|creation|ingestion|annotation)(?:_?(?:at|on|date|time|timestamp|ts))?"
+    r"|(?:date|time)_(?:created|added|modified|updated)|time_?stamp|lead_time"
+    r"|(?:received|submitted|posted)_(?:at|ts|timestamp)"  # _on and _date may be what a letter says
+)
+
+
 MOMENT = re.compile(
     r"\d{4}[-/.]\d\d?[-/.]\d\d?(?:[T ].*)?|\d\d?[./]\d\d?[./]\d{2,4}(?: .*)?|\d{9,13}(?:\.\d+)?|\d+(?:\.\d+)?"
     # as mails and Twitter write one
@@ -72,7 +90,9 @@ def is_missing(cell: str) -> bool:
 def is_written(value: str) -> bool:
     """Several words, or letters of a script that writes without blanks between them."""
     value = value.strip()
-    if value[:1] in ("[", "{") or ADDRESS.fullmatch(value) or MOMENT.fullmatch(value):
+    if value[:1] in ("[", "{") or any(
+        form.fullmatch(value) for form in (ADDRESS, MOMENT, FILE_NAME)
+    ):
         return False
     return len(value.split()) > 1 or any(ord(letter) > 0x2E7F for letter in value)
 

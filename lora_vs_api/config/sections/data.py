@@ -34,7 +34,7 @@ class FileData(Section):
     """Labelled rows of the user's own; without ``record``, one column a field.
 
     ``encoding`` is that of a text file that is no UTF-8 and has no byte order mark. ``drop`` names keys
-    of ``record`` that are left out.
+    of ``record`` that are left out, and by their path keys of objects within, such as ``spans.user``.
     """
 
     source: Literal["file"]
@@ -45,7 +45,9 @@ class FileData(Section):
     encoding: str | None = None
     drop: Annotated[
         list[str] | None,
-        Field(description="a list of keys of the record, such as [notes], or null"),
+        Field(
+            description="a list of keys of the record, or of objects within, such as [notes, spans.user], or null"
+        ),
     ] = None
 
 

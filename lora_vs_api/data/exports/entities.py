@@ -13,7 +13,7 @@ from typing import Any
 from lora_vs_api.data.exports.places import decoded, number, pair
 from lora_vs_api.data.exports.relations import with_entities
 from lora_vs_api.data.table import Rows, Table
-from lora_vs_api.data.written import plain_name
+from lora_vs_api.data.written import ANNOTATOR, CREATED, plain_name
 
 # of the characters of a text: where a span begins, and where it ends or how long it is
 _STARTS = ("start", "start_offset", "start_pos", "start_char", "begin", "offset", "from")
@@ -22,6 +22,8 @@ _ENDS = ("end", "end_offset", "end_pos", "end_char", "stop", "length", "to")
 _BOTH = ("span", "offsets", "indices", "char_span", "position")
 # what else tells places and not words
 _PLACES = (*_STARTS, *_ENDS, *_BOTH, "token_start", "token_end", "id")
+# who marked a span, and what a tool counts of it (doccano); a model is not to learn these
+_ABOUT = ("user", "user_id", "username", "document", "prob", "manual", "uuid")
 TEXT, LABEL = "text", "label"
 _ANSWER_START = "answer_start"
 # of the spans end where a word does
@@ -54,6 +56,7 @@ def with_words(table: Table) -> Table:
         for place, row in rows:
             if row.get(name):
                 named.setdefault(place, {}).update(_by_id(row[text], row[name], count))
+        about = _about_spans(rows, name)
         rows = [
             (place, {**row, name: [_worded(row[text], span, count, own) for span in row[name]]})
             if row.get(name)
@@ -61,7 +64,7 @@ def with_words(table: Table) -> Table:
             for place, row in rows
         ]
         notes.append(
-            f"{name}: the words of {text} at these places, instead of the characters' numbers{odd}"
+            f"{name}: the words of {text} at these places, instead of the characters' numbers{about}{odd}"
         )
     if named:
         rows, related = with_entities(rows, named)
@@ -73,6 +76,13 @@ def with_words(table: Table) -> Table:
 
 def _are_spans(value: Any) -> bool:
     return isinstance(value, list) and all(map(_places, value))
+
+
+def _about_spans(rows: Rows, name: str) -> str:
+    """What to say of keys of the spans that no text can tell; empty where there are none."""
+    spans = (span for _, row in rows for span in row.get(name) or [] if isinstance(span, Mapping))
+    keys = dict.fromkeys(key for span in spans for key in span if _is_about_span(plain_name(key)))
+    return f"; left out: {', '.join(keys)}" if keys else ""
 
 
 def _by_id(text: Any, spans: Sequence[Any], count: _Count) -> dict[int, str]:
@@ -202,6 +212,11 @@ def _tells_a_place(key: str, value: Any) -> bool:
     return number(value) is not None or pair(value) is not None
 
 
+def _is_about_span(name: str) -> bool:
+    """Whether a key of a span, in plain letters, says who marked it or when."""
+    return name in _ABOUT or any(form.fullmatch(name) for form in (ANNOTATOR, CREATED))
+
+
 def _worded(text: str, span: Any, count: _Count, own: str | None) -> dict[str, Any]:
     start, end = count.in_text(text, span)
     words = text[start:end]
@@ -211,6 +226,7 @@ def _worded(text: str, span: Any, count: _Count, own: str | None) -> dict[str, A
         key: value
         for key, value in span.items()
         # an id that is no number is a name (of what the words mean)
-        if plain_name(key) not in _PLACES or not _tells_a_place(key, value)
+        if not (plain_name(key) in _PLACES and _tells_a_place(key, value))
+        and not _is_about_span(plain_name(key))
     }
     return kept if own is not None else {**kept, TEXT: words}

@@ -1,0 +1,112 @@
+"""The text of a row: a column of it, or a Jinja template over columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from lora_vs_api.errors import UserError
+
+if TYPE_CHECKING:
+    from jinja2.nodes import Node
+
+# the key of an item in a list
+PLACE = "[]"
+
+
+def is_template(text: str) -> bool:
+    """Whether ``data.text`` is a Jinja template and no column."""
+    return "{{" in text or "{%" in text
+
+
+def typed_text(text: str) -> str:
+    """A column or a template as it was typed in a shell, which leaves the two characters ``\\n`` what they are.
+
+    Within the strings of a template they are a line end to Jinja, too.
+    """
+    return text.replace("\\n", "\n").replace("\\t", "\t") if is_template(text) else text
+
+
+def text_reader(text: str) -> Callable[[Mapping[str, Any]], str]:
+    """A function from a row's columns to its text; ``text`` as in :func:`read_source`."""
+    if not is_template(text):
+        return lambda columns: _as_text(columns.get(text), text)
+    from jinja2 import StrictUndefined, TemplateError
+    from jinja2.sandbox import SandboxedEnvironment
+
+    # sandboxed: a config that someone shares is not a program to run
+    environment = SandboxedEnvironment(
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        # null says nothing, and not the word that Python has for it
+        finalize=lambda value: "" if value is None else value,
+    )
+    try:
+        template = environment.from_string(text)
+    except TemplateError as error:
+        raise UserError(f"data.text: not a valid Jinja template: {error}") from None
+
+    def render(columns: Mapping[str, Any]) -> str:
+        try:
+            return template.render(columns)
+        # whatever the template of a user does: a sum of texts, a division by zero
+        except Exception as error:
+            raise UserError(f"data.text: {' '.join(str(error).split())}") from None
+
+    return render
+
+
+def _as_text(value: Any, column: str) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        hint = ""
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            hint = (
+                "; write a row for each of its texts, or make one of them: "
+                f"'{{{{ {column} | join(\" \") }}}}'"
+            )
+        raise UserError(f"{column}: expected a text, found {value!r:.60}{hint}")
+    return value
+
+
+def used_columns(text: str) -> dict[str, set[str]]:
+    """Names that a text, as in :func:`text_reader`, is made of: of each the keys within it, empty for all of it.
+
+    ``{{ ticket.body }} {{ answers[0].text }}`` uses ``body`` of ticket, and of answers what stands at a place.
+    """
+    if not is_template(text):
+        return {text: {""}}
+    from jinja2 import Environment, TemplateError
+
+    found: dict[str, set[str]] = {}
+    try:
+        parsed = Environment(autoescape=True).parse(text)
+    except TemplateError:
+        # text_reader says so
+        return found
+    for name, keys in _names(parsed):
+        found.setdefault(name, set()).add(keys)
+    return found
+
+
+def _names(node: Node) -> Iterator[tuple[str, str]]:
+    """Every name within a part of a template, and the keys that are asked of it."""
+    from jinja2 import nodes
+
+    keys: list[str] = []
+    inner: Node = node
+    while isinstance(inner, nodes.Getattr | nodes.Getitem):
+        if isinstance(inner, nodes.Getattr):
+            keys.insert(0, inner.attr)
+        else:
+            yield from _names(inner.arg)
+            # what stands at a place of a list has no name
+            key = inner.arg.value if isinstance(inner.arg, nodes.Const) else None
+            keys = [key, *keys] if isinstance(key, str) else [PLACE]
+        inner = inner.node
+    if isinstance(inner, nodes.Name):
+        yield inner.name, ".".join(keys)
+        return
+    for child in inner.iter_child_nodes():
+        yield from _names(child)

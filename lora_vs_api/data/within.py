@@ -1,0 +1,53 @@
+"""What stands within the objects of a row, by its path: ``spans.user`` is the key ``user`` of spans, or of each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from lora_vs_api.data.json_values import cell_value
+
+
+def without(row: Mapping[str, Any], paths: Iterable[str]) -> Mapping[str, Any]:
+    """``row`` without what the paths name; a name that holds a dot itself is one, and no path."""
+    for path in paths:
+        row = _without(row, path)
+    return row
+
+
+def _without(found: Any, path: str) -> Any:
+    if isinstance(found, list):
+        return [_without(item, path) for item in found]
+    if isinstance(found, str) and found.lstrip()[:1] in ("[", "{"):
+        # JSON in a cell
+        try:
+            return _without(cell_value(found), path)
+        except ValueError:
+            return found
+    if not isinstance(found, Mapping):
+        return found
+    if path in found:
+        return {key: value for key, value in found.items() if key != path}
+    name, _, rest = path.partition(".")
+    return {**found, name: _without(found[name], rest)} if rest and name in found else found
+
+
+def paths_within(rows: Sequence[Mapping[str, Any]], levels: int = 3) -> dict[str, None]:
+    """The paths of all keys within the columns of ``rows``, the columns themselves not among them."""
+    return dict.fromkeys(path for row in rows for path in _paths(row, levels) if "." in path)
+
+
+def _paths(found: Any, levels: int) -> Iterator[str]:
+    if isinstance(found, str) and found.lstrip()[:1] in ("[", "{"):
+        try:
+            found = cell_value(found)
+        except ValueError:
+            return
+    if isinstance(found, list):
+        for item in found:
+            yield from _paths(item, levels)
+    elif isinstance(found, Mapping):
+        for name, value in found.items():
+            yield str(name)
+            if levels:
+                yield from (f"{name}.{path}" for path in _paths(value, levels - 1))

@@ -1,0 +1,276 @@
+"""A sixth round of reports: what stands within a row's objects, templates over them, and files that were joined."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lora_vs_api.cli.app import main
+from lora_vs_api.cli.task_config import written_forms
+from lora_vs_api.config.compose import composed
+from lora_vs_api.data.columns import text_column
+from lora_vs_api.data.source import read_source
+from lora_vs_api.data.tables import load_table
+from lora_vs_api.data.templates import used_columns
+from lora_vs_api.data.within import paths_within, without
+from lora_vs_api.errors import UserError
+from lora_vs_api.record.fields import Field
+from tests.imports import ROOT
+
+LABELS = [("billing", "access", "other", "praise")[i % 4] for i in range(40)]
+TEXTS = [f"please look at the invoice {i} of the last month" for i in range(40)]
+
+
+@pytest.fixture
+def init(tmp_path, monkeypatch, capsys):
+    """Writes a task of rows or of a file's content: the config, and what was said."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "conf/task").mkdir(parents=True)
+    (tmp_path / "conf/config.yaml").touch()
+
+    def run(given: Any, *options: str) -> tuple[dict[str, Any], str]:
+        if isinstance(given, str):
+            name, content = "rows.csv", given
+        else:
+            name, content = "rows.jsonl", "".join(json.dumps(row) + "\n" for row in given)
+        (tmp_path / name).write_text(content, encoding="utf-8")
+        try:
+            main(["init", name, "--name", "own", *options])
+        except SystemExit as end:
+            assert not end.code, capsys.readouterr().err
+        return yaml.safe_load(
+            (tmp_path / "conf/task/own.yaml").read_text()
+        ), capsys.readouterr().err
+
+    return run
+
+
+def refusal(run, *arguments) -> str:
+    with pytest.raises(AssertionError) as caught:
+        run(*arguments)
+    return str(caught.value)
+
+
+# --- within objects -----------------------------------------------------------------------
+
+
+def test_who_marked_an_entity_is_not_taught(init):
+    """doccano/doccano#113: its spans say which user, which document and how sure."""
+    spans = {"start_offset": 7, "end_offset": 11, "prob": 0.0, "document": 5}
+    rows = [
+        {"text": text, "annotations": [{"label": 8 + i % 3, **spans, "user": i % 2}]}
+        for i, text in enumerate(TEXTS)
+    ]
+    task, told = init(rows)
+    fields = task["task"]["fields"]["annotations"]["items"]["fields"]
+    assert fields.keys() == {"label", "text"}
+    assert "left out: prob, document, user" in told
+    rows[0]["annotations"][0] |= {"created_at": "2024-01-01", "annotator": "u1"}
+    [(_, row), *_] = load_rows(rows)
+    assert row["annotations"] == [{"label": 8, "text": "look"}]
+
+
+def load_rows(rows):
+    Path("again.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return load_table("again.jsonl").rows
+
+
+@pytest.mark.parametrize("as_json", [False, True], ids=["jsonl", "csv"])
+def test_a_key_of_objects_within_can_be_left_out(init, as_json):
+    """Of every item of a list, and of JSON in the cells of a CSV file; a second file is read alike."""
+    people = [[{"name": f"n{i}", "annotator": f"u{i % 3}", "seen": i}] for i in range(40)]
+    if as_json:
+        cells = (json.dumps(each).replace('"', '""') for each in people)
+        given = "text,people\n" + "".join(f'{text},"{cell}"\n' for text, cell in zip(TEXTS, cells))
+    else:
+        given = [{"text": text, "people": each} for text, each in zip(TEXTS, people)]
+    assert "no column 'annotator' (did you mean people.annotator?)" in refusal(
+        init, given, "--drop", "annotator"
+    )
+    task, told = init(given, "--drop", "people.annotator,people.seen")
+    assert task["data"]["drop"] == ["people.annotator", "people.seen"]
+    assert 'record  {"people": [{"name": "n0"}]}' in told
+    field = Field(
+        "people",
+        "list",
+        "set_f1",
+        items=Field("", "object", "slot_f1", fields=(Field("name", "string", "exact"),)),
+    )
+    path = "rows.csv" if as_json else "rows.jsonl"
+    rows = read_source(path, (field,), "text", None, None, drop=task["data"]["drop"])
+    assert [row["record"] for row in rows] == [{"people": [{"name": f"n{i}"}]} for i in range(40)]
+
+
+def test_a_path_is_a_key_or_keys_within():
+    row = {
+        "a.b": 1,
+        "a": {"b": 2, "c": [{"d": 3, "e": 4}, {"d": 5}, 6]},
+        "j": '[{"d": 7}]',
+        "s": "{no json",
+    }
+    assert without(row, ["a.b"]) == {key: row[key] for key in ("a", "j", "s")}
+    assert without(row, ["a.c.d"])["a"] == {"b": 2, "c": [{"e": 4}, {}, 6]}
+    assert without(row, ["j.d"])["j"] == [{}]
+    assert without(row, ["s.d", "nothing", "a.nothing.x", "a.b.x"]) == row
+    assert list(paths_within([row])) == ["a.b", "a.c", "a.c.d", "a.c.e", "j.d"]
+
+
+def test_data_drop_names_keys_within_columns(tmp_path, monkeypatch):
+    """Of columns themselves those alone are read that are fields."""
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(
+        UserError,
+        match=r"data\.drop: names keys of data\.record, which is null: .*found \['notes'\]",
+    ):
+        composed(["task=us_addresses", "data.record=null", "+data.drop=[notes, spans.user]"])
+    kept = composed(["task=us_addresses", "data.record=null", "+data.drop=[spans.user]"])[1]
+    assert kept.data.drop == ["spans.user"]
+
+
+# --- templates ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "used"),
+    [
+        ("body", {"body": {""}}),
+        ("category to find: {{ message }}", {"message": {""}}),
+        ("{{ ticket.body }} {{ ticket['title'] | upper }}", {"ticket": {"body", "title"}}),
+        ("{{ answers[0].text }}", {"answers": {"[]"}}),
+        ("{% if a %}{{ b | default(c) }}{% endif %}", {"a": {""}, "b": {""}, "c": {""}}),
+        ("{{ rows[place].x }}", {"rows": {"[]"}, "place": {""}}),
+    ],
+)  # fmt: skip
+def test_what_a_template_takes_of_a_row(text, used):
+    assert used_columns(text) == used
+
+
+def test_the_rest_of_an_object_is_not_lost_with_its_text(init):
+    """Typeform/typeform-python-sdk#24: the column of which a template takes a part held the labels."""
+    rows = [
+        {"id": i, "lang": ("de", "en")[i % 2], "ticket": {"body": text, "topic": label}}
+        for i, (text, label) in enumerate(zip(TEXTS, LABELS))
+    ]
+    task, told = init(rows, "--text", "{{ ticket.body }}")
+    assert (
+        task["data"]["drop"] == ["ticket.body"]
+        and "ticket.body            left out (the text)" in told
+    )
+    assert '{"lang": "de", "ticket": {"topic": "billing"}}' in told
+    # a field may be called as a key within, and a column as a word of the template
+    rows = [{"topic": label, "mail": {"topic": text}} for text, label in zip(TEXTS, LABELS)]
+    task, _ = init(rows, "--text", "the topic of this: {{ mail.topic }}", "--force")
+    assert list(task["task"]["fields"]) == ["topic"]
+
+
+def test_a_list_of_which_the_text_is_a_part_is_told(init):
+    rows = [
+        {"plan": ("free", "paid")[i % 2], "answers": [{"text": text}, {"choice": label}]}
+        for i, (text, label) in enumerate(zip(TEXTS, LABELS))
+    ]
+    task, told = init(rows, "--text", "{{ answers[0].text }}")
+    assert list(task["task"]["fields"]) == ["plan"]
+    assert re.search(r"answers +left out \(the text is a part of it; --fields names it", told)
+    task, _ = init(rows, "--text", "{{ answers[0].text }}", "--fields", "answers", "--force")
+    assert list(task["task"]["fields"]) == ["answers"]
+    rows[3]["answers"] = [{"choice": "billing"}]
+    said = refusal(init, rows, "--text", "{{ answers[0].text }}", "--force")
+    assert "rows.jsonl:4: data.text: 'dict object' has no attribute 'text'" in said
+
+
+# --- texts that are elsewhere, names, labels ----------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["doc{}.txt", "mails/2021/Customer letter {} scan.pdf"])
+def test_names_of_files_are_no_texts(init, name):
+    """Azure's custom text classification has each text in a file of its own."""
+    given = "file,label\n" + "".join(
+        f"{name.format(i)},{label}\n" for i, label in enumerate(LABELS)
+    )
+    said = refusal(init, given)
+    assert "no column holds texts: file names files, whose texts are not read" in said
+    with pytest.raises(UserError, match="names files"):
+        text_column([{"url": f"scan {i}.png", "label": "a"} for i in range(20)])
+
+
+def test_a_name_with_a_comma_stands_in_quotes(init):
+    """Survey tools call a column as they ask the question."""
+    rows = "".join(
+        f"{text},{label},{i % 3}\n" for i, (text, label) in enumerate(zip(TEXTS, LABELS))
+    )
+    given = f'message,"Overall, how?",x\n{rows}'
+    said = refusal(init, given, "--fields", "Overall, how?")
+    assert """a name that holds a comma stands in quotes: '"Overall, how?"'""" in said
+    task, _ = init(given, "--fields", '"Overall, how?"')
+    assert list(task["task"]["fields"]) == ["Overall, how?"]
+
+
+def test_the_labels_of_lists_are_told_where_they_are_few():
+    """A model that has no examples cannot know them; what is copied from the text it finds there."""
+    field = Field("tags", "list", "set_f1")
+    records = [{"tags": [LABELS[i], "vip, gold"][: 1 + i % 2]} for i in range(40)]
+    told = written_forms([field], records, ["hello there"] * 40)
+    assert told == {"tags": 'each one of access, billing, other, praise, "vip, gold"'}
+    assert written_forms([field], records, [" ".join(r["tags"]) for r in records]) == {
+        "tags": "each copied from the text"
+    }
+    many = [{"tags": [f"tag{i}"]} for i in range(40)]
+    assert written_forms([field], many, ["hello there"] * 40) == {}
+
+
+# --- files that were joined ---------------------------------------------------------------
+
+
+def test_lists_one_after_another_are_one(tmp_path):
+    """scrapy-plugins/scrapy-playwright#185: -o data.json, run twice."""
+    rows = [{"text": text, "label": label} for text, label in zip(TEXTS, LABELS)]
+    for between in ("", "\n", ",\n"):
+        path = tmp_path / "rows.json"
+        path.write_text(json.dumps(rows[:25], indent=1) + between + json.dumps(rows[25:]))
+        table = load_table(path)
+        assert [row for _, row in table.rows] == rows
+        assert "2 JSON lists one after another, read as one" in table.notes
+    path.write_text("[1]" + json.dumps(rows))
+    with pytest.raises(UserError, match="expected an object, found 1"):
+        load_table(path)
+
+
+def test_below_a_header_in_another_order_rows_are_in_that_order(tmp_path):
+    """whitfin/s3-concat#3: parts that were joined each begin with their own header."""
+    rows = [f"{text},{label},{i}\n" for i, (text, label) in enumerate(zip(TEXTS, LABELS))]
+    other = [f"{i},{text},{label}\n" for i, (text, label) in enumerate(zip(TEXTS, LABELS))]
+    path = tmp_path / "rows.csv"
+    path.write_text(
+        "".join(
+            [
+                "text,label,n\n",
+                *rows[:20],
+                "n,text,label\n",
+                *other[20:30],
+                "text,label,n\n",
+                *rows[30:],
+            ]
+        )
+    )
+    table = load_table(path)
+    assert [(row["text"], row["label"]) for _, row in table.rows] == list(zip(TEXTS, LABELS))
+    assert (
+        "the header once more in 2 lines, left out, in another order in line 22, as the rows below are read"
+        in table.notes
+    )
+
+
+def test_a_column_of_texts_without_a_name_has_no_title_above_it(tmp_path):
+    """pandas' to_csv of one column whose index holds the texts: its first line is the header."""
+    path = tmp_path / "rows.csv"
+    path.write_text(",label\n" + "".join(f"{text},{label}\n" for text, label in zip(TEXTS, LABELS)))
+    with pytest.raises(
+        UserError,
+        match=r"rows\.csv:1: column 1 without a name holds .*; name it, or take the column out",
+    ):
+        load_table(path)
