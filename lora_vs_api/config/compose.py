@@ -125,7 +125,7 @@ def _composed(overrides: Sequence[str], conf: Path) -> tuple[str, Params]:
     from omegaconf.errors import OmegaConfBaseException
 
     conf = _checked_folder(conf)
-    where = f"conf/ with {' '.join(map(_shown, overrides)) or 'no override'}"
+    where = _where(overrides)
     old_key = renamed_override(overrides)
     if old_key:
         raise UserError(f"{where}: {old_key}")
@@ -225,8 +225,14 @@ def _problem(overrides: Sequence[str], conf: Path) -> str | None:
     try:
         composed(overrides, conf)
     except UserError as error:
-        return str(error).partition(": ")[2]
+        where = f"{_where(overrides)}: "
+        said = str(error)
+        return said.removeprefix(where) if said.startswith(where) else said.partition(": ")[2]
     return None
+
+
+def _where(overrides: Sequence[str]) -> str:
+    return f"conf/ with {' '.join(map(_shown, overrides)) or 'no override'}"
 
 
 def _shown(override: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -15,6 +15,8 @@ from lora_vs_api.config.secrets import secrets_in
 from lora_vs_api.config.sections import Params
 from lora_vs_api.config.sections.base import OTHERS_NULL
 
+# of sections within sections
+MOST_LEVELS = 4
 # a JSON Schema of pydantic
 Schema = dict[str, Any]
 Key = str | int
@@ -79,6 +81,28 @@ def explain(error: ValidationError, raw: dict[str, Any]) -> str:
         return expected
     hint = _as_one_key(place) + _in_quotes(place, raw) + _as_number(place) + _as_null(place)
     return _with_found(expected, place.value, place.key) + hint
+
+
+@cache
+def every_key() -> tuple[str, ...]:
+    """The keys of all settings, whatever is chosen; NAME where names are one's own."""
+    root = _root()
+    return tuple(dict.fromkeys(_keys_in(root, root, ())))
+
+
+def _keys_in(schema: Schema, root: Schema, path: tuple[str, ...]) -> Iterator[str]:
+    if "$ref" in schema:
+        schema = root["$defs"][schema["$ref"].rpartition("/")[2]]
+    for arm in (*schema.get("anyOf", ()), *schema.get("oneOf", ())):
+        yield from _keys_in(arm, root, path)
+    others = schema.get("additionalProperties")
+    inner = [*schema.get("properties", {}).items()]
+    inner += [("NAME", others)] if isinstance(others, dict) else []
+    # fields of a task hold fields
+    if len(path) < MOST_LEVELS:
+        for name, each in inner:
+            yield ".".join((*path, name))
+            yield from _keys_in(each, root, (*path, name))
 
 
 def _misnamed(missing: Any, errors: Sequence[Any]) -> Any:

@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from lora_vs_api.config.explain import every_key
 from lora_vs_api.config.yaml_keys import cut_text, misread_number, place_behind, unquoted_key
 from lora_vs_api.conflicts import LEFT_TWO, TAKE_ONE, has_conflict
 
@@ -708,7 +709,9 @@ def _unknown(
     # beside its siblings the settings know best what it was to be
     if key.rpartition(".")[0] in known and ("did you mean" in refused or "belongs to" in refused):
         return refused
-    hint = _hint(key, [*known, *_groups(conf)])
+    # of a server or a model that another choice would have, such as api=server
+    elsewhere = [name for name in every_key() if f".{name}".endswith(f".{key}")]
+    hint = _hint(key, elsewhere or [*known, *_groups(conf)])
     if not hint and "unknown key" in refused:
         return refused
     return (
