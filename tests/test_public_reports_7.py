@@ -274,3 +274,17 @@ def test_a_column_of_texts_without_a_name_has_no_title_above_it(tmp_path):
         match=r"rows\.csv:1: column 1 without a name holds .*; name it, or take the column out",
     ):
         load_table(path)
+
+
+def test_another_separator_is_named_where_commas_cut_the_texts(tmp_path):
+    """Financial PhraseBank has sentence@label; of such files a # was not seen for the commas of the texts."""
+    path = tmp_path / "rows.csv"
+    path.write_text(
+        "text#label\n" + "".join(f"please, {text}#{label}\n" for text, label in zip(TEXTS, LABELS))
+    )
+    with pytest.raises(
+        UserError, match="is '#' the separator[?] then name it in a line above the header, sep=#"
+    ):
+        load_table(path)
+    path.write_text("sep=#\n" + path.read_text())
+    assert load_table(path).rows[0][1] == {"text": f"please, {TEXTS[0]}", "label": LABELS[0]}

@@ -117,7 +117,7 @@ def read_source(
         if not problems and not words.strip():
             missing = not is_template(text) and columns.get(text) is None
             problems.append(
-                f"{text}: expected a text, found {'none' if missing else 'an empty one'}"
+                f"{text}: expected a text, found {'none' if missing else 'an empty one'}; take such a row out"
             )
         key = f"row-{number:06d}" if row_id is None else id_of(columns, row_id)
         if not key:

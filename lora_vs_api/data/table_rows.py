@@ -178,7 +178,7 @@ def _why_of_another_width(first: int, header: Sequence[str], rest: Lines, place:
     """What may be the reason that the row at ``place`` is not as wide as the header."""
     width, found = len(header), len(rest[place][1])
     usual, n = Counter(len(cells) for _, cells in rest).most_common(1)[0]
-    mark = _separator_of(first, header, rest)
+    mark = _separator_of(first, header, rest, cut=True)
     if mark is not None:
         return _names_it(mark)
     if usual == width or n < MOSTLY * len(rest) or len(rest) < 2:
@@ -213,8 +213,12 @@ def _are_names(rest: Lines, place: int) -> bool:
     )
 
 
-def _separator_of(first: int, header: Sequence[str], rest: Lines) -> str | None:
-    """What stands between the cells of a file that seems to have one column; None where nothing does."""
+def _separator_of(first: int, header: Sequence[str], rest: Lines, cut: bool = False) -> str | None:
+    """What stands between the cells of a file that seems to have one column; None where nothing does.
+
+    Args:
+        cut: commas have cut its lines into more cells than the header has.
+    """
     if any(header[1:]) or len(rest) < 2:
         return None
     lines = [",".join(cells) for _, cells in rest]
@@ -222,7 +226,9 @@ def _separator_of(first: int, header: Sequence[str], rest: Lines) -> str | None:
         times = header[0].count(mark)
         counts = [line.count(mark) for line in lines]
         # a column of texts may be called with one, such as "last, first" and "Subject: text"
-        least = 2 if mark in ";,|:#/" else 1
+        least = (
+            2 if mark in ";,|:#/" and not (cut and mark in ";|#" and len(set(counts)) == 1) else 1
+        )
         # a text may hold it, too; times and links do so in every line
         even = len(set(counts)) == 1 if mark in ":#/" else True
         if times >= least and min(counts) >= times and even:
