@@ -153,8 +153,9 @@ def test_a_creation_that_the_rate_limit_refuses_is_tried_again(tmp_path):
         server.refused["POST /v1/batches"] = [refused] * 2
         answers, _ = ask(server.url, store, requests(2), first_wait_seconds=0.01)
         assert len(answers) == 2 and len(server.batches) == 1
-        server.refused["POST /v1/batches"] = [refused] * 3
-        with pytest.raises(UserError, match=r"failed \(429\): .*Rate limit reached"):
+        too_many = (429, "The number of requests exceeds the limit per minute")
+        server.refused["POST /v1/batches"] = [refused, refused, too_many]
+        with pytest.raises(UserError, match=r"failed \(429\): .*limit per minute"):
             ask(server.url, store, requests(4), first_wait_seconds=0.01)
         server.refused["POST /v1/batches"] = [
             (429, "You exceeded your quota: credit balance is too low")

@@ -30,8 +30,9 @@ MARK = "lora_vs_api"
 # A batch that is too large for the server, whoever finds it so: at the upload, at the creation, or when the
 # file is looked through. Of the tokens that an account may have waiting, OpenAI and Azure tell in the batch.
 TOO_LARGE_CODES = {"token_limit_exceeded", "too_many_tasks", "file_too_large", "file_size_exceeded"}
+ENQUEUED = re.compile(r"\benqueued tokens?\b", re.I)
 TOO_LARGE = re.compile(
-    r"enqueued tokens?\b|\btoo many (?:requests|tasks|lines|records) in\b|"
+    r"\btoo many (?:requests|tasks|lines|records) in\b|"
     r"\b(?:file|batch|upload|body)\b[^.;]{0,40}\btoo (?:large|big)\b|"
     r"\b(?:file|batch|size|number|lines|requests)\b[^.;]{0,60}\bexceeds?\b[^.;]{0,30}\b(?:max\w*|limits?|allowed)\b",
     re.I,
@@ -44,7 +45,10 @@ class TooLarge(Exception):
 
 def says_too_large(status: object, code: object, message: str) -> bool:
     """Whether a server refuses a batch for its size; ``status`` and ``code`` as far as it tells."""
-    return status == 413 or code in TOO_LARGE_CODES or bool(TOO_LARGE.search(message))
+    if status == 413 or code in TOO_LARGE_CODES or ENQUEUED.search(message):
+        return True
+    # a limit of requests a minute is exceeded too
+    return status != 429 and bool(TOO_LARGE.search(message))
 
 
 def submit(
