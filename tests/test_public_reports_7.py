@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -18,6 +20,7 @@ from lora_vs_api.data.source import read_source
 from lora_vs_api.data.tables import load_table
 from lora_vs_api.data.templates import used_columns
 from lora_vs_api.data.within import paths_within, without
+from lora_vs_api.data.written import is_written
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.fields import Field
 from tests.imports import ROOT
@@ -288,3 +291,95 @@ def test_another_separator_is_named_where_commas_cut_the_texts(tmp_path):
         load_table(path)
     path.write_text("sep=#\n" + path.read_text())
     assert load_table(path).rows[0][1] == {"text": f"please, {TEXTS[0]}", "label": LABELS[0]}
+
+
+# --- sets of the LLMs' time ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [{}, "{}"], ids=["object", "text"])
+def test_arguments_that_are_always_empty_are_left_out(init, arguments):
+    """Tools such as "lock the door" have none; the guess for them was refused by every row."""
+    calls = [[{"name": name, "arguments": {}}] * (1 + i % 2) for i, name in enumerate(LABELS)]
+    rows: list[dict[str, Any]] = [{"text": text, "calls": call} for text, call in zip(TEXTS, calls)]
+    if arguments == "{}":
+        function = [
+            [
+                {"type": "function", "id": "c1", "function": {**call, "arguments": "{}"}}
+                for call in each
+            ]
+            for each in calls
+        ]
+        rows = [
+            {
+                "messages": [
+                    {"role": "user", "content": text},
+                    {"role": "assistant", "content": None, "tool_calls": each},
+                ]
+            }
+            for text, each in zip(TEXTS, function)
+        ]
+    task, told = init(rows)
+    assert task["data"]["drop"] == ["calls.arguments"] and "left out (empty objects)" in told
+    assert 'record  {"calls": [{"name": "billing"}]}' in told
+
+
+def test_a_picture_of_the_hub_s_datasets_is_left_out(tmp_path):
+    """mychen76/wildreceipts_ocr_train: image is {bytes, path}, and the whole file was refused."""
+    picture = {"bytes": b"\x89PNG\xff", "path": "a.png"}
+    columns = {
+        "image": [picture, None, picture], "sounds": [[{"bytes": None, "path": "b.wav"}]] * 3,
+        "text": TEXTS[:3], "label": LABELS[:3],
+    }  # fmt: skip
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    table = load_table(tmp_path / "a.parquet")
+    assert [row for _, row in table.rows] == [
+        {"text": t, "label": label} for t, label in zip(TEXTS[:3], LABELS)
+    ]
+    assert table.notes == [
+        "image: pictures or sounds, left out",
+        "sounds: pictures or sounds, left out",
+    ]
+
+
+@pytest.mark.parametrize("empty", [None, ""])
+def test_an_empty_column_called_text_hides_no_text(init, empty):
+    """Argilla's exports: the text is in inputs, and a column of that name is null in every row."""
+    task, _ = init(
+        [{"text": empty, "inputs": {"text": t}, "label": label} for t, label in zip(TEXTS, LABELS)]
+    )
+    assert task["data"]["text"] == "text" and list(task["task"]["fields"]) == ["label"]
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["### Human: {}### Assistant: {}", "[INST] {} [/INST] {}", "### Instruction:\n{}\n\n### Response:\n{}", "human: {}\nbot: {}",
+     "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n{}<|im_end|>"],
+)  # fmt: skip
+def test_question_and_answer_in_one_column_are_told(init, form):
+    """AutoTrain's one column: its advice was to name the text as the record."""
+    rows = [
+        {"text": form.format(text, json.dumps({"label": label}))}
+        for text, label in zip(TEXTS, LABELS)
+    ]
+    assert "text: question and answer stand in one text; write two columns" in refusal(init, rows)
+
+
+def test_a_subject_in_brackets_is_writing(init):
+    """Mail servers put [EXTERNAL] before every subject; a list begins with one, too."""
+    rows = [
+        {"subject": f"[EXTERNAL] {text}", "n": "[1, 2]", "team": label}
+        for text, label in zip(TEXTS, LABELS)
+    ]
+    task, _ = init(rows)
+    assert task["data"]["text"] == "subject"
+    lists = [
+        "[1, 2]",
+        "['a b', 'c d']",
+        '["a b"]',
+        "[[1, 2], [3]]",
+        "[None, 'a b']",
+        "{'a': 'b c'}",
+        "[]",
+        "[-1 -2]",
+    ]
+    assert not any(map(is_written, lists)) and is_written("[1] as was said above")

@@ -39,7 +39,7 @@ from lora_vs_api.data.split import given_split, labels_of
 from lora_vs_api.data.table import Rows, Table
 from lora_vs_api.data.tables import TEXT_TABLES, file_format, load_table, split_files
 from lora_vs_api.data.templates import PLACE, is_template, text_reader, typed_text, used_columns
-from lora_vs_api.data.within import paths_within, without
+from lora_vs_api.data.within import empty_within, paths_within, without
 from lora_vs_api.errors import RUN_THERE, UserError
 from lora_vs_api.files import write_text
 from lora_vs_api.log import say
@@ -48,6 +48,12 @@ from lora_vs_api.record.prompt import completion, messages, system_prompt
 from lora_vs_api.record.rows import Row
 
 MIN_ROWS = 20
+# where the answer begins in texts that hold both: Alpaca, Guanaco, Llama 2, ChatML and their like
+_ANSWERED = re.compile(
+    r"###? ?(?:Response|Assistant|Answer|Output)\b|\[/INST\]|<\|im_start\|>assistant|<\|assistant\|>|<start_of_turn>model"
+    r"|<\|start_header_id\|>assistant|(?m:^ ?(?:assistant|bot|gpt|ai): )",
+    re.IGNORECASE,
+)
 # what is asked, and of which text: Alpaca's and Dolly's columns, and those of questions
 _ASKED = {"instruction": ("input", "context"), "question": ("context", "passage", "article")}
 # a record's JSON is names and punctuation: tokens are shorter than in prose
@@ -653,9 +659,13 @@ def _fields(
         inferred, left_out = _schema_fields(given.schema, called, dropped)
     else:
         inferred, left_out = _inferred_fields(given, path, values, names, roles)
+    empty = (
+        [] if given.schema else [p for p in empty_within(values) if p.partition(".")[0] in inferred]
+    )
+    left_out |= dict.fromkeys(empty, "empty objects")
     inferred = _renamed(inferred, new_names)
     keys = [] if roles.record is None else [name for name in names if name in {*left_out, *dropped}]
-    keys += [name for name in dropped if name not in {*names, *columns}]
+    keys += [*(name for name in dropped if name not in {*names, *columns}), *empty]
     if roles.record is None:
         _, parts, _ = _used(rows, roles.text)
         keys += [part for part in parts if part.partition(".")[0] in inferred]
@@ -761,7 +771,7 @@ def _inferred_fields(
     rest = [
         name for name in names if name in named or not (name in others or (flat and name in whole))
     ]
-    inner = [name for name in dropped if name not in names]
+    inner = [*(name for name in dropped if name not in names), *empty_within(values)]
     left_out = {name: DROPPED for name in [*rest, *inner] if name in dropped}
     inner += parts
     left_out |= dict.fromkeys(parts, "the text")
@@ -774,9 +784,15 @@ def _inferred_fields(
     else:
         whys = {name: always_the_same([row.get(name) for row in values]) for name in rest}
         left_out |= {name: why for name, why in whys.items() if why and name not in left_out}
+    words = text_reader(roles.text)
     kept = named or [name for name in rest if name not in left_out]
     if not kept:
         told = "".join(f"; {name}: {why}" for name, why in left_out.items())
+        if flat and _hold_answers([words(row) for row in values]):
+            raise UserError(
+                f"{path}: {roles.text}: question and answer stand in one text; write two columns, of the text and of its record, "
+                "or a conversation"
+            )
         raise UserError(f"{path}: no column beside the text{told}; name the record's with --fields")
     left = [without(row, inner) for row in values]
     texts: Texts = "columns"
@@ -785,13 +801,17 @@ def _inferred_fields(
     elif file_format(path) in TEXT_TABLES or _is_folder_of_cells(path):
         texts = "cells"
     if flat:
-        words = text_reader(roles.text)
         _check_no_tags(path, values, kept, [words(row) for row in values])
     try:
         fields = {name: infer_field(name, [row.get(name) for row in left], texts) for name in kept}
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     return fields, left_out
+
+
+def _hold_answers(texts: Sequence[str]) -> bool:
+    """Whether most texts go on with what an assistant has answered, as some trainings' one column does."""
+    return 2 * sum(bool(_ANSWERED.search(text)) for text in texts) > len(texts)
 
 
 def _check_no_tags(

@@ -424,10 +424,22 @@ def _parquet(path: Path) -> Table:
 def _is_binary(name: str, values: Sequence[Any], notes: list[str]) -> bool:
     """Whether a column holds bytes of which none are a text, as pictures are; it is told."""
     held = [value for value in values if value is not None]
-    if not held or not all(isinstance(value, bytes) and not _is_utf8(value) for value in held):
+    if not held:
+        return False
+    if all(map(_is_medium, held)):
+        notes.append(f"{name}: pictures or sounds, left out")
+        return True
+    if not all(isinstance(value, bytes) and not _is_utf8(value) for value in held):
         return False
     notes.append(f"{name}: bytes that are no text, left out")
     return True
+
+
+def _is_medium(value: Any) -> bool:
+    """Whether this is a picture or a sound as the Hub's datasets hold one, or a list of such."""
+    if isinstance(value, list):
+        return bool(value) and all(map(_is_medium, value))
+    return isinstance(value, Mapping) and value.keys() == {"bytes", "path"}
 
 
 def _is_utf8(value: bytes) -> bool:

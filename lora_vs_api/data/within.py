@@ -34,10 +34,19 @@ def _without(found: Any, path: str) -> Any:
 
 def paths_within(rows: Sequence[Mapping[str, Any]], levels: int = 3) -> dict[str, None]:
     """The paths of all keys within the columns of ``rows``, the columns themselves not among them."""
-    return dict.fromkeys(path for row in rows for path in _paths(row, levels) if "." in path)
+    return dict.fromkeys(path for row in rows for path, _ in _paths(row, levels) if "." in path)
 
 
-def _paths(found: Any, levels: int) -> Iterator[str]:
+def empty_within(rows: Sequence[Mapping[str, Any]], levels: int = 3) -> list[str]:
+    """The paths of those keys within that hold an empty object wherever they stand, such as the arguments of calls."""
+    empty: dict[str, bool] = {}
+    for row in rows:
+        for path, value in _paths(row, levels):
+            empty[path] = empty.get(path, True) and value == {}
+    return [path for path, is_empty in empty.items() if is_empty and "." in path]
+
+
+def _paths(found: Any, levels: int) -> Iterator[tuple[str, Any]]:
     if isinstance(found, str) and found.lstrip()[:1] in ("[", "{"):
         try:
             found = cell_value(found)
@@ -48,6 +57,6 @@ def _paths(found: Any, levels: int) -> Iterator[str]:
             yield from _paths(item, levels)
     elif isinstance(found, Mapping):
         for name, value in found.items():
-            yield str(name)
+            yield str(name), value
             if levels:
-                yield from (f"{name}.{path}" for path in _paths(value, levels - 1))
+                yield from ((f"{name}.{path}", each) for path, each in _paths(value, levels - 1))

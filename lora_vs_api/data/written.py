@@ -17,6 +17,11 @@ FILE_NAME = re.compile(
     r"[^\n]{0,200}[^\s./]\.(?:txt|md|html?|xml|json|csv|pdf|docx?|rtf|odt|eml|msg|png|jpe?g|gif|tiff?|webp|wav|mp3|mp4|zip|gz)",
     re.IGNORECASE,
 )
+# an object or a list, as JSON or another language writes it; a subject may well begin with [EXTERNAL]
+_VALUE = re.compile(
+    r"""\{.*|\[\s*(?:["'\[{\d.\-\]]|true\b|false\b|null\b|None\b).*[\]}]""",
+    re.DOTALL | re.IGNORECASE,
+)
 # who labelled a row or keeps it, and when that was
 ANNOTATOR = re.compile(
     r"(?:annotat|label+|cod|rat|review|creat|updat|modifi|check|verifi)(?:ed_by|i?ers?|ors?)(?:_(?:id|name|email))?"
@@ -90,9 +95,7 @@ def is_missing(cell: str) -> bool:
 def is_written(value: str) -> bool:
     """Several words, or letters of a script that writes without blanks between them."""
     value = value.strip()
-    if value[:1] in ("[", "{") or any(
-        form.fullmatch(value) for form in (ADDRESS, MOMENT, FILE_NAME)
-    ):
+    if any(form.fullmatch(value) for form in (_VALUE, ADDRESS, MOMENT, FILE_NAME)):
         return False
     return len(value.split()) > 1 or any(ord(letter) > 0x2E7F for letter in value)
 

@@ -37,7 +37,8 @@ def unwrapped(
     ]
     # where an object of the answers is written, too
     holders = [name for name in holders if not is_called_record(name)] or holders
-    if len(holders) != 1 or text in names:
+    # a column of that name in which nothing stands is none
+    if len(holders) != 1 or any(row.get(text or "") not in (None, "") for row in rows):
         return table
     name = holders[0]
     if name == "data_row" and "projects" in names:
