@@ -10,6 +10,7 @@ from typing import Any
 from lora_vs_api.data.json_values import json_value, json_values, unfenced
 from lora_vs_api.data.split import split_named
 from lora_vs_api.data.table import FILE_SPLIT, Rows
+from lora_vs_api.data.templates import is_template, used_columns
 from lora_vs_api.errors import UserError
 from lora_vs_api.shown import LONE_SURROGATE
 
@@ -17,12 +18,26 @@ from lora_vs_api.shown import LONE_SURROGATE
 DEPTH = 4
 _ACTIONS = {"index", "create", "update"}
 # what the names of columns are called that stand apart from the cells
+# the key under which programs write rows, whatever these are
+_WRAPPERS = {
+    "data",
+    "rows",
+    "items",
+    "results",
+    "records",
+    "examples",
+    "documents",
+    "entries",
+    "instances",
+}
 _HEADERS = {"columns", "cols", "fields", "header", "headers", "names", "schema"}
 # rows that are looked at for writing
 LOOKED_AT = 20
 
 
-def json_rows(path: Path, text: str, lines: bool, notes: list[str]) -> Rows:
+def json_rows(
+    path: Path, text: str, lines: bool, notes: list[str], column: str | None = None
+) -> Rows:
     """The objects of ``text``, each with its place.
 
     A file that is none of what its name promises is read as what it is, where all of it is that: a list that is
@@ -33,6 +48,7 @@ def json_rows(path: Path, text: str, lines: bool, notes: list[str]) -> Rows:
         text: its content.
         lines: its name promises one object a line, and not one JSON value.
         notes: what is to be said of how it was read is added to these.
+        column: that of the texts or a template over columns, where it is known: one object that has it is a row.
 
     Raises:
         UserError: no JSON, no rows in it, or several lists that could be the rows.
@@ -41,7 +57,9 @@ def json_rows(path: Path, text: str, lines: bool, notes: list[str]) -> Rows:
         notes.append("``` around it, left out")
         text = bare
     try:
-        rows = list(_lines(path, text)) if lines else _rows_of(path, json_value(text), notes)
+        rows = (
+            list(_lines(path, text)) if lines else _rows_of(path, json_value(text), notes, column)
+        )
         return _without_actions(rows, notes)
     except ValueError as error:
         other = _otherwise(path, text, lines, notes)
@@ -121,8 +139,11 @@ def _otherwise(path: Path, text: str, lines: bool, notes: list[str]) -> Rows | N
     return found
 
 
-def _rows_of(path: Path, found: Any, notes: list[str]) -> Rows:
+def _rows_of(path: Path, found: Any, notes: list[str], column: str | None = None) -> Rows:
     """The objects of a JSON list, or of the one list of rows that an object holds, such as ``{"data": […]}``."""
+    if isinstance(found, dict) and column is not None and _is_row(found, column):
+        notes.append("one JSON object, read as the only row")
+        return [(f"{path}: item 1", found)]
     if isinstance(found, list):
         found = _exported(path, found)
     elif isinstance(found, dict):
@@ -143,6 +164,18 @@ def _rows_of(path: Path, found: Any, notes: list[str]) -> Rows:
         what = type(found).__name__
         raise UserError(f"{path}: expected a list of objects, found {what}")
     return list(_items(str(path), found))
+
+
+def _is_row(found: Mapping[str, Any], column: str) -> bool:
+    """Whether an object is a row itself, and not what stands around rows: it has the text of one."""
+    used = used_columns(column).keys()
+    if not used or not used <= found.keys():
+        return False
+    if is_template(column):
+        return True
+    # what stands around rows may be called as they are
+    around = any(used <= row.keys() for name, rows in _tables(found) if name.lower() in _WRAPPERS for row in rows)  # fmt: skip
+    return isinstance(found[column], str) and not around
 
 
 def _items(where: str, rows: Sequence[Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

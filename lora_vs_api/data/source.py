@@ -94,16 +94,18 @@ def read_source(
     if keep is not None:
         table = [(place, columns) for place, columns in table if keep(columns)]
     kept = {key: column for key, column in (groups or {}).items() if column is not None}
-    wanted = tuple(field for field in fields if not (second and field.optional))
     _check_columns(
         path,
         table,
-        wanted,
+        fields,
         text,
         {"data.id": row_id, "data.record": record, **kept},
         record,
         slices,
+        second,
     )
+    if second and record is None and unlabelled is None:
+        _check_any_label(path, table, fields)
     render = text_reader(text)
     rows: list[Row] = []
     bad: list[str] = []
@@ -200,8 +202,12 @@ def _check_columns(
     wanted: dict[str, str | None],
     record: str | None,
     slices: Sequence[str],
+    second: bool,
 ) -> None:
-    """``wanted``: config key → the column that it names, or None; ``slices``: columns of that key."""
+    """``wanted``: config key → the column that it names, or None; ``slices``: columns of that key.
+
+    In a ``second`` file a column may be missing that may be empty, which is told, unless it is called a little otherwise.
+    """
     if not table:
         raise UserError(f"{path}: no rows in it; expected labelled examples")
     columns = {name for _, row in table for name in row}
@@ -221,6 +227,10 @@ def _check_columns(
     for field in fields:
         # one that may be empty too: a slip of the pen would be learnt as a field that is always null
         if names and field.column not in names:
+            used = {each.column for each in fields}
+            if second and field.optional and not did_you_mean(field.column, names - used):
+                say(f"{path}: {field.column} is in none of its rows, and so null in all of them")
+                continue
             where = (
                 f"{path} has no such column" if record is None else f"no {record} has such a key"
             )
@@ -229,6 +239,16 @@ def _check_columns(
                 f"{key}: {where}{did_you_mean(field.column, names)}; it has "
                 f"{', '.join(sorted(names))}"
             )
+
+
+def _check_any_label(path: str | Path, table: Rows, fields: Sequence[Field]) -> None:
+    """Make sure that a second file has a column of the record at all."""
+    columns = {name for _, row in table for name in row}
+    if columns.isdisjoint(field.column for field in fields):
+        raise UserError(
+            f"{path}: expected labelled rows, with any of {', '.join(field.column for field in fields)}; it has "
+            f"{', '.join(sorted(columns))}"
+        )
 
 
 def _keys(table: Rows, fields: Sequence[Field], record: str) -> set[str]:

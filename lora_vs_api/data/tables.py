@@ -154,7 +154,7 @@ def _as_written(path: Path, encoding: str | None, text: str | None) -> Table:
         notes += marks
         separator = "\t" if suffix == ".tsv" else None
         return _csv(path, content.replace("\0", ""), separator, text, notes)
-    rows = json_rows(path, content, suffix != ".json", marks)
+    rows = json_rows(path, content, suffix != ".json", marks, text)
     broken = [f"{place}: {problem}" for place, row in rows for problem in halves(row)]
     if broken:
         raise problems_error(path, broken)
