@@ -408,7 +408,7 @@ def test_a_file_that_is_no_yaml_or_not_there(tmp_path):
         (
             "sweep.learning_rates=[1e-5,1.0e-4]",
             'sweep.learning_rates[0]: expected a learning rate as a quoted string, such as "2e-4", found 1e-05; put a text '
-            """that looks like this in quotes, in a shell: 'sweep.learning_rates=["1e-05", "0.0001"]'""",
+            """that looks like this in quotes, in a shell: 'sweep.learning_rates=["1e-5", "1.0e-4"]'""",
         ),
         ("~seeds.9=4", "seeds: nothing can be taken out of a list; expected"),
         ("lora.r", "'lora.r': expected key=value, +key=value or ~key"),

@@ -192,6 +192,8 @@ def test_what_the_hub_lacks_is_named(tmp_path, monkeypatch):
         ({"cached_tokens": 32}, 32),
         ({"prompt_cache_hit_tokens": 64, "prompt_tokens_details": {"cached_tokens": 60}}, 60),
         ({"prompt_cache_hit_tokens": 200}, 100),
+        # BerriAI/litellm#11364: Anthropic behind a gateway
+        ({"cache_read_input_tokens": 90, "prompt_tokens_details": {"cached_tokens": 0}}, 90),
         ({"prompt_cache_hit_tokens": None, "prompt_tokens_details": None}, 0),
     ],
 )

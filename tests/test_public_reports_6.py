@@ -253,7 +253,7 @@ def test_digits_that_a_spreadsheet_loses_are_told(tmp_path):
     ("override", "told", "typed"),
     [
         # hiyouga/LlamaFactory#4014: the shell takes quotes away, so that advice with its own is none
-        ("sanity.learning_rate=2e-4", "put a text that looks like this in quotes, in a shell", 'sanity.learning_rate="0.0002"'),
+        ("sanity.learning_rate=2e-4", "put a text that looks like this in quotes, in a shell", 'sanity.learning_rate="2e-4"'),
         ("task_title=5", "in a shell", 'task_title="5"'),
         # hydra-ecosystem/hydra#2891: letters beyond ASCII
         ("task_title=客服", "expected quotes around such a value", 'task_title="客服"'),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from safetensors.torch import load_file, save_file
 
 from lora_vs_api.cli.app import main
 from lora_vs_api.cli.task_config import written_forms
 from lora_vs_api.config.compose import composed
+from lora_vs_api.config.sections import PathWeights
 from lora_vs_api.data.columns import text_column
 from lora_vs_api.data.source import read_source
 from lora_vs_api.data.tables import load_table
@@ -22,8 +25,11 @@ from lora_vs_api.data.templates import used_columns
 from lora_vs_api.data.within import paths_within, without
 from lora_vs_api.data.written import is_written
 from lora_vs_api.errors import UserError
+from lora_vs_api.files import write_json
 from lora_vs_api.record.fields import Field
+from lora_vs_api.weights.fetch import fetch_base
 from tests.imports import ROOT
+from tests.tiny_model import build_tiny_model
 
 LABELS = [("billing", "access", "other", "praise")[i % 4] for i in range(40)]
 TEXTS = [f"please look at the invoice {i} of the last month" for i in range(40)]
@@ -383,3 +389,118 @@ def test_a_subject_in_brackets_is_writing(init):
         "[-1 -2]",
     ]
     assert not any(map(is_written, lists)) and is_written("[1] as was said above")
+
+
+# --- weights ------------------------------------------------------------------------------
+
+
+def with_tensors(folder: Path, *names: str) -> Path:
+    own = build_tiny_model(folder)
+    tensors = load_file(own / "model.safetensors")
+    some = tensors["model.layers.0.input_layernorm.weight"]
+    tensors |= {name: some.clone() for name in names}
+    save_file(tensors, own / "model.safetensors", metadata={"format": "pt"})
+    return own
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        # declare-lab/flacuna#2: the tune was left out without a word
+        ("model.layers.0.self_attn.q_proj.lora_A.weight", r"an adapter that is not merged \(model\.layers\.0.*merge_and_unload"),
+        ("base_model.model.model.layers.0.self_attn.q_proj.lora_A.default.weight", "an adapter that is not merged"),
+        ("model.layers.0.self_attn.q_proj.bias", r"q_proj\.bias is in the weights, and the model that config\.json describes has no place"),
+    ],
+)  # fmt: skip
+def test_weights_that_are_of_the_model_and_have_no_place_are_told(tmp_path, name, told):
+    own = with_tensors(tmp_path / "own", name)
+    with pytest.raises(UserError, match=told):
+        fetch_base(PathWeights(source="path", path=str(own)), tmp_path / "base", disk_gb=0.001)
+    assert not (tmp_path / "base").exists()
+
+
+def test_weights_of_another_part_are_left_out_and_told(tmp_path, capsys):
+    """A further layer that guesses several tokens, an encoder of images, a mask that was saved."""
+    names = (
+        "model.vision.patch.weight",
+        "model.layers.2.mlp.up_proj.weight",
+        "model.layers.0.self_attn.masked",
+    )
+    own = with_tensors(tmp_path / "own", *names)
+    fetch_base(PathWeights(source="path", path=str(own)), tmp_path / "base", disk_gb=0.001)
+    assert (
+        "3 tensors of no part of the model that config.json describes, such as model.layers.0"
+        in capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize("wrapper", ["module", "_orig_mod"])
+def test_weights_of_a_model_that_torch_wraps_are_told(tmp_path, wrapper):
+    own = build_tiny_model(tmp_path / "own")
+    tensors = load_file(own / "model.safetensors")
+    wrapped = {f"{wrapper}.{name}": tensor for name, tensor in tensors.items()}
+    save_file(wrapped, own / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(
+        UserError, match=rf"so torch names what it wraps; rename them without {wrapper}\., or save"
+    ):
+        fetch_base(PathWeights(source="path", path=str(own)), tmp_path / "base", disk_gb=0.001)
+
+
+def test_settings_of_generation_that_contradict_each_other_stop_no_model(tmp_path, capsys):
+    own = build_tiny_model(tmp_path / "own")
+    write_json(own / "generation_config.json", {"num_return_sequences": 2, "do_sample": False})
+    fetch_base(PathWeights(source="path", path=str(own)), tmp_path / "base", disk_gb=0.001)
+    assert "generation_config.json: num_return_sequences left out" in capsys.readouterr().err
+
+
+# --- the command line, costs --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        # treeverse/dvc.org#2767
+        ("lora.r=4,lora.adapter.dropout=0.1", "one setting an argument: lora.r=4 lora.adapter.dropout=0.1 "),
+        ("profile=quick,api=none", "DVC's, -S profile=quick -S api=none"),
+        # hydra-ecosystem/hydra#1163: what was typed, and not what YAML has made of it
+        ("model.name=1_1_1", r"'model\.name=\"1_1_1\"'$"),
+        ("model.name=1.10", r"'model\.name=\"1\.10\"'$"),
+        ("model_free=[1_1]", r"'model_free=\[\"1_1\"\]'$"),
+        # treeverse/dvc#8376: DVC cannot add what is there
+        ("+lora.r=8,16", r"exp run --queue -S 'lora\.r=8,16'"),
+        ("+bar=1,2", "bar: unknown key$"),
+    ],
+)  # fmt: skip
+def test_advice_of_an_override_is_of_what_was_typed(override, told, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(UserError, match=told):
+        composed([override])
+
+
+@pytest.mark.parametrize(
+    ("written", "told"), [("1_1_1", '"1_1_1"'), ("no", '"no"'), ("1e5", '"1e5"')]
+)
+def test_advice_of_a_file_is_of_what_it_holds(tmp_path, written, told):
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    (tmp_path / "conf/local.yaml").write_text(f"# @package _global_\nmodel:\n  name: {written}\n")
+    with pytest.raises(UserError, match=f"'model.name={told}'$"):
+        composed([], tmp_path / "conf")
+
+
+def test_an_override_with_a_colon_is_told_whole(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(
+        UserError,
+        match=r"^conf/ with task\.weights=\{urgency: a\}: task\.weights\.urgency: expected",
+    ):
+        composed(["task.weights={urgency: a}"])
+
+
+def test_an_unknown_key_s_hint_is_of_any_choice(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    for override, meant in (
+        ("weights.path=/x", "model.weights.path"),
+        ("base_url=x", "api.server.base_url or"),
+    ):
+        with pytest.raises(UserError, match=f"did you mean {meant}"):
+            composed([override])

@@ -28,9 +28,9 @@ ENDS: tuple[tuple[Outcome, re.Pattern[str]], ...] = (
     ("truncated", re.compile(r"length|tokens|limit|context|truncat")),
     ("refused", re.compile(r"refus")),
 )  # fmt: skip
-# How many tokens came from a cache, where that does not stand among the details: DeepSeek and Moonshot, whose
-# input tokens hold them
-CACHED = ("prompt_cache_hit_tokens", "cached_tokens")
+# How many tokens came from a cache, where that does not stand among the details: DeepSeek, Moonshot, and Anthropic
+# behind a gateway (LiteLLM), whose input tokens hold them
+CACHED = ("prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens")
 REFUSED = "no reason given"
 # Groq's code of an error: what the model wrote is not of the format that was asked for
 UNFIT = "json_validate_failed"

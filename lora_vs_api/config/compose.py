@@ -5,6 +5,7 @@ The same composition, by the same code, as `dvc exp run` does before it runs.
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,10 +37,14 @@ from lora_vs_api.config.slips import (
     unseen_slips,
     value_slip,
     without_marks,
+    written_as,
     yaml_slip,
 )
 from lora_vs_api.config.yaml_keys import no_text_key
 from lora_vs_api.errors import RUN_THERE, UserError
+
+# a setting with quotes around its value, or around the items of its list, as config/explain.py advises it
+_ADVISED = re.compile(r"""'(?P<key>[\w.@/]+)=(?:"[^"]*"|(?P<list>\[[^\]]*\]))'""")
 
 
 def compose(overrides: Sequence[str] = (), conf: str | Path = "conf") -> str:
@@ -191,8 +196,30 @@ def _composed(overrides: Sequence[str], conf: Path) -> tuple[str, Params]:
         key = problem.partition(": ")[0]
         given = [override.partition("=")[0].lstrip("+~") for override in overrides]
         place = "" if key in given else place_of(key, conf)
+        problem = _as_typed(problem, overrides, "" if key in given else written_as(key, conf))
         problem += choice_slip(problem, conf) if place else ""
         raise UserError(f"{place}{problem}" if place else f"{where}: {problem}") from None
+
+
+def _as_typed(problem: str, overrides: Sequence[str], in_file: str) -> str:
+    """``problem`` with what was typed in the quotes that it advises, and not what YAML has made of it (1_1 is 11)."""
+    advised = _ADVISED.search(problem)
+    if advised is None:
+        return problem
+    key = advised["key"]
+    typed = next(
+        (v for k, _, v in (o.partition("=") for o in overrides) if k.lstrip("+") == key), in_file
+    )
+    if advised["list"]:
+        items = re.fullmatch(r"\s*\[([^\[\]{}\"']*)\]\s*", typed)
+        if items is None:
+            return problem
+        value = "[" + ", ".join(f'"{item.strip()}"' for item in items[1].split(",")) + "]"
+    elif not typed.strip() or re.search(r"[\"'\[{]", typed):
+        return problem
+    else:
+        value = f'"{typed.strip()}"'
+    return f"{problem[: advised.start()]}'{key}={value}'{problem[advised.end() :]}"
 
 
 def _dumped(overrides: Sequence[str], conf: Path) -> str:

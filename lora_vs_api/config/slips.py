@@ -597,7 +597,13 @@ def _one_value(
     """What to write instead of several values with commas between them, as what is set there now tells."""
     if (conf / _group_of(name)).is_dir():
         return f"{name}: expected the name of one choice, found {found}"
-    there = _at(composed(), name.lstrip("+"))
+    plain = composed()
+    there = _at(plain, name.lstrip("+"))
+    if name.lstrip("+") not in _keys(plain) and name.lstrip("+") not in every_key():
+        return f"{name.lstrip('+')}: unknown key{_hint(name.lstrip('+'), list(_keys(plain)))}"
+    if there is not None:
+        # what is set there is no key to add
+        name = name.lstrip("+")
     one = f"{name}: expected one value, found {found}"
     if re.search(r"\d[eE]-?\d", items):
         # a rate is a text
@@ -629,6 +635,10 @@ def _unread(named: str, conf: Path) -> str:
         )
     key, equals, value = named.partition("=")
     keys = key.lstrip("+~")
+    several = re.split(r"[,\s]\s*(?=[+~]*[A-Za-z_][\w.@/]*=)", named)
+    if len(several) > 1 and not any(map(_is_broken, several)):
+        each = " ".join(several), " ".join(f"-S {one}" for one in several)
+        return f"{named!r}: expected one setting an argument: {each[0]} (of DVC's, {each[1]})"
     if equals and not value.isascii() and not _is_broken(f"{key}={value.strip()}"):
         return f"{named!r}: a blank that Hydra does not know stands in it; expected '{key}={value.strip()}'"
     in_file = f"set it in {conf.name}/{LOCAL}, where keys are as they stand in params.yaml"
@@ -750,21 +760,30 @@ def _keys(value: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 def place_of(key: str, conf: Path) -> str:
     """Where the user's own file sets the dotted ``key``, as ``conf/local.yaml:7: ``; empty where it does not."""
-    path = conf / LOCAL
+    found = _own_pair(key, conf)
+    return "" if found is None else f"{_shown(conf / LOCAL, conf)}:{found[0].start_mark.line + 1}: "
+
+
+def written_as(key: str, conf: Path) -> str:
+    """What the user's own file has for the dotted ``key``, as it stands there; empty where it has no such scalar."""
+    found = _own_pair(key, conf)
+    return str(found[1].value) if found and isinstance(found[1], yaml.ScalarNode) else ""
+
+
+def _own_pair(key: str, conf: Path) -> tuple[yaml.Node, yaml.Node] | None:
+    """Name and value of the dotted ``key`` in the user's own file; None where that does not set it."""
     try:
-        node = yaml.compose(path.read_text(encoding="utf-8"))
+        node = yaml.compose((conf / LOCAL).read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError, RecursionError):
-        return ""
-    line = None
+        return None
     pairs = node.value if isinstance(node, yaml.MappingNode) else []
-    whole = next((name for name, _ in pairs if name.value == key and "." in key), None)
-    if whole is not None:
-        return f"{_shown(path, conf)}:{whole.start_mark.line + 1}: "
-    # of seeds[0] the place of seeds
-    for part in key.partition("[")[0].split("."):
+    whole = next((pair for pair in pairs if pair[0].value == key and "." in key), None)
+    found: tuple[yaml.Node, yaml.Node] | None = whole
+    # of seeds[0] that of seeds
+    for part in key.partition("[")[0].split(".") if whole is None else ():
         pairs = node.value if isinstance(node, yaml.MappingNode) else []
         found = next(((name, value) for name, value in pairs if name.value == part), None)
         if found is None:
-            return ""
-        line, node = found[0].start_mark.line + 1, found[1]
-    return f"{_shown(path, conf)}:{line}: "
+            return None
+        node = found[1]
+    return found

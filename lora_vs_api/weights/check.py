@@ -7,11 +7,14 @@ a missing tensor is filled with random numbers, and a pointer of git-lfs looks l
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from lora_vs_api.errors import UserError
+from lora_vs_api.log import say
+from lora_vs_api.shown import count
 from lora_vs_api.weights.tokenizer import check_tokenizer
 
 if TYPE_CHECKING:
@@ -268,15 +271,48 @@ def _check_tensors(folder: Path, where: str) -> int:
             f"weights and of {needs} by config.json); fetch both again"
         )
     missing = sorted(report["missing_keys"])
+    others = sorted(report["unexpected_keys"])
+    _check_no_adapter(others, where)
     if missing:
-        others = sorted(report["unexpected_keys"])
         meant = _renamed(missing, others) or f"{missing[0]}; {_not_whole(others)}"
         raise UserError(
             f"{where}: its *.safetensors lack {len(missing)} tensors of the model that config.json "
             f"describes, such as {meant}"
         )
+    _check_left_over(model, others, where)
     _check_direction(model.config, where)
     return int(model.get_input_embeddings().weight.shape[0])
+
+
+def _check_no_adapter(others: Sequence[str], where: str) -> None:
+    """Make sure that no adapter lies beside the weights, which would be left out without it."""
+    adapter = next((name for name in others if re.search(r"\.lora_\w+", name)), None)
+    if adapter is not None:
+        raise UserError(
+            f"{where}: holds an adapter that is not merged ({adapter}), and without it the model is another; merge it "
+            "(PEFT's merge_and_unload) and save the model again"
+        )
+
+
+def _check_left_over(model: Any, others: Sequence[str], where: str) -> None:
+    """Make sure that what the weights have beyond the model is no part of it; what is none is told.
+
+    A part is what belongs to a module that the model has, such as the bias of a layer without one. What has a module of its
+    own may be of use elsewhere: an encoder of images, a further layer that guesses several tokens.
+    """
+    # not of one without weights of its own: GPT-2's attention has been saved with its mask
+    layers = {name.rpartition(".")[0] for name, _ in model.named_parameters()}
+    part = next((name for name in others if name.rpartition(".")[0] in layers), None)
+    if part is not None:
+        raise UserError(
+            f"{where}: {part} is in the weights, and the model that config.json describes has no place for it ({len(others)} "
+            "such); take the config.json that belongs to these weights"
+        )
+    if others:
+        say(
+            f"{where}: {count(len(others), 'tensor')} of no part of the model that config.json describes, such as "
+            f"{others[0]}, left out"
+        )
 
 
 def _not_whole(others: Sequence[str]) -> str:
@@ -298,6 +334,11 @@ def _renamed(missing: Sequence[str], others: Iterable[str]) -> str | None:
     """
     for name in missing:
         for other in sorted(others):
+            if (wrapper := other.removesuffix(f".{name}")) in ("module", "_orig_mod"):
+                return (
+                    f"{name}, which they call {other}: so torch names what it wraps; rename them without {wrapper}., or save "
+                    "the model that is wrapped"
+                )
             if other.endswith(f".{name}") or name.endswith(f".{other}"):
                 return (
                     f"{name}, which they call {other}: config.json is that of another form of this model; take "

@@ -6,6 +6,7 @@ import shutil
 import sys
 import tempfile
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,8 +69,10 @@ def fetch_base(
         else:
             _from_path(weights, folder)
         _settle_attention(folder)
+        # one that cannot be read is named by what follows
+        with suppress(UserError):
+            _settle_generation(folder)
         check_files(folder, _named(weights))
-        _settle_generation(folder)
         settle_chat(folder, template_arguments or {}, _named(weights))
     # what this base was made of, or one that was never finished
     shutil.rmtree(_among(out.parent, BASE_GGUF).parent, ignore_errors=True)
@@ -96,6 +99,8 @@ def _settle_generation(folder: Path) -> None:
 
     file = folder / "generation_config.json"
     settings = read_json(file) if file.is_file() else {}
+    if not isinstance(settings, dict):
+        return
     kept: dict[str, Any] = {}
     # what others depend on first
     for name in sorted(settings, key=lambda name: name not in ("do_sample", "num_beams")):
