@@ -210,7 +210,7 @@ def test_an_answer_that_never_began_works_in_no_way(seen):
     habit = lambda path, body: Fault("json", body=lambda b: _cut(cut.body(b)))  # noqa: E731
     for own in ((), ("conditions.server_zero_shot.max_output_tokens=2048",)):
         out, error, _ = seen(habit, *own)
-        assert error is not None and "cut at 2048 tokens before it began" in error
+        assert error is not None and "cut before it began, at most 2048 tokens" in error
         assert "works as it is set" not in out
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,9 @@ from lora_vs_api.errors import UserError
 from lora_vs_api.files import write_json
 from lora_vs_api.record.fields import Field
 from lora_vs_api.weights.fetch import fetch_base
+from tests.fault_server import Fault, FaultServer
 from tests.imports import ROOT
+from tests.test_api_client import CHAT, MINI, ask
 from tests.tiny_model import build_tiny_model
 
 LABELS = [("billing", "access", "other", "praise")[i % 4] for i in range(40)]
@@ -504,3 +507,66 @@ def test_an_unknown_key_s_hint_is_of_any_choice(monkeypatch):
     ):
         with pytest.raises(UserError, match=f"did you mean {meant}"):
             composed([override])
+
+
+@pytest.mark.parametrize("separator", [",", ";"])
+@pytest.mark.parametrize("first", [False, True], ids=["label last", "label first"])
+def test_a_quote_before_a_label_takes_in_no_rows(tmp_path, separator, first):
+    """refuel-ai/autolabel#473: a lone quote in a label is closed in a later row, and the rows between were lost."""
+    pairs = (
+        [("label", "text"), *zip(LABELS, TEXTS)]
+        if first
+        else [("text", "label"), *zip(TEXTS, LABELS)]
+    )
+    lines = [separator.join(pair) for pair in pairs]
+    path = tmp_path / "rows.csv"
+    for opened, closed in ((20, 21), (20, 27)):
+        spoilt = list(lines)
+        spoilt[opened] = (
+            f'"{lines[opened]}' if first else lines[opened].replace(separator, f'{separator}"')
+        )
+        spoilt[closed] = (
+            lines[closed].replace(separator, f'"{separator}') if first else f'{lines[closed]}"'
+        )
+        path.write_text("\n".join(spoilt) + "\n")
+        told = rf"rows\.csv:{opened + 1}: a quote opens a cell that takes in {closed - opened} more line"
+        with pytest.raises(UserError, match=told):
+            load_table(path)
+    # labels may well have several lines of their own
+    path.write_text(
+        "text,label\n"
+        + "".join(f'{text},"{label}\nthe, other"\n' for text, label in zip(TEXTS, LABELS))
+    )
+    assert len(load_table(path).rows) == 40
+
+
+@pytest.mark.parametrize("own_limit", [False, True])
+@pytest.mark.parametrize("condition", [CHAT, MINI], ids=["chat", "responses"])
+def test_a_context_that_is_full_is_no_reasoning(condition, own_limit):
+    """lmstudio-ai/lmstudio-bug-tracker#2339: a prompt over the context gives 200 and no token of an answer."""
+
+    def full(body):
+        if condition is CHAT:
+            body["choices"][0] |= {"finish_reason": "length"}
+            body["choices"][0]["message"]["content"] = ""
+            return body | {"usage": {"prompt_tokens": 4096, "completion_tokens": 0}}
+        return body | {
+            "status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}, "output": [],
+            "usage": {"input_tokens": 4096, "output_tokens": 0, "output_tokens_details": {"reasoning_tokens": 0}},
+        }  # fmt: skip
+
+    with FaultServer() as server:
+        server.habit = lambda path, body: Fault("json", body=full)
+        with pytest.raises(
+            UserError,
+            match=r"^conditions\.mini: an answer was cut before it began, after 0 of the 50 .* full",
+        ):
+            ask(server, 1, replace(condition, own_limit=own_limit))
+
+
+def test_a_path_from_home_is_advised_as_it_is_taken(monkeypatch):
+    """hydra-ecosystem/hydra#1647: of data.path the quoted form was refused in its turn."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("HOME", "/home/ann")
+    with pytest.raises(UserError, match=r"expected 'data\.path=/home/ann/norway\.csv'"):
+        composed(["data.path=~/norway.csv"])

@@ -268,7 +268,7 @@ def _tell_of_the_unanswered(condition: ApiCondition, answers: Sequence[Answer]) 
         ),
         (
             keys.parameter_key("max_output_tokens", condition.name),
-            f"were cut at {condition.max_output_tokens} tokens before they began, and count as wrong",
+            f"were cut before they began, at most {condition.max_output_tokens} tokens being asked for, and count as wrong",
             [
                 a.id
                 for a in answers

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI
 
 CountTokens = Callable[[str], int]
+# an answer that was cut with so small a part of its limit was not cut by that
+EARLY = 0.9
 # what failed before a byte of the request was sent cannot have been billed
 UNSENT = {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol"}
 # server-sent events: fields and comments, a line each
@@ -114,8 +116,10 @@ async def attempt(
         raise NoAnswer(short(provider.redact(error.message))) from None
     if condition.wants_json and found.reply.outcome == "answered":
         _check_format_is_known(found.reply.output, condition, str(client.base_url))
-    if found.reply.outcome == "truncated" and not condition.own_limit:
-        _check_limit_leaves_room(found.reply, condition)
+    if found.reply.outcome == "truncated":
+        _check_context_is_not_full(found.reply, condition)
+        if not condition.own_limit:
+            _check_limit_leaves_room(found.reply, condition)
     return found
 
 
@@ -218,6 +222,23 @@ def _check_json(text: str) -> None:
             return
         if not isinstance(value, dict):
             raise json.JSONDecodeError("Extra data", text, end)
+
+
+def _check_context_is_not_full(reply: Reply, condition: ApiCondition) -> None:
+    """Stop where a server has no room for a single token of an answer, which a higher limit does not mend.
+
+    Raises:
+        Rejected: it had not.
+    """
+    early = reply.output_tokens < EARLY * condition.max_output_tokens
+    if reply.output or reply.tokens_estimated or not early:
+        return
+    raise Rejected(
+        f"{keys.condition_key(condition.name)}: an answer was cut before it began, after {reply.output_tokens} of the "
+        f"{condition.max_output_tokens} tokens that were asked for: with {reply.input_tokens:,} tokens of the request the "
+        "server's context is full; expected a longer context there, fewer shots or shorter texts",
+        answered=True,
+    )
 
 
 def _check_limit_leaves_room(reply: Reply, condition: ApiCondition) -> None:

@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from lora_vs_api.api import keys
-from lora_vs_api.api.attempt import CountTokens
+from lora_vs_api.api.attempt import EARLY, CountTokens
 from lora_vs_api.api.budget import count_input_tokens
 from lora_vs_api.api.diagnosis import other_limit
 from lora_vs_api.api.types import Answer, ApiCondition, Request
 
 # of a prompt's tokens as counted here; two tokenizers differ by less, but for scripts that one hardly knows
 FEW = 0.5
-# of the limit: an answer that was cut before it
-EARLY = 0.9
 # ids that a message names at most
 SHOWN = 5
 

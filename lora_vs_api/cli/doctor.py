@@ -131,8 +131,8 @@ def _conclude(
         raise error
     if first.outcome == "truncated" and not first.output.strip():
         raise UserError(
-            f"{keys.parameter_key('max_output_tokens', condition.name)}: the text's answer was cut at "
-            f"{trial.max_output_tokens} tokens before it began, and such answers count as wrong; expected a higher limit, or "
+            f"{keys.parameter_key('max_output_tokens', condition.name)}: the text's answer was cut before it began, at most "
+            f"{trial.max_output_tokens} tokens being asked for, and such answers count as wrong; expected a higher limit, or "
             "less reasoning"
         )
     if not first.is_scored:

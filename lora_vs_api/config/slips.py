@@ -654,6 +654,8 @@ def _unread(named: str, conf: Path) -> str:
         if items:
             quoted = ",".join(f'"{item.strip()}"' for item in items[1].split(","))
             return f"{named!r}: expected quotes around such values: '{key}=[{quoted}]'"
+        if value.startswith("~/"):
+            return f"{named!r}: expected '{key}={os.path.expanduser(value)}'; Hydra reads no ~ without quotes"
         if not re.search(r"[\[{'\"]", value):
             return f"{named!r}: expected quotes around such a value: '{key}=\"{value.strip()}\"'"
     return (

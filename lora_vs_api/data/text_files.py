@@ -9,7 +9,7 @@ import io
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -306,7 +306,8 @@ def _holds_rows(cell: str) -> bool:
 def _check_no_row_taken_in(path: str | Path, found: CsvRows) -> None:
     """Make sure that no quote at the head of a cell has taken in whole rows, up to another row's quote.
 
-    A text of several lines has such lines only if each of them ends, or begins, with a label of other rows.
+    A text of several lines has such lines only if each of them ends, or begins, with a label of other rows; a label,
+    if each of them is a row with such a label in its place.
 
     Raises:
         UserError: one has, with its line.
@@ -327,12 +328,30 @@ def _check_no_row_taken_in(path: str | Path, found: CsvRows) -> None:
             else:
                 labels = [piece.partition(found.separator)[0] for piece in pieces[1:]]
                 known, cut = ends[0], pieces[1:]
-            if all(found.separator in piece for piece in cut) and known.issuperset(labels):
+            taken_in = all(found.separator in piece for piece in cut) and known.issuperset(labels)
+            if not taken_in:
+                cut, labels = pieces[1:], _labels_of_rows(pieces, place, len(row), found.separator)
+                known = _often(row[place] for row in single if len(row) > place)
+                taken_in = bool(labels) and known.issuperset(labels)
+            if taken_in:
                 raise UserError(
                     f"{path}:{line}: a quote opens a cell that takes in {len(cut)} more line{'s' * (len(cut) > 1)}, with a "
                     f"label of other rows each ({labels[0]!r:.40}); put a text with quotes between quotes, each of its "
                     "own written twice"
                 )
+
+
+def _labels_of_rows(pieces: Sequence[str], place: int, width: int, separator: str) -> list[str]:
+    """What stands in the column ``place`` of the rows that a cell of it may have taken in; empty where it has none.
+
+    The cell's own value is the first piece, where the quote opened before it, or the last, where that column is the first.
+    """
+    alone, rows = (pieces[-1], pieces[:-1]) if place == 0 else (pieces[0], pieces[1:])
+    if any(row.count(separator) < width - 1 for row in rows):
+        return []
+    # counted from the nearer end: a text may hold the separator
+    at = place if place < width / 2 else place - width
+    return [alone, *(row.split(separator)[at] for row in rows)]
 
 
 def _often(values: Iterable[str]) -> set[str]:
