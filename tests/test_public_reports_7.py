@@ -9,12 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from openpyxl.worksheet.table import Table
 from safetensors.torch import load_file, save_file
 
+from lora_vs_api.cli import predict
 from lora_vs_api.cli.app import main
 from lora_vs_api.cli.task_config import written_forms
 from lora_vs_api.config.compose import composed
@@ -570,3 +573,82 @@ def test_a_path_from_home_is_advised_as_it_is_taken(monkeypatch):
     monkeypatch.setenv("HOME", "/home/ann")
     with pytest.raises(UserError, match=r"expected 'data\.path=/home/ann/norway\.csv'"):
         composed(["data.path=~/norway.csv"])
+
+
+# --- of small files -----------------------------------------------------------------------
+
+
+def test_the_total_of_an_excel_table_is_no_row(tmp_path):
+    """tidyverse/readxl#54: "Total" was a text, and the sum its amount."""
+    book = openpyxl.Workbook()
+    rows = [["Message", "Amount"], *([text, i] for i, text in enumerate(TEXTS)), ["Total", 780]]
+    for row in rows:
+        book.active.append(row)
+    book.save(tmp_path / "plain.xlsx")
+    assert any(
+        "says 'Total': if it is the total of the others" in note
+        for note in load_table(tmp_path / "plain.xlsx").notes
+    )
+    table = Table(displayName="T", ref="A1:B42", totalsRowCount=1)
+    book.active.add_table(table)
+    book.save(tmp_path / "table.xlsx")
+    found = load_table(tmp_path / "table.xlsx")
+    assert [row["Message"] for _, row in found.rows] == TEXTS
+    assert "row 42: the total of the table above it, left out" in found.notes
+
+
+@pytest.mark.parametrize("last", ["Total,780", "Grand Total:,780", "Summe,780"])
+def test_a_last_row_that_calls_itself_a_total_is_told(tmp_path, last):
+    path = tmp_path / "rows.csv"
+    path.write_text(
+        "text,n\n" + "".join(f"{text},{i}\n" for i, text in enumerate(TEXTS)) + last + "\n"
+    )
+    assert any(note.startswith("the last row, in line 42, says") for note in load_table(path).notes)
+    path.write_text(
+        "text,n\n" + "".join(f"{word},{i}\n" for i, word in enumerate(["Total", "Rest"] * 20))
+    )
+    assert not any("total of the others" in note for note in load_table(path).notes)
+
+
+def test_an_object_around_rows_is_no_row_whatever_it_is_called(tmp_path):
+    """Trello's board has a description as its cards do; a ticket has a text as its comments do."""
+    rows = [{"description": text, "label": label} for text, label in zip(TEXTS, LABELS)]
+    path = tmp_path / "rows.json"
+    for found, texts in (
+        ({"description": "Jobs of May", "tickets": rows}, TEXTS),
+        ({"description": "Jobs of May", "data": rows[:2]}, TEXTS[:2]),
+        ({"description": "It is broken", "comments": rows[:2]}, ["It is broken"]),
+        ({"description": "It is broken", "tags": ["a", "b"]}, ["It is broken"]),
+    ):
+        path.write_text(json.dumps(found))
+        assert [
+            row["description"] for _, row in load_table(path, None, "description").rows
+        ] == texts
+
+
+def test_predict_reads_a_file_in_the_encoding_of_the_task_s(monkeypatch):
+    """SheetJS/sheetjs#2239: it advised data.encoding, which was set."""
+    read = []
+
+    def of_texts(path, column, encoding, **options):
+        read.append(encoding)
+        raise UserError("read")
+
+    monkeypatch.setattr(predict, "read_texts", of_texts)
+    monkeypatch.setattr(predict, "adapter_folder", lambda *_: Path())
+    monkeypatch.chdir(ROOT)
+    params = composed(["task=us_addresses", "+data.encoding=cp1252"])[1]
+    monkeypatch.setattr(predict, "load_params", lambda: params)
+    for given, taken in ((None, "cp1252"), ("latin-1", "latin-1")):
+        with pytest.raises(UserError, match="^read$"):
+            predict.predict_records(
+                None,
+                "a.csv",
+                None,
+                None,
+                encoding=given,
+                seed=None,
+                batch_size=None,
+                constrained=None,
+            )
+        assert read.pop() == taken

@@ -75,7 +75,7 @@ def predict_records(
         rows = read_texts(
             input,
             column or str(getattr(params.data, "text", "text")),
-            encoding,
+            encoding or getattr(params.data, "encoding", None),
             row_id=row_id,
             keep=[
                 normalize("NFC", name.strip()) for name in (keep or "").split(",") if name.strip()

@@ -31,6 +31,8 @@ _WRAPPERS = {
     "instances",
 }
 _HEADERS = {"columns", "cols", "fields", "header", "headers", "names", "schema"}
+# rows that are no comments on one
+MANY = 20
 # rows that are looked at for writing
 LOOKED_AT = 20
 
@@ -173,8 +175,13 @@ def _is_row(found: Mapping[str, Any], column: str) -> bool:
         return False
     if is_template(column):
         return True
-    # what stands around rows may be called as they are
-    around = any(used <= row.keys() for name, rows in _tables(found) if name.lower() in _WRAPPERS for row in rows)  # fmt: skip
+    # what stands around rows may be called as they are, and what was said to a row as that is
+    around = any(
+        used <= row.keys()
+        for name, rows in _tables(found)
+        if name.lower() in _WRAPPERS or len(rows) >= MANY
+        for row in rows
+    )
     return isinstance(found[column], str) and not around
 
 

@@ -69,9 +69,13 @@ def sheet_rows(path: Path, notes: list[str]) -> list[tuple[int, list[str]]]:
     held: list[tuple[int, list[Any], list[str]]] = []
     shared = _shared(found)
     hidden = 0
+    totals = _totals(found)
     for number, cells in _filled(formulas):
         if not held:
             _check_one_header(path, found, cells)
+        if number in totals:
+            notes.append(f"row {number}: the total of the table above it, left out")
+            continue
         hidden += bool(found.row_dimensions[number].hidden)
         # of a merged cell the first one holds the value
         places = [shared.get((cell.row, cell.column), cell) for cell in cells] if held else cells
@@ -115,6 +119,12 @@ def sheet_rows(path: Path, notes: list[str]) -> list[tuple[int, list[str]]]:
         place for _, cells in rows for place, cell in enumerate(cells, start=1) if cell.strip()
     )
     return [(number, cells[:width]) for number, cells in rows]
+
+
+def _totals(sheet: Any) -> set[int]:
+    """The rows that hold the totals of a table (Excel's own kind of table)."""
+    tables = (table for table in sheet.tables.values() if table.totalsRowCount)
+    return {int(re.findall(r"\d+", table.ref)[-1]) for table in tables}
 
 
 def _check_workbook(path: Path) -> None:

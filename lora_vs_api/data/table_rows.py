@@ -292,8 +292,16 @@ def _is_like(name: str, cells: Sequence[str]) -> bool:
     return 2 * len(set(cells)) > len(cells)
 
 
+# what stands before the sums below a table
+_TOTAL = re.compile(
+    r"(?:(?:grand|sub|overall)[ -]?)?totals?(?: general| général)?:?|sums?:?|(?:gesamt|summe|insgesamt|totaal|suma|somme|totale|"
+    r"ogółem|razem|итого|всего|合计|总计|合計|総計):?",
+    re.IGNORECASE,
+)
+
+
 def last_row_note(header: Sequence[str], rest: Lines) -> str | None:
-    """What to say of a last row that is empty where no other row is, as a total is; else None."""
+    """What to say of a last row that is empty where no other row is, as a total is, or that says so; else None."""
     if len(rest) < MIN_ROWS:
         return None
     line, last = rest[-1]
@@ -305,11 +313,21 @@ def last_row_note(header: Sequence[str], rest: Lines) -> str | None:
     empty = [header[place] for place in filled if not last[place].strip()]
     # in a wide table one more that is missing says nothing
     if not empty or len(empty) < (2 if len(filled) > MIN_WIDE else 1):
-        return None
+        return _total_note(rest)
     return (
         f"the last row, in line {line}, has nothing in {' and '.join(map(repr, empty[:3]))}, where every other row has "
         "something: if it is a total or a note below the table, take it out"
     )
+
+
+def _total_note(rest: Lines) -> str | None:
+    """What to say of a last row in which a cell says that it is the total, as no other of its column does."""
+    line, last = rest[-1]
+    for place, cell in enumerate(last):
+        others = (cells[place].strip() for _, cells in rest[:-1])
+        if _TOTAL.fullmatch(cell.strip()) and not any(map(_TOTAL.fullmatch, others)):
+            return f"the last row, in line {line}, says {cell.strip()!r}: if it is the total of the others, take it out"
+    return None
 
 
 def misread_note(columns: Mapping[str, Sequence[str]]) -> str | None:
