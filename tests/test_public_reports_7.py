@@ -17,6 +17,8 @@ import yaml
 from openpyxl.worksheet.table import Table
 from safetensors.torch import load_file, save_file
 
+from lora_vs_api.api.diagnosis import refusal as refusal_of
+from lora_vs_api.api.types import Reply
 from lora_vs_api.cli import predict
 from lora_vs_api.cli.app import main
 from lora_vs_api.cli.task_config import written_forms
@@ -652,3 +654,29 @@ def test_predict_reads_a_file_in_the_encoding_of_the_task_s(monkeypatch):
                 constrained=None,
             )
         assert read.pop() == taken
+
+
+def test_one_conversation_in_a_json_file_is_a_row(tmp_path):
+    turns = [{"role": "user", "content": TEXTS[0]}, {"role": "assistant", "content": "{}"}]
+    path = tmp_path / "rows.json"
+    for found in (
+        {"messages": turns, "label": "a"},
+        {"conversations": [{"from": "human", "value": TEXTS[0]}, {"from": "gpt", "value": "{}"}]},
+    ):
+        path.write_text(json.dumps(found))
+        [(_, row)] = load_table(path, None, "text").rows
+        assert row["text"] == TEXTS[0]
+    # mails have a sender too
+    path.write_text(json.dumps({"mails": [{"from": "a@b.org", "body": text} for text in TEXTS]}))
+    assert len(load_table(path).rows) == 40
+
+
+def test_quotes_of_a_word_processor_are_named(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text("{“text”: “hello there”}\n")
+    with pytest.raises(UserError, match="“ and ” of a word processor are no quotes of JSON"):
+        load_table(path)
+
+
+def test_a_refusal_without_words_has_a_reason():
+    assert refusal_of(Reply("", "refused", 1, 0, 0)) == "refused: no reason given"

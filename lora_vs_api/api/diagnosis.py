@@ -124,9 +124,14 @@ def diagnose(
     # llama.cpp says so with status 500, of what a chat template refuses and of what its context does not hold
     lasts = NO_SYSTEM.search(error.message) or error.kind == "exceed_context_size_error"
     if passes and not lasts:
-        return NoAnswer(
-            f"status {status}: {error.message}", asked_wait(headers, body), billed=False
+        # llama.cpp, whose requests in flight share one context: alone, this one may fit
+        hint = (
+            "; expected a longer context there, fewer requests at once (api.ask.concurrency) or shorter texts"
+            if TOO_LONG.search(error.message)
+            else ""
         )
+        reason = f"status {status}: {error.message}{hint}"
+        return NoAnswer(reason, asked_wait(headers, body), billed=False)
     if status == 407:
         return UserError(refused_by_proxy(f"{status}: {error.message}"))
     if error.is_place:
@@ -338,7 +343,9 @@ REFUSED, FILTERED_OUT = "refused: ", "stopped by the content filter"
 
 def refusal(reply: Reply) -> str:
     """The reason that a reply without an answer gives."""
-    return f"{REFUSED}{short(reply.output)}" if reply.outcome == "refused" else FILTERED_OUT
+    if reply.outcome == "refused":
+        return f"{REFUSED}{short(reply.output) or 'no reason given'}"
+    return FILTERED_OUT
 
 
 def unscored(condition: ApiCondition, answers: Mapping[str, Answer]) -> dict[str, str]:

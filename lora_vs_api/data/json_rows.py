@@ -17,7 +17,6 @@ from lora_vs_api.shown import LONE_SURROGATE
 # of objects within objects, in which the list of the rows may lie
 DEPTH = 4
 _ACTIONS = {"index", "create", "update"}
-# what the names of columns are called that stand apart from the cells
 # the key under which programs write rows, whatever these are
 _WRAPPERS = {
     "data",
@@ -30,6 +29,9 @@ _WRAPPERS = {
     "entries",
     "instances",
 }
+# keys of a turn of a conversation
+_TURNS = ({"role", "content"}, {"from", "value"}, {"role", "parts"})
+# what the names of columns are called that stand apart from the cells
 _HEADERS = {"columns", "cols", "fields", "header", "headers", "names", "schema"}
 # rows that are no comments on one
 MANY = 20
@@ -143,7 +145,9 @@ def _otherwise(path: Path, text: str, lines: bool, notes: list[str]) -> Rows | N
 
 def _rows_of(path: Path, found: Any, notes: list[str], column: str | None = None) -> Rows:
     """The objects of a JSON list, or of the one list of rows that an object holds, such as ``{"data": […]}``."""
-    if isinstance(found, dict) and column is not None and _is_row(found, column):
+    if isinstance(found, dict) and (
+        _holds_turns(found) or (column is not None and _is_row(found, column))
+    ):
         notes.append("one JSON object, read as the only row")
         return [(f"{path}: item 1", found)]
     if isinstance(found, list):
@@ -166,6 +170,16 @@ def _rows_of(path: Path, found: Any, notes: list[str], column: str | None = None
         what = type(found).__name__
         raise UserError(f"{path}: expected a list of objects, found {what}")
     return list(_items(str(path), found))
+
+
+def _holds_turns(found: Mapping[str, Any]) -> bool:
+    """Whether an object is one conversation, and its lists hold what was said in it."""
+    lists = (value for value in found.values() if isinstance(value, list) and value)
+    return any(all(map(_is_turn, value)) for value in lists)
+
+
+def _is_turn(value: Any) -> bool:
+    return isinstance(value, dict) and any(keys <= value.keys() for keys in _TURNS)
 
 
 def _is_row(found: Mapping[str, Any], column: str) -> bool:
@@ -349,6 +363,8 @@ def _no_json(text: str) -> str:
         return "; the file is empty"
     if re.match(r"\s*\[?\s*\{\s*'", text):
         return "; Python's own form, with single quotes, is no JSON: json.dumps writes that"
+    if re.search("[{,]\\s*[“”]", text):
+        return '; “ and ” of a word processor are no quotes of JSON: write " in their place'
     return ""
 
 
