@@ -560,11 +560,12 @@ def ask_one_that_sends(status: int, content: bytes, condition: ApiCondition) -> 
         if status == 200:
             return SimpleNamespace(content=content, headers={}, http_response=None)
         # as the client makes an error of what was sent
-        told: Any = content.decode("utf-8", "replace")
+        sent = content.decode("utf-8", "replace")
+        told: Any = sent
         with suppress(ValueError, RecursionError):
             told = json.loads(told)
         told = told.get("error", told) if isinstance(told, dict) else told
-        response: Any = SimpleNamespace(request=None, status_code=status, headers={})
+        response: Any = SimpleNamespace(request=None, status_code=status, headers={}, text=sent)
         raise openai.APIStatusError("it failed", response=response, body=told)
 
     endpoint = SimpleNamespace(with_raw_response=SimpleNamespace(create=create))

@@ -163,7 +163,8 @@ def test_an_adapter_is_taken_over_only_for_an_equal_specification(base, tmp_path
 def test_a_module_the_model_lacks_is_named(base, tmp_path):
     """A target module of another architecture is a line before training starts."""
     with pytest.raises(
-        UserError, match=r"lora\.adapter\.target_modules: the base model has no module c_attn"
+        UserError,
+        match=r"lora\.adapter\.target_modules: no module of the base model has the last name c_attn",
     ):
         train(base, tmp_path / "x", replace(SPEC, target_modules=("q_proj", "c_attn")))
     assert not (tmp_path / "x").exists()

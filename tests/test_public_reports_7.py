@@ -18,6 +18,7 @@ from openpyxl.worksheet.table import Table
 from safetensors.torch import load_file, save_file
 
 from lora_vs_api.api.diagnosis import refusal as refusal_of
+from lora_vs_api.api.store import ResponseStore
 from lora_vs_api.api.types import Reply
 from lora_vs_api.cli import predict
 from lora_vs_api.cli.app import main
@@ -34,9 +35,12 @@ from lora_vs_api.errors import UserError
 from lora_vs_api.files import write_json
 from lora_vs_api.record.fields import Field
 from lora_vs_api.weights.fetch import fetch_base
+from tests.batch_server import BatchServer
 from tests.fault_server import Fault, FaultServer
 from tests.imports import ROOT
 from tests.test_api_client import CHAT, MINI, ask
+from tests.test_batch import ask as ask_in_batch
+from tests.test_stored_run import requests
 from tests.tiny_model import build_tiny_model
 
 LABELS = [("billing", "access", "other", "praise")[i % 4] for i in range(40)]
@@ -680,3 +684,129 @@ def test_quotes_of_a_word_processor_are_named(tmp_path):
 
 def test_a_refusal_without_words_has_a_reason():
     assert refusal_of(Reply("", "refused", 1, 0, 0)) == "refused: no reason given"
+
+
+# --- errors of servers --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "told"),
+    [
+        # LibreChat-AI/agents#358: Scaleway's reason stands beside what it calls the error
+        (429, {"status": 429, "error": "INSUFFICIENT QUOTA", "message": "You exceeded your current limit of concurrent requests."},
+         "status 429: You exceeded your current limit of concurrent requests"),
+        (404, {"statusCode": 404, "error": "Not Found", "message": "model gpt-mini is not deployed"}, r"\.model: .* has no model 'gpt-mini'"),
+        (400, {"error": "Bad Request", "message": "Unsupported parameter: max_completion_tokens"}, r"token_limit: .*expected max_tokens"),
+        (400, {"error": True, "message": "it is too hot"}, "it is too hot"),
+        (422, {"error": "invalid_request", "error_description": "it is too cold"}, "it is too cold"),
+        (400, {"error": "it is too wet"}, "it is too wet"),
+    ],
+)  # fmt: skip
+def test_a_reason_beside_the_error_is_told(status, body, told):
+    with FaultServer() as server:
+        server.habit = lambda path, asked: Fault("status", status, body=lambda _: body)
+        with pytest.raises(UserError, match=told):
+            ask(server, 1, CHAT)
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "told", "asked"),
+    [
+        (402, "Insufficient credits", "the account's quota at .* is used up", 1),
+        (400, "Unsupported parameter: 'temperature'", r"conditions\.mini\.temperature", 1),
+        (502, "Provider returned error", "error in an answer of status 200|status 502", 3),
+    ],
+)
+def test_an_error_in_place_of_a_choice_is_one(code, message, told, asked):
+    """nodetool-ai/nodetool#5755: what no retry mends was retried."""
+    choice = {
+        "index": 0,
+        "finish_reason": "error",
+        "message": {"role": "assistant", "content": ""},
+        "error": {"code": code, "message": message},
+    }
+    with FaultServer() as server:
+        server.habit = lambda path, body: Fault(
+            "json", body=lambda usual: usual | {"choices": [choice]}
+        )
+        with pytest.raises(UserError, match=told):
+            ask(server, 1, CHAT)
+        assert len(server.seen) == asked
+
+
+def test_a_budget_holds_after_a_batch_that_was_refused(tmp_path):
+    """stdapi-ai/stdapi.ai#240: what was never submitted was taken for paid."""
+    for event, status in (
+        ("POST /v1/batches", 400),
+        ("POST /v1/batches", 500),
+        ("POST /v1/files", 401),
+    ):
+        with BatchServer() as server, ResponseStore(tmp_path / f"{status}") as store:
+            server.refused[event] = [(status, "no")] * 9
+            with pytest.raises(UserError, match=str(status)):
+                ask_in_batch(server.url, store, requests(4))
+            server.refused = {}
+            with pytest.raises(UserError, match="budget_usd"):
+                ask_in_batch(server.url, store, requests(4), budget_usd=0.0)
+            assert not server.batches
+
+
+def test_a_model_that_has_no_batches_is_told(tmp_path):
+    with BatchServer() as server, ResponseStore(tmp_path / "s") as store:
+        server.refused["POST /v1/batches"] = [(404, "The model 'gpt-mini' does not exist")]
+        with pytest.raises(
+            UserError,
+            match=r"conditions\.mini\.model: .* has no model 'gpt-mini' for batches \(404\): The model",
+        ):
+            ask_in_batch(server.url, store, requests(2))
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("~sweep.early_stopping_ratio", "is null already, and cannot be left out"),
+        ("~train.warmup_ratio=0.05", r"train\.warmup_ratio: cannot be left out, conf/config\.yaml:\d+:\d+ refers to it"),
+        ("~train.nope", "no such key to leave out"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_left_out_is_told(override, told, monkeypatch):
+    """treeverse/dvc.org#3834."""
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(UserError, match=told):
+        composed([override])
+
+
+def test_rows_that_were_left_out_are_told_where_too_few_are_left(tmp_path, monkeypatch, capsys):
+    """support.prodi.gy/t/2153: 45 of 60 rows were no accepted ones, and "found 15" was all that was said."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "conf", "conf")
+    rows = [
+        {
+            "text": text,
+            "label": "a",
+            "_task_hash": i,
+            "_input_hash": i,
+            "answer": ("accept", "ignore", "ignore", "reject")[i % 4],
+        }
+        for i, text in enumerate(TEXTS)
+    ]
+    Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(SystemExit):
+        main(["init", "rows.jsonl"])
+    told = capsys.readouterr().err
+    assert (
+        "30 rows whose answer is not accept, left out" in told
+        and "at least 20 rows, found 10" in told
+    )
+
+
+def test_a_day_that_the_texts_write_in_their_own_way_is_told_by_them(init):
+    """A column called created_at was left out since "no text names it"."""
+    days = [f"2015-{1 + i % 12:02}-{1 + i % 28:02}" for i in range(40)]
+    names = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+    rows = [
+        {"text": f"On {1 + i % 28} {names[i % 12]} 2015 it broke", "created_at": day}
+        for i, day in enumerate(days)
+    ]
+    task, _ = init(rows)
+    assert list(task["task"]["fields"]) == ["created_at"]

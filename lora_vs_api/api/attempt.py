@@ -16,7 +16,16 @@ from lora_vs_api.api.diagnosis import Rejected, diagnose, refused_by_proxy
 from lora_vs_api.api.pacing import rate_limit_pause
 from lora_vs_api.api.provider import Provider, names_version
 from lora_vs_api.api.replies import Estimate, filtered_reply, read_reply, unfit_reply
-from lora_vs_api.api.server_error import PAGE, message_of, parsed, says_filtered, short, status_in
+from lora_vs_api.api.server_error import (
+    PAGE,
+    body_of,
+    message_of,
+    parsed,
+    says_filtered,
+    short,
+    status_in,
+    status_of_choice,
+)
 from lora_vs_api.api.types import ApiCondition, NoAnswer, Reply, Request
 from lora_vs_api.api.wire import request_body
 from lora_vs_api.errors import UserError
@@ -83,16 +92,16 @@ async def attempt(
         why = f"no answer within {timeout_seconds:g} s"
         raise NoAnswer(why, billed=_was_sent(error)) from None
     except openai.APIStatusError as error:
-        _clean(error, provider)
+        said = _cleaned(error, provider)
         estimate = estimate_of(request, count_tokens)
-        if says_filtered(error.status_code, error.body or error.message):
+        if says_filtered(error.status_code, said):
             reply = filtered_reply(estimate)
             return Attempt(reply, rate_limit_pause(error.response.headers), error.response)
-        unfit = unfit_reply(error.body, condition, estimate)
+        within = said.get("error") if isinstance(said, dict) else None
+        unfit = unfit_reply(within or said, condition, estimate)
         if unfit is not None:
             return Attempt(unfit, rate_limit_pause(error.response.headers), error.response)
-        said, headers = error.body or error.message, error.response.headers
-        url = str(client.base_url)
+        headers, url = error.response.headers, str(client.base_url)
         raise diagnose(error.status_code, said, headers, request, condition, url) from None
     except openai.APIConnectionError as error:
         cause = error.__cause__ or error
@@ -127,14 +136,13 @@ def _was_sent(error: BaseException) -> bool:
     return type(error.__cause__).__name__ not in UNSENT
 
 
-def _clean(error: APIStatusError, provider: Provider) -> None:
-    """Take the key out of what the server says, before any of it is cut."""
-    error.message = provider.redact(error.message)
+def _cleaned(error: APIStatusError, provider: Provider) -> Any:
+    """What the server says, without the key: before any of it is cut."""
     try:
-        error.body = provider.cleaned(error.body)
+        return provider.cleaned(body_of(error))
     except RecursionError:
         # nested too deeply to be looked through: the message alone
-        error.body = None
+        return provider.redact(error.message)
 
 
 async def _send(
@@ -149,10 +157,11 @@ async def _send(
     raw = await endpoint.with_raw_response.create(**body)
     # the plain JSON: the client's types would be built from whatever a server sent, unchecked
     answer = _json_of(raw.content, provider, str(client.base_url))
-    status = status_in(answer)
+    status = status_in(answer) or status_of_choice(answer)
     if status is not None and not says_filtered(status, answer):
         url = str(client.base_url)
-        raise diagnose(status, answer, raw.headers, request, condition, url)
+        said = answer if "choices" not in answer else answer["choices"][0]
+        raise diagnose(status, said, raw.headers, request, condition, url)
     reply = provider.redacted(read_reply(answer, condition, estimate_of(request, count_tokens)))
     return Attempt(reply, rate_limit_pause(raw.headers), raw.http_response)
 

@@ -197,6 +197,8 @@ class _BatchAsking:
         Raises:
             TooLarge: it is, for this server; nothing of it was asked.
         """
+        import openai
+
         texts = frozenset(self.texts[request.id] for _, request in part.requests)
         batch = OpenBatch(uuid.uuid4().hex, None, texts)
         self.store.begin_batch(batch.token, self.provider.host, sorted(batch.texts))
@@ -204,8 +206,10 @@ class _BatchAsking:
             batch_id = submit(
                 self.client, part.content, self.condition, batch.token, self.provider, self.policy
             )
-        except TooLarge:
-            self.store.end_batch(batch.token)
+        except (TooLarge, openai.APIStatusError) as error:
+            # of an error of the server's own there may be a batch after all; of any other there is none
+            if not isinstance(error, openai.InternalServerError):
+                self.store.end_batch(batch.token)
             raise
         self.store.submitted_batch(batch.token, batch_id)
         say(f"{self.condition.name}: submitted {len(part.requests)} requests as batch {batch_id}")

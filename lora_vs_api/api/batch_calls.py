@@ -6,7 +6,7 @@ import random
 import re
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lora_vs_api.api import keys
 from lora_vs_api.api.batch_files import PATHS
@@ -15,7 +15,7 @@ from lora_vs_api.api.diagnosis import asked_wait
 from lora_vs_api.api.pacing import MAX_RETRY_AFTER_SECONDS, backoff_seconds
 from lora_vs_api.api.policy import AskPolicy
 from lora_vs_api.api.provider import Provider
-from lora_vs_api.api.server_error import begins, read_error, short
+from lora_vs_api.api.server_error import MODEL, begins, body_of, read_error, short
 from lora_vs_api.api.types import ApiCondition
 from lora_vs_api.errors import UserError
 
@@ -122,8 +122,8 @@ def _create(
 
 def _wait_after(error: RateLimitError, number: int, policy: AskPolicy) -> float | None:
     """Seconds until another attempt; None where there is none left, or none helps soon."""
-    said = read_error(error.body or error.message)
-    wait = asked_wait(error.response.headers, error.body) or 0.0
+    said = read_error(body_of(error))
+    wait = asked_wait(error.response.headers, body_of(error)) or 0.0
     if number == policy.max_attempts or said.is_quota or wait > MAX_RETRY_AFTER_SECONDS:
         return None
     if says_too_large(None, said.code, said.message):
@@ -133,7 +133,7 @@ def _wait_after(error: RateLimitError, number: int, policy: AskPolicy) -> float 
 
 def _check_size(error: APIStatusError, provider: Provider) -> None:
     """Raise TooLarge where that is what an error says."""
-    said = read_error(error.body or error.message)
+    said = read_error(body_of(error))
     if says_too_large(error.status_code, said.code, said.message):
         raise TooLarge(f"({error.status_code}): {provider.redact(said.message)}") from None
 
@@ -198,6 +198,11 @@ def explained(error: Exception, condition: ApiCondition, provider: Provider) -> 
         if untrusted is not None:
             return untrusted
     status = getattr(error, "status_code", None)
+    if status is not None:
+        said = provider.redact(read_error(body_of(cast(Any, error))).message)
+    if status == 404 and MODEL.search(said):
+        key = keys.parameter_key("model", condition.name)
+        return f"{key}: {base_url} has no model {condition.model!r} for batches (404): {said}"
     if status == 401:
         return f"{keys.KEY_ENV}: {base_url} rejects the API key, or wants one (401)"
     if status in (404, 405, 501):

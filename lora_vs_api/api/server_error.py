@@ -11,9 +11,12 @@ import html
 import json
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lora_vs_api.shown import visible
+
+if TYPE_CHECKING:
+    from openai import APIStatusError
 
 FILTER_STATUS = (400, 403)
 FILTER_CODES = {
@@ -179,7 +182,9 @@ def read_error(body: object, levels: int = MOST_LEVELS) -> ServerError:
     said = _unwrapped(body)
     if not isinstance(said, dict):
         return ServerError(short(_of_a_page(str(said))))
-    words = said.get("message") or said.get("detail") or said.get("error") or said
+    # beside a text under error, which may be no more than the status's name, stands the reason (NestJS, Spring)
+    reasons = ("message", "detail", "error_description", "error")
+    words = next((words for name in reasons if (words := said.get(name))), said)
     within = ServerError("")
     if isinstance(words, dict) and words is not said and levels:
         # LiteLLM puts an error where its message would be, and a status or nothing for its names
@@ -202,6 +207,16 @@ def read_error(body: object, levels: int = MOST_LEVELS) -> ServerError:
         behind.kind or found.kind,
         behind.parameter or found.parameter,
     )
+
+
+def body_of(error: APIStatusError) -> object:
+    """What a server has sent with an error: the client hands on no more than what stands under ``error``."""
+    try:
+        whole = json.loads(error.response.text)
+    # no JSON, nested too deeply, or a response that was not read
+    except (ValueError, RecursionError, RuntimeError):
+        whole = None
+    return whole or error.body or error.message
 
 
 def says_filtered(status: object, body: object) -> bool:
@@ -240,6 +255,18 @@ def status_in(body: object) -> int | None:
         if re.fullmatch(r"[45]\d\d", code):
             return int(code)
     return 404 if PATH.search(error.message) else None
+
+
+def status_of_choice(body: object) -> int | None:
+    """The status of an error that stands in place of a choice (OpenRouter); None where it tells none, or has half an answer."""
+    choices = body.get("choices") if isinstance(body, dict) else None
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    if not isinstance(choice, dict) or not choice.get("error"):
+        return None
+    message = choice.get("message")
+    if isinstance(message, dict) and message.get("content"):
+        return None
+    return status_in({"error": choice["error"]})
 
 
 def headers_in(body: object) -> dict[str, str]:

@@ -148,9 +148,9 @@ class _NewAnswers:
 
     def _announced_tokens(self) -> dict[str, int]:
         """Input tokens of the requests that are yet to be paid, whose cost is said and checked."""
-        # a batch that was submitted already is paid for, though its answers are not here yet
+        # a batch that is known to be submitted is paid for, though its answers are not here yet
         batches = self.store.open_batches(self.provider.host) if self.mode == "batch" else []
-        submitted = {text for batch in batches for text in batch.texts}
+        submitted = {text for batch in batches if batch.batch_id for text in batch.texts}
         count = self.limits.count_tokens
         tokens = {
             request.id: count_input_tokens(request.messages, count)

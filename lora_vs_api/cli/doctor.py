@@ -97,7 +97,7 @@ def examine_api(params: Params, name: str | None) -> None:
         # what is known by now is told, whatever comes of looking closer
         open_ends = [probe.look_closer(trial), _batch_problem(params, condition, provider)]
     for label, value in [*probe.findings(trial), *_price_lines(params, name, listed, probe)]:
-        show(f"{label + ':':<20}{value}")
+        show(f"{label + ': ':<20}{value}")
     own = params.conditions[name].server is not None
     _conclude(condition, trial, probe.answers[0].reply, open_ends, own_server=own)
 

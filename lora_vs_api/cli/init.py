@@ -229,6 +229,9 @@ def _write_task(given: TaskSource, name: str, path: str, origin: str, target: Pa
     table = load_table(path, given.encoding, given.text, objects)
     rows = [columns for _, columns in table.rows]
     if len(rows) < MIN_ROWS:
+        # such as how many were left out; else these come with the rows
+        for note in table.notes:
+            say(f"{path}: {note}")
         raise UserError(f"{path}: expected at least {MIN_ROWS} rows, found {len(rows)}")
     roles = _roles(given, path, table)
     _check_template(roles.text, table)

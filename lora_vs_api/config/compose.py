@@ -157,7 +157,7 @@ def _composed(overrides: Sequence[str], conf: Path) -> tuple[str, Params]:
         # one in an override is told with that
         if slip is None and not any("${" in override for override in overrides):
             slip = reference_slip(error, conf)
-            gone = next((text[1:] for text in overrides if text[:1] == "~"), None)
+            gone = next((text[1:].partition("=")[0] for text in overrides if text[:1] == "~"), None)
             if slip and gone and f"there is no {gone};" in slip:
                 place = slip.partition(": ")[0]
                 raise UserError(

@@ -578,6 +578,8 @@ def _taken_out(
         if sign == "++":
             return _no_place(whole, place)
     gone = _GONE.search(message)
+    if gone and gone[1] in _keys(composed()):
+        return f"{gone[1]}: is null already, and cannot be left out"
     if gone:
         return f"{gone[1]}: no such key to leave out{_hint(gone[1], list(_keys(composed())))}"
     return None

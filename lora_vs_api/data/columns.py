@@ -304,6 +304,8 @@ def _why_left_out(name: str, values: Sequence[Any], texts: Sequence[str]) -> str
         return "counts the rows"
     if 2 * sum(bool(cell) and _stands(cell, text) for cell, text in present) > len(present):
         return None
+    if 2 * sum(_tells_day(cell, text) for cell, text in present) > len(present):
+        return None
     return _why_by_name(plain, cells, splits, len(cells) == len(values))
 
 
@@ -350,6 +352,14 @@ def _is_text(value: Any, text: str) -> bool:
     held = list(value.values()) if isinstance(value, dict) else [value]
     same = (isinstance(one, str) and normalize("NFC", one).strip() == text.strip() for one in held)
     return bool(held) and all(same)
+
+
+def _tells_day(cell: str, text: str) -> bool:
+    """Whether a text tells the day of a cell in its own way: its year, and its day of the month."""
+    day = re.match(r"(\d{4})-\d\d-0?(\d\d?)\b", cell)
+    return day is not None and all(
+        re.search(rf"(?<!\d)0?{part}(?!\d)", text) for part in day.groups()
+    )
 
 
 def _stands(cell: str, text: str) -> bool:

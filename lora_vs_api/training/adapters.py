@@ -89,7 +89,7 @@ def _modules(spec: TrainingSpec, model: PreTrainedModel) -> list[str]:
         return linear
     there = {name.split(".")[-1] for name, _ in model.named_modules()}
     wrong = [name for name in spec.target_modules if name not in there]
-    problem = f"the base model has no module {', '.join(wrong)}"
+    problem = f"no module of the base model has the last name {', '.join(wrong)}"
     if not wrong:
         able = (
             {
