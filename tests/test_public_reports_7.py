@@ -22,6 +22,7 @@ from lora_vs_api.api.store import ResponseStore
 from lora_vs_api.api.types import Reply
 from lora_vs_api.cli import predict
 from lora_vs_api.cli.app import main
+from lora_vs_api.cli.names import names_given
 from lora_vs_api.cli.task_config import written_forms
 from lora_vs_api.config.compose import composed
 from lora_vs_api.config.sections import PathWeights
@@ -810,3 +811,48 @@ def test_a_day_that_the_texts_write_in_their_own_way_is_told_by_them(init):
     ]
     task, _ = init(rows)
     assert list(task["task"]["fields"]) == ["created_at"]
+
+
+def test_a_span_that_was_rejected_by_itself_trains_nothing(tmp_path):
+    """support.prodi.gy/t/2153: spans have answers of their own; a reject was taught as an entity."""
+    spans = [
+        {"start": 0, "end": 6, "label": "A", "answer": "accept"}, {"start": 7, "end": 11, "label": "B", "answer": "reject"},
+    ]  # fmt: skip
+    rows = [{"text": text, "spans": spans, "_task_hash": i, "answer": "accept"} for i, text in enumerate(TEXTS)]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    table = load_table(path)
+    assert table.rows[0][1]["spans"] == [{"label": "A", "text": "please"}]
+    assert any("spans with an answer of their own in 40 rows" in note for note in table.notes)
+
+
+def test_fasttext_s_own_form_is_told(tmp_path):
+    """Its lines have no separator, so that another name for the file mends nothing."""
+    path = tmp_path / "rows.txt"
+    path.write_text("".join(f"__label__{label} {text}\n" for text, label in zip(TEXTS, LABELS)))
+    with pytest.raises(UserError, match="fastText's form, labels before each text; write a table of two columns"):
+        load_table(path)
+
+
+def second(tmp_path, name: str, content: str):
+    """The rows of a second file beside a task of two optional fields."""
+    path = tmp_path / name
+    path.write_text(content)
+    fields = tuple(Field(each, "boolean", "exact", optional=True) for each in ("urgent", "shipping"))
+    return read_source(path, fields, "text", None, None, second=True)
+
+
+def test_a_second_file_that_lacks_fields_says_so(tmp_path, capsys):
+    """doccano/doccano#17: a file without any label was scored as if all its gold were null."""
+    with pytest.raises(UserError, match="expected labelled rows, with any of urgent, shipping; it has text"):
+        second(tmp_path, "a.csv", "text\nplease look\n")
+    with pytest.raises(UserError, match=r"shipping: .* no such column \(did you mean shiping[?]\)"):
+        second(tmp_path, "b.csv", "text,urgent,shiping\nplease look,true,true\n")
+    [row] = second(tmp_path, "c.jsonl", '{"text": "please look", "urgent": true}\n')
+    assert row["record"] == {"urgent": True, "shipping": None}
+    assert "c.jsonl: shipping: in none of its rows, and so null in all of them" in capsys.readouterr().err
+
+
+def test_names_of_an_option_may_hold_a_comma():
+    assert names_given('a, "b, c" ,e\u0301,,') == ["a", "b, c", "é"]
+    assert names_given(None) == names_given("") == []

@@ -10,6 +10,7 @@ from unicodedata import normalize
 
 from lora_vs_api.analysis.slices import places_by_value, value_words
 from lora_vs_api.cli.local_model import LocalAnswer, adapter_folder, ask, check_batch_size
+from lora_vs_api.cli.names import names_given
 from lora_vs_api.cli.outputs import check_outputs
 from lora_vs_api.config.load import load_params
 from lora_vs_api.config.sections import Params
@@ -86,14 +87,14 @@ def _slices(params: Params, given: str | None) -> Sequence[str]:
     """The slices asked for, else those of the task."""
     if given is None:
         return params.slices
-    names = list(dict.fromkeys(normalize("NFC", name.strip()) for name in given.split(",")))
+    names = list(dict.fromkeys(names_given(given)))
     for name in names:
         field = params.task.fields.get(name)
         if field is not None and field.type in ("list", "object"):
             raise UserError(
                 f"--slices: expected columns, or fields of one value, found {name!r}, of type {field.type}"
             )
-    return [name for name in names if name]
+    return names
 
 
 def labelled_rows(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import importlib
 import json
 import math
@@ -16,6 +15,7 @@ from statistics import mean
 from typing import Any
 from unicodedata import combining, normalize
 
+from lora_vs_api.cli.names import names_given
 from lora_vs_api.cli.task_config import TaskConfig, config_text, written_forms
 from lora_vs_api.config.fields import checked_fields
 from lora_vs_api.config.literal import can_be_kept, is_plain_word, shown
@@ -38,7 +38,15 @@ from lora_vs_api.data.source import did_you_mean, read_source
 from lora_vs_api.data.split import given_split, labels_of
 from lora_vs_api.data.table import Rows, Table
 from lora_vs_api.data.tables import TEXT_TABLES, file_format, load_table, split_files
-from lora_vs_api.data.templates import PLACE, is_template, text_reader, typed_text, used_columns
+from lora_vs_api.data.templates import (
+    Taken,
+    check_template,
+    is_template,
+    taken_by,
+    text_reader,
+    typed_text,
+    used_columns,
+)
 from lora_vs_api.data.within import empty_within, paths_within, without
 from lora_vs_api.errors import RUN_THERE, UserError
 from lora_vs_api.files import write_text
@@ -234,7 +242,7 @@ def _write_task(given: TaskSource, name: str, path: str, origin: str, target: Pa
             say(f"{path}: {note}")
         raise UserError(f"{path}: expected at least {MIN_ROWS} rows, found {len(rows)}")
     roles = _roles(given, path, table)
-    _check_template(roles.text, table)
+    check_template(roles.text, table.rows)
     if table.conversations and not _has_labels(given, rows, roles):
         raise UserError(
             f"{path}: expected a turn of the assistant in each conversation, who is called {', '.join(ASSISTANT)}; found none, "
@@ -336,7 +344,7 @@ class _Roles:
 
 def _roles(given: TaskSource, path: str, table: Table) -> _Roles:
     rows = [columns for _, columns in table.rows]
-    dropped, fields = set(_names(given.drop)), set(_names(given.fields))
+    dropped, fields = set(names_given(given.drop)), set(names_given(given.fields))
     rest = [_without(row, dropped | fields) for row in rows]
     if not any(isinstance(value, str) for row in rest for value in row.values()):
         # the only writing may be named as a field too
@@ -362,22 +370,6 @@ def _roles(given: TaskSource, path: str, table: Table) -> _Roles:
     return _Roles(text, record, row_id, None if split == given.group_by else split, answered)
 
 
-def _check_template(text: str, table: Table) -> None:
-    """Make sure that every row has what a template takes of it.
-
-    Raises:
-        UserError: naming the first row that has not.
-    """
-    if not is_template(text):
-        return
-    render = text_reader(text)
-    for place, row in table.rows:
-        try:
-            render(row)
-        except UserError as error:
-            raise UserError(f"{place}: {error}") from None
-
-
 def _are_beside(fields: set[str], record: str, rows: Sequence[Mapping[str, Any]]) -> bool:
     """Whether ``fields`` are columns of a flat table, and none of them a key of the object in ``record``."""
     keys = {key for row in rows for key in object_in(row.get(record)) or ()}
@@ -398,9 +390,9 @@ def _has_labels(given: TaskSource, rows: Sequence[Mapping[str, Any]], roles: _Ro
     """Whether conversations have a record: the assistant's answer, or other columns, inferred or named."""
     if roles.record is not None or given.fields or given.schema:
         return True
-    taken = {*roles.columns, given.group_by, INSTRUCTION, *_names(given.drop)}
+    taken = {*roles.columns, given.group_by, INSTRUCTION, *names_given(given.drop)}
     names = dict.fromkeys(name for row in rows for name in row)
-    whole, _, _ = _used(rows, roles.text)
+    whole = taken_by(roles.text, rows).whole
     others = [name for name in names if name not in taken and name not in whole]
     return len(bookkeeping(rows, others, roles.text)) < len(others)
 
@@ -460,14 +452,6 @@ def _inner_text(row: Mapping[str, Any]) -> str:
 
 def _without(row: Mapping[str, Any], names: set[str]) -> Mapping[str, Any]:
     return {name: value for name, value in row.items() if name not in names}
-
-
-def _names(given: str | None) -> list[str]:
-    """Names with commas between them, as an option gives them; one that holds a comma stands in quotes."""
-    if not given:
-        return []
-    [found] = csv.reader([" ".join(given.splitlines())], skipinitialspace=True)
-    return [name.strip() for name in found if name.strip()]
 
 
 def _of_a_comma(name: str, names: Sequence[str]) -> str:
@@ -626,7 +610,7 @@ def _fields(
     """The record's fields, what of file or schema is none and why, and keys of the record to drop."""
     rows = [columns for _, columns in table]
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    named, dropped = _names(given.fields), _names(given.drop)
+    named, dropped = names_given(given.fields), names_given(given.drop)
     both = [name for name in named if name in dropped]
     if both:
         raise UserError(f"--drop: {both[0]!r} is among --fields; expected it in one of them")
@@ -656,7 +640,7 @@ def _fields(
                 raise UserError(
                     f"{option}: no {where} {name!r}{meant}; there are {', '.join(names)}{_of_a_comma(name, names)}"
                 )
-    new_names = _new_names(given.rename, names, where)
+    new_names = _newnames_given(given.rename, names, where)
     if given.schema:
         called = [new_names.get(name, name) for name in names]
         inferred, left_out = _schema_fields(given.schema, called, dropped)
@@ -669,16 +653,15 @@ def _fields(
     inferred = _renamed(inferred, new_names)
     keys = [] if roles.record is None else [name for name in names if name in {*left_out, *dropped}]
     keys += [*(name for name in dropped if name not in {*names, *columns}), *empty]
+    text = taken_by(roles.text, rows)
     if roles.record is None:
-        _, parts, _ = _used(rows, roles.text)
-        keys += [part for part in parts if part.partition(".")[0] in inferred]
+        keys += [part for part in text.parts if part.partition(".")[0] in inferred]
     else:
-        whole, _, _ = _used(rows, roles.text)
         used = {*roles.columns, given.group_by}
         left_out |= {
             name: f"beside {roles.record}, which holds the record"
             for name in columns
-            if name not in used and name not in whole
+            if name not in used and name not in text.whole
         }
     return inferred, left_out, keys
 
@@ -767,23 +750,23 @@ def _inferred_fields(
     names: Sequence[str],
     roles: _Roles,
 ) -> tuple[dict[str, Inferred], dict[str, str]]:
-    named, dropped = _names(given.fields), _names(given.drop)
+    named, dropped = names_given(given.fields), names_given(given.drop)
     flat = roles.record is None
     others = {*roles.columns, given.group_by} if flat else set()
-    whole, parts, partly = _used(values, roles.text) if flat else (set(), [], {})
-    rest = [
-        name for name in names if name in named or not (name in others or (flat and name in whole))
-    ]
+    text = taken_by(roles.text, values) if flat else Taken()
+    others |= text.whole
+    rest = [name for name in names if name in named or name not in others]
     inner = [*(name for name in dropped if name not in names), *empty_within(values)]
     left_out = {name: DROPPED for name in [*rest, *inner] if name in dropped}
-    inner += parts
-    left_out |= dict.fromkeys(parts, "the text")
+    inner += text.parts
+    left_out |= dict.fromkeys(text.parts, "the text")
     if named:
         left_out |= {name: "not in --fields" for name in rest if name not in named}
     elif flat:
         open_ = [name for name in rest if name not in left_out]
         left_out |= bookkeeping(values, open_, roles.text)
-        left_out |= {name: why for name, why in partly.items() if name in open_}
+        why = "the text is a part of it; --fields names it as a field all the same"
+        left_out |= {name: why for name in open_ if name in text.lists}
     else:
         whys = {name: always_the_same([row.get(name) for row in values]) for name in rest}
         left_out |= {name: why for name, why in whys.items() if why and name not in left_out}
@@ -856,31 +839,6 @@ def _is_folder_of_cells(path: str) -> bool:
         return False
     files = split_files(Path(path)).values()
     return all(file_format(file) in TEXT_TABLES for file in files)
-
-
-def _used(
-    rows: Sequence[Mapping[str, Any]], text: str
-) -> tuple[set[str], list[str], dict[str, str]]:
-    """What a text is made of: whole columns, keys of objects by their path, and of lists why they are left out."""
-    whole: set[str] = set()
-    parts: list[str] = []
-    partly: dict[str, str] = {}
-    for name, keys in used_columns(text).items():
-        cells = [cell for row in rows if (cell := row.get(name)) is not None]
-        paths = [f"{name}.{key}" for key in sorted(keys)]
-        if (
-            keys & {"", PLACE}
-            or not all(isinstance(cell, Mapping) for cell in cells)
-            or all(without(row, paths).get(name) in (None, {}) for row in rows)
-        ):
-            whole.add(name)
-        else:
-            parts += paths
-        in_list = any(PLACE in key or isinstance(cell, list) for key in keys for cell in cells)
-        if in_list and "" not in keys:
-            whole.discard(name)
-            partly[name] = "the text is a part of it; --fields names it as a field all the same"
-    return whole, parts, partly
 
 
 def _object(value: Any, where: str, hint: str) -> Mapping[str, Any]:

@@ -17,6 +17,7 @@ from lora_vs_api.cli.local_model import (
     check_batch_size,
     one_text,
 )
+from lora_vs_api.cli.names import names_given
 from lora_vs_api.cli.outputs import check_outputs
 from lora_vs_api.config.load import load_params
 from lora_vs_api.data.source import (
@@ -77,9 +78,7 @@ def predict_records(
             column or str(getattr(params.data, "text", "text")),
             encoding or getattr(params.data, "encoding", None),
             row_id=row_id,
-            keep=[
-                normalize("NFC", name.strip()) for name in (keep or "").split(",") if name.strip()
-            ],
+            keep=names_given(keep),
         )
     else:
         if keep is not None:

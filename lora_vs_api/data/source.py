@@ -37,6 +37,8 @@ __all__ = [
     "value_of",
 ]
 
+# columns that a second file lacks, in one line
+MAX_NAMED = 5
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 # Python itself would also read 1_007, and digits of other scripts
 _INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
@@ -224,12 +226,13 @@ def _check_columns(
     names = columns if record is None else _keys(table, fields, record)
     if record is not None and _is_one_call(names, fields):
         return
+    missing: list[str] = []
     for field in fields:
         # one that may be empty too: a slip of the pen would be learnt as a field that is always null
         if names and field.column not in names:
             used = {each.column for each in fields}
             if second and field.optional and not did_you_mean(field.column, names - used):
-                say(f"{path}: {field.column} is in none of its rows, and so null in all of them")
+                missing.append(field.column)
                 continue
             where = (
                 f"{path} has no such column" if record is None else f"no {record} has such a key"
@@ -239,6 +242,9 @@ def _check_columns(
                 f"{key}: {where}{did_you_mean(field.column, names)}; it has "
                 f"{', '.join(sorted(names))}"
             )
+    if missing:
+        more = f" and {len(missing) - MAX_NAMED} more" if len(missing) > MAX_NAMED else ""
+        say(f"{path}: {', '.join(missing[:MAX_NAMED])}{more}: in none of its rows, and so null in all of them")
 
 
 def _check_any_label(path: str | Path, table: Rows, fields: Sequence[Field]) -> None:

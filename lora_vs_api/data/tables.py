@@ -124,6 +124,11 @@ def _odd_texts(rows: Rows) -> Iterator[str]:
     yield from filter(None, (note(texts) for note in (entities_note, escapes_note, misread_note)))
 
 
+def _begins_with(path: Path, head: bytes) -> bool:
+    with open(path, "rb") as stream:
+        return stream.read(len(head)) == head
+
+
 def _as_written(path: Path, encoding: str | None, text: str | None) -> Table:
     """The rows of one file, conversations as they stand in it."""
     suffix = file_format(path)
@@ -137,6 +142,8 @@ def _as_written(path: Path, encoding: str | None, text: str | None) -> Table:
         told = _OTHERS.get(suffix, f"expected a file that ends in {', '.join(SUFFIXES)}")
         if suffix == ".xls" and path.is_file() and not is_old_workbook(path):
             told = "a text or another file, whatever its name says; is it a table of texts? then call it .csv"
+        if suffix == ".txt" and path.is_file() and _begins_with(path, b"__label__"):
+            told = "fastText's form, labels before each text; write a table of two columns, label and text, such as a .csv"
         raise UserError(f"{path}: {told}")
     if not path.is_file():
         raise UserError(f"{path}: no such file")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from lora_vs_api.data.within import without
 from lora_vs_api.errors import UserError
 
 if TYPE_CHECKING:
@@ -88,6 +90,56 @@ def used_columns(text: str) -> dict[str, set[str]]:
     for name, keys in _names(parsed):
         found.setdefault(name, set()).add(keys)
     return found
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What of the rows a text is made of.
+
+    Attributes:
+        whole: columns of which nothing is left.
+        parts: of objects, the paths of the keys that it takes.
+        lists: columns of which it takes what stands at a place.
+    """
+
+    whole: set[str] = field(default_factory=set)
+    parts: list[str] = field(default_factory=list)
+    lists: set[str] = field(default_factory=set)
+
+
+def taken_by(text: str, rows: Sequence[Mapping[str, Any]]) -> Taken:
+    """What of ``rows`` a text, as in :func:`text_reader`, is made of."""
+    found = Taken()
+    for name, keys in used_columns(text).items():
+        cells = [cell for row in rows if (cell := row.get(name)) is not None]
+        paths = [f"{name}.{key}" for key in sorted(keys)]
+        if "" in keys:
+            found.whole.add(name)
+        elif any(PLACE in key for key in keys) or any(isinstance(cell, list) for cell in cells):
+            found.lists.add(name)
+        elif not all(isinstance(cell, Mapping) for cell in cells) or all(
+            without(row, paths).get(name) in (None, {}) for row in rows
+        ):
+            found.whole.add(name)
+        else:
+            found.parts.extend(paths)
+    return found
+
+
+def check_template(text: str, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+    """Make sure that every row, each with its place, has what a template takes of it.
+
+    Raises:
+        UserError: naming the first row that has not.
+    """
+    if not is_template(text):
+        return
+    render = text_reader(text)
+    for place, row in rows:
+        try:
+            render(row)
+        except UserError as error:
+            raise UserError(f"{place}: {error}") from None
 
 
 def _names(node: Node) -> Iterator[tuple[str, str]]:
