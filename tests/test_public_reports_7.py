@@ -818,7 +818,10 @@ def test_a_span_that_was_rejected_by_itself_trains_nothing(tmp_path):
     spans = [
         {"start": 0, "end": 6, "label": "A", "answer": "accept"}, {"start": 7, "end": 11, "label": "B", "answer": "reject"},
     ]  # fmt: skip
-    rows = [{"text": text, "spans": spans, "_task_hash": i, "answer": "accept"} for i, text in enumerate(TEXTS)]
+    rows = [
+        {"text": text, "spans": spans, "_task_hash": i, "answer": "accept"}
+        for i, text in enumerate(TEXTS)
+    ]
     path = tmp_path / "rows.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     table = load_table(path)
@@ -830,7 +833,9 @@ def test_fasttext_s_own_form_is_told(tmp_path):
     """Its lines have no separator, so that another name for the file mends nothing."""
     path = tmp_path / "rows.txt"
     path.write_text("".join(f"__label__{label} {text}\n" for text, label in zip(TEXTS, LABELS)))
-    with pytest.raises(UserError, match="fastText's form, labels before each text; write a table of two columns"):
+    with pytest.raises(
+        UserError, match="fastText's form, labels before each text; write a table of two columns"
+    ):
         load_table(path)
 
 
@@ -838,19 +843,26 @@ def second(tmp_path, name: str, content: str):
     """The rows of a second file beside a task of two optional fields."""
     path = tmp_path / name
     path.write_text(content)
-    fields = tuple(Field(each, "boolean", "exact", optional=True) for each in ("urgent", "shipping"))
+    fields = tuple(
+        Field(each, "boolean", "exact", optional=True) for each in ("urgent", "shipping")
+    )
     return read_source(path, fields, "text", None, None, second=True)
 
 
 def test_a_second_file_that_lacks_fields_says_so(tmp_path, capsys):
     """doccano/doccano#17: a file without any label was scored as if all its gold were null."""
-    with pytest.raises(UserError, match="expected labelled rows, with any of urgent, shipping; it has text"):
+    with pytest.raises(
+        UserError, match="expected labelled rows, with any of urgent, shipping; it has text"
+    ):
         second(tmp_path, "a.csv", "text\nplease look\n")
     with pytest.raises(UserError, match=r"shipping: .* no such column \(did you mean shiping[?]\)"):
         second(tmp_path, "b.csv", "text,urgent,shiping\nplease look,true,true\n")
     [row] = second(tmp_path, "c.jsonl", '{"text": "please look", "urgent": true}\n')
     assert row["record"] == {"urgent": True, "shipping": None}
-    assert "c.jsonl: shipping: in none of its rows, and so null in all of them" in capsys.readouterr().err
+    assert (
+        "c.jsonl: shipping: in none of its rows, and so null in all of them"
+        in capsys.readouterr().err
+    )
 
 
 def test_names_of_an_option_may_hold_a_comma():

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
-from unicodedata import normalize
 
 from lora_vs_api.analysis.slices import places_by_value, value_words
 from lora_vs_api.cli.local_model import LocalAnswer, adapter_folder, ask, check_batch_size

@@ -41,7 +41,6 @@ from lora_vs_api.data.tables import TEXT_TABLES, file_format, load_table, split_
 from lora_vs_api.data.templates import (
     Taken,
     check_template,
-    is_template,
     taken_by,
     text_reader,
     typed_text,
@@ -640,7 +639,7 @@ def _fields(
                 raise UserError(
                     f"{option}: no {where} {name!r}{meant}; there are {', '.join(names)}{_of_a_comma(name, names)}"
                 )
-    new_names = _newnames_given(given.rename, names, where)
+    new_names = _new_names(given.rename, names, where)
     if given.schema:
         called = [new_names.get(name, name) for name in names]
         inferred, left_out = _schema_fields(given.schema, called, dropped)

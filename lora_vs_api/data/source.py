@@ -244,7 +244,9 @@ def _check_columns(
             )
     if missing:
         more = f" and {len(missing) - MAX_NAMED} more" if len(missing) > MAX_NAMED else ""
-        say(f"{path}: {', '.join(missing[:MAX_NAMED])}{more}: in none of its rows, and so null in all of them")
+        say(
+            f"{path}: {', '.join(missing[:MAX_NAMED])}{more}: in none of its rows, and so null in all of them"
+        )
 
 
 def _check_any_label(path: str | Path, table: Rows, fields: Sequence[Field]) -> None:

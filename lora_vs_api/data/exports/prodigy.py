@@ -38,7 +38,9 @@ def accepted(table: Table) -> Table:
     if left_out:
         notes.append(f"{left_out:,} rows whose {_ANSWER} is not accept, left out")
     if judged:
-        notes.append(f"spans with an {_ANSWER} of their own in {judged:,} rows: those that are not accept, left out")
+        notes.append(
+            f"spans with an {_ANSWER} of their own in {judged:,} rows: those that are not accept, left out"
+        )
     return Table(rows, [*table.notes, *notes], table.conversations, table.instruction)
 
 
