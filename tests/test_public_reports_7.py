@@ -868,3 +868,85 @@ def test_a_second_file_that_lacks_fields_says_so(tmp_path, capsys):
 def test_names_of_an_option_may_hold_a_comma():
     assert names_given('a, "b, c" ,e\u0301,,') == ["a", "b, c", "é"]
     assert names_given(None) == names_given("") == []
+
+
+# --- places, and quotes of another kind ---------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "cells", [[[0, 0, 1], [1, 0, 0]], [[True, False], [False, False]], [[0.0, 1.0], [1.0, 1.0]]]
+)
+def test_lists_whose_places_count_are_no_sets(init, cells):
+    """ThilinaRajapakse/simpletransformers#51: [0, 0, 1] was right where [1, 0, 0] was the answer."""
+    rows = [{"text": text, "labels": cells[i % 2]} for i, text in enumerate(TEXTS)]
+    assert "says something of its places, and no field's score counts these" in refusal(init, rows)
+    # numbers of which each has a meaning of its own are a set, and tags are told
+    task, _ = init([{"text": text, "rooms": [i % 7, 10 + i % 3]} for i, text in enumerate(TEXTS)])
+    assert task["task"]["fields"]["rooms"]["type"] == "list"
+    _, told = init(
+        [
+            {"text": text, "tags": ["O", "B-X", "O", "O"][: 3 + i % 2]}
+            for i, text in enumerate(TEXTS)
+        ],
+        "--force",
+    )
+    assert "an item stands twice in most of them: scored as a set" in told
+
+
+@pytest.mark.parametrize(
+    "span",
+    [
+        # google/langextract#209, and tools that call places otherwise
+        {"extraction_text": "look", "char_interval": {"start_pos": 7, "end_pos": 11}},
+        {"label": "A", "span": {"start": 7, "end": 11}},
+        {"Type": "A", "BeginOffset": 7, "EndOffset": 11},
+        {"type": "A", "location": [7, 11]},
+    ],
+)
+def test_places_within_an_object_are_places(tmp_path, span):
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps({"text": text, "found": [span]}) + "\n" for text in TEXTS))
+    [found] = load_table(path).rows[0][1]["found"]
+    assert "look" in found.values() and not any(
+        isinstance(value, int | list | dict) for value in found.values()
+    )
+
+
+def test_parts_of_a_text_are_joined_by_what_is_advised(init):
+    """snips-nlu's utterances are lists of parts, and its intents the keys of lists."""
+    rows = [
+        {"data": [{"text": "play "}, {"text": text, "entity": "song"}], "label": label}
+        for text, label in zip(TEXTS, LABELS)
+    ]
+    said = refusal(init, rows, "--text", "data")
+    template = re.search("by '(.*)'", said)
+    assert template is not None
+    _, told = init(rows, "--text", template[1], "--fields", "label")
+    assert f'text    "play {TEXTS[0]}"' in told
+    Path("intents.json").write_text(
+        json.dumps({label: [{"text": text} for text in TEXTS] for label in ("a", "b")})
+    )
+    with pytest.raises(
+        UserError,
+        match="are these rows by their label[?] write them as one list, each with its label",
+    ):
+        load_table("intents.json")
+
+
+def test_single_quotes_around_cells_are_told_or_left_out(tmp_path):
+    """tblock/10kGNAD#7: Topic;'a text; with what separates'."""
+    path = tmp_path / "rows.csv"
+    path.write_text(
+        "topic;text\n" + "".join(f"{label};'well; {text}'\n" for text, label in zip(TEXTS, LABELS))
+    )
+    with pytest.raises(
+        UserError, match="""do single quotes stand around cells[?] then write " in their place"""
+    ):
+        load_table(path)
+    path.write_text(
+        "topic;text\n"
+        + "".join(f"{label};'well it''s {text}'\n" for text, label in zip(TEXTS, LABELS))
+    )
+    table = load_table(path)
+    assert table.rows[0][1]["text"] == f"well it's {TEXTS[0]}"
+    assert "text: single quotes around every cell, left out" in table.notes

@@ -366,11 +366,19 @@ def _infer_list(name: str, values: Sequence[Sequence[Any]]) -> Inferred:
             f"{name}: {items[0]!r:.60} seems to be a span of characters with its label, and none of a text in its row; no "
             'model counts characters, so write what stands there: {"text": …, "label": …}'
         )
+    if _are_places(values):
+        raise UserError(
+            f"{name}: {values[0]!r:.60} says something of its places, and no field's score counts these; write the names of what "
+            f'holds, such as ["billing", "urgent"], or a column for each, or leave it out (--drop {name.replace("[]", "")})'
+        )
     mean = len(items) / len(values)
     spec: Spec = {"type": "list", "score": "set_f1"}
     why = f"{mean:.1f} items on average"
     if none := sum(not value for value in values):
         why += f", none in {count(none, 'row')}"
+    twice = sum(any(item in value[:place] for place, item in enumerate(value)) for value in values)
+    if 2 * twice > len(values):
+        why += "; an item stands twice in most of them: scored as a set, without its places and how often it stands there"
     if items:
         inner = infer_field(f"{name}[]", items, "json", nested=True).spec
         # the items seen so far are not all there will be: no enum without being told
@@ -381,6 +389,21 @@ def _infer_list(name: str, values: Sequence[Sequence[Any]]) -> Inferred:
         if inner["type"] != "string" or inner.get("optional"):
             spec["items"] = {key: value for key, value in inner.items() if key != "score"}
     return Inferred(spec, why)
+
+
+def _are_places(values: Sequence[Sequence[Any]]) -> bool:
+    """Whether lists of one length hold nothing but 0 and 1 (or truths): what each says is told by its place."""
+    lengths = {len(value) for value in values}
+    return (
+        len(lengths) == 1
+        and lengths.pop() > 1
+        and len(values) >= MIN_ROWS_PER_LABEL
+        and all(
+            isinstance(item, bool | int | float) and item in (0, 1)
+            for value in values
+            for item in value
+        )
+    )
 
 
 def _is_span(item: Any) -> bool:

@@ -321,9 +321,14 @@ def _rows_within(
     written = [name for name, rows in tables.items() if _is_written(rows)]
     names = written if len(written) == 1 else list(tables)
     if len(names) > 1:
+        keys = [{key for row in rows for key in row} for rows in tables.values()]
+        what = (
+            'are these rows by their label? write them as one list, each with its label: [ {"text": …, "label": …}, … ]'
+            if all(each == keys[0] for each in keys)
+            else "make the one that holds the rows the file"
+        )
         raise UserError(
-            f"{path}: expected one list of objects, found {len(names)}: {', '.join(names):.80}; make the one that holds "
-            "the rows the file"
+            f"{path}: expected one list of objects, found {len(names)}: {', '.join(names):.80}; {what}"
         )
     name = names[0]
     if len(tables) > 1 or "." in name:

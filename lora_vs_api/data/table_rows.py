@@ -181,6 +181,8 @@ def _why_of_another_width(first: int, header: Sequence[str], rest: Lines, place:
     mark = _separator_of(first, header, rest, cut=True)
     if mark is not None:
         return _names_it(mark)
+    if sum(_has_single_quotes(cells) for _, cells in rest) > 1 and found > 1:
+        return """; do single quotes stand around cells? then write " in their place"""
     if usual == width or n < MOSTLY * len(rest) or len(rest) < 2:
         if found > width:
             return "; a cell that holds the separator needs quotes around it"
@@ -211,6 +213,14 @@ def _are_names(rest: Lines, place: int) -> bool:
         and all(cell and not cell[0].isdigit() for cell in cells)
         and not any(cell in row for cell in cells for row in below)
     )
+
+
+def _has_single_quotes(cells: Sequence[str]) -> bool:
+    """Whether a cell begins with such a quote, and a later one ends with it: what stands between was cut."""
+    begins = next(
+        (place for place, cell in enumerate(cells) if cell.lstrip().startswith("'")), None
+    )
+    return begins is not None and any(cell.rstrip().endswith("'") for cell in cells[begins + 1 :])
 
 
 def _separator_of(first: int, header: Sequence[str], rest: Lines, cut: bool = False) -> str | None:

@@ -324,6 +324,10 @@ def _meant(name: str, cells: Sequence[str], notes: list[str]) -> Sequence[str]:
             found[1].replace('""', '"') if found else cell
             for cell, found in zip(cells, formulas, strict=True)
         ]
+    quoted = [len(cell) > 1 and cell[0] == cell[-1] == "'" for cell in cells if cell]
+    if len(quoted) >= MIN_GUARDED and all(quoted):
+        notes.append(f"{name}: single quotes around every cell, left out")
+        cells = [cell[1:-1].replace("''", "'") for cell in cells]
     guards = [_GUARD.fullmatch(cell) for cell in cells if cell]
     # a few cells alone may well begin or end so, and words in quotes do
     if all(guards) and (len(guards) >= MIN_GUARDED or _are_numbers(guards)):

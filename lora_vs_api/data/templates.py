@@ -68,6 +68,19 @@ def _as_text(value: Any, column: str) -> str:
                 "; write a row for each of its texts, or make one of them: "
                 f"'{{{{ {column} | join(\" \") }}}}'"
             )
+        parts = (
+            [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
+        )
+        key = next(
+            (
+                key
+                for key in ("text", "value", "word")
+                if parts and all(isinstance(p.get(key), str) for p in parts)
+            ),
+            None,
+        )
+        if key is not None and len(parts) == len(value):
+            hint = f'; its parts are one text by \'{{{{ {column} | map(attribute="{key}") | join("") }}}}\''
         raise UserError(f"{column}: expected a text, found {value!r:.60}{hint}")
     return value
 

@@ -16,10 +16,14 @@ from lora_vs_api.data.table import Rows, Table
 from lora_vs_api.data.written import ANNOTATOR, CREATED, plain_name
 
 # of the characters of a text: where a span begins, and where it ends or how long it is
-_STARTS = ("start", "start_offset", "start_pos", "start_char", "begin", "offset", "from")
-_ENDS = ("end", "end_offset", "end_pos", "end_char", "stop", "length", "to")
-# both in a list
-_BOTH = ("span", "offsets", "indices", "char_span", "position")
+_STARTS = (
+    "start", "start_offset", "start_pos", "start_char", "start_idx", "begin", "begin_offset", "begin_pos", "offset", "from",
+)  # fmt: skip
+_ENDS = (
+    "end", "end_offset", "end_pos", "end_char", "end_idx", "stop", "length", "to",
+)  # fmt: skip
+# both in a list, or in an object
+_BOTH = ("span", "offsets", "indices", "char_span", "char_interval", "position", "location")
 # what else tells places and not words
 _PLACES = (*_STARTS, *_ENDS, *_BOTH, "token_start", "token_end", "id")
 # who marked a span, and what a tool counts of it (doccano); a model is not to learn these
@@ -118,7 +122,7 @@ def _places(span: Any) -> tuple[int, int] | None:
     if not isinstance(span, Mapping):
         return None
     for key, value in span.items():
-        if plain_name(key) in _BOTH and (both := pair(value)):
+        if plain_name(key) in _BOTH and (both := _both(value)):
             return both
     plain = {
         plain_name(key): place
@@ -130,6 +134,17 @@ def _places(span: Any) -> tuple[int, int] | None:
     if start is None or end is None:
         return None
     return start, plain[end] + (start if end == "length" else 0)
+
+
+def _both(value: Any) -> tuple[int, int] | None:
+    """Start and end in a list, or in an object that has no more than them."""
+    if isinstance(value, Mapping):
+        return (
+            _places(value)
+            if len(value) == 2 and all(number(n) is not None for n in value.values())
+            else None
+        )
+    return pair(value)
 
 
 @dataclass(frozen=True)
@@ -209,7 +224,7 @@ def _says(text: str, span: Any, count: _Count, key: str) -> bool:
 def _tells_a_place(key: str, value: Any) -> bool:
     if plain_name(key) == "id":
         return type(value) is int
-    return number(value) is not None or pair(value) is not None
+    return number(value) is not None or _both(value) is not None
 
 
 def _is_about_span(name: str) -> bool:
