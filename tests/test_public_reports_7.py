@@ -950,3 +950,51 @@ def test_single_quotes_around_cells_are_told_or_left_out(tmp_path):
     table = load_table(path)
     assert table.rows[0][1]["text"] == f"well it's {TEXTS[0]}"
     assert "text: single quotes around every cell, left out" in table.notes
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_carriage_return_within_a_text_makes_no_row(tmp_path, end):
+    """SheetJS/sheetjs#2080: of one column of texts each such text was two."""
+    path = tmp_path / "rows.csv"
+    path.write_bytes(end.join(["text", "please help\r me now", "again it broke", ""]).encode())
+    with pytest.raises(UserError, match=r"rows\.csv:2: a carriage return stands within a text"):
+        load_table(path)
+    # between quotes, at the end of a cell, and as the end of every row it is none
+    for lines, texts in (
+        (["text", '"please help\r me now"', "again"], ["please help\r me now", "again"]),
+        (["text", "please help\r", "again"], ["please help", "again"]),
+    ):
+        path.write_bytes(end.join(lines).encode())
+        assert [row["text"].strip() for _, row in load_table(path).rows] == texts
+    path.write_bytes(b"text\rplease help\ragain")
+    assert len(load_table(path).rows) == 2
+
+
+@pytest.mark.parametrize("name", ["rows.parquet", "rows.jsonl"])
+def test_spans_of_lists_are_lists_of_spans(tmp_path, name):
+    """The Hub's datasets keep a sequence of objects as an object of sequences."""
+    spans = [
+        {"start": [0, 7], "end": [6, 11], "label": ["A", "B"]},
+        {"start": [], "end": [], "label": []},
+    ]
+    rows = [{"text": text, "entities": spans[i % 2]} for i, text in enumerate(TEXTS)]
+    path = tmp_path / name
+    if path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    else:
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    table = load_table(path)
+    assert table.rows[0][1]["entities"] == [
+        {"label": "A", "text": "please"},
+        {"label": "B", "text": "look"},
+    ]
+    assert table.rows[1][1]["entities"] == []
+    # other objects of lists stay what they are
+    path = tmp_path / "other.jsonl"
+    path.write_text(
+        "".join(
+            json.dumps({"text": text, "items": {"name": ["a"], "qty": [2]}}) + "\n"
+            for text in TEXTS
+        )
+    )
+    assert load_table(path).rows[0][1]["items"] == {"name": ["a"], "qty": [2]}

@@ -76,6 +76,8 @@ SEPARATORS = (",", ";", "\t", "|")
 _LONGEST = 2**29
 # of a cell; the csv module's own limit is 131,072 characters
 _LONGEST_CELL = 2**31 - 1
+# within a row, outside of quotes
+_CUT = re.compile(r'^(?:[^"\r\n]|"[^"]*")*\r(?!\n)(?=[^\n]*[^\s])', re.M)
 
 
 def marked_encoding(raw: bytes) -> str | None:
@@ -450,6 +452,12 @@ def _rows(
         skipinitialspace=spaced,
         strict=True,
     )
+    if "\n" in text and (cut := _CUT.search(text)) and separator not in text.partition("\n")[0]:
+        # one column of texts, each row of which ends with a line feed
+        raise UserError(
+            f"{path}:{text.count(chr(10), 0, cut.start()) + first}: a carriage return stands within a text, where a row would "
+            "end; put quotes around such a text, or take the sign out"
+        )
     rows, line = [], first
     try:
         for cells in reader:

@@ -41,6 +41,7 @@ def with_words(table: Table) -> Table:
     words where it had none. Lists whose numbers are no places in a text of their row stay as they are.
     """
     rows, notes = _without_starts(decoded(table.rows, _are_spans))
+    rows = _rows_of_spans(rows)
     named: dict[str, dict[int, str]] = {}
     for name in dict.fromkeys(name for _, row in rows for name in row):
         cells = [cell for _, row in rows if (cell := row.get(name))]
@@ -76,6 +77,32 @@ def with_words(table: Table) -> Table:
     if not notes:
         return table
     return Table(rows, [*table.notes, *notes], table.conversations, table.instruction)
+
+
+def _rows_of_spans(rows: Rows) -> Rows:
+    """``rows`` with lists of spans for spans of lists, as the Hub's datasets keep a sequence of objects."""
+    for name in dict.fromkeys(name for _, row in rows for name in row):
+        cells = [cell for _, row in rows if (cell := row.get(name))]
+        if not cells or not all(map(_are_lists, cells)):
+            continue
+        spans = {id(cell): _one_by_one(cell) for cell in cells}
+        if any(spans.values()) and all(map(_are_spans, spans.values())):
+            rows = [
+                (place, {**row, name: spans[id(row[name])]} if row.get(name) else row)
+                for place, row in rows
+            ]
+    return rows
+
+
+def _are_lists(cell: Any) -> bool:
+    """Whether this is an object of lists of one length, one for each key of the spans."""
+    if not isinstance(cell, Mapping) or not all(isinstance(value, list) for value in cell.values()):
+        return False
+    return len(cell) > 1 and len(set(map(len, cell.values()))) == 1
+
+
+def _one_by_one(cell: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
+    return [dict(zip(cell, values)) for values in zip(*cell.values())]
 
 
 def _are_spans(value: Any) -> bool:
