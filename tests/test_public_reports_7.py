@@ -482,9 +482,13 @@ def test_settings_of_generation_that_contradict_each_other_stop_no_model(tmp_pat
         # treeverse/dvc#8376: DVC cannot add what is there
         ("+lora.r=8,16", r"exp run --queue -S 'lora\.r=8,16'"),
         ("+bar=1,2", "bar: unknown key$"),
+        # treeverse/dvc.org#3834: what cannot be left out
+        ("~sweep.early_stopping_ratio", "is null already, and cannot be left out"),
+        ("~train.warmup_ratio=0.05", r"train\.warmup_ratio: cannot be left out, conf/config\.yaml:\d+:\d+ refers to it"),
+        ("~train.nope", "no such key to leave out"),
     ],
 )  # fmt: skip
-def test_advice_of_an_override_is_of_what_was_typed(override, told, monkeypatch):
+def test_what_is_told_of_an_override_is_of_what_was_typed(override, told, monkeypatch):
     monkeypatch.chdir(ROOT)
     with pytest.raises(UserError, match=told):
         composed([override])
@@ -760,21 +764,6 @@ def test_a_model_that_has_no_batches_is_told(tmp_path):
             match=r"conditions\.mini\.model: .* has no model 'gpt-mini' for batches \(404\): The model",
         ):
             ask_in_batch(server.url, store, requests(2))
-
-
-@pytest.mark.parametrize(
-    ("override", "told"),
-    [
-        ("~sweep.early_stopping_ratio", "is null already, and cannot be left out"),
-        ("~train.warmup_ratio=0.05", r"train\.warmup_ratio: cannot be left out, conf/config\.yaml:\d+:\d+ refers to it"),
-        ("~train.nope", "no such key to leave out"),
-    ],
-)  # fmt: skip
-def test_what_cannot_be_left_out_is_told(override, told, monkeypatch):
-    """treeverse/dvc.org#3834."""
-    monkeypatch.chdir(ROOT)
-    with pytest.raises(UserError, match=told):
-        composed([override])
 
 
 def test_rows_that_were_left_out_are_told_where_too_few_are_left(tmp_path, monkeypatch, capsys):

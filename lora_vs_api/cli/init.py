@@ -630,7 +630,7 @@ def _fields(
     where = "column" if roles.record is None else f"key in {roles.record}"
     for option, wanted, known in (
         ("--fields", named, names),
-        ("--drop", dropped, [*names, *columns, *paths_within(values)]),
+        ("--drop", dropped, [*names, *columns, *(paths_within(values) if dropped else ())]),
     ):
         for name in wanted:
             if name not in known:
@@ -640,19 +640,19 @@ def _fields(
                     f"{option}: no {where} {name!r}{meant}; there are {', '.join(names)}{_of_a_comma(name, names)}"
                 )
     new_names = _new_names(given.rename, names, where)
+    text = taken_by(roles.text, rows)
+    empty = [] if given.schema else empty_within(values)
     if given.schema:
         called = [new_names.get(name, name) for name in names]
         inferred, left_out = _schema_fields(given.schema, called, dropped)
     else:
-        inferred, left_out = _inferred_fields(given, path, values, names, roles)
-    empty = (
-        [] if given.schema else [p for p in empty_within(values) if p.partition(".")[0] in inferred]
-    )
+        of_text = text if roles.record is None else Taken()
+        inferred, left_out = _inferred_fields(given, path, values, names, roles, of_text, empty)
+    empty = [inner for inner in empty if inner.partition(".")[0] in inferred]
     left_out |= dict.fromkeys(empty, "empty objects")
     inferred = _renamed(inferred, new_names)
     keys = [] if roles.record is None else [name for name in names if name in {*left_out, *dropped}]
     keys += [*(name for name in dropped if name not in {*names, *columns}), *empty]
-    text = taken_by(roles.text, rows)
     if roles.record is None:
         keys += [part for part in text.parts if part.partition(".")[0] in inferred]
     else:
@@ -748,14 +748,16 @@ def _inferred_fields(
     values: Sequence[Mapping[str, Any]],
     names: Sequence[str],
     roles: _Roles,
+    text: Taken,
+    empty: Sequence[str],
 ) -> tuple[dict[str, Inferred], dict[str, str]]:
+    """Fields of the ``values`` but for what the ``text`` takes of them and the paths of ``empty`` objects."""
     named, dropped = names_given(given.fields), names_given(given.drop)
     flat = roles.record is None
     others = {*roles.columns, given.group_by} if flat else set()
-    text = taken_by(roles.text, values) if flat else Taken()
     others |= text.whole
     rest = [name for name in names if name in named or name not in others]
-    inner = [*(name for name in dropped if name not in names), *empty_within(values)]
+    inner = [*(name for name in dropped if name not in names), *empty]
     left_out = {name: DROPPED for name in [*rest, *inner] if name in dropped}
     inner += text.parts
     left_out |= dict.fromkeys(text.parts, "the text")

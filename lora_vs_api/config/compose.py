@@ -33,6 +33,7 @@ from lora_vs_api.config.slips import (
     override_slip,
     package_slip,
     place_of,
+    quoted_items,
     reference_slip,
     unseen_slips,
     value_slip,
@@ -211,10 +212,10 @@ def _as_typed(problem: str, overrides: Sequence[str], in_file: str) -> str:
         (v for k, _, v in (o.partition("=") for o in overrides) if k.lstrip("+") == key), in_file
     )
     if advised["list"]:
-        items = re.fullmatch(r"\s*\[([^\[\]{}\"']*)\]\s*", typed)
+        items = quoted_items(typed)
         if items is None:
             return problem
-        value = "[" + ", ".join(f'"{item.strip()}"' for item in items[1].split(",")) + "]"
+        value = f"[{', '.join(items)}]"
     elif not typed.strip() or re.search(r"[\"'\[{]", typed):
         return problem
     else:

@@ -599,13 +599,13 @@ def _one_value(
     """What to write instead of several values with commas between them, as what is set there now tells."""
     if (conf / _group_of(name)).is_dir():
         return f"{name}: expected the name of one choice, found {found}"
-    plain = composed()
-    there = _at(plain, name.lstrip("+"))
-    if name.lstrip("+") not in _keys(plain) and name.lstrip("+") not in every_key():
-        return f"{name.lstrip('+')}: unknown key{_hint(name.lstrip('+'), list(_keys(plain)))}"
+    key, plain = name.lstrip("+"), composed()
+    there, known = _at(plain, key), list(_keys(plain))
+    if key not in known and key not in every_key():
+        return f"{key}: unknown key{_hint(key, known)}"
     if there is not None:
         # what is set there is no key to add
-        name = name.lstrip("+")
+        name = key
     one = f"{name}: expected one value, found {found}"
     if re.search(r"\d[eE]-?\d", items):
         # a rate is a text
@@ -651,11 +651,10 @@ def _unread(named: str, conf: Path) -> str:
     if equals and re.fullmatch(r"[A-Za-z_][\w./@-]*", keys):
         if _is_broken(f"{keys}=1"):
             return f"{keys}: Hydra reads no such key on the command line; {in_file}"
-        items = re.fullmatch(r"\s*\[([^\[\]{}\"']*)\]\s*", value)
+        quoted = quoted_items(value)
         # quotes within quotes: the outer ones are the shell's
-        if items:
-            quoted = ",".join(f'"{item.strip()}"' for item in items[1].split(","))
-            return f"{named!r}: expected quotes around such values: '{key}=[{quoted}]'"
+        if quoted is not None:
+            return f"{named!r}: expected quotes around such values: '{key}=[{','.join(quoted)}]'"
         if value.startswith("~/"):
             return f"{named!r}: expected '{key}={os.path.expanduser(value)}'; Hydra reads no ~ without quotes"
         if not re.search(r"[\[{'\"]", value):
@@ -664,6 +663,12 @@ def _unread(named: str, conf: Path) -> str:
         f"{named!r}: expected key=value, +key=value or ~key, with quotes around what a shell or Hydra reads "
         "otherwise, such as 'key=\"a, b\"'"
     )
+
+
+def quoted_items(value: str) -> list[str] | None:
+    """The items of a list as it is typed, each in quotes; None for anything else, and for one with quotes of its own."""
+    items = re.fullmatch(r"\s*\[([^\[\]{}\"']*)\]\s*", value)
+    return None if items is None else [f'"{item.strip()}"' for item in items[1].split(",")]
 
 
 def _group_of(override: str) -> str:

@@ -18,18 +18,24 @@ def without(row: Mapping[str, Any], paths: Iterable[str]) -> Mapping[str, Any]:
 def _without(found: Any, path: str) -> Any:
     if isinstance(found, list):
         return [_without(item, path) for item in found]
-    if isinstance(found, str) and found.lstrip()[:1] in ("[", "{"):
-        # JSON in a cell
-        try:
-            return _without(cell_value(found), path)
-        except ValueError:
-            return found
+    if (held := _held(found)) is not None:
+        return _without(held, path)
     if not isinstance(found, Mapping):
         return found
     if path in found:
         return {key: value for key, value in found.items() if key != path}
     name, _, rest = path.partition(".")
     return {**found, name: _without(found[name], rest)} if rest and name in found else found
+
+
+def _held(found: Any) -> Any:
+    """The object or list that is JSON in a cell; None for anything else."""
+    if not isinstance(found, str) or found.lstrip()[:1] not in ("[", "{"):
+        return None
+    try:
+        return cell_value(found)
+    except ValueError:
+        return None
 
 
 def paths_within(rows: Sequence[Mapping[str, Any]], levels: int = 3) -> dict[str, None]:
@@ -47,11 +53,8 @@ def empty_within(rows: Sequence[Mapping[str, Any]], levels: int = 3) -> list[str
 
 
 def _paths(found: Any, levels: int) -> Iterator[tuple[str, Any]]:
-    if isinstance(found, str) and found.lstrip()[:1] in ("[", "{"):
-        try:
-            found = cell_value(found)
-        except ValueError:
-            return
+    held = _held(found)
+    found = found if held is None else held
     if isinstance(found, list):
         for item in found:
             yield from _paths(item, levels)

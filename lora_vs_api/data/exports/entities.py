@@ -85,10 +85,10 @@ def _rows_of_spans(rows: Rows) -> Rows:
         cells = [cell for _, row in rows if (cell := row.get(name))]
         if not cells or not all(map(_are_lists, cells)):
             continue
-        spans = {id(cell): _one_by_one(cell) for cell in cells}
-        if any(spans.values()) and all(map(_are_spans, spans.values())):
+        spans = list(map(_one_by_one, cells))
+        if any(spans) and all(map(_are_spans, spans)):
             rows = [
-                (place, {**row, name: spans[id(row[name])]} if row.get(name) else row)
+                (place, {**row, name: _one_by_one(row[name])} if row.get(name) else row)
                 for place, row in rows
             ]
     return rows
