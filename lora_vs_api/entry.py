@@ -90,8 +90,14 @@ def run_command(command: Callable[[], None]) -> None:
             sys.exit(ending.exit_code)
 
 
-def argument(name: str, expected: str) -> str:
-    """The stage's one command-line argument (the item of its matrix in dvc.yaml)."""
-    if len(sys.argv) != 2:
-        raise UserError(f"{sys.argv[0]}: expected one argument, {name} ({expected})")
-    return sys.argv[1]
+def argument(name: str, expected: str, fits: Callable[[str], object] = bool) -> str:
+    """The stage's one command-line argument (the item of its matrix in dvc.yaml).
+
+    Raises:
+        UserError: there is another number of them, or it does not fit.
+    """
+    given = sys.argv[1:]
+    if len(given) != 1 or not fits(given[0]):
+        found = " ".join(map(repr, given)) or "none"
+        raise UserError(f"{sys.argv[0]}: expected one argument, {name} ({expected}), found {found}")
+    return given[0]

@@ -26,7 +26,7 @@ from lora_vs_api.paths import (
 
 def main(params: Params) -> None:
     started = time.perf_counter()
-    seed = int(argument("a seed", "one of cascade.seeds"))
+    seed = int(argument("a seed", "one of cascade.seeds", str.isdecimal))
     name = f"lora-seed-{seed}"
     runtime = resolve_runtime(params.runtime.device, params.runtime.dtype)
     model = load_tuned(BASE, seed_folder(TRAINED, seed), runtime)

@@ -34,6 +34,7 @@ from lora_vs_api.model.context import context_length
 from lora_vs_api.paths import BASE, TEST, TRAIN, UNLABELLED, VAL
 from lora_vs_api.record.prompt import system_prompt
 from lora_vs_api.record.rows import Row
+from lora_vs_api.record.tokens import token_counter
 from lora_vs_api.shown import count
 
 
@@ -43,8 +44,9 @@ def main(params: Params) -> None:
     splits = {name: read_rows(path) for name, path in
               (("train", TRAIN), ("val", VAL), ("test", TEST))}  # fmt: skip
     fields = params.task.record_fields
-    tokenizer = Tokenizer.from_file(f"{BASE}/tokenizer.json")
-    count_tokens = token_counter(tokenizer)
+    tokenizer = f"{BASE}/tokenizer.json"
+    # each text once
+    count_tokens = cache(token_counter(tokenizer))
     shown = {
         name: (c.examples, c.nearest_examples)
         for name, c in params.conditions.items()
@@ -77,7 +79,7 @@ def main(params: Params) -> None:
         ),
         "warnings": [],
     }
-    added = tokenizer.get_added_tokens_decoder()
+    added = Tokenizer.from_file(tokenizer).get_added_tokens_decoder()
     found["warnings"] = [
         *size_warnings(params.evaluate.test_rows, len(splits["test"])),
         *_warnings(found),
@@ -128,13 +130,6 @@ def _warnings(found: DataCheck) -> list[str]:
         )
         said.append(f"{rows} little about new texts.")
     return said
-
-
-def token_counter(tokenizer: Tokenizer) -> Callable[[str], int]:
-    """Counts a text's tokens, each text once, whatever length a training has left in the tokenizer."""
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return cache(lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids))
 
 
 def _contexts(

@@ -16,7 +16,7 @@ from lora_vs_api.training.spec import training_spec
 
 
 def main(params: Params) -> None:
-    seed = int(argument("a seed", "one of training_labels.seeds"))
+    seed = int(argument("a seed", "one of training_labels.seeds", str.isdecimal))
     selected = read_json("metrics/select.json")
     runtime = resolve_runtime(params.runtime.device, params.runtime.dtype)
     # as many steps as on gold, where epochs decide and the teacher labelled more or fewer texts

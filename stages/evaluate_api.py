@@ -11,7 +11,7 @@ from lora_vs_api.paths import TEST, TRAIN
 
 
 def main(params: Params) -> None:
-    name = argument("a condition", "a key of conditions")
+    name = argument("a condition", "a key of conditions", lambda name: name in params.conditions)
     run = ask_condition(
         params,
         name,

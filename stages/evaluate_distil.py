@@ -11,7 +11,7 @@ from lora_vs_api.paths import BASE, DISTILLED, distilled_name, seed_folder
 
 
 def main(params: Params) -> None:
-    seed = int(argument("a seed", "one of training_labels.seeds"))
+    seed = int(argument("a seed", "one of training_labels.seeds", str.isdecimal))
     runtime = resolve_runtime(params.runtime.device, params.runtime.dtype)
     model = load_tuned(BASE, seed_folder(DISTILLED, seed), runtime)
     evaluate_condition(params, distilled_name(seed), model, runtime)

@@ -11,7 +11,9 @@ from lora_vs_api.paths import ESCALATION, ESCALATION_TIMINGS, TRAIN, VAL
 
 
 def main(params: Params) -> None:
-    name = argument("a condition", "one of cascade.conditions")
+    name = argument(
+        "a condition", "one of cascade.conditions", lambda name: name in params.conditions
+    )
     run = ask_condition(
         params,
         name,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from lora_vs_api.config.sections import Params
 from lora_vs_api.entry import IDLE, Idle, argument, run_stage
 from lora_vs_api.files import read_json
@@ -9,10 +11,12 @@ from lora_vs_api.training.artifacts import loss_curve
 from lora_vs_api.training.early_stopping import EarlyStopping
 from lora_vs_api.training.trial import leave_out, run_trial
 
+RATE = re.compile(r"[0-9.]+(e-?[0-9]+)?", re.I)
+
 
 def main(params: Params) -> Idle | None:
     rate, ratio = (
-        argument("a learning rate", "one of sweep.learning_rates"),
+        argument("a learning rate", "one of sweep.learning_rates", RATE.fullmatch),
         params.sweep.early_stopping_ratio,
     )
     # the rate that the rank sweep ran at was trained there

@@ -9,7 +9,7 @@ from lora_vs_api.paths import opponent_file, opponent_work
 
 
 def main(params: Params) -> None:
-    name = argument("an opponent", "a key of opponents")
+    name = argument("an opponent", "a key of opponents", lambda name: name in params.opponents)
     fetch_gguf(
         f"opponents.{name}", params.opponents[name], opponent_file(name), opponent_work(name)
     )

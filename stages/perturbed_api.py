@@ -11,7 +11,9 @@ from lora_vs_api.paths import PERTURBED, TRAIN
 
 
 def main(params: Params) -> None:
-    name = argument("a condition", "one of robustness.conditions")
+    name = argument(
+        "a condition", "one of robustness.conditions", lambda name: name in params.conditions
+    )
     run = ask_condition(
         params,
         name,

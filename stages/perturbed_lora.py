@@ -12,7 +12,7 @@ from lora_vs_api.serving.served import has_file, read_served
 
 
 def main(params: Params) -> None:
-    seed = int(argument("a seed", "one of seeds"))
+    seed = int(argument("a seed", "one of seeds", str.isdecimal))
     folder, name = seed_folder(params.serving.weights, seed), f"lora-seed-{seed}"
     served = read_served(folder)
     if has_file(served):

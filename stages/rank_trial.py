@@ -8,7 +8,7 @@ from lora_vs_api.training.trial import run_trial
 
 
 def main(params: Params) -> None:
-    rank = argument("a rank", "one of sweep.ranks")
+    rank = argument("a rank", "one of sweep.ranks", str.isdecimal)
     run_trial(
         params,
         sweep="rank_trial",

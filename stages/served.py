@@ -10,7 +10,7 @@ from lora_vs_api.paths import SERVED, TRAINED, VAL, seed_folder
 
 
 def main(params: Params) -> None:
-    seed = int(argument("a seed", "one of seeds"))
+    seed = int(argument("a seed", "one of seeds", str.isdecimal))
     build_served(
         params,
         seed_folder(TRAINED, seed),

@@ -19,7 +19,9 @@ def main(params: Params) -> None:
         check_nobody_needs_gold(params.model_free, params.conditions)
     run = ask_condition(
         params,
-        argument("a condition", "training_labels.condition"),
+        argument(
+            "a condition", "training_labels.condition", lambda name: name in params.conditions
+        ),
         [*gold, *read_jsonl(UNLABELLED)],
         params.task.record_fields,
         gold,

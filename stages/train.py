@@ -12,7 +12,7 @@ from lora_vs_api.training.spec import training_spec
 
 
 def main(params: Params) -> None:
-    seed = int(argument("a seed", "one of seeds"))
+    seed = int(argument("a seed", "one of seeds", str.isdecimal))
     selected = read_json("metrics/select.json")
     runtime = resolve_runtime(params.runtime.device, params.runtime.dtype)
     spec = training_spec(

@@ -11,7 +11,7 @@ from lora_vs_api.training.spec import tuning_spec
 
 
 def main(params: Params) -> None:
-    name = argument("a tuning", "a key of tunings")
+    name = argument("a tuning", "a key of tunings", lambda name: name in params.tunings)
     runtime = resolve_runtime(params.runtime.device, params.runtime.dtype)
     spec = tuning_spec(params, params.tunings[name], runtime)
     run = train(params, spec, runtime, f"models/tune/{name}", name)

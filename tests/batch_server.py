@@ -37,6 +37,8 @@ class BatchServer:
         self.instead: dict[str, Any] = {}
         self.refused: dict[str, list[tuple[int, str]]] = {}
         self.at_most: int | None = None
+        # what an upload's status is at first and at each look, the last of them for good
+        self.upload_statuses = ["processed"]
         self.deleted: list[str] = []
         # counts the failed among the completed
         self.miscounts = False
@@ -65,6 +67,12 @@ class BatchServer:
     def __exit__(self, *exception: object) -> None:
         self._http.shutdown()
         self._http.server_close()
+
+    def upload(self, identity: str) -> dict[str, Any]:
+        status = self.upload_statuses[0]
+        if len(self.upload_statuses) > 1:
+            self.upload_statuses.pop(0)
+        return {"id": identity, "object": "file", "purpose": "batch", "status": status}
 
     def create(self, body: dict[str, Any]) -> dict[str, Any]:
         lines = [json.loads(line) for line in self.files[body["input_file_id"]].splitlines()]
@@ -191,8 +199,14 @@ class _Handler(BaseHTTPRequestHandler):
             identity = f"file_{state.uploads}"
             part = re.search(rb'name="file"[^\n]*\n.*?\r\n\r\n(.*?)\r\n--', content, re.S)
             state.files[identity] = part.group(1)
-            return 200, {"id": identity, "object": "file", "purpose": "batch"}
+            return 200, state.upload(identity)
+        if (found := re.fullmatch(r"GET /v1/files/(\w+)", event)) and found.group(1) in state.files:
+            return 200, state.upload(found.group(1))
         if event == "POST /v1/batches":
+            if (status := state.upload_statuses[0]) != "processed":
+                # in Azure's words
+                said = f"The input file '{json.loads(content)['input_file_id']}' is in '{status}' state. Only files with status 'Processed' are accepted for batch inferencing. Please check the file status and try again"  # fmt: skip
+                return 400, {"error": {"message": said}}
             return 200, state.create(json.loads(content))
         if event == "GET /v1/batches":
             return 200, {"object": "list", "data": list(state.batches.values()), "has_more": False}

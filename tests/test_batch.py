@@ -122,6 +122,8 @@ def test_a_batch_that_is_too_large_for_the_account_is_asked_in_parts(tmp_path, c
         ("POST /v1/files", 400, "File is too large. Max size is 100 MB"),
         ("POST /v1/batches", 400, "The number of requests in the input file exceeds the maximum allowed value of 2"),
         ("POST /v1/batches", 429, "Enqueued token limit reached for gpt-mini"),
+        ("POST /v1/batches", 429, "Batch rate limit exceeded for api_key: abc. Batch contains 600 tokens but only 100 tokens remaining out of 500 TPM limit."),
+        ("POST /v1/batches", 429, "Batch rate limit exceeded for api_key: abc. Batch contains 6 requests but only 1 remaining out of 5 RPM limit."),
     ],
 )  # fmt: skip
 def test_a_file_that_is_too_large_is_asked_in_parts(tmp_path, event, status, said):
@@ -163,6 +165,65 @@ def test_a_creation_that_the_rate_limit_refuses_is_tried_again(tmp_path):
         with pytest.raises(UserError, match=r"failed \(429\): .*credit balance"):
             ask(server.url, store, requests(4), first_wait_seconds=60)
         assert not any(name.startswith("file") for name in server.files)
+
+
+def test_a_batch_waits_until_its_upload_was_looked_through(tmp_path):
+    """Azure's is pending at first, and a batch of it is refused."""
+    with BatchServer() as server, ResponseStore(tmp_path / "s") as store:
+        server.upload_statuses = ["pending", "pending", "Running", "processed"]
+        assert len(ask(server.url, store, requests(2))[0]) == 2
+        asked = [event for event in server.events if "batches" not in event]
+        assert asked[:4] == ["POST /v1/files", *["GET /v1/files/file_1"] * 3]
+        assert server.events.count("POST /v1/batches") == 1
+
+
+@pytest.mark.parametrize(
+    ("statuses", "said"),
+    [
+        (["pending", "error"], r"cannot read the upload file_1: no reason given"),
+        (["pending"], r"has not looked through the upload file_1 in 0\.05 s \(it is pending\); nothing was paid"),
+    ],
+)  # fmt: skip
+def test_an_upload_that_cannot_be_had_is_named_and_not_left(tmp_path, statuses, said):
+    with BatchServer() as server, ResponseStore(tmp_path / "s") as store:
+        server.upload_statuses = statuses
+        with pytest.raises(UserError, match=rf"^conditions\.mini: .*{said}"):
+            ask(server.url, store, requests(2), total_seconds=0.05)
+        assert store.open_batches(host_of(server.url)) == [] and server.files == {}
+        assert server.batches == {}
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (404, "Input file not found"),
+        (404, "No such File object: file_1"),
+        (400, "The input file 'file_1' is in 'pending' state. Only files with status 'Processed' are accepted"),
+        (400, "The specified file reference must point to a completed file import."),
+        (409, "File is not ready yet"),
+    ],
+)  # fmt: skip
+def test_a_batch_of_a_file_that_is_not_known_yet_is_tried_again(tmp_path, status, said):
+    """The server may know of an upload later than it says; at last its own words are told."""
+    with BatchServer() as server, ResponseStore(tmp_path / "s") as store:
+        server.refused["POST /v1/batches"] = [(status, said)] * 2
+        assert len(ask(server.url, store, requests(2), first_wait_seconds=0.01)[0]) == 2
+        assert len(server.batches) == 1
+        server.refused["POST /v1/batches"] = [(status, said)] * 3
+        with pytest.raises(UserError, match=rf"batch at .* failed \({status}\): ") as caught:
+            ask(server.url, store, requests(4), first_wait_seconds=0.01)
+        assert said[:20] in str(caught.value) and "no Batch API" not in str(caught.value)
+        assert not any(name.startswith("file") for name in server.files)
+
+
+def test_a_refusal_for_another_reason_is_not_tried_again(tmp_path):
+    with BatchServer() as server, ResponseStore(tmp_path / "s") as store:
+        server.refused["POST /v1/batches"] = [(400, "completion_window: expected 12h")]
+        with pytest.raises(UserError, match=r"failed \(400\): completion_window"):
+            ask(server.url, store, requests(2), first_wait_seconds=60)
+        server.refused["POST /v1/batches"] = [(404, "Not Found")]
+        with pytest.raises(UserError, match=r"has no Batch API \(404\)"):
+            ask(server.url, store, requests(2), first_wait_seconds=60)
 
 
 def test_a_batch_of_an_earlier_run_that_was_too_large_is_asked_in_parts(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 from pathlib import Path
@@ -10,15 +11,17 @@ import pytest
 import yaml
 from tokenizers import Tokenizer
 
+import lora_vs_api.api.asking
+import lora_vs_api.cli.doctor
 import stages.corpus
 import stages.data_check
 import stages.split
-from lora_vs_api.api.asking import token_counter
 from lora_vs_api.config.compose import compose
 from lora_vs_api.config.load import check_params
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_jsonl, write_json
 from lora_vs_api.paths import TEST
+from lora_vs_api.record.tokens import token_counter
 from tests.imports import ROOT
 from tests.tiny_model import build_tiny_model
 
@@ -122,8 +125,28 @@ def test_a_length_that_a_training_left_in_a_tokenizer_cuts_no_count(tmp_path):
     plain.enable_truncation(8)
     plain.enable_padding(length=16)
     plain.save(str(file))
-    for count in (
-        token_counter(str(file)),
-        stages.data_check.token_counter(Tokenizer.from_file(str(file))),
-    ):
-        assert [count("a"), count("a b c " * 50)] == counts
+    count = token_counter(str(file))
+    assert [count("a"), count("a b c " * 50)] == counts
+    # and nobody counts in another way
+    for module in (lora_vs_api.api.asking, lora_vs_api.cli.doctor, stages.data_check):
+        assert module.token_counter is token_counter
+
+
+@pytest.mark.parametrize(
+    ("stage", "given", "said"),
+    [
+        ("evaluate_api", ["no_such"], "a condition (a key of conditions), found 'no_such'"),
+        ("evaluate_api", [], "a condition (a key of conditions), found none"),
+        ("opponent", ["none"], "an opponent (a key of opponents), found 'none'"),
+        ("tune", ["other"], "a tuning (a key of tunings), found 'other'"),
+        ("train", ["zero"], "a seed (one of seeds), found 'zero'"),
+        ("rank_trial", ["8", "16"], "a rank (one of sweep.ranks), found '8' '16'"),
+        ("lr_trial", ["fast"], "a learning rate (one of sweep.learning_rates), found 'fast'"),
+    ],
+)
+def test_a_node_that_is_run_by_hand_names_what_it_expects(monkeypatch, stage, given, said):
+    module = importlib.import_module(f"stages.{stage}")
+    params = check_params(yaml.safe_load(compose([], ROOT / "conf")))
+    monkeypatch.setattr("sys.argv", [f"stages/{stage}.py", *given])
+    with pytest.raises(UserError, match=re.escape(f"{stage}.py: expected one argument, {said}")):
+        module.main(params)

@@ -37,6 +37,7 @@ from lora_vs_api.prices.lookup import ListedPrice, known_prices, price_of
 from lora_vs_api.record.fields import Field
 from lora_vs_api.record.json_schema import json_schema
 from lora_vs_api.record.prompt import messages
+from lora_vs_api.record.tokens import token_counter
 
 # ids that a message names at most
 SHOWN = 10
@@ -78,17 +79,6 @@ def key_of(params: Params, name: str) -> str | None:
         key = keys.own_key(keys.KEY_ENV, name) if own else keys.KEY_ENV
         raise UserError(f"{variable}: not set in the environment; {key} names it")
     return os.environ[variable]
-
-
-def token_counter(weights: str) -> Callable[[str], int]:
-    """Counts a text's tokens by the tokenizer in the file ``weights``."""
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(weights)
-    # some are kept as they were used for a training, and would count every text as so long
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
 
 
 def limits_of(params: Params, name: str, train: list[dict[str, Any]]) -> CostLimits:

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from lora_vs_api.api import keys
 from lora_vs_api.api.attempt import CountTokens, estimate_of
 from lora_vs_api.api.batch_calls import (
+    NotTaken,
     TooLarge,
     delete_file,
     explained,
@@ -26,6 +27,7 @@ from lora_vs_api.api.batch_calls import (
     listed,
     plain,
     says_too_large,
+    status_of,
     submit,
 )
 from lora_vs_api.api.batch_files import Part, UnreadableResult, parts, read_results
@@ -149,6 +151,7 @@ class _BatchAsking:
     def __post_init__(self) -> None:
         seconds = self.policy.total_seconds
         self._end = None if seconds is None else time.monotonic() + seconds
+        self._key = keys.condition_key(self.condition.name)
         self._by_key = {request_key(self.texts[request.id]): request for request in self.requests}
 
     def resume(self) -> None:
@@ -182,7 +185,7 @@ class _BatchAsking:
             except TooLarge as error:
                 if len(part.requests) == 1:
                     raise UserError(
-                        f"{keys.condition_key(self.condition.name)}: {self.provider.base_url} rejects a batch of one "
+                        f"{self._key}: {self.provider.base_url} rejects a batch of one "
                         f"request {error}"
                     ) from None
                 say(
@@ -204,9 +207,15 @@ class _BatchAsking:
         self.store.begin_batch(batch.token, self.provider.host, sorted(batch.texts))
         try:
             batch_id = submit(
-                self.client, part.content, self.condition, batch.token, self.provider, self.policy
+                self.client,
+                part.content,
+                self.condition,
+                batch.token,
+                self.provider,
+                self.policy,
+                self._pause,
             )
-        except (TooLarge, openai.APIStatusError) as error:
+        except (TooLarge, NotTaken, openai.APIStatusError) as error:
             # of an error of the server's own there may be a batch after all; of any other there is none
             if not isinstance(error, openai.InternalServerError):
                 self.store.end_batch(batch.token)
@@ -244,7 +253,7 @@ class _BatchAsking:
         tries = self._times_owed(batch, found.owed) if found.owed else 0
         if 0 < tries < self.policy.max_attempts:
             raise UserError(
-                f"{keys.condition_key(self.condition.name)}: {found.owed}; run again to fetch it "
+                f"{self._key}: {found.owed}; run again to fetch it "
                 f"once more, nothing is paid twice (try {tries} of {self.policy.max_attempts}, {keys.MAX_ATTEMPTS}; "
                 "after the last its texts are asked anew)"
             )
@@ -259,7 +268,7 @@ class _BatchAsking:
         delete_file(self.client, found.input_file)
         if found.rejected is not None:
             raise UserError(
-                f"{keys.condition_key(self.condition.name)}: {self.provider.base_url} rejects "
+                f"{self._key}: {self.provider.base_url} rejects "
                 f"batch {batch_id}: {short(found.rejected)}"
             )
 
@@ -274,7 +283,7 @@ class _BatchAsking:
             # deleted, or too old, or it belongs to the account of another key
             where = self.provider.base_url
             return _Ended("lost", f"batch {batch_id} or its results are not known at {where} (404)")
-        status, upload = _status(done), getattr(done, "input_file_id", None)
+        status, upload = status_of(done), getattr(done, "input_file_id", None)
         if status != "failed":
             return _Ended(status, owed, upload)
         errors = getattr(done.errors, "data", None) or []
@@ -299,7 +308,7 @@ class _BatchAsking:
         owed: str | None = None
         for number in range(1, DOWNLOADS + 1):
             if number > 1:
-                time.sleep(self.policy.poll_seconds)
+                self._pause(self.policy.poll_seconds)
             answered, unread = self._take(done.output_file_id)
             failed, _ = self._take(done.error_file_id)
             owed = None
@@ -374,15 +383,15 @@ class _BatchAsking:
 
     def _wait(self, batch_id: str) -> Batch:
         seconds, silent = self.policy.poll_seconds, 0
+        self.store.renew(self.policy.claim_seconds)
         with tqdm(desc=f"{self.condition.name}: batch", unit="text") as bar:
             while True:
-                self.store.renew(self.policy.claim_seconds)
                 batch = self.client.batches.retrieve(batch_id)
-                status = self.provider.redact(_status(batch))
+                status = self.provider.redact(status_of(batch))
                 silent = 0 if status else silent + 1
                 if silent >= self.policy.max_attempts:
                     raise UserError(
-                        f"{keys.condition_key(self.condition.name)}: {self.provider.base_url} says no status of "
+                        f"{self._key}: {self.provider.base_url} says no status of "
                         f"batch {batch_id}{begins(plain(batch, self.provider), 'its answer')}; run again to ask once more, "
                         "nothing is paid twice"
                     )
@@ -396,8 +405,13 @@ class _BatchAsking:
                         f"{keys.MAX_MINUTES}: over while batch {batch_id} is {status or 'of no status'}; it "
                         "goes on at the provider: run again to wait for it, nothing is paid twice"
                     )
-                with self.store.lent():
-                    time.sleep(seconds)
+                self._pause(seconds)
+
+    def _pause(self, seconds: float) -> None:
+        """Wait, during which the claims hold and another process may have the store."""
+        self.store.renew(self.policy.claim_seconds + seconds)
+        with self.store.lent():
+            time.sleep(seconds)
 
 
 @dataclass(frozen=True)
@@ -416,12 +430,6 @@ class _Ended:
     input_file: str | None = None
     rejected: str | None = None
     too_large: bool = False
-
-
-def _status(batch: Batch) -> str:
-    """In lower case, for some servers write it in capitals (Together); empty where there is none."""
-    status = getattr(batch, "status", None)
-    return status.lower() if isinstance(status, str) else ""
 
 
 def _counts(batch: Batch) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,14 +16,15 @@ from lora_vs_api.api.diagnosis import asked_wait
 from lora_vs_api.api.pacing import MAX_RETRY_AFTER_SECONDS, backoff_seconds
 from lora_vs_api.api.policy import AskPolicy
 from lora_vs_api.api.provider import Provider
-from lora_vs_api.api.server_error import MODEL, begins, body_of, read_error, short
+from lora_vs_api.api.server_error import MODEL, ServerError, begins, body_of, read_error, short
 from lora_vs_api.api.types import ApiCondition
 from lora_vs_api.errors import UserError
+from lora_vs_api.shown import visible
 
 if TYPE_CHECKING:
-    from openai import APIStatusError, OpenAI, RateLimitError
+    from openai import APIStatusError, OpenAI
     from openai.pagination import SyncCursorPage
-    from openai.types import Batch
+    from openai.types import Batch, FileObject
 
 # the mark by which a batch is found again at the provider
 MARK = "lora_vs_api"
@@ -30,17 +32,34 @@ MARK = "lora_vs_api"
 # A batch that is too large for the server, whoever finds it so: at the upload, at the creation, or when the
 # file is looked through. Of the tokens that an account may have waiting, OpenAI and Azure tell in the batch.
 TOO_LARGE_CODES = {"token_limit_exceeded", "too_many_tasks", "file_too_large", "file_size_exceeded"}
-ENQUEUED = re.compile(r"\benqueued tokens?\b", re.I)
+# of LiteLLM, too, which counts what is in the file
+ENQUEUED = re.compile(
+    r"\benqueued tokens?\b|\bbatch contains \d[^;]{0,40}\bbut only \d\S*(?: \w+)? remaining\b", re.I
+)
 TOO_LARGE = re.compile(
     r"\btoo many (?:requests|tasks|lines|records) in\b|"
     r"\b(?:file|batch|upload|body)\b[^.;]{0,40}\btoo (?:large|big)\b|"
     r"\b(?:file|batch|size|number|lines|requests)\b[^.;]{0,60}\bexceeds?\b[^.;]{0,30}\b(?:max\w*|limits?|allowed)\b",
     re.I,
 )
+# An upload that the server still looks through, of which Azure refuses a batch; and how long at most.
+UNREADY = {"pending", "running", "notrunning", "not_running", "processing", "queued"}
+MOST_UPLOAD_SECONDS = 3600.0
+UNREADY_WORDS = re.compile(
+    r"\bfile\b[^.;]{0,80}\b(?:(?:pending|running|notrunning|processing)\b['\"]? state|not (?:yet |been )*(?:processed|ready))\b|"
+    r"\bmust point to a completed file import\b",
+    re.I,
+)
+# what a 404 says of a file, which is then no address that is not there
+NO_FILE = re.compile(r"\bfile\b(?! or directory)", re.I)
 
 
 class TooLarge(Exception):
     """The server takes no batch of so many requests at once; it may take half of them."""
+
+
+class NotTaken(UserError):
+    """The server does not take an upload; no batch of it is there."""
 
 
 def says_too_large(status: object, code: object, message: str) -> bool:
@@ -58,23 +77,32 @@ def submit(
     token: str,
     provider: Provider,
     policy: AskPolicy,
+    pause: Callable[[float], None],
 ) -> str:
     """Id of the new batch of the requests in ``content``.
 
+    Args:
+        pause: waits for so many seconds.
+
     Raises:
         TooLarge: it is, for this server; nothing of it is left there.
+        NotTaken: the server cannot read it, or not in time; nothing of it is left there.
     """
     import openai
 
     try:
-        uploaded = id_of(
-            client.files.create(file=(f"{token}.jsonl", content), purpose="batch"), provider
-        )
+        found = client.files.create(file=(f"{token}.jsonl", content), purpose="batch")
     except openai.APIStatusError as error:
         _check_size(error, provider)
         raise
+    uploaded = id_of(found, provider)
     try:
-        return _create(client, uploaded, condition, token, provider, policy)
+        _wait_until_read(client, found, condition, provider, policy, pause)
+    except (openai.OpenAIError, NotTaken):
+        delete_file(client, uploaded)
+        raise
+    try:
+        return _create(client, uploaded, condition, token, provider, policy, pause)
     except openai.InternalServerError:
         # there may be a batch of it after all
         raise
@@ -84,6 +112,45 @@ def submit(
         raise
 
 
+def _wait_until_read(
+    client: OpenAI,
+    uploaded: FileObject,
+    condition: ApiCondition,
+    provider: Provider,
+    policy: AskPolicy,
+    pause: Callable[[float], None],
+) -> None:
+    """Wait until the server has looked through an upload, where it says that it does."""
+    import openai
+
+    identity, at = uploaded.id, provider.base_url
+    seconds = min(policy.total_seconds or MOST_UPLOAD_SECONDS, MOST_UPLOAD_SECONDS)
+    end = time.monotonic() + seconds
+    while (status := status_of(uploaded)) in UNREADY:
+        if time.monotonic() > end:
+            raise NotTaken(
+                f"{keys.condition_key(condition.name)}: {at} has not looked through the upload {identity} in "
+                f"{seconds:g} s (it is {visible(status)}); nothing was paid: run again to try once more"
+            )
+        pause(policy.poll_seconds)
+        try:
+            uploaded = client.files.retrieve(identity)
+        except openai.NotFoundError:
+            # it has no such address, or will say so of the batch
+            return
+    if status in ("error", "failed"):
+        why = getattr(uploaded, "status_details", None) or "no reason given"
+        raise NotTaken(
+            f"{keys.condition_key(condition.name)}: {at} cannot read the upload {identity}: {short(str(why))}"
+        )
+
+
+def status_of(found: object) -> str:
+    """In lower case, for some servers write it in capitals (Together); empty where there is none."""
+    status = getattr(found, "status", None)
+    return status.lower() if isinstance(status, str) else ""
+
+
 def _create(
     client: OpenAI,
     uploaded: str,
@@ -91,6 +158,7 @@ def _create(
     token: str,
     provider: Provider,
     policy: AskPolicy,
+    pause: Callable[[float], None],
 ) -> str:
     """Id of the new batch of an uploaded file."""
     import openai
@@ -106,12 +174,17 @@ def _create(
                 metadata={MARK: token},
             )
             return id_of(batch, provider)
-        except openai.RateLimitError as error:
+        except (
+            openai.RateLimitError,
+            openai.BadRequestError,
+            openai.NotFoundError,
+            openai.ConflictError,
+        ) as error:
             # one that is refused is not there
             wait = _wait_after(error, number, policy)
             if wait is None:
                 raise
-            time.sleep(wait)
+            pause(wait)
         except (openai.APIConnectionError, openai.InternalServerError):
             found = find_batch(client, token, provider)
             if found is None:
@@ -120,15 +193,25 @@ def _create(
     raise AssertionError("the last attempt returns or raises")
 
 
-def _wait_after(error: RateLimitError, number: int, policy: AskPolicy) -> float | None:
+def _wait_after(error: APIStatusError, number: int, policy: AskPolicy) -> float | None:
     """Seconds until another attempt; None where there is none left, or none helps soon."""
-    said = read_error(body_of(error))
-    wait = asked_wait(error.response.headers, body_of(error)) or 0.0
+    body = body_of(error)
+    said = read_error(body)
+    wait = asked_wait(error.response.headers, body) or 0.0
     if number == policy.max_attempts or said.is_quota or wait > MAX_RETRY_AFTER_SECONDS:
         return None
     if says_too_large(None, said.code, said.message):
         return None
+    if error.status_code != 429 and not _is_unready(error.status_code, said):
+        return None
     return wait + backoff_seconds(number, policy.first_wait_seconds, random.uniform(0.5, 1.5))
+
+
+def _is_unready(status: int, said: ServerError) -> bool:
+    """Whether a refused batch may be had when its upload has been looked through, or is known everywhere."""
+    return bool(UNREADY_WORDS.search(said.message)) or (
+        status == 404 and bool(NO_FILE.search(said.message))
+    )
 
 
 def _check_size(error: APIStatusError, provider: Provider) -> None:
@@ -205,7 +288,7 @@ def explained(error: Exception, condition: ApiCondition, provider: Provider) -> 
         return f"{key}: {base_url} has no model {condition.model!r} for batches (404): {said}"
     if status == 401:
         return f"{keys.KEY_ENV}: {base_url} rejects the API key, or wants one (401)"
-    if status in (404, 405, 501):
+    if status in (405, 501) or (status == 404 and not NO_FILE.search(said)):
         return _no_batches(base_url, str(status))
     where = f" ({status})" if status else ""
     key = keys.condition_key(condition.name)

@@ -15,7 +15,6 @@ from lora_vs_api.api.asking import (
     dearest_price,
     embedded_server,
     key_of,
-    token_counter,
 )
 from lora_vs_api.api.batch import check_batch_api
 from lora_vs_api.api.budget import Budget, count_input_tokens, discounted, usd
@@ -39,6 +38,7 @@ from lora_vs_api.record.fields import Field
 from lora_vs_api.record.json_schema import json_schema
 from lora_vs_api.record.parsing import parse_record
 from lora_vs_api.record.prompt import messages
+from lora_vs_api.record.tokens import token_counter
 from lora_vs_api.validation.records import violations
 
 MAX_REQUESTS = 6
