@@ -496,7 +496,7 @@ def override_slip(
     odd = [text for text in overrides if not _FORM.fullmatch(text)]
     if odd or _GRAMMAR.search(message):
         named = next(iter(odd), None) or next(filter(_is_broken, overrides), None)
-        return message if named is None else _unread(named, conf)
+        return message if named is None else _meant(named, overrides) or _unread(named, conf)
     return message
 
 
@@ -618,10 +618,36 @@ def _one_value(
     if there is None or (isinstance(there, str) and not re.search(r"\s|^best$", there)):
         # such as a name, or a list of them
         return f"{one}; a list is {a_list}, {a_text}"
+    if re.fullmatch(r"-?0,\d+", found) or (
+        re.fullmatch(r"-?\d+,\d+", found) and isinstance(there, float)
+    ):
+        one += f" (a decimal point is {name}={found.replace(',', '.')})"
     numbers = all(re.match(r"\s*[\d.]", item) for item in found.split(","))
     if numbers or not isinstance(there, str):
         return f"{one}; a run for each is `dvc exp run --queue -S '{name}={found}'`"
     return f"{one}; {a_text}"
+
+
+def _meant(named: str, overrides: Sequence[str]) -> str | None:
+    """The setting that ``lora.r = 32``, ``lora.r==32``, ``lora.r: 32`` or ``lora.r=32,`` was meant to be, else None.
+
+    The shell may have cut it in parts, of which ``named`` is the first that Hydra does not take.
+    """
+    first = overrides.index(named) if named in overrides else 0
+    # key= is a whole setting to Hydra, and sets nothing
+    if first and overrides[first - 1].endswith("="):
+        first -= 1
+    for parts in (1, 2, 3):
+        typed = " ".join(overrides[first : first + parts])
+        found = re.fullmatch(r"(?s)([+]{0,2}[A-Za-z_][\w./@-]*)\s*(?:==?|:)\s*(.+)", typed)
+        if found is None:
+            continue
+        # a comma that ends a number ends no text
+        value = re.sub(r"(?<=\d)\s*,\s*\Z", "", found[2].strip())
+        meant = f"{found[1]}={value}"
+        if meant != typed and not re.search(r"[\s,]", value) and not _is_broken(meant):
+            return f"{typed!r}: expected {meant}"
+    return None
 
 
 def _unread(named: str, conf: Path) -> str:
