@@ -50,6 +50,12 @@ def run_stage(main: Callable[[Params], Idle | None], *, needs_engine: bool = Fal
 
     def checked() -> None:
         nonlocal idle
+        # a node that has no item imports no argument() either
+        if sys.argv[1:] and "argument" not in main.__globals__:
+            given = " ".join(sys.argv[1:])
+            raise UserError(
+                f"{sys.argv[0]}: takes no argument, found {given!r}; `lora-vs-api params KEY=VALUE` changes settings"
+            )
         try:
             params = load_params()
             if needs_engine:

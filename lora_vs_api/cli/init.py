@@ -19,6 +19,7 @@ from lora_vs_api.cli.names import names_given
 from lora_vs_api.cli.task_config import TaskConfig, config_text, written_forms
 from lora_vs_api.config.fields import checked_fields
 from lora_vs_api.config.literal import can_be_kept, is_plain_word, shown
+from lora_vs_api.data.checks import conflicts
 from lora_vs_api.data.columns import always_the_same, bookkeeping, split_column, text_column
 from lora_vs_api.data.dataset_source import HUB, is_dataset, write_parquet
 from lora_vs_api.data.exports.chat import ASSISTANT, INSTRUCTION, RECORD, TEXT
@@ -35,7 +36,7 @@ from lora_vs_api.data.infer import (
 )
 from lora_vs_api.data.json_values import cell_value, json_value
 from lora_vs_api.data.source import did_you_mean, read_source
-from lora_vs_api.data.split import given_split, labels_of
+from lora_vs_api.data.split import first_of_each_text, given_split, labels_of
 from lora_vs_api.data.table import Rows, Table
 from lora_vs_api.data.tables import TEXT_TABLES, file_format, load_table, split_files
 from lora_vs_api.data.templates import (
@@ -53,6 +54,7 @@ from lora_vs_api.log import say
 from lora_vs_api.record.fields import OMIT, Field
 from lora_vs_api.record.prompt import completion, messages, system_prompt
 from lora_vs_api.record.rows import Row
+from lora_vs_api.shown import count
 
 MIN_ROWS = 20
 # where the answer begins in texts that hold both: Alpaca, Guanaco, Llama 2, ChatML and their like
@@ -504,6 +506,8 @@ def _say_what_was_guessed(
         say(
             "  --fields NAME,NAME,… names the record's columns, those that were left out among them"
         )
+    if repeated := _repeated(corpus):
+        say(repeated)
     _show_examples(task, corpus)
     texts = [row["text"] for row in corpus]
     # some scripts have no blanks between words
@@ -537,25 +541,31 @@ def _show_examples(task: TaskConfig, corpus: Sequence[Row]) -> None:
         text = messages(task.prompt, row["text"], task.fields)[-1]["content"]
         # in quotes, so that blanks and line ends show
         say(f"  text    {json.dumps(_in_short(text, MAX_SHOWN), ensure_ascii=False)}")
-        say(f"  record  {_in_short(completion(row['record'], task.fields), MAX_SHOWN)}")
+        say(f"  record  {_record_in_short(row['record'], task.fields)}")
 
 
 def _telling(corpus: Sequence[Row]) -> list[int]:
     """The places of two rows that show a wrong guess: the first row, and that whose record fills most.
 
-    Where that is the first itself, the next one that differs from it; of rows that are all alike the first alone.
+    Where that is the first itself, the next one with another text; of one text, only its first row is taught.
     """
-    filled = [_filled(row["record"]) for row in corpus]
+    firsts = first_of_each_text(corpus)
+    filled = [_filled(row["record"]) for row in firsts]
     fullest = filled.index(max(filled))
-    if fullest == 0:
-        first = corpus[0]
-        differ = (
-            place
-            for place, row in enumerate(corpus)
-            if (row["text"], row["record"]) != (first["text"], first["record"])
-        )
-        fullest = next(differ, 0)
-    return sorted({0, fullest})
+    told = firsts[: 2 if fullest == 0 else 1] + firsts[fullest : fullest + (fullest > 0)]
+    return [place for place, row in enumerate(corpus) if any(row is each for each in told)]
+
+
+def _repeated(corpus: Sequence[Row]) -> str:
+    """What to say of texts that stand in several rows, such as one for each who labelled them; else empty."""
+    firsts, differ = first_of_each_text(corpus), len(conflicts(corpus))
+    if len(firsts) == len(corpus):
+        return ""
+    said = f"{len(corpus) - len(firsts):,} rows repeat the text of another: of each text its first row alone is used"
+    if differ:
+        texts = count(differ, "text has", "texts have")
+        said += f"; {texts} rows with different records: if several people labelled them, write one record a text"
+    return said
 
 
 def _filled(value: Any) -> int:
@@ -563,6 +573,28 @@ def _filled(value: Any) -> int:
     if isinstance(value, Mapping):
         return sum(map(_filled, value.values()))
     return int(value not in (None, "", []))
+
+
+def _record_in_short(record: dict[str, Any], fields: Sequence[Field]) -> str:
+    """A record with all its keys, long texts within it cut where it is long."""
+    whole = completion(record, fields)
+    for longest in (40, 20, 10):
+        if len(whole) <= MAX_SHOWN:
+            break
+        whole = completion(_cut(record, longest), fields)
+    return _in_short(whole, 2 * MAX_SHOWN)
+
+
+def _cut(value: Any, longest: int) -> Any:
+    """``value`` without the ends of texts and lists that are longer."""
+    if isinstance(value, str):
+        return value if len(value) <= longest else f"{value[: longest - 6]} [...]"
+    if isinstance(value, Mapping):
+        return {key: _cut(inner, longest) for key, inner in value.items()}
+    if isinstance(value, list):
+        more = [f"[... {len(value) - 3:,} more ...]"] if len(value) > 4 else []
+        return [_cut(item, longest) for item in value[: 3 if more else None]] + more
+    return value
 
 
 def _in_short(said: str, longest: int) -> str:

@@ -639,11 +639,11 @@ def _meant(named: str, overrides: Sequence[str]) -> str | None:
         first -= 1
     for parts in (1, 2, 3):
         typed = " ".join(overrides[first : first + parts])
-        found = re.fullmatch(r"(?s)([+]{0,2}[A-Za-z_][\w./@-]*)\s*(?:==?|:)\s*(.+)", typed)
+        found = re.fullmatch(r"(?s)([+]{0,2}[A-Za-z_][\w./@-]*)[ \t]*(?:==?|:)[ \t]*(.+)", typed)
         if found is None:
             continue
         # a comma that ends a number ends no text
-        value = re.sub(r"(?<=\d)\s*,\s*\Z", "", found[2].strip())
+        value = re.sub(r"(?<=\d)\s*,\s*\Z", "", found[2].strip(" \t"))
         meant = f"{found[1]}={value}"
         if meant != typed and not re.search(r"[\s,]", value) and not _is_broken(meant):
             return f"{typed!r}: expected {meant}"

@@ -17,7 +17,7 @@ from unicodedata import normalize
 
 from lora_vs_api.data.columns import bookkeeping, is_about
 from lora_vs_api.data.json_values import cell_value, json_value, unfenced
-from lora_vs_api.data.source import POINT_ZERO, bare, id_of, says_nothing, value_of
+from lora_vs_api.data.source import POINT_ZERO, bare_text, id_of, says_nothing, value_of
 from lora_vs_api.data.written import is_called_record, is_missing, plain_name
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.caseless import caseless
@@ -413,7 +413,7 @@ def _is_span(item: Any) -> bool:
 
 def few_labels(values: Sequence[str]) -> list[str]:
     """The labels that a column or the items of lists have, where these are few for so many; else none."""
-    counts = Counter(normalize("NFC", value) for value in values)
+    counts = Counter(normalize("NFC", bare_text(value)) for value in values)
     # no config can hold a control character
     is_kept = _are_few(counts, values) and not any(map(CONTROL.search, counts))
     return sorted(counts) if is_kept else []
@@ -425,12 +425,9 @@ def _are_few(counts: Mapping[str, int], values: Sequence[str]) -> bool:
 
 def _infer_text(values: Sequence[str], texts: Texts) -> Inferred:
     # one label in two Unicode forms is one
-    counts = Counter(normalize("NFC", value) for value in values)
-    blanks = 0
-    between = None
-    if texts != "json":
-        counts, blanks = _without_blanks(counts)
-        between = _between(values) if texts == "cells" else None
+    counts = Counter(normalize("NFC", bare_text(value)) for value in values)
+    blanks = sum(bare_text(value) != value for value in values)
+    between = _between(values) if texts == "cells" else None
     if between == ";":
         return Inferred(
             {"type": "list", "score": "set_f1"}, "texts with ; between them, read as lists"
@@ -449,6 +446,8 @@ def _infer_text(values: Sequence[str], texts: Texts) -> Inferred:
     if few:
         held = next(label for label in counts if CONTROL.search(label))
         why += f"; no labels, since {held!r:.40} cannot stand in a config"
+    if blanks:
+        why += f"; {blanks:,} with blanks around the text, which are left out"
     if words >= FREE_TEXT_WORDS:
         return Inferred({"type": "string", "score": "token_f1"}, why + ", so scored by words")
     return Inferred({"type": "string", "score": "exact"}, why)
@@ -486,9 +485,10 @@ def _between(values: Sequence[str]) -> str | None:
     one of them at least stands alone somewhere.
     """
     # of ;# the ; is half
-    for mark in (";#", ";", "|", ",", "\n", "/"):
+    for mark in (";#", ";", "|", ",", "\n", "/", "#", "><"):
         # some forms write it behind the last label, too
-        bare_values = [value.strip().removesuffix(mark) for value in values]
+        ends = "<>" if mark == "><" else ""
+        bare_values = [value.strip().removesuffix(mark).strip(ends) for value in values]
         if not any(mark in value for value in bare_values):
             continue
         cells = set(bare_values)
@@ -502,19 +502,6 @@ def _between(values: Sequence[str]) -> str | None:
         ):
             return mark
     return None
-
-
-def _without_blanks(counts: Counter[str]) -> tuple[Counter[str], int]:
-    """Labels by how often they occur, and how often with blanks around them, which count as without.
-
-    Only where a label occurs in several such forms, or every one has them: else they may be part of it.
-    """
-    forms = Counter(map(bare, counts))
-    every = all(bare(label) != label for label in counts)
-    found: Counter[str] = Counter()
-    for label, n in counts.items():
-        found[bare(label) if every or forms[bare(label)] > 1 else label] += n
-    return found, sum(n for label, n in counts.items() if label not in found)
 
 
 def record_column(

@@ -23,7 +23,7 @@ from lora_vs_api.data.within import without
 from lora_vs_api.data.written import is_missing
 from lora_vs_api.errors import UserError
 from lora_vs_api.log import say
-from lora_vs_api.record.fields import Field, completed, renamed, renamed_value
+from lora_vs_api.record.fields import TEXT, Field, completed, renamed, renamed_value
 from lora_vs_api.validation.records import expected, violations
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ __all__ = [
 
 # columns that a second file lacks, in one line
 MAX_NAMED = 5
+# what may stand between several labels, other than the ; that is read so
+_MARKS = re.compile(r"[|,\n]|\S#\S|><")
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 # Python itself would also read 1_007, and digits of other scripts
 _INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
@@ -159,7 +161,7 @@ def _doubts(table: Rows, fields: Sequence[Field]) -> Iterator[str]:
         cells = [cell for row in cells_of if isinstance(cell := row.get(field.column), str)]
         if field.type == "list":
             whole = not any(";" in cell or cell.lstrip()[:1] == "[" for cell in cells)
-            held = next((cell for cell in cells if re.search(r"[|,\n]", cell.strip())), None)
+            held = next((cell for cell in cells if _MARKS.search(cell.strip())), None)
             if whole and held is not None:
                 yield (
                     f"{field.column}: {held!r:.40} is read as a list of one; if these are several, put ; between them "
@@ -353,7 +355,8 @@ def _record(
                     f"{field.name}: expected {expected(field)}, found {columns[field.column]!r:.80}"
                 )
         read = tuple(field for field in fields if field.name not in wrong)
-        return completed(cells, read), problems + violations(completed(cells, read), read)
+        whole = _without_blanks(completed(cells, read), read)
+        return whole, problems + violations(whole, read)
     given = columns.get(record)
     if isinstance(given, str):
         try:
@@ -371,7 +374,7 @@ def _record(
         if isinstance(given.get(field.column), float):
             given[field.column] = value_of(given[field.column], field)
     try:
-        whole = completed(renamed(given, fields), fields)
+        whole = _without_blanks(completed(renamed(given, fields), fields), fields)
     except UserError as error:
         return {}, [f"{record}.{error}"]
     return whole, [f"{record}.{problem}" for problem in violations(whole, fields)]
@@ -440,15 +443,40 @@ def bare(label: str) -> str:
     return re.sub(rf"^{_BLANKS}|{_BLANKS}$", "", label)
 
 
+def bare_text(text: str) -> str:
+    """The same of a text of one line: in one of several the first may be set in, as in a program's."""
+    found = bare(text)
+    return text if "\n" in found else found or text
+
+
 def _text_of(cell: Any, field: Field) -> Any:
-    """A text as it is written; a label without the blanks around it, where it is one only so."""
+    """A text as it is written; null where it is none and may be."""
     if not isinstance(cell, str):
         return cell
     if field.optional and (not cell or (says_nothing(cell) and cell not in field.values)):
         return None
-    if field.type == "enum" and field.label(cell) is None and field.label(bare(cell)) is not None:
-        return bare(cell)
     return cell
+
+
+def _without_blanks(record: dict[str, Any], fields: Sequence[Field]) -> dict[str, Any]:
+    """``record`` with its texts and labels, those within objects and lists too, as a person means them."""
+    by_name = {field.name: field for field in fields}
+    return {
+        name: _bare_value(value, by_name[name]) if name in by_name else value
+        for name, value in record.items()
+    }
+
+
+def _bare_value(value: Any, field: Field) -> Any:
+    if isinstance(value, str) and field.type == "enum":
+        return value if field.label(value) is not None else field.label(bare(value)) or value
+    if isinstance(value, str) and field.type == "string":
+        return bare_text(value)
+    if isinstance(value, dict) and field.type == "object":
+        return _without_blanks(value, field.fields)
+    if isinstance(value, list) and field.type == "list":
+        return [_bare_value(item, field.items or TEXT) for item in value]
+    return value
 
 
 def _number(cell: str, field: Field) -> float:
