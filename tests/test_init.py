@@ -1002,23 +1002,30 @@ def test_the_rows_are_shown_as_every_option_has_them_taught(project, capsys, opt
 def test_a_long_row_is_shown_by_both_its_ends(project, capsys, length):
     """What was read wrong stands at a text's end as often as at its beginning; a page of it nobody reads."""
     rows = [
-        {"text": f"<{'é' * length}>", "label": f"<{'x' * length}>", "kind": "ab"[n % 2], "n": n}
+        {"text": f"<{'é' * length}>{n}", "label": f"<{'x' * length}>", "kind": "ab"[n % 2], "n": n}
         for n in range(30)
     ]
     write_jsonl(project / "a.jsonl", rows)
     run_init("a.jsonl", "--text", "text", "--fields", "label,kind")
     (_, text, record), _ = taught_rows(capsys.readouterr().err)
     whole = json.dumps({"label": rows[0]["label"], "kind": "a"})
-    for said, was in ((json.loads(text), rows[0]["text"]), (record, whole)):
-        if len(was) <= 200:
-            assert said == was
-            continue
+    said, was = json.loads(text), rows[0]["text"]
+    if len(was) <= 200:
+        assert said == was
+    else:
         begins, left_out, ends = re.fullmatch(
             r"(.*) \[\.\.\. ([\d,]+) characters \.\.\.\] (.*)", said
         ).groups()
         assert was.startswith(begins) and was.endswith(ends)
         assert len(begins) + int(left_out.replace(",", "")) + len(ends) == len(was)
         assert len(said) < 230
+    if len(whole) <= 200:
+        assert record == whole
+    else:
+        # of a record all keys are there
+        shown = json.loads(record)
+        assert shown["kind"] == "a" and re.fullmatch(r"<x+ \[\.\.\.\] x+>", shown["label"])
+        assert len(record) <= 200
 
 
 def test_the_rows_can_be_shown_on_any_terminal(project, monkeypatch):

@@ -2,10 +2,48 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from typing import Any
+
 import pytest
 
+from lora_vs_api.cli import app
+from lora_vs_api.cli.app import main
 from lora_vs_api.config.compose import compose
+from lora_vs_api.config.fields import fields_from_config
+from lora_vs_api.data.infer import infer_field
+from lora_vs_api.data.source import read_source
+from lora_vs_api.data.tables import load_table
 from lora_vs_api.errors import UserError
+from lora_vs_api.validation.records import problems
+from tests.imports import ROOT
+
+TEXTS = [f"please look at parcel number {n}, which came late" for n in range(40)]
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(app, "run_command", lambda command: command())
+    return tmp_path
+
+
+def init(*arguments: str) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["init", *arguments])
+    assert not end.value.code
+
+
+def write(path, rows: list[dict[str, Any]]):
+    if path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        mark = "\t" if path.suffix == ".tsv" else ","
+        lines = [mark.join(rows[0]), *(mark.join(map(str, row.values())) for row in rows)]
+        path.write_text("\n".join(lines) + "\n")
+    return path
 
 
 @pytest.mark.parametrize(
@@ -28,3 +66,141 @@ def test_a_setting_that_is_typed_as_elsewhere_is_written_out(typed, told):
     with pytest.raises(UserError) as caught:
         compose(typed)
     assert told in str(caught.value)
+
+
+LABELS = {"type": "enum", "values": ["Black", "Red"]}
+
+
+@pytest.mark.parametrize(
+    ("spec", "given", "meant"),
+    [
+        (LABELS, " Black", "Black"),
+        ({"type": "object", "fields": {"colour": LABELS}}, {"colour": "\u00a0Red "}, {"colour": "Red"}),
+        ({"type": "list", "items": LABELS}, ["Black ", " Red"], ["Black", "Red"]),
+        ({"type": "list"}, [" Black", "Red\u200b"], ["Black", "Red"]),
+        ({"type": "string"}, "ACME GmbH ", "ACME GmbH"),
+        ({"type": "string"}, "  if x:\n    y", "  if x:\n    y"),
+        ({"type": "string"}, " ", " "),
+        ({"type": "enum", "values": [" a", "b"]}, " a", " a"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("record", [None, "record"])
+def test_blanks_around_a_text_or_label_are_left_out_wherever_it_stands(tmp_path, spec, given, meant, record):  # fmt: skip
+    """hechmik/amazon_reviews: " Black" within an object; whoever answers Black would be wrong."""
+    values = {"f": given}
+    rows = [{"text": text, **({"record": values} if record else values)} for text in TEXTS[:2]]
+    path = write(tmp_path / "a.jsonl", rows)
+    found = read_source(path, fields_from_config({"f": spec}), "text", record, None)
+    assert [row["record"] for row in found] == [{"f": meant}] * 2
+
+
+def test_labels_within_objects_are_inferred_without_their_blanks():
+    inferred = infer_field("style", [{"colour": f" {'Black' if n % 2 else 'Red'}"} for n in range(40)], "json")  # fmt: skip
+    assert inferred.spec["fields"]["colour"]["values"] == ["Black", "Red"]
+    assert "40 with blanks around the text" in infer_field("name", [f"name {n} " for n in range(40)]).why  # fmt: skip
+
+
+@pytest.mark.parametrize("who", ["speaker", "role"])
+@pytest.mark.parametrize(("column", "said"), [("turns", "utterance"), ("dialogue", "sentence")])
+def test_a_dialogue_with_a_system_is_all_of_it_the_text(tmp_path, column, who, said):
+    """google-research's Schema-Guided Dialogue: no system prompt, but the other party."""
+    turns = [
+        {who: "USER", said: "a table for two"},
+        {who: "SYSTEM", said: "where?"},
+        {who: "USER", said: "in Ulm"},
+        {who: "SYSTEM", said: "done"},
+    ]
+    rows = [{column: turns, "intent": "abc"[n % 3]} for n in range(30)]
+    table = load_table(write(tmp_path / "a.jsonl", rows))
+    text = "user: a table for two\nsystem: where?\nuser: in Ulm\nsystem: done"
+    assert table.rows[0][1] == {"text": text, "intent": "a"}
+    # before all others it is a prompt still
+    told = [{who: "system", said: "be kind"}, *turns[:1]]
+    table = load_table(write(tmp_path / "b.jsonl", [{column: told, "intent": "a"}] * 30))
+    assert table.instruction == "be kind" and table.rows[0][1]["text"] == "a table for two"
+
+
+@pytest.mark.parametrize("column", ["turns", "log", "messages"])
+def test_a_list_of_other_things_is_no_conversation(tmp_path, column):
+    """Nobody says anything there; and no option got past what was said of it."""
+    things = [{"type": "left", "angle": 3}, {"type": "user", "note": "x"}]
+    rows = [{"text": text, column: things} for text in TEXTS]
+    table = load_table(write(tmp_path / "a.jsonl", rows))
+    assert table.rows[0][1] == {"text": TEXTS[0], column: things} and not table.conversations
+
+
+def test_a_number_that_looks_like_a_label_is_told_from_it():
+    """A second file holds numbers where labels are numerals: "expected one of 0, 1, found 0" helps nobody."""
+    (field,) = fields_from_config({"label": {"type": "enum", "values": ["0", "1"], "optional": True}})  # fmt: skip
+    assert problems(0, field) == ["label: expected one of the texts '0', '1' or null, found 0"]
+    assert problems("0", field) == [] and problems(None, field) == []
+    assert problems("2", field) == ["label: expected one of 0, 1 or null, found '2'"]
+
+
+def test_a_text_with_several_answers_is_said(capsys, project):
+    """Three people labelled each text: of these the run takes the first."""
+    rows = [
+        {"text": text, "label": "bad" if who == 0 else "good", "annotator": f"w{who}"}
+        for text in TEXTS
+        for who in range(3)
+    ]
+    write(project / "a.jsonl", rows)
+    init("a.jsonl")
+    told = capsys.readouterr().err
+    assert (
+        "80 rows repeat the text of another: of each text its first row alone is used; 40 texts have rows with "
+        "different records: if several people labelled them, write one record a text" in told
+    )
+    # what is not taught is not shown as taught
+    shown = [line for line in told.splitlines() if line.startswith("Row ")]
+    assert [line.split(" of ")[0] for line in shown] == ["Row 1", "Row 4"]
+    write(project / "b.jsonl", [rows[3 * n + n % 2] for n in range(len(TEXTS))])
+    init("b.jsonl")
+    assert "repeat" not in capsys.readouterr().err
+
+
+def test_toloka_s_results_are_what_was_asked_and_answered(tmp_path):
+    """Without the answers that were rejected, which would be taught where they come first."""
+    rows = [
+        {
+            "INPUT:text": text.replace(",", ";"),
+            "OUTPUT:result": "bad" if who == 0 else "good",
+            "GOLDEN:result": "",
+            "ASSIGNMENT:assignment_id": f"a{who}",
+            "ASSIGNMENT:worker_id": f"w{who}",
+            "ASSIGNMENT:status": ["REJECTED", "APPROVED"][who],
+        }
+        for text in TEXTS
+        for who in range(2)
+    ]
+    table = load_table(write(tmp_path / "a.tsv", rows))
+    assert {row["OUTPUT:result"] for _, row in table.rows} == {"good"}
+    assert set(table.rows[0][1]) == {"INPUT:text", "OUTPUT:result"} and len(table.rows) == 40
+    assert "4 columns about task and worker: Toloka's own, left out" in table.notes
+    assert "40 answers that were rejected, left out" in table.notes
+
+
+@pytest.mark.parametrize(("both", "mark"), [("late#dear", "#"), ("<late><dear>", "><")])
+def test_other_marks_between_labels_are_asked_about(tmp_path, capsys, both, mark):
+    """doccano writes label1#label2, Stack Overflow <tag1><tag2>."""
+    one = "<{}>" if mark == "><" else "{}"
+    cells = [one.format("late"), one.format("dear"), both]
+    why = infer_field("label", cells * 10, "cells").why
+    assert f"are there several with {mark!r} between them?" in why
+    path = write(tmp_path / "a.csv", [{"text": f"parcel {n}", "label": cells[n % 3]} for n in range(9)])  # fmt: skip
+    read_source(path, fields_from_config({"label": {"type": "list"}}), "text", None, None)
+    assert "is read as a list of one" in capsys.readouterr().err
+    assert "are there several" not in infer_field("label", ["C#", "F#", "C"] * 10, "cells").why
+
+
+def test_a_long_record_is_shown_with_all_its_keys(capsys, project):
+    rows = [
+        {"text": text, "note": f"{n} " + "word " * 100 + "end", "tags": [f"t{i}" for i in range(29)] + [f"u{n}"], "kind": "ab"[n % 2]}
+        for n, text in enumerate(TEXTS)
+    ]  # fmt: skip
+    write(project / "a.jsonl", rows)
+    init("a.jsonl", "--text", "text")
+    line = next(line for line in capsys.readouterr().err.splitlines() if line.startswith("  record  {"))  # fmt: skip
+    shown = json.loads(line.removeprefix("  record  "))
+    assert shown["kind"] == "a" and shown["note"].endswith("end") and "[...]" in shown["note"]
+    assert shown["tags"][:3] == ["t0", "t1", "t2"] and shown["tags"][3] == "[... 27 more ...]"

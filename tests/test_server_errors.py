@@ -285,6 +285,10 @@ def test_a_filter_of_any_provider_stops_one_text_alone(name):
         ({"error": {"message": "No auth credentials found", "code": 401}}, KEY_ENV),
         ({"error": {"message": "x is not a valid model ID", "code": 400}}, MODEL),
         ({"error": {"message": "Insufficient credits", "code": 402}}, QUOTA),
+        # openai/openai-agents-python#2850: beside it there is a choice that is none
+        ({"choices": None, "error": {"message": "User not found.", "code": 401}}, KEY_ENV),
+        ({"choices": [], "error": {"message": "Insufficient credits", "code": 402}}, QUOTA),
+        ({"choices": None, "output": None, "error": {"message": "x is not a valid model ID", "code": 400}}, MODEL),
     ],
 )  # fmt: skip
 def test_an_error_of_status_200_that_no_retry_mends(body, expected):
@@ -295,13 +299,14 @@ def test_an_error_of_status_200_that_no_retry_mends(body, expected):
         assert len(server.seen) == 1
 
 
-def test_an_error_of_status_200_that_passes():
+@pytest.mark.parametrize("beside", [{}, {"choices": None}, {"choices": []}])
+def test_an_error_of_status_200_that_passes(beside):
     """Asked again, with nothing billed; an answer beside an error is the answer's own affair."""
-    busy = {"error": {"message": "slow down", "code": 429}}
+    busy = {**beside, "error": {"message": "slow down", "code": 429}}
     with FaultServer({"mail 0": [Fault("json", body=lambda usual: busy)]}) as server:
         [answer] = ask(server, 1, CHAT)
     assert answer.attempts == 2 and answer.losses.attempts == 0
-    assert status_in({"choices": [], "error": {"code": 400}}) is None
+    assert status_in({"choices": [{"message": {}}], "error": {"code": 400}}) is None
     assert status_in({"error": {"code": "server_error"}}) is None and status_in([]) is None
 
 

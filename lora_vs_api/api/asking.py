@@ -229,7 +229,7 @@ def ask_condition(
             stored = [False] * len(answers)
     else:
         with keys.named_for(name, own=params.conditions[name].server is not None):
-            provider = Provider(server.base_url, key_of(params, name))
+            provider = Provider(server.base_url, key_of(params, name), key_variable(params, name))
             limits = limits_of(params, name, train)
             count_tokens = limits.count_tokens
             started = time.perf_counter()

@@ -160,7 +160,7 @@ async def _send(
     status = status_in(answer) or status_of_choice(answer)
     if status is not None and not says_filtered(status, answer):
         url = str(client.base_url)
-        said = answer if "choices" not in answer else answer["choices"][0]
+        said = answer["choices"][0] if answer.get("choices") else answer
         raise diagnose(status, said, raw.headers, request, condition, url)
     reply = provider.redacted(read_reply(answer, condition, estimate_of(request, count_tokens)))
     return Attempt(reply, rate_limit_pause(raw.headers), raw.http_response)
@@ -245,7 +245,8 @@ def _check_context_is_not_full(reply: Reply, condition: ApiCondition) -> None:
     raise Rejected(
         f"{keys.condition_key(condition.name)}: an answer was cut before it began, after {reply.output_tokens} of the "
         f"{condition.max_output_tokens} tokens that were asked for: with {reply.input_tokens:,} tokens of the request the "
-        "server's context is full; expected a longer context there, fewer shots or shorter texts",
+        "server's context is full, or it has a limit of its own; expected a longer context or a higher limit there, fewer "
+        "shots or shorter texts",
         answered=True,
     )
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from lora_vs_api.api.replies import Estimate, filtered_reply, read_reply, unfit_reply
-from lora_vs_api.api.server_error import message_of, says_filtered, short
+from lora_vs_api.api.server_error import holds_answer, message_of, says_filtered, short
 from lora_vs_api.api.types import ApiCondition, Endpoint, NoAnswer, Reply, Request
 from lora_vs_api.api.wire import request_body
 from lora_vs_api.errors import UserError
@@ -131,7 +131,7 @@ def _result(
 ) -> Reply | str:
     # some servers leave out what stands around an answer, or write its status as a text
     status, body = response.get("status_code"), response.get("body", response)
-    holds_one = isinstance(body, dict) and not {"choices", "output"}.isdisjoint(body)
+    holds_one = holds_answer(body)
     error = entry.get("error")
     failed = any(error.values()) if isinstance(error, dict) else error
     if status == 200 or (holds_one and not failed and str(status) in ("200", "None")):

@@ -40,19 +40,25 @@ class Provider:
     base_url: str
     # no key in any repr: those end up in logs and tracebacks
     api_key: str | None = field(default=None, repr=False)
+    # the variable that holds the key, for what is said of it
+    variable: str | None = None
 
     def __post_init__(self) -> None:
         key = self.api_key
         if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
             raise UserError(
-                f"{keys.KEY_ENV}: the key holds characters that no API key has; "
+                f"{keys.KEY_ENV}: {self._named_key} holds characters that no API key has; "
                 "expected printable ASCII without spaces or line breaks"
             )
         if key is not None and key[:1] in QUOTES and key[-1:] == key[:1]:
             # as `docker run --env-file` and make take them from a file
             raise UserError(
-                f"{keys.KEY_ENV}: the key stands in quotes, which would be sent with it; expected the key alone"
+                f"{keys.KEY_ENV}: {self._named_key} stands in quotes, which would be sent with it; expected the key alone"
             )
+
+    @property
+    def _named_key(self) -> str:
+        return "the key" if self.variable is None else f"the key in {self.variable}"
 
     @property
     def sent_key(self) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lora_vs_api.api.pacing import wait_in
-from lora_vs_api.api.server_error import begins, message_of, says_filtered, short
+from lora_vs_api.api.server_error import begins, holds_answer, message_of, says_filtered, short
 from lora_vs_api.api.types import ApiCondition, NoAnswer, Outcome, Reply
 from lora_vs_api.shown import LONE_SURROGATE
 
@@ -60,7 +60,7 @@ def read_reply(body: Any, condition: ApiCondition, estimate: Estimate | None = N
         return filtered_reply(estimate, tokens[0])
     try:
         # without any answer it is an error status by another name, and not billed
-        _raise_error(body.get("error"), billed="choices" in body or "output" in body)
+        _raise_error(body.get("error"), billed=holds_answer(body))
         if chat:
             output, outcome = _read_chat(body)
         else:

@@ -242,12 +242,17 @@ def message_of(body: object) -> str:
     return read_error(body).message
 
 
+def holds_answer(body: object) -> bool:
+    """Whether an answer of status 200 has any choice or output; beside an error these may be empty or null."""
+    return isinstance(body, dict) and bool(body.get("choices") or body.get("output"))
+
+
 def status_in(body: object) -> int | None:
     """The status that an error in an answer of status 200 should have had; None where it tells none.
 
     OpenRouter and others write it as the code, LM Studio answers to any path.
     """
-    if not isinstance(body, dict) or not body.get("error") or "choices" in body or "output" in body:
+    if not isinstance(body, dict) or not body.get("error") or holds_answer(body):
         return None
     error, said = read_error(body), _unwrapped(body)
     # the gateway's own code, where the provider behind it has a word for one

@@ -455,7 +455,7 @@ def _keys(params: Params) -> Iterator[Finding]:
             mend = f"export {name}=…, or -S api=contest, which needs none"
             yield Finding("keys", "MISSING", f"{name}: no", mend)
         else:
-            Provider("http://127.0.0.1", os.environ[name])  # may it be sent?
+            Provider("http://127.0.0.1", os.environ[name], name)  # may it be sent?
             yield Finding("keys", "ok", f"{name}: yes")
 
 

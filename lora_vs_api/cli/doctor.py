@@ -23,7 +23,7 @@ from lora_vs_api.api.diagnosis import Rejected, other_limit, other_role
 from lora_vs_api.api.few_shot import shot_chooser
 from lora_vs_api.api.policy import AskPolicy
 from lora_vs_api.api.provider import Provider
-from lora_vs_api.api.servers import server_of
+from lora_vs_api.api.servers import key_variable, server_of
 from lora_vs_api.api.types import Answer, ApiCondition, Reply, Request
 from lora_vs_api.config.compose import composed
 from lora_vs_api.config.load import load_params
@@ -163,7 +163,7 @@ def _provider(params: Params, name: str) -> Iterator[Provider]:
     server = server_of(params, name)
     if isinstance(server, OpenAIServer):
         with keys.named_for(name, own=params.conditions[name].server is not None):
-            yield Provider(server.base_url, key_of(params, name))
+            yield Provider(server.base_url, key_of(params, name), key_variable(params, name))
     else:
         with embedded_server(params, name) as url:
             yield Provider(url)

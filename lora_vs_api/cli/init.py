@@ -83,6 +83,7 @@ WRAPPERS = (
 )
 MAX_TOLD = 600  # characters of the system prompt that are shown
 MAX_SHOWN = 200  # of a text or record that is shown as an example
+_GAP = " [...] "  # where it is cut
 UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 A_WORD = 1.5  # words of a text, on average: from there down a line says so
 MUCH_OF_NULLS = 0.2  # of the records' characters: from here on --omit-nulls is worth a line
@@ -578,7 +579,7 @@ def _filled(value: Any) -> int:
 def _record_in_short(record: dict[str, Any], fields: Sequence[Field]) -> str:
     """A record with all its keys, long texts within it cut where it is long."""
     whole = completion(record, fields)
-    for longest in (40, 20, 10):
+    for longest in (60, 30, 15):
         if len(whole) <= MAX_SHOWN:
             break
         whole = completion(_cut(record, longest), fields)
@@ -586,9 +587,10 @@ def _record_in_short(record: dict[str, Any], fields: Sequence[Field]) -> str:
 
 
 def _cut(value: Any, longest: int) -> Any:
-    """``value`` without the ends of texts and lists that are longer."""
+    """``value`` without the middles of longer texts, and the ends of longer lists."""
     if isinstance(value, str):
-        return value if len(value) <= longest else f"{value[: longest - 6]} [...]"
+        half = (longest - len(_GAP)) // 2
+        return value if len(value) <= longest else f"{value[:half]}{_GAP}{value[-half:]}"
     if isinstance(value, Mapping):
         return {key: _cut(inner, longest) for key, inner in value.items()}
     if isinstance(value, list):

@@ -355,7 +355,7 @@ def _record(
                     f"{field.name}: expected {expected(field)}, found {columns[field.column]!r:.80}"
                 )
         read = tuple(field for field in fields if field.name not in wrong)
-        whole = _without_blanks(completed(cells, read), read)
+        whole = without_blanks(completed(cells, read), read)
         return whole, problems + violations(whole, read)
     given = columns.get(record)
     if isinstance(given, str):
@@ -374,7 +374,7 @@ def _record(
         if isinstance(given.get(field.column), float):
             given[field.column] = value_of(given[field.column], field)
     try:
-        whole = _without_blanks(completed(renamed(given, fields), fields), fields)
+        whole = without_blanks(completed(renamed(given, fields), fields), fields)
     except UserError as error:
         return {}, [f"{record}.{error}"]
     return whole, [f"{record}.{problem}" for problem in violations(whole, fields)]
@@ -450,32 +450,33 @@ def bare_text(text: str) -> str:
 
 
 def _text_of(cell: Any, field: Field) -> Any:
-    """A text as it is written; null where it is none and may be."""
+    """A text as it is meant; null where it is none and may be."""
     if not isinstance(cell, str):
         return cell
     if field.optional and (not cell or (says_nothing(cell) and cell not in field.values)):
         return None
-    return cell
+    return bare_value(cell, field)
 
 
-def _without_blanks(record: dict[str, Any], fields: Sequence[Field]) -> dict[str, Any]:
+def without_blanks(record: dict[str, Any], fields: Sequence[Field]) -> dict[str, Any]:
     """``record`` with its texts and labels, those within objects and lists too, as a person means them."""
     by_name = {field.name: field for field in fields}
     return {
-        name: _bare_value(value, by_name[name]) if name in by_name else value
+        name: bare_value(value, by_name[name]) if name in by_name else value
         for name, value in record.items()
     }
 
 
-def _bare_value(value: Any, field: Field) -> Any:
+def bare_value(value: Any, field: Field) -> Any:
+    """A value as a person means it: a label as the config has it, a text without the blanks around it."""
     if isinstance(value, str) and field.type == "enum":
         return value if field.label(value) is not None else field.label(bare(value)) or value
     if isinstance(value, str) and field.type == "string":
         return bare_text(value)
     if isinstance(value, dict) and field.type == "object":
-        return _without_blanks(value, field.fields)
+        return without_blanks(value, field.fields)
     if isinstance(value, list) and field.type == "list":
-        return [_bare_value(item, field.items or TEXT) for item in value]
+        return [bare_value(item, field.items or TEXT) for item in value]
     return value
 
 

@@ -57,6 +57,10 @@ def problems(value: Any, field: Field, path: str = "") -> list[str]:
             for index, item in enumerate(value)
             for problem in problems(item, inner, f"{path}[{index}]")
         ]
+    if field.type == "enum" and value is not None and not isinstance(value, str):
+        # beside 0 the text "0" looks the same
+        texts = ", ".join(map(repr, field.values)) + (" or null" if field.optional else "")
+        return [f"{path}: expected one of the texts {texts}, found {value!r:.80}"]
     if not field.has_type(value):
         return wrong
     if field.type == "enum":

@@ -35,7 +35,7 @@ COLUMNS = (
     "turns",
 )
 _WHO = ("role", "from", "author", "speaker", "sender", "type")
-_SAID = ("content", "value", "parts", "text", "message")
+_SAID = ("content", "value", "parts", "text", "message", "utterance", "sentence")
 FORMS = (
     ("role", "content"),
     ("from", "value"),
@@ -251,8 +251,12 @@ def _speaks(turns: Any) -> tuple[str, str] | None:
     if not (isinstance(turns, list) and turns and isinstance(turns[0], Mapping)):
         return None
     found = [form for form in FORMS if turns[0].get(form[0])]
-    # a turn that calls a function may say nothing
-    return next((form for form in found if form[1] in turns[0]), next(iter(found), None))
+    said = next((form for form in found if form[1] in turns[0]), None)
+    # a turn that calls a function may say nothing; one of another kind is told by those after it
+    others = [turn for turn in turns[1:] if isinstance(turn, Mapping)]
+    if said is None and found and not _called(turns[0]):
+        return next((form for form in found if any(form[1] in turn for turn in others)), None)
+    return said or next(iter(found), None)
 
 
 def _are_known(turns: Sequence[Any], form: tuple[str, str]) -> bool:
@@ -359,7 +363,7 @@ def _parts(
         raise UserError(f"{where}: expected a list of turns with {role_key} and {said_key}")
     who = _who(turns, form)
     last = _answer_place(turns, form, asked)
-    before = [place for place in range(last) if who[place] not in SYSTEM]
+    before = [place for place in range(last) if not _is_prompt(who, place)]
     words = [_words(where, turns[place], said_key) for place in before]
     if not any(text.strip() for text in words):
         raise UserError(f"{where}: expected a turn of the user before the assistant's last one")
@@ -368,7 +372,9 @@ def _parts(
         if len(words) == 1
         else "\n".join(f"{who[place]}: {said}" for place, said in zip(before, words) if said)
     )
-    told = [_words(where, turns[place], said_key) for place in range(last) if who[place] in SYSTEM]
+    told = [
+        _words(where, turns[place], said_key) for place in range(last) if _is_prompt(who, place)
+    ]
     system = "\n".join([*([_said(where, own)] if own else []), *told])
     if last == len(turns):
         return system or None, text, None, None
@@ -378,6 +384,13 @@ def _parts(
     # an answer in parts is one text, as the user's is
     said = _words(where, answer, said_key) if isinstance(said, list) else said
     return system or None, text, _bare(said), calls
+
+
+def _is_prompt(who: Sequence[str], place: int) -> bool:
+    """Whether a turn is a system prompt; where no assistant speaks, the system may be the other party of a dialogue."""
+    if who[place] not in SYSTEM:
+        return False
+    return any(role in ASSISTANT for role in who) or all(role in SYSTEM for role in who[:place])
 
 
 def _answer_place(
