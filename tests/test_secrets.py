@@ -164,6 +164,8 @@ def test_a_pasted_key_is_not_repeated(project):
         "api.server.base_ulr=http://me:0123456789@h/v1", "+api.server.base_uri=http://me:0123456789@h/v1",
         "opponents.x=http://me:0123456789@h/v1", "task=http://me:0123456789@h", "seeds=http://me:0123456789@h",
         "task=http://me:0123456789@h/v1", "sk-proj-0123456789abcdef", "http://me:0123456789@h/v1",
+        "api.limits.key_env==sk-0123456789", "api.limits.key_env: sk-0123456789",
+        "api.server.base_url==http://me:0123456789@h/v1",
     ],
 )  # fmt: skip
 def test_a_key_that_hydra_refuses_is_not_repeated(override):

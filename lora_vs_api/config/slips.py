@@ -19,6 +19,7 @@ from typing import Any
 import yaml
 
 from lora_vs_api.config.explain import every_key
+from lora_vs_api.config.secrets import may_be_secret
 from lora_vs_api.config.yaml_keys import cut_text, misread_number, place_behind, unquoted_key
 from lora_vs_api.conflicts import LEFT_TWO, TAKE_ONE, has_conflict
 
@@ -645,6 +646,8 @@ def _meant(named: str, overrides: Sequence[str]) -> str | None:
         # a comma that ends a number ends no text
         value = re.sub(r"(?<=\d)\s*,\s*\Z", "", found[2].strip(" \t"))
         meant = f"{found[1]}={value}"
+        if may_be_secret(found[1], value) or may_be_secret("", typed):
+            continue
         if meant != typed and not re.search(r"[\s,]", value) and not _is_broken(meant):
             return f"{typed!r}: expected {meant}"
     return None
