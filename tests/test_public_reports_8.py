@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import date
 from typing import Any
 
+import openpyxl
 import pytest
 
 from lora_vs_api.cli import app
@@ -204,3 +206,18 @@ def test_a_long_record_is_shown_with_all_its_keys(capsys, project):
     shown = json.loads(line.removeprefix("  record  "))
     assert shown["kind"] == "a" and shown["note"].endswith("end") and "[...]" in shown["note"]
     assert shown["tags"][:3] == ["t0", "t1", "t2"] and shown["tags"][3] == "[... 27 more ...]"
+
+
+def test_dates_among_texts_of_a_sheet_are_said(tmp_path):
+    """Aternus/csv-to-xlsx#13: part numbers such as 1-2 that Excel has made days of."""
+    book = openpyxl.Workbook()
+    book.active.append(["text", "part", "day"])
+    for n, text in enumerate(TEXTS):
+        part = date(2024, 1, n + 1) if n < 3 else f"{n}-77"
+        book.active.append([text, part, date(2024, 1, 1)])
+    book.save(tmp_path / "a.xlsx")
+    [note] = load_table(tmp_path / "a.xlsx").notes
+    assert note == (
+        "part: 3 cells are dates, such as 2024-01-01, and 37 are texts, such as '3-77': were the dates texts before a "
+        "spreadsheet took them for days?"
+    )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lora_vs_api.errors import UserError
+from lora_vs_api.shown import count
 
 # of a number's format: a text in quotes, a sign with a backslash before it, any other one; and which of them
 # stand in one that shows zeros and no point, share, date or sign of its own
@@ -109,6 +110,7 @@ def sheet_rows(path: Path, notes: list[str]) -> list[tuple[int, list[str]]]:
         )
     notes += _shares(found, rows)
     notes += _too_long(held)
+    notes += _dates_among_texts(held)
     if shared:
         notes.append("merged cells: their value is taken for each of their rows")
     if hidden:
@@ -222,6 +224,22 @@ def _too_long(held: Sequence[tuple[int, list[Any], list[str]]]) -> list[str]:
         "are entered"
         for name in names
     ]
+
+
+def _dates_among_texts(held: Sequence[tuple[int, list[Any], list[str]]]) -> list[str]:
+    """What to say of columns where some cells are dates and others texts: a spreadsheet makes dates of 1-2 and SEPT1."""
+    notes = []
+    for place, name in enumerate(held[0][1]):
+        cells = [values[place] for _, values, _ in held[1:] if place < len(values)]
+        dates = [cell for cell in cells if isinstance(cell, date)]
+        texts = [cell for cell in cells if isinstance(cell, str) and cell.strip()]
+        if dates and texts:
+            notes.append(
+                f"{name}: {count(len(dates), 'cell is a date', 'cells are dates')}, such as {_text(dates[0], '', False)}, and "
+                f"{count(len(texts), 'is a text', 'are texts')}, such as {texts[0]!r:.40}: were the "
+                "dates texts before a spreadsheet took them for days?"
+            )
+    return notes
 
 
 def _hidden_columns(sheet: Any, rows: Sequence[tuple[int, list[str]]]) -> list[str]:
