@@ -214,6 +214,23 @@ def test_an_answer_that_never_began_works_in_no_way(seen):
         assert "works as it is set" not in out
 
 
+def test_a_full_context_is_said_once(seen):
+    """No other parameter, role or limit gives the answer room: one request tells it, and each is paid."""
+    cut = output("", usage={"prompt_tokens": 200, "completion_tokens": 3})
+    habit = lambda path, body: Fault("json", body=lambda b: _cut(cut.body(b)))  # noqa: E731
+    out, error, bodies = seen(habit)
+    assert len(bodies) == 1 and out.count("was cut before it began") == 1
+    assert "the server's context is full, or it has a limit of its own" in error
+    # of a schema it tells nothing
+    habit = lambda path, body: habit_of_schema(body, cut)  # noqa: E731
+    out, error, _ = seen(habit)
+    assert error is None and re.search(r"JSON Schema: +not known: the answer was cut", out)
+
+
+def habit_of_schema(body, cut):
+    return Fault("json", body=lambda b: _cut(cut.body(b))) if "response_format" in body else None
+
+
 def _cut(body):
     body["choices"][0]["finish_reason"] = "length"
     return body

@@ -10,6 +10,7 @@ from typing import Any
 import openpyxl
 import pytest
 
+from lora_vs_api.api.batch_files import read_results
 from lora_vs_api.cli import app
 from lora_vs_api.cli.app import main
 from lora_vs_api.config.compose import compose
@@ -20,6 +21,7 @@ from lora_vs_api.data.tables import load_table
 from lora_vs_api.errors import UserError
 from lora_vs_api.validation.records import problems
 from tests.imports import ROOT
+from tests.test_api_client import MINI
 
 TEXTS = [f"please look at parcel number {n}, which came late" for n in range(40)]
 
@@ -221,3 +223,20 @@ def test_dates_among_texts_of_a_sheet_are_said(tmp_path):
         "part: 3 cells are dates, such as 2024-01-01, and 37 are texts, such as '3-77': were the dates texts before a "
         "spreadsheet took them for days?"
     )
+
+
+@pytest.mark.parametrize(
+    ("parameter", "told"),
+    [
+        ("temperature", "; conditions.mini.temperature sets it"),
+        ("max_tokens", "; conditions.mini.max_output_tokens sets it"),
+        (None, ""),
+        ("messages", ""),
+    ],
+)
+def test_a_line_of_a_batch_that_is_refused_names_the_setting(parameter, told):
+    """As a live answer does: in a batch of thousands each line says no more than what the server has."""
+    error = {"message": "Unsupported value", "param": parameter, "code": "unsupported_value"}
+    line = {"custom_id": "k", "response": {"status_code": 400, "body": {"error": error}}}
+    [(_, reason)] = read_results(json.dumps(line), "file_1", MINI)
+    assert reason == f"status 400: Unsupported value{told}"

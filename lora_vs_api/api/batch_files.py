@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from lora_vs_api.api import keys
 from lora_vs_api.api.replies import Estimate, filtered_reply, read_reply, unfit_reply
-from lora_vs_api.api.server_error import holds_answer, message_of, says_filtered, short
+from lora_vs_api.api.server_error import holds_answer, read_error, says_filtered, short
 from lora_vs_api.api.types import ApiCondition, Endpoint, NoAnswer, Reply, Request
 from lora_vs_api.api.wire import request_body
 from lora_vs_api.errors import UserError
@@ -144,4 +145,9 @@ def _result(
     if says_filtered(status, said):
         return filtered_reply(estimate)
     unfit = unfit_reply(said, condition, estimate)
-    return unfit or (f"status {status}: " if status is not None else "") + message_of(said)
+    if unfit is not None:
+        return unfit
+    error_said = read_error(said)
+    known = keys.PARAMETER_KEYS.keys() & {error_said.parameter}
+    sets = f"; {keys.parameter_key(known.pop(), condition.name)} sets it" if known else ""
+    return (f"status {status}: " if status is not None else "") + error_said.message + sets

@@ -228,6 +228,9 @@ class Probe:
             rejected = self._ask(trial, what)
             if rejected is None:
                 return trial
+            if rejected.answered and rejected.parameter is None:
+                # it takes the request, and no way of asking gives its answer more room
+                raise UserError(str(rejected))
             # what is not named is guessed, one change at a time
             if rejected.parameter is not None or not guessed:
                 other = _others(trial, rejected.parameter)
@@ -254,6 +257,8 @@ class Probe:
                 rejected = self._ask(strict, "with a JSON Schema", counts=False)
                 if rejected is not None:
                     self.schema = "ignored" if rejected.answered else "refused"
+                    if rejected.answered and rejected.parameter != "response_format":
+                        self.schema = "not known: the answer was cut"
         except UserError as error:
             if not _may_pass(str(error)):
                 return error
