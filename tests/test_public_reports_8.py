@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import openpyxl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from lora_vs_api.api.batch_files import read_results
@@ -240,3 +242,30 @@ def test_a_line_of_a_batch_that_is_refused_names_the_setting(parameter, told):
     line = {"custom_id": "k", "response": {"status_code": 400, "body": {"error": error}}}
     [(_, reason)] = read_results(json.dumps(line), "file_1", MINI)
     assert reason == f"status 400: Unsupported value{told}"
+
+
+def test_moments_of_spark_in_other_centuries_are_themselves(tmp_path):
+    """apache/datafusion#1359: its 96 bits in nanoseconds wrap round, and 9999-12-31 becomes 1816-03-29."""
+    ends = [datetime(year, 12, 31) for year in (9999, 723, 2024)]  # noqa: DTZ001
+    table = pa.table({"text": TEXTS[:3], "ends": pa.array(ends, pa.timestamp("us"))})
+    pq.write_table(table, tmp_path / "a.parquet", use_deprecated_int96_timestamps=True)
+    found = [row["ends"] for _, row in load_table(tmp_path / "a.parquet").rows]
+    assert found == ["9999-12-31", "0723-12-31", "2024-12-31"]
+
+
+def test_labels_are_no_texts_beside_lists_of_words(project):
+    """wasiahmad/GATE#2, TACRED's rows: the words are the text."""
+    labels = ["per:title of person", "no relation", "org:founded by person"]
+    rows = [{"relation": labels[n % 3], "token": text.split()} for n, text in enumerate(TEXTS)]
+    write(project / "a.jsonl", rows)
+    with pytest.raises(UserError, match=r"""the column token holds lists of texts.*--text '\{\{ token \| join\(" "\) \}\}' makes one"""):  # fmt: skip
+        main(["init", "a.jsonl"])
+    init("a.jsonl", "--text", '{{ token | join(" ") }}')
+
+
+def test_tags_of_words_in_one_text_are_none_of_the_text(project):
+    """appvision-ai/fast-bert#274: "O O B-MISC"; as lists they are refused, as one text they were scored by words."""
+    rows = [{"text": f"{text}{' now' * (n % 4)}", "labels": "O O O B-MISC O O O O O" + " O" * (n % 4)} for n, text in enumerate(TEXTS)]  # fmt: skip
+    write(project / "a.jsonl", rows)
+    with pytest.raises(UserError, match="labels: says something of each word of the text, whose order"):  # fmt: skip
+        main(["init", "a.jsonl"])

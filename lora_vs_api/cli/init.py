@@ -82,6 +82,8 @@ WRAPPERS = (
     "responseSchema",
 )
 MAX_TOLD = 600  # characters of the system prompt that are shown
+MAX_TAGS = 100  # different ones of words
+A_TAG = 5  # words of each, on average and at least
 MAX_SHOWN = 200  # of a text or record that is shown as an example
 _GAP = " [...] "  # where it is cut
 UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
@@ -840,9 +842,21 @@ def _check_no_tags(
 ) -> None:
     """Make sure that no list says something of each word of its text: a field's list is scored without its order.
 
+    Nor a text of as many words, few of them different.
+
     Raises:
         UserError: one is as long in every row as a list of the text's words.
     """
+    for name in names:
+        tags = [cell.split() if isinstance(cell := row.get(name), str) else [] for row in rows]
+        counts, tagged = [len(each) for each in tags], {tag for each in tags for tag in each}
+        if (
+            counts == [len(text.split()) for text in texts]
+            and len(set(counts)) > 1
+            and len(tagged) <= MAX_TAGS
+            and sum(counts) > A_TAG * len(tagged)
+        ):
+            raise _of_each_word(path, name, "word of the text")
     words = [
         name
         for name in dict.fromkeys(name for row in rows for name in row)
@@ -856,10 +870,14 @@ def _check_no_tags(
                 and len(set(lengths)) > 1
                 and lengths == [len(row[word]) for row in rows]
             ):
-                raise UserError(
-                    f"{path}: {name}: says something of each of {word}, whose order no field's score counts; write what is "
-                    f'marked, such as {{"text": "John Smith", "label": "PER"}}, or leave the column out (--drop {name})'
-                )
+                raise _of_each_word(path, name, f"of {word}")
+
+
+def _of_each_word(path: str, name: str, words: str) -> UserError:
+    return UserError(
+        f"{path}: {name}: says something of each {words}, whose order no field's score counts; write what is "
+        f'marked, such as {{"text": "John Smith", "label": "PER"}}, or leave the column out (--drop {name})'
+    )
 
 
 def _are_words_of(cell: Any, text: str) -> bool:

@@ -29,6 +29,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 SPLITS = {"train", "val", "test"}
 MAX_PARTS, MAX_SHOWN = 10, 4  # of a column that is called as a split
+FEW = 5  # rows for each different cell at least: then these are labels, and no texts
 MUCH_LONGER = 3  # lists of objects than the texts, and the texts lie in these
 MAX_CODES = 20  # labels of a column that has a number for each
 # what stands above a text
@@ -94,6 +95,9 @@ def text_column(rows: Rows) -> str:
         raise UserError("no column holds texts; name it with --text")
     most = [name for name in most if not _answers_itself(name, rows, names)] or most
     text = max(most, key=lambda name: (_called_written(name), lengths[name]))
+    if _called_written(text) < 2 and _are_labels(text, rows):
+        # beside a text's words, too
+        _check_no_lists(rows, names)
     for name in names:
         lists = (cell for row in rows if isinstance(cell := row.get(name), list))
         within = sum(map(_length_within, lists))
@@ -103,6 +107,11 @@ def text_column(rows: Rows) -> str:
                 "for each, or name the text with --text"
             )
     return text
+
+
+def _are_labels(name: str, rows: Rows) -> bool:
+    """Whether a column's cells are few for so many rows, and so no texts."""
+    return FEW * len({str(row.get(name)) for row in rows}) <= len(rows)
 
 
 def _check_no_files(rows: Rows, names: Sequence[str]) -> None:
@@ -182,10 +191,10 @@ def _check_no_lists(rows: Rows, names: Sequence[str]) -> None:
         if not texts or len(texts) < len(cells) or not name.isidentifier():
             continue
         words = not any(" " in item for cell in texts for item in cell)
-        if _called_written(name) == 2 or plain_name(name) in ("tokens", "words"):
+        if _called_written(name) == 2 or plain_name(name) in ("tokens", "words", "token", "word"):
             mark = " " if words else "\\n"
             raise UserError(
-                f"the column {name} holds lists of texts, and no other column texts; --text "
+                f"the column {name} holds lists of texts, and no other column seems to hold texts; --text "
                 f"'{{{{ {name} | join(\"{mark}\") }}}}' makes one of each"
             )
 

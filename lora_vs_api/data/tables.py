@@ -399,7 +399,8 @@ def _parquet(path: Path) -> Table:
 
     try:
         # one file, whatever the folders above it are called: of lang=en a whole dataset would make a column
-        with pyarrow.parquet.ParquetFile(path) as file:
+        # Spark's moments are whole microseconds; in nanoseconds the years beyond 2262 become others without a word
+        with pyarrow.parquet.ParquetFile(path, coerce_int96_timestamp_unit="us") as file:
             found = file.read()
         columns = [_values(column) for column in found.columns]
     # also dates and texts that Python has no value for
