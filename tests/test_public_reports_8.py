@@ -5,25 +5,36 @@ from __future__ import annotations
 import json
 import shutil
 from datetime import date, datetime
+from functools import partial
 from typing import Any
 
 import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
+from pydantic import ValidationError
+from transformers import AutoModel
 
 from lora_vs_api.api.batch_files import read_results
+from lora_vs_api.api.store import ResponseStore
 from lora_vs_api.cli import app
 from lora_vs_api.cli.app import main
 from lora_vs_api.config.compose import compose
+from lora_vs_api.config.explain import explain
 from lora_vs_api.config.fields import fields_from_config
+from lora_vs_api.config.sections import Params, PathWeights
 from lora_vs_api.data.infer import infer_field
 from lora_vs_api.data.source import read_source
 from lora_vs_api.data.tables import load_table
 from lora_vs_api.errors import UserError
 from lora_vs_api.validation.records import problems
+from lora_vs_api.weights.fetch import fetch_base
+from tests.batch_server import BatchServer
 from tests.imports import ROOT
-from tests.test_api_client import MINI
+from tests.test_api_client import MINI, requests
+from tests.test_batch import ask as ask_batch
+from tests.tiny_model import build_tiny_model
 
 TEXTS = [f"please look at parcel number {n}, which came late" for n in range(40)]
 
@@ -269,3 +280,88 @@ def test_tags_of_words_in_one_text_are_none_of_the_text(project):
     write(project / "a.jsonl", rows)
     with pytest.raises(UserError, match="labels: says something of each word of the text, whose order"):  # fmt: skip
         main(["init", "a.jsonl"])
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
+def test_rows_that_a_quote_may_have_taken_in_are_said(tmp_path, name):
+    """Tariq60/LIAR-PLUS#3: one text begins with a quote, a later one ends with one; no label tells."""
+    mark = "\t" if name.endswith("tsv") else ","
+    rows = [[text.replace(",", ""), f"It went {n} times well"] for n, text in enumerate(TEXTS)]
+    rows[10][0], rows[14][0] = f'"{rows[10][0]}', f'{rows[14][0]}"'
+    path = tmp_path / name
+    path.write_text("".join(mark.join(row) + "\n" for row in [["question", "answer"], *rows]))
+    table = load_table(path)
+    if mark == "\t":
+        assert [list(row.values()) for _, row in table.rows] == rows
+        assert any("quotes are read as part of the text" in note for note in table.notes)
+    else:
+        assert any(note.startswith("lines 12 to 16 are one row") for note in table.notes)
+    # a letter's commas are none of its rows
+    path.write_text('question,answer\n"Dear Ann,\nhow are you?",a\n"Hello\nyou, there",b\n')
+    assert not load_table(path).notes if mark == "," else True
+
+
+def test_a_quote_that_stays_open_is_said_to(tmp_path):
+    """And which line keeps a file with tabs from being read without such quotes."""
+    (tmp_path / "a.csv").write_text("text,label\n" + 'x,"a\n' + "y,b\n" * 20)
+    with pytest.raises(UserError, match=r"a\.csv:2: not valid CSV: a quote opens a cell that no other closes"):  # fmt: skip
+        load_table(tmp_path / "a.csv")
+    (tmp_path / "a.tsv").write_text("text\tlabel\n" + '"x\ta\n' + "y\tb\n" * 20 + "z\n")
+    with pytest.raises(UserError, match=r"if no quote encloses a cell here, line 23 is at fault, with 1 cells? instead of 2"):  # fmt: skip
+        load_table(tmp_path / "a.tsv")
+
+
+def test_a_column_that_counts_the_rows_is_no_field(project, capsys):
+    """Whatever it is called."""
+    rows = [{"text": text.replace("number", "no"), "SNo": n + 1, "kind": "ab"[n % 2]} for n, text in enumerate(TEXTS)]  # fmt: skip
+    rows[0]["text"] = "please look at it"
+    for row in rows:
+        row["text"] = row["text"].split(" no ")[0]
+    write(project / "a.jsonl", rows)
+    init("a.jsonl")
+    assert "SNo                    left out (counts the rows" in capsys.readouterr().err
+
+
+def test_a_key_of_another_section_is_hinted_at():
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    raw["train"]["learning_rate"] = 1e-4
+    with pytest.raises(ValidationError) as error:
+        Params.model_validate(raw)
+    assert "train.learning_rate: unknown key (did you mean sanity.learning_rate or lora.learning_rate?" in explain(error.value, raw)  # fmt: skip
+
+
+def test_files_of_a_batch_that_are_told_late_are_fetched(tmp_path):
+    """openai/openai-cookbook#1564: completed, and no output_file_id yet."""
+    hidden = {}
+
+    def late(event):
+        batch = server.batches.get("batch_1", {})
+        if event == "GET /v1/batches/batch_1" and server.events.count(event) == 1:
+            hidden["file"] = batch.pop("output_file_id")
+        elif event == "GET /v1/batches/batch_1":
+            batch["output_file_id"] = hidden["file"]
+
+    with BatchServer(on_event=late) as server, ResponseStore(tmp_path / "s") as store:
+        answers, _ = ask_batch(server.url, store, requests(3))
+        assert len(answers) == 3 and len(server.batches) == 1
+
+
+def test_a_model_without_its_output_layer_is_called_so(tmp_path):
+    """QwenLM/Qwen3-VL-Embedding#89: its published files are whole, and fetching them again brings the same ones."""
+    folder = tmp_path / "model"
+    build_tiny_model(folder)
+    AutoModel.from_pretrained(folder).save_pretrained(tmp_path / "bare")
+    shutil.copytree(
+        folder,
+        tmp_path / "bare",
+        dirs_exist_ok=True,
+        ignore=shutil.ignore_patterns("*.safetensors"),
+    )
+    config = json.loads((folder / "config.json").read_text()) | {"tie_word_embeddings": False}
+    (tmp_path / "bare" / "config.json").write_text(json.dumps(config))
+    fetch = partial(fetch_base, PathWeights(source="path", path=str(tmp_path / "bare")), tmp_path / "out", disk_gb=0.001)  # fmt: skip
+    with pytest.raises(UserError, match="such as lm_head.weight; without an output layer no text can be written"):  # fmt: skip
+        fetch()
+    config["tie_word_embeddings"] = True
+    (tmp_path / "bare" / "config.json").write_text(json.dumps(config))
+    fetch()

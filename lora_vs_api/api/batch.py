@@ -309,6 +309,8 @@ class _BatchAsking:
         for number in range(1, DOWNLOADS + 1):
             if number > 1:
                 self._pause(self.policy.poll_seconds)
+                # which of its files there are may be told later than its end
+                done = self.client.batches.retrieve(done.id)
             answered, unread = self._take(done.output_file_id)
             failed, _ = self._take(done.error_file_id)
             owed = None

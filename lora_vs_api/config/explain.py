@@ -255,7 +255,9 @@ def _unknown(place: Place, raw: Any, root: Schema) -> str:
     if near:
         hint = f"unknown key (did you mean {near[0]}?)"
     elif place.union is None or "discriminator" not in place.union:
-        hint = "unknown key"
+        # maybe the right name, of another section
+        other = [key for key in every_key() if key.endswith(f".{name}") and "NAME" not in key]
+        hint = "unknown key" + f" (did you mean {' or '.join(other[:2])}?)" * bool(other)
     else:
         hint = _of_another_arm(name, place, raw, root)
     return f"{hint}; expected one of {', '.join(siblings)}"

@@ -307,12 +307,14 @@ def _why_left_out(name: str, values: Sequence[Any], texts: Sequence[str]) -> str
     if any(isinstance(value, list | bool) for value in values):
         return None
     plain = plain_name(name)
-    if _ID.fullmatch(plain) and cells in (
-        [str(n) for n in range(first, first + len(values))] for first in (0, 1)
-    ):
+    counting = cells in ([str(n) for n in range(first, first + len(values))] for first in (0, 1))
+    if _ID.fullmatch(plain) and counting:
         return "counts the rows"
     if 2 * sum(bool(cell) and _stands(cell, text) for cell, text in present) > len(present):
         return None
+    if counting:
+        # whatever it is called: #, SNo, Case
+        return "counts the rows, and no text names it"
     if 2 * sum(_tells_day(cell, text) for cell, text in present) > len(present):
         return None
     return _why_by_name(plain, cells, splits, len(cells) == len(values))

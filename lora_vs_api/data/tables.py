@@ -265,6 +265,7 @@ def _csv(
     notes += [
         'a " does not enclose a cell here: quotes are read as part of the text'
     ] * found.unquoted
+    notes += [found.doubt] if found.doubt else []
     return _of_cells(path, found.rows, text, notes)
 
 

@@ -194,6 +194,7 @@ class CsvRows:
     quotes within cells have a backslash before them, ``unquoted`` that quotes are part of the cells, ``spaced``
     that a blank stands behind every separator, which is no part of the cells, ``single`` that single quotes enclose
     the cells, ``dumped`` that line ends, tabs and backslashes in cells were written ``\\n``, ``\\t`` and ``\\\\``.
+    ``doubt`` says of a cell in quotes that it may have taken in whole rows.
     """
 
     rows: list[tuple[int, list[str]]]
@@ -204,6 +205,7 @@ class CsvRows:
     spaced: bool = False
     single: bool = False
     dumped: bool = False
+    doubt: str | None = None
 
 
 def csv_rows(path: str | Path, text: str, separator: str | None = None) -> CsvRows:
@@ -242,10 +244,13 @@ def csv_rows(path: str | Path, text: str, separator: str | None = None) -> CsvRo
         if plain is None:
             raise
         return plain
-    if found.separator == "\t" and any(_holds_rows(cell) for _, row in found.rows for cell in row):
-        found = _unquoted(text, separator) or found
+    held = [cell for _, row in found.rows for cell in row if _holds_rows(cell)]
+    if found.separator == "\t" and held:
+        # in no text of several lines is each of those between its first and its last a whole row
+        opened = any(cell.count("\n") > 1 for cell in held)
+        found = _unquoted(text, separator, opened=opened) or found
     _check_no_row_taken_in(path, found)
-    return found
+    return replace(found, doubt=_taken_in(found))
 
 
 def _escaped(path: str | Path, text: str, separator: str | None) -> CsvRows | None:
@@ -343,6 +348,33 @@ def _check_no_row_taken_in(path: str | Path, found: CsvRows) -> None:
                 )
 
 
+def _taken_in(found: CsvRows) -> str | None:
+    """What to say where every cell of several lines seems to go over the ends of rows; None where one does not.
+
+    Each of its lines has a separator, and the row's first and last line as many as the header: a quote that opens a
+    text, and one at the end of another row's, look so. So do some texts, such as a short letter's.
+    """
+    if found.unquoted:
+        return None
+    several = [(line, row) for line, row in found.rows[1:] if any("\n" in cell for cell in row)]
+    first: tuple[int, int] | None = None
+    for line, row in several:
+        places = [place for place, cell in enumerate(row) if "\n" in cell]
+        pieces = re.split(r"\r\n|\n", row[places[0]])
+        counts = [piece.count(found.separator) for piece in pieces]
+        others = len(row) - 1 - places[0]
+        whole = counts[0] + places[0] == counts[-1] + others == len(found.rows[0][1]) - 1
+        if len(places) > 1 or not (whole and all(counts[1:-1])):
+            return None
+        first = first or (line, line + len(pieces) - 1)
+    if first is None:
+        return None
+    return (
+        f"lines {first[0]} to {first[1]} are one row, a cell of which is in quotes, though each of them looks like one: if they "
+        "are rows, put a text with quotes between quotes, each of its own written twice"
+    )
+
+
 def _labels_of_rows(pieces: Sequence[str], place: int, width: int, separator: str) -> list[str]:
     """What stands in the column ``place`` of the rows that a cell of it may have taken in; empty where it has none.
 
@@ -363,10 +395,11 @@ def _often(values: Iterable[str]) -> set[str]:
     return {value for value, count in counts.items() if few and count > 1 and value.strip()}
 
 
-def _unquoted(text: str, separator: str | None) -> CsvRows | None:
+def _unquoted(text: str, separator: str | None, opened: bool = False) -> CsvRows | None:
     """The rows of a file with tabs that has no cells between quotes (pandas' QUOTE_NONE), else None.
 
-    Commas stand in texts, too, so that only tabs tell: every line is a row of as many cells as the first.
+    Commas stand in texts, too, so that only tabs tell: every line is a row of as many cells as the first. Where a quote is
+    known to have ``opened`` a cell that takes in rows, one at another cell's end closes none.
     """
     if separator not in (None, "\t") or _SEPARATOR_LINE.match(text):
         return None
@@ -376,7 +409,9 @@ def _unquoted(text: str, separator: str | None) -> CsvRows | None:
     even = len({len(row) for _, row in rows}) == 1 and len(rows[0][1]) > 1
     # a cell that begins between quotes ends so, be it on another line
     closed = (cell for cell in cells if len(cell) > 1 and cell.endswith('"'))
-    if not even or any(cell.startswith('"') or cell.count('"') % 2 for cell in closed):
+    if not even or any(
+        cell.startswith('"') or (cell.count('"') % 2 and not opened) for cell in closed
+    ):
         return None
     return CsvRows(rows, "\t", named=False, unquoted=True)
 
@@ -466,8 +501,30 @@ def _rows(
             # a quoted cell may hold line ends: the next row starts after them
             line = reader.line_num + first
     except csv.Error as error:
-        hint = "; a quote within a cell in quotes is written twice" * (
-            "expected after" in str(error)
-        )
-        raise UserError(f"{path}:{line}: not valid CSV: {error}{hint}") from None
+        raise UserError(
+            f"{path}:{line}: not valid CSV: {_of_csv(str(error))}{_uneven(text, separator)}"
+        ) from None
     return rows
+
+
+def _of_csv(said: str) -> str:
+    """The csv module's words, and what they mean."""
+    if "expected after" in said:
+        return f"{said}; a quote within a cell in quotes is written twice"
+    if said == "unexpected end of data":
+        return "a quote opens a cell that no other closes; one within a text is put between quotes and written twice"
+    return said
+
+
+def _uneven(text: str, separator: str) -> str:
+    """The line that keeps a file with tabs from being read with its quotes as signs of the text; empty where none does."""
+    lines = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line]
+    if separator != "\t" or not lines:
+        return ""
+    width = lines[0][1].count("\t") + 1
+    odd = [
+        (number, line.count("\t") + 1) for number, line in lines if line.count("\t") + 1 != width
+    ]
+    if not odd or 10 * len(odd) > len(lines):
+        return ""
+    return f"; if no quote encloses a cell here, line {odd[0][0]} is at fault, with {odd[0][1]} cells instead of {width}"

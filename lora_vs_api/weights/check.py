@@ -274,7 +274,10 @@ def _check_tensors(folder: Path, where: str) -> int:
     others = sorted(report["unexpected_keys"])
     _check_no_adapter(others, where)
     if missing:
-        meant = _renamed(missing, others) or f"{missing[0]}; {_not_whole(others)}"
+        headless = not others and set(missing) <= {"lm_head.weight", "lm_head.bias"}
+        meant = _renamed(missing, others) or (
+            f"{missing[0]}; {NO_HEAD if headless else _not_whole(others)}"
+        )
         raise UserError(
             f"{where}: its *.safetensors lack {len(missing)} tensors of the model that config.json "
             f"describes, such as {meant}"
@@ -313,6 +316,12 @@ def _check_left_over(model: Any, others: Sequence[str], where: str) -> None:
             f"{where}: {count(len(others), 'tensor')} of no part of the model that config.json describes, such as "
             f"{others[0]}, left out"
         )
+
+
+NO_HEAD = (
+    "without an output layer no text can be written: so AutoModel saves a model, and so models of embeddings are; fetch the model "
+    'that writes text, or, where its output layer is that of its embeddings, set "tie_word_embeddings": true in its config.json'
+)
 
 
 def _not_whole(others: Sequence[str]) -> str:
