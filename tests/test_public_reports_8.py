@@ -27,7 +27,9 @@ from lora_vs_api.config.sections import Params, PathWeights
 from lora_vs_api.data.infer import infer_field
 from lora_vs_api.data.source import read_source
 from lora_vs_api.data.tables import load_table
+from lora_vs_api.data.templates import check_template, text_reader, used_columns
 from lora_vs_api.errors import UserError
+from lora_vs_api.record.parsing import parse_record
 from lora_vs_api.validation.records import problems
 from lora_vs_api.weights.fetch import fetch_base
 from tests.batch_server import BatchServer
@@ -365,3 +367,78 @@ def test_a_model_without_its_output_layer_is_called_so(tmp_path):
     config["tie_word_embeddings"] = True
     (tmp_path / "bare" / "config.json").write_text(json.dumps(config))
     fetch()
+
+
+@pytest.mark.parametrize("filled", ["all", "one"])
+@pytest.mark.parametrize("within", [False, True])
+def test_rows_by_their_key_that_hold_lists_are_called_so(tmp_path, filled, within):
+    """huggingface/datasets#1716, HateXplain: of one post that had a list, its items became the rows."""
+    spans = [{"text": "Ann Lee", "label": "P"}, {"text": "Kurt Weil", "label": "P"}]
+    rows = {f"{n}_gab": {"text": text, "spans": spans if filled == "all" or n == 3 else []} for n, text in enumerate(TEXTS)}  # fmt: skip
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"version": "1", "data": rows} if within else rows))
+    with pytest.raises(UserError, match="found one object; are these rows by their key[?] then make a list of its values"):  # fmt: skip
+        load_table(path)
+    # lists by their name are none of it
+    path.write_text(json.dumps({"meta": {"about": "all of the texts", "tags": []}, "rows": [{"text": text, "k": "a"} for text in TEXTS]}))  # fmt: skip
+    assert len(load_table(path).rows) == len(TEXTS)
+
+
+def test_columns_whose_names_are_no_words_can_be_joined(project):
+    """castorini/data#29: "#1 String" and "#2 String"; and a spreadsheet's names have blanks."""
+    row = {"Review Title": "T", "#1 String": "S", "reviews.title": "R", "ok": "k", "order": {"items": "two", "note": None}}  # fmt: skip
+    for text, said in (
+        ("{{ Review Title }}: {{ #1 String | lower }}", "T: s"),
+        ("{{ columns['reviews.title'] }} {{ ok }}", "R k"),
+        ("{% if ok %}{{ Review Title }}{% endif %}", "T"),
+        # Python's dict has items, too
+        ("{{ order.items }}{{ order.note }}", "two"),
+        ("{% for name in order.keys() %}{{ name }} {% endfor %}", "items note "),
+    ):
+        assert text_reader(text)(row) == said
+    assert used_columns("{{ Review Title }} {{ columns['a b'].c }}") == {"Review Title": {""}, "a b": {"c"}}  # fmt: skip
+    for text, said in (
+        ("{{ reviews.title }}", r"""'reviews' is undefined \(did you mean \{\{ columns\["reviews.title"\] \}\}\?\)"""),
+        ("{{ okk }}", r"did you mean \{\{ ok \}\}"),
+        ("{{ ok.title }}", "expected a value, found title, which is a method of Python's"),
+        ('{{ "Review Title" }}', "expected a template that names a column"),
+        ("{{ order.nte }}", "has no attribute 'nte'"),
+    ):  # fmt: skip
+        with pytest.raises(UserError, match=said):
+            check_template(text, [("a.csv:2", row)])
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '<|channel|>final <|constrain|>json<|message|>{"a": 1}',
+        '<|channel|>analysis<|message|>maybe {"a": 2}<|end|><|start|>assistant<|channel|>final<|constrain|>JSON<|message|>{"a": 1}<|return|>',
+        '<|channel|>final<|message|>{"a": 1}<|return|>',
+        '{"a": 1}<|im_end|>\n',
+        '<think>so</think>{"a": 1}</s>',
+    ],
+)  # fmt: skip
+def test_what_ends_a_turn_is_no_part_of_an_answer(answer):
+    """vllm-project/vllm#23694: gpt-oss's own marks, and those that servers leave behind."""
+    assert parse_record(answer) == {"a": 1}
+    assert parse_record(f"{answer} ok") is None
+    assert parse_record('{"a": "</s>"}') == {"a": "</s>"}
+    assert parse_record("<|channel|>analysis<|message|>only<|end|>") is None
+
+
+@pytest.mark.parametrize(
+    ("own", "typed", "told"),
+    [
+        ("profile: quick\n", [], "conf/local.yaml:1: profile: no setting, but a choice; a file of conf/profile/ is chosen under defaults: - override /profile: NAME"),
+        ("profile_name: quick\n", [], "conf/local.yaml:1: profile_name: is a label of what is chosen, and chooses nothing; expected - override /profile: quick under defaults"),
+        ("", ["profile_name=quick"], "profile_name: is a label of what is chosen, and chooses nothing; expected profile=quick"),
+        ("", ["task_name=us_addresses"], "expected task=us_addresses"),
+        ("", ["profile.quick=true"], "profile: no setting, but a choice; a file of conf/profile/"),
+    ],
+)  # fmt: skip
+def test_a_choice_is_no_setting_and_its_label_chooses_nothing(project, own, typed, told):
+    """hydra-ecosystem/hydra#2670: a run was labelled quick that was not."""
+    (project / "conf/local.yaml").write_text(own)
+    with pytest.raises(UserError) as caught:
+        compose(typed)
+    assert told in str(caught.value) and "did you mean" not in str(caught.value)

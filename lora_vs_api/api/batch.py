@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from openai import OpenAI
     from openai.types import Batch
 
-ENDED = ("completed", "failed", "expired", "cancelled")
+ENDED = ("completed", "failed", "expired", "cancelled", "canceled")
 # downloads of results in one run, while they are fewer than the batch says are there
 DOWNLOADS = 4
 

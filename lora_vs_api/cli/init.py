@@ -8,7 +8,7 @@ import math
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
@@ -240,28 +240,27 @@ def _write_task(given: TaskSource, name: str, path: str, origin: str, target: Pa
     objects = () if given.record is None else (given.record,)
     table = load_table(path, given.encoding, given.text, objects)
     rows = [columns for _, columns in table.rows]
-    if len(rows) < MIN_ROWS:
-        # such as how many were left out; else these come with the rows
-        for note in table.notes:
-            say(f"{path}: {note}")
-        raise UserError(f"{path}: expected at least {MIN_ROWS} rows, found {len(rows)}")
-    roles = _roles(given, path, table)
-    check_template(roles.text, table.rows)
-    if table.conversations and not _has_labels(given, rows, roles):
-        raise UserError(
-            f"{path}: expected a turn of the assistant in each conversation, who is called {', '.join(ASSISTANT)}; found none, "
-            "and no other column with labels"
-        )
-    inferred, left_out, drop = _fields(given, path, table.rows, roles)
-    if given.omit_nulls:
-        inferred = {
-            field: replace(found, spec=_omitting(found.spec)) for field, found in inferred.items()
-        }
-    specs = {field: found.spec for field, found in inferred.items()}
-    _check_kept(path, [path, given.noun, *roles.columns, *drop])
-    _check_kept(path, [spec.get("from") for spec in specs.values()])
-    if not given.schema:
-        _check_names(path, specs, "; does the first line name the columns?")
+    with _notes_before_errors(path, table):
+        if len(rows) < MIN_ROWS:
+            raise UserError(f"{path}: expected at least {MIN_ROWS} rows, found {len(rows)}")
+        roles = _roles(given, path, table)
+        check_template(roles.text, table.rows)
+        if table.conversations and not _has_labels(given, rows, roles):
+            raise UserError(
+                f"{path}: expected a turn of the assistant in each conversation, who is called {', '.join(ASSISTANT)}; found none, "
+                "and no other column with labels"
+            )
+        inferred, left_out, drop = _fields(given, path, table.rows, roles)
+        if given.omit_nulls:
+            inferred = {
+                field: replace(found, spec=_omitting(found.spec))
+                for field, found in inferred.items()
+            }
+        specs = {field: found.spec for field, found in inferred.items()}
+        _check_kept(path, [path, given.noun, *roles.columns, *drop])
+        _check_kept(path, [spec.get("from") for spec in specs.values()])
+        if not given.schema:
+            _check_names(path, specs, "; does the first line name the columns?")
     fields = checked_fields(specs)
     groups = {"--group-by": given.group_by, "split.column": roles.split}
     # before anything is written: every row that does not fit is named with its line
@@ -301,6 +300,17 @@ def _write_task(given: TaskSource, name: str, path: str, origin: str, target: Pa
     )
     write_text(target, config_text(task))
     _say_what_was_guessed(given, task, roles, corpus, target)
+
+
+@contextmanager
+def _notes_before_errors(path: str, table: Table) -> Iterator[None]:
+    """Whatever is wrong, first what became of the file as it was read, such as rows left out; else that comes with the rows."""
+    try:
+        yield
+    except UserError:
+        for note in table.notes:
+            say(f"{path}: {note}")
+        raise
 
 
 def _fullest(records: Sequence[Mapping[str, Any]], fields: Sequence[Field]) -> dict[str, Any]:

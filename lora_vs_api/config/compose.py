@@ -27,6 +27,7 @@ from lora_vs_api.config.slips import (
     decode_slip,
     kept_slip,
     key_slip,
+    label_slip,
     list_slip,
     mark_slip,
     no_mapping,
@@ -182,6 +183,9 @@ def _composed(overrides: Sequence[str], conf: Path) -> tuple[str, Params]:
     slip = key_slip(conf) if no_text_key(raw) else None
     if slip:
         raise UserError(slip)
+    label = label_slip(overrides, conf)
+    if label:
+        raise UserError(label if label.startswith(conf.name) else f"{where}: {label}")
     kept = kept_slip(overrides, conf, raw)
     if kept:
         raise UserError(kept if kept.startswith(conf.name) else f"{where}: {kept}")
@@ -198,7 +202,11 @@ def _composed(overrides: Sequence[str], conf: Path) -> tuple[str, Params]:
         given = [override.partition("=")[0].lstrip("+~") for override in overrides]
         place = "" if key in given else place_of(key, conf)
         problem = _as_typed(problem, overrides, "" if key in given else written_as(key, conf))
-        problem += choice_slip(problem, conf) if place else ""
+        choice = choice_slip(problem, conf)
+        if choice and ": unknown key" in problem:
+            # no setting of that name, and none that is called a little otherwise
+            problem = re.sub(r"unknown key.*", "no setting, but a choice", problem, flags=re.S)
+        problem += choice if place or "no setting, but" in problem else ""
         raise UserError(f"{place}{problem}" if place else f"{where}: {problem}") from None
 
 

@@ -371,6 +371,23 @@ def list_slip(
     return None
 
 
+def label_slip(overrides: Sequence[str], conf: Path) -> str | None:
+    """A label set by hand to what a choice would set with all that belongs to it: profile_name=quick changes nothing else."""
+    given = {text.lstrip("+").partition("=")[0]: text.partition("=")[2] for text in overrides}
+    own = _own(conf)
+    for group in ("profile", "task"):
+        key = f"{group}_name"
+        value = given.get(key, own.get(key))
+        if value is None or not (conf / group / f"{value}.yaml").is_file():
+            continue
+        place = "" if key in given else place_of(key, conf)
+        other = (
+            f"{group}={value}" if key in given else f"- override /{group}: {value} under defaults"
+        )
+        return f"{place}{key}: is a label of what is chosen, and chooses nothing; expected {other}"
+    return None
+
+
 def choice_slip(problem: str, conf: Path) -> str:
     """How a file of a group is chosen, where its name stands as the value of the group's key; else empty."""
     key = problem.partition(":")[0]

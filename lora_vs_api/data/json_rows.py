@@ -318,6 +318,8 @@ def _rows_within(
         raise UserError(
             f"{path}: expected a list of objects, found one object{_hint_of_object(found)}"
         )
+    if _are_by_key(found, next(iter(tables))):
+        raise UserError(f"{path}: expected a list of objects, found one object{BY_KEY}")
     written = [name for name, rows in tables.items() if _is_written(rows)]
     names = written if len(written) == 1 else list(tables)
     if len(names) > 1:
@@ -336,10 +338,29 @@ def _rows_within(
     return tables[name]
 
 
+def _are_by_key(found: Mapping[str, Any], table: str) -> bool:
+    """Whether a list of objects, by its dotted name, is part of a row, and the rows are what an object holds by their keys."""
+    *above, _, name = ["", *table.split(".")]
+    holder: Any = found
+    for key in above[1:]:
+        holder = holder.get(key) if isinstance(holder, Mapping) else None
+    rows = [
+        row
+        for row in (holder.values() if isinstance(holder, Mapping) else ())
+        if isinstance(row, Mapping) and isinstance(row.get(name), list)
+    ]
+    return len(rows) > 1 and _is_written(
+        [{k: v for k, v in row.items() if k != name} for row in rows]
+    )
+
+
 def _is_written(rows: Sequence[Mapping[str, Any]]) -> bool:
     """Whether most of the first rows hold words that somebody wrote."""
     some = rows[:LOOKED_AT]
     return 2 * sum(any(" " in text.strip() for text in _texts(row)) for row in some) > len(some)
+
+
+BY_KEY = "; are these rows by their key? then make a list of its values: [ {…}, {…} ]"
 
 
 def _hint_of_object(found: Mapping[str, Any]) -> str:
@@ -350,7 +371,7 @@ def _hint_of_object(found: Mapping[str, Any]) -> str:
     inner = [key for value in objects for key in value]
     by_number = all(key.isdigit() for key in inner) or any(key.isdigit() for key in found)
     if len(objects) == len(found) and inner and not by_number:
-        return "; are these rows by their key? then make a list of its values: [ {…}, {…} ]"
+        return BY_KEY
     if (len(objects) == len(found) and by_number) or "columns" in found:
         return '; is it of pandas? then write it with df.to_json(path, orient="records")'
     return '; write one for each text, with its labels: [ {"text": …, "label": …}, … ]'

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from lora_vs_api.data.within import without
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
 
 # the key of an item in a list
 PLACE = "[]"
+# by what a template reaches a column whose name is no word: {{ columns["Review Title"] }}
+COLUMNS = "columns"
+_EXPRESSION = re.compile(r"(\{\{[-+]?\s*)([^{}|]*?)(\s*(?:\|[^{}]*)?[-+]?\}\})")
 
 
 def is_template(text: str) -> bool:
@@ -33,29 +38,82 @@ def text_reader(text: str) -> Callable[[Mapping[str, Any]], str]:
     """A function from a row's columns to its text; ``text`` as in :func:`read_source`."""
     if not is_template(text):
         return lambda columns: _as_text(columns.get(text), text)
-    from jinja2 import StrictUndefined, TemplateError
+    from jinja2 import StrictUndefined, TemplateError, UndefinedError
     from jinja2.sandbox import SandboxedEnvironment
 
+    class Environment(SandboxedEnvironment):
+        def getattr(self, obj: Any, attribute: str) -> Any:
+            """A key before a method of Python's: an order has items."""
+            if isinstance(obj, Mapping) and attribute in obj:
+                return obj[attribute]
+            return super().getattr(obj, attribute)
+
     # sandboxed: a config that someone shares is not a program to run
-    environment = SandboxedEnvironment(
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-        # null says nothing, and not the word that Python has for it
-        finalize=lambda value: "" if value is None else value,
-    )
+    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, finalize=_said)
     try:
-        template = environment.from_string(text)
+        template = environment.from_string(_with_columns(text))
     except TemplateError as error:
         raise UserError(f"data.text: not a valid Jinja template: {error}") from None
 
     def render(columns: Mapping[str, Any]) -> str:
         try:
-            return template.render(columns)
+            return template.render({COLUMNS: columns, **columns})
+        except UndefinedError as error:
+            said = " ".join(str(error).split())
+            raise UserError(f"data.text: {said}{_meant(said, columns)}") from None
         # whatever the template of a user does: a sum of texts, a division by zero
         except Exception as error:
             raise UserError(f"data.text: {' '.join(str(error).split())}") from None
 
     return render
+
+
+def _said(value: Any) -> Any:
+    """A value as a template writes it: null says nothing, and not the word that Python has for it."""
+    from jinja2 import Undefined
+
+    if callable(value) and not isinstance(value, Undefined):
+        raise TypeError(
+            f"expected a value, found {getattr(value, '__name__', 'a function')}, which is a method of Python's"
+        )
+    return "" if value is None else value
+
+
+def _with_columns(text: str) -> str:
+    """A template with the names of columns that are no words to Jinja as it takes them: ``{{ Review Title }}``."""
+    from jinja2 import Environment, TemplateSyntaxError
+
+    def named(found: re.Match[str]) -> str:
+        begins, name, ends = found.groups()
+        try:
+            Environment(autoescape=True).compile_expression(name)
+        except TemplateSyntaxError:
+            # what holds quotes, brackets or a sum was meant as an expression
+            if not name or re.search(r"[\"'()\[\]+*~=,]", name):
+                return found[0]
+            return f'{begins}{COLUMNS}["{name}"]{ends}'
+        return found[0]
+
+    return _EXPRESSION.sub(named, text)
+
+
+def _meant(said: str, columns: Mapping[str, Any]) -> str:
+    """The column that a name without one was meant to be, as a template reaches it; empty where there is none."""
+    missing = re.match(r"'([^']+)' is undefined|.* has no attribute '([^']+)'", said)
+    name = next(filter(None, missing.groups()), "") if missing else ""
+    names = list(columns)
+    # of {{ reviews.title }} and {{ review-title }} Jinja names the first word
+    near = (
+        [each for each in names if not each.isidentifier() and each.startswith(name)]
+        if name
+        else []
+    )
+    near = near or get_close_matches(name, names, n=1)
+    if not near:
+        return f"; there are {', '.join(names)}" if name and names else ""
+    found = near[0]
+    written = found if found.isidentifier() else f'{COLUMNS}["{found}"]'
+    return f" (did you mean {{{{ {written} }}}}?)"
 
 
 def _as_text(value: Any, column: str) -> str:
@@ -96,7 +154,7 @@ def used_columns(text: str) -> dict[str, set[str]]:
 
     found: dict[str, set[str]] = {}
     try:
-        parsed = Environment(autoescape=True).parse(text)
+        parsed = Environment(autoescape=True).parse(_with_columns(text))
     except TemplateError:
         # text_reader says so
         return found
@@ -148,6 +206,8 @@ def check_template(text: str, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> 
     if not is_template(text):
         return
     render = text_reader(text)
+    if not used_columns(text):
+        raise UserError(f"data.text: expected a template that names a column, found {text!r:.60}")
     for place, row in rows:
         try:
             render(row)
@@ -171,7 +231,10 @@ def _names(node: Node) -> Iterator[tuple[str, str]]:
             keys = [key, *keys] if isinstance(key, str) else [PLACE]
         inner = inner.node
     if isinstance(inner, nodes.Name):
-        yield inner.name, ".".join(keys)
+        if inner.name == COLUMNS and keys:
+            yield keys[0], ".".join(keys[1:])
+        else:
+            yield inner.name, ".".join(keys)
         return
     for child in inner.iter_child_nodes():
         yield from _names(child)

@@ -38,6 +38,12 @@ _AROUND = (
     ("<|START_RESPONSE|>", "<|END_RESPONSE|>"),
     ("", "[END FINAL RESPONSE]"),
 )
+# harmony's header of an answer, which may say that JSON follows
+_FINAL = re.compile(r"<\|channel\|>final\s*(?:<\|constrain\|>\s*\w+\s*)?<\|message\|>")
+# by which chats end a turn, and which some servers leave at an answer's end
+_STOPS = re.compile(
+    r"(?:\s*(?:</s>|<\|(?:im_end|eot_id|eom_id|end_of_text|endoftext|return|end|call)\|>|<end_of_turn>|<eos>))+\s*\Z"
+)
 # tokens that a tokenizer calls special and that must not get lost when an answer is decoded
 MARKERS = frozenset({*_THINKING, *_THINKING.values(), "<|channel>", "<|channel|>", "<|message|>"})
 # a phrase marks something at an answer's beginning alone
@@ -63,6 +69,8 @@ def part_thinking(output: str) -> Parted:
     models, which mean nothing within an object; what the prompt has opened has a closing mark alone.
     """
     thinking, rest = "", output
+    if _object(rest) is None:
+        rest = _STOPS.sub("", _FINAL.sub("<|channel|>final<|message|>", rest))
     while _object(rest) is None and (_OPENING.search(rest) or _CLOSING.search(rest)):
         seen = _without_objects(rest)
         opened, closed = _OPENING.search(seen), _CLOSING.search(seen)
@@ -103,7 +111,7 @@ def _unwrapped(answer: str) -> str:
 def parse_record(output: str) -> dict[str, Any] | None:
     """Return the JSON object that the whole answer is (white space around it aside), or None.
 
-    Thinking before the answer is left out (:func:`part_thinking`); an answer that never came is none.
+    Thinking before the answer is left out, and a token that ends a turn (:func:`part_thinking`); an answer that never came is none.
     Prose or code fences around the object make it invalid: a program that reads the answer
     with ``json.loads`` would fail on it. NaN, Infinity, numbers too large for a float and halves of
     a character (lone surrogates), which Python's reader would let pass, make it invalid too: no
