@@ -41,9 +41,10 @@ _AROUND = (
 # harmony's header of an answer, which may say that JSON follows
 _FINAL = re.compile(r"<\|channel\|>final\s*(?:<\|constrain\|>\s*\w+\s*)?<\|message\|>")
 # by which chats end a turn, and which some servers leave at an answer's end
-_STOPS = re.compile(
-    r"(?:\s*(?:</s>|<\|(?:im_end|eot_id|eom_id|end_of_text|endoftext|return|end|call)\|>|<end_of_turn>|<eos>))+\s*\Z"
-)
+_STOPS = (
+    "</s>", "<eos>", "<end_of_turn>", "<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|endoftext|>", "<|end|>",
+    "<|return|>", "<|call|>",
+)  # fmt: skip
 # tokens that a tokenizer calls special and that must not get lost when an answer is decoded
 MARKERS = frozenset({*_THINKING, *_THINKING.values(), "<|channel>", "<|channel|>", "<|message|>"})
 # a phrase marks something at an answer's beginning alone
@@ -70,7 +71,7 @@ def part_thinking(output: str) -> Parted:
     """
     thinking, rest = "", output
     if _object(rest) is None:
-        rest = _STOPS.sub("", _FINAL.sub("<|channel|>final<|message|>", rest))
+        rest = _without_stops(_FINAL.sub("<|channel|>final<|message|>", rest))
     while _object(rest) is None and (_OPENING.search(rest) or _CLOSING.search(rest)):
         seen = _without_objects(rest)
         opened, closed = _OPENING.search(seen), _CLOSING.search(seen)
@@ -86,6 +87,13 @@ def part_thinking(output: str) -> Parted:
             break
         thinking, rest = thinking + rest[inner:stop], rest[:start] + _unwrapped(rest[end:])
     return Parted(thinking, rest)
+
+
+def _without_stops(text: str) -> str:
+    """``text`` without the tokens at its end that end a turn."""
+    while stop := next((stop for stop in _STOPS if text.rstrip().endswith(stop)), None):
+        text = text.rstrip().removesuffix(stop)
+    return text
 
 
 def _without_objects(text: str) -> str:
