@@ -48,6 +48,11 @@ def count(number: int, noun: str, nouns: str | None = None) -> str:
     return f"{number:,} {noun if number == 1 else nouns or plural(noun)}"
 
 
+def plain_number(value: float) -> str:
+    """All digits of a number, a whole one without a point: 4000001, 0.5, 1e+300."""
+    return str(int(value)) if float(value).is_integer() and abs(value) < 1e16 else repr(value)
+
+
 def plural(noun: str) -> str:
     """``seeds``, ``companies``, ``boxes``: a column's name may be any noun."""
     if noun.endswith("y") and noun[-2:-1] not in tuple("aeiou"):

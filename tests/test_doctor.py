@@ -227,6 +227,14 @@ def test_a_full_context_is_said_once(seen):
     assert error is None and re.search(r"JSON Schema: +not known: the answer was cut", out)
 
 
+def test_a_limit_that_the_server_does_not_heed_is_no_success(seen):
+    """ggml-org/llama.cpp#13700: each answer would cost what it likes."""
+    long = output(json.dumps(RECORD), usage={"prompt_tokens": 200, "completion_tokens": 5000})
+    out, error, _ = seen(lambda path, body: long)
+    assert "does not heed max_completion_tokens" in error and "expected max_tokens" in error
+    assert "works as it is set" not in out
+
+
 def habit_of_schema(body, cut):
     return Fault("json", body=lambda b: _cut(cut.body(b))) if "response_format" in body else None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from datetime import date, datetime
 from functools import partial
 from typing import Any
@@ -17,6 +18,7 @@ from pydantic import ValidationError
 from transformers import AutoModel
 
 from lora_vs_api.api.batch_files import read_results
+from lora_vs_api.api.diagnosis import diagnose
 from lora_vs_api.api.store import ResponseStore
 from lora_vs_api.cli import app
 from lora_vs_api.cli.app import main
@@ -30,11 +32,12 @@ from lora_vs_api.data.tables import load_table
 from lora_vs_api.data.templates import check_template, text_reader, used_columns
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.parsing import parse_record
+from lora_vs_api.shown import plain_number
 from lora_vs_api.validation.records import problems
 from lora_vs_api.weights.fetch import fetch_base
 from tests.batch_server import BatchServer
 from tests.imports import ROOT
-from tests.test_api_client import MINI, requests
+from tests.test_api_client import CHAT, MINI, requests
 from tests.test_batch import ask as ask_batch
 from tests.tiny_model import build_tiny_model
 
@@ -99,7 +102,6 @@ LABELS = {"type": "enum", "values": ["Black", "Red"]}
         ({"type": "list"}, [" Black", "Red\u200b"], ["Black", "Red"]),
         ({"type": "string"}, "ACME GmbH ", "ACME GmbH"),
         ({"type": "string"}, "  if x:\n    y", "  if x:\n    y"),
-        ({"type": "string"}, " ", " "),
         ({"type": "enum", "values": [" a", "b"]}, " a", " a"),
     ],
 )  # fmt: skip
@@ -442,3 +444,83 @@ def test_a_choice_is_no_setting_and_its_label_chooses_nothing(project, own, type
     with pytest.raises(UserError) as caught:
         compose(typed)
     assert told in str(caught.value) and "did you mean" not in str(caught.value)
+
+
+def test_bounds_are_told_with_all_their_digits(project, capsys):
+    """`integer 4e+06..4.00001e+06` leaves out values that are allowed."""
+    rows = [{"text": f"send item {4000001 + n % 6} please", "article": 4000001 + n % 6} for n in range(240)]  # fmt: skip
+    write(project / "a.jsonl", rows)
+    init("a.jsonl")
+    assert "article (integer 4000001..4000006)" in capsys.readouterr().err
+    (field,) = fields_from_config({"f": {"type": "number", "minimum": 0.1234567, "maximum": 2e300}})
+    assert problems(0, field) == ["f: expected a number 0.1234567..2e+300, found 0"]
+    assert [plain_number(n) for n in (4.0, 1500000.0, 0.5, -3, 1e20)] == ["4", "1500000", "0.5", "-3", "1e+20"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+@pytest.mark.parametrize("empty", ["", "  "])
+def test_an_empty_cell_is_no_answer_where_one_is_needed(tmp_path, name, empty):
+    """Half-labelled rows of alpaca's form: "" was the right answer of every one that nobody had labelled."""
+    rows = [{"text": "a b", "note": "x"}, {"text": "c d", "note": empty}]
+    path = write(tmp_path / name, rows)
+    fields = fields_from_config({"note": {"type": "string"}})
+    with pytest.raises(UserError, match=r"note: expected a string, found an empty cell"):
+        read_source(path, fields, "text", None, None)
+    unlabelled: list[Any] = []
+    assert len(read_source(path, fields, "text", None, None, unlabelled=unlabelled)) == 1
+    assert [row["text"] for row in unlabelled] == ["c d"]
+
+
+@pytest.mark.parametrize(("encoding", "language"), [("utf-16-le", "ru"), ("utf-16-be", "ru"), ("utf-16-be", "en")])  # fmt: skip
+def test_utf_16_without_a_mark_is_named_with_its_order(tmp_path, encoding, language):
+    """genspark-ai/genoffice#438: Cyrillic has few zero bytes, and was taught as rubbish."""
+    text = "верните деньги" if language == "ru" else "give it back"
+    path = tmp_path / "a.csv"
+    path.write_bytes("".join(["text,label\r\n", *(f"{text} {n},a\r\n" for n in range(30))]).encode(encoding))  # fmt: skip
+    for given in (None, "utf-16"):
+        if given and encoding == "utf-16-le":
+            continue
+        with pytest.raises(UserError, match=rf"or name its encoding, {encoding} "):
+            load_table(path, given)
+    assert len(load_table(path, encoding).rows) == 30
+
+
+def test_an_encoder_with_a_decoder_is_called_so(tmp_path):
+    """huggingface/transformers#17375, BART: no renaming makes one of it that goes on with a text."""
+    config = {"model_type": "bart", "is_encoder_decoder": True}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match="a bart model is an encoder and a decoder"):
+        fetch_base(PathWeights(source="path", path=str(tmp_path)), tmp_path / "out", disk_gb=0.001)
+
+
+@pytest.mark.parametrize(
+    ("role", "expected"),
+    [("system", "developer, or user where"), ("developer", "system, or user where")],
+)
+def test_a_role_that_is_refused_leads_out_of_the_circle(role, expected):
+    """tailcallhq/forgecode#1177: o1-mini takes neither system nor developer."""
+    message = f"Unsupported value: 'messages[0].role' does not support '{role}' with this model."
+    error = {"message": message, "param": "messages[0].role", "code": "unsupported_value"}
+    found = diagnose(400, {"error": error}, {}, requests(1)[0], replace(CHAT, instruction_role=role), "http://h/v1")  # fmt: skip
+    assert f"expected {expected}" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        (["api=openai", "api/limits.budget_usd=1"], "api/limits.budget_usd: unknown key (did you mean api.limits.budget_usd?)"),
+        (["lora.r=016"], "a number begins with no 0: 16"),
+        (["api=openai", "api.server.base_url=https://h.example/v1/chat/completions"], "expected the address that this stands under, https://h.example/v1, found"),
+    ],
+)  # fmt: skip
+def test_what_stands_beside_a_setting_is_told(typed, told):
+    """hydra-ecosystem/hydra#2390, yaml/pyyaml#107, ogkalu2/comic-translate#265."""
+    with pytest.raises(UserError) as caught:
+        compose(typed)
+    assert told in str(caught.value)
+
+
+def test_a_number_with_a_zero_before_it_is_offered_as_both(project):
+    (project / "conf/local.yaml").write_text("lora:\n  r: 016\n")
+    with pytest.raises(UserError, match=r"found 016, which YAML reads as the number 14; a text is put in quotes, '016', and a number written 16 or 14"):  # fmt: skip
+        compose([])

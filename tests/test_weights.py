@@ -242,12 +242,10 @@ def test_weights_that_lack_a_tensor_are_not_filled_up(tmp_path):
     weights = load_file(model / "model.safetensors")
     del weights["model.layers.1.mlp.up_proj.weight"]
     save_file(weights, model / "model.safetensors", {"format": "pt"})
-    with pytest.raises(
-        UserError, match=r"lack 1 tensors .* model\.layers\.1\.mlp\.up_proj\.weight"
-    ):
+    with pytest.raises(UserError, match=r"lack 1 tensor .* model\.layers\.1\.mlp\.up_proj\.weight"):
         load_base(model, Runtime("cpu", torch.float32))
     with pytest.raises(
-        UserError, match=WHERE + r".* lack 1 tensors .* model\.layers\.1\.mlp\.up_proj"
+        UserError, match=WHERE + r".* lack 1 tensor .* model\.layers\.1\.mlp\.up_proj"
     ):
         fetch_base(PathWeights(source="path", path=str(model)), tmp_path / "base", disk_gb=0.001)
 

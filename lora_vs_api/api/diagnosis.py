@@ -279,7 +279,9 @@ def _rejection(
         )
     key, hint = keys.parameter_key(rejected, name), HINTS.get(rejected, "")
     if rejected == "role":
-        hint = f"; expected {'user' if NO_SYSTEM.search(why) else other_role(condition)}"
+        # some models take neither system nor developer (o1-mini)
+        another = f"{other_role(condition)}, or user where that is refused too"
+        hint = f"; expected {'user' if NO_SYSTEM.search(why) else another}"
     return Rejected(f"{key}: {rejects} it {why}{hint}", rejected)
 
 

@@ -21,6 +21,7 @@ from lora_vs_api.api.budget import Budget, count_input_tokens, discounted, usd
 from lora_vs_api.api.client import ask_all
 from lora_vs_api.api.diagnosis import Rejected, other_limit, other_role
 from lora_vs_api.api.few_shot import shot_chooser
+from lora_vs_api.api.oddities import odd_counts
 from lora_vs_api.api.policy import AskPolicy
 from lora_vs_api.api.provider import Provider
 from lora_vs_api.api.servers import key_variable, server_of
@@ -95,7 +96,11 @@ def examine_api(params: Params, name: str | None) -> None:
         if trial is None:
             raise UserError(f"{keys.condition_key(name)}: no way was found to ask it; see above")
         # what is known by now is told, whatever comes of looking closer
-        open_ends = [probe.look_closer(trial), _batch_problem(params, condition, provider)]
+        open_ends = [
+            probe.look_closer(trial),
+            _batch_problem(params, condition, provider),
+            probe.odd_answer(trial),
+        ]
     for label, value in [*probe.findings(trial), *_price_lines(params, name, listed, probe)]:
         show(f"{label + ': ':<20}{value}")
     own = params.conditions[name].server is not None
@@ -264,6 +269,19 @@ class Probe:
                 return error
             show(f"not looked at further: {error}")
         return None
+
+    def odd_answer(self, trial: ApiCondition) -> UserError | None:
+        """What the counts of the first answer tell of a server that does otherwise than it was asked.
+
+        A prompt that is counted otherwise than here may be another tokenizer's: that is told, and is no error.
+        """
+        first = self.answers[:1]
+        requests = [replace(self.request, id=answer.id) for answer in first]
+        sure = list(odd_counts(trial, requests, first, None))
+        for line in odd_counts(trial, requests, first, self.count_tokens):
+            if line not in sure:
+                show(line)
+        return UserError(sure[0]) if sure else None
 
     def _ask(self, trial: ApiCondition, what: str, counts: bool = True) -> Rejected | None:
         """Ask once, and again where that may pass; None when an answer came.

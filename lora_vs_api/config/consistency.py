@@ -462,6 +462,9 @@ def _address_problem(base_url: str, key_env: str) -> str | None:
         )
     if not whole or port == 0 or not base_url.isprintable():
         return f"expected an address such as http://127.0.0.1:8000/v1, found {base_url!r}"
+    path = re.search(r"/(?:chat/completions|completions|responses|models|embeddings)/*$", base_url)
+    if path:
+        return f"expected the address that this stands under, {base_url[: path.start()]}, found {base_url!r}"
     return None
 
 

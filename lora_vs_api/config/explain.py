@@ -152,6 +152,8 @@ def _as_number(place: Place) -> str:
         return ""
     if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", place.value.strip()) is None:
         return ""
+    if re.fullmatch(r"0\d+", place.value.strip()):
+        return f"; a number begins with no 0: {place.value.strip().lstrip('0') or '0'}"
     return "; a number has no quotes; one of the environment is ${oc.decode:${oc.env:NAME}} in conf/local.yaml"
 
 

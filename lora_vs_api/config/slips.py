@@ -695,6 +695,9 @@ def _unread(named: str, conf: Path) -> str:
     if equals and re.match(r"\s*\{.*[^\x00-\x7f][^,:]*:", value):
         return f"{named!r}: Hydra reads no such letter in a key on the command line; {in_file}"
     if equals and re.fullmatch(r"[A-Za-z_][\w./@-]*", keys):
+        dotted = keys.replace("/", ".")
+        if "/" in keys and dotted in every_key():
+            return f"{keys}: unknown key (did you mean {dotted}?)"
         if _is_broken(f"{keys}=1"):
             return f"{keys}: Hydra reads no such key on the command line; {in_file}"
         quoted = quoted_items(value)

@@ -160,9 +160,12 @@ def _misread(node: yaml.Node) -> Iterator[tuple[yaml.Mark, str]]:
                 number = number and scalar.tag.endswith((":int", ":float"))
                 if number and _MISREAD.fullmatch(scalar.value):
                     read, said = yaml.safe_load(scalar.value), scalar.value
+                    meant = said.lstrip("0") if said.isdigit() else ""
+                    either = f"{meant} or {read}" if meant and meant != str(read) else f"{read}"
                     yield (
                         scalar.start_mark,
-                        f"found {said}, which YAML reads as the number {read}; put it in quotes, '{said}', or write {read}",
+                        f"found {said}, which YAML reads as the number {read}; a text is put in quotes, '{said}', and a number "
+                        f"written {either}",
                     )
 
 

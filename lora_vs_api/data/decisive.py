@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from unicodedata import normalize
 
 from lora_vs_api.record.fields import TEXT, Field
+from lora_vs_api.shown import plain_number
 
 if TYPE_CHECKING:
     from lora_vs_api.record.rows import Row
@@ -92,7 +93,7 @@ def _forms(value: Any) -> list[str]:
     """How a text may write a string or a number: 4.0 also as 4."""
     if isinstance(value, bool) or value is None:
         return []
-    written = [str(value)] if not isinstance(value, float) else [f"{value:g}", str(value)]
+    written = [str(value)] if not isinstance(value, float) else [plain_number(value), str(value)]
     return [form for form in written if form.strip()]
 
 

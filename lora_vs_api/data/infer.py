@@ -22,7 +22,7 @@ from lora_vs_api.data.written import is_called_record, is_missing, plain_name
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.caseless import caseless
 from lora_vs_api.record.fields import Field
-from lora_vs_api.shown import count
+from lora_vs_api.shown import count, plain_number
 
 Spec = dict[str, Any]
 Texts = Literal["cells", "columns", "json"]
@@ -303,7 +303,7 @@ def _infer_number(values: Sequence[Any], read: Sequence[Any], kind: str) -> Infe
     low, high = min(read), max(read)
     # all digits of an integer, as they stand in the data
     why = "from {} to {} in the data".format(
-        *(str(end) if kind == "integer" else f"{end:g}" for end in (low, high))
+        *(str(end) if kind == "integer" else plain_number(end) for end in (low, high))
     )
     spec: Spec = {"type": kind, "score": "exact"}
     counts = Counter(read)

@@ -344,6 +344,9 @@ def _record(
         for field in fields:
             try:
                 cell = value_of(columns.get(field.column), field, typed)
+                if cell is not None and field.type == "string" and says_nothing(cell):
+                    # an empty cell is no answer, though "" is a text
+                    raise UserError("expected a string, found an empty cell")
                 cells[field.name] = renamed_value(cell, field)
             except UserError as error:
                 wrong.add(field.name)

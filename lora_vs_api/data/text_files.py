@@ -124,6 +124,10 @@ def read_text(path: str | Path, encoding: str | None = None) -> str:
     if kind is not None:
         raise UserError(f"{path}: is {kind}, whatever its name says; expected text")
     name = marked_encoding(raw) or encoding or "utf-8"
+    wide = _wide(raw)
+    # Python takes a file without a mark for little-endian
+    if wide and (encoding is None or (wide == "utf-16-be" and _is_utf_16(encoding))):
+        raise _without_mark(path, wide)
     try:
         text = raw.decode(name)
     except LookupError:
@@ -143,11 +147,34 @@ def read_text(path: str | Path, encoding: str | None = None) -> str:
             text = raw.decode("cp1252")
     head = text[:100]
     if encoding is None and head.count("\0") * 4 > len(head):
-        raise UserError(
-            f"{path}:1: holds zero bytes, as UTF-16 without a byte order mark does; save it as UTF-8, "
-            "or name its encoding, such as utf-16 (--encoding, data.encoding)"
-        )
+        raise _without_mark(path, "utf-16-le or utf-16-be")
     return text
+
+
+def _without_mark(path: str | Path, encoding: str) -> UserError:
+    return UserError(
+        f"{path}:1: holds zero bytes, as UTF-16 without a byte order mark does; save it as UTF-8, or name its encoding, "
+        f"{encoding} (--encoding, data.encoding)"
+    )
+
+
+def _is_utf_16(encoding: str) -> bool:
+    """Whether this names UTF-16 and no order of bytes."""
+    try:
+        return codecs.lookup(encoding).name == "utf-16"
+    except LookupError:
+        return False
+
+
+def _wide(raw: bytes) -> str | None:
+    """The kind of UTF-16 that a file without a mark seems to be, by its first letters, which are plain ones; None for another."""
+    head = raw[:8]
+    if marked_encoding(raw) or len(head) < 8:
+        return None
+    zeros = [place for place, byte in enumerate(head) if byte == 0]
+    if zeros == [1, 3, 5, 7]:
+        return "utf-16-le"
+    return "utf-16-be" if zeros == [0, 2, 4, 6] else None
 
 
 def _unpacked(path: Path) -> bytes:

@@ -15,6 +15,7 @@ from lora_vs_api.files import read_json
 from lora_vs_api.model.attention import NAME as GROUPED
 from lora_vs_api.model.attention import has_plain_attention
 from lora_vs_api.model.runtime import Runtime
+from lora_vs_api.shown import count
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -77,7 +78,7 @@ def load_base(
     if missing:
         # transformers fills them with random numbers and says so in passing
         raise UserError(
-            f"{base}: its weights lack {len(missing)} tensors of the model that config.json describes, "
+            f"{base}: its weights lack {count(len(missing), 'tensor')} of the model that config.json describes, "
             f"such as {missing[0]}; fetch the whole model"
         )
     # some configs ask for plain tuples, which nothing here reads

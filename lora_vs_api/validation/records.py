@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lora_vs_api.record.fields import TEXT, Field
+from lora_vs_api.shown import plain_number
 
 
 def expected(field: Field) -> str:
@@ -19,10 +20,10 @@ def _expected(field: Field) -> str:
     if field.type in ("integer", "number"):
         kind = "an integer" if field.type == "integer" else "a number"
         if field.minimum is not None and field.maximum is not None:
-            return f"{kind} {field.minimum:g}..{field.maximum:g}"
+            return f"{kind} {plain_number(field.minimum)}..{plain_number(field.maximum)}"
         if field.minimum is not None:
-            return f"{kind} ≥ {field.minimum:g}"
-        return kind if field.maximum is None else f"{kind} ≤ {field.maximum:g}"
+            return f"{kind} ≥ {plain_number(field.minimum)}"
+        return kind if field.maximum is None else f"{kind} ≤ {plain_number(field.maximum)}"
     if field.type == "list":
         return f"a list, each {expected(field.items)}" if field.items else "a list of strings"
     if field.type == "object":

@@ -64,6 +64,11 @@ def check_config(folder: Path, where: str) -> None:
             f"{where}: config.json: {version} has no model_type {kind} (code that comes with a model is "
             "not run); use another base model"
         )
+    if config.get("is_encoder_decoder") is True:
+        raise UserError(
+            f"{where}: config.json: a {kind} model is an encoder and a decoder (is_encoder_decoder: true), and does not go on "
+            "with a text; use a model that does, a decoder alone"
+        )
     if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         raise UserError(
             f"{where}: config.json: in {version} a {kind} model does not go on with a text (no causal "
@@ -279,7 +284,7 @@ def _check_tensors(folder: Path, where: str) -> int:
             f"{missing[0]}; {NO_HEAD if headless else _not_whole(others)}"
         )
         raise UserError(
-            f"{where}: its *.safetensors lack {len(missing)} tensors of the model that config.json "
+            f"{where}: its *.safetensors lack {count(len(missing), 'tensor')} of the model that config.json "
             f"describes, such as {meant}"
         )
     _check_left_over(model, others, where)
