@@ -36,8 +36,9 @@ from lora_vs_api.shown import plain_number
 from lora_vs_api.validation.records import problems
 from lora_vs_api.weights.fetch import fetch_base
 from tests.batch_server import BatchServer
+from tests.fault_server import Fault, FaultServer
 from tests.imports import ROOT
-from tests.test_api_client import CHAT, MINI, requests
+from tests.test_api_client import CHAT, MINI, ask, requests
 from tests.test_batch import ask as ask_batch
 from tests.tiny_model import build_tiny_model
 
@@ -524,3 +525,60 @@ def test_a_number_with_a_zero_before_it_is_offered_as_both(project):
     (project / "conf/local.yaml").write_text("lora:\n  r: 016\n")
     with pytest.raises(UserError, match=r"found 016, which YAML reads as the number 14; a text is put in quotes, '016', and a number written 16 or 14"):  # fmt: skip
         compose([])
+
+
+CUT = {
+    "id": "x", "object": "chat.completion", "usage": {"prompt_tokens": 20, "completion_tokens": 0},
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": ""}, "finish_reason": "content_filter"}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_filtered_answer_with_the_status_of_an_error_is_one(status):
+    """experientiallabs/experiential#967, Azure's Foundry: it was told as a role that is refused."""
+    with FaultServer({"mail 1": [Fault("status", status, body=lambda error: CUT)] * 9}) as server:
+        with pytest.raises(UserError, match="email-1: stopped by the content filter") as caught:
+            ask(server, 3, CHAT, concurrency=1)
+        assert "role" not in str(caught.value)
+        server.faults["mail 1"] = [Fault("status", status, body=lambda error: CUT)]
+        answers = ask(server, 3, replace(CHAT, on_refusal="score_zero"), concurrency=1)
+    assert [answer.reply.outcome for answer in answers] == ["answered", "filtered", "answered"]
+    line = {"custom_id": "k", "response": {"status_code": status, "body": CUT}}
+    [(_, reply)] = read_results(json.dumps(line), "file_1", CHAT)
+    assert reply.outcome == "filtered"
+
+
+def test_a_request_that_an_error_echoes_is_not_to_blame():
+    """FastAPI's 422 quotes what it was sent, and the word role with it."""
+    detail = {"type": "string_too_long", "loc": ["body", "messages", 1, "content"], "msg": "String should have at most 9 characters", "input": {"role": "user"}}  # fmt: skip
+    found = diagnose(422, {"detail": [detail]}, {}, requests(1)[0], CHAT, "http://h/v1")
+    assert str(found).startswith("conditions.mini: http://h/v1 rejects request email-0 (422): body.messages.1.content: String should")  # fmt: skip
+    wrong = detail | {"loc": ["body", "temperature"], "msg": "Input should be less than 2"}
+    found = diagnose(422, {"detail": [wrong]}, {}, requests(1)[0], CHAT, "http://h/v1")
+    assert str(found).startswith("conditions.mini.temperature: ")
+    found = diagnose(400, {"ok": False, "request": {"messages": [{"role": "user"}]}}, {}, requests(1)[0], CHAT, "http://h/v1")  # fmt: skip
+    assert "instruction_role" not in str(found)
+    found = diagnose(400, {"msg": "temperature is not supported"}, {}, requests(1)[0], CHAT, "http://h/v1")  # fmt: skip
+    assert str(found).startswith("conditions.mini.temperature: ")
+
+
+@pytest.mark.parametrize("status", ["succeeded", "Finished", "all_good"])
+def test_a_batch_that_is_done_in_other_words_is_done(tmp_path, status):
+    """docs.maritaca.ai: the results were there, and each run waited until its time was over."""
+    with BatchServer(status=status) as server, ResponseStore(tmp_path / "s") as store:
+        answers, _ = ask_batch(server.url, store, requests(3), total_seconds=5)
+    assert len(answers) == 3
+
+
+@pytest.mark.parametrize("errors", [["linha 1: no such model"], "no such model", {"data": ["no such model"]}])  # fmt: skip
+def test_the_reason_of_a_failed_batch_is_told_in_whatever_form(tmp_path, errors):
+    def failing(event):
+        for batch in server.batches.values():
+            batch["errors"] = errors
+
+    with (
+        BatchServer(status="failed", on_event=failing) as server,
+        ResponseStore(tmp_path / "s") as store,
+        pytest.raises(UserError, match=r"rejects batch batch_1: .*no such model"),
+    ):
+        ask_batch(server.url, store, requests(3))

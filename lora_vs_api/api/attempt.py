@@ -15,7 +15,7 @@ from lora_vs_api.api.connection import not_trusted, proxy_of
 from lora_vs_api.api.diagnosis import Rejected, diagnose, refused_by_proxy
 from lora_vs_api.api.pacing import rate_limit_pause
 from lora_vs_api.api.provider import Provider, names_version
-from lora_vs_api.api.replies import Estimate, filtered_reply, read_reply, unfit_reply
+from lora_vs_api.api.replies import Estimate, filtered_reply, read_reply, stopped_reply, unfit_reply
 from lora_vs_api.api.server_error import (
     PAGE,
     body_of,
@@ -98,7 +98,9 @@ async def attempt(
             reply = filtered_reply(estimate)
             return Attempt(reply, rate_limit_pause(error.response.headers), error.response)
         within = said.get("error") if isinstance(said, dict) else None
-        unfit = unfit_reply(within or said, condition, estimate)
+        unfit = unfit_reply(within or said, condition, estimate) or stopped_reply(
+            said, condition, estimate
+        )
         if unfit is not None:
             return Attempt(unfit, rate_limit_pause(error.response.headers), error.response)
         headers, url = error.response.headers, str(client.base_url)

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
@@ -47,7 +47,18 @@ if TYPE_CHECKING:
     from openai import OpenAI
     from openai.types import Batch
 
-ENDED = ("completed", "failed", "expired", "cancelled", "canceled")
+ENDED = (
+    "completed",
+    "failed",
+    "expired",
+    "cancelled",
+    "canceled",
+    "succeeded",
+    "finished",
+    "ended",
+    "done",
+    "error",
+)
 # downloads of results in one run, while they are fewer than the batch says are there
 DOWNLOADS = 4
 
@@ -284,9 +295,9 @@ class _BatchAsking:
             where = self.provider.base_url
             return _Ended("lost", f"batch {batch_id} or its results are not known at {where} (404)")
         status, upload = status_of(done), getattr(done, "input_file_id", None)
-        if status != "failed":
+        if status not in ("failed", "error"):
             return _Ended(status, owed, upload)
-        errors = getattr(done.errors, "data", None) or []
+        errors = _errors(done)
         said = [self.provider.redact(str(getattr(error, "message", error))) for error in errors[:3]]
         codes = [getattr(error, "code", None) for error in errors]
         too_large = any(says_too_large(None, *error) for error in zip(codes, said))
@@ -400,7 +411,7 @@ class _BatchAsking:
                 bar.total = _count(batch, "total") or None
                 bar.update(_count(batch, "completed") - bar.n)
                 bar.set_postfix(status=visible(status))
-                if status in ENDED:
+                if status in ENDED or _holds_all(batch):
                     return batch
                 if self._end is not None and time.monotonic() + seconds > self._end:
                     raise UserError(
@@ -432,6 +443,19 @@ class _Ended:
     input_file: str | None = None
     rejected: str | None = None
     too_large: bool = False
+
+
+def _holds_all(batch: Batch) -> bool:
+    """Whether a batch has its results, whatever the server calls that."""
+    total = _count(batch, "total")
+    return bool(getattr(batch, "output_file_id", None)) and 0 < total == sum(_counts(batch))
+
+
+def _errors(batch: Batch) -> list[Any]:
+    """Why a batch was rejected; some servers give texts."""
+    errors = getattr(batch, "errors", None)
+    found = getattr(errors, "data", None) or errors or []
+    return list(found) if isinstance(found, list | tuple) else [found]
 
 
 def _counts(batch: Batch) -> tuple[int, int]:

@@ -11,7 +11,13 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from lora_vs_api.api import keys
-from lora_vs_api.api.replies import Estimate, filtered_reply, read_reply, unfit_reply
+from lora_vs_api.api.replies import (
+    Estimate,
+    filtered_reply,
+    read_reply,
+    stopped_reply,
+    unfit_reply,
+)
 from lora_vs_api.api.server_error import holds_answer, read_error, says_filtered, short
 from lora_vs_api.api.types import ApiCondition, Endpoint, NoAnswer, Reply, Request
 from lora_vs_api.api.wire import request_body
@@ -144,7 +150,7 @@ def _result(
     said = entry.get("error") or inner or body or "no reason given"
     if says_filtered(status, said):
         return filtered_reply(estimate)
-    unfit = unfit_reply(said, condition, estimate)
+    unfit = unfit_reply(said, condition, estimate) or stopped_reply(body, condition, estimate)
     if unfit is not None:
         return unfit
     error_said = read_error(said)

@@ -264,7 +264,7 @@ def _rejection(
             "are too long for this model: expected fewer shots, shorter texts or another model"
         )
     rejected = _own_extra(error, condition) or rejected_parameter(
-        error.parameter, why, condition.model
+        error.parameter, f"({status}): {error.blames}", condition.model
     )
     if rejected is None:
         return Rejected(f"{keys.condition_key(name)}: {rejects} request {request.id} {why}")

@@ -102,6 +102,17 @@ def filtered_reply(estimate: Estimate | None, input_tokens: int | None = None) -
     return Reply("", "filtered", input_tokens, 0, 0, tokens_estimated=estimated)
 
 
+def stopped_reply(body: Any, condition: ApiCondition, estimate: Estimate | None) -> Reply | None:
+    """What stands for an answer that a filter stopped and that comes with the status of an error (Azure's Foundry); else None."""
+    if not holds_answer(body) or body.get("error"):
+        return None
+    try:
+        reply = read_reply(body, condition, estimate)
+    except NoAnswer:
+        return None
+    return None if reply.is_scored else reply
+
+
 def unfit_reply(error: Any, condition: ApiCondition, estimate: Estimate | None) -> Reply | None:
     """The answer that an error of a server holds, since it is not in the format that was asked for.
 

@@ -137,12 +137,19 @@ class ServerError:
     Attributes:
         kind: what the body calls its ``type``.
         parameter: of the request, as the server names it.
+        echo: of a body that gives no reason, the texts that are its own: what lies deeper may be the request.
     """
 
     message: str
     code: str = ""
     kind: str = ""
     parameter: str = ""
+    echo: str | None = None
+
+    @property
+    def blames(self) -> str:
+        """The words in which to look for what is to blame."""
+        return self.message if self.echo is None else self.echo
 
     @property
     def names(self) -> set[str]:
@@ -186,6 +193,11 @@ def read_error(body: object, levels: int = MOST_LEVELS) -> ServerError:
     reasons = ("message", "detail", "error_description", "error")
     words = next((words for name in reasons if (words := said.get(name))), said)
     within = ServerError("")
+    if isinstance(words, list) and words and isinstance(words[0], dict) and "msg" in words[0]:
+        # FastAPI's list, each with the place in the request
+        place = _name(words[0], "loc")
+        within = ServerError("", parameter=place)
+        words = f"{place}: {words[0]['msg']}" if place else words[0]["msg"]
     if isinstance(words, dict) and words is not said and levels:
         # LiteLLM puts an error where its message would be, and a status or nothing for its names
         within = read_error(words, levels - 1)
@@ -195,6 +207,9 @@ def read_error(body: object, levels: int = MOST_LEVELS) -> ServerError:
         within.code or _name(said, "code"),
         within.kind or _name(said, "type"),
         within.parameter or _name(said, "param"),
+        " ".join(text for text in said.values() if isinstance(text, str))
+        if words is said
+        else None,
     )
     metadata = said.get("metadata")
     raw = metadata.get("raw") if isinstance(metadata, dict) else None
