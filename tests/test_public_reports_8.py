@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from datetime import date, datetime
@@ -15,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from pydantic import ValidationError
+from safetensors.torch import load_file, save_file
 from transformers import AutoModel
 
 from lora_vs_api.api.batch_files import read_results
@@ -582,3 +584,72 @@ def test_the_reason_of_a_failed_batch_is_told_in_whatever_form(tmp_path, errors)
         pytest.raises(UserError, match=r"rejects batch batch_1: .*no such model"),
     ):
         ask_batch(server.url, store, requests(3))
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
+def test_lines_above_a_header_are_told_as_such(tmp_path, name):
+    """adaltas/node-csv-parse#81: with the names that were advised the header was taught as a row."""
+    mark = "\t" if name.endswith("tsv") else ","
+    rows = [["Report", ""], ["May", ""], ["Review", "Topic"], *([f"the text number {n} is here", "ab"[n % 2]] for n in range(30))]  # fmt: skip
+    (tmp_path / name).write_text("".join(mark.join(row) + "\n" for row in rows))
+    with pytest.raises(UserError, match="the header seems to be the line below 'May': take out the lines above it"):  # fmt: skip
+        load_table(tmp_path / name)
+    # a column without a name is one still
+    rows = [["id", "text", ""], *([f"t{n}", f"word {n}", "abc"[n % 3]] for n in range(30))]
+    (tmp_path / name).write_text("".join(mark.join(row) + "\n" for row in rows))
+    with pytest.raises(UserError, match="name it, or take the column out"):
+        load_table(tmp_path / name)
+
+
+@pytest.mark.parametrize(("parts", "joined"), [(["The shoe is of", "Mesh."], "The shoe is of Mesh."), (["The shoe ", "is", " of Mesh."], "The shoe is of Mesh.")])  # fmt: skip
+def test_parts_of_a_text_are_joined_as_they_stand(parts, joined):
+    """kiminh/MAVE: the advised template glued sentences together."""
+    row = {"parts": [{"text": part} for part in parts]}
+    with pytest.raises(UserError) as caught:
+        text_reader("parts")(row)
+    template = re.search(r"'(\{\{.*\}\})'", str(caught.value))[1]
+    assert text_reader(template)(row) == joined
+
+
+@pytest.mark.parametrize("form", ["2021-01-{:02}T00:00:00.000", "2021-01-{:02}T14:30:00.125Z", "2021-01-{:02} 10:20:00.5"])  # fmt: skip
+def test_moments_with_fractions_are_told_as_they_are_written(project, capsys, form):
+    """pandas-dev/pandas#23944: to_json writes them, and no model can know it."""
+    rows = [{"text": f"Invoice of January {n % 28 + 1}, 2021", "day": form.format(n % 28 + 1)} for n in range(56)]  # fmt: skip
+    write(project / "a.jsonl", rows)
+    init("a.jsonl")
+    told = re.search(r"day \(string, written like ([^)]+)\)", capsys.readouterr().err)[1]
+    assert re.sub(r"\d", "0", told) == re.sub(r"\d", "0", rows[0]["day"]) and "1999-12-30" in told
+
+
+def test_a_hint_names_no_field_of_the_task(tmp_path):
+    """av-generation/ae-110k: the labels of another field would have been taught."""
+    specs = {"Lining Name": {"type": "string"}, "Lining Style": {"type": "string", "optional": True}}  # fmt: skip
+    rows = [{"text": text, "output": {"Lining Name": "Low", "Brand Style": "Red"}} for text in TEXTS]  # fmt: skip
+    path = write(tmp_path / "a.jsonl", rows)
+    with pytest.raises(UserError, match=r"did you mean Brand Style\?"):
+        read_source(path, fields_from_config(specs), "text", "output", None, second=True)
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+@pytest.mark.parametrize("kind", ["json", ""])
+def test_a_fence_around_completions_is_no_mark(project, capsys, end, kind):
+    rows = [{"prompt": text, "completion": f'```{kind}\n{{"material": "{"Mesh" if n % 2 else "Wool"}"}}\n```{end}'} for n, text in enumerate(TEXTS)]  # fmt: skip
+    write(project / "a.jsonl", rows)
+    init("a.jsonl")
+    told = capsys.readouterr().err
+    assert "left out" not in told and 'record  {"material": "Wool"}' in told
+
+
+def test_a_vocabulary_that_is_larger_than_the_embeddings_is_refused(tmp_path):
+    """EuroEval/EuroEval#52: words of the vocabulary itself ended in an index out of range."""
+    build_tiny_model(tmp_path / "model", vocabulary=512)
+    weights = tmp_path / "model" / "model.safetensors"
+    tensors = load_file(weights)
+    for name in ("model.embed_tokens.weight", "lm_head.weight"):
+        if name in tensors:
+            tensors[name] = tensors[name][:511].clone()
+    save_file(tensors, weights, metadata={"format": "pt"})
+    config = tmp_path / "model" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"vocab_size": 511}))
+    with pytest.raises(UserError, match="has 512 tokens and its embeddings 511 rows, none of them for .*, which a text may hold"):  # fmt: skip
+        fetch_base(PathWeights(source="path", path=str(tmp_path / "model")), tmp_path / "out", disk_gb=0.001)  # fmt: skip

@@ -19,7 +19,7 @@ FEW_ROWS = 240
 # a field counts as copied where so many rows have it, and so many of these have it verbatim in the text
 MIN_COPIED, COPIED = 10, 0.9
 DATE_OR_TIME = re.compile(
-    r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?(?:Z|[+-]\d\d:?\d\d)?)?|\d\d?[./-]\d\d?[./-]\d{4}|\d\d:\d\d(?::\d\d)?"
+    r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?|\d\d?[./-]\d\d?[./-]\d{4}|\d\d:\d\d(?::\d\d)?"
 )
 
 _OFFSET = re.compile(r"(?<=:\d\d)[+-]\d\d:?\d\d$")
@@ -202,7 +202,8 @@ def _date_like(parts: Sequence[str], year: int) -> str:
     else:
         pair = (1, 1)
     values = [*pair, year] if first == 0 else [year, *pair]
-    told = iter([*values, 23, 59, 58])
+    # at last a fraction of a second
+    told = iter([*values, 23, 59, 58, 0])
     # how far a place's time is from UTC is no part of the moment
     offset = _OFFSET.search(parts[0])
     moment = parts[0][: offset.start()] if offset else parts[0]

@@ -241,7 +241,7 @@ def _check_columns(
             )
             key = f"task.fields.{field.name}" + (f".from: {field.source}" if field.source else "")
             raise UserError(
-                f"{key}: {where}{did_you_mean(field.column, names)}; it has "
+                f"{key}: {where}{did_you_mean(field.column, names - used)}; it has "
                 f"{', '.join(sorted(names))}"
             )
     if missing:

@@ -44,6 +44,7 @@ from lora_vs_api.shown import count
 MAX_SHOWN = 20
 # cells that all have a sign around them before it counts as a spreadsheet's guard
 MIN_GUARDED = 10
+MAX_TITLES = 6  # lines that may stand above a header
 SUFFIXES = (".csv", ".tsv", ".xlsx", ".jsonl", ".ndjson", ".json", ".parquet")
 _SPREADSHEET = "a spreadsheet's own format; save the sheet as .xlsx or as CSV (in Excel: Save As, CSV UTF-8) and name that file"
 _PACKED = "compressed; unpack it and name the file that is in it, or compress a text file with gzip, such as .csv.gz"
@@ -383,7 +384,28 @@ def _mend(names: Sequence[str], columns: Sequence[Sequence[Any]]) -> str:
     # a title stands at the left; a table that pandas wrote has its index there, which may hold the texts
     if names[0] and not any(names[1:]) and all(below) and len(set(below)) == len(below):
         return BELOW.format(next(filter(None, names))[:60])
-    return "name it, or take the column out"
+    return _mend_of_several(columns) or "name it, or take the column out"
+
+
+def _mend_of_several(columns: Sequence[Sequence[Any]]) -> str | None:
+    """The same where several lines stand above the header: the first line that is full, whose words stand in no row below."""
+    held = [values for values in columns if any(value not in ("", None) for value in values)]
+    for place in range(min(MAX_TITLES, len(columns[0]))):
+        cells = [str(values[place] or "").strip() for values in held]
+        if not all(cells):
+            continue
+        if place == 0:
+            # so begin the rows of a table one of whose columns has no name
+            return None
+        names = len(set(cells)) == len(cells) and not any(map(_has_digit, cells))
+        again = any(values[place] in values[place + 1 :] for values in held)
+        title = next((str(values[place - 1]) for values in columns if values[place - 1]), "")
+        return BELOW.format(title[:60]) if names and not again and title else None
+    return None
+
+
+def _has_digit(cell: str) -> bool:
+    return any(map(str.isdigit, cell))
 
 
 def _counts_rows(values: Sequence[Any]) -> bool:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from lora_vs_api.data.within import without
@@ -138,7 +139,11 @@ def _as_text(value: Any, column: str) -> str:
             None,
         )
         if key is not None and len(parts) == len(value):
-            hint = f'; its parts are one text by \'{{{{ {column} | map(attribute="{key}") | join("") }}}}\''
+            texts = [part[key] for part in parts]
+            # words and sentences have no blanks of their own between them
+            apart = all(one[-1:].isspace() or two[:1].isspace() for one, two in pairwise(texts))
+            mark = "" if apart else " "
+            hint = f'; its parts are one text by \'{{{{ {column} | map(attribute="{key}") | join("{mark}") }}}}\''
         raise UserError(f"{column}: expected a text, found {value!r:.60}{hint}")
     return value
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 PIECES = "tokenizer.model"
 # what every record is made of
 PROBE = 'Hello World, it is 12:30. {"a": "b c", "N": [5, 6]}'
+_PLACEHOLDER = re.compile(r"<.*>|\[.*\]", re.DOTALL)
 # what ways to split words differ in, besides
 SPLIT = (
     f"{PROBE} 2023 650841823 it's HTTPServer fooBar x²+y²=z² Ünïcödé “q” 日本語 🙂  --!!\n\n\tend"
@@ -145,8 +147,10 @@ def _check_rows(tokenizer: PreTrainedTokenizerBase, rows: int, where: str) -> No
     Raises:
         UserError: the template, the end of an answer or a text may need a token that the embeddings have no row for.
     """
-    added = tokenizer.added_tokens_decoder.items()
-    words = [str(token) for place, token in added if place >= rows and not token.special]
+    special = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
+    beyond = {token for token, place in tokenizer.get_vocab().items() if place >= rows}
+    # <unused7> is one that no text is cut into
+    words = sorted(token for token in beyond - special if not _PLACEHOLDER.fullmatch(token))
     if words:
         raise UserError(
             f"{where}: its tokenizer has {len(tokenizer):,} tokens and its embeddings {rows:,} rows, none of them for "
@@ -154,11 +158,7 @@ def _check_rows(tokenizer: PreTrainedTokenizerBase, rows: int, where: str) -> No
             "(resize_token_embeddings) and save the model again"
         )
     written = f"{tokenizer.chat_template} {tokenizer.eos_token} {tokenizer.bos_token}"
-    unknown = sorted(
-        token
-        for token, place in tokenizer.get_vocab().items()
-        if place >= rows and token in written
-    )
+    unknown = sorted(token for token in beyond if token in written)
     if unknown:
         raise UserError(
             f"{where}: its tokenizer has {len(tokenizer):,} tokens and its embeddings {rows:,} rows, none of "

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Sequence
 
+from lora_vs_api.data.json_values import unfenced
 from lora_vs_api.data.table import Rows, Table
 
 PROMPT, COMPLETION = "prompt", "completion"
@@ -57,6 +58,9 @@ def _texts(rows: Rows, name: str) -> list[str] | None:
 
 def _behind(completion: str) -> str:
     """What stands behind the JSON that a completion begins with; another one whole."""
+    if unfenced(completion) != completion:
+        # a fence around it, which is left out where the record is read
+        return ""
     try:
         end = json.JSONDecoder().raw_decode(completion.lstrip())[1]
     except ValueError:
@@ -67,7 +71,9 @@ def _behind(completion: str) -> str:
 def _mark(cells: Sequence[str]) -> str:
     """The mark that all cells end in; empty where there is none."""
     marks = {found[0] if (found := _MARK.search(cell)) else "" for cell in cells}
-    return marks.pop() if len(marks) == 1 else ""
+    mark = marks.pop() if len(marks) == 1 else ""
+    # the end of a fence around JSON, which is left out where the record is read
+    return "" if mark.strip() == "```" else mark
 
 
 def _bare(cell: str, mark: str) -> str:
