@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -84,6 +84,7 @@ def write(path, rows: list[dict[str, Any]]):
         (["task_title=Tickets, 2024,"], "expected quotes around such a value: 'task_title=\"Tickets, 2024,\"'"),
         (["train.warmup_ratio=0,5"], "found 0,5 (a decimal point is train.warmup_ratio=0.5)"),
         (["lora.r=8,16"], "found 8,16; a run for each"),
+        (["'lora.r=32'"], "the quotes around it arrived with it; expected lora.r=32"),
     ],
 )  # fmt: skip
 def test_a_setting_that_is_typed_as_elsewhere_is_written_out(typed, told):
@@ -653,3 +654,65 @@ def test_a_vocabulary_that_is_larger_than_the_embeddings_is_refused(tmp_path):
     config.write_text(json.dumps(json.loads(config.read_text()) | {"vocab_size": 511}))
     with pytest.raises(UserError, match="has 512 tokens and its embeddings 511 rows, none of them for .*, which a text may hold"):  # fmt: skip
         fetch_base(PathWeights(source="path", path=str(tmp_path / "model")), tmp_path / "out", disk_gb=0.001)  # fmt: skip
+
+
+def test_a_json_list_of_texts_is_one_to_answer(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(TEXTS))
+    table = load_table(path, None, "mail")
+    assert [row["mail"] for _, row in table.rows] == TEXTS
+    assert "a list of texts, each read as a row's mail" in table.notes
+    assert load_table(path).rows[0][1] == {"text": TEXTS[0]}
+
+
+def test_lengths_of_time_of_parquet_are_as_a_sheet_s(tmp_path):
+    lengths = [timedelta(hours=25, minutes=3), timedelta(seconds=-61), None]
+    table = pa.table({"text": TEXTS[:3], "took": pa.array(lengths, pa.duration("us"))})
+    pq.write_table(table, tmp_path / "a.parquet")
+    found = load_table(tmp_path / "a.parquet")
+    assert [row["took"] for _, row in found.rows] == ["25:03:00", "-0:01:01", None]
+    assert "took: lengths of time, read as hours, minutes and seconds" in found.notes
+
+
+def test_a_mark_that_was_read_as_letters_is_none_of_a_name(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("ï»¿text,label\n" + "".join(f"{text.replace(',', '')},a\n" for text in TEXTS), encoding="utf-8")  # fmt: skip
+    table = load_table(path)
+    assert set(table.rows[0][1]) == {"text", "label"} and any("byte order mark" in note for note in table.notes)  # fmt: skip
+
+
+def test_all_labels_that_may_stand_for_none_are_named():
+    why = infer_field("label", ["n/a", "None", "good"] * 10, "cells").why
+    assert "'None' and 'n/a' are labels here: if they stand for none, empty their cells" in why
+    assert "'n/a' is a label here: if it stands for none, empty its cells" in infer_field("label", ["n/a", "good"] * 10, "cells").why  # fmt: skip
+
+
+def test_a_second_text_is_asked_about(project, capsys):
+    """Of a pair of sentences one became the text, and the other a field to write from it."""
+    rows = [{"text": text, "question2": f"where did somebody see the parcel of day {n} after all of it", "same": "ab"[n % 2]} for n, text in enumerate(TEXTS)]  # fmt: skip
+    write(project / "a.jsonl", rows)
+    init("a.jsonl")
+    told = capsys.readouterr().err
+    advice = re.search(r"is it to be read and not to be found[?] --text ('[^']+') joins them", told)
+    assert advice is not None
+    init("a.jsonl", "--force", "--text", advice[1].strip("'"))
+    assert "is it to be read" not in capsys.readouterr().err
+
+
+def test_prompts_alone_are_read_without_the_mark_at_their_end(tmp_path):
+    """What training has left out of every prompt must not come back in a file to answer."""
+    rows = [{"prompt": f"{text}\n\n###\n\n"} for text in TEXTS]
+    table = load_table(write(tmp_path / "a.jsonl", rows))
+    assert [row["prompt"] for _, row in table.rows] == TEXTS
+    plain = [{"prompt": text} for text in TEXTS]
+    assert load_table(write(tmp_path / "b.jsonl", plain)).notes == []
+
+
+def test_embeddings_are_no_labels(project, capsys):
+    """A column that a vector store has beside each text would be taught, number by number."""
+    rows = [{"text": text, "embedding": [n / 7 + i for i in range(32)], "kind": "ab"[n % 2]} for n, text in enumerate(TEXTS)]  # fmt: skip
+    write(project / "a.jsonl", rows)
+    init("a.jsonl")
+    assert (
+        "embedding              left out (as many numbers in every row" in capsys.readouterr().err
+    )

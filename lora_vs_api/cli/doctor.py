@@ -239,7 +239,8 @@ class Probe:
             # what is not named is guessed, one change at a time
             if rejected.parameter is not None or not guessed:
                 other = _others(trial, rejected.parameter)
-                todo = [*(way for way in other if repr(way) not in tried), *todo]
+                seen = tried | {repr(way) for way in todo}
+                todo = [*(way for way in other if repr(way) not in seen), *todo]
             guessed = guessed or rejected.parameter is None
             what = _change(condition, todo[0]) if todo else ""
         return None

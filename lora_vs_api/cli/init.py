@@ -510,7 +510,9 @@ def _say_what_was_guessed(
     if roles.split:
         say(f"  split   {shown(roles.split)}, which says train, val or test; --drop leaves it out")
     for field, found in task.inferred.items():
-        say(f"  {field:<22} {found.spec['type']:<8} {found.why}")
+        say(
+            f"  {field:<22} {found.spec['type']:<8} {found.why}{_another_text(field, found, roles, corpus)}"
+        )
     if roles.record and (told := keys_told([row["record"] for row in corpus])):
         say(f"  {len(task.inferred)} keys of {shown(roles.record)}, {told}")
     for name, why in task.left_out.items():
@@ -542,6 +544,20 @@ def _say_what_was_guessed(
         "The report and metrics/answers.jsonl quote test texts, and `dvc exp run` keeps both in git"
         f"{_rows_in_git(task.source['path'])} (docs/tasks.md)"
     )
+
+
+def _another_text(field: str, found: Inferred, roles: _Roles, corpus: Sequence[Row]) -> str:
+    """What to ask about a field of many words that the text does not hold: of a pair of sentences it is the other one."""
+    name = found.spec.get("from", field)
+    if found.spec.get("score") != "token_f1" or roles.record or not name.isidentifier():
+        return ""
+    pairs = [(value, row["text"]) for row in corpus if (value := row["record"].get(field))]
+    if (
+        2 * sum(value in text for value, text in pairs) > len(pairs)
+        or not roles.text.isidentifier()
+    ):
+        return ""
+    return f"; is it to be read and not to be found? --text '{{{{ {roles.text} }}}}\\n\\n{{{{ {name} }}}}' joins them"
 
 
 def _show_examples(task: TaskConfig, corpus: Sequence[Row]) -> None:

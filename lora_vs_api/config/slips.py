@@ -68,7 +68,10 @@ def yaml_slip(error: Exception, conf: Path) -> str | None:
         said = " ".join(str(error.problem or error).split())
         if has_conflict(Path(mark.name)):
             return f"{_shown(Path(mark.name), conf)}: {LEFT_TWO}; {TAKE_ONE}"
-        return f"{_shown(Path(mark.name), conf)}:{mark.line + 1}:{mark.column + 1}: not valid YAML: {said}"
+        hint = "; a text with a colon and a blank in it is put in quotes" * (
+            "mapping values" in said
+        )
+        return f"{_shown(Path(mark.name), conf)}:{mark.line + 1}:{mark.column + 1}: not valid YAML: {said}{hint}"
     if isinstance(error, yaml.YAMLError | UnicodeDecodeError | RecursionError):
         return next((slip for path in _files(conf) if (slip := _slip_of(path, conf))), None)
     return None
@@ -657,6 +660,13 @@ def _meant(named: str, overrides: Sequence[str]) -> str | None:
         first -= 1
     for parts in (1, 2, 3):
         typed = " ".join(overrides[first : first + parts])
+        if parts == 1 and typed[:1] == typed[-1:] == "'" and not _is_broken(typed[1:-1]):
+            # the shell of Windows takes none away
+            return (
+                None
+                if may_be_secret("", typed[1:-1])
+                else f"{typed}: the quotes around it arrived with it; expected {typed[1:-1]}"
+            )
         found = re.fullmatch(r"(?s)([+]{0,2}[A-Za-z_][\w./@-]*)[ \t]*(?:==?|:)[ \t]*(.+)", typed)
         if found is None:
             continue

@@ -29,6 +29,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 SPLITS = {"train", "val", "test"}
 MAX_PARTS, MAX_SHOWN = 10, 4  # of a column that is called as a split
+MIN_VECTOR = 16  # numbers of an embedding at least
 FEW = 5  # rows for each different cell at least: then these are labels, and no texts
 MUCH_LONGER = 3  # lists of objects than the texts, and the texts lie in these
 MAX_CODES = 20  # labels of a column that has a number for each
@@ -287,6 +288,17 @@ def always_the_same(values: Sequence[Any]) -> str | None:
     return f"{present[0]!r:.40} in every row: nothing to learn"
 
 
+def _are_vectors(values: Sequence[Any]) -> bool:
+    """Whether these are embeddings: many numbers with points, as many in each row."""
+    lists = [value for value in values if isinstance(value, list)]
+    return (
+        len(lists) == len(values) > 0
+        and len({len(value) for value in lists}) == 1
+        and len(lists[0]) >= MIN_VECTOR
+        and all(isinstance(number, float) for value in lists for number in value)
+    )
+
+
 def _why_left_out(name: str, values: Sequence[Any], texts: Sequence[str]) -> str | None:
     constant = always_the_same(values)
     if constant is not None:
@@ -304,6 +316,8 @@ def _why_left_out(name: str, values: Sequence[Any], texts: Sequence[str]) -> str
         return "called as what belongs to a row is, and no record"
     if any(isinstance(value, dict) for value in values):
         return _why_no_object(name, values, texts)
+    if _are_vectors(values):
+        return "as many numbers in every row, as a model makes them of a text"
     if any(isinstance(value, list | bool) for value in values):
         return None
     plain = plain_name(name)

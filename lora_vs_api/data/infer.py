@@ -466,8 +466,14 @@ def _alike_but_for_case(labels: Iterable[str]) -> str:
 
 def _stands_for_none(labels: Iterable[str]) -> str:
     """What to say of a label by which some programs write that there is none; empty where there is none such."""
-    found = next((label for label in labels if len(label) > 1 and is_missing(label)), None)
-    return f"; {found!r} is a label here: if it stands for none, empty its cells" if found else ""
+    found = sorted(label for label in labels if len(label) > 1 and is_missing(label))
+    if not found:
+        return ""
+    those = "is a label" if len(found) == 1 else "are labels"
+    what = (
+        "it stands for none, empty its" if len(found) == 1 else "they stand for none, empty their"
+    )
+    return f"; {' and '.join(map(repr, found))} {those} here: if {what} cells"
 
 
 def _asked(between: str | None) -> str:

@@ -302,14 +302,19 @@ def _has_time(value: Any) -> bool:
     return isinstance(value, datetime) and value.time() != time()
 
 
+def hours(length: timedelta) -> str:
+    """A length of time as hours, minutes and seconds, to the second: 25:03:00."""
+    minutes, seconds = divmod(round(abs(length.total_seconds())), 60)
+    sign = "-" if length < timedelta(0) else ""
+    return f"{sign}{minutes // 60}:{minutes % 60:02}:{seconds:02}"
+
+
 def _text(value: Any, form: str, timed: bool) -> str:
     """A cell as a text; midnight is a time where others of its column are ``timed``, and else a day."""
     if value is None:
         return ""
     if isinstance(value, timedelta):
-        minutes, seconds = divmod(round(abs(value.total_seconds())), 60)
-        sign = "-" if value < timedelta(0) else ""
-        return f"{sign}{minutes // 60}:{minutes % 60:02}:{seconds:02}"
+        return hours(value)
     if isinstance(value, str) and "_x" in value:
         from openpyxl.utils.escape import unescape
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from math import isinf
 from pathlib import Path
@@ -21,7 +21,7 @@ from lora_vs_api.data.exports.arrays import as_lists
 from lora_vs_api.data.exports.databases import without_types
 from lora_vs_api.data.exports.undone import Known, as_meant
 from lora_vs_api.data.json_rows import halves, json_rows
-from lora_vs_api.data.sheets import is_old_workbook, sheet_rows
+from lora_vs_api.data.sheets import hours, is_old_workbook, sheet_rows
 from lora_vs_api.data.split import split_named
 from lora_vs_api.data.table import FILE_SPLIT, Rows, Table
 from lora_vs_api.data.table_rows import (
@@ -72,6 +72,8 @@ _INDEX_NAME = re.compile(r"(?:Unnamed: \d+|__index_level_\d+__|)")
 _NO_VALUE = {"\\N", "#N/A", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!"}
 # ways to have a spreadsheet keep 00007: a formula, an apostrophe, a character that is not seen
 # around a column's name: blanks, also those that are not seen, such as a byte order mark of a part that was joined
+# a byte order mark, as Windows' letters have its bytes
+_MISREAD_MARK = "ï»¿"
 _INVISIBLE = re.compile(r"^[\s\u200b\u2060\ufeff]+|[\s\u200b\u2060\ufeff]+$")
 # within a column's name, where a spreadsheet breaks it over lines
 _LINE_END = re.compile(r"\s*[\r\n\v\x85\u2028\u2029]+\s*")
@@ -278,6 +280,11 @@ def _of_cells(
     if not lines:
         return Table([], notes)
     (first, names), *rest = lines
+    if names[0].startswith(_MISREAD_MARK):
+        notes.append(
+            "a byte order mark that was read as letters before, left out of the first name"
+        )
+        names = [names[0].removeprefix(_MISREAD_MARK), *names[1:]]
     header = [normalize("NFC", _INVISIBLE.sub("", _LINE_END.sub(" ", name))) for name in names]
     _check_names(f"{path}:{first}", header)
     notes += [
@@ -558,6 +565,8 @@ def _plain_column(path: Path, name: str, values: Sequence[Any], notes: list[str]
         notes.append(f"{name}: dates with times, read as {said}")
     elif any(isinstance(leaf, date) for leaf in leaves):
         notes.append(f"{name}: dates, read as ISO 8601 texts")
+    if any(isinstance(leaf, timedelta) for leaf in leaves):
+        notes.append(f"{name}: lengths of time, read as hours, minutes and seconds")
 
     def plain(value: Any) -> Any:
         if isinstance(value, Decimal):
@@ -566,6 +575,8 @@ def _plain_column(path: Path, name: str, values: Sequence[Any], notes: list[str]
             return int(value) if whole else float(value)
         if isinstance(value, datetime) and as_days:
             return value.date().isoformat()
+        if isinstance(value, timedelta):
+            return hours(value)
         return value.isoformat() if isinstance(value, date | time) else value
 
     found = []

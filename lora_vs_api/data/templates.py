@@ -100,18 +100,15 @@ def _with_columns(text: str) -> str:
 
 def _meant(said: str, columns: Mapping[str, Any]) -> str:
     """The column that a name without one was meant to be, as a template reaches it; empty where there is none."""
-    missing = re.match(r"'([^']+)' is undefined|.* has no attribute '([^']+)'", said)
-    name = next(filter(None, missing.groups()), "") if missing else ""
-    names = list(columns)
+    missing = re.match(r"'([^']+)' is undefined", said)
+    if missing is None:
+        return ""
+    name, names = missing[1], list(columns)
     # of {{ reviews.title }} and {{ review-title }} Jinja names the first word
-    near = (
-        [each for each in names if not each.isidentifier() and each.startswith(name)]
-        if name
-        else []
-    )
+    near = [each for each in names if not each.isidentifier() and each.startswith(name)]
     near = near or get_close_matches(name, names, n=1)
     if not near:
-        return f"; there are {', '.join(names)}" if name and names else ""
+        return f"; there are {', '.join(names)}"
     found = near[0]
     written = found if found.isidentifier() else f'{COLUMNS}["{found}"]'
     return f" (did you mean {{{{ {written} }}}}?)"

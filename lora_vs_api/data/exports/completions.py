@@ -23,12 +23,15 @@ MIN_ROWS = 10
 def without_marks(table: Table) -> Table:
     """``table`` without the marks at the end of all its prompts and completions; another one as it is."""
     prompts, completions = (_texts(table.rows, name) for name in (PROMPT, COMPLETION))
-    if prompts is None or completions is None:
+    if prompts is None or (completions is None and any(COMPLETION in row for _, row in table.rows)):
         return table
+    # a file to answer has prompts alone
+    completions = completions or []
     behind = [_behind(completion) for completion in completions]
     same = behind[0] if len(set(behind)) == 1 and behind != completions else ""
     marks = {PROMPT: _mark(prompts), COMPLETION: same if same.strip() else _mark(completions)}
-    if not any(marks.values()) and not all(value[:1] == " " for value in completions):
+    blanks = bool(completions) and all(value[:1] == " " for value in completions)
+    if not any(marks.values()) and not blanks:
         return table
     rows: Rows = [
         (
@@ -45,7 +48,9 @@ def without_marks(table: Table) -> Table:
         for name, mark in marks.items()
         if mark
     ]
-    notes += [f"{COMPLETION}: blanks around every one, left out"] * (not marks[COMPLETION])
+    notes += [f"{COMPLETION}: blanks around every one, left out"] * (
+        blanks and not marks[COMPLETION]
+    )
     return Table(rows, [*table.notes, *notes], table.conversations, table.instruction)
 
 
