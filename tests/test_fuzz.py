@@ -43,7 +43,9 @@ from lora_vs_api.api.provider import Provider
 from lora_vs_api.api.replies import read_reply
 from lora_vs_api.api.store import ResponseStore, request_key, request_text
 from lora_vs_api.api.types import Answer, ApiCondition, NoAnswer, Reply, Request
-from lora_vs_api.cli.init import TaskSource, read_schema, write_task
+from lora_vs_api.cli.init import write_task
+from lora_vs_api.cli.schema_file import read_schema
+from lora_vs_api.cli.task_source import TaskSource
 from lora_vs_api.config.fields import checked_fields
 from lora_vs_api.config.literal import as_meant, can_be_kept, shown, yaml_text
 from lora_vs_api.config.load import check_params, load_params
@@ -392,7 +394,7 @@ def test_init_takes_a_file_or_says_why_not(data, form):
         config = Path(folder, "task", "t.yaml")
         said = io.StringIO()
         try:
-            with redirect_stderr(said), patch("lora_vs_api.cli.init.MAX_SHOWN", 10**9):
+            with redirect_stderr(said), patch("lora_vs_api.cli.guesses.MAX_SHOWN", 10**9):
                 write_task(given_)
         except UserError as error:
             one_line(error)

@@ -15,8 +15,9 @@ import pytest
 import yaml
 
 from lora_vs_api.cli import app
-from lora_vs_api.cli.init import _omitting, _tokens
+from lora_vs_api.cli.init import _tokens
 from lora_vs_api.cli.task_config import FEW_ROWS, _one_form
+from lora_vs_api.cli.task_fields import omitting
 from lora_vs_api.config.compose import compose
 from lora_vs_api.config.load import check_params
 from lora_vs_api.data.columns import text_column
@@ -904,7 +905,7 @@ def test_a_new_name_that_cannot_be_is_a_line(project, rename, message):
 def test_objects_in_a_list_leave_out_their_own_keys():
     """A list's item has no key; what stands within it has."""
     inner = {"due": {"type": "string", "optional": True}, "n": {"type": "integer"}}
-    found = _omitting(
+    found = omitting(
         {"type": "list", "items": {"type": "object", "fields": inner, "optional": True}}
     )
     assert found["items"]["optional"] is True

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-from lora_vs_api.cli.init import TaskSource, write_task
+from lora_vs_api.cli.init import write_task
+from lora_vs_api.cli.task_source import TaskSource
 from lora_vs_api.config.fields import checked_fields
 from lora_vs_api.data.infer import Texts, infer_field
 from lora_vs_api.data.source import read_source, value_of

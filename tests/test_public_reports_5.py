@@ -12,7 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from lora_vs_api.cli.app import main
-from lora_vs_api.cli.init import read_schema
+from lora_vs_api.cli.schema_file import read_schema
 from lora_vs_api.config.compose import compose, composed
 from lora_vs_api.config.explain import explain
 from lora_vs_api.config.sections import Params

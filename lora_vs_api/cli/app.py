@@ -237,7 +237,8 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="write over a task of that name")] = False,
 ) -> None:
     """Write a task config from your labelled file."""
-    from lora_vs_api.cli.init import TaskSource, write_task
+    from lora_vs_api.cli.init import write_task
+    from lora_vs_api.cli.task_source import TaskSource
 
     write_task(
         TaskSource(
