@@ -716,3 +716,25 @@ def test_embeddings_are_no_labels(project, capsys):
     assert (
         "embedding              left out (as many numbers in every row" in capsys.readouterr().err
     )
+
+
+@pytest.mark.parametrize("odd", [{"label": "URGENT"}, {"start": None, "end": None, "label": "URGENT"}])  # fmt: skip
+@pytest.mark.parametrize("each", [False, True])
+def test_an_item_without_a_place_leaves_the_others_their_words(tmp_path, odd, each):
+    """wit-ai/wit#1680: of one such item all others kept their numbers, without a word."""
+    rows = [{"text": text, "entities": [{"start": 7, "end": 11, "label": "DO"}, *([odd] if each or n == 3 else [])]} for n, text in enumerate(TEXTS)]  # fmt: skip
+    table = load_table(write(tmp_path / "a.jsonl", rows))
+    assert table.rows[3][1]["entities"] == [{"label": "DO", "text": "look"}, {"label": "URGENT"}]
+    [note] = table.notes
+    assert note.endswith("40 items have no place and no words" if each else "1 item has no place and no words")  # fmt: skip
+    # numbers of other things are none of it
+    rows = [{"text": text, "items": [{"start": 1, "label": "x"}, {"from": "a", "to": "b"}]} for text in TEXTS]  # fmt: skip
+    assert load_table(write(tmp_path / "b.jsonl", rows)).rows[0][1]["items"][0]["start"] == 1
+
+
+def test_a_list_of_json_texts_is_told_as_such(tmp_path):
+    """typesense/typesense-python#25: its gold records would have been part of the texts."""
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps([json.dumps({"text": text, "k": "a"}) for text in TEXTS]))
+    with pytest.raises(UserError, match="a text that holds one: JSON within JSON"):
+        load_table(path)

@@ -150,7 +150,12 @@ def _rows_of(path: Path, found: Any, notes: list[str], column: str | None = None
     ):
         notes.append("one JSON object, read as the only row")
         return [(f"{path}: item 1", found)]
-    if isinstance(found, list) and found and all(isinstance(text, str) for text in found):
+    # a text that is JSON itself is told as that
+    if (
+        isinstance(found, list)
+        and found
+        and all(isinstance(text, str) and text.lstrip()[:1] not in ("{", "[") for text in found)
+    ):
         name = column if column and not is_template(column) else "text"
         notes.append(f"a list of texts, each read as a row's {name}")
         found = [{name: text} for text in found]

@@ -14,6 +14,7 @@ from lora_vs_api.data.exports.places import decoded, number, pair
 from lora_vs_api.data.exports.relations import with_entities
 from lora_vs_api.data.table import Rows, Table
 from lora_vs_api.data.written import ANNOTATOR, CREATED, plain_name
+from lora_vs_api.shown import count as count_of
 
 # of the characters of a text: where a span begins, and where it ends or how long it is
 _STARTS = (
@@ -23,7 +24,16 @@ _ENDS = (
     "end", "end_offset", "end_pos", "end_char", "end_idx", "stop", "length", "to",
 )  # fmt: skip
 # both in a list, or in an object
-_BOTH = ("span", "offsets", "indices", "char_span", "char_interval", "position", "location")
+_BOTH = (
+    "span",
+    "offsets",
+    "indices",
+    "char_span",
+    "char_interval",
+    "position",
+    "location",
+    "locations",
+)
 # what else tells places and not words
 _PLACES = (*_STARTS, *_ENDS, *_BOTH, "token_start", "token_end", "id")
 # who marked a span, and what a tool counts of it (doccano); a model is not to learn these
@@ -45,7 +55,7 @@ def with_words(table: Table) -> Table:
     named: dict[str, dict[int, str]] = {}
     for name in dict.fromkeys(name for _, row in rows for name in row):
         cells = [cell for _, row in rows if (cell := row.get(name))]
-        if not cells or not all(map(_are_spans, cells)):
+        if not cells or not _hold_spans(cells):
             continue
         found = _text_of(rows, name)
         if found is None:
@@ -62,6 +72,12 @@ def with_words(table: Table) -> Table:
             if row.get(name):
                 named.setdefault(place, {}).update(_by_id(row[text], row[name], count))
         about = _about_spans(rows, name)
+        others = sum(_places(item) is None for cell in cells for item in cell)
+        alone = (
+            f"; {count_of(others, 'item has', 'items have')} no place and no words"
+            if others
+            else ""
+        )
         rows = [
             (place, {**row, name: [_worded(row[text], span, count, own) for span in row[name]]})
             if row.get(name)
@@ -69,7 +85,7 @@ def with_words(table: Table) -> Table:
             for place, row in rows
         ]
         notes.append(
-            f"{name}: the words of {text} at these places, instead of the characters' numbers{about}{odd}"
+            f"{name}: the words of {text} at these places, instead of the characters' numbers{about}{odd}{alone}"
         )
     if named:
         rows, related = with_entities(rows, named)
@@ -109,6 +125,30 @@ def _are_spans(value: Any) -> bool:
     return isinstance(value, list) and all(map(_places, value))
 
 
+def _hold_spans(cells: Sequence[Any]) -> bool:
+    """Whether these are lists of spans, some of whose items may have no place: what is said of the text as a whole."""
+    items = [item for cell in cells if isinstance(cell, list) for item in cell]
+    if not all(isinstance(cell, list) for cell in cells):
+        return False
+    spans = sum(_places(item) is not None for item in items)
+    others = [item for item in items if _places(item) is None]
+    return 2 * spans >= len(items) > 0 and all(map(_is_placeless, others))
+
+
+def _is_placeless(item: Any) -> bool:
+    """Whether an object has none of a span's numbers, or null for them."""
+    return isinstance(item, Mapping) and all(
+        value is None
+        for key, value in item.items()
+        if plain_name(key) in (*_STARTS, *_ENDS, *_BOTH)
+    )
+
+
+def _spans(cell: Any) -> list[Any]:
+    """The items of a cell that have a place."""
+    return [item for item in cell or [] if _places(item) is not None]
+
+
 def _about_spans(rows: Rows, name: str) -> str:
     """What to say of keys of the spans that no text can tell; empty where there are none."""
     spans = (span for _, row in rows for span in row.get(name) or [] if isinstance(span, Mapping))
@@ -119,7 +159,7 @@ def _about_spans(rows: Rows, name: str) -> str:
 def _by_id(text: Any, spans: Sequence[Any], count: _Count) -> dict[int, str]:
     """The words of each span that has a number of its own."""
     found = {}
-    for span in spans:
+    for span in _spans(spans):
         if isinstance(span, Mapping) and type(span.get("id")) is int:
             start, end = count.in_text(text, span)
             found[span["id"]] = text[start:end]
@@ -164,7 +204,9 @@ def _places(span: Any) -> tuple[int, int] | None:
 
 
 def _both(value: Any) -> tuple[int, int] | None:
-    """Start and end in a list, or in an object that has no more than them."""
+    """Start and end in a list, or in an object that has no more than them; BioC's stands in a list of one."""
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], Mapping):
+        value = value[0]
     if isinstance(value, Mapping):
         return (
             _places(value)
@@ -200,7 +242,7 @@ def _text_of(rows: Rows, name: str) -> tuple[str, _Count] | None:
         if text == name or not all(isinstance(row.get(text), str) for row in held):
             continue
         for count in (_Count(last, wide) for wide in (False, True) for last in (False, True)):
-            fits = [_fits(row[text], span, count) for row in held for span in row[name]]
+            fits = [_fits(row[text], span, count) for row in held for span in _spans(row[name])]
             if sum(fits) >= MOSTLY * len(fits):
                 return text, count
     return None
@@ -225,7 +267,7 @@ def _not_fitting(rows: Rows, name: str, text: str, count: _Count) -> str:
     odd = [
         (place, row[text], span)
         for place, row in rows
-        for span in row.get(name) or []
+        for span in _spans(row.get(name))
         if not _fits(row[text], span, count)
     ]
     if not odd:
@@ -238,7 +280,7 @@ def _not_fitting(rows: Rows, name: str, text: str, count: _Count) -> str:
 
 def _own_key(rows: Rows, name: str, text: str, count: _Count) -> str | None:
     """The key under which every span has its words itself; None where there is none."""
-    spans = [(row[text], span) for _, row in rows for span in row.get(name) or []]
+    spans = [(row[text], span) for _, row in rows for span in _spans(row.get(name))]
     keys = dict.fromkeys(key for _, span in spans if isinstance(span, Mapping) for key in span)
     return next((key for key in keys if all(_says(*each, count, key) for each in spans)), None)
 
@@ -260,6 +302,12 @@ def _is_about_span(name: str) -> bool:
 
 
 def _worded(text: str, span: Any, count: _Count, own: str | None) -> dict[str, Any]:
+    if _places(span) is None:
+        return {
+            key: value
+            for key, value in span.items()
+            if plain_name(key) not in _PLACES or value is not None
+        }
     start, end = count.in_text(text, span)
     words = text[start:end]
     if isinstance(span, Sequence):
