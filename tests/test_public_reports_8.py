@@ -8,6 +8,7 @@ import shutil
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import openpyxl
@@ -24,6 +25,7 @@ from lora_vs_api.api.diagnosis import diagnose
 from lora_vs_api.api.store import ResponseStore
 from lora_vs_api.cli import app
 from lora_vs_api.cli.app import main
+from lora_vs_api.cli.local_model import unserved_reason
 from lora_vs_api.config.compose import compose
 from lora_vs_api.config.explain import explain
 from lora_vs_api.config.fields import fields_from_config
@@ -34,6 +36,7 @@ from lora_vs_api.data.tables import load_table
 from lora_vs_api.data.templates import check_template, text_reader, used_columns
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.parsing import parse_record
+from lora_vs_api.serving.served import Served
 from lora_vs_api.shown import plain_number
 from lora_vs_api.validation.records import problems
 from lora_vs_api.weights.fetch import fetch_base
@@ -738,3 +741,42 @@ def test_a_list_of_json_texts_is_told_as_such(tmp_path):
     path.write_text(json.dumps([json.dumps({"text": text, "k": "a"}) for text in TEXTS]))
     with pytest.raises(UserError, match="a text that holds one: JSON within JSON"):
         load_table(path)
+
+
+@pytest.mark.parametrize("null", ["", "\\N"])
+def test_line_ends_and_tabs_behind_backslashes_are_of_the_text(tmp_path, null):
+    """Tatoeba/tatoeba2#2250: MySQL's OUTFILE; the advised quotes kept the backslashes, without a word."""
+    rows = [["id", "text", "tag"], ["1", "It was\\\nstuck\\\there", "rude"], ["2", "C:\\\\tmp is full", null or "ok"]]  # fmt: skip
+    path = tmp_path / "a.tsv"
+    path.write_text("".join("\t".join(row) + "\n" for row in rows))
+    table = load_table(path)
+    assert [row["text"] for _, row in table.rows] == ["It was\nstuck\there", "C:\\tmp is full"]
+    assert [place.rpartition(":")[2] for place, _ in table.rows] == ["2", "4"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        (["api=[vllm,sglang]"], "api: expected the name of one choice, found [vllm,sglang]"),
+        (["profile=[quick,laptop]"], "profile: expected the name of one choice"),
+        (["+priced_as.large_zero_shot_schemaa=gpt-5.4-nano"], "priced_as.large_zero_shot_schemaa: no such condition (did you mean large_zero_shot_schema?)"),
+        (["+labels.nobody=hello"], "labels.nobody: no such condition; expected one of"),
+    ],
+)  # fmt: skip
+def test_what_would_be_merged_or_passed_over_is_refused(typed, told):
+    """hydra-ecosystem/hydra#736, NatLabRockies/buildstockbatch#115."""
+    with pytest.raises(UserError) as caught:
+        compose(typed)
+    assert told in str(caught.value)
+
+
+def test_why_llama_cpp_has_no_model_is_known_to_export(tmp_path):
+    """huggingface/transformers#29899: the printed command was the one that had failed."""
+    folder = tmp_path / "seed-0"
+    folder.mkdir()
+    params = SimpleNamespace(serving=SimpleNamespace(engine="llama_cpp", weights=str(tmp_path)))
+    assert unserved_reason(params, folder) is None
+    Served("transformers", "", reason="llama.cpp's converter does not take it: KeyError").write(folder)  # fmt: skip
+    assert "does not take it" in unserved_reason(params, folder)
+    Served("llama_cpp", "f16").write(folder)
+    assert unserved_reason(params, folder) is None

@@ -7,7 +7,7 @@ import shutil
 import warnings
 from pathlib import Path
 
-from lora_vs_api.cli.local_model import adapter_folder, served_model
+from lora_vs_api.cli.local_model import adapter_folder, served_model, unserved_reason
 from lora_vs_api.config.load import load_params
 from lora_vs_api.config.sections import Params, VllmServing
 from lora_vs_api.conversion.older import write_for_older
@@ -17,6 +17,7 @@ from lora_vs_api.log import say
 from lora_vs_api.paths import BASE
 from lora_vs_api.record.json_schema import json_schema
 from lora_vs_api.record.prompt import system_prompt
+from lora_vs_api.shown import visible
 
 # how to ask the model, beside its weights
 PROMPT, SCHEMA, CLIENT = "prompt.txt", "schema.json", "client.py"
@@ -68,7 +69,10 @@ def export_merged(target: Path, seed: int | None) -> None:
     say(f"{target}: {adapter.name} merged into {params.model.name}. To serve it:")
     print(f"  transformers serve {where}")
     print(f"  {_vllm_command(params, where, evaluated=served is not None and gguf is None)}")
-    if gguf is None:
+    refused = unserved_reason(params, adapter)
+    if refused is not None:
+        print(f"  (no llama.cpp or Ollama: {visible(refused)})")
+    elif gguf is None:
         print(
             f"  python convert_hf_to_gguf.py {where}   # of llama.cpp; then Ollama's FROM model.gguf"
         )

@@ -99,6 +99,14 @@ def served_model(params: Params, adapter: Path) -> Path | None:
     return model_in(folder, served)
 
 
+def unserved_reason(params: Params, adapter: Path) -> str | None:
+    """Why llama.cpp's server could not have this adapter's model, as evaluation found; None where it could, or was not to."""
+    if params.serving.engine != "llama_cpp":
+        return None
+    served = read_served(Path(params.serving.weights, adapter.name))
+    return None if served is None or served.engine == "llama_cpp" else served.reason
+
+
 def ask(
     params: Params,
     adapter: Path | None,

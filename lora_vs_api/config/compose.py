@@ -23,6 +23,7 @@ from lora_vs_api.config.slips import (
     LOCAL,
     UNSEEN,
     choice_slip,
+    condition_slip,
     copied,
     decode_slip,
     kept_slip,
@@ -36,6 +37,7 @@ from lora_vs_api.config.slips import (
     place_of,
     quoted_items,
     reference_slip,
+    several_choices,
     unseen_slips,
     value_slip,
     without_marks,
@@ -133,9 +135,9 @@ def _composed(overrides: Sequence[str], conf: Path) -> tuple[str, Params]:
 
     conf = _checked_folder(conf)
     where = _where(overrides)
-    old_key = renamed_override(overrides)
-    if old_key:
-        raise UserError(f"{where}: {old_key}")
+    odd = renamed_override(overrides) or several_choices(overrides, conf)
+    if odd:
+        raise UserError(f"{where}: {odd}")
     own = no_mapping(conf) or value_slip(conf)
     if own:
         raise UserError(own)
@@ -183,7 +185,9 @@ def _composed(overrides: Sequence[str], conf: Path) -> tuple[str, Params]:
     slip = key_slip(conf) if no_text_key(raw) else None
     if slip:
         raise UserError(slip)
-    label = label_slip(overrides, conf)
+    label = label_slip(overrides, conf) or condition_slip(
+        overrides, conf, raw.get("conditions") or ()
+    )
     if label:
         raise UserError(label if label.startswith(conf.name) else f"{where}: {label}")
     kept = kept_slip(overrides, conf, raw)

@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import SequenceMatcher, get_close_matches
 from pathlib import Path
@@ -371,6 +371,36 @@ def list_slip(
             return f"{place_of(key, conf)}{key}: expected a section with {', '.join(there)}, found a list"
         if isinstance(given, dict) and isinstance(there, list):
             return f"{place_of(key, conf)}{key}: expected a list, found a section"
+    return None
+
+
+def condition_slip(overrides: Sequence[str], conf: Path, conditions: Collection[str]) -> str | None:
+    """A price or a label that the user gives to no condition; those of conf/ may be of one that was taken out."""
+    own = _own(conf)
+    for section in ("priced_as", "labels"):
+        typed = [
+            found[1]
+            for text in overrides
+            if (found := re.match(rf"[+]{{0,2}}{section}\.([^.=]+)", text))
+        ]
+        in_file = own.get(section)
+        for name in [*typed, *(in_file if isinstance(in_file, dict) else ())]:
+            if name not in conditions:
+                key = f"{section}.{name}"
+                place = "" if name in typed else place_of(key, conf)
+                known = ", ".join(conditions) or "none, since conditions is empty"
+                near = get_close_matches(str(name), list(conditions), n=1)
+                hint = f" (did you mean {near[0]}?)" if near else ""
+                return f"{place}{key}: no such condition{hint}; expected one of {known}"
+    return None
+
+
+def several_choices(overrides: Sequence[str], conf: Path) -> str | None:
+    """A list of files for a group, of which Hydra would take a mixture; None where there is none."""
+    for text in overrides:
+        name, _, value = text.partition("=")
+        if value.lstrip()[:1] == "[" and _group_of(name.lstrip("+")) in _groups(conf):
+            return f"{name}: expected the name of one choice, found {value}"
     return None
 
 

@@ -262,7 +262,13 @@ def _csv(
     found = csv_rows(path, content, separator)
     notes += ["single quotes around its cells, left out"] * found.single
     notes += [f"first line sep={found.separator}: left out, it names the separator"] * found.named
-    notes += ['quotes within cells are written \\" and read as quotes'] * found.escaped
+    if found.escaped:
+        quotes = '\\"' in content
+        notes.append(
+            'quotes within cells are written \\" and read as quotes'
+            if quotes
+            else "backslashes before signs of its cells, read as databases write them"
+        )
     notes += [r"\n, \t and \\ in its cells, read as databases write them"] * found.dumped
     notes += ["a blank behind every separator, left out"] * found.spaced
     notes += [

@@ -63,7 +63,17 @@ _SINGLE_QUOTES = re.compile(
 NULL = r"\N"
 _DUMP = re.compile(r"(?m)(?:^|\t)\\N(?=[\t\r\n]|\Z)")
 _NULL_CELL = re.compile(r"(?m)[,;\t|]\\N(?=[,;\t|\r\n]|\Z)|^\\N(?=[,;\t|])")
-_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "v": "\v", "\\": "\\"}
+_ESCAPES = {
+    "\n": "\n",
+    "\t": "\t",
+    "n": "\n",
+    "t": "\t",
+    "r": "\r",
+    "b": "\b",
+    "f": "\f",
+    "v": "\v",
+    "\\": "\\",
+}
 # the line below the header, or above it, of a table that is drawn
 _DRAWN = re.compile(r"\s*(?:[|+][|+:=\s-]*-{3,}|:?-{3,}:?\s*[|+])[|+:=\s-]*")
 # a character with a backslash before it
@@ -310,7 +320,11 @@ def _dumped(text: str, separator: str | None) -> CsvRows | None:
     of its escapes.
     """
     null = _DUMP.search(text) is not None
-    found = _unquoted(text, separator) if null or r"\\" in text else None
+    # MySQL's OUTFILE has a backslash before a line end and a tab within a cell
+    within = re.search(r"\\[\n\t]", text) is not None
+    found = _unquoted(text, separator) if (null or r"\\" in text) and not within else None
+    if within:
+        found = _unenclosed(text, separator)
     if found is None:
         return None
     # without a null, a cell between quotes is one of another program
@@ -321,6 +335,30 @@ def _dumped(text: str, separator: str | None) -> CsvRows | None:
         return None
     rows = [(line, [_unescaped(cell) for cell in row]) for line, row in found.rows]
     return replace(found, rows=rows, unquoted='"' in text, dumped=bool(escapes))
+
+
+def _unenclosed(text: str, separator: str | None) -> CsvRows | None:
+    """The rows of a file with tabs whose cells may hold line ends and tabs behind a backslash; None where it is no table."""
+    if separator not in (None, "\t") or "\t" not in text.partition("\n")[0]:
+        return None
+    rows: list[tuple[int, list[str]]] = []
+    line = 1
+    for row in _cut(text, "\n"):
+        if row:
+            rows.append((line, _cut(row, "\t")))
+        line += row.count("\n") + 1
+    is_even = len({len(cells) for _, cells in rows}) == 1 and len(rows[0][1]) > 1
+    return CsvRows(rows, "\t", named=False, unquoted=True) if is_even else None
+
+
+def _cut(text: str, mark: str) -> list[str]:
+    """What stands between the marks that have no backslash before them."""
+    parts, start = [], 0
+    for found in re.finditer(rf"\\.|{mark}", text, re.DOTALL):
+        if found[0] == mark:
+            parts.append(text[start : found.start()])
+            start = found.end()
+    return [*parts, text[start:]]
 
 
 def _escapes_of(cell: str) -> list[str]:
