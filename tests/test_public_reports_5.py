@@ -15,10 +15,10 @@ from lora_vs_api.cli.app import main
 from lora_vs_api.cli.schema_file import read_schema
 from lora_vs_api.config.compose import compose, composed
 from lora_vs_api.config.explain import explain
+from lora_vs_api.config.override_slips import override_slip
 from lora_vs_api.config.sections import Params
 from lora_vs_api.config.slips import (
     choice_slip,
-    override_slip,
     package_slip,
     place_of,
     reference_slip,

@@ -16,6 +16,12 @@ import yaml
 from lora_vs_api.config.explain import COMPLETE
 from lora_vs_api.config.fast_yaml import fast_yaml
 from lora_vs_api.config.load import PARAMS, check_params
+from lora_vs_api.config.override_slips import (
+    decode_slip,
+    override_slip,
+    quoted_items,
+    several_choices,
+)
 from lora_vs_api.config.renamed import renamed_file, renamed_override
 from lora_vs_api.config.secrets import may_be_secret
 from lora_vs_api.config.sections import Params
@@ -25,19 +31,15 @@ from lora_vs_api.config.slips import (
     choice_slip,
     condition_slip,
     copied,
-    decode_slip,
     kept_slip,
     key_slip,
     label_slip,
     list_slip,
     mark_slip,
     no_mapping,
-    override_slip,
     package_slip,
     place_of,
-    quoted_items,
     reference_slip,
-    several_choices,
     unseen_slips,
     value_slip,
     without_marks,
