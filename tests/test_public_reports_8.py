@@ -780,3 +780,25 @@ def test_why_llama_cpp_has_no_model_is_known_to_export(tmp_path):
     assert "does not take it" in unserved_reason(params, folder)
     Served("llama_cpp", "f16").write(folder)
     assert unserved_reason(params, folder) is None
+
+
+def test_a_session_of_one_label_keeps_what_was_decided(tmp_path):
+    """explosion/prodigy-openai-recipes#54: its only label was left out, and no option brought it back."""
+    rows = [{"text": text, "label": "spam", "_task_hash": n, "answer": ["accept", "reject", "ignore"][n % 3]} for n, text in enumerate(TEXTS)]  # fmt: skip
+    table = load_table(write(tmp_path / "a.jsonl", rows))
+    assert {row["answer"] for _, row in table.rows} == {"accept", "reject"} and len(
+        table.rows
+    ) == 27
+    assert any(
+        "'spam' in every row, so that what was decided of it" in note for note in table.notes
+    )
+    # of several labels a rejected one is none
+    several = [row | {"label": "spam" if n % 2 else "ham"} for n, row in enumerate(rows)]
+    table = load_table(write(tmp_path / "b.jsonl", several))
+    assert len(table.rows) == 14 and "answer" not in table.rows[0][1]
+
+
+def test_oracle_s_places_become_words(tmp_path):
+    rows = [{"text": text, "entities": [{"label": "DO", "textSpan": {"offset": 7, "length": 4}}]} for text in TEXTS]  # fmt: skip
+    table = load_table(write(tmp_path / "a.jsonl", rows))
+    assert table.rows[0][1]["entities"] == [{"label": "DO", "text": "look"}]

@@ -33,6 +33,8 @@ _BOTH = (
     "position",
     "location",
     "locations",
+    "text_span",
+    "text_segment",
 )
 # what else tells places and not words
 _PLACES = (*_STARTS, *_ENDS, *_BOTH, "token_start", "token_end", "id")

@@ -11,6 +11,10 @@ from typing import Any
 from lora_vs_api.data.table import Rows, Table
 
 _HASH, _ANSWER = "_task_hash", "answer"
+_LABEL = "label"
+_DECIDED = ("accept", "reject")
+# rows that are enough to tell a yes-or-no session from a few rows of one label
+MIN_DECIDED = 10
 _ANSWERS = {"accept", "reject", "ignore"}
 # what the annotator was shown, and words with their places
 _SHOWN = ("tokens", "options", "config", "meta", "html")
@@ -26,6 +30,18 @@ def accepted(table: Table) -> Table:
     )
     rows: Rows = []
     left_out = 0
+    if (label := _only_label(table.rows)) is not None:
+        # one label alone was asked about: what was decided is the answer
+        rows = [
+            (place, {name: value for name, value in row.items() if name not in own})
+            for place, row in table.rows
+            if row.get(_ANSWER) in _DECIDED
+        ]
+        said = f"label: {label!r} in every row, so that what was decided of it ({_ANSWER}: accept or reject) is kept"
+        notes = [f"{', '.join(own)}: Prodigy's own, left out", said]
+        if len(rows) < len(table.rows):
+            notes.append(f"{len(table.rows) - len(rows):,} rows that were ignored, left out")
+        return Table(rows, [*table.notes, *notes], table.conversations, table.instruction)
     for place, row in table.rows:
         # in CSV a row that nobody decided on has an empty cell
         if (row.get(_ANSWER) or "accept") == "accept":
@@ -42,6 +58,22 @@ def accepted(table: Table) -> Table:
             f"spans with an {_ANSWER} of their own in {judged:,} rows: those that are not accept, left out"
         )
     return Table(rows, [*table.notes, *notes], table.conversations, table.instruction)
+
+
+def _only_label(rows: Rows) -> str | None:
+    """The label that every row of a yes-or-no session has; None where rows were labelled otherwise."""
+    labels = {row.get(_LABEL) for _, row in rows if isinstance(row.get(_LABEL), str)}
+    decided = [row.get(_ANSWER) for _, row in rows if row.get(_ANSWER) in _DECIDED]
+    # spans, choices and relations are lists
+    others = any(
+        isinstance(value, list)
+        for _, row in rows
+        for name, value in row.items()
+        if name not in _SHOWN
+    )
+    if len(labels) != 1 or others or len(decided) < MIN_DECIDED or set(decided) != set(_DECIDED):
+        return None
+    return str(labels.pop())
 
 
 def _are_judged(value: Any) -> bool:
