@@ -104,7 +104,7 @@ def test_a_last_row_that_is_unlike_the_others_is_told(tmp_path, last):
         ((HEADER + BODY).replace(",", "^"), r"is '\^' the separator\? then name it in a line above the header, sep=\^"),
         # specify/specify7#3105
         ((HEADER + BODY).replace(",", "\t").replace("\n", '",,\n').replace("guest", '"guest').replace("text", '"text', 1), "do whole lines stand between quotes"),
-        (HEADER + BODY.replace("guest", '"my" guest'), "a quote within a cell in quotes is written twice"),
+        (HEADER + BODY.replace("guest", '"my" guest'), "a cell with a quote in it stands between quotes, and each of its own is written twice"),
     ],
     ids=["no header", "title", "note", "comma", "short", "R", "separator", "quoted", "quote"],
 )  # fmt: skip

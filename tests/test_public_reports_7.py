@@ -773,7 +773,7 @@ def test_rows_that_were_left_out_are_told_where_too_few_are_left(tmp_path, monke
     rows = [
         {
             "text": text,
-            "label": "a",
+            "label": "ab"[i // 4 % 2],
             "_task_hash": i,
             "_input_hash": i,
             "answer": ("accept", "ignore", "ignore", "reject")[i % 4],

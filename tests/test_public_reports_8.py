@@ -802,3 +802,31 @@ def test_oracle_s_places_become_words(tmp_path):
     rows = [{"text": text, "entities": [{"label": "DO", "textSpan": {"offset": 7, "length": 4}}]} for text in TEXTS]  # fmt: skip
     table = load_table(write(tmp_path / "a.jsonl", rows))
     assert table.rows[0][1]["entities"] == [{"label": "DO", "text": "look"}]
+
+
+def test_blanks_that_are_none_are_plain_ones_in_names_and_told_of_labels(tmp_path):
+    """OpenDataServices/flatten-tool#392: "did you mean issue type?" of a name that looked the same."""
+    path = tmp_path / "a.csv"
+    path.write_text("text,issue\u00a0type\n" + "".join(f"parcel {n},ab\n" for n in range(9)), encoding="utf-8")  # fmt: skip
+    table = load_table(path)
+    assert set(table.rows[0][1]) == {"text", "issue type"}
+    assert (
+        "column 'issue type': a blank that is no plain one in its name, read as one" in table.notes
+    )
+    for odd in ("Logistics\u00a0team", "Logistics  team", "Logi\u00adstics team"):
+        why = infer_field("team", ["Logistics team", odd] * 10, "cells").why
+        assert f"{'Logistics team'!a}" in why and "differ by blanks and signs that are not seen alone: are they one?" in why  # fmt: skip
+    assert "'A' and 'a' differ by case alone" in infer_field("team", ["a", "A"] * 10, "cells").why
+
+
+def test_shares_beside_plain_numbers_of_a_sheet_are_said(tmp_path):
+    """shuchkin/simplexlsx#74: 8% and 1 in one column are 0.08 and 1."""
+    book = openpyxl.Workbook()
+    book.active.append(["text", "discount"])
+    for n, text in enumerate(TEXTS):
+        book.active.append([text, 1 if n % 2 == 0 else 0.08])
+        if n % 2:
+            book.active.cell(n + 2, 2).number_format = "0%"
+    book.save(tmp_path / "a.xlsx")
+    [note] = load_table(tmp_path / "a.xlsx").notes
+    assert note == "discount: shown as 8% and the like, read as 0.08; 20 cells are shown as plain numbers, such as 1: are they shares too?"  # fmt: skip

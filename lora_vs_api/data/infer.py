@@ -457,11 +457,18 @@ def _alike_but_for_case(labels: Iterable[str]) -> str:
     """What to say of labels that a person may have meant to be one; empty where there are none."""
     alike: dict[str, list[str]] = {}
     for label in sorted(labels):
-        alike.setdefault(caseless(label), []).append(label)
+        alike.setdefault(caseless(_seen(label)), []).append(label)
     found = next((group for group in alike.values() if len(group) > 1), None)
     if found is None:
         return ""
-    return f"; {' and '.join(map(repr, found))} differ by case alone: are they one?"
+    by_case = len(set(map(_seen, found))) == len(found)
+    what = "case" if by_case else "blanks and signs that are not seen"
+    return f"; {' and '.join(map(ascii, found) if not by_case else map(repr, found))} differ by {what} alone: are they one?"
+
+
+def _seen(label: str) -> str:
+    """A label as a reader sees it: one blank for any others, and nothing for what takes no room."""
+    return " ".join(re.sub("[\u00ad\u200b-\u200d\u2060\ufeff]", "", label).split())
 
 
 def _stands_for_none(labels: Iterable[str]) -> str:

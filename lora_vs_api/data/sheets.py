@@ -200,14 +200,23 @@ def _shares(sheet: Any, rows: Sequence[tuple[int, list[str]]]) -> list[str]:
     """What to say of columns whose numbers are shown as a share of a hundred: 10% is 0.1 in the file."""
     if len(rows) < 2:
         return []
-    (_, header), (first, _) = rows[0], rows[1]
-    return [
-        f"{name}: shown as {cell.value * 100:.10g}% and the like, read as {cell.value:.15g}"
-        for name, cell in zip(header, sheet[first], strict=False)
-        if isinstance(cell.value, int | float)
-        and not isinstance(cell.value, bool)
-        and "%" in cell.number_format
-    ]
+    (_, header), *body = rows
+    notes = []
+    for place, name in enumerate(header, start=1):
+        cells = [sheet.cell(line, place) for line, _ in body]
+        numbers = [
+            cell
+            for cell in cells
+            if isinstance(cell.value, int | float) and not isinstance(cell.value, bool)
+        ]
+        shares = [cell for cell in numbers if "%" in cell.number_format]
+        if not shares:
+            continue
+        said = f"{name}: shown as {shares[0].value * 100:.10g}% and the like, read as {shares[0].value:.15g}"
+        if others := [cell for cell in numbers if "%" not in cell.number_format]:
+            said += f"; {count(len(others), 'cell is', 'cells are')} shown as plain numbers, such as {others[0].value:.15g}: are they shares too?"
+        notes.append(said)
+    return notes
 
 
 def _too_long(held: Sequence[tuple[int, list[Any], list[str]]]) -> list[str]:

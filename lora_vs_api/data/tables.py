@@ -77,6 +77,8 @@ _MISREAD_MARK = "ï»¿"
 _INVISIBLE = re.compile(r"^[\s\u200b\u2060\ufeff]+|[\s\u200b\u2060\ufeff]+$")
 # within a column's name, where a spreadsheet breaks it over lines
 _LINE_END = re.compile(r"\s*[\r\n\v\x85\u2028\u2029]+\s*")
+# blanks that look like a plain one and are none, as web pages have them
+_OTHER_BLANK = re.compile("[\u00a0\u2007\u202f\u3000]")
 _FORMULA = re.compile(r'="((?:[^"]|"")*)"', re.DOTALL)
 _GUARD = re.compile(r"(?:'(?=[\d=+@-])|[\x1f\u200b])(.+)|(.+)\u200b", re.DOTALL)
 
@@ -291,12 +293,20 @@ def _of_cells(
             "a byte order mark that was read as letters before, left out of the first name"
         )
         names = [names[0].removeprefix(_MISREAD_MARK), *names[1:]]
-    header = [normalize("NFC", _INVISIBLE.sub("", _LINE_END.sub(" ", name))) for name in names]
+    header = [
+        normalize("NFC", _INVISIBLE.sub("", _OTHER_BLANK.sub(" ", _LINE_END.sub(" ", name))))
+        for name in names
+    ]
     _check_names(f"{path}:{first}", header)
     notes += [
         f"column {name!r}: a line end in its name, read as a blank"
         for name, written in zip(header, names, strict=True)
         if _LINE_END.search(_INVISIBLE.sub("", written))
+    ]
+    notes += [
+        f"column {name!r}: a blank that is no plain one in its name, read as one"
+        for name, written in zip(header, names, strict=True)
+        if _OTHER_BLANK.search(_INVISIBLE.sub("", written))
     ]
     rest = without_survey_lines(without_headers(names, rest, notes), notes)
     rest = as_wide_as(path, first, header, rest, notes)

@@ -575,7 +575,7 @@ def _rows(
 def _of_csv(said: str) -> str:
     """The csv module's words, and what they mean."""
     if "expected after" in said:
-        return f"{said}; a quote within a cell in quotes is written twice"
+        return f"{said}; a cell with a quote in it stands between quotes, and each of its own is written twice"
     if said == "unexpected end of data":
         return "a quote opens a cell that no other closes; one within a text is put between quotes and written twice"
     return said
