@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+# in git's words of a folder that another user owns, where a container has mounted it
+FOREIGN = "dubious ownership"
 LEFT_TWO = "git has left two versions in it"
 TAKE_ONE = "take out one of them and the lines <<<<<<<, ======= and >>>>>>> in an editor"
 _MARK = re.compile(rb"^(<<<<<<<|>>>>>>>) ", re.MULTILINE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -23,7 +24,7 @@ from transformers import AutoModel
 from lora_vs_api.api.batch_files import read_results
 from lora_vs_api.api.diagnosis import diagnose
 from lora_vs_api.api.store import ResponseStore
-from lora_vs_api.cli import app
+from lora_vs_api.cli import app, checkup
 from lora_vs_api.cli.app import main
 from lora_vs_api.cli.local_model import unserved_reason
 from lora_vs_api.config.compose import compose
@@ -35,6 +36,7 @@ from lora_vs_api.data.source import read_source
 from lora_vs_api.data.tables import load_table
 from lora_vs_api.data.templates import check_template, text_reader, used_columns
 from lora_vs_api.errors import UserError
+from lora_vs_api.orchestrate import lockfile
 from lora_vs_api.record.parsing import parse_record
 from lora_vs_api.serving.served import Served
 from lora_vs_api.shown import plain_number
@@ -830,3 +832,15 @@ def test_shares_beside_plain_numbers_of_a_sheet_are_said(tmp_path):
     book.save(tmp_path / "a.xlsx")
     [note] = load_table(tmp_path / "a.xlsx").notes
     assert note == "discount: shown as 8% and the like, read as 0.08; 20 cells are shown as plain numbers, such as 1: are they shares too?"  # fmt: skip
+
+
+def test_a_folder_of_another_user_is_a_repository_still(tmp_path, monkeypatch):
+    """casperdcl/git-fame#81, in a container: "in no repository", and what git has of dvc.lock was given up."""
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(["git", "init", "-q", "."], check=True)
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    [found] = checkup._git()
+    assert found.state == "note" and "belongs to another user, and git refuses it" in found.found
+    assert found.mend == f"git config --global --add safe.directory {tmp_path}"
+    with pytest.raises(UserError, match="expected `git config --global --add safe.directory"):
+        lockfile._git(tmp_path, "show", "HEAD:./dvc.lock")

@@ -11,6 +11,7 @@ import importlib.util
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from lora_vs_api.config.addresses import is_loopback
-from lora_vs_api.conflicts import LEFT_TWO, has_conflict
+from lora_vs_api.conflicts import FOREIGN, LEFT_TWO, has_conflict
 from lora_vs_api.errors import UserError
 from lora_vs_api.log import show
 from lora_vs_api.paths import BASE, opponent_file
@@ -210,8 +211,19 @@ def _git() -> Iterator[Finding]:
         yield Finding("git", "MISSING", "not installed", "install git (apt install git, …)")
         return
     version = _said("git", "--version")
-    if _said("git", "rev-parse", "--is-inside-work-tree") == "true":
+    inside = ["git", "rev-parse", "--is-inside-work-tree"]
+    done = subprocess.run(inside, capture_output=True, text=True, timeout=30)
+    if done.stdout.strip() == "true":
         yield Finding("git", "ok", f"{version}, in a repository")
+    elif FOREIGN in done.stderr:
+        # as in a container with a mounted checkout; a run goes on, and its report has no commit
+        mend = f"git config --global --add safe.directory {shlex.quote(str(Path.cwd()))}"
+        yield Finding(
+            "git",
+            "note",
+            f"{version}; this folder belongs to another user, and git refuses it",
+            mend,
+        )
     else:
         yield Finding("git", "MISSING", f"{version}; this folder is in no repository", "git init")
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -20,7 +21,7 @@ from typing import Any
 import yaml
 
 from lora_vs_api.config.fast_yaml import safe_loader
-from lora_vs_api.conflicts import LEFT_TWO, TAKE_ONE, has_conflict
+from lora_vs_api.conflicts import FOREIGN, LEFT_TWO, TAKE_ONE, has_conflict
 from lora_vs_api.errors import UserError
 
 LOCK = "dvc.lock"
@@ -213,7 +214,17 @@ def take_one(root: Path) -> str:
 
 
 def _git(root: Path, *arguments: str) -> bytes:
+    """What a git command printed; nothing where it failed.
+
+    Raises:
+        UserError: git refuses the folder: what it has is not lost.
+    """
     done = subprocess.run(["git", *arguments], cwd=root, capture_output=True)
+    if FOREIGN.encode() in done.stderr:
+        raise UserError(
+            f"{root.resolve()}: belongs to another user, and git refuses it; expected `git config --global --add safe.directory "
+            f"{shlex.quote(str(root.resolve()))}` first"
+        )
     return done.stdout if done.returncode == 0 else b""
 
 
