@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 # C0 and C1 controls but tab and line end, marks and overrides of direction, line separators,
 # interlinear annotation, lone surrogates, tags; a carriage return alone writes over its line
@@ -46,6 +48,16 @@ def visible(text: str) -> str:
 def count(number: int, noun: str, nouns: str | None = None) -> str:
     """``1 seed``, ``3 seeds``; ``nouns`` are the words after another number than 1, where they are not the plural."""
     return f"{number:,} {noun if number == 1 else nouns or plural(noun)}"
+
+
+def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """The one of ``known`` that ``name`` may have been meant to be, as a question; empty where none is like it.
+
+    Args:
+        cutoff: how like it has to be, 0..1.
+    """
+    near = get_close_matches(name, list(known), n=1, cutoff=cutoff)
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def plain_number(value: float) -> str:

@@ -193,3 +193,16 @@ def hydra_composes_once() -> Iterator[None]:
     hydra.compose_and_dump = compose_and_dump
     yield
     hydra.compose_and_dump = real
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the project's conf/, in which commands raise their errors."""
+    from lora_vs_api.cli import app
+    from tests.imports import ROOT
+
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    monkeypatch.chdir(tmp_path)
+    # errors as they are raised, and not as the line and the exit code they end in
+    monkeypatch.setattr(app, "run_command", lambda command: command())
+    return tmp_path

@@ -7,14 +7,12 @@ import io
 import json
 import math
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
-from lora_vs_api.cli import app
 from lora_vs_api.cli.init import _tokens
 from lora_vs_api.cli.task_config import FEW_ROWS, _one_form
 from lora_vs_api.cli.task_fields import omitting
@@ -28,7 +26,6 @@ from lora_vs_api.errors import UserError
 from lora_vs_api.files import write_jsonl
 from lora_vs_api.record.fields import fields_from_config
 from tests.commands import lora_vs_api
-from tests.imports import ROOT
 
 
 def spec(*values):
@@ -273,15 +270,6 @@ def test_words_of_openapi_and_gemini_say_the_same(said, expected):
         },
     }
     assert fields_from_json_schema(schema, "s.json") == {"a": {"score": "exact", **expected}}
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    shutil.copytree(ROOT / "conf", tmp_path / "conf")
-    monkeypatch.chdir(tmp_path)
-    # errors as they are raised, and not as the line and the exit code they end in
-    monkeypatch.setattr(app, "run_command", lambda command: command())
-    return tmp_path
 
 
 def bookings(n=60):

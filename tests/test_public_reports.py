@@ -19,7 +19,6 @@ from lora_vs_api.api.batch_files import read_results
 from lora_vs_api.api.oddities import odd_counts
 from lora_vs_api.api.replies import read_reply
 from lora_vs_api.api.types import Answer, NoAnswer, Reply
-from lora_vs_api.cli import app
 from lora_vs_api.config.compose import compose
 from lora_vs_api.config.load import check_params
 from lora_vs_api.config.sections import PathWeights
@@ -44,7 +43,6 @@ from stages import corpus
 from tests import test_architectures as architectures
 from tests.commands import lora_vs_api
 from tests.fault_server import Fault, FaultServer
-from tests.imports import ROOT
 from tests.test_api_client import CHAT, MINI, ask, requests
 from tests.test_cases import twenty, written
 from tests.test_model import CPU, SPEC
@@ -630,14 +628,6 @@ def test_an_error_that_a_gateway_hands_on_bare_keeps_its_reason(lost):
 
 
 # --- files ------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    shutil.copytree(ROOT / "conf", tmp_path / "conf")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(app, "run_command", lambda command: command())
-    return tmp_path
 
 
 def records_of(task: str) -> list[dict[str, Any]]:

@@ -23,9 +23,7 @@ from lora_vs_api.errors import UserError
 from lora_vs_api.record.fields import Field
 from lora_vs_api.scoring.scores import score_value
 from tests.commands import lora_vs_api
-from tests.test_public_reports import project, records_of, twenty, written
-
-__all__ = ["project"]  # a fixture, used by its name
+from tests.test_public_reports import records_of, twenty, written
 
 # --- files ------------------------------------------------------------------------------
 

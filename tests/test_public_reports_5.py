@@ -35,9 +35,6 @@ from lora_vs_api.errors import UserError
 from lora_vs_api.record.fields import Field
 from tests.commands import lora_vs_api
 from tests.imports import ROOT
-from tests.test_public_reports import project
-
-__all__ = ["project"]  # a fixture, used by its name
 
 ROWS = [(f"guest {i} wants a room", ["single", "double"][i % 2], str(i % 4 + 1)) for i in range(20)]
 HEADER = "text,room,nights\n"

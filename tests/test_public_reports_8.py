@@ -24,7 +24,7 @@ from transformers import AutoModel
 from lora_vs_api.api.batch_files import read_results
 from lora_vs_api.api.diagnosis import diagnose
 from lora_vs_api.api.store import ResponseStore
-from lora_vs_api.cli import app, checkup
+from lora_vs_api.cli import checkup
 from lora_vs_api.cli.app import main
 from lora_vs_api.cli.local_model import unserved_reason
 from lora_vs_api.config.compose import compose
@@ -50,14 +50,6 @@ from tests.test_batch import ask as ask_batch
 from tests.tiny_model import build_tiny_model
 
 TEXTS = [f"please look at parcel number {n}, which came late" for n in range(40)]
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    shutil.copytree(ROOT / "conf", tmp_path / "conf")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(app, "run_command", lambda command: command())
-    return tmp_path
 
 
 def init(*arguments: str) -> None:

@@ -14,7 +14,7 @@ from lora_vs_api.cli.outputs import check_outputs
 from lora_vs_api.config.load import load_params
 from lora_vs_api.config.sections import Params
 from lora_vs_api.data.plain import plain
-from lora_vs_api.data.source import did_you_mean, read_source
+from lora_vs_api.data.source import read_source
 from lora_vs_api.data.tables import load_table
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_rows, write_jsonl
@@ -23,7 +23,7 @@ from lora_vs_api.record.fields import Field
 from lora_vs_api.record.parsing import record_of
 from lora_vs_api.record.rows import Row
 from lora_vs_api.scoring.scores import Score, score_output
-from lora_vs_api.shown import visible
+from lora_vs_api.shown import did_you_mean, visible
 from lora_vs_api.stats.bayesian import text_interval
 from lora_vs_api.stats.bootstrap import Draws
 from lora_vs_api.stats.clusters import Labels

@@ -59,9 +59,10 @@ def say_what_was_guessed(
         say(
             "  --fields NAME,NAME,… names the record's columns, those that were left out among them"
         )
-    if repeated := _repeated(corpus):
+    firsts = first_of_each_text(corpus)
+    if repeated := _repeated(corpus, firsts):
         say(repeated)
-    _show_examples(task, corpus)
+    _show_examples(task, corpus, firsts)
     texts = [row["text"] for row in corpus]
     # some scripts have no blanks between words
     if mean(len(text.split()) for text in texts) < A_WORD and not any(map(UNSPACED.search, texts)):
@@ -98,11 +99,11 @@ def _another_text(field: str, found: Inferred, roles: Roles, corpus: Sequence[Ro
     return f"; is it to be read and not to be found? --text '{{{{ {roles.text} }}}}\\n\\n{{{{ {name} }}}}' joins them"
 
 
-def _show_examples(task: TaskConfig, corpus: Sequence[Row]) -> None:
+def _show_examples(task: TaskConfig, corpus: Sequence[Row], firsts: list[Row]) -> None:
     """Show what every model is told, and two of the rows that the run will read, each with its answer."""
     told = " ".join(system_prompt(task.prompt, task.fields).split())
     say(f"Every model is told: {_in_short(told, MAX_TOLD)}")
-    for place in _telling(corpus):
+    for place in _telling(corpus, firsts):
         row = corpus[place]
         say(f"Row {place + 1:,} of {len(corpus):,}, as it will be taught:")
         text = messages(task.prompt, row["text"], task.fields)[-1]["content"]
@@ -111,23 +112,22 @@ def _show_examples(task: TaskConfig, corpus: Sequence[Row]) -> None:
         say(f"  record  {_record_in_short(row['record'], task.fields)}")
 
 
-def _telling(corpus: Sequence[Row]) -> list[int]:
+def _telling(corpus: Sequence[Row], firsts: list[Row]) -> list[int]:
     """The places of two rows that show a wrong guess: the first row, and that whose record fills most.
 
     Where that is the first itself, the next one with another text; of one text, only its first row is taught.
     """
-    firsts = first_of_each_text(corpus)
     filled = [_filled(row["record"]) for row in firsts]
     fullest = filled.index(max(filled))
     told = firsts[: 2 if fullest == 0 else 1] + firsts[fullest : fullest + (fullest > 0)]
     return [place for place, row in enumerate(corpus) if any(row is each for each in told)]
 
 
-def _repeated(corpus: Sequence[Row]) -> str:
+def _repeated(corpus: Sequence[Row], firsts: list[Row]) -> str:
     """What to say of texts that stand in several rows, such as one for each who labelled them; else empty."""
-    firsts, differ = first_of_each_text(corpus), len(conflicts(corpus))
     if len(firsts) == len(corpus):
         return ""
+    differ = len(conflicts(corpus))
     said = f"{len(corpus) - len(firsts):,} rows repeat the text of another: of each text its first row alone is used"
     if differ:
         texts = count(differ, "text has", "texts have")

@@ -22,7 +22,6 @@ from lora_vs_api.cli.outputs import check_outputs
 from lora_vs_api.config.load import load_params
 from lora_vs_api.data.source import (
     MAX_SHOWN,
-    did_you_mean,
     read_table,
 )
 from lora_vs_api.data.templates import is_template, text_reader, typed_text
@@ -31,6 +30,7 @@ from lora_vs_api.files import write_jsonl
 from lora_vs_api.log import say, show
 from lora_vs_api.record.fields import Field
 from lora_vs_api.record.parsing import record_of
+from lora_vs_api.shown import did_you_mean
 
 
 def predict_records(

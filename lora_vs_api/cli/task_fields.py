@@ -18,13 +18,13 @@ from lora_vs_api.data.columns import always_the_same, bookkeeping
 from lora_vs_api.data.from_schema import fields_from_json_schema
 from lora_vs_api.data.infer import Inferred, Texts, infer_field
 from lora_vs_api.data.json_values import cell_value
-from lora_vs_api.data.source import did_you_mean
 from lora_vs_api.data.table import Rows
 from lora_vs_api.data.tables import TEXT_TABLES, file_format, split_files
 from lora_vs_api.data.templates import Taken, taken_by, text_reader
 from lora_vs_api.data.within import empty_within, paths_within, without
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.fields import OMIT
+from lora_vs_api.shown import did_you_mean
 
 # where the answer begins in texts that hold both: Alpaca, Guanaco, Llama 2, ChatML and their like
 _ANSWERED = re.compile(

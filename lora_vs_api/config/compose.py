@@ -28,7 +28,6 @@ from lora_vs_api.config.sections import Params
 from lora_vs_api.config.slips import (
     LOCAL,
     UNSEEN,
-    choice_slip,
     condition_slip,
     copied,
     kept_slip,
@@ -42,6 +41,7 @@ from lora_vs_api.config.slips import (
     reference_slip,
     unseen_slips,
     value_slip,
+    with_choice,
     without_marks,
     written_as,
     yaml_slip,
@@ -208,11 +208,7 @@ def _composed(overrides: Sequence[str], conf: Path) -> tuple[str, Params]:
         given = [override.partition("=")[0].lstrip("+~") for override in overrides]
         place = "" if key in given else place_of(key, conf)
         problem = _as_typed(problem, overrides, "" if key in given else written_as(key, conf))
-        choice = choice_slip(problem, conf)
-        if choice and ": unknown key" in problem:
-            # no setting of that name, and none that is called a little otherwise
-            problem = re.sub(r"unknown key.*", "no setting, but a choice", problem, flags=re.S)
-        problem += choice if place or "no setting, but" in problem else ""
+        problem = with_choice(problem, conf, in_file=bool(place))
         raise UserError(f"{place}{problem}" if place else f"{where}: {problem}") from None
 
 

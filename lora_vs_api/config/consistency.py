@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from difflib import get_close_matches
 from os.path import expanduser
 from pathlib import Path
 from typing import NamedTuple
@@ -36,6 +35,7 @@ from lora_vs_api.errors import UserError
 from lora_vs_api.paths import SERVED, TAUGHT, TRAIN, TRAINED, opponent_file
 from lora_vs_api.prices.lookup import known_prices, price_of
 from lora_vs_api.record.fields import Field
+from lora_vs_api.shown import did_you_mean
 
 # a file for each node; not there where only the package is installed
 STAGES = Path(__file__).resolve().parents[2] / "stages"
@@ -294,7 +294,7 @@ def _nodes_are_nodes_and_have_a_default(params: Params) -> str | None:
     known = [path.stem for path in STAGES.glob("[a-z]*.py")]
     for name in params.nodes if known else ():
         if name not in (*known, "default") and name not in _own_stages():
-            return f"nodes.{_in_a_key(name)}: no such node{_meant(name, known)}; `dvc stage list` names them"
+            return f"nodes.{_in_a_key(name)}: no such node{did_you_mean(name, known, cutoff=0.8)}; `dvc stage list` names them"
     return None
 
 
@@ -305,11 +305,6 @@ def _own_stages() -> set[str]:
         return set(said["stages"])
     except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
         return set()
-
-
-def _meant(name: str, known: Sequence[str]) -> str:
-    near = get_close_matches(name, known, n=1, cutoff=0.8)
-    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def _tunings_and_conditions_have_names_of_their_own(params: Params) -> str | None:

@@ -16,6 +16,7 @@ from lora_vs_api.config.dotted import keys_of, value_at
 from lora_vs_api.config.explain import every_key
 from lora_vs_api.config.secrets import may_be_secret
 from lora_vs_api.config.slips import LOCAL, OLD_FORM
+from lora_vs_api.shown import did_you_mean
 
 COMMANDS = ("search", "points")  # groups that commands read, and no setting chooses from
 MAX_MEANT = 3  # keys that one may have been meant to be
@@ -77,8 +78,7 @@ def override_slip(
             # a file's path, of which Hydra takes the folders for groups
             group, _, more = group.partition("/")
             found = f"{more}/{found}" if more else found
-        near = get_close_matches(found, known, n=1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
+        hint = did_you_mean(found, known)
         own = "; `lora-vs-api init FILE` writes one of your own" if group == "task" else ""
         return f"{group}: expected one of {', '.join(known)}, found {found!r}{hint}{own}"
     reference = next((text for text in overrides if _REFERENCE.search(text)), None)
@@ -359,8 +359,7 @@ def _unknown(
 ) -> str:
     if all(text.partition("=")[0] != key for text in overrides):
         # of a file's own list of defaults
-        near = get_close_matches(key, _groups(conf), n=1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
+        hint = did_you_mean(key, _groups(conf))
         return f"defaults: override /{key}: no such group{hint}; expected one of {', '.join(_groups(conf))}"
     if key in COMMANDS:
         return f"{key}: no setting; the files of {conf.name}/{key}/ are for `lora-vs-api {key}`"

@@ -8,7 +8,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import yaml
 from lora_vs_api.config.dotted import keys_of, value_at
 from lora_vs_api.config.yaml_keys import cut_text, misread_number, place_behind, unquoted_key
 from lora_vs_api.conflicts import LEFT_TWO, TAKE_ONE, has_conflict
+from lora_vs_api.shown import did_you_mean
 
 LOCAL = "local.yaml"
 # sections of names of one's own, which one may want none of; and what an empty {} does to one
@@ -361,8 +361,7 @@ def condition_slip(overrides: Sequence[str], conf: Path, conditions: Collection[
                 key = f"{section}.{name}"
                 place = "" if name in typed else place_of(key, conf)
                 known = ", ".join(conditions) or "none, since conditions is empty"
-                near = get_close_matches(str(name), list(conditions), n=1)
-                hint = f" (did you mean {near[0]}?)" if near else ""
+                hint = did_you_mean(str(name), conditions)
                 return f"{place}{key}: no such condition{hint}; expected one of {known}"
     return None
 
@@ -394,6 +393,15 @@ def choice_slip(problem: str, conf: Path) -> str:
         return ""
     name = found[1] if found else "NAME"
     return f"; a file of {conf.name}/{key}/ is chosen under defaults: - override /{key}: {name}"
+
+
+def with_choice(problem: str, conf: Path, *, in_file: bool) -> str:
+    """``problem`` with how a file of a group is chosen, where that is what was wanted."""
+    choice = choice_slip(problem, conf)
+    if choice and ": unknown key" in problem:
+        # no setting of that name, and none that is called a little otherwise
+        return re.sub(r"unknown key.*", "no setting, but a choice", problem, flags=re.S) + choice
+    return problem + choice * in_file
 
 
 def _files(conf: Path) -> list[Path]:

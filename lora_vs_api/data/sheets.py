@@ -108,7 +108,7 @@ def sheet_rows(path: Path, notes: list[str]) -> list[tuple[int, list[str]]]:
         notes.append(
             f"cells merged over several columns, such as {across[0]}: their value is taken for the first of these alone"
         )
-    notes += _shares(found, rows)
+    notes += _shares(rows, held)
     notes += _too_long(held)
     notes += _dates_among_texts(held)
     if shared:
@@ -196,25 +196,24 @@ def _across(sheet: Any) -> list[str]:
     ]
 
 
-def _shares(sheet: Any, rows: Sequence[tuple[int, list[str]]]) -> list[str]:
+def _shares(
+    rows: Sequence[tuple[int, list[str]]], held: Sequence[tuple[int, list[Any], list[str]]]
+) -> list[str]:
     """What to say of columns whose numbers are shown as a share of a hundred: 10% is 0.1 in the file."""
-    if len(rows) < 2:
-        return []
-    (_, header), *body = rows
     notes = []
-    for place, name in enumerate(header, start=1):
-        cells = [sheet.cell(line, place) for line, _ in body]
+    for place, name in enumerate(rows[0][1]):
         numbers = [
-            cell
-            for cell in cells
-            if isinstance(cell.value, int | float) and not isinstance(cell.value, bool)
+            (value, "%" in forms[place])
+            for _, values, forms in held[1:]
+            if isinstance(value := values[place], int | float) and not isinstance(value, bool)
         ]
-        shares = [cell for cell in numbers if "%" in cell.number_format]
+        shares = [value for value, is_share in numbers if is_share]
+        others = [value for value, is_share in numbers if not is_share]
         if not shares:
             continue
-        said = f"{name}: shown as {shares[0].value * 100:.10g}% and the like, read as {shares[0].value:.15g}"
-        if others := [cell for cell in numbers if "%" not in cell.number_format]:
-            said += f"; {count(len(others), 'cell is', 'cells are')} shown as plain numbers, such as {others[0].value:.15g}: are they shares too?"
+        said = f"{name}: shown as {shares[0] * 100:.10g}% and the like, read as {shares[0]:.15g}"
+        if others:
+            said += f"; {count(len(others), 'cell is', 'cells are')} shown as plain numbers, such as {others[0]:.15g}: are they shares too?"
         notes.append(said)
     return notes
 

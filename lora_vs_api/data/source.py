@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unicodedata import normalize
@@ -24,6 +23,7 @@ from lora_vs_api.data.written import is_missing
 from lora_vs_api.errors import UserError
 from lora_vs_api.log import say
 from lora_vs_api.record.fields import TEXT, Field, completed, renamed, renamed_value
+from lora_vs_api.shown import did_you_mean
 from lora_vs_api.validation.records import expected, violations
 
 if TYPE_CHECKING:
@@ -274,12 +274,6 @@ def _keys(table: Rows, fields: Sequence[Field], record: str) -> set[str]:
         if wanted <= found:
             break
     return found
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The one of ``known`` that ``name`` may have been meant to be, as a question."""
-    near = get_close_matches(name, list(known), n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def _groups(columns: Mapping[str, Any], kept: Sequence[str]) -> tuple[dict[str, str], list[str]]:

@@ -84,10 +84,12 @@ def _with_columns(text: str) -> str:
     """A template with the names of columns that are no words to Jinja as it takes them: ``{{ Review Title }}``."""
     from jinja2 import Environment, TemplateSyntaxError
 
+    environment = Environment(autoescape=True)
+
     def named(found: re.Match[str]) -> str:
         begins, name, ends = found.groups()
         try:
-            Environment(autoescape=True).compile_expression(name)
+            environment.compile_expression(name)
         except TemplateSyntaxError:
             # what holds quotes, brackets or a sum was meant as an expression
             if not name or re.search(r"[\"'()\[\]+*~=,]", name):

@@ -322,9 +322,9 @@ def _dumped(text: str, separator: str | None) -> CsvRows | None:
     null = _DUMP.search(text) is not None
     # MySQL's OUTFILE has a backslash before a line end and a tab within a cell
     within = re.search(r"\\[\n\t]", text) is not None
-    found = _unquoted(text, separator) if (null or r"\\" in text) and not within else None
-    if within:
-        found = _unenclosed(text, separator)
+    if not (null or within or r"\\" in text):
+        return None
+    found = _unenclosed(text, separator) if within else _unquoted(text, separator)
     if found is None:
         return None
     # without a null, a cell between quotes is one of another program
@@ -384,7 +384,7 @@ def _check_no_row_taken_in(path: str | Path, found: CsvRows) -> None:
     Raises:
         UserError: one has, with its line.
     """
-    several = [(line, row) for line, row in found.rows[1:] if any("\n" in cell for cell in row)]
+    several = _of_several_lines(found)
     if not several:
         return
     single = [row for _, row in found.rows[1:] if not any("\n" in cell for cell in row)]
@@ -413,6 +413,11 @@ def _check_no_row_taken_in(path: str | Path, found: CsvRows) -> None:
                 )
 
 
+def _of_several_lines(found: CsvRows) -> list[tuple[int, list[str]]]:
+    """The rows below the header a cell of which goes over several lines."""
+    return [(line, row) for line, row in found.rows[1:] if any("\n" in cell for cell in row)]
+
+
 def _taken_in(found: CsvRows) -> str | None:
     """What to say where every cell of several lines seems to go over the ends of rows; None where one does not.
 
@@ -421,9 +426,8 @@ def _taken_in(found: CsvRows) -> str | None:
     """
     if found.unquoted:
         return None
-    several = [(line, row) for line, row in found.rows[1:] if any("\n" in cell for cell in row)]
     first: tuple[int, int] | None = None
-    for line, row in several:
+    for line, row in _of_several_lines(found):
         places = [place for place, cell in enumerate(row) if "\n" in cell]
         pieces = re.split(r"\r\n|\n", row[places[0]])
         counts = [piece.count(found.separator) for piece in pieces]

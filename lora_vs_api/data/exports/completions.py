@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Sequence
 
-from lora_vs_api.data.json_values import unfenced
 from lora_vs_api.data.table import Rows, Table
 
 PROMPT, COMPLETION = "prompt", "completion"
@@ -63,9 +62,6 @@ def _texts(rows: Rows, name: str) -> list[str] | None:
 
 def _behind(completion: str) -> str:
     """What stands behind the JSON that a completion begins with; another one whole."""
-    if unfenced(completion) != completion:
-        # a fence around it, which is left out where the record is read
-        return ""
     try:
         end = json.JSONDecoder().raw_decode(completion.lstrip())[1]
     except ValueError:

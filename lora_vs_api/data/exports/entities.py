@@ -129,12 +129,11 @@ def _are_spans(value: Any) -> bool:
 
 def _hold_spans(cells: Sequence[Any]) -> bool:
     """Whether these are lists of spans, some of whose items may have no place: what is said of the text as a whole."""
-    items = [item for cell in cells if isinstance(cell, list) for item in cell]
     if not all(isinstance(cell, list) for cell in cells):
         return False
-    spans = sum(_places(item) is not None for item in items)
+    items = [item for cell in cells for item in cell]
     others = [item for item in items if _places(item) is None]
-    return 2 * spans >= len(items) > 0 and all(map(_is_placeless, others))
+    return len(items) >= 2 * len(others) and bool(items) and all(map(_is_placeless, others))
 
 
 def _is_placeless(item: Any) -> bool:

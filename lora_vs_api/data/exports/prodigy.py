@@ -5,7 +5,7 @@ Source: https://prodi.gy/docs/api-interfaces (``answer``, ``_input_hash``, ``_ta
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from lora_vs_api.data.table import Rows, Table
@@ -24,25 +24,38 @@ def accepted(table: Table) -> Table:
     """``table`` without rows that were rejected or ignored, and without Prodigy's own columns; another one as it is."""
     if not any(_HASH in row for _, row in table.rows):
         return table
-    judged = 0
     own = dict.fromkeys(
         name for _, row in table.rows for name in row if name[:1] == "_" or name in _SHOWN
     )
+    label = _only_label(table.rows)
+    if label is None:
+        rows, notes = _labelled(table.rows, own)
+    else:
+        rows, notes = _decided(table.rows, own, label)
+    notes = [*table.notes, f"{', '.join(own)}: Prodigy's own, left out", *notes]
+    return Table(rows, notes, table.conversations, table.instruction)
+
+
+def _decided(rows: Rows, own: Collection[str], label: str) -> tuple[Rows, list[str]]:
+    """The rows of a yes-or-no session with what was decided, and what is to be said of them."""
+    kept: Rows = [
+        (place, {name: value for name, value in row.items() if name not in own})
+        for place, row in rows
+        if row.get(_ANSWER) in _DECIDED
+    ]
+    notes = [
+        f"label: {label!r} in every row, so that what was decided of it ({_ANSWER}: accept or reject) is kept"
+    ]
+    if len(kept) < len(rows):
+        notes.append(f"{len(rows) - len(kept):,} rows that were ignored, left out")
+    return kept, notes
+
+
+def _labelled(given: Rows, own: Collection[str]) -> tuple[Rows, list[str]]:
+    """The rows that were accepted, and what is to be said of the others."""
     rows: Rows = []
-    left_out = 0
-    if (label := _only_label(table.rows)) is not None:
-        # one label alone was asked about: what was decided is the answer
-        rows = [
-            (place, {name: value for name, value in row.items() if name not in own})
-            for place, row in table.rows
-            if row.get(_ANSWER) in _DECIDED
-        ]
-        said = f"label: {label!r} in every row, so that what was decided of it ({_ANSWER}: accept or reject) is kept"
-        notes = [f"{', '.join(own)}: Prodigy's own, left out", said]
-        if len(rows) < len(table.rows):
-            notes.append(f"{len(table.rows) - len(rows):,} rows that were ignored, left out")
-        return Table(rows, [*table.notes, *notes], table.conversations, table.instruction)
-    for place, row in table.rows:
+    left_out = judged = 0
+    for place, row in given:
         # in CSV a row that nobody decided on has an empty cell
         if (row.get(_ANSWER) or "accept") == "accept":
             kept = {name: value for name, value in row.items() if name not in (*own, _ANSWER)}
@@ -50,14 +63,14 @@ def accepted(table: Table) -> Table:
             rows.append((place, {name: _accepted_of(value) for name, value in kept.items()}))
         else:
             left_out += 1
-    notes = [f"{', '.join(own)}: Prodigy's own, left out"]
+    notes = []
     if left_out:
         notes.append(f"{left_out:,} rows whose {_ANSWER} is not accept, left out")
     if judged:
         notes.append(
             f"spans with an {_ANSWER} of their own in {judged:,} rows: those that are not accept, left out"
         )
-    return Table(rows, [*table.notes, *notes], table.conversations, table.instruction)
+    return rows, notes
 
 
 def _only_label(rows: Rows) -> str | None:
