@@ -15,7 +15,7 @@ from lora_vs_api.api.connection import not_trusted, proxy_of
 from lora_vs_api.api.diagnosis import Rejected, diagnose, refused_by_proxy
 from lora_vs_api.api.pacing import rate_limit_pause
 from lora_vs_api.api.provider import Provider, names_version
-from lora_vs_api.api.replies import Estimate, filtered_reply, read_reply, stopped_reply, unfit_reply
+from lora_vs_api.api.replies import Estimate, read_reply, reply_in_error
 from lora_vs_api.api.server_error import (
     PAGE,
     body_of,
@@ -94,15 +94,9 @@ async def attempt(
     except openai.APIStatusError as error:
         said = _cleaned(error, provider)
         estimate = estimate_of(request, count_tokens)
-        if says_filtered(error.status_code, said):
-            reply = filtered_reply(estimate)
+        reply = reply_in_error(error.status_code, said, condition, estimate)
+        if reply is not None:
             return Attempt(reply, rate_limit_pause(error.response.headers), error.response)
-        within = said.get("error") if isinstance(said, dict) else None
-        unfit = unfit_reply(within or said, condition, estimate) or stopped_reply(
-            said, condition, estimate
-        )
-        if unfit is not None:
-            return Attempt(unfit, rate_limit_pause(error.response.headers), error.response)
         headers, url = error.response.headers, str(client.base_url)
         raise diagnose(error.status_code, said, headers, request, condition, url) from None
     except openai.APIConnectionError as error:

@@ -10,15 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from lora_vs_api.api import keys
-from lora_vs_api.api.replies import (
-    Estimate,
-    filtered_reply,
-    read_reply,
-    stopped_reply,
-    unfit_reply,
-)
-from lora_vs_api.api.server_error import holds_answer, read_error, says_filtered, short
+from lora_vs_api.api.diagnosis import blamed_key
+from lora_vs_api.api.replies import Estimate, read_reply, reply_in_error
+from lora_vs_api.api.server_error import holds_answer, read_error, short
 from lora_vs_api.api.types import ApiCondition, Endpoint, NoAnswer, Reply, Request
 from lora_vs_api.api.wire import request_body
 from lora_vs_api.errors import UserError
@@ -146,14 +140,11 @@ def _result(
             return read_reply(body, condition, estimate)
         except NoAnswer as error:
             return error.reason
-    inner = body.get("error") if isinstance(body, dict) else None
-    said = entry.get("error") or inner or body or "no reason given"
-    if says_filtered(status, said):
-        return filtered_reply(estimate)
-    unfit = unfit_reply(said, condition, estimate) or stopped_reply(body, condition, estimate)
-    if unfit is not None:
-        return unfit
+    said = (entry.get("error") if failed else None) or body or "no reason given"
+    reply = reply_in_error(status, said, condition, estimate)
+    if reply is not None:
+        return reply
     error_said = read_error(said)
-    known = keys.PARAMETER_KEYS.keys() & {error_said.parameter}
-    sets = f"; {keys.parameter_key(known.pop(), condition.name)} sets it" if known else ""
+    key = blamed_key(status, error_said, condition)
+    sets = "" if key is None else f"; {key} sets it"
     return (f"status {status}: " if status is not None else "") + error_said.message + sets

@@ -250,9 +250,7 @@ def _rejection(
 ) -> Rejected:
     """What is to blame for a request that is rejected, as far as the server tells."""
     name, rejects, why = condition.name, f"{base_url} rejects", f"({status}): {error.message}"
-    if not LIMIT_TOO_LARGE.search(why) and (
-        status == 413 or error.code == "context_length_exceeded" or TOO_LONG.search(why)
-    ):
+    if _is_too_long(status, error):
         if condition.context is not None:
             return Rejected(
                 f"{keys.CONTEXT}: {condition.context:,} tokens are too few for {request.id} of "
@@ -263,9 +261,7 @@ def _rejection(
             f"{keys.condition_key(name)}: {rejects} {request.id} {why}; the text and its examples "
             "are too long for this model: expected fewer shots, shorter texts or another model"
         )
-    rejected = _own_extra(error, condition) or rejected_parameter(
-        error.parameter, f"({status}): {error.blames}", condition.model
-    )
+    rejected = _blamed(status, error, condition)
     if rejected is None:
         return Rejected(f"{keys.condition_key(name)}: {rejects} request {request.id} {why}")
     if rejected == "model":
@@ -283,6 +279,35 @@ def _rejection(
         another = f"{other_role(condition)}, or user where that is refused too"
         hint = f"; expected {'user' if NO_SYSTEM.search(why) else another}"
     return Rejected(f"{key}: {rejects} it {why}{hint}", rejected)
+
+
+def _is_too_long(status: object, error: ServerError) -> bool:
+    """Whether the text and its examples are too long, rather than a limit that was sent."""
+    return not LIMIT_TOO_LARGE.search(error.message) and (
+        status == 413
+        or error.code == "context_length_exceeded"
+        or bool(TOO_LONG.search(error.message))
+    )
+
+
+def _blamed(status: object, error: ServerError, condition: ApiCondition) -> str | None:
+    """Which of ``keys.PARAMETER_KEYS`` an error blames; None where the server does not tell."""
+    return _own_extra(error, condition) or rejected_parameter(
+        error.parameter, f"({status}): {error.blames}", condition.model
+    )
+
+
+def blamed_key(status: object, error: ServerError, condition: ApiCondition) -> str | None:
+    """The key that sets what a batch's line of status 4xx was rejected for; None where the server does not tell.
+
+    Args:
+        status: as the line has it, which may be a text, or missing.
+    """
+    code = int(text) if (text := str(status)).isdecimal() else 400
+    if code in RETRYABLE_STATUS or code >= 500 or _is_too_long(code, error):
+        return None
+    said = "model" if error.names_model else _blamed(code, error, condition)
+    return None if said is None else keys.parameter_key(said, condition.name)
 
 
 def _own_extra(error: ServerError, condition: ApiCondition) -> str | None:

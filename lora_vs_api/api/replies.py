@@ -12,7 +12,14 @@ from collections.abc import Callable
 from typing import Any
 
 from lora_vs_api.api.pacing import wait_in
-from lora_vs_api.api.server_error import begins, holds_answer, message_of, says_filtered, short
+from lora_vs_api.api.server_error import (
+    begins,
+    holds_answer,
+    message_of,
+    says_filtered,
+    short,
+    unwrapped,
+)
 from lora_vs_api.api.types import ApiCondition, NoAnswer, Outcome, Reply
 from lora_vs_api.shown import LONE_SURROGATE
 
@@ -102,7 +109,20 @@ def filtered_reply(estimate: Estimate | None, input_tokens: int | None = None) -
     return Reply("", "filtered", input_tokens, 0, 0, tokens_estimated=estimated)
 
 
-def stopped_reply(body: Any, condition: ApiCondition, estimate: Estimate | None) -> Reply | None:
+def reply_in_error(
+    status: object, body: Any, condition: ApiCondition, estimate: Estimate | None
+) -> Reply | None:
+    """The reply that the body of an error holds: of a text that a filter stopped, or in no format that was asked for; else None.
+
+    Args:
+        status: of HTTP, or as a line of a batch has it.
+    """
+    if says_filtered(status, body):
+        return filtered_reply(estimate)
+    return _unfit_reply(body, condition, estimate) or _stopped_reply(body, condition, estimate)
+
+
+def _stopped_reply(body: Any, condition: ApiCondition, estimate: Estimate | None) -> Reply | None:
     """What stands for an answer that a filter stopped and that comes with the status of an error (Azure's Foundry); else None."""
     if not holds_answer(body) or body.get("error"):
         return None
@@ -113,13 +133,13 @@ def stopped_reply(body: Any, condition: ApiCondition, estimate: Estimate | None)
     return None if reply.is_scored else reply
 
 
-def unfit_reply(error: Any, condition: ApiCondition, estimate: Estimate | None) -> Reply | None:
+def _unfit_reply(body: Any, condition: ApiCondition, estimate: Estimate | None) -> Reply | None:
     """The answer that an error of a server holds, since it is not in the format that was asked for.
 
     It is the model's answer, and wrong unless it is a record all the same: asked again at temperature 0 it
     would come again. None for any other error, and where the server does not tell what was written.
     """
-    error = _mapping(error)
+    error = _mapping(unwrapped(body))
     written = error.get("failed_generation")
     if not condition.wants_json or error.get("code") != UNFIT or not isinstance(written, str):
         return None

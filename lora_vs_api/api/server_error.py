@@ -186,11 +186,11 @@ def read_error(body: object, levels: int = MOST_LEVELS) -> ServerError:
 
     A gateway's "Provider returned error" is followed by the provider's own reason and has its names.
     """
-    said = _unwrapped(body)
+    said = unwrapped(body)
     if not isinstance(said, dict):
         return ServerError(short(_of_a_page(str(said))))
     # beside a text under error, which may be no more than the status's name, stands the reason (NestJS, Spring)
-    reasons = ("message", "detail", "error_description", "error")
+    reasons = ("message", "detail", "error_description", "msg", "error_msg", "error")
     words = next((words for name in reasons if (words := said.get(name))), said)
     within = ServerError("")
     if isinstance(words, list) and words and isinstance(words[0], dict) and "msg" in words[0]:
@@ -265,11 +265,13 @@ def holds_answer(body: object) -> bool:
 def status_in(body: object) -> int | None:
     """The status that an error in an answer of status 200 should have had; None where it tells none.
 
-    OpenRouter and others write it as the code, LM Studio answers to any path.
+    OpenRouter and others write it as the code, with ``error`` around it or bare, LM Studio answers to any path.
     """
-    if not isinstance(body, dict) or not body.get("error") or holds_answer(body):
+    if not isinstance(body, dict) or holds_answer(body):
         return None
-    error, said = read_error(body), _unwrapped(body)
+    if not body.get("error") and body.get("code") is None:
+        return None
+    error, said = read_error(body), unwrapped(body)
     # the gateway's own code, where the provider behind it has a word for one
     for code in (error.code, _name(said, "code") if isinstance(said, dict) else ""):
         if re.fullmatch(r"[45]\d\d", code):
@@ -291,14 +293,14 @@ def status_of_choice(body: object) -> int | None:
 
 def headers_in(body: object) -> dict[str, str]:
     """Headers of a rate limit that stand in an error's body (OpenRouter), names in lower case."""
-    said = _unwrapped(body)
+    said = unwrapped(body)
     metadata = said.get("metadata") if isinstance(said, dict) else None
     headers = metadata.get("headers") if isinstance(metadata, dict) else None
     items = headers.items() if isinstance(headers, dict) else ()
     return {str(name).lower(): str(value) for name, value in items}
 
 
-def _unwrapped(body: object) -> object:
+def unwrapped(body: object) -> object:
     """The error itself: Gemini sends a list of one, and it may stand under ``error``."""
     for _ in range(MOST_LEVELS):
         if isinstance(body, list) and body and isinstance(body[0], dict):
