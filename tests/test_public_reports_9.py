@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
 from lora_vs_api.api.batch_files import read_results
 from lora_vs_api.api.server_error import status_in
+from lora_vs_api.cli.app import main
+from lora_vs_api.data.tables import load_table
 from lora_vs_api.errors import UserError
 from tests.fault_server import Fault, FaultServer
 from tests.test_api_client import MINI, ask
+from tests.test_public_reports_8 import TEXTS, init, write
+
+LABELS = ["refund", "shipping", "other"]
+
+
+def chat(system: str, text: str, answer: str) -> dict[str, Any]:
+    said = {"system": system, "user": text, "assistant": answer}
+    return {"messages": [{"role": role, "content": content} for role, content in said.items()]}
 
 
 @pytest.mark.parametrize(
@@ -66,3 +77,21 @@ def test_a_bare_error_of_a_parameter_is_asked_once_and_names_it():
     ):
         ask(server, 1, MINI)
     assert len(server.seen) == 1
+
+
+def test_answers_of_a_conversation_that_are_labels_are_a_record_of_one_field(project):
+    """openai-cookbook, fine-tuned classification: the assistant says "refund" and no JSON."""
+    system = "Answer with the label alone."
+    write(project / "a.jsonl", [chat(system, text, LABELS[n % 3]) for n, text in enumerate(TEXTS)])
+    init("a.jsonl")
+    assert load_table("a.jsonl").rows[1][1] == {"text": TEXTS[1], "label": "shipping"}
+    assert system not in (project / "conf/task/a.yaml").read_text()
+
+
+@pytest.mark.parametrize("answer", ['{"label": "refund"', "x" * 61, "two\nlines", "{}"])
+def test_an_answer_that_is_no_label_leaves_the_others_what_they_are(project, answer):
+    """One broken record among labels is named, and a chat in prose is no task."""
+    answers = [*(LABELS * 10), answer]
+    write(project / "a.jsonl", [chat("s", text, said) for text, said in zip(TEXTS, answers)])
+    with pytest.raises(UserError, match="a.jsonl:1: record, the assistant's answer: expected a JSON object, found 'refund'"):  # fmt: skip
+        main(["init", "a.jsonl"])

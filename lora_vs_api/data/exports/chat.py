@@ -69,8 +69,14 @@ _THOUGHTS = ("thinking", "redacted_thinking", "reasoning")
 _TOOL_CALL = re.compile(r"<tool_call>\s*(\{.*?\})\s*</tool_call>", re.DOTALL)
 # an object or a list, also a broken one; "[smiles]" and "[Agent Bob]" begin what is said
 _JSON_START = re.compile(r"\s*(?:\{|\[\s*[{\[\]\"\d])")
+# system prompt, text, what was answered and the functions that were called
+_Parts = tuple[str | None, str, Any, list[dict[str, Any]] | None]
 # what becomes of a conversation
 TEXT, RECORD, INSTRUCTION = "text", "record", "system"
+# and of answers that are one label each: of a record with that one field
+LABEL = "label"
+# more characters than that are no label
+MAX_LABEL = 60
 
 
 def unrolled(path: str, table: Table, asked: bool = False) -> Table:
@@ -97,7 +103,8 @@ def unrolled(path: str, table: Table, asked: bool = False) -> Table:
     ]
     several = any(calls is not None and len(calls) != 1 for *_, calls in parts)
     answered = any(said is not None or calls is not None for _, _, said, calls in parts)
-    own_names = {TEXT, INSTRUCTION, *([RECORD] if answered else [])}
+    answer = LABEL if _are_labels(parts, table.rows) else RECORD
+    own_names = {TEXT, INSTRUCTION, *([answer] if answered else [])}
     systems = {system for system, *_ in parts}
     instruction = systems.pop() if len(systems) == 1 else None
     rows: Rows = []
@@ -106,7 +113,7 @@ def unrolled(path: str, table: Table, asked: bool = False) -> Table:
         if calls is not None:
             new[RECORD] = {"calls": calls} if several else calls[0]
         elif said is not None:
-            new[RECORD] = said
+            new[answer] = said
         if system is not None and instruction is None:
             new[INSTRUCTION] = system
         left_out = (key, own, "tools", "functions")
@@ -120,10 +127,32 @@ def unrolled(path: str, table: Table, asked: bool = False) -> Table:
     what = "functions that it calls" if any(calls for *_, calls in parts) else "last answer"
     told = [name for name in ("tools", "functions") if any(row.get(name) for _, row in table.rows)]
     said = f"{key}: what was said is the text"
-    said += f", the assistant's {what} the record" * answered
+    role = "record" if answer == RECORD else f"{LABEL}: none is JSON"
+    said += f", the assistant's {what} the {role}" * answered
     notes = [*table.notes, said, *_left_out(key, form, conversations, asked)]
     notes += [f"{name}: what the assistant could call, left out" for name in told]
+    if instruction is not None and answer == LABEL:
+        # it asks for the label alone, and a model that did so would be wrong
+        notes.append(f"{key}: the system prompt asks for no record, left out")
+        instruction = None
     return Table(rows, notes, conversations=True, instruction=instruction)
+
+
+def _are_labels(parts: Sequence[_Parts], rows: Rows) -> bool:
+    """Whether every answer is a label as it stands, for which no other column has the name."""
+    said = [said for _, _, said, calls in parts if said is not None and calls is None]
+    return (
+        bool(said)
+        and all(calls is None for *_, calls in parts)
+        and all(isinstance(answer, str) and _is_label(answer) for answer in said)
+        and not any(LABEL in row for _, row in rows)
+    )
+
+
+def _is_label(said: str) -> bool:
+    """Whether an answer is a word or a few, and not broken JSON."""
+    said = said.strip()
+    return 0 < len(said) <= MAX_LABEL and "\n" not in said and not _like_json(said)
 
 
 def _preferred(table: Table) -> Table:
@@ -354,9 +383,7 @@ def _left_out(
     return notes
 
 
-def _parts(
-    where: str, turns: Any, form: tuple[str, str], own: Any, asked: bool
-) -> tuple[str | None, str, Any, list[dict[str, Any]] | None]:
+def _parts(where: str, turns: Any, form: tuple[str, str], own: Any, asked: bool) -> _Parts:
     """System prompt, text, what the assistant answered, and the functions that it called."""
     role_key, said_key = form
     if not isinstance(turns, list) or not all(isinstance(turn, Mapping) for turn in turns):
