@@ -217,7 +217,7 @@ def test_a_blank_behind_every_separator_is_no_part_of_a_cell(tmp_path, mark, quo
     path.write_text("".join(f"{mark} ".join(line) + "\n" for line in cells))
     table = load_table(path)
     assert dict(table.rows[0][1]) == dict(zip(*lines))
-    assert table.notes == ["a blank behind every separator, left out"]
+    assert table.notes == ["blanks behind the separators, left out"]
     # where the header has none, one that a cell begins with is its own
     path.write_text(f"text{mark}kind\nx{mark} y\nz{mark} y\n")
     assert [row["kind"] for _, row in load_table(path).rows] == [" y", " y"]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import openpyxl
 import pytest
 
 from lora_vs_api.api.batch_files import read_results
 from lora_vs_api.api.server_error import status_in
 from lora_vs_api.cli.app import main
+from lora_vs_api.data.number_formats import padded, unit
 from lora_vs_api.data.tables import load_table
 from lora_vs_api.errors import UserError
 from tests.fault_server import Fault, FaultServer
@@ -95,3 +97,98 @@ def test_an_answer_that_is_no_label_leaves_the_others_what_they_are(project, ans
     write(project / "a.jsonl", [chat("s", text, said) for text, said in zip(TEXTS, answers)])
     with pytest.raises(UserError, match="a.jsonl:1: record, the assistant's answer: expected a JSON object, found 'refund'"):  # fmt: skip
         main(["init", "a.jsonl"])
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "row"),
+    [
+        ("a.csv", "email,comment,country", '"u{n}@x.org", "My kettle, number {n}, never came", "Spain"'),
+        ("a.csv", "email, comment,country", 'u{n}@x.org, "My kettle, number {n}, never came",  "Spain"'),
+        ("a.csv", '"email","comment","country"', '"u{n}@x.org", "My kettle, number {n}, never came", Spain'),
+        ("a.tsv", "email\tcomment\tcountry", 'u{n}@x.org\t "My kettle, number {n}, never came"\t "Spain"'),
+        ("a.csv", "email;comment;country", 'u{n}@x.org; "My kettle, number {n}, never came"; "Spain"'),
+    ],
+)  # fmt: skip
+def test_a_quote_behind_a_blank_opens_a_cell(tmp_path, name, header, row):
+    """JoshClose/CsvHelper#204: "123", "abc" below names without a blank kept its quotes."""
+    (tmp_path / name).write_text("\n".join([header, *(row.format(n=n) for n in range(20))]) + "\n")
+    table = load_table(tmp_path / name)
+    assert table.rows[3][1] == {
+        "email": "u3@x.org",
+        "comment": "My kettle, number 3, never came",
+        "country": "Spain",
+    }
+    assert table.notes == ["blanks behind the separators, left out"]
+
+
+@pytest.mark.parametrize(
+    ("row", "cell"),
+    [
+        ('"He said, ""no {n}"" and left",a', 'He said, "no 3" and left'),
+        ('"He said, ""no"" {n}",a', 'He said, "no" 3'),
+        (' "Hello" is all {n},a', ' "Hello" is all 3'),
+    ],
+)
+def test_a_quote_behind_a_blank_within_a_text_opens_none(tmp_path, row, cell):
+    (tmp_path / "a.csv").write_text("text,label\n" + "".join(row.format(n=n) + "\n" for n in range(20)))  # fmt: skip
+    assert load_table(tmp_path / "a.csv").rows[3][1]["text"] == cell
+
+
+@pytest.mark.parametrize(
+    ("value", "form", "shown"),
+    [
+        (1000, "[$-40C]00000", "01000"),
+        (7, '[$-407]"D-"00000', "D-00007"),
+        (501, r"[<=99999]00000;00000\-0000", "00501"),
+        (5010001, r"[<=99999]00000;00000\-0000", "00501-0001"),
+        (123456789, '0#" "##" "##" "##" "##', "01 23 45 67 89"),
+        (42, "[>=10000]00000;0000", "0042"),
+        (42, "00000_)", "00042"),
+        (42, "* 00000", "00042"),
+        (42, "#000", "042"),
+        (42, "[Red]000", "042"),
+        (1234567, "#000", "1234567"),
+        (42, "##0", None),
+        (42, "#,##0", None),
+        (42, "[$€-407] 0000", None),
+        (42, "0000.0", None),
+        (4.5, "0000", None),
+        (42, "General", None),
+        (42, "yyyy", None),
+    ],
+)  # fmt: skip
+def test_zeros_that_a_number_s_format_shows(value, form, shown):
+    """PHPOffice/PhpSpreadsheet#2230 and its siblings: a place, a condition, digits that may be missing."""
+    assert padded(value, form) == shown
+
+
+@pytest.mark.parametrize(
+    ("form", "signs"),
+    [
+        ('"$"#,##0.00', "$"),
+        (r"\$#,##0", "$"),
+        ("[$€-407] #,##0.00", "€"),
+        ('#,##0.00" kg"', "kg"),
+        ("$#,##0.00_);($#,##0.00)", "$"),
+        ("#,##0.00", ""),
+        ("General", ""),
+        ("yyyy-mm-dd", ""),
+        ("[$-409]0.0", ""),
+        ("0.00E+00", ""),
+        ("0%", ""),
+    ],
+)
+def test_signs_that_a_number_s_format_shows(form, signs):
+    assert unit(1234.5, form) == signs
+
+
+def test_currencies_that_a_sheet_shows_are_said_to_be_missing(tmp_path):
+    """A sum in dollars and one in euros are the same number in the file."""
+    book = openpyxl.Workbook()
+    book.active.append(["text", "amount", "plain"])
+    for n, text in enumerate(TEXTS):
+        book.active.append([text, 12.5 + n, n])
+        book.active.cell(n + 2, 2).number_format = '"$"0.00' if n % 4 else "[$€-407] 0.00"
+    book.save(tmp_path / "a.xlsx")
+    [note] = load_table(tmp_path / "a.xlsx").notes
+    assert note == "amount: shown with '$' in 30, '€' in 10 of 40 cells, read as numbers alone, such as 12.5"  # fmt: skip

@@ -50,7 +50,7 @@ def odd_counts(
         yield (
             f"{len(longer):,} of {len(answers):,} answers are longer than the {limit:,} tokens that were asked "
             f"for, up to {max(longer.values()):,}: {_named(longer)}; the server does not heed {parameter} "
-            f"({keys.TOKEN_LIMIT}{'' if other is None else f': expected {other}'})"
+            f"({keys.TOKEN_LIMIT}{'' if other is None else f': it may heed {other}, and some servers heed neither'})"
         )
     early = {
         answer.id: answer.reply.output_tokens

@@ -468,9 +468,10 @@ def _price_lines(
         a_request = usd(cheaper, reply.input_tokens, reply.output_tokens)
         how = f", in batches at {params.prices.batch_discount:.0%} less"
     again = params.api.replicates
-    asked = params.evaluate.test_rows + (again.number - 1) * min(
-        again.rows, params.evaluate.test_rows
-    )
+    # before the data is split no more is known than what is asked for
+    wanted = params.evaluate.test_rows
+    tests = len(read_jsonl(TEST, wanted)) if Path(TEST).is_file() else wanted
+    asked = tests + (again.number - 1) * min(again.rows, tests)
     return [
         (
             "price of the text",

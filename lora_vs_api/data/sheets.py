@@ -5,20 +5,18 @@ from __future__ import annotations
 import re
 import warnings
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from lora_vs_api.data.number_formats import padded, unit
 from lora_vs_api.errors import UserError
 from lora_vs_api.shown import count
 
-# of a number's format: a text in quotes, a sign with a backslash before it, any other one; and which of them
-# stand in one that shows zeros and no point, share, date or sign of its own
 _TOO_LONG = 10**15
-_PART = re.compile(r'"[^"]*"|\\.|.', re.DOTALL)
-_ZEROS = re.compile(r'0|[-/ ()]|"[^"]*"|\\.', re.DOTALL)
 
 
 def sheet_rows(path: Path, notes: list[str]) -> list[tuple[int, list[str]]]:
@@ -109,6 +107,7 @@ def sheet_rows(path: Path, notes: list[str]) -> list[tuple[int, list[str]]]:
             f"cells merged over several columns, such as {across[0]}: their value is taken for the first of these alone"
         )
     notes += _shares(rows, held)
+    notes += _units(held)
     notes += _too_long(held)
     notes += _dates_among_texts(held)
     if shared:
@@ -218,6 +217,29 @@ def _shares(
     return notes
 
 
+def _units(held: Sequence[tuple[int, list[Any], list[str]]]) -> list[str]:
+    """What to say of columns whose numbers are shown with a currency or another sign: the file has the number alone."""
+    notes = []
+    for place, name in enumerate(held[0][1]):
+        numbers = [
+            (value, unit(value, forms[place]))
+            for _, values, forms in held[1:]
+            if isinstance(value := values[place], int | float)
+            and not isinstance(value, bool)
+            and padded(value, forms[place]) is None
+        ]
+        units = Counter(shown for _, shown in numbers if shown)
+        if not units:
+            continue
+        value = next(value for value, shown in numbers if shown)
+        told = ", ".join(f"{shown!r} in {number:,}" for shown, number in units.most_common(4))
+        more = "" if len(units) <= 4 else f" and {len(units) - 4} more"
+        notes.append(
+            f"{name}: shown with {told}{more} of {count(len(numbers), 'cell')}, read as numbers alone, such as {value:.15g}"
+        )
+    return notes
+
+
 def _too_long(held: Sequence[tuple[int, list[Any], list[str]]]) -> list[str]:
     """What to say of columns with numbers of more digits than a spreadsheet keeps, such as those of a card."""
     places = {
@@ -261,25 +283,6 @@ def _hidden_columns(sheet: Any, rows: Sequence[tuple[int, list[str]]]) -> list[s
     }
     names = [name for place, name in enumerate(rows[0][1], start=1) if place in places and name]
     return [f"{', '.join(names):.80}: hidden in the sheet, read like the others"] if names else []
-
-
-def _padded(value: float, form: str) -> str | None:
-    """A whole number as a format of zeros alone shows it, such as a postcode's 00000; None for another format."""
-    parts = [found[0] for found in _PART.finditer(form.partition(";")[0])]
-    zeros = parts.count("0")
-    if value < 0 or value != int(value) or zeros < 2 or not all(map(_ZEROS.fullmatch, parts)):
-        return None
-    digits = f"{int(value):0{zeros}}"
-    # the first place takes all digits that are too many
-    first, rest = digits[: len(digits) - zeros + 1], iter(digits[len(digits) - zeros + 1 :])
-    shown, begun = "", False
-    for part in parts:
-        if part == "0":
-            shown += next(rest) if begun else first
-            begun = True
-        else:
-            shown += part.strip('"') if part.startswith('"') else part.removeprefix("\\")
-    return shown
 
 
 def _shared(sheet: Any) -> dict[tuple[int, int], Any]:
@@ -332,9 +335,9 @@ def _text(value: Any, form: str, timed: bool) -> str:
         return str(value).lower()
     if isinstance(value, datetime):
         return (value if timed else value.date()).isoformat()
-    padded = _padded(value, form) if isinstance(value, int | float) else None
-    if padded is not None:
-        return padded
+    shown = padded(value, form) if isinstance(value, int | float) else None
+    if shown is not None:
+        return shown
     if isinstance(value, float):
         # as many digits as a spreadsheet keeps, all of them before the point where there is none behind it
         short = f"{value:.15g}"

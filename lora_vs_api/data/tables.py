@@ -272,7 +272,7 @@ def _csv(
             else "backslashes before signs of its cells, read as databases write them"
         )
     notes += [r"\n, \t and \\ in its cells, read as databases write them"] * found.dumped
-    notes += ["a blank behind every separator, left out"] * found.spaced
+    notes += ["blanks behind the separators, left out"] * found.spaced
     notes += [
         'a " does not enclose a cell here: quotes are read as part of the text'
     ] * found.unquoted

@@ -229,7 +229,7 @@ class CsvRows:
 
     ``named`` says that the file's first line was Excel's ``sep=``, which names the separator, ``escaped`` that
     quotes within cells have a backslash before them, ``unquoted`` that quotes are part of the cells, ``spaced``
-    that a blank stands behind every separator, which is no part of the cells, ``single`` that single quotes enclose
+    that blanks stand behind separators, which are no part of the cells, ``single`` that single quotes enclose
     the cells, ``dumped`` that line ends, tabs and backslashes in cells were written ``\\n``, ``\\t`` and ``\\\\``.
     ``doubt`` says of a cell in quotes that it may have taken in whole rows.
     """
@@ -501,7 +501,9 @@ def _csv_rows(path: str | Path, text: str, separator: str | None) -> CsvRows:
     if named:
         separator, text, first = named[1], text[named.end() :], 2
     if separator is not None:
-        return CsvRows(_rows(path, text, separator, first), separator, bool(named))
+        return _opened_late(path, text, separator, first) or CsvRows(
+            _rows(path, text, separator, first), separator, bool(named)
+        )
     head = _FIRST_ROW.match(text)
     bare = _QUOTED.sub("", head[0]) if head else ""
     likely = sorted(SEPARATORS, key=lambda mark: -bare.count(mark))
@@ -510,6 +512,9 @@ def _csv_rows(path: str | Path, text: str, separator: str | None) -> CsvRows:
             rows = _rows(path, text, likely[0], first, spaced=True)
             if _is_even(rows) and _is_spaced(path, text, likely[0], first):
                 return CsvRows(rows, likely[0], False, spaced=True)
+    late = _opened_late(path, text, likely[0], first)
+    if late is not None:
+        return late
     for mark in likely if bare.count(likely[1]) else ():
         try:
             rows = _rows(path, text, mark, first)
@@ -518,6 +523,25 @@ def _csv_rows(path: str | Path, text: str, separator: str | None) -> CsvRows:
         if len({len(cells) for _, cells in rows}) == 1 and len(rows[0][1]) > 1:
             return CsvRows(rows, mark, False)
     return CsvRows(_rows(path, text, likely[0], first), likely[0], False)
+
+
+def _opened_late(path: str | Path, text: str, separator: str, first: int) -> CsvRows | None:
+    """The rows of a file in which quotes open cells behind a blank, below a header without one; None of any other."""
+    if not re.search(rf'{re.escape(separator)} +"', text):
+        return None
+    try:
+        rows = _rows(path, text, separator, first, spaced=True)
+    except UserError:
+        return None
+    if not _is_even(rows) or len(rows[0][1]) == 1:
+        return None
+    # without them it may be a table all the same, whose cells would keep their quotes
+    with suppress(UserError):
+        plain = _rows(path, text, separator, first)
+        late = [cell for _, row in plain for cell in row if cell.lstrip(" ")[:1] == '"' != cell[:1]]
+        if _is_even(plain) and not (late and all(cell.endswith('"') for cell in late)):
+            return None
+    return CsvRows(rows, separator, named=first > 1, spaced=True)
 
 
 def _is_even(rows: list[tuple[int, list[str]]]) -> bool:

@@ -39,8 +39,14 @@ def load_tokenizer(base: str | Path, pad_token: str | None) -> PreTrainedTokeniz
         raise UserError(f"{base}: the tokenizer has no chat template; expected a chat model")
     rows = known_tokens(base)
     if pad_token is not None:
-        if tokenizer.get_vocab().get(pad_token, rows) >= rows:
+        number = tokenizer.get_vocab().get(pad_token)
+        if number is None:
             raise UserError(f"runtime.pad_token: {pad_token!r} is not a token of {base}")
+        if number >= rows:
+            raise UserError(
+                f"runtime.pad_token: {pad_token!r} is the token {number} of {base}, whose embeddings have {rows} rows; expected "
+                "null, which pads with a token that has one, or embeddings that were resized with the tokenizer"
+            )
         tokenizer.pad_token = pad_token
     # one that was added to the tokenizer alone would be looked up beyond the embeddings
     if tokenizer.pad_token is None or tokenizer.pad_token_id >= rows:

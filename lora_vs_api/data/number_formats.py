@@ -1,0 +1,87 @@
+"""What a spreadsheet's number format shows beside the digits of a number: zeros before them, and signs around them.
+
+The parts of a format: ECMA-376, 18.8.31 (numFmts), https://support.microsoft.com/office/number-format-codes.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+
+# a text in quotes, a sign with a backslash before it, brackets, a blank as wide as a sign, a sign that fills, any other
+_PART = re.compile(r'"[^"]*"|\\.|\[[^\]]*\]|_.|\*.|.', re.DOTALL)
+# which of them stand in a format that shows digits and no point, share, date or sign of its own
+_PLAIN = re.compile(r'[0#]|[-/ ()]|"[^"]*"|\\.', re.DOTALL)
+_CONDITION = re.compile(r"\[(<=|>=|<>|<|>|=)(-?\d+(?:\.\d+)?)\]")
+_COMPARED = {
+    "<": operator.lt,
+    ">": operator.gt,
+    "=": operator.eq,
+    "<=": operator.le,
+    ">=": operator.ge,
+    "<>": operator.ne,
+}
+# a currency with its place, [$€-407]; a place alone, [$-407], shows nothing
+_CURRENCY = re.compile(r"\[\$([^\]-]+)(?:-[^\]]*)?\]")
+# of a date, a length of time or a text: letters that stand for a value
+_VALUE = re.compile(r"[dmyhsgeb@]|general", re.IGNORECASE)
+
+
+def padded(value: float, form: str) -> str | None:
+    """A whole number as a format of zeros shows it, such as a postcode's ``00000``; None for another format."""
+    if value < 0 or value != int(value):
+        return None
+    parts = _parts(value, form)
+    digits = [part for part in parts if part in ("0", "#")]
+    # a # before the first zero shows nothing where there is no digit for it
+    zeros = len(digits) - digits.index("0") if "0" in digits else 0
+    if zeros < 2 or not all(map(_PLAIN.fullmatch, parts)):
+        return None
+    number = f"{int(value):0{zeros}}".rjust(len(digits))
+    # the first place takes all digits that are too many
+    first, rest = number[: len(number) - len(digits) + 1], iter(number[-len(digits) + 1 :])
+    shown, begun = "", False
+    for part in parts:
+        if part in ("0", "#"):
+            shown += next(rest) if begun else first
+            begun = True
+        else:
+            shown += _sign(part)
+    return shown.strip()
+
+
+def unit(value: float, form: str) -> str:
+    """The signs that a format shows beside a number, such as a currency; empty where it shows none, or is a date's."""
+    parts = _parts(value, form)
+    if any(_VALUE.fullmatch(part) for part in parts) or not {"0", "#"} & set(parts):
+        return ""
+    shown = "".join(_sign(part) for part in parts if part not in ("0", "#"))
+    return " ".join(re.findall(r"[^\W\d_]+|[^\w\s.,;:?+/()%'-]+", shown))
+
+
+def _sign(part: str) -> str:
+    if currency := _CURRENCY.fullmatch(part):
+        return currency[1]
+    return part.strip('"') if part.startswith('"') else part.removeprefix("\\")
+
+
+def _parts(value: float, form: str) -> list[str]:
+    """The parts of the section of a format that is this number's, but for what shows nothing of its own."""
+    parts = [found[0] for found in _PART.finditer(_section(value, form))]
+    return [part for part in parts if part[0] not in "[_*" or _CURRENCY.fullmatch(part)]
+
+
+def _section(value: float, form: str) -> str:
+    """The section of a format that is of this number: by its condition, or the first."""
+    sections = [""]
+    for found in _PART.finditer(form):
+        if found[0] == ";":
+            sections.append("")
+        else:
+            sections[-1] += found[0]
+    conditions = [_CONDITION.search(section) for section in sections]
+    if any(conditions):
+        for section, condition in zip(sections, conditions, strict=True):
+            if condition is None or _COMPARED[condition[1]](value, float(condition[2])):
+                return section
+    return sections[0]
