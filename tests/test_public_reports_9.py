@@ -192,3 +192,40 @@ def test_currencies_that_a_sheet_shows_are_said_to_be_missing(tmp_path):
     book.save(tmp_path / "a.xlsx")
     [note] = load_table(tmp_path / "a.xlsx").notes
     assert note == "amount: shown with '$' in 30, '€' in 10 of 40 cells, read as numbers alone, such as 12.5"  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda span: [{"result": [{"type": "labels", "value": span}]}],
+        lambda span: {"ner": [span], "checked": True},
+        lambda span: [[span], [span]],
+    ],
+    ids=["a tool's results", "an object of lists", "lists of annotators"],
+)
+@pytest.mark.parametrize("own", [True, False])
+def test_places_that_lie_deeper_become_words(tmp_path, around, own):
+    """John Snow Labs' completions, and results of several annotators: the numbers of characters were taught."""
+    rows = []
+    for text in TEXTS:
+        at = text.index("parcel")
+        span = {"start": at, "end": at + 6, "labels": ["X"]} | ({"text": "parcel"} if own else {})
+        rows.append({"text": text, "marked": around(span)})
+    table = load_table(write(tmp_path / "a.jsonl", rows))
+    assert table.rows[3][1]["marked"] == around({"labels": ["X"], "text": "parcel"})
+    assert table.notes == ["marked: the words of text at the places within it, instead of the characters' numbers"]  # fmt: skip
+
+
+def test_numbers_within_that_are_no_places_stay(tmp_path):
+    rows = [{"text": text, "open": {"mon": {"from": 9, "to": 917}}} for text in TEXTS]
+    table = load_table(write(tmp_path / "a.jsonl", rows))
+    assert table.rows[0][1]["open"] == {"mon": {"from": 9, "to": 917}}
+    assert not table.notes
+
+
+@pytest.mark.parametrize("key", ["annotations", "completions", "predictions"])
+def test_label_studio_s_json_is_known_by_what_stands_beside_its_data(project, key):
+    rows = [{"id": n, "data": {"text": text}, key: [{"result": []}]} for n, text in enumerate(TEXTS)]  # fmt: skip
+    write(project / "a.jsonl", rows)
+    with pytest.raises(UserError, match="is it Label Studio's JSON"):
+        main(["init", "a.jsonl"])

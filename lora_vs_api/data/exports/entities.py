@@ -6,7 +6,7 @@ https://labelstud.io/guide/export, https://doccano.github.io/doccano, https://pr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +57,11 @@ def with_words(table: Table) -> Table:
     named: dict[str, dict[int, str]] = {}
     for name in dict.fromkeys(name for _, row in rows for name in row):
         cells = [cell for _, row in rows if (cell := row.get(name))]
-        if not cells or not _hold_spans(cells):
+        if not cells:
+            continue
+        if not _hold_spans(cells):
+            rows, said = _with_words_within(rows, name)
+            notes += said
             continue
         found = _text_of(rows, name)
         if found is None:
@@ -95,6 +99,49 @@ def with_words(table: Table) -> Table:
     if not notes:
         return table
     return Table(rows, [*table.notes, *notes], table.conversations, table.instruction)
+
+
+def _with_words_within(rows: Rows, name: str) -> tuple[Rows, list[str]]:
+    """``rows`` with words for the spans that lie deeper within a column's lists and objects, and what is to be said of it."""
+    spans = [(place, {**row, name: list(_inner_spans(row.get(name)))}) for place, row in rows]
+    if not any(row[name] for _, row in spans):
+        return rows, []
+    found = _text_of(spans, name)
+    if found is None:
+        said = "the numbers within it stay numbers, since they are no characters' places in a text of their row"
+        says = any(TEXT in span for _, row in spans for span in row[name])
+        return rows, [f"{name}: {said}"] * says
+    text, count = found
+    own = _own_key(spans, name, text, count)
+    note = (
+        f"{name}: the words of {text} at the places within it, instead of the characters' numbers"
+        f"{_about_spans(spans, name)}{_not_fitting(spans, name, text, count)}"
+    )
+    return [
+        (place, {**row, name: _worded_within(row[text], row[name], count, own)})
+        if row.get(name)
+        else (place, row)
+        for place, row in rows
+    ], [note]
+
+
+def _inner_spans(value: Any) -> Iterator[Mapping[str, Any]]:
+    """The objects with places within a value."""
+    if isinstance(value, Mapping) and _places(value) is not None:
+        yield value
+    elif isinstance(value, Mapping | list):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from _inner_spans(inner)
+
+
+def _worded_within(text: str, value: Any, count: _Count, own: str | None) -> Any:
+    if isinstance(value, Mapping) and _places(value) is not None:
+        return _worded(text, value, count, own)
+    if isinstance(value, Mapping):
+        return {key: _worded_within(text, inner, count, own) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_worded_within(text, inner, count, own) for inner in value]
+    return value
 
 
 def _rows_of_spans(rows: Rows) -> Rows:

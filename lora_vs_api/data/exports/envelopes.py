@@ -11,6 +11,9 @@ from lora_vs_api.data.table import Rows, Table
 from lora_vs_api.data.written import is_called_record, mostly_written
 from lora_vs_api.errors import UserError
 
+# beside its data, of today and of before
+_OF_LABEL_STUDIO = {"annotations", "completions", "predictions"}
+
 
 def unwrapped(
     path: Path, table: Table, text: str | None, objects: Collection[str | None] = ()
@@ -46,7 +49,7 @@ def unwrapped(
             f"{path}: is it Labelbox's export? its labels lie too deep for a row; write an object for each text, with a key "
             'for each label: {"text": …, "topic": …}'
         )
-    if name == "data" and "annotations" in names:
+    if name == "data" and not _OF_LABEL_STUDIO.isdisjoint(names):
         raise UserError(
             f"{path}: is it Label Studio's JSON? export JSON-MIN or CSV, which have a row for each text"
         )
