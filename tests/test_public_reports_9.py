@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import Any
 
 import openpyxl
@@ -11,10 +12,12 @@ import pytest
 from lora_vs_api.api.batch_files import read_results
 from lora_vs_api.api.server_error import status_in
 from lora_vs_api.cli.app import main
+from lora_vs_api.config.compose import compose
 from lora_vs_api.data.number_formats import padded, unit
 from lora_vs_api.data.tables import load_table
 from lora_vs_api.errors import UserError
 from tests.fault_server import Fault, FaultServer
+from tests.imports import ROOT
 from tests.test_api_client import MINI, ask
 from tests.test_public_reports_8 import TEXTS, init, write
 
@@ -229,3 +232,31 @@ def test_label_studio_s_json_is_known_by_what_stands_beside_its_data(project, ke
     write(project / "a.jsonl", rows)
     with pytest.raises(UserError, match="is it Label Studio's JSON"):
         main(["init", "a.jsonl"])
+
+
+def test_a_variable_of_the_environment_is_pointed_to(tmp_path, monkeypatch):
+    """omry/omegaconf#1015, #255: ${HOME} is another setting."""
+    monkeypatch.setenv("SCRATCH", "/scratch")
+    with pytest.raises(UserError, match=r"'SCRATCH' not found \(that of the environment is \$\{oc.env:SCRATCH\}\)"):  # fmt: skip
+        compose(["api.limits.store=${SCRATCH}/x"])
+    with pytest.raises(UserError, match=r"'SCRATCHES' not found;"):
+        compose(["api.limits.store=${SCRATCHES}/x"])
+    assert "/scratch/x" in compose(["api.limits.store=${oc.env:SCRATCH}/x"])
+
+
+def test_a_condition_whose_name_is_misspelt_is_told_the_right_one(tmp_path):
+    told = r"conditions.large_zero_shot_shema.model: missing.* \(did you mean large_zero_shot_schema\?\)"
+    with pytest.raises(UserError, match=told):
+        compose(["+conditions.large_zero_shot_shema.shots=3"])
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    (tmp_path / "conf" / "local.yaml").write_text(
+        "conditions: {large_zero_shot_shema: {shots: 3}}\n"
+    )
+    with pytest.raises(UserError, match=rf"^\S*conf/local.yaml:1: {told}"):
+        compose([], tmp_path / "conf")
+
+
+def test_a_run_that_is_told_a_setting_says_where_it_takes_them_from(capsys):
+    with pytest.raises(SystemExit):
+        main(["run", "-S", "lora.r=32"])
+    assert "`lora-vs-api params KEY=VALUE` first" in capsys.readouterr().err

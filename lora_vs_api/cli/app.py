@@ -295,6 +295,14 @@ def _executor(name: str) -> str:
     return name
 
 
+def _no_settings(given: list[str] | None) -> None:
+    """Nodes run with what params.yaml has: an option that other commands have is told its way."""
+    if given:
+        raise typer.BadParameter(
+            f"a run takes its settings from params.yaml: `{PROGRAM} params KEY=VALUE` first, or `dvc exp run -S KEY=VALUE`"
+        )
+
+
 @_command(app, "run", "run -j 4", "run report --on slurm --slurm partition=gpu")
 def run(
     targets: Annotated[
@@ -341,6 +349,9 @@ def run(
         ),
     ] = "warm",
     opened: Opened = False,
+    settings: Annotated[
+        list[str] | None, typer.Option("-S", hidden=True, callback=_no_settings)
+    ] = None,
 ) -> None:
     """Bring the pipeline up to date, nodes side by side.
 
@@ -559,7 +570,12 @@ def monitor(
 
 @_command(app, "compare", 'compare "a double room for two nights, please" --constrained')
 def compare(
-    text: Annotated[str, typer.Argument(help="one text; - reads it from standard input")],
+    text: Annotated[
+        str,
+        typer.Argument(
+            help="one text; - reads it from standard input; one that begins with - stands after --"
+        ),
+    ],
     seed: Seed = None,
     constrained: Constrained = None,
     apis: Annotated[

@@ -48,7 +48,10 @@ from lora_vs_api.config.slips import (
 )
 from lora_vs_api.config.yaml_keys import no_text_key
 from lora_vs_api.errors import RUN_THERE, UserError
+from lora_vs_api.shown import did_you_mean
 
+# of which a key is missing
+_CONDITION = re.compile(r"conditions\.(\w+)(?=\.model: missing)")
 # a setting with quotes around its value, or around the items of its list, as config/explain.py advises it
 _ADVISED = re.compile(r"""'(?P<key>[\w.@/]+)=(?:"[^"]*"|(?P<list>\[[^\]]*\]))'""")
 
@@ -199,17 +202,30 @@ def _composed(overrides: Sequence[str], conf: Path) -> tuple[str, Params]:
         return text, check_params(raw, where)
     except UserError as error:
         problem = _without_secrets(str(error).removeprefix(f"{where}: "), overrides)
-        if problem.endswith(COMPLETE):
-            # that is what was composed
-            taken = [override for override in overrides if override.startswith("~")]
-            why = f", which {taken[0]} takes out" if taken else "; expected a value for it in conf/"
-            problem = problem.removesuffix(COMPLETE) + why
-        key = problem.partition(": ")[0]
-        given = [override.partition("=")[0].lstrip("+~") for override in overrides]
-        place = "" if key in given else place_of(key, conf)
-        problem = _as_typed(problem, overrides, "" if key in given else written_as(key, conf))
-        problem = with_choice(problem, conf, in_file=bool(place))
-        raise UserError(f"{place}{problem}" if place else f"{where}: {problem}") from None
+        raise UserError(_placed(problem, raw, overrides, conf, where)) from None
+
+
+def _placed(
+    problem: str, raw: dict[str, Any], overrides: Sequence[str], conf: Path, where: str
+) -> str:
+    """A problem with a value, behind the place of the user's own file that has it, or behind ``where``."""
+    if problem.endswith(COMPLETE):
+        # that is what was composed
+        taken = [override for override in overrides if override.startswith("~")]
+        why = f", which {taken[0]} takes out" if taken else "; expected a value for it in conf/"
+        problem = problem.removesuffix(COMPLETE) + why
+    key = problem.partition(": ")[0]
+    condition = _CONDITION.match(problem)
+    if condition:
+        # one whose name is misspelt has no more than what was said of it
+        key, name = condition[0], condition[1]
+        hint = did_you_mean(name, [other for other in raw["conditions"] if other != name])
+        problem = f"{problem}{hint}"
+    given = [override.partition("=")[0].lstrip("+~") for override in overrides]
+    place = "" if key in given else place_of(key, conf)
+    problem = _as_typed(problem, overrides, "" if key in given else written_as(key, conf))
+    problem = with_choice(problem, conf, in_file=bool(place))
+    return f"{place}{problem}" if place else f"{where}: {problem}"
 
 
 def _as_typed(problem: str, overrides: Sequence[str], in_file: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from lora_vs_api.config.dotted import keys_of, value_at
 from lora_vs_api.config.explain import every_key
 from lora_vs_api.config.secrets import may_be_secret
-from lora_vs_api.config.slips import LOCAL, OLD_FORM
+from lora_vs_api.config.slips import LOCAL, OLD_FORM, of_environment
 from lora_vs_api.shown import did_you_mean
 
 COMMANDS = ("search", "points")  # groups that commands read, and no setting chooses from
@@ -95,6 +95,8 @@ def override_slip(
             if message.startswith("Inter")
             else "${ begins a reference, and none can be read"
         )
+        lost = re.match("Interpolation key '(.*?)' not found", message)
+        why += of_environment(lost[1]) if lost else ""
         escaped = _REFERENCE.sub(lambda _: r"\\\${", value.strip("\"'"))
         return f"{key}: {why}; a text with it as it stands is '{key}=\"{escaped}\"'"
     merged = _MERGED.search(message) or _NO_SECTION.search(message)

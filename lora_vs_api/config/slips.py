@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 import re
 import shutil
 import tempfile
@@ -24,6 +25,13 @@ OWN_NAMES = ("conditions", "labels", "tunings")
 KEPT = "{} is added to what conf/ has there, and takes nothing out"
 # what Hydra called it once
 OLD_FORM = " (a variable of the environment is ${oc.env:NAME})"
+
+
+def of_environment(name: str) -> str:
+    """How a setting refers to a variable that the environment has, as a hint; empty for one that it has not."""
+    return f" (that of the environment is ${{oc.env:{name}}})" if name in os.environ else ""
+
+
 # blanks and marks that look like none or like a plain blank, where YAML takes them for part of a key
 _BLANKS = "\u00a0\u1680\u2000-\u200d\u202f\u205f\u2060\u3000\ufeff"
 UNSEEN = re.compile(f"[{_BLANKS}\uff1a]")
@@ -282,7 +290,8 @@ def _why_lost(reference: str, lost: str, said: str) -> str | None:
         return None
     if f"Environment variable '{lost}'" in said:
         return f"the environment has no variable {lost}"
-    return f"there is no {lost}{OLD_FORM * (lost == 'env')}"
+    hint = OLD_FORM if lost == "env" else of_environment(lost)
+    return f"there is no {lost}{hint}"
 
 
 def _why_itself(reference: str, keys: tuple[str, ...]) -> str | None:

@@ -103,7 +103,7 @@ def with_words(table: Table) -> Table:
 
 def _with_words_within(rows: Rows, name: str) -> tuple[Rows, list[str]]:
     """``rows`` with words for the spans that lie deeper within a column's lists and objects, and what is to be said of it."""
-    spans = [(place, {**row, name: list(_inner_spans(row.get(name)))}) for place, row in rows]
+    spans: Rows = [(place, {**row, name: list(_inner_spans(row.get(name)))}) for place, row in rows]
     if not any(row[name] for _, row in spans):
         return rows, []
     found = _text_of(spans, name)
