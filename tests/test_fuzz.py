@@ -53,6 +53,7 @@ from lora_vs_api.config.sections import Params
 from lora_vs_api.data.checks import check_fields
 from lora_vs_api.data.contamination import read_label
 from lora_vs_api.data.decisive import vocabulary
+from lora_vs_api.data.formats.csv_rows import SEPARATORS
 from lora_vs_api.data.from_schema import fields_from_json_schema
 from lora_vs_api.data.infer import infer_field
 from lora_vs_api.data.perturbation import PERTURBATIONS, perturb
@@ -67,7 +68,6 @@ from lora_vs_api.data.source import (
 )
 from lora_vs_api.data.split import stratified_split
 from lora_vs_api.data.tables import Table, load_table
-from lora_vs_api.data.text_files import SEPARATORS
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import json_text, read_jsonl, write_json, write_jsonl
 from lora_vs_api.model_free.predictors import learn

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lora_vs_api.cli.date_forms import one_form
 from lora_vs_api.cli.init import _tokens
-from lora_vs_api.cli.task_config import FEW_ROWS, _one_form
+from lora_vs_api.cli.task_config import FEW_ROWS
 from lora_vs_api.cli.task_fields import omitting
 from lora_vs_api.config.compose import compose
 from lora_vs_api.config.load import check_params
@@ -773,11 +774,29 @@ def test_how_a_date_is_written_is_told_where_the_text_writes_it_otherwise(projec
         (["08:00", "23:59"], "23:58"),
         (["08:00:10"], "23:59:58"),
         (["08:00", "8:00"], None),
+        (["1/3/2026", "01/03/2026"], None),
+        (["1/3/2026", "2026-01-03"], None),
+        (["1/3/2026", "on Monday"], None),
+        # people write an hour of the half of a day, no zeros, a year of two digits, the month's name
+        (["01/13/2026 02:23:00 AM"], "12/30/1999 11:59:58 AM"),
+        (["8/27/2026 10:04:42 PM", "10/1/2026 9:15:00 AM"], "9/30/1999 9:59:58 PM"),
+        (["12/26/2026 21:54"], "12/30/1999 23:59"),
+        (["09:54 PM", "11:59 PM"], "11:58 PM"),
+        (["2:23", "14:10"], "9:59"),
+        (["1/30/2026", "11/3/2026"], "9/30/1999"),
+        (["30.11.26"], "30.12.99"),
+        (["Jan 03, 2026", "May 10, 2026"], "Dec 30, 1999"),
+        (["May 10, 2026", "Jan 03, 2026"], "Dec 30, 1999"),
+        (["January 3, 2026"], "December 30, 1999"),
+        (["3 MAR 2026"], "30 DEC 1999"),
+        (["03-Mar-26"], "30-Dec-99"),
+        (["2026-05-01 08:00:10.123+02:00", "2026-05-02 08:00:10.456+02:00"], "1999-12-30 23:59:58.000+02:00"),
+        (["2026-05-01, 8:00 a.m."], "1999-12-30, 9:59 a.m."),
     ],
 )  # fmt: skip
 def test_the_form_of_dates_is_told_by_none_that_a_row_has(parts, expected):
     """It stands in every condition's prompt, and the first row may be a test text."""
-    assert _one_form(parts) == expected
+    assert one_form(parts) == expected
 
 
 ALL_FILLED = '{"name": "cancel", "arguments": {"people": 0, "code": "C29"}}'

@@ -16,7 +16,7 @@ from lora_vs_api.config.compose import compose
 from lora_vs_api.config.examples import written_examples
 from lora_vs_api.config.load import _in_project, check_params
 from lora_vs_api.config.sections import Condition
-from lora_vs_api.data.sheets import sheet_rows
+from lora_vs_api.data.formats.sheets import sheet_rows
 from lora_vs_api.data.source import read_source
 from lora_vs_api.digests import file_sha256
 from lora_vs_api.errors import UserError

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
+import uuid
+import zipfile
 from typing import Any
 
 import openpyxl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from lora_vs_api.api.batch_files import read_results
 from lora_vs_api.api.server_error import status_in
 from lora_vs_api.cli.app import main
 from lora_vs_api.config.compose import compose
-from lora_vs_api.data.number_formats import padded, unit
+from lora_vs_api.data.formats.number_formats import padded, unit
 from lora_vs_api.data.tables import load_table
 from lora_vs_api.errors import UserError
 from tests.fault_server import Fault, FaultServer
@@ -260,3 +264,68 @@ def test_a_run_that_is_told_a_setting_says_where_it_takes_them_from(capsys):
     with pytest.raises(SystemExit):
         main(["run", "-S", "lora.r=32"])
     assert "`lora-vs-api params KEY=VALUE` first" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.xlsx"])
+def test_an_error_in_a_cell_of_a_text_is_no_text(project, name):
+    """ExcelDataReader#329: a lookup that failed was taught and asked as the text #REF!."""
+    rows = [["text", "label"], *([text, LABELS[n % 3]] for n, text in enumerate(TEXTS))]
+    rows[5][0] = "#REF!"
+    if name == "a.csv":
+        (project / name).write_text("\n".join(",".join(f'"{c}"' for c in row) for row in rows))
+    else:
+        book = openpyxl.Workbook()
+        for row in rows:
+            book.active.append(row)
+        book.save(project / name)
+    for options in ([], ["--text", "text"]):
+        with pytest.raises(UserError, match=rf"{name}:6: text: expected a text, found an empty one"):  # fmt: skip
+            main(["init", name, *options])
+
+
+def test_a_sheet_that_openpyxl_cannot_read_says_its_own_cause(tmp_path):
+    """tafia/calamine#724: <c t="b"><v>true</v></c> was called invalid XML."""
+    book = openpyxl.Workbook()
+    book.active.append(["text", True])
+    book.save(tmp_path / "a.xlsx")
+    with (
+        zipfile.ZipFile(tmp_path / "a.xlsx") as made,
+        zipfile.ZipFile(tmp_path / "b.xlsx", "w") as b,
+    ):
+        for name in made.namelist():
+            b.writestr(name, made.read(name).replace(b't="b"><v>1<', b't="b"><v>true<'))
+    with pytest.raises(UserError, match="not readable as a spreadsheet .* 'true'; save it again"):
+        load_table(tmp_path / "b.xlsx")
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda s, e, words: [s, e, "PER", words],
+        lambda s, e, words: ["PER", words, s, e],
+        lambda s, e, words: [words, s, e, "PER"],
+        lambda s, e, words: ["PER", s, e],
+    ],
+)
+def test_spans_in_lists_may_have_their_words_and_any_order(tmp_path, form):
+    """doccano#1602: [7, 12, "PER", "Alice"] was refused, and none of the advice worked."""
+    rows = []
+    for n, text in enumerate(TEXTS):
+        at = text.index("parcel")
+        rows.append({"text": text, "label": [form(at, at + 6, "parcel")] * (n % 3)})
+    table = load_table(write(tmp_path / "a.jsonl", rows))
+    assert table.rows[4][1]["label"] == [{"text": "parcel", "label": "PER"}]
+
+
+def test_lists_with_numbers_that_are_no_places_stay(tmp_path):
+    rows = [{"text": text, "size": [["width", 3, 400], ["height", 900, 2]]} for text in TEXTS]
+    table = load_table(write(tmp_path / "a.jsonl", rows))
+    assert table.rows[4][1]["size"] == [["width", 3, 400], ["height", 900, 2]]
+
+
+def test_parquet_s_ids_of_128_bits_are_texts(tmp_path):
+    """kaushiksrini/parqeye#21: a column of UUIDs made the file unreadable, whatever was left out."""
+    one = uuid.UUID(int=7)
+    table = pa.table({"id": pa.array([one.bytes] * 2, pa.uuid()), "text": TEXTS[:2]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    assert load_table(tmp_path / "a.parquet").rows[0][1]["id"] == str(one)

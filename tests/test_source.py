@@ -113,7 +113,7 @@ def test_every_format_gives_the_same_corpus(form, tmp_path):
 
 def test_a_small_file_that_holds_more_than_memory_does_is_refused(tmp_path, monkeypatch):
     """A gzip file of kilobytes may hold gigabytes: they are counted, not read to their end."""
-    monkeypatch.setattr("lora_vs_api.data.text_files._LONGEST", 2**20)
+    monkeypatch.setattr("lora_vs_api.data.formats.text._LONGEST", 2**20)
     path = tmp_path / "a.csv.gz"
     path.write_bytes(gzip.compress(b"body,guest\n" + b"x" * 2**20))
     with pytest.raises(UserError, match=r"a\.csv\.gz: holds more than 1 MiB"):

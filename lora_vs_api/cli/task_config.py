@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lora_vs_api.cli.date_forms import one_form
 from lora_vs_api.config.literal import key_text, shown, yaml_text
 from lora_vs_api.data.infer import Inferred, few_labels
 from lora_vs_api.data.perturbation import KINDS
@@ -18,11 +19,6 @@ from lora_vs_api.validation.records import expected
 FEW_ROWS = 240
 # a field counts as copied where so many rows have it, and so many of these have it verbatim in the text
 MIN_COPIED, COPIED = 10, 0.9
-DATE_OR_TIME = re.compile(
-    r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?|\d\d?[./-]\d\d?[./-]\d{4}|\d\d:\d\d(?::\d\d)?"
-)
-
-_OFFSET = re.compile(r"(?<=:\d\d)[+-]\d\d:?\d\d$")
 
 
 @dataclass(frozen=True)
@@ -165,56 +161,12 @@ def written_forms(
         each = "each " if field.type == "list" else ""
         if stands >= COPIED * len(parts):
             found[path] = f"{each}copied from the text"
-        elif (example := _one_form([part for part, _ in parts])) is not None:
+        elif (example := one_form([part for part, _ in parts])) is not None:
             found[path] = f"{each}written like {example}"
         elif each and (labels := few_labels([part for part, _ in parts])):
             # told, and no rule of the schema: the lists seen so far may lack one
             found[path] = f"each one of {_in_a_row(labels)}"
     return found
-
-
-def _one_form(parts: Sequence[str]) -> str | None:
-    """A date or time written as all of them are, where they differ in nothing but digits.
-
-    None of them: every model is told it, and it may be the answer of a test text.
-    """
-    forms = {re.sub(r"\d", "0", part) for part in parts}
-    if len(forms) > 1 or not DATE_OR_TIME.fullmatch(parts[0]):
-        return None
-    seen = set(parts)
-    if re.fullmatch(r"[\d:]+", parts[0]):
-        times = (f"{n // 60:02}:{n % 60:02}" for n in range(23 * 60 + 59, -1, -1))
-        made = (time + (":58" if parts[0].count(":") == 2 else "") for time in times)
-    else:
-        made = (_date_like(parts, year) for year in range(1999, 1000, -1))
-    return next((value for value in made if value not in seen), None)
-
-
-def _date_like(parts: Sequence[str], year: int) -> str:
-    """30 December of ``year``; 1 January where day and month cannot be told apart."""
-    numbers = [re.findall(r"\d+", part) for part in parts]
-    first = 1 if len(numbers[0][0]) == 4 else 0  # of day and month, beside the year
-    highest = [max(int(found[place]) for found in numbers) for place in (first, first + 1)]
-    if highest[0] > 12:
-        pair = (30, 12)
-    elif highest[1] > 12 or first:
-        pair = (12, 30)
-    else:
-        pair = (1, 1)
-    values = [*pair, year] if first == 0 else [year, *pair]
-    # at last a fraction of a second
-    told = iter([*values, 23, 59, 58, 0])
-    # how far a place's time is from UTC is no part of the moment
-    offset = _OFFSET.search(parts[0])
-    moment = parts[0][: offset.start()] if offset else parts[0]
-    made = re.sub(r"\d+", lambda found: _as_wide(next(told), found[0]), moment)
-    return made + (offset[0] if offset else "")
-
-
-def _as_wide(value: int, digits: str) -> str:
-    """Where all have one digit for a month, one that has one."""
-    text = f"{value:0{len(digits)}}"
-    return text if len(text) == len(digits) else "9"
 
 
 def _stands(part: str, text: str) -> bool:

@@ -14,15 +14,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lora_vs_api.data.formats.csv_rows import csv_rows
+from lora_vs_api.data.formats.table_rows import without_empty
+from lora_vs_api.data.formats.text import inner_marks, marked_encoding, read_text
 from lora_vs_api.data.json_values import json_value
-from lora_vs_api.data.table_rows import without_empty
-from lora_vs_api.data.text_files import (
-    CsvRows,
-    csv_rows,
-    inner_marks,
-    marked_encoding,
-    read_text,
-)
+from lora_vs_api.data.table import CsvRows
 from lora_vs_api.errors import UserError
 
 if TYPE_CHECKING:

@@ -24,3 +24,25 @@ class Table:
     notes: list[str] = field(default_factory=list)
     conversations: bool = False
     instruction: str | None = None
+
+
+@dataclass(frozen=True)
+class CsvRows:
+    """The rows of a CSV file that are not empty, each with the line on which it begins.
+
+    ``named`` says that the file's first line was Excel's ``sep=``, which names the separator, ``escaped`` that
+    quotes within cells have a backslash before them, ``unquoted`` that quotes are part of the cells, ``spaced``
+    that blanks stand behind separators, which are no part of the cells, ``single`` that single quotes enclose
+    the cells, ``dumped`` that line ends, tabs and backslashes in cells were written ``\\n``, ``\\t`` and ``\\\\``.
+    ``doubt`` says of a cell in quotes that it may have taken in whole rows.
+    """
+
+    rows: list[tuple[int, list[str]]]
+    separator: str
+    named: bool
+    escaped: bool = False
+    unquoted: bool = False
+    spaced: bool = False
+    single: bool = False
+    dumped: bool = False
+    doubt: str | None = None

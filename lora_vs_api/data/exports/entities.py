@@ -49,7 +49,7 @@ MOSTLY = 0.9
 def with_words(table: Table) -> Table:
     """``table`` with the words of every span in place of its characters' numbers.
 
-    A list ``[28, 31, "WHO"]`` becomes ``{"text": "Ana", "label": "WHO"}``; an object loses the numbers, and has the
+    A list ``[28, 31, "WHO"]``, or with the words in it too, becomes ``{"text": "Ana", "label": "WHO"}``; an object loses the numbers, and has the
     words where it had none. Lists whose numbers are no places in a text of their row stay as they are.
     """
     rows, notes = _without_starts(decoded(table.rows, _are_spans))
@@ -233,7 +233,7 @@ def _is_answer(cell: Any) -> bool:
 def _places(span: Any) -> tuple[int, int] | None:
     """First character of a span, and the one behind it; None for what is no span."""
     if isinstance(span, list):
-        return pair(span[:2]) if len(span) == 3 and isinstance(span[2], str) else None
+        return _in_list(span)
     if not isinstance(span, Mapping):
         return None
     for key, value in span.items():
@@ -249,6 +249,17 @@ def _places(span: Any) -> tuple[int, int] | None:
     if start is None or end is None:
         return None
     return start, plain[end] + (start if end == "length" else 0)
+
+
+def _in_list(span: list[Any]) -> tuple[int, int] | None:
+    """The two numbers that stand side by side in a list with a label, and maybe the words; None for another list."""
+    at = next((place for place, item in enumerate(span) if number(item) is not None), 0)
+    others = [*span[:at], *span[at + 2 :]]
+    return pair(span[at : at + 2]) if 1 <= len(others) <= 2 and all(map(_is_word, others)) else None
+
+
+def _is_word(item: Any) -> bool:
+    return isinstance(item, str) and number(item) is None
 
 
 def _both(value: Any) -> tuple[int, int] | None:
@@ -304,6 +315,9 @@ def _fits(text: str, span: Any, count: _Count) -> bool:
     own = span.get(TEXT) if isinstance(span, Mapping) else None
     if isinstance(own, str):
         return own == text[start:end]
+    words = list(filter(_is_word, span)) if isinstance(span, list) else []
+    if len(words) > 1:
+        return text[start:end] in words
     return not (
         (start > 0 and text[start - 1].isalnum() and text[start].isalnum())
         or (end < len(text) and text[end - 1].isalnum() and text[end].isalnum())
@@ -359,7 +373,9 @@ def _worded(text: str, span: Any, count: _Count, own: str | None) -> dict[str, A
     start, end = count.in_text(text, span)
     words = text[start:end]
     if isinstance(span, Sequence):
-        return {TEXT: words, LABEL: span[2]}
+        labels = list(filter(_is_word, span))
+        # of two the one that is not what stands there; a person may be called Person
+        return {TEXT: words, LABEL: labels[labels[0] == words and len(labels) > 1]}
     kept = {
         key: value
         for key, value in span.items()

@@ -12,7 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from lora_vs_api.data.number_formats import padded, unit
+from lora_vs_api.data.formats.number_formats import padded, unit
 from lora_vs_api.errors import UserError
 from lora_vs_api.shown import count
 
@@ -48,7 +48,9 @@ def sheet_rows(path: Path, notes: list[str]) -> list[tuple[int, list[str]]]:
             books = [openpyxl.load_workbook(path, data_only=values) for values in (True, False)]
     # whatever is in the file: bad XML is a SyntaxError, and openpyxl makes mistakes of its own
     except Exception as error:
-        said = " ".join(f"{type(error).__name__}: {error}".split())
+        # openpyxl calls every fault one of the XML, and points to what it came from
+        cause = error.__cause__ or error
+        said = " ".join(f"{type(cause).__name__}: {cause}".split())
         raise UserError(
             f"{path}: not readable as a spreadsheet (.xlsx): {said:.300}; save it again in a spreadsheet, or the sheet as CSV"
         ) from None

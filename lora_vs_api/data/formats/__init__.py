@@ -1,0 +1,1 @@
+"""Formats of files, each read to rows of cells or values."""
