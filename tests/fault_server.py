@@ -20,7 +20,7 @@ from typing import Any
 class Fault:
     """One thing to do instead of answering.
 
-    kind: ``status`` (an error of HTTP status ``status``), ``reset`` (the connection is reset
+    kind: ``status`` (an error of HTTP status ``status``), ``broken`` (500 without a body), ``reset`` (the connection is reset
     before the answer), ``reset_mid_body``, ``slow`` (answers properly, after ``seconds``),
     ``drip`` (answers properly, one byte every 0.05 s), ``truncated_json``, ``html`` (200 with a
     page of some gateway), ``empty``, ``refusal``, ``filtered``, ``incomplete`` (token limit),
@@ -152,6 +152,9 @@ class _Handler(BaseHTTPRequestHandler):
         if kind == "status":
             error = fault.body({"error": fault.error}) if fault.body else {"error": fault.error}
             self._send(fault.status, json.dumps(error).encode(), fault.headers)
+            return
+        if kind == "broken":
+            self._send(500, b"")
             return
         if kind == "reset":
             self._reset()

@@ -377,3 +377,41 @@ def test_a_condition_is_asked_with_api_alone():
     """It may cost: a word too many is no order to pay."""
     with pytest.raises(UserError, match="expected --api"):
         doctor.examine(api=False, condition="mini_zero_shot")
+
+
+def test_a_server_that_breaks_without_a_word_is_asked_in_other_ways(seen):
+    """EricLBuehler/mistral.rs#506: an empty 500 where a system turn is sent."""
+
+    def habit(path, body):
+        if body["messages"][0]["role"] != "user":
+            return Fault("broken")
+        return None
+
+    out, error, _ = seen(habit)
+    assert "status 500: no reason given" in out
+    assert error == "conditions.server_zero_shot: works with api.server.instruction_role=user"
+
+
+def test_an_answer_in_a_fence_is_called_one(seen):
+    """Every one of them would count as invalid."""
+    out, error, _ = seen(lambda path, body: output(f"```json\n{json.dumps(RECORD)}\n```"))
+    assert error is None and "answer:             a JSON object between lines of ```, which counts" in out  # fmt: skip
+
+
+def test_a_file_with_fewer_texts_is_priced_by_these(seen, tmp_path, monkeypatch, capsys):
+    """48 requests were told where 9 texts are asked."""
+    monkeypatch.setattr(doctor, "TEST", "test.jsonl")
+    (tmp_path / "test.jsonl").write_text('{"id": "a", "text": "b", "record": {}}\n' * 9)
+    with FaultServer() as server:
+        server.habit = lambda path, body: RIGHT
+        out, _ = look(server, tmp_path, monkeypatch, capsys)
+    assert "for 9 requests of server_zero_shot" in out
+
+
+@pytest.mark.parametrize(("value", "told"), [("", "empty"), (None, "not set")])
+def test_a_key_that_is_empty_is_called_so(seen, monkeypatch, value, told):
+    monkeypatch.delenv("MY_KEY", raising=False)
+    if value is not None:
+        monkeypatch.setenv("MY_KEY", value)
+    _, error, _ = seen(lambda path, body: None, "api.limits.key_env=MY_KEY")
+    assert error == f"MY_KEY: {told} in the environment; api.limits.key_env names it"

@@ -74,10 +74,11 @@ def key_of(params: Params, name: str) -> str | None:
     variable = key_variable(params, name)
     if variable is None:
         return None
-    if not os.environ.get(variable):
+    if not os.environ.get(variable, "").strip():
         own = params.conditions[name].server is not None
         key = keys.own_key(keys.KEY_ENV, name) if own else keys.KEY_ENV
-        raise UserError(f"{variable}: not set in the environment; {key} names it")
+        what = "empty" if variable in os.environ else "not set"
+        raise UserError(f"{variable}: {what} in the environment; {key} names it")
     return os.environ[variable]
 
 

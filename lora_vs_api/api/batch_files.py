@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 from lora_vs_api.api.diagnosis import blamed_key
 from lora_vs_api.api.replies import Estimate, read_reply, reply_in_error
-from lora_vs_api.api.server_error import holds_answer, read_error, short
+from lora_vs_api.api.server_error import NO_REASON, holds_answer, read_error, short
 from lora_vs_api.api.types import ApiCondition, Endpoint, NoAnswer, Reply, Request
 from lora_vs_api.api.wire import request_body
 from lora_vs_api.errors import UserError
@@ -140,7 +140,7 @@ def _result(
             return read_reply(body, condition, estimate)
         except NoAnswer as error:
             return error.reason
-    said = (entry.get("error") if failed else None) or body or "no reason given"
+    said = (entry.get("error") if failed else None) or body or NO_REASON
     reply = reply_in_error(status, said, condition, estimate)
     if reply is not None:
         return reply

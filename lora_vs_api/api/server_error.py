@@ -118,6 +118,8 @@ PATH = re.compile(
     r"\bunexpected endpoint or method\b|\bunknown request url\b|\binvalid url \(|\bno route matched\b",
     re.I,
 )
+# of an error without a body
+NO_REASON = "no reason given"
 PLAIN_HTTP = re.compile(
     r"\bplain HTTP request was sent to HTTPS port\b|\bHTTP request to an HTTPS server\b", re.I
 )
@@ -231,7 +233,7 @@ def body_of(error: APIStatusError) -> object:
     # no JSON, nested too deeply, or a response that was not read
     except (ValueError, RecursionError, RuntimeError):
         whole = None
-    return whole or error.body or error.message
+    return whole or error.body or NO_REASON
 
 
 def says_filtered(status: object, body: object) -> bool:

@@ -24,11 +24,13 @@ from lora_vs_api.api.few_shot import shot_chooser
 from lora_vs_api.api.oddities import odd_counts
 from lora_vs_api.api.policy import AskPolicy
 from lora_vs_api.api.provider import Provider
+from lora_vs_api.api.server_error import NO_REASON
 from lora_vs_api.api.servers import key_variable, server_of
 from lora_vs_api.api.types import Answer, ApiCondition, Reply, Request
 from lora_vs_api.config.compose import composed
 from lora_vs_api.config.load import load_params
 from lora_vs_api.config.sections import OpenAIServer, Params
+from lora_vs_api.data.json_values import unfenced
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_jsonl
 from lora_vs_api.log import show
@@ -309,6 +311,9 @@ class Probe:
                     self.spent_usd += usd(self.price, self._tokens(), trial.max_output_tokens)
                 return error
             except UserError as error:
+                if is_last and NO_REASON in str(error):
+                    # a server that breaks over a request says no more than 500; templates break over roles
+                    return Rejected(str(error), "role")
                 if is_last or self.made >= MAX_REQUESTS or not _may_pass(str(error)):
                     raise
                 show(f"request {self.made}, {what}: {error}")
@@ -345,13 +350,12 @@ class Probe:
         """What the answers tell, a line each."""
         replies = [answer.reply for answer in self.answers]
         first = replies[0]
-        wrong = "no JSON object" if parse_record(first.output) is None else "a JSON object"
         latencies = [answer.latency_seconds or 0.0 for answer in self.answers]
         return [
             ("endpoint", trial.endpoint),
             ("token limit", f"{trial.limit_parameter}, {trial.max_output_tokens} tokens"),
             ("instruction role", trial.instruction_role),
-            ("answer", wrong if first.outcome == "answered" else first.outcome),
+            ("answer", _answer_words(first)),
             ("JSON Schema", self.schema),
             ("usage", _usage_words(first)),
             ("reasoning tokens", _reasoning_words(first)),
@@ -360,6 +364,17 @@ class Probe:
             ("model that answered", ", ".join(sorted({r.served_model or "–" for r in replies}))),
             ("seconds", ", ".join(f"{seconds:.2f}" for seconds in latencies)),
         ]
+
+
+def _answer_words(reply: Reply) -> str:
+    if reply.outcome != "answered":
+        return reply.outcome
+    if parse_record(reply.output) is not None:
+        return "a JSON object"
+    bare = unfenced(reply.output.strip())
+    if bare != reply.output.strip() and parse_record(bare) is not None:
+        return "a JSON object between lines of ```, which counts as no valid answer: tell the model to write none, or send a JSON Schema"
+    return "no JSON object"
 
 
 def _may_pass(message: str) -> bool:

@@ -149,7 +149,11 @@ def settle_chat(folder: Path, arguments: Mapping[str, Value], where: str) -> Non
         say(f"chat template: {words}")
     end = _end_of_turn(tokenizer, _render(tokenizer, template, _turns(TEXTS[0])).tail)
     assert end is not None  # it was put there if there was none
-    _stop_at(folder, end)
+    if _stop_at(folder, end):
+        told = tokenizer.convert_ids_to_tokens(end)
+        say(
+            f"generation_config.json: {told!r} added to what an answer ends with, as the template has it"
+        )
 
 
 def _own_template(tokenizer: PreTrainedTokenizerBase, folder: Path, where: str) -> str:
@@ -286,8 +290,8 @@ def _end_of_turn(tokenizer: PreTrainedTokenizerBase, tail: str) -> int | None:
     return next((token for token in _ids(tokenizer, tail) if token in special), None)
 
 
-def _stop_at(folder: Path, end: int) -> None:
-    """Have whoever generates with the model in ``folder`` stop at the token ``end``."""
+def _stop_at(folder: Path, end: int) -> bool:
+    """Have whoever generates with the model in ``folder`` stop at the token ``end``; whether it was to be added."""
     file, config = folder / "generation_config.json", read_json(folder / "config.json")
     names = ("bos_token_id", "eos_token_id", "pad_token_id")
     inner = {**(config.get("text_config") or {}), **config}
@@ -298,8 +302,10 @@ def _stop_at(folder: Path, end: int) -> None:
     )
     declared = settings.get("eos_token_id")
     known = declared if isinstance(declared, list) else [] if declared is None else [declared]
-    if end not in known:
-        write_json(file, {**settings, "eos_token_id": [*known, end]})
+    if end in known:
+        return False
+    write_json(file, {**settings, "eos_token_id": [*known, end]})
+    return True
 
 
 def _literal(value: Value) -> str:

@@ -45,7 +45,7 @@ def check_config(folder: Path, where: str) -> None:
         if (folder / "adapter_config.json").is_file():
             raise UserError(
                 f"{where}: holds a PEFT adapter and no model; expected a transformers model folder: merge the adapter "
-                "into its base (merge_and_unload, save_pretrained) and name that"
+                "into its base (merge_and_unload), save model and tokenizer (save_pretrained) and name that folder"
             )
         check_link(folder / "config.json", where)
         kept = sorted(file.parent for file in folder.glob("snapshots/*/config.json"))
