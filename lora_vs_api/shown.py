@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+_COLOUR = re.compile(r"\x1b\[[\d;]*m")
 # C0 and C1 controls but tab and line end, marks and overrides of direction, line separators,
 # interlinear annotation, lone surrogates, tags; a carriage return alone writes over its line
 UNSEEN = re.compile(
@@ -43,6 +44,11 @@ def hub_reason(error: Exception) -> str:
 def visible(text: str) -> str:
     """``text`` with every character that acts instead of being seen as an escape such as \\u001b."""
     return UNSEEN.sub(lambda found: json.dumps(found[0])[1:-1], text)
+
+
+def one_line(said: object) -> str:
+    """What a program says, on one line and without the colours that it has for a terminal (DVC's links)."""
+    return " ".join(_COLOUR.sub("", str(said)).split())
 
 
 def count(number: int, noun: str, nouns: str | None = None) -> str:

@@ -15,6 +15,7 @@ import yaml
 
 from lora_vs_api.errors import UserError
 from lora_vs_api.log import say
+from lora_vs_api.shown import one_line
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -52,7 +53,7 @@ def push_results(name: str | None) -> None:
     except UserError:
         raise
     except Exception as error:  # DVC's own, and that of whatever library speaks to the remote
-        raise UserError(" ".join(str(error).split()) or repr(error)) from None
+        raise UserError(one_line(error) or repr(error)) from None
     say(f"the results of {len(runs)} runs are in the remote; {sent} files sent")
 
 

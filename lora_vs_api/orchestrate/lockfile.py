@@ -23,6 +23,7 @@ import yaml
 from lora_vs_api.config.fast_yaml import safe_loader
 from lora_vs_api.conflicts import FOREIGN, LEFT_TWO, TAKE_ONE, has_conflict
 from lora_vs_api.errors import UserError
+from lora_vs_api.shown import one_line
 
 LOCK = "dvc.lock"
 # git and DVC leave this folder alone
@@ -255,9 +256,7 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except DvcException as error:
-        raise UserError(
-            f"{LOCK}: not whole, and not mended: {' '.join(str(error).split())}"
-        ) from None
+        raise UserError(f"{LOCK}: not whole, and not mended: {one_line(error)}") from None
 
 
 def write_lock(path: Path, content: Mapping[str, Any]) -> None:

@@ -27,6 +27,7 @@ from lora_vs_api.orchestrate.lockfile import (
     write_lock,
 )
 from lora_vs_api.orchestrate.scheduler import Node
+from lora_vs_api.shown import one_line
 
 # DVC answers so when another process holds a lock for longer than it waits; asking again helps
 BUSY = ("Unable to acquire lock", "is busy, it is being blocked by")
@@ -54,12 +55,12 @@ def read_nodes(root: str | Path = ".", patience: float = 0.0) -> tuple[list[Node
         except DvcException as error:
             if any(mark in str(error) for mark in BUSY) and time.monotonic() < deadline:
                 if not told:
-                    say(f"tried again for {patience:.0f} s: {' '.join(str(error).split())}")
+                    say(f"tried again for {patience:.0f} s: {one_line(error)}")
                     told = True
                 time.sleep(PAUSE)
                 continue
             # over several lines where another dvc is at work here: which, by its PID
-            raise UserError(f"{root}: {' '.join(str(error).split())}") from None
+            raise UserError(f"{root}: {one_line(error)}") from None
 
 
 def _read_nodes(root: str | Path) -> tuple[list[Node], set[str]]:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from lora_vs_api.config.load import PARAMS
 from lora_vs_api.durations import read_duration
 from lora_vs_api.errors import UserError
+from lora_vs_api.shown import one_line
 
 if TYPE_CHECKING:
     from dvc.dependency import ParamsDependency
@@ -87,7 +88,7 @@ def plan_nodes(root: Path, params: str | None = None) -> list[Step]:
             # what `dvc add` keeps is data and no node
             found = [foresight.look_at(stage) for stage in stages if stage.cmd]
     except DvcException as error:
-        said = " ".join(str(error).split())
+        said = one_line(error)
         # as a kill or a merge leaves it
         way_out = (
             "; `lora-vs-api mend` says what it lacks, or recovers it" if "dvc.lock" in said else ""
