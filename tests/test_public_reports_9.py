@@ -16,10 +16,12 @@ import pytest
 from lora_vs_api.api.batch_files import read_results
 from lora_vs_api.api.server_error import status_in
 from lora_vs_api.cli.app import main
+from lora_vs_api.cli.taught_forms import in_taught_forms
 from lora_vs_api.config.compose import compose
 from lora_vs_api.data.formats.number_formats import padded, unit
 from lora_vs_api.data.tables import load_table
 from lora_vs_api.errors import UserError
+from lora_vs_api.record.rows import Row
 from tests.fault_server import Fault, FaultServer
 from tests.imports import ROOT
 from tests.test_api_client import MINI, ask
@@ -329,3 +331,50 @@ def test_parquet_s_ids_of_128_bits_are_texts(tmp_path):
     table = pa.table({"id": pa.array([one.bytes] * 2, pa.uuid()), "text": TEXTS[:2]})
     pq.write_table(table, tmp_path / "a.parquet")
     assert load_table(tmp_path / "a.parquet").rows[0][1]["id"] == str(one)
+
+
+def dated(*days: str, name: str = "at") -> list[Row]:
+    return [
+        {"id": f"r{n}", "text": "t", "record": {name: day, "who": "a"}}
+        for n, day in enumerate(days)
+    ]
+
+
+MOMENTS = dated(*(f"2026-05-{n:02}T00:{n}:00" for n in range(10, 25)))
+DAYS = dated(*(f"{n}/12/2026" for n in range(10, 25)))
+
+
+def test_days_of_a_second_file_are_midnights_where_the_task_has_moments(capsys):
+    """googleapis/python-bigquery-pandas#365: a Parquet file all of whose moments are at midnight is read as days."""
+    rows = in_taught_forms("b.parquet", dated("2026-06-01", "unknown"), MOMENTS)
+    assert [row["record"]["at"] for row in rows] == ["2026-06-01T00:00:00", "unknown"]
+    assert "b.parquet: at: 1 day read as midnight" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("taught", "new"),
+    [
+        (DAYS, dated("2026-12-01")),
+        (DAYS, dated("11/12/2026", "1.2.2026")),
+        (MOMENTS, dated("2026-06-01 10:00:00")),
+        ([{**row, "record": {"visits": [row["record"]]}} for row in DAYS], [{**row, "record": {"visits": [row["record"]]}} for row in dated("2026-12-01")]),
+    ],
+)  # fmt: skip
+def test_dates_of_a_second_file_in_another_form_are_refused(taught, new):
+    """Every right answer would count as wrong."""
+    with pytest.raises(UserError, match=r"b.csv: (visits\[\]\.)?at: 1 date or time is written otherwise than the task's, which are like "):  # fmt: skip
+        in_taught_forms("b.csv", new, taught)
+
+
+@pytest.mark.parametrize(
+    ("taught", "new"),
+    [
+        (DAYS, dated("11/12/2026", "soon")),
+        (DAYS[:9], dated("2026-12-01")),
+        ([*DAYS, *MOMENTS], dated("1.2.2026")),
+        (DAYS, dated("2026-12-01", name="other")),
+        ([], dated("2026-12-01")),
+    ],
+)
+def test_dates_of_a_second_file_stay_where_the_task_tells_no_form(taught, new):
+    assert in_taught_forms("b.csv", new, taught) == new

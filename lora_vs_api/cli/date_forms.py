@@ -31,7 +31,7 @@ def one_form(parts: Sequence[str]) -> str | None:
 
     None of them: every model is told it, and it may be the answer of a test text.
     """
-    if not all(map(DATE_OR_TIME.fullmatch, parts)) or len(set(map(_outline, parts))) > 1:
+    if not all(map(DATE_OR_TIME.fullmatch, parts)) or len(set(map(outline, parts))) > 1:
         return None
     offset = _FROM_UTC.search(parts[0])
     moments = [_TOKEN.findall(_FROM_UTC.sub("", part)) for part in parts]
@@ -43,7 +43,7 @@ def one_form(parts: Sequence[str]) -> str | None:
     return next((example for example in made if example not in seen), None)
 
 
-def _outline(part: str) -> str:
+def outline(part: str) -> str:
     """What two values of one form have in common: a number of one digit may have two in another value."""
     part = _HALF_OF_DAY.sub(r"\1P\2", _MONTH_NAME.sub("M", part))
     return re.sub(r"\d+", lambda digits: "0" * max(2, len(digits[0])), part)

@@ -11,6 +11,7 @@ from lora_vs_api.analysis.slices import places_by_value, value_words
 from lora_vs_api.cli.local_model import LocalAnswer, adapter_folder, ask, check_batch_size
 from lora_vs_api.cli.names import names_given
 from lora_vs_api.cli.outputs import check_outputs
+from lora_vs_api.cli.taught_forms import in_taught_forms
 from lora_vs_api.config.load import load_params
 from lora_vs_api.config.sections import Params
 from lora_vs_api.data.plain import plain
@@ -19,6 +20,7 @@ from lora_vs_api.data.tables import load_table
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import read_rows, write_jsonl
 from lora_vs_api.log import say, show
+from lora_vs_api.paths import TRAIN
 from lora_vs_api.record.fields import Field
 from lora_vs_api.record.parsing import record_of
 from lora_vs_api.record.rows import Row
@@ -128,7 +130,7 @@ def labelled_rows(
     by = params.task.group_by
     # a second file may well lack it, which is said with the scores
     groups = {"task.group_by": by if by in columns else None}
-    return read_source(
+    rows = read_source(
         Path(file),
         params.task.scored_fields,
         text,
@@ -141,6 +143,7 @@ def labelled_rows(
         slices=[name for name in slices if name in columns] if lacking else slices,
         keep=keep,
     )
+    return in_taught_forms(file, rows, read_rows(TRAIN) if Path(TRAIN).is_file() else [])
 
 
 def _line(row: Row, answer: LocalAnswer, score: Score, fields: Sequence[Field]) -> dict[str, Any]:
