@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 _COLOUR = re.compile(r"\x1b\[[\d;]*m")
@@ -54,6 +54,12 @@ def one_line(said: object) -> str:
 def count(number: int, noun: str, nouns: str | None = None) -> str:
     """``1 seed``, ``3 seeds``; ``nouns`` are the words after another number than 1, where they are not the plural."""
     return f"{number:,} {noun if number == 1 else nouns or plural(noun)}"
+
+
+def in_a_row(names: Sequence[str], most: int) -> str:
+    """``a, b and 3 more``: no more than ``most`` of the names."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:

@@ -61,8 +61,10 @@ def test_a_second_line_of_names_is_told(tmp_path, second):
 def test_a_second_line_may_name_some_columns_alone(tmp_path):
     """SurveyMonkey's says Response below each question, and nothing below its own columns."""
     rows = [f"{i},{i + 5},{line}" for i, line in enumerate(LINES)]
+    table = table_of(tmp_path / "a.csv", "rid,cid,Q1,Q2,Q3", ",,Open-Ended Response,Response,Response", *rows)  # fmt: skip
+    assert len(table.rows) == len(rows) and "SurveyMonkey's line below the header" in table.notes[0]
     with pytest.raises(UserError, match=r"a\.csv:2: .*a second line of names"):
-        table_of(tmp_path / "a.csv", "rid,cid,Q1,Q2,Q3", ",,Open-Ended Response,Response,Response", *rows)  # fmt: skip
+        table_of(tmp_path / "a.csv", "rid,cid,Q1,Q2,Q3", ",,Words,Answer,Answer", *rows)
 
 
 def test_of_mechanical_turk_what_was_asked_and_answered_is_read(tmp_path):

@@ -378,3 +378,56 @@ def test_dates_of_a_second_file_in_another_form_are_refused(taught, new):
 )
 def test_dates_of_a_second_file_stay_where_the_task_tells_no_form(taught, new):
     assert in_taught_forms("b.csv", new, taught) == new
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [("start_position", "end_position"), ("startIndex", "endIndex"), ("char_start", "char_end"), ("startPos", "endPos")],
+)  # fmt: skip
+def test_places_under_the_names_that_tools_give_them(tmp_path, start, end):
+    """Presidio's and PolyAI's spans; where a span begins at 0, protobuf's JSON leaves the start out."""
+    spans = [("please", 0, 6), ("parcel", 15, 21)]
+    marked = [{start: a, end: b, "type": word[:2]} for word, a, b in spans]
+    if start == "startIndex":
+        del marked[0][start]
+    rows = [{"text": text, "spans": marked} for text in TEXTS]
+    table = load_table(write(tmp_path / "a.jsonl", rows))
+    assert table.rows[0][1]["spans"] == [{"type": word[:2], "text": word} for word, *_ in spans]
+
+
+def test_spans_that_cut_words_are_of_the_characters_all_the_same(tmp_path):
+    """A trainer's shorthand, "6x3\' 20mins": 6, x and 20 are spans, and one lies beyond its text."""
+    rows = [{"text": f"6x{n} 20mins float", "entities": [[0, 1, "SETS"], [1, 2, "X"], [4 + (n > 9), 6 + (n > 9), "TIME"]]} for n in range(30)]  # fmt: skip
+    rows[20]["entities"][2] = [40, 42, "TIME"]
+    table = load_table(write(tmp_path / "a.jsonl", rows))
+    assert [span["text"] for span in table.rows[3][1]["entities"]] == ["6", "x", "20"]
+    [note] = table.notes
+    assert "1 of these begin or end where no word does" in note and "a.jsonl:21: 40 to 42" in note
+
+
+@pytest.mark.parametrize(
+    ("text", "span", "words"),
+    [
+        ("我在北京工作{n}年", [2, 4, "LOC"], "北京"),
+        ("東京タワーは{n}年に建った", [0, 5, "LOC"], "東京タワー"),
+        ("서울에서 {n}년 살았다", [0, 2, "LOC"], "서울"),
+        ("ฉันอยู่กรุงเทพ {n} ปี", [7, 14, "LOC"], "กรุงเทพ"),
+    ],
+)
+def test_places_in_scripts_without_blanks_are_places(tmp_path, text, span, words):
+    """doccano's spans of Chinese begin and end within what looks like one word."""
+    rows = [{"text": text.format(n=n), "label": [span]} for n in range(30)]
+    table = load_table(write(tmp_path / "a.jsonl", rows))
+    assert table.rows[0][1]["label"] == [{"text": words, "label": "LOC"}]
+
+
+def test_a_session_of_yes_or_no_may_have_spans_and_scores(tmp_path):
+    """A textcat.teach session of Prodigy: 410 of 500 rows were left out, and the label with them."""
+    rows = [
+        {"text": text, "label": "INSULT", "score": 0.5 + n / 100, "priority": 0.5, "spans": [{"start": 0, "end": 6}] * (n % 2),
+         "_input_hash": n, "_task_hash": n, "answer": ("accept", "reject", "reject", "ignore")[n % 4]}
+        for n, text in enumerate(TEXTS)
+    ]  # fmt: skip
+    table = load_table(write(tmp_path / "a.jsonl", rows))
+    assert len(table.rows) == 30
+    assert table.rows[1][1] == {"text": TEXTS[1], "label": "INSULT", "answer": "reject"}

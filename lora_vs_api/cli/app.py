@@ -122,6 +122,11 @@ def _check_blank(function: Callable[..., None], given: dict[str, Any]) -> None:
                 raise UserError(f"{called}: expected a text, found an empty one")
 
 
+def _with_commas(given: list[str] | None) -> str | None:
+    """Names that were given in one option, or in several of them: the last alone would be taken."""
+    return None if given is None else ",".join(given)
+
+
 def _print_version(asked: bool) -> None:
     if asked:
         print(f"{PROGRAM} {__version__}")
@@ -201,13 +206,14 @@ def init(
     ] = None,
     id: Annotated[str | None, typer.Option(help="column with a unique id")] = None,
     fields: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             help="columns or keys of the record, with commas (default: all that a text can tell)"
         ),
     ] = None,
     drop: Annotated[
-        str | None, typer.Option(help="columns or keys of the record to leave out, with commas")
+        list[str] | None,
+        typer.Option(help="columns or keys of the record to leave out, with commas"),
     ] = None,
     rename: Annotated[
         list[str] | None,
@@ -250,13 +256,13 @@ def init(
             text,
             record,
             id,
-            fields,
+            _with_commas(fields),
             schema,
             group_by,
             encoding,
             conf,
             force,
-            drop,
+            _with_commas(drop),
             tuple(rename or ()),
             omit_nulls,
         )
@@ -467,7 +473,7 @@ def predict(
     batch_size: BatchSize = None,
     constrained: Constrained = None,
     keep: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(metavar="NAME,…", help="columns of FILE that go along, beside the id"),
     ] = None,
     escalate: Annotated[
@@ -493,7 +499,7 @@ def predict(
         seed=seed,
         batch_size=batch_size,
         constrained=constrained,
-        keep=keep,
+        keep=_with_commas(keep),
         escalate=escalate,
     )
 
@@ -511,7 +517,7 @@ def evaluate(
         str | None, typer.Option(metavar="FILE", help=".jsonl to write answers and scores to")
     ] = None,
     slices: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             metavar="NAME,NAME",
             help="columns or fields by whose values the scores are shown too (default: slices of params.yaml)",
@@ -527,7 +533,14 @@ def evaluate(
     """
     from lora_vs_api.cli.evaluate import evaluate_file
 
-    evaluate_file(file, output, encoding=encoding, seed=seed, batch_size=batch_size, slices=slices)
+    evaluate_file(
+        file,
+        output,
+        encoding=encoding,
+        seed=seed,
+        batch_size=batch_size,
+        slices=_with_commas(slices),
+    )
 
 
 @_command(

@@ -137,13 +137,26 @@ def _write_task(given: TaskSource, name: str, path: str, origin: str, target: Pa
         check_kept(path, [path, given.noun, *roles.columns, *drop])
         check_kept(path, [spec.get("from") for spec in specs.values()])
         if not given.schema:
-            check_names(path, specs, "; does the first line name the columns?")
+            check_names(
+                path,
+                specs,
+                "; does the first line name the columns? else --rename 'NAME=short_name' shortens one",
+            )
     fields = checked_fields(specs)
     groups = {"--group-by": given.group_by, "split.column": roles.split}
     # before anything is written: every row that does not fit is named with its line
-    corpus = read_source(
-        path, fields, roles.text, roles.record, roles.id, groups, given.encoding, drop
-    )
+    try:
+        corpus = read_source(
+            path, fields, roles.text, roles.record, roles.id, groups, given.encoding, drop
+        )
+    except UserError as error:
+        guessed = f"{roles.text}: expected a text, found" in str(error) and given.text is None
+        hint = (
+            f"\n{roles.text} was taken for the texts' column; --text names another"
+            if guessed
+            else ""
+        )
+        raise UserError(f"{error}{hint}") from None
     if roles.split is not None:
         _check_split(corpus, roles.split)
     records = [row["record"] for row in corpus]

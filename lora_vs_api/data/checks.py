@@ -16,6 +16,7 @@ from lora_vs_api.errors import UserError
 from lora_vs_api.neighbours.tfidf import Neighbours
 from lora_vs_api.record.fields import Field
 from lora_vs_api.record.prompt import completion
+from lora_vs_api.record.words import words
 
 if TYPE_CHECKING:
     from lora_vs_api.record.rows import Row
@@ -260,8 +261,8 @@ def near_duplicates(texts: Sequence[str], threshold: float = ALIKE) -> list[tupl
 
 
 def _triples(text: str) -> frozenset[tuple[str, ...]]:
-    words = normalize("NFC", text).lower().split()
-    return frozenset(tuple(words[i : i + 3]) for i in range(max(1, len(words) - 2)))
+    found = words(normalize("NFC", text).lower())
+    return frozenset(tuple(found[i : i + 3]) for i in range(max(1, len(found) - 2)))
 
 
 def check_likeness(splits: Mapping[str, Sequence[Row]], unlabelled: Sequence[Row] = ()) -> Likeness:

@@ -12,7 +12,7 @@ from unicodedata import normalize
 
 from lora_vs_api.data.source import says_nothing
 from lora_vs_api.data.split import split_named
-from lora_vs_api.data.templates import text_reader
+from lora_vs_api.data.templates import in_template, text_reader
 from lora_vs_api.data.written import (
     ADDRESS,
     ANNOTATOR,
@@ -32,6 +32,8 @@ MAX_PARTS, MAX_SHOWN = 10, 4  # of a column that is called as a split
 MIN_VECTOR = 16  # numbers of an embedding at least
 FEW = 5  # rows for each different cell at least: then these are labels, and no texts
 MUCH_LONGER = 3  # lists of objects than the texts, and the texts lie in these
+FULL = 0.98  # of the rows have a text in the column of the texts
+MANY = 50  # rows that are enough to tell labels from texts
 MAX_CODES = 20  # labels of a column that has a number for each
 # what stands above a text
 _TITLES = ("title", "subject", "headline", "heading")
@@ -95,10 +97,22 @@ def text_column(rows: Rows) -> str:
     if not most:
         raise UserError("no column holds texts; name it with --text")
     most = [name for name in most if not _answers_itself(name, rows, names)] or most
-    text = max(most, key=lambda name: (_called_written(name), lengths[name]))
+    filled = {
+        name: sum(isinstance(v := row.get(name), str) and bool(v.strip()) for row in rows)
+        for name in most
+    }
+    # a row without a text is none; a few that are empty are slips
+    full = {name for name in most if filled[name] >= FULL * len(rows)}
+    text = max(most, key=lambda name: (_called_written(name), name in full, lengths[name]))
     if _called_written(text) < 2 and _are_labels(text, rows):
         # beside a text's words, too
         _check_no_lists(rows, names)
+        if len(rows) >= MANY:
+            different = len({row.get(text) for row in rows})
+            raise UserError(
+                f"no column holds texts: the most that {text} has are {different} different ones in {len(rows):,} rows; name it "
+                "with --text"
+            )
     for name in names:
         lists = (cell for row in rows if isinstance(cell := row.get(name), list))
         within = sum(map(_length_within, lists))
@@ -169,11 +183,18 @@ def _answers_itself(name: str, rows: Rows, names: Collection[str]) -> bool:
         return True
     texts = [o for o in others if _called_written(o) == 2 and mostly_written(rows, o)]
     held = [other for other in texts if mostly(lambda cell, value: value in cell, other)]
+    if any(mostly(_has_json_behind, other) for other in held):
+        return True
     return any(
         mostly(lambda cell, value: cell.endswith(value), other)
         for other in others
         if held and other not in held
     )
+
+
+def _has_json_behind(cell: str, text: str) -> bool:
+    """Whether a cell is another one's text and behind it an object."""
+    return cell.startswith(text) and cell.removeprefix(text).lstrip()[:1] == "{"
 
 
 def _check_no_lists(rows: Rows, names: Sequence[str]) -> None:
@@ -236,6 +257,7 @@ def bookkeeping(rows: Rows, names: Sequence[str], text: str) -> dict[str, str]:
         why = (
             _why_left_out(name, values, texts)
             or _number_of(rows, name, values)
+            or _trained_text(rows, name)
             or _another_text(name, values, texts, text)
         )
         if why is not None:
@@ -259,6 +281,14 @@ def _number_of(rows: Rows, name: str, values: Sequence[Any]) -> str | None:
     return None
 
 
+def _trained_text(rows: Rows, name: str) -> str | None:
+    """Why a column is left out that holds a text and its answer."""
+    if not mostly_written(rows, name) or _called_written(name) != 2:
+        return None
+    names = dict.fromkeys(key for row in rows for key in row)
+    return "a text with its answer, for a training" if _answers_itself(name, rows, names) else None
+
+
 def _another_text(name: str, values: Sequence[Any], texts: Sequence[str], text: str) -> str | None:
     """Why a column of texts is left out that is called as what is read, such as a title, and that the text does not hold."""
     plain = plain_name(name)
@@ -271,10 +301,9 @@ def _another_text(name: str, values: Sequence[Any], texts: Sequence[str], text: 
     pairs = ((cell, held) for cell, held in zip(values, texts) if isinstance(cell, str) and cell)
     if 2 * sum(_stands(cell.strip(), held) for cell, held in pairs) > len(cells):
         return None
-    joined = f"{{{{ {name} }}}}\\n\\n{{{{ {text} }}}}"
-    how = "names it in its template" if "{" in text else f"'{joined}' joins them"
-    if not name.isidentifier() or not (text.isidentifier() or "{" in text):
-        how = "joins them in a template, where their names are words without blanks"
+    how = "names it in its template"
+    if "{" not in text:
+        how = f"'{in_template(name)}\\n\\n{in_template(text)}' joins them"
     return f"another text: --text {how}; --fields names it where it is to be found"
 
 

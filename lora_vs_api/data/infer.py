@@ -15,13 +15,14 @@ from decimal import Decimal
 from typing import Any, Literal
 from unicodedata import normalize
 
-from lora_vs_api.data.columns import bookkeeping, is_about
+from lora_vs_api.data.columns import always_the_same, bookkeeping, is_about
 from lora_vs_api.data.json_values import cell_value, json_value, unfenced
 from lora_vs_api.data.source import POINT_ZERO, bare_text, id_of, says_nothing, value_of
 from lora_vs_api.data.written import is_called_record, is_missing, plain_name
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.caseless import caseless
 from lora_vs_api.record.fields import Field
+from lora_vs_api.record.words import words
 from lora_vs_api.shown import count, plain_number
 
 Spec = dict[str, Any]
@@ -441,14 +442,14 @@ def _infer_text(values: Sequence[str], texts: Texts) -> Inferred:
         if blanks:
             why += f"; {blanks:,} with blanks around the label, which are left out"
         return Inferred({"type": "enum", "values": sorted(counts), "score": "exact"}, why)
-    words = sum(len(value.split()) for value in values) / len(values)
-    why = f"{len(counts):,} different texts, {words:.1f} words on average{_asked(between)}"
+    average = sum(len(words(value)) for value in values) / len(values)
+    why = f"{len(counts):,} different texts, {average:.1f} words on average{_asked(between)}"
     if few:
         held = next(label for label in counts if CONTROL.search(label))
         why += f"; no labels, since {held!r:.40} cannot stand in a config"
     if blanks:
         why += f"; {blanks:,} with blanks around the text, which are left out"
-    if words >= FREE_TEXT_WORDS:
+    if average >= FREE_TEXT_WORDS:
         return Inferred({"type": "string", "score": "token_f1"}, why + ", so scored by words")
     return Inferred({"type": "string", "score": "exact"}, why)
 
@@ -550,7 +551,7 @@ def _chosen(
     rows: Sequence[Mapping[str, Any]], text: str, names: Sequence[str], found: Sequence[str]
 ) -> str | None:
     """The one of the columns ``found``, all of them objects, that is the record."""
-    own = [name for name in found if not is_about(name)]
+    own = [name for name in found if not is_about(name) and not _never_changes(rows, name)]
     called = [name for name in own if is_called_record(name)]
     if len(called) == 1:
         return called[0]
@@ -560,6 +561,13 @@ def _chosen(
     if len(own) > 1 or len(bookkeeping(rows, others, text)) < len(others):
         return None
     return own[0]
+
+
+def _never_changes(rows: Sequence[Mapping[str, Any]], name: str) -> bool:
+    """Whether all keys of a column's objects have one value, as settings have (Vertex' ``ml_use``)."""
+    objects = [object_in(row.get(name)) or {} for row in rows]
+    keys = dict.fromkeys(key for each in objects for key in each)
+    return all(always_the_same([each.get(key) for each in objects]) for key in keys)
 
 
 def object_in(value: Any) -> dict[str, Any] | None:
@@ -592,7 +600,7 @@ def _is_named(value: str, column: str, row: Mapping[str, Any]) -> bool:
     """Whether another column's words name the ``value`` of ``column``."""
     word = re.compile(rf"(?<!\w){re.escape(value)}(?!\w)")
     others = (other for name, other in row.items() if name != column and isinstance(other, str))
-    return any(len(other.split()) > FREE_TEXT_WORDS and word.search(other) for other in others)
+    return any(len(words(other)) > FREE_TEXT_WORDS and word.search(other) for other in others)
 
 
 MAIL_BEGINS = re.compile(

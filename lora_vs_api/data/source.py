@@ -23,6 +23,7 @@ from lora_vs_api.data.written import is_missing
 from lora_vs_api.errors import UserError
 from lora_vs_api.log import say
 from lora_vs_api.record.fields import TEXT, Field, completed, renamed, renamed_value
+from lora_vs_api.record.words import words
 from lora_vs_api.shown import did_you_mean
 from lora_vs_api.validation.records import expected, violations
 
@@ -492,7 +493,7 @@ def _number(cell: str, field: Field) -> float:
 
 def describe(rows: Sequence[Row], path: str, fields: Sequence[Field]) -> dict[str, Any]:
     """Counts that describe a corpus from a file: ``texts``, mean words, labels by enum field."""
-    words = sum(len(row["text"].split()) for row in rows)
+    spoken = sum(len(words(row["text"])) for row in rows)
     labels = {
         field.name: {
             value: sum(row["record"][field.name] == value for row in rows)
@@ -505,7 +506,7 @@ def describe(rows: Sequence[Row], path: str, fields: Sequence[Field]) -> dict[st
         "source": "file",
         "path": path,
         "texts": len(rows),
-        "words_mean": round(words / len(rows), 1),
+        "words_mean": round(spoken / len(rows), 1),
         "labels": {
             # a label may itself be called null
             name: {

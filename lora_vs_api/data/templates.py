@@ -27,6 +27,12 @@ def is_template(text: str) -> bool:
     return "{{" in text or "{%" in text
 
 
+def in_template(column: str) -> str:
+    """How a template names a column: a name that is no word as it stands, or in quotes where Jinja would read it otherwise."""
+    plain = re.fullmatch(r"[^\W\d]\w*(?: \w+)*", column) is not None and column != COLUMNS
+    return f"{{{{ {column} }}}}" if plain else f"{{{{ {COLUMNS}[{column!r}] }}}}"
+
+
 def typed_text(text: str) -> str:
     """A column or a template as it was typed in a shell, which leaves the two characters ``\\n`` what they are.
 
@@ -143,6 +149,12 @@ def _as_text(value: Any, column: str) -> str:
             apart = all(one[-1:].isspace() or two[:1].isspace() for one, two in pairwise(texts))
             mark = "" if apart else " "
             hint = f'; its parts are one text by \'{{{{ {column} | map(attribute="{key}") | join("{mark}") }}}}\''
+        # a chat within a list, or within one of lists
+        turn, inner = value, column
+        while isinstance(turn, list) and len(turn) == 1:
+            turn, inner = turn[0], f"{inner}[0]"
+        if isinstance(turn, Mapping) and isinstance(turn.get("content"), str):
+            hint = f"; that of its one turn is '{{{{ {inner}.content }}}}'"
         raise UserError(f"{column}: expected a text, found {value!r:.60}{hint}")
     return value
 

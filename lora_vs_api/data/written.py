@@ -77,8 +77,8 @@ _RECORD = {
 
 
 def plain_name(name: str) -> str:
-    """``name`` in lower case, its words apart by ``_``: createdAt and Created At are created_at."""
-    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
+    """``name`` in lower case, its words apart by ``_``: createdAt and Created At are created_at, HITId is hit_id."""
+    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z](?!s\b)[a-z])", "_", name)
     return re.sub(r"[^\w]+", "_", apart).strip("_").lower()
 
 

@@ -32,6 +32,7 @@ from unicodedata import category, normalize
 from lora_vs_api.record.caseless import caseless
 from lora_vs_api.record.fields import TEXT, Field
 from lora_vs_api.record.parsing import parse_record
+from lora_vs_api.record.words import words
 from lora_vs_api.scoring.kinds import score_of
 from lora_vs_api.validation.records import violations
 
@@ -187,7 +188,7 @@ def normalised(text: str) -> str:
 
 def token_f1(predicted: str, gold: str) -> float:
     """F1 of the two texts' normalised words as bags, 0..1; two empty texts agree (SQuAD)."""
-    ours, theirs = Counter(normalised(predicted).split()), Counter(normalised(gold).split())
+    ours, theirs = Counter(words(normalised(predicted))), Counter(words(normalised(gold)))
     if not ours or not theirs:
         return float(ours == theirs)
     return 2 * (ours & theirs).total() / (ours.total() + theirs.total())

@@ -251,6 +251,9 @@ def _other_form(rows: Rows) -> tuple[str, tuple[str, str]] | None:
         # of most columns the first cell says that it is none
         if first is None or form is None or not _are_known(first, form):
             continue
+        # a history that few rows have is a column like others
+        if 2 * len(cells) < len(rows):
+            continue
         if all(_speaks(turns) and _are_known(turns, form) for turns in map(_turns, cells)):
             return key, form
     return None

@@ -6,6 +6,7 @@ https://labelstud.io/guide/export, https://doccano.github.io/doccano, https://pr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,14 +15,16 @@ from lora_vs_api.data.exports.places import decoded, number, pair
 from lora_vs_api.data.exports.relations import with_entities
 from lora_vs_api.data.table import Rows, Table
 from lora_vs_api.data.written import ANNOTATOR, CREATED, plain_name
+from lora_vs_api.record.words import UNSPACED
 from lora_vs_api.shown import count as count_of
 
 # of the characters of a text: where a span begins, and where it ends or how long it is
+_WHERE = ("", "_offset", "_pos", "_position", "_char", "_idx", "_index", "_location", "_point")
 _STARTS = (
-    "start", "start_offset", "start_pos", "start_char", "start_idx", "begin", "begin_offset", "begin_pos", "offset", "from",
+    *(f"{word}{where}" for word in ("start", "begin") for where in _WHERE), "char_start", "start_character", "offset", "from",
 )  # fmt: skip
 _ENDS = (
-    "end", "end_offset", "end_pos", "end_char", "end_idx", "stop", "length", "to",
+    *(f"{word}{where}" for word in ("end", "stop") for where in _WHERE), "char_end", "end_character", "length", "to",
 )  # fmt: skip
 # both in a list, or in an object
 _BOTH = (
@@ -41,9 +44,16 @@ _PLACES = (*_STARTS, *_ENDS, *_BOTH, "token_start", "token_end", "id")
 # who marked a span, and what a tool counts of it (doccano); a model is not to learn these
 _ABOUT = ("user", "user_id", "username", "document", "prob", "manual", "uuid")
 TEXT, LABEL = "text", "label"
+_RANGE = re.compile(r"\d+:\d+")
 _ANSWER_START = "answer_start"
-# of the spans end where a word does
-MOSTLY = 0.9
+# of the spans begin and end where words do: numbers of words or hours hardly ever do, and some tools cut words
+MOSTLY = 0.6
+# of the spans say their own words
+_NEARLY = 0.9
+# an end that stands alone where a program leaves out a start of 0 (protobuf's JSON)
+_END_ALONE = {"end_index", "end_offset", "end_char", "end_position", "end_pos"}
+# what is written without blanks between words, or with endings behind them (Korean): a span may end anywhere
+_UNSPACED = re.compile(rf"[{UNSPACED}\uac00-\ud7af]")
 
 
 def with_words(table: Table) -> Table:
@@ -53,6 +63,8 @@ def with_words(table: Table) -> Table:
     words where it had none. Lists whose numbers are no places in a text of their row stay as they are.
     """
     rows, notes = _without_starts(decoded(table.rows, _are_spans))
+    rows, said = _without_ranges(rows)
+    notes += said
     rows = _rows_of_spans(rows)
     named: dict[str, dict[int, str]] = {}
     for name in dict.fromkeys(name for _, row in rows for name in row):
@@ -226,6 +238,52 @@ def _without_starts(rows: Rows) -> tuple[Rows, list[str]]:
     return found, [f"{name}: {_ANSWER_START} left out, its texts read as a list" for name in names]
 
 
+def _without_ranges(rows: Rows) -> tuple[Rows, list[str]]:
+    """``rows`` with the words alone of pairs such as ``[["Rome"], ["13:17"]]`` (structured sentiment), and what to say of it."""
+    names = dict.fromkeys(name for _, row in rows for name, cell in row.items() if _has_range(cell))
+    if not names:
+        return rows, []
+    found: Rows = [
+        (
+            place,
+            {name: _without_range(cell) if name in names else cell for name, cell in row.items()},
+        )
+        for place, row in rows
+    ]
+    return found, [
+        f"{name}: words beside their characters' numbers (13:17) read without these"
+        for name in names
+    ]
+
+
+def _is_range(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) == 2
+        and all(isinstance(part, list) for part in value)
+        and len(value[0]) == len(value[1]) > 0
+        and all(isinstance(word, str) for word in value[0])
+        and all(isinstance(place, str) and _RANGE.fullmatch(place) for place in value[1])
+    )
+
+
+def _has_range(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_has_range, value.values()))
+    return isinstance(value, list) and (_is_range(value) or any(map(_has_range, value)))
+
+
+def _without_range(value: Any) -> Any:
+    """A value without the numbers; where there are no words, the lists of both are empty."""
+    if isinstance(value, Mapping):
+        return {key: _without_range(inner) for key, inner in value.items()}
+    if not isinstance(value, list):
+        return value
+    if _is_range(value) or value == [[], []]:
+        return value[0]
+    return [_without_range(inner) for inner in value]
+
+
 def _is_answer(cell: Any) -> bool:
     return isinstance(cell, Mapping) and cell.keys() == {TEXT, _ANSWER_START}
 
@@ -246,6 +304,8 @@ def _places(span: Any) -> tuple[int, int] | None:
     }
     start = next((plain[key] for key in _STARTS if key in plain), None)
     end = next((key for key in _ENDS if key in plain), None)
+    if start is None and end in _END_ALONE:
+        start = 0
     if start is None or end is None:
         return None
     return start, plain[end] + (start if end == "length" else 0)
@@ -290,21 +350,33 @@ class _Count:
         if not self.wide:
             return start, end
         units = text.encode("utf-16-le")
+        # what lies beyond the text stays there
+        beyond = max(end - len(units) // 2, 0)
         before, within = units[: 2 * start], units[: 2 * end]
-        return len(before.decode("utf-16-le", "ignore")), len(within.decode("utf-16-le", "ignore"))
+        first, last = (len(part.decode("utf-16-le", "ignore")) for part in (before, within))
+        return first, last + beyond
 
 
 def _text_of(rows: Rows, name: str) -> tuple[str, _Count] | None:
     """The column of texts that the spans are of, and how these are counted: they begin and end where words do."""
     held = [row for _, row in rows if row.get(name)]
-    for text in dict.fromkeys(key for row in held for key in row):
-        if text == name or not all(isinstance(row.get(text), str) for row in held):
-            continue
-        for count in (_Count(last, wide) for wide in (False, True) for last in (False, True)):
-            fits = [_fits(row[text], span, count) for row in held for span in _spans(row[name])]
-            if sum(fits) >= MOSTLY * len(fits):
-                return text, count
-    return None
+    texts = [
+        key
+        for key in dict.fromkeys(key for row in held for key in row)
+        if key != name and all(isinstance(row.get(key), str) for row in held)
+    ]
+    counts = [_Count(last, wide) for wide in (False, True) for last in (False, True)]
+    fits = {
+        (text, count): sum(
+            _fits(row[text], span, count) for row in held for span in _spans(row[name])
+        )
+        for text in texts
+        for count in counts
+    }
+    best = max(fits, key=lambda way: fits[way], default=None)
+    if best is None or fits[best] < MOSTLY * sum(len(_spans(row[name])) for row in held):
+        return None
+    return best
 
 
 def _fits(text: str, span: Any, count: _Count) -> bool:
@@ -318,10 +390,15 @@ def _fits(text: str, span: Any, count: _Count) -> bool:
     words = list(filter(_is_word, span)) if isinstance(span, list) else []
     if len(words) > 1:
         return text[start:end] in words
-    return not (
-        (start > 0 and text[start - 1].isalnum() and text[start].isalnum())
-        or (end < len(text) and text[end - 1].isalnum() and text[end].isalnum())
-    )
+    return not (_is_within_word(text, start) or _is_within_word(text, end))
+
+
+def _is_within_word(text: str, place: int) -> bool:
+    """Whether the characters before and at a place are of one word, or of one number."""
+    around = text[max(place - 1, 0) : place + 1]
+    if len(around) < 2 or not all(map(str.isalnum, around)) or _UNSPACED.search(around):
+        return False
+    return around[0].isdigit() == around[1].isdigit()
 
 
 def _not_fitting(rows: Rows, name: str, text: str, count: _Count) -> str:
@@ -341,10 +418,11 @@ def _not_fitting(rows: Rows, name: str, text: str, count: _Count) -> str:
 
 
 def _own_key(rows: Rows, name: str, text: str, count: _Count) -> str | None:
-    """The key under which every span has its words itself; None where there is none."""
+    """The key under which nearly every span has its words itself, a slip aside; None where there is none."""
     spans = [(row[text], span) for _, row in rows for span in _spans(row.get(name))]
     keys = dict.fromkeys(key for _, span in spans if isinstance(span, Mapping) for key in span)
-    return next((key for key in keys if all(_says(*each, count, key) for each in spans)), None)
+    says = {key: sum(_says(*each, count, key) for each in spans) for key in keys}
+    return next((key for key in keys if says[key] >= _NEARLY * len(spans)), None)
 
 
 def _says(text: str, span: Any, count: _Count, key: str) -> bool:

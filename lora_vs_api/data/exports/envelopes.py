@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lora_vs_api.data.table import Rows, Table
-from lora_vs_api.data.written import is_called_record, mostly_written
+from lora_vs_api.data.written import FILE_NAME, is_called_record, mostly_written
 from lora_vs_api.errors import UserError
 
 # beside its data, of today and of before
@@ -44,6 +44,9 @@ def unwrapped(
     if len(holders) != 1 or any(row.get(text or "") not in (None, "") for row in rows):
         return table
     name = holders[0]
+    if is_called_record(name) and any(_names_files(rows, other) for other in names):
+        # the answers of texts that lie in files
+        return table
     if name == "data_row" and "projects" in names:
         raise UserError(
             f"{path}: is it Labelbox's export? its labels lie too deep for a row; write an object for each text, with a key "
@@ -67,6 +70,11 @@ def unwrapped(
     if clashing:
         notes.append(f"{', '.join(clashing)} beside {name}, which has such a key too: left out")
     return Table(found, notes)
+
+
+def _names_files(rows: list[Mapping[str, Any]], name: str) -> bool:
+    cells = [row.get(name) for row in rows]
+    return all(isinstance(cell, str) and FILE_NAME.fullmatch(cell.strip()) for cell in cells)
 
 
 def _holds_text(cells: list[Any]) -> bool:

@@ -11,13 +11,13 @@ from typing import Any
 from lora_vs_api.data.table import Rows, Table
 
 _HASH, _ANSWER = "_task_hash", "answer"
-_LABEL = "label"
+_LABEL, _SPANS = "label", "spans"
 _DECIDED = ("accept", "reject")
 # rows that are enough to tell a yes-or-no session from a few rows of one label
 MIN_DECIDED = 10
 _ANSWERS = {"accept", "reject", "ignore"}
 # what the annotator was shown, and words with their places
-_SHOWN = ("tokens", "options", "config", "meta", "html")
+_SHOWN = ("tokens", "options", "config", "meta", "html", "score", "priority")
 
 
 def accepted(table: Table) -> Table:
@@ -39,7 +39,7 @@ def accepted(table: Table) -> Table:
 def _decided(rows: Rows, own: Collection[str], label: str) -> tuple[Rows, list[str]]:
     """The rows of a yes-or-no session with what was decided, and what is to be said of them."""
     kept: Rows = [
-        (place, {name: value for name, value in row.items() if name not in own})
+        (place, {name: value for name, value in row.items() if name not in (*own, _SPANS)})
         for place, row in rows
         if row.get(_ANSWER) in _DECIDED
     ]
@@ -77,12 +77,12 @@ def _only_label(rows: Rows) -> str | None:
     """The label that every row of a yes-or-no session has; None where rows were labelled otherwise."""
     labels = {row.get(_LABEL) for _, row in rows if isinstance(row.get(_LABEL), str)}
     decided = [row.get(_ANSWER) for _, row in rows if row.get(_ANSWER) in _DECIDED]
-    # spans, choices and relations are lists
+    # choices and relations are lists; spans are what the patterns of such a session have found
     others = any(
-        isinstance(value, list)
+        isinstance(value, list) and value
         for _, row in rows
         for name, value in row.items()
-        if name not in _SHOWN
+        if name not in (*_SHOWN, _SPANS)
     )
     if len(labels) != 1 or others or len(decided) < MIN_DECIDED or set(decided) != set(_DECIDED):
         return None

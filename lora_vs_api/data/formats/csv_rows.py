@@ -47,6 +47,9 @@ def csv_rows(path: str | Path, text: str, separator: str | None = None) -> CsvRo
     if single and separator in (None, single[1]):
         rows = _rows(path, text, single[1], 1, quote="'")
         return CsvRows(rows, single[1], named=False, single=True)
+    below = _single_below(path, text, separator)
+    if below is not None:
+        return below
     _check_not_drawn(path, text)
     dump = dumped(text, separator)
     if dump is not None:
@@ -74,6 +77,26 @@ def csv_rows(path: str | Path, text: str, separator: str | None = None) -> CsvRo
         found = unquoted(text, separator, opened=opened) or found
     check_no_row_taken_in(path, found)
     return replace(found, doubt=taken_in(found))
+
+
+def _single_below(path: str | Path, text: str, separator: str | None) -> CsvRows | None:
+    """The rows of a file some cells of which stand between single quotes, below a header without any; None of any other.
+
+    Told from texts that begin so by one of their own that is written twice, or by a separator between them.
+    """
+    for mark in SEPARATORS if separator is None else (separator,):
+        opens = re.search(rf"(?m)(?:^|{re.escape(mark)})'", text)
+        if opens is None or mark not in text.partition("\n")[0]:
+            continue
+        with suppress(UserError):
+            rows = _rows(path, text, mark, 1, quote="'")
+            if not _is_even(rows) or len(rows[0][1]) == 1:
+                continue
+            plain = [line.split(mark) for line in text.splitlines() if line]
+            cut = len({len(cells) for cells in plain}) > 1
+            if cut or re.search(rf"(?m)(?:^|{re.escape(mark)})'[^\r\n]*\w?''(?!')", text):
+                return CsvRows(rows, mark, named=False, single=True)
+    return None
 
 
 def _escaped(path: str | Path, text: str, separator: str | None) -> CsvRows | None:

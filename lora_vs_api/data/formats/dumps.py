@@ -23,6 +23,8 @@ _ESCAPES = {
     "v": "\v",
     "\\": "\\",
 }
+# of the rows may have a cell that is a quotation as a whole, in a file without quotes around cells
+FEW_WHOLE = 0.1
 # a character with a backslash before it
 ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
@@ -97,9 +99,11 @@ def unquoted(text: str, separator: str | None, opened: bool = False) -> CsvRows 
     cells = [cell for _, row in rows for cell in row]
     even = len({len(row) for _, row in rows}) == 1 and len(rows[0][1]) > 1
     # a cell that begins between quotes ends so, be it on another line
-    closed = (cell for cell in cells if len(cell) > 1 and cell.endswith('"'))
-    if not even or any(
-        cell.startswith('"') or (cell.count('"') % 2 and not opened) for cell in closed
-    ):
+    closed = [cell for cell in cells if len(cell) > 1 and cell.endswith('"')]
+    # a text that somebody has said from its first word to its last
+    whole = sum(cell.startswith('"') for cell in closed)
+    if not even or whole > FEW_WHOLE * len(rows):
+        return None
+    if any(cell.count('"') % 2 and not opened for cell in closed if not cell.startswith('"')):
         return None
     return CsvRows(rows, "\t", named=False, unquoted=True)

@@ -49,9 +49,17 @@ def kept_columns(
 def _mend(names: Sequence[str], columns: Sequence[Sequence[Any]]) -> str:
     """What to do about a column without a name: a title above the header leaves most of them without one."""
     below = [str(values[0] or "").strip() for values in columns]
+    within = next((mark for mark in "|;\t" if mark in names[0]), None)
+    if within is not None and not any(names[1:]):
+        return (
+            f"the first name holds {within!r}: a file with that between its cells that was saved again with commas? save it as it "
+            "was before, or take the commas at the lines' ends out"
+        )
     # a title stands at the left; a table that pandas wrote has its index there, which may hold the texts
     if names[0] and not any(names[1:]) and all(below) and len(set(below)) == len(below):
         return BELOW.format(next(filter(None, names))[:60])
+    if any("Open-Ended Response" in values[:1] for values in columns):
+        return "the line below holds names too, as SurveyMonkey writes them: make one line of names of the two"
     return _mend_of_several(columns) or "name it, or take the column out"
 
 

@@ -12,7 +12,7 @@ from lora_vs_api.data.split import split_named
 from lora_vs_api.data.table import FILE_SPLIT, Rows
 from lora_vs_api.data.templates import is_template, used_columns
 from lora_vs_api.errors import UserError
-from lora_vs_api.shown import LONE_SURROGATE
+from lora_vs_api.shown import LONE_SURROGATE, in_a_row
 
 # of objects within objects, in which the list of the rows may lie
 DEPTH = 4
@@ -339,7 +339,7 @@ def _rows_within(
             else "make the one that holds the rows the file"
         )
         raise UserError(
-            f"{path}: expected one list of objects, found {len(names)}: {', '.join(names):.80}; {what}"
+            f"{path}: expected one list of objects, found {len(names)}: {in_a_row(names, 4)}; {what}"
         )
     name = names[0]
     if len(tables) > 1 or "." in name:

@@ -89,8 +89,16 @@ def without_headers(header: Sequence[str], rest: Lines, notes: list[str]) -> Lin
     return found
 
 
+_KINDS_OF_ANSWERS = ("Response", "Open-Ended Response")
+
+
 def without_survey_lines(rest: Lines, notes: list[str]) -> Lines:
-    """``rest`` without the two lines that Qualtrics puts below the header: its questions, and an id of each."""
+    """``rest`` without the lines below the header that survey programs put there: Qualtrics' questions and ids, SurveyMonkey's kinds of answers."""
+    if rest and any(rest[0][1]) and all(cell in _KINDS_OF_ANSWERS for cell in rest[0][1] if cell):
+        notes.append(
+            "SurveyMonkey's line below the header (Open-Ended Response, Response): left out"
+        )
+        return rest[1:]
     if len(rest) < 2 or not any(rest[1][1]):
         return rest
     if not all(cell.startswith('{"ImportId":') for cell in rest[1][1] if cell):
@@ -149,6 +157,10 @@ def _is_of(cell: str, kind: re.Pattern[str] | frozenset[str]) -> bool:
     return cell in kind if isinstance(kind, frozenset) else kind.fullmatch(cell) is not None
 
 
+# the last columns of Mechanical Turk's results, for which its rows have no cells before somebody decides
+_UNDECIDED = ("Approve", "Reject")
+
+
 def as_wide_as(
     path: Path, first: int, header: Sequence[str], rest: Lines, notes: list[str]
 ) -> Lines:
@@ -158,6 +170,8 @@ def as_wide_as(
         UserError: a row has more or fewer, with its line and what may be the reason.
     """
     width = len(header)
+    if tuple(header[-2:]) == _UNDECIDED and {len(cells) for _, cells in rest} == {width - 2}:
+        rest = [(line, [*cells, "", ""]) for line, cells in rest]
     beyond = [cell for _, cells in rest for cell in cells[width:]]
     if beyond and not any(cell.strip() for cell in beyond):
         notes.append("cells behind the last column: empty, left out")
@@ -270,19 +284,26 @@ def check_header(path: Path, first: int, header: Sequence[str], rest: Lines) -> 
     # of a few rows a cell may be called as its column is
     if len(rest) < MIN_ROWS:
         return None
-    again, columns = [], 0
+    again, long, columns = [], [], 0
     for place, name in enumerate(map(str.strip, header)):
         cells = [cell for _, row in rest if (cell := row[place].strip())]
-        # a column for each label is marked by its own name
-        if not name or not set(cells) - {name}:
+        # a column for each label is marked by its own name, in some of its rows
+        if not name or (not set(cells) - {name} and len(cells) < len(rest)):
             continue
         columns += 1
         if name in cells:
             again.append(name)
         elif not _is_like(name, cells):
             return None
-    if not again:
+        elif _are_texts([name]) and _are_texts(cells):
+            long.append(name)
+    if not again and not long:
         return None
+    if not again:
+        return (
+            f"line {first}, which names the columns, may be a row: {long[0]!r:.40} is as long as what stands below it; if it is, "
+            "put a line with names above it"
+        )
     found = f"{again[0]!r:.40} stands again in the lines below"
     if len(again) >= max(2, columns / 2):
         raise UserError(
@@ -296,10 +317,15 @@ def _is_like(name: str, cells: Sequence[str]) -> bool:
     """Whether ``name`` may be one more of a column's ``cells``, which do not hold it."""
     if all(any(map(str.isdigit, cell)) for cell in cells) and not any(map(str.isdigit, name)):
         return False
-    if sum(len(cell.split()) for cell in cells) > NAME_WORDS * len(cells):
-        return len(name.split()) > NAME_WORDS
+    if _are_texts(cells):
+        return _are_texts([name])
     # of labels, each stands in several rows
     return 2 * len(set(cells)) > len(cells)
+
+
+def _are_texts(cells: Sequence[str]) -> bool:
+    """Whether cells have more words than names do."""
+    return sum(len(cell.split()) for cell in cells) > NAME_WORDS * len(cells)
 
 
 # what stands before the sums below a table
