@@ -12,16 +12,21 @@ import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from lora_vs_api.api.batch_files import read_results
 from lora_vs_api.api.server_error import status_in
 from lora_vs_api.cli.app import main
 from lora_vs_api.cli.taught_forms import in_taught_forms
 from lora_vs_api.config.compose import compose
+from lora_vs_api.data.checks import near_duplicates
 from lora_vs_api.data.formats.number_formats import padded, unit
 from lora_vs_api.data.tables import load_table
+from lora_vs_api.data.templates import in_template, text_reader
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.rows import Row
+from lora_vs_api.record.words import words
+from lora_vs_api.scoring.scores import token_f1
 from tests.fault_server import Fault, FaultServer
 from tests.imports import ROOT
 from tests.test_api_client import MINI, ask
@@ -431,3 +436,191 @@ def test_a_session_of_yes_or_no_may_have_spans_and_scores(tmp_path):
     table = load_table(write(tmp_path / "a.jsonl", rows))
     assert len(table.rows) == 30
     assert table.rows[1][1] == {"text": TEXTS[1], "label": "INSULT", "answer": "reject"}
+
+
+def table_of(path, *lines: str):
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return load_table(path)
+
+
+def test_mechanical_turk_s_rows_lack_the_cells_that_nobody_has_filled(tmp_path):
+    """pm990320/twitter-emotions: the header ends in Approve and Reject, and no row has cells for them."""
+    header = (
+        '"HITId","WorkerId","AssignmentStatus","Input.tweet","Answer.emotion","Approve","Reject"'
+    )
+    rows = [f'"H{n}","A{n}","Approved","{text}","{LABELS[n % 3]}"' for n, text in enumerate(TEXTS)]
+    table = table_of(tmp_path / "a.csv", header, *rows)
+    assert (
+        table.rows[0][1].items()
+        >= {"Input.tweet": TEXTS[0], "Answer.emotion": "refund", "Reject": ""}.items()
+    )
+    with pytest.raises(UserError, match="b.csv:2: expected 7 cells as in the header, found 6"):
+        table_of(tmp_path / "b.csv", header, f'{rows[0]},"x"', *rows[1:])
+
+
+def test_a_survey_s_line_of_kinds_of_answers_is_no_row(tmp_path):
+    """Cantera/user-surveys: Open-Ended Response, Response below the questions was taught as a row."""
+    rows = [f'{n},"{text}",{LABELS[n % 3]}' for n, text in enumerate(TEXTS)]
+    table = table_of(tmp_path / "a.csv", "id,What?,Sure?", ",Open-Ended Response,Response", *rows)
+    assert (
+        len(table.rows) == len(TEXTS) and "SurveyMonkey's line below the header" in table.notes[0]
+    )
+    with pytest.raises(UserError, match="the line below holds names too, as SurveyMonkey writes"):
+        table_of(tmp_path / "b.csv", "id,What?,Which?,", ",Open-Ended Response,Python,C", *(f"{row},x" for row in rows))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("first", "told"),
+    [
+        ("10000,factoid,How high is the Mount Everest of Nepal?", "'factoid' stands again in the lines below"),
+        ("9999,9998,How high is the Mount Everest of Nepal?", "'How high is the Mount Everest of Nepal?' is as long"),
+        ("id,kind,question", None),
+        ("id,kind,What is it that you want to know?", "'What is it that you want to know?' is as long"),
+    ],
+)  # fmt: skip
+def test_a_first_line_that_reads_like_the_rows_is_told(tmp_path, first, told):
+    """brmson/dataset-factoid-curated: no header, and nothing in the first row stands again."""
+    texts = [f"what do we know about the {a}{b} of this country" for a in "abcde" for b in "klmno"]
+    rows = [f"{n},factoid,{text}" for n, text in enumerate(texts, 10001)]
+    if first.startswith(("9999", "id")):
+        rows = [f"{n},{n},{text}" for n, text in enumerate(texts, 10001)]
+    notes = [note for note in table_of(tmp_path / "a.csv", first, *rows).notes if "line 1" in note]
+    if first.startswith("id"):
+        # among numbers a word is no row's
+        assert notes == []
+    else:
+        assert told in notes[0]
+
+
+def test_a_table_of_labels_alone_has_no_text(project):
+    """cuevaio's survey: one label was taken for the text, and 497 of 500 rows repeated it."""
+    rows = ["age,often,safe", *(f"{20 + n % 40},{('Daily', 'Weekly')[n % 2]},{('Very safe', 'Not safe')[n % 2]}" for n in range(60))]  # fmt: skip
+    (project / "a.csv").write_text("\n".join(rows) + "\n")
+    with pytest.raises(
+        UserError, match="no column holds texts: .* different ones in 60 rows; name it with --text"
+    ):
+        main(["init", "a.csv"])
+
+
+def test_a_guessed_text_that_is_empty_in_some_rows_names_another(project, capsys):
+    """EuropePMC's citations: advice to take good rows out, where the text is another column."""
+    rows = [{"Citation": text, "PostCitation": f"{text} and much more of it" * (n % 4 > 0), "Section": LABELS[n % 3]} for n, text in enumerate(TEXTS)]  # fmt: skip
+    write(project / "a.jsonl", rows)
+    init("a.jsonl")
+    assert "text    Citation" in capsys.readouterr().err
+    write(project / "b.jsonl", [{"message": text * (n != 3), "label": LABELS[n % 3]} for n, text in enumerate(TEXTS)])  # fmt: skip
+    with pytest.raises(UserError, match="b.jsonl:4: message: expected a text, found an empty one.*\nmessage was taken for the texts' column; --text names another"):  # fmt: skip
+        main(["init", "b.jsonl"])
+    with pytest.raises(UserError, match="take such a row out$"):
+        main(["init", "b.jsonl", "--text", "message"])
+
+
+@pytest.mark.parametrize(
+    ("name", "typed"), [("Review Title", "{{ Review Title }}"), ("INPUT:query1", "{{ columns['INPUT:query1'] }}"), ("a-b", "{{ columns['a-b'] }}")]
+)  # fmt: skip
+def test_the_advice_to_join_columns_works_whatever_they_are_called(project, capsys, name, typed):
+    rows = [{name: f"about {text} no {n}", "Review Text": text, "label": LABELS[n % 3]} for n, text in enumerate(TEXTS)]  # fmt: skip
+    assert in_template(name) == typed
+    assert text_reader(in_template(name))(rows[0]) == rows[0][name]
+
+
+def test_quotations_in_a_file_without_quotes_around_cells_are_texts(tmp_path):
+    """EMBEDDIA's dev.tsv: one cell that is a quotation as a whole made the file no CSV, for six rounds."""
+    lines = [f'{n}\t"so" says the law of {text}' for n, text in enumerate(TEXTS)]
+    lines[7] = f'7\t"{TEXTS[7]}"'
+    table = table_of(tmp_path / "a.tsv", "label\ttext", *lines)
+    assert table.rows[7][1]["text"] == f'"{TEXTS[7]}"' and len(table.rows) == len(TEXTS)
+
+
+def test_a_file_with_bars_that_was_saved_again_with_commas_is_told(tmp_path):
+    rows = [f"at number {n} we hold, and others|A.{n % 3}" for n in range(20)]
+    with pytest.raises(
+        UserError, match="the first name holds '|': a file with that between its cells"
+    ):
+        table_of(tmp_path / "a.csv", "question|code,,", *(f"{row}," for row in rows))
+
+
+@pytest.mark.parametrize("options", [["--drop", "year", "--drop", "mood"], ["--drop", "year,mood"], ["--fields", "kind", "--fields", "more"]])  # fmt: skip
+def test_an_option_that_is_given_twice_counts_twice(project, options):
+    write(project / "a.jsonl", [{"text": text, "year": 2000 + n, "mood": "ab"[n % 2], "kind": LABELS[n % 3], "more": "xy"[n % 2]} for n, text in enumerate(TEXTS)])  # fmt: skip
+    init("a.jsonl", *options)
+    fields = yaml.safe_load((project / "conf/task/a.yaml").read_text())["task"]["fields"]
+    assert sorted(fields) == ["kind", "more"]
+
+
+def test_a_text_with_its_answer_is_neither_taken_nor_advised(project, capsys):
+    """An SFT file: text is the prompt and the answer, and Alpaca has such a column, too."""
+    rows = [{"text": f"### Ticket\n{text}\n### Response\n{json.dumps({'kind': LABELS[n % 3]})}", "prompt": f"### Ticket\n{text}\n### Response\n", "kind": LABELS[n % 3]} for n, text in enumerate(TEXTS)]  # fmt: skip
+    write(project / "a.jsonl", rows)
+    init("a.jsonl")
+    said = capsys.readouterr().err
+    assert "text    prompt" in said and "left out (a text with its answer, for a training)" in said
+    rows = [{"instruction": "Which?", "input": text, "output": LABELS[n % 3], "text": f"### Instruction:\nWhich?\n### Input:\n{text}\n### Response:\n{LABELS[n % 3]}"} for n, text in enumerate(TEXTS)]  # fmt: skip
+    write(project / "b.jsonl", rows)
+    init("b.jsonl")
+    said = capsys.readouterr().err
+    assert "text    input" in said and "left out (a text with its answer, for a training)" in said
+
+
+def test_settings_beside_a_text_are_no_record(project, capsys):
+    """Vertex AI's export: ml_use in every row was the record, and the entities were not named."""
+    rows = [{"textContent": text, "textSegmentAnnotations": [{"startOffset": 29, "endOffset": text.index(","), "displayName": "NO"}], "dataItemResourceLabels": {"ml_use": "training"}} for text in TEXTS]  # fmt: skip
+    write(project / "a.jsonl", rows)
+    init("a.jsonl")
+    assert "textSegmentAnnotations list" in capsys.readouterr().err
+
+
+def test_answers_of_texts_that_lie_in_files_are_no_texts(project):
+    rows = [
+        {"pdf_path": f"in/{n}.pdf", "gold": {"bill_to": f"Ann of the {n} mills", "total": n}}
+        for n in range(40)
+    ]
+    write(project / "a.jsonl", rows)
+    with pytest.raises(UserError, match="no column holds texts: pdf_path names files"):
+        main(["init", "a.jsonl"])
+
+
+def test_a_chat_in_a_list_of_lists_is_reached_by_a_template(project):
+    """BFCL's question: [[{role, content}]]."""
+    rows = [{"question": [[{"role": "user", "content": text}]], "kind": LABELS[n % 3]} for n, text in enumerate(TEXTS)]  # fmt: skip
+    write(project / "a.jsonl", rows)
+    with pytest.raises(
+        UserError, match=r"that of its one turn is '(\{\{ question\[0\]\[0\].content \}\})'"
+    ) as error:
+        main(["init", "a.jsonl", "--text", "question"])
+    init("a.jsonl", "--text", str(error.value).split("'")[-2])
+
+
+def test_a_history_that_few_rows_have_is_a_column_like_others(tmp_path):
+    """vyro.jsonl: 10 of 1,381 rows have one, and the first without was refused whatever was left out."""
+    rows = [{"prompt": text, "tool": LABELS[n % 3]} | ({"history": [{"role": "user", "content": "hi"}]} if n > 35 else {}) for n, text in enumerate(TEXTS)]  # fmt: skip
+    assert load_table(write(tmp_path / "a.jsonl", rows)).rows[0][1] == rows[0]
+
+
+def test_words_beside_the_numbers_of_their_characters(tmp_path):
+    """Structured sentiment's [["Rome"], ["13:17"]]: the numbers were taught as texts."""
+    rows = [{"text": text, "opinions": [{"Target": [["parcel"], ["15:21"]], "Source": [[], []], "at": [["9:30"], ["x"]]}]} for text in TEXTS]  # fmt: skip
+    table = load_table(write(tmp_path / "a.jsonl", rows))
+    assert table.rows[0][1]["opinions"] == [
+        {"Target": ["parcel"], "Source": [], "at": [["9:30"], ["x"]]}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("two words", ["two", "words"]),
+        ("北京2024年", ["北", "京", "2024", "年"]),
+        ("서울에 산다", ["서울에", "산다"]),
+        ("", []),
+    ],
+)
+def test_words_of_scripts_without_blanks_are_their_characters(text, found):
+    assert words(text) == found
+
+
+def test_an_answer_in_chinese_that_differs_by_a_character_is_nearly_right():
+    """lf_alpaca_zh.json: sentences without blanks were one word each, right or wrong as a whole."""
+    assert token_f1("我在北京工作", "我在北京工作") == 1
+    assert token_f1("我在上海工作", "我在北京工作") == pytest.approx(4 / 6)
+    assert near_duplicates(["我在北京工作了二十年了啊", "我在北京工作了二十年了吗"]) == [(0, 1)]
