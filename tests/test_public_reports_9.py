@@ -231,9 +231,10 @@ def test_places_that_lie_deeper_become_words(tmp_path, around, own):
 
 
 def test_numbers_within_that_are_no_places_stay(tmp_path):
-    rows = [{"text": text, "open": {"mon": {"from": 9, "to": 917}}} for text in TEXTS]
+    hours = {"mon": {"from": 9, "to": 17}}
+    rows = [{"text": f"{text} 我们从九点到十七点开门", "open": hours} for text in TEXTS]
     table = load_table(write(tmp_path / "a.jsonl", rows))
-    assert table.rows[0][1]["open"] == {"mon": {"from": 9, "to": 917}}
+    assert table.rows[0][1]["open"] == hours
     assert not table.notes
 
 

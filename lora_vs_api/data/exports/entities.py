@@ -139,15 +139,24 @@ def _with_words_within(rows: Rows, name: str) -> tuple[Rows, list[str]]:
 
 def _inner_spans(value: Any) -> Iterator[Mapping[str, Any]]:
     """The objects with places within a value."""
-    if isinstance(value, Mapping) and _places(value) is not None:
+    if _is_inner_span(value):
         yield value
     elif isinstance(value, Mapping | list):
         for inner in value.values() if isinstance(value, Mapping) else value:
             yield from _inner_spans(inner)
 
 
+def _is_inner_span(value: Any) -> bool:
+    """Whether an object has a place; from and to alone may be hours."""
+    return (
+        isinstance(value, Mapping)
+        and _places(value) is not None
+        and (not {plain_name(key) for key in value} <= {"from", "to"})
+    )
+
+
 def _worded_within(text: str, value: Any, count: _Count, own: str | None) -> Any:
-    if isinstance(value, Mapping) and _places(value) is not None:
+    if _is_inner_span(value):
         return _worded(text, value, count, own)
     if isinstance(value, Mapping):
         return {key: _worded_within(text, inner, count, own) for key, inner in value.items()}
