@@ -34,6 +34,7 @@ FEW = 5  # rows for each different cell at least: then these are labels, and no 
 MUCH_LONGER = 3  # lists of objects than the texts, and the texts lie in these
 FULL = 0.98  # of the rows have a text in the column of the texts
 MANY = 50  # rows that are enough to tell labels from texts
+LABEL_LENGTH = 30  # characters of labels at most, on average
 MAX_CODES = 20  # labels of a column that has a number for each
 # what stands above a text
 _TITLES = ("title", "subject", "headline", "heading")
@@ -107,7 +108,8 @@ def text_column(rows: Rows) -> str:
     if _called_written(text) < 2 and _are_labels(text, rows):
         # beside a text's words, too
         _check_no_lists(rows, names)
-        if len(rows) >= MANY:
+        # a text that several people labelled stands in as many rows, and has more words
+        if len(rows) >= MANY and lengths[text] <= LABEL_LENGTH * filled[text]:
             different = len({row.get(text) for row in rows})
             raise UserError(
                 f"no column holds texts: the most that {text} has are {different} different ones in {len(rows):,} rows; name it "
