@@ -88,7 +88,7 @@ def read_json(path: str | Path) -> Any:
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not valid UTF-8 ({error.reason}); save it as UTF-8") from None
+        raise _not_utf8(path, error) from None
     except json.JSONDecodeError as error:
         raise UserError(f"{path}:{error.lineno}: {_unreadable(error)}") from None
     except (ValueError, RecursionError) as error:
@@ -151,11 +151,20 @@ def iterate_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
             yield row
 
 
+def _not_utf8(path: str | Path, error: UnicodeDecodeError) -> UserError:
+    mend = (
+        "uncompress it (gunzip) and name that file"
+        if Path(path).suffix == ".gz"
+        else "save it as UTF-8"
+    )
+    return UserError(f"{path}: not valid UTF-8 ({error.reason}); {mend}")
+
+
 def _decoded(stream: Iterable[str], path: str | Path) -> Iterator[str]:
     try:
         yield from stream
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not valid UTF-8 ({error.reason}); save it as UTF-8") from None
+        raise _not_utf8(path, error) from None
 
 
 @contextmanager

@@ -23,8 +23,8 @@ from lora_vs_api.shown import count
 
 # cells that all have a sign around them before it counts as a spreadsheet's guard
 _MIN_GUARDED = 10
-# what databases write for null, and spreadsheets where a formula fails
-_NO_VALUE = {"\\N", "#N/A", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!"}
+# what databases and their tools (DBeaver) write for null, and spreadsheets where a formula fails
+_NO_VALUE = {"\\N", "[NULL]", "#N/A", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!"}
 # a byte order mark, as Windows' letters have its bytes
 _MISREAD_MARK = "ï»¿"
 # around a column's name: blanks, also those that are not seen, such as a byte order mark of a part that was joined
