@@ -32,7 +32,7 @@ MAX_PARTS, MAX_SHOWN = 10, 4  # of a column that is called as a split
 MIN_VECTOR = 16  # numbers of an embedding at least
 FEW = 5  # rows for each different cell at least: then these are labels, and no texts
 MUCH_LONGER = 3  # lists of objects than the texts, and the texts lie in these
-FULL = 0.98  # of the rows have a text in the column of the texts
+FULL = 0.9  # of the rows have a text in the column of the texts
 MANY = 50  # rows that are enough to tell labels from texts
 LABEL_LENGTH = 30  # characters of labels at most, on average
 MAX_CODES = 20  # labels of a column that has a number for each
@@ -46,7 +46,8 @@ _WRITTEN = re.compile(
 )
 _ABOUT = re.compile(
     r"response|reply|answer|output|summary|labels?|gold|target|notes?|explanation|rationale|translation|"
-    r"comments?|remarks?|url|link|html|path|file"
+    r"comments?|remarks?|url|link|html|path|file|"
+    r"names?|ids?|types?|kind|category|class|status|dates?|time|count|number|language|lang|source|rating|score"
 )
 # what a column is called that says which rows train
 _SPLIT_NAME = re.compile(r"(?:data_?)?(?:split|subset|fold|partition)|set|usage")
@@ -383,7 +384,8 @@ def _why_by_name(
         return (
             "an id that several rows share and no text names; are they alike? --group-by names it"
         )
-    if _NUMBER.fullmatch(plain) and full and len(set(cells)) == len(cells):
+    codes = not any(" " in cell for cell in cells)
+    if _NUMBER.fullmatch(plain) and codes and full and len(set(cells)) == len(cells):
         return "called as what tells rows apart: another in every row, and no text names it"
     if all(map(ADDRESS.fullmatch, cells)):
         return "addresses that no text names"

@@ -428,8 +428,8 @@ def _infer_text(values: Sequence[str], texts: Texts) -> Inferred:
     # one label in two Unicode forms is one
     counts = Counter(normalize("NFC", bare_text(value)) for value in values)
     blanks = sum(bare_text(value) != value for value in values)
-    between = _between(values) if texts == "cells" else None
-    if between == ";":
+    between = _between(values)
+    if between == ";" and texts == "cells":
         return Inferred(
             {"type": "list", "score": "set_f1"}, "texts with ; between them, read as lists"
         )

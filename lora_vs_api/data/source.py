@@ -451,8 +451,6 @@ def _text_of(cell: Any, field: Field) -> Any:
     """A text as it is meant; null where it is none and may be."""
     if not isinstance(cell, str):
         return cell
-    if field.optional and (not cell or (says_nothing(cell) and cell not in field.values)):
-        return None
     return bare_value(cell, field)
 
 
@@ -466,7 +464,14 @@ def without_blanks(record: dict[str, Any], fields: Sequence[Field]) -> dict[str,
 
 
 def bare_value(value: Any, field: Field) -> Any:
-    """A value as a person means it: a label as the config has it, a text without the blanks around it."""
+    """A value as a person means it: a label as the config has it, a text without the blanks around it; an empty one is none where it may be."""
+    if (
+        isinstance(value, str)
+        and field.optional
+        and not value.strip()
+        and value not in field.values
+    ):
+        return None
     if isinstance(value, str) and field.type == "enum":
         return value if field.label(value) is not None else field.label(bare(value)) or value
     if isinstance(value, str) and field.type == "string":

@@ -19,13 +19,9 @@ from lora_vs_api.record.words import UNSPACED
 from lora_vs_api.shown import count as count_of
 
 # of the characters of a text: where a span begins, and where it ends or how long it is
-_WHERE = ("", "_offset", "_pos", "_position", "_char", "_idx", "_index", "_location", "_point")
-_STARTS = (
-    *(f"{word}{where}" for word in ("start", "begin") for where in _WHERE), "char_start", "start_character", "offset", "from",
-)  # fmt: skip
-_ENDS = (
-    *(f"{word}{where}" for word in ("end", "stop") for where in _WHERE), "char_end", "end_character", "length", "to",
-)  # fmt: skip
+_WHERE = r"(?:_(?:char|character|text))?(?:_(?:offset|pos|position|idx|index|location|point))?"
+_START = re.compile(rf"(?:(?:char|character)_)?(?:start|begin){_WHERE}|offset|from")
+_END = re.compile(rf"(?:(?:char|character)_)?(?:end|stop){_WHERE}|length|to")
 # both in a list, or in an object
 _BOTH = (
     "span",
@@ -40,7 +36,7 @@ _BOTH = (
     "text_segment",
 )
 # what else tells places and not words
-_PLACES = (*_STARTS, *_ENDS, *_BOTH, "token_start", "token_end", "id")
+_ALSO = ("token_start", "token_end", "id")
 # who marked a span, and what a tool counts of it (doccano); a model is not to learn these
 _ABOUT = ("user", "user_id", "username", "document", "prob", "manual", "uuid")
 TEXT, LABEL = "text", "label"
@@ -51,7 +47,7 @@ MOSTLY = 0.6
 # of the spans say their own words
 _NEARLY = 0.9
 # an end that stands alone where a program leaves out a start of 0 (protobuf's JSON)
-_END_ALONE = {"end_index", "end_offset", "end_char", "end_position", "end_pos"}
+_END_ALONE = re.compile(r"end_\w+")
 # what is written without blanks between words, or with endings behind them (Korean): a span may end anywhere
 _UNSPACED = re.compile(rf"[{UNSPACED}\uac00-\ud7af]")
 
@@ -209,7 +205,7 @@ def _is_placeless(item: Any) -> bool:
     return isinstance(item, Mapping) and all(
         value is None
         for key, value in item.items()
-        if plain_name(key) in (*_STARTS, *_ENDS, *_BOTH)
+        if _is_number_name(plain_name(key)) or plain_name(key) in _BOTH
     )
 
 
@@ -311,9 +307,11 @@ def _places(span: Any) -> tuple[int, int] | None:
         for key, value in span.items()
         if (place := number(value)) is not None
     }
-    start = next((plain[key] for key in _STARTS if key in plain), None)
-    end = next((key for key in _ENDS if key in plain), None)
-    if start is None and end in _END_ALONE:
+    # of words and of characters, the latter (spaCy has both)
+    names = sorted(plain, key=lambda key: "char" not in key)
+    start = next((plain[key] for key in names if _START.fullmatch(key)), None)
+    end = next((key for key in names if _END.fullmatch(key)), None)
+    if start is None and end is not None and _END_ALONE.fullmatch(end):
         start = 0
     if start is None or end is None:
         return None
@@ -395,7 +393,8 @@ def _fits(text: str, span: Any, count: _Count) -> bool:
         return False
     own = span.get(TEXT) if isinstance(span, Mapping) else None
     if isinstance(own, str):
-        return own == text[start:end]
+        # a hashtag's own text has no #
+        return own in (text[start:end], text[start + 1 : end])
     words = list(filter(_is_word, span)) if isinstance(span, list) else []
     if len(words) > 1:
         return text[start:end] in words
@@ -439,6 +438,15 @@ def _says(text: str, span: Any, count: _Count, key: str) -> bool:
     return isinstance(span, Mapping) and span.get(key) == text[start:end]
 
 
+def _is_number_name(name: str) -> bool:
+    return bool(_START.fullmatch(name) or _END.fullmatch(name))
+
+
+def _is_place_name(name: str) -> bool:
+    """Whether a key, in plain letters, tells a place and no words."""
+    return _is_number_name(name) or name in (*_BOTH, *_ALSO)
+
+
 def _tells_a_place(key: str, value: Any) -> bool:
     if plain_name(key) == "id":
         return type(value) is int
@@ -455,7 +463,7 @@ def _worded(text: str, span: Any, count: _Count, own: str | None) -> dict[str, A
         return {
             key: value
             for key, value in span.items()
-            if plain_name(key) not in _PLACES or value is not None
+            if not _is_place_name(plain_name(key)) or value is not None
         }
     start, end = count.in_text(text, span)
     words = text[start:end]
@@ -467,7 +475,7 @@ def _worded(text: str, span: Any, count: _Count, own: str | None) -> dict[str, A
         key: value
         for key, value in span.items()
         # an id that is no number is a name (of what the words mean)
-        if not (plain_name(key) in _PLACES and _tells_a_place(key, value))
+        if not (_is_place_name(plain_name(key)) and _tells_a_place(key, value))
         and not _is_about_span(plain_name(key))
     }
     return kept if own is not None else {**kept, TEXT: words}
