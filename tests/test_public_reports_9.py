@@ -19,8 +19,11 @@ from lora_vs_api.api.server_error import status_in
 from lora_vs_api.cli.app import main
 from lora_vs_api.cli.taught_forms import in_taught_forms
 from lora_vs_api.config.compose import compose
+from lora_vs_api.config.fields import fields_from_config
 from lora_vs_api.data.checks import near_duplicates
+from lora_vs_api.data.columns import bookkeeping, text_column
 from lora_vs_api.data.formats.number_formats import padded, unit
+from lora_vs_api.data.source import read_source
 from lora_vs_api.data.tables import load_table
 from lora_vs_api.data.templates import in_template, text_reader
 from lora_vs_api.errors import UserError
@@ -625,3 +628,120 @@ def test_an_answer_in_chinese_that_differs_by_a_character_is_nearly_right():
     assert token_f1("我在北京工作", "我在北京工作") == 1
     assert token_f1("我在上海工作", "我在北京工作") == pytest.approx(4 / 6)
     assert near_duplicates(["我在北京工作了二十年了啊", "我在北京工作了二十年了吗"]) == [(0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("words", "tags", "found", "said"),
+    [
+        (["Ana", "Bo", "lives", "in", "Rome"], ["B-PER", "I-PER", "O", "O", "B-LOC"], [("Ana Bo", "PER"), ("Rome", "LOC")], "Ana Bo lives in Rome"),
+        (["Ana", "Bo", "Cem"], ["I-PER", "B-PER", "O"], [("Ana", "PER"), ("Bo", "PER")], "Ana Bo Cem"),
+        (["Ana", "Bo", "Rome"], ["B-PER", "E-PER", "S-LOC"], [("Ana Bo", "PER"), ("Rome", "LOC")], "Ana Bo Rome"),
+        (["Ana", "Bo", "Rome"], ["U-PER", "U-PER", "O"], [("Ana", "PER"), ("Bo", "PER")], "Ana Bo Rome"),
+        (["北", "京", "很", "大"], ["B-LOC", "I-LOC", "O", "O"], [("北京", "LOC")], "北京很大"),
+    ],
+)  # fmt: skip
+def test_a_tag_for_each_word_is_entities(tmp_path, words, tags, found, said):
+    """CoNLL's form, in which most corpora of entities are: the advice went in a circle from join to drop to fields."""
+    rows = [{"id": n, "tokens": words, "ner_tags": tags, "pos_tags": ["X"] * len(words)} for n in range(20)]  # fmt: skip
+    table = load_table(write(tmp_path / "a.jsonl", rows))
+    record = [{"text": text, "label": label} for text, label in found]
+    assert table.rows[3][1] == {"text": said, "id": 3, "ner_tags": record}
+    assert table.notes == [
+        "ner_tags: the words that the tags mark, such as B-PER and I-PER, instead of a tag for each of tokens, which are the column text",
+        "pos_tags: says something of each of tokens, left out",
+    ]
+
+
+def test_words_that_a_template_joins_stay_words(tmp_path):
+    rows = [{"tokens": ["Ana", "left"], "ner_tags": ["B-PER", "O"], "kind": "x"}] * 20
+    path = write(tmp_path / "a.jsonl", rows)
+    assert load_table(path, text='{{ tokens | join(" ") }}').rows[0][1] == rows[0]
+
+
+def test_a_text_beside_its_words_stays_the_text(tmp_path):
+    rows = [{"text": text, "tokens": text.split(), "tags": ["B-X"] + ["O"] * (len(text.split()) - 1)} for text in TEXTS]  # fmt: skip
+    table = load_table(write(tmp_path / "a.jsonl", rows))
+    assert table.rows[0][1] == {"text": TEXTS[0], "tags": [{"text": "please", "label": "X"}]}
+
+
+@pytest.mark.parametrize("path", ["user.location", "output.name"])
+def test_an_empty_text_in_a_record_is_none_where_it_may_be(project, path):
+    """tweets_vis.json: init refused its own guess, or taught "" where it told null."""
+    holder, name = path.split(".")
+    rows = [{"text": text, holder: {name: LABELS[n % 3] * (n % 4 > 0), "at": n}} for n, text in enumerate(TEXTS)]  # fmt: skip
+    write(project / "a.jsonl", rows)
+    init("a.jsonl")
+    fields = fields_from_config(yaml.safe_load((project / "conf/task/a.yaml").read_text())["task"]["fields"])  # fmt: skip
+    [row, *_] = read_source("a.jsonl", fields, "text", holder, None)
+    assert row["record"] == {name: None, "at": 0}
+
+
+@pytest.mark.parametrize(
+    ("rows", "text"),
+    [
+        # a Jira export
+        ([{"Issue key": f"A-{n}", "Summary": text, "Reporter": ("Ann Lee", "Bo Cai", "Cem Dur")[n % 3], "Updated": f"{n % 28 + 1}/Feb/26 3:35 PM"} for n, text in enumerate(TEXTS)], "Summary"),
+        ([{"Review Date": "a month ago", "Review Text": text * (n % 20 > 0), "Stars": n % 5} for n, text in enumerate(TEXTS)], "Review Text"),
+        ([{"Block": ("Project Management and Soft Skills", "Data Engineering of Platforms")[n % 2], "Skill": f"skill {chr(97 + n)}"} for n in range(26)], "Skill"),
+        ([{"user_name": f"Ann Lee {n}", "text": text, "lang": "en"} for n, text in enumerate(TEXTS)], "text"),
+    ],
+)  # fmt: skip
+def test_names_dates_and_labels_are_no_texts_beside_one(rows, text):
+    assert text_column(rows) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "out"), [("Ticket #", True), ("#", True), ("id_str", True), ("reference", False)]
+)
+def test_numbers_of_rows_are_left_out_and_sentences_called_so_are_not(name, out):
+    rows = [{"text": text, name: f"{7000 + 3 * n}" if out else f"it says that {n} is due"} for n, text in enumerate(TEXTS)]  # fmt: skip
+    assert (name in bookkeeping(rows, [name], "text")) is out
+
+
+def test_a_column_that_stands_twice_names_all_of_them(tmp_path):
+    rows = [f"t {n},a{n},b{n},c{n},d{n}" for n in range(20)]
+    with pytest.raises(UserError, match="expected no column name twice, found 'Log', 'Note'; give each a name of its own"):  # fmt: skip
+        table_of(tmp_path / "a.csv", "text,Log,Note,Log,Note", *rows)
+    with pytest.raises(UserError, match="what seems to be a row: 'E' stands again"):
+        table_of(tmp_path / "b.csv", "t 99,E,E,d", *(f"t {n},{'EF'[n % 2]},{'EG'[n % 2]},d" for n in range(20)))  # fmt: skip
+
+
+def test_a_line_of_groups_above_the_header_is_told(tmp_path):
+    rows = [f"{text.replace(',', '')},{LABELS[n % 3]},{n}" for n, text in enumerate(TEXTS)]
+    with pytest.raises(UserError, match="the header seems to be the line below 'Human screened'"):
+        table_of(tmp_path / "a.csv", ",Human screened,", "Title,Label,Number", *rows)
+
+
+def test_letters_that_were_lost_before_are_said(tmp_path):
+    table = table_of(
+        tmp_path / "a.csv", "text,label", *(f"We\ufffdll look at {n},a" for n in range(20))
+    )
+    assert any("in place of letters that a program could not read, in cells of text (20)" in n for n in table.notes)  # fmt: skip
+
+
+def test_a_file_without_labels_is_called_one(project):
+    """--fields text taught the text as its own record."""
+    write(project / "a.jsonl", [{"text": text} for text in TEXTS])
+    with pytest.raises(
+        UserError, match="expected labels beside the text, found no column but text"
+    ):
+        main(["init", "a.jsonl"])
+    with pytest.raises(UserError, match="--fields: text is the text itself"):
+        main(["init", "a.jsonl", "--fields", "text"])
+
+
+def test_a_text_that_is_no_text_is_named_with_its_row(project):
+    rows = [{"sents": [text.split(), ["again"]], "label": LABELS[n % 3]} for n, text in enumerate(TEXTS)]  # fmt: skip
+    write(project / "a.jsonl", rows)
+    with pytest.raises(UserError, match=r"a.jsonl:1: sents: expected a text, .*; its sentences are one text by '(.*)'") as error:  # fmt: skip
+        main(["init", "a.jsonl", "--text", "sents"])
+    init("a.jsonl", "--text", str(error.value).split("'")[-2])
+    # an address that is a number alone is one
+    assert text_reader("address")({"address": 130}) == "130"
+
+
+def test_several_labels_in_a_cell_of_json_are_asked_about(project, capsys):
+    rows = [{"text": text, "kind": ("a", "b", "a,b")[n % 3]} for n, text in enumerate(TEXTS)]
+    write(project / "a.jsonl", rows)
+    init("a.jsonl")
+    assert "are there several with ',' between them? then write them as a list" in capsys.readouterr().err  # fmt: skip

@@ -24,9 +24,9 @@ from lora_vs_api.data.exports.chat import ASSISTANT
 from lora_vs_api.data.infer import text_kind
 from lora_vs_api.data.source import read_source
 from lora_vs_api.data.split import given_split, labels_of
-from lora_vs_api.data.table import Table
+from lora_vs_api.data.table import Rows, Table
 from lora_vs_api.data.tables import file_format, load_table, split_files
-from lora_vs_api.data.templates import check_template, typed_text
+from lora_vs_api.data.templates import check_template, text_reader, typed_text
 from lora_vs_api.errors import RUN_THERE, UserError
 from lora_vs_api.files import write_text
 from lora_vs_api.log import say
@@ -112,6 +112,25 @@ def _task_name(given: TaskSource) -> str:
     return name if is_plain_word(name) else f"task_{name}"
 
 
+# what is said of a column in which not every cell is a text
+_GUESSED = "{} was taken for the texts' column; --text names another"
+
+
+def _check_texts(text: str, rows: Rows, *, guessed: bool) -> None:
+    """Make sure that every row's text can be made of it.
+
+    Raises:
+        UserError: a cell is a list or an object, with its place.
+    """
+    render = text_reader(text)
+    for place, columns in rows:
+        try:
+            render(columns)
+        except UserError as error:
+            hint = f"; {_GUESSED.format(text)}" if guessed else ""
+            raise UserError(f"{place}: {error}{hint}") from None
+
+
 def _write_task(given: TaskSource, name: str, path: str, origin: str, target: Path) -> None:
     """Infer the task from the rows of ``path``, which came from ``origin``, into ``target``."""
     objects = () if given.record is None else (given.record,)
@@ -122,6 +141,7 @@ def _write_task(given: TaskSource, name: str, path: str, origin: str, target: Pa
             raise UserError(f"{path}: expected at least {MIN_ROWS} rows, found {len(rows)}")
         roles = roles_of(given, path, table)
         check_template(roles.text, table.rows)
+        _check_texts(roles.text, table.rows, guessed=given.text is None)
         if table.conversations and not has_labels(given, rows, roles):
             raise UserError(
                 f"{path}: expected a turn of the assistant in each conversation, who is called {', '.join(ASSISTANT)}; found none, "
@@ -151,11 +171,7 @@ def _write_task(given: TaskSource, name: str, path: str, origin: str, target: Pa
         )
     except UserError as error:
         guessed = f"{roles.text}: expected a text, found" in str(error) and given.text is None
-        hint = (
-            f"\n{roles.text} was taken for the texts' column; --text names another"
-            if guessed
-            else ""
-        )
+        hint = f"\n{_GUESSED.format(roles.text)}" if guessed else ""
         raise UserError(f"{error}{hint}") from None
     if roles.split is not None:
         _check_split(corpus, roles.split)

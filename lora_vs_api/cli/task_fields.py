@@ -265,7 +265,15 @@ def _inferred_fields(
                 f"{path}: {roles.text}: question and answer stand in one text; write two columns, of the text and of its record, "
                 "or a conversation"
             )
+        if not left_out and len(values[0]) == 1:
+            raise UserError(
+                f"{path}: expected labels beside the text, found no column but {roles.text}"
+            )
         raise UserError(f"{path}: no column beside the text{told}; name the record's with --fields")
+    if flat and kept == [roles.text]:
+        raise UserError(
+            f"{path}: --fields: {roles.text} is the text itself; expected columns of what it says"
+        )
     left = [without(row, inner) for row in values]
     texts: Texts = "columns"
     if not flat:

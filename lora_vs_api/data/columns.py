@@ -34,7 +34,7 @@ FEW = 5  # rows for each different cell at least: then these are labels, and no 
 MUCH_LONGER = 3  # lists of objects than the texts, and the texts lie in these
 FULL = 0.9  # of the rows have a text in the column of the texts
 MANY = 50  # rows that are enough to tell labels from texts
-LABEL_LENGTH = 30  # characters of labels at most, on average
+LABEL_LENGTH = 40  # characters of labels at most, on average
 MAX_CODES = 20  # labels of a column that has a number for each
 # what stands above a text
 _TITLES = ("title", "subject", "headline", "heading")
@@ -56,7 +56,7 @@ _ABOUT_ROW = re.compile(
     r"(?:.*_)?(?:meta(?:data)?|metrics|stats|config|options|debug|provenance|usage)"
 )
 _ID = re.compile(
-    r"(?:.*_)?(?:ids?|uid|uuid|guid|hash|sha\d*|md5)|(?:row_)?(?:index|idx)|_?(?:rev|etag)|row(?:_?(?:number|nr|no))?"
+    r"(?:.*_)?(?:ids?|id_str|uid|uuid|guid|hash|sha\d*|md5)|(?:row_)?(?:index|idx)|_?(?:rev|etag)|row(?:_?(?:number|nr|no))?"
 )
 
 
@@ -105,17 +105,28 @@ def text_column(rows: Rows) -> str:
     }
     # a row without a text is none; a few that are empty are slips
     full = {name for name in most if filled[name] >= FULL * len(rows)}
-    text = max(most, key=lambda name: (_called_written(name), name in full, lengths[name]))
+    # a text that several people labelled stands in as many rows, and has more words than a label
+    labels = {
+        name
+        for name in most
+        if _called_written(name) < 2
+        and lengths[name] <= LABEL_LENGTH * max(filled[name], 1)
+        and _are_labels(name, rows)
+    }
+    text = max(
+        most,
+        key=lambda name: (name not in labels, _called_written(name), name in full, lengths[name]),
+    )
     if _called_written(text) < 2 and _are_labels(text, rows):
         # beside a text's words, too
         _check_no_lists(rows, names)
-        # a text that several people labelled stands in as many rows, and has more words
-        if len(rows) >= MANY and lengths[text] <= LABEL_LENGTH * filled[text]:
-            different = len({row.get(text) for row in rows})
-            raise UserError(
-                f"no column holds texts: the most that {text} has are {different} different ones in {len(rows):,} rows; name it "
-                "with --text"
-            )
+    if text in labels and len(rows) >= MANY:
+        different = {name: len({row.get(name) for row in rows}) for name in most}
+        fullest = max(most, key=lambda name: different[name])
+        raise UserError(
+            f"no column holds texts: the most that {fullest} has are {different[fullest]} different ones in {len(rows):,} "
+            "rows; name it with --text"
+        )
     for name in names:
         lists = (cell for row in rows if isinstance(cell := row.get(name), list))
         within = sum(map(_length_within, lists))
@@ -363,7 +374,9 @@ def _why_left_out(name: str, values: Sequence[Any], texts: Sequence[str]) -> str
         return "counts the rows, and no text names it"
     if 2 * sum(_tells_day(cell, text) for cell, text in present) > len(present):
         return None
-    return _why_by_name(plain, cells, splits, len(cells) == len(values))
+    # Ticket # is a number of tickets
+    called = plain_name(name.replace("#", " no "))
+    return _why_by_name(called, cells, splits, len(cells) == len(values))
 
 
 def _why_by_name(

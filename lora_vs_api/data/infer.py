@@ -438,12 +438,12 @@ def _infer_text(values: Sequence[str], texts: Texts) -> Inferred:
     if few and not any(map(CONTROL.search, counts)):
         rarest, n = counts.most_common()[-1]
         why = f"{len(counts)} labels in {len(values):,} rows, rarest {rarest!r} with {n:,}"
-        why += _alike_but_for_case(counts) + _stands_for_none(counts) + _asked(between)
+        why += _alike_but_for_case(counts) + _stands_for_none(counts) + _asked(between, texts)
         if blanks:
             why += f"; {blanks:,} with blanks around the label, which are left out"
         return Inferred({"type": "enum", "values": sorted(counts), "score": "exact"}, why)
     average = sum(len(words(value)) for value in values) / len(values)
-    why = f"{len(counts):,} different texts, {average:.1f} words on average{_asked(between)}"
+    why = f"{len(counts):,} different texts, {average:.1f} words on average{_asked(between, texts)}"
     if few:
         held = next(label for label in counts if CONTROL.search(label))
         why += f"; no labels, since {held!r:.40} cannot stand in a config"
@@ -484,12 +484,13 @@ def _stands_for_none(labels: Iterable[str]) -> str:
     return f"; {' and '.join(map(repr, found))} {those} here: if {what} cells"
 
 
-def _asked(between: str | None) -> str:
+def _asked(between: str | None, texts: Texts) -> str:
     if between is None:
         return ""
-    return (
-        f"; are there several with {between!r} between them? with ; instead they are read as lists"
+    how = (
+        "with ; instead they are read as lists" if texts == "cells" else "then write them as a list"
     )
+    return f"; are there several with {between!r} between them? {how}"
 
 
 def _between(values: Sequence[str]) -> str | None:

@@ -21,6 +21,7 @@ from lora_vs_api.data.formats.sheets import is_old_workbook, sheet_rows
 from lora_vs_api.data.formats.table_rows import (
     entities_note,
     escapes_note,
+    lost_note,
     misread_note,
 )
 from lora_vs_api.data.formats.text import check_no_page, inner_marks, read_text
@@ -95,7 +96,9 @@ def _odd_texts(rows: Rows) -> Iterator[str]:
         for name, value in row.items():
             if isinstance(value, str):
                 texts.setdefault(name, []).append(value)
-    yield from filter(None, (note(texts) for note in (entities_note, escapes_note, misread_note)))
+    yield from filter(
+        None, (note(texts) for note in (entities_note, escapes_note, misread_note, lost_note))
+    )
 
 
 def _begins_with(path: Path, head: bytes) -> bool:

@@ -125,6 +125,9 @@ def _meant(said: str, columns: Mapping[str, Any]) -> str:
 def _as_text(value: Any, column: str) -> str:
     if value is None:
         return ""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        # an address that is a number alone
+        return str(value)
     if not isinstance(value, str):
         hint = ""
         if isinstance(value, list) and all(isinstance(item, str) for item in value):
@@ -149,6 +152,12 @@ def _as_text(value: Any, column: str) -> str:
             apart = all(one[-1:].isspace() or two[:1].isspace() for one, two in pairwise(texts))
             mark = "" if apart else " "
             hint = f'; its parts are one text by \'{{{{ {column} | map(attribute="{key}") | join("{mark}") }}}}\''
+        if (
+            isinstance(value, list)
+            and value
+            and all(isinstance(s, list) and all(isinstance(w, str) for w in s) for s in value)
+        ):
+            hint = f'; its sentences are one text by \'{{{{ {column} | map("join", " ") | join(" ") }}}}\''
         # a chat within a list, or within one of lists
         turn, inner = value, column
         while isinstance(turn, list) and len(turn) == 1:

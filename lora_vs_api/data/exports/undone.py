@@ -15,6 +15,7 @@ from lora_vs_api.data.exports.envelopes import unwrapped
 from lora_vs_api.data.exports.mturk import asked_and_answered
 from lora_vs_api.data.exports.prodigy import accepted
 from lora_vs_api.data.exports.word_places import as_words
+from lora_vs_api.data.exports.word_tags import with_entities_of_tags
 from lora_vs_api.data.table import Table
 
 
@@ -43,6 +44,8 @@ _STEPS: tuple[Callable[[Table, Known], Table], ...] = (
     lambda table, known: accepted(table),
     # Elasticsearch, Airtable, the Hub: the whole row as an object within it
     lambda table, known: unwrapped(known.path, table, known.text, known.objects),
+    # CoNLL: a tag for every word
+    lambda table, known: with_entities_of_tags(table, known.text),
     # CLUENER: places beside every word
     lambda table, known: as_words(table),
     # Label Studio, doccano, Prodigy: numbers of an entity's characters instead of its words

@@ -55,7 +55,6 @@ def of_cells(
         normalize("NFC", _INVISIBLE.sub("", _OTHER_BLANK.sub(" ", _LINE_END.sub(" ", name))))
         for name in names
     ]
-    check_names(f"{path}:{first}", header)
     notes += [
         f"column {name!r}: a line end in its name, read as a blank"
         for name, written in zip(header, names, strict=True)
@@ -69,6 +68,7 @@ def of_cells(
     rest = without_survey_lines(without_headers(names, rest, notes), notes)
     rest = as_wide_as(path, first, header, rest, notes)
     header_note = check_header(path, first, names, rest)
+    check_names(f"{path}:{first}", header)
     check_no_second_header(path, header, rest)
     notes += filter(None, [header_note, last_row_note(header, rest)])
     columns = [

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from lora_vs_api.data.formats.table_rows import BELOW
 from lora_vs_api.errors import UserError
+from lora_vs_api.shown import in_a_row
 
 _MAX_TITLES = 6  # lines that may stand above a header
 # what pandas calls a column without a name when it reads one, or an index when it writes Parquet
@@ -15,9 +17,11 @@ _INDEX_NAME = re.compile(r"(?:Unnamed: \d+|__index_level_\d+__|)")
 
 
 def check_names(where: str, names: Sequence[str]) -> None:
-    twice = next((name for name in names if name and names.count(name) > 1), None)
-    if twice is not None:
-        raise UserError(f"{where}: expected no column name twice, found {twice!r}")
+    twice = [repr(name) for name, times in Counter(names).items() if name and times > 1]
+    if twice:
+        raise UserError(
+            f"{where}: expected no column name twice, found {in_a_row(twice, 5)}; give each a name of its own"
+        )
 
 
 def kept_columns(
@@ -55,8 +59,10 @@ def _mend(names: Sequence[str], columns: Sequence[Sequence[Any]]) -> str:
             f"the first name holds {within!r}: a file with that between its cells that was saved again with commas? save it as it "
             "was before, or take the commas at the lines' ends out"
         )
-    # a title stands at the left; a table that pandas wrote has its index there, which may hold the texts
-    if names[0] and not any(names[1:]) and all(below) and len(set(below)) == len(below):
+    # a title stands at the left or over some column; a table that pandas wrote has its index there, which may hold the texts
+    again = any(values[0] in values[1:] for values in columns)
+    is_title = bool(names[0]) or not again
+    if sum(map(bool, names)) == 1 and is_title and all(below) and len(set(below)) == len(below):
         return BELOW.format(next(filter(None, names))[:60])
     if any("Open-Ended Response" in values[:1] for values in columns):
         return "the line below holds names too, as SurveyMonkey writes them: make one line of names of the two"

@@ -366,6 +366,17 @@ def _total_note(rest: Lines) -> str | None:
     return None
 
 
+def lost_note(texts: Mapping[str, Sequence[str]]) -> str | None:
+    """What to say of cells in which a program has put a sign for letters that it could not read; else None."""
+    found = {name: sum("\ufffd" in text for text in held) for name, held in texts.items()}
+    cells = ", ".join(f"{name} ({number:,})" for name, number in found.items() if number)
+    return (
+        f"\ufffd in place of letters that a program could not read, in cells of {cells}: read as it stands"
+        if cells
+        else None
+    )
+
+
 def misread_note(columns: Mapping[str, Sequence[str]]) -> str | None:
     """What to say of cells whose letters were decoded by the wrong encoding before they came into the file; else None."""
     misread = re.compile("Ã[\u0080-\u00bf©«¡]|â€[\u0098-\u009d™œ“”˜¢¦]|Â[\u00a0-\u00bf]")
