@@ -21,7 +21,7 @@ from lora_vs_api.cli.taught_forms import in_taught_forms
 from lora_vs_api.config.compose import compose
 from lora_vs_api.config.fields import fields_from_config
 from lora_vs_api.data.checks import near_duplicates
-from lora_vs_api.data.columns import bookkeeping, text_column
+from lora_vs_api.data.columns import bookkeeping, check_filled, text_column
 from lora_vs_api.data.formats.number_formats import padded, unit
 from lora_vs_api.data.source import read_source
 from lora_vs_api.data.tables import load_table
@@ -501,7 +501,8 @@ def test_a_table_of_labels_alone_has_no_text(project):
     rows = ["age,often,safe", *(f"{20 + n % 40},{('Daily', 'Weekly')[n % 2]},{('Very safe', 'Not safe')[n % 2]}" for n in range(60))]  # fmt: skip
     (project / "a.csv").write_text("\n".join(rows) + "\n")
     with pytest.raises(
-        UserError, match="no column holds texts: .* different ones in 60 rows; name it with --text"
+        UserError,
+        match="no column holds texts: safe, the longest, has 2 different ones in 60 rows; name it with --text",
     ):
         main(["init", "a.csv"])
 
@@ -688,6 +689,20 @@ def test_an_empty_text_in_a_record_is_none_where_it_may_be(project, path):
 )  # fmt: skip
 def test_names_dates_and_labels_are_no_texts_beside_one(rows, text):
     assert text_column(rows) == text
+
+
+def test_a_text_of_a_word_is_found_beside_labels_of_several():
+    """Competencies of 50 kinds in 10 blocks."""
+    rows = [{"Skill": f"skill{chr(97 + n % 26)}{n // 26}", "Block": f"The block of number {n % 5}"} for n in range(60)]  # fmt: skip
+    assert text_column(rows) == "Skill"
+
+
+def test_a_column_that_many_rows_lack_is_no_text():
+    """1,590 lines told to take 1,590 rows out."""
+    rows = [{"notes": text * (n % 3 > 0), "label": LABELS[n % 3]} for n, text in enumerate(TEXTS)]
+    with pytest.raises(UserError, match="no column holds a text in every row: notes has one in 26 of 40; take the others out, or name"):  # fmt: skip
+        check_filled("notes", rows)
+    check_filled("label", rows)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 from lora_vs_api.cli.names import names_given
 from lora_vs_api.cli.task_source import TaskSource
-from lora_vs_api.data.columns import bookkeeping, split_column, text_column
+from lora_vs_api.data.columns import bookkeeping, check_filled, split_column, text_column
 from lora_vs_api.data.exports.chat import INSTRUCTION, RECORD, TEXT
 from lora_vs_api.data.infer import id_column, object_in, record_column
 from lora_vs_api.data.table import Table
@@ -47,7 +47,7 @@ def roles_of(given: TaskSource, path: str, table: Table) -> Roles:
         # the only writing may be named as a field too
         rest = [without_columns(row, dropped) for row in rows]
     spoken = table.conversations and TEXT not in dropped | fields
-    text = given.text or (TEXT if spoken else _with_instruction(_text_column(path, rest), rest))
+    text = given.text or (TEXT if spoken else _guessed_text(path, rest))
     record = given.record
     answered = record is None and table.conversations and any(RECORD in row for row in rows)
     if answered:
@@ -92,6 +92,18 @@ def has_labels(given: TaskSource, rows: Sequence[Mapping[str, Any]], roles: Role
     whole = taken_by(roles.text, rows).whole
     others = [name for name in names if name not in taken and name not in whole]
     return len(bookkeeping(rows, others, roles.text)) < len(others)
+
+
+def _guessed_text(path: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    """The column of the texts, or what is asked and of what."""
+    column = _text_column(path, rows)
+    text = _with_instruction(column, rows)
+    if text == column:
+        try:
+            check_filled(column, rows)
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from None
+    return text
 
 
 def _text_column(path: str, rows: Sequence[Mapping[str, Any]]) -> str:

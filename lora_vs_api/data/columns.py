@@ -121,12 +121,15 @@ def text_column(rows: Rows) -> str:
         # beside a text's words, too
         _check_no_lists(rows, names)
     if text in labels and len(rows) >= MANY:
-        different = {name: len({row.get(name) for row in rows}) for name in most}
-        fullest = max(most, key=lambda name: different[name])
-        raise UserError(
-            f"no column holds texts: the most that {fullest} has are {different[fullest]} different ones in {len(rows):,} "
-            "rows; name it with --text"
-        )
+        # beside labels of several words a text may be a single one, such as a skill
+        short = [name for name in lengths if _may_be_text(name, rows) and name not in most]
+        text = max(short, key=lambda name: lengths[name], default=text)
+        if not short:
+            different = len({row.get(text) for row in rows})
+            raise UserError(
+                f"no column holds texts: {text}, the longest, has {different} different ones in {len(rows):,} rows; name it with "
+                "--text"
+            )
     for name in names:
         lists = (cell for row in rows if isinstance(cell := row.get(name), list))
         within = sum(map(_length_within, lists))
@@ -136,6 +139,28 @@ def text_column(rows: Rows) -> str:
                 "for each, or name the text with --text"
             )
     return text
+
+
+def check_filled(text: str, rows: Rows) -> None:
+    """Make sure that nearly every row has a text in the column that was taken for that of the texts.
+
+    Raises:
+        UserError: many have none.
+    """
+    filled = sum(not says_nothing(row.get(text)) for row in rows)
+    if filled < FULL * len(rows):
+        raise UserError(
+            f"no column holds a text in every row: {text} has one in {filled:,} of {len(rows):,}; take the others out, or name "
+            "another column with --text"
+        )
+
+
+def _may_be_text(name: str, rows: Rows) -> bool:
+    """Whether most cells of a column are words, few of them alike, and no ids."""
+    if _ID.fullmatch(plain_name(name)) or _NUMBER.fullmatch(plain_name(name)):
+        return False
+    words = sum(_is_word(row.get(name)) for row in rows)
+    return words >= FULL * len(rows) and not _are_labels(name, rows)
 
 
 def _are_labels(name: str, rows: Rows) -> bool:

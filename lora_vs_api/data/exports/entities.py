@@ -40,7 +40,8 @@ _ALSO = ("token_start", "token_end", "id")
 # who marked a span, and what a tool counts of it (doccano); a model is not to learn these
 _ABOUT = ("user", "user_id", "username", "document", "prob", "manual", "uuid")
 TEXT, LABEL = "text", "label"
-_RANGE = re.compile(r"\d+:\d+")
+# NULL of a word that stands in no text
+_RANGE = re.compile(r"\d+:\d+|NULL")
 _ANSWER_START = "answer_start"
 # of the spans begin and end where words do: numbers of words or hours hardly ever do, and some tools cut words
 MOSTLY = 0.6

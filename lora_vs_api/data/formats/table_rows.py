@@ -27,6 +27,7 @@ MIN_ROWS = 10
 MIN_WIDE = 3
 # words of a column's name, at most, where those of texts are more
 NAME_WORDS = 3
+MAX_NAME = 200  # characters
 # what some programs put between cells, and no column is called by
 _OTHER_SEPARATORS = (
     "\t",
@@ -299,13 +300,12 @@ def check_header(path: Path, first: int, header: Sequence[str], rest: Lines) -> 
             long.append(name)
     if not again and not long:
         return None
-    if not again:
-        return (
-            f"line {first}, which names the columns, may be a row: {long[0]!r:.40} is as long as what stands below it; if it is, "
-            "put a line with names above it"
-        )
-    found = f"{again[0]!r:.40} stands again in the lines below"
-    if len(again) >= max(2, columns / 2):
+    found = (
+        f"{again[0]!r:.40} stands again in the lines below"
+        if again
+        else f"{long[0]!r:.40} is as long as what stands below it"
+    )
+    if len(again) >= max(2, columns / 2) or any(len(name) > MAX_NAME for name in long):
         raise UserError(
             f"{path}:{first}: expected the names of the columns, found what seems to be a row: {found}; "
             "put a line with names above it"
