@@ -5,13 +5,16 @@ from __future__ import annotations
 import shutil
 
 import pytest
+import torch
 
 from lora_vs_api.errors import UserError
+from lora_vs_api.inference.extractor import Extractor
 from lora_vs_api.inference.generate import encode_prompt
-from lora_vs_api.model.loading import load_tokenizer
+from lora_vs_api.model.loading import load_base, load_tokenizer
+from lora_vs_api.model.runtime import Runtime
 from lora_vs_api.record.fields import Field
 from lora_vs_api.record.prompt import completion, messages
-from lora_vs_api.training.examples import chat_examples, check_examples
+from lora_vs_api.training.examples import chat_examples, check_examples, within_length
 from lora_vs_api.weights.chat_template import settle_chat
 from tests.chat_templates import FAMILIES, template_of, with_template
 from tests.tiny_model import build_tiny_model
@@ -46,6 +49,14 @@ SWITCHED = (
 TIDIED = (
     "{% for m in messages %}{{ '\n\n' + m.role + ': ' + m.content.replace('\\r\\n', '\n').replace('\n\n', '\n') | trim }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '\n\nassistant:' }}{% endif %}"
+)
+TOOLS = (
+    "{% set ns = namespace(asked=false) %}{% for m in messages if m.role == 'user' and not "
+    "(m.content.startswith('<tool_response>') and m.content.endswith('</tool_response>')) %}"
+    "{% set ns.asked = true %}{% endfor %}"
+    "{% if not ns.asked %}{{ raise_exception('No user query found in messages.') }}{% endif %}"
+    "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 FUNCTIONS = (
     "{% set suffix = 'Functions: ' + functions + '\nToday is ' + datetime + '.\n' %}{{ suffix }}"
@@ -162,6 +173,30 @@ def test_nothing_is_told_of_a_template_that_does_neither(tiny, tmp_path, family,
     settle_chat(with_template(tiny, tmp_path / "m", family), {}, "x")
     said = capsys.readouterr().err
     assert "more than text" not in said and "open before" not in said, template_of(family)
+
+
+def test_a_text_that_the_template_refuses_is_one_line_with_its_name(settled, tiny):
+    """Qwen3.5, 3.6 and 3.8 take such a text for what a tool said (Qwen/Qwen3.5-4B, TRL's chat_templates)."""
+    tokenizer = settled(TOOLS)
+    said = r"refuses '<tool_response>\\nx\\n</tool_response>' \(No user query found in messages\.\); leave the text out"
+    odd = "<tool_response>\nx\n</tool_response>"
+    rows = [ROWS[0], {**ROWS[1], "text": odd}, ROWS[2]]
+    examples = chat_examples(rows, INSTRUCTION, FIELDS)
+    with pytest.raises(UserError, match=f"^training text 2: .*{said}") as error:
+        check_examples(tokenizer, examples)
+    assert "\n" not in str(error.value)
+    for cut in (True, False):
+        with pytest.raises(UserError, match=f"^training text 2: .*{said}"):
+            within_length(tokenizer, examples, 10_000, cut=cut)
+    with pytest.raises(UserError, match=said):
+        encode_prompt(tokenizer, messages(INSTRUCTION, odd, FIELDS))
+    model = load_base(tiny, Runtime("cpu", torch.float32))
+    extractor = Extractor(model, tokenizer, INSTRUCTION, FIELDS, max_new_tokens=8, batch_size=2)
+    extractor.check_texts([ROWS[0]["text"]], ["row-1"])
+    model.config.max_position_embeddings = 20
+    with pytest.raises(UserError, match=f"^row-2: .*{said}") as error:
+        extractor.check_texts([odd, odd], ["row-2", "row-3"])
+    assert [line.split(":")[0] for line in str(error.value).split("\n")] == ["row-2", "row-3"]
 
 
 def test_variables_that_a_template_cannot_do_without_are_named(settled):
