@@ -10,6 +10,7 @@ import torch
 
 from lora_vs_api.conversion.convert import NotConverted
 from lora_vs_api.inference.generate import encode_prompt
+from lora_vs_api.model.chat import chat_text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -85,7 +86,7 @@ def _difference(
     tokenizer: PreTrainedTokenizerBase, endpoints: Endpoints, prompt: Sequence[Message]
 ) -> str | None:
     """What the server makes of a chat that the tokenizer does not; None where that is the same."""
-    text = tokenizer.apply_chat_template(list(prompt), add_generation_prompt=True, tokenize=False)
+    text = chat_text(tokenizer, prompt, asks=True)
     if endpoints.template_text(prompt) not in (text, None):
         return "its chat template says something else"
     if endpoints.chat_tokens(prompt) != encode_prompt(tokenizer, prompt):

@@ -15,6 +15,7 @@ from lora_vs_api.inference.generate import (
     measure_latency,
     too_long,
 )
+from lora_vs_api.model.chat import chat_text
 from lora_vs_api.model.context import context_length, held_beyond
 from lora_vs_api.model.loading import load_tokenizer
 from lora_vs_api.paths import BASE
@@ -66,11 +67,19 @@ class Extractor:
             names: what each is called in the message.
 
         Raises:
-            UserError: a line for each text that is too long, or that holds a token which the model does not know.
+            UserError: a line for each text that the chat template refuses, that is too long, or that holds a
+                token which the model does not know.
         """
-        context = context_length(self.model.config.to_dict())
-        found = too_long(self.tokenizer, self._prompts(texts), context, self.max_new_tokens)
-        lines = [
+        context, prompts = context_length(self.model.config.to_dict()), self._prompts(texts)
+        lines = []
+        for name, prompt in zip(names, prompts, strict=True):
+            try:
+                chat_text(self.tokenizer, prompt, asks=True)
+            except UserError as error:
+                lines.append(f"{name}: {error}")
+        # what is refused cannot be counted
+        found = {} if lines else too_long(self.tokenizer, prompts, context, self.max_new_tokens)
+        lines += [
             f"{names[place]}: its prompt of {tokens:,} tokens and an answer of up to "
             f"{self.max_new_tokens:,} (decoding.max_new_tokens) are more than the {context:,} "
             "tokens that the model holds"

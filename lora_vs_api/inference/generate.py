@@ -26,6 +26,7 @@ from lora_vs_api.inference.decoding import (
 )
 from lora_vs_api.log import say
 from lora_vs_api.model.attention import has_plain_attention
+from lora_vs_api.model.chat import chat_text
 from lora_vs_api.model.energy import Meter, joules_between
 
 if TYPE_CHECKING:
@@ -53,10 +54,13 @@ class Generation:
 
 
 def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Message]) -> list[int]:
-    """Token ids of the chat up to where the assistant's answer begins."""
-    return list(
-        tokenizer.apply_chat_template(list(prompt), add_generation_prompt=True, return_dict=False)
-    )
+    """Token ids of the chat up to where the assistant's answer begins.
+
+    Raises:
+        UserError: the chat template refuses it.
+    """
+    text = chat_text(tokenizer, prompt, asks=True)
+    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def too_long(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from lora_vs_api.errors import UserError
 from lora_vs_api.log import say
+from lora_vs_api.model.chat import chat_text
 from lora_vs_api.model.context import held_beyond
 from lora_vs_api.record.fields import Field
 from lora_vs_api.record.parsing import MARKERS
@@ -68,8 +69,8 @@ def check_examples(
                 f"training text {place}: holds {beyond}, which this model's tokenizer reads as a token that the model has "
                 "no row for; leave the text out, or use another model"
             )
-        asked = _text(tokenizer, example["prompt"], asks=True)
-        whole = _text(tokenizer, [*example["prompt"], *example["completion"]], asks=False)
+        asked = _text(tokenizer, example["prompt"], place, asks=True)
+        whole = _text(tokenizer, [*example["prompt"], *example["completion"]], place, asks=False)
         answer = example["completion"][0]["content"]
         if not whole.startswith(asked) or not whole[len(asked) :].lstrip().startswith(answer):
             raise UserError(
@@ -94,9 +95,10 @@ def within_length(
         cut: take from the end of a longer one's text as much as has to go; its record stays whole.
 
     Raises:
-        UserError: some are longer and are not to be cut, or no text would be left of one.
+        UserError: some are longer and are not to be cut, or no text would be left of one; or the chat
+            template refuses one.
     """
-    lengths = [_length(tokenizer, example) for example in examples]
+    lengths = [_length(tokenizer, example, place) for place, example in enumerate(examples, 1)]
     longer = [place for place, length in enumerate(lengths) if length > max_length]
     if longer and not cut:
         named = ", ".join(
@@ -128,12 +130,12 @@ def _cut(
     least, most = 0, len(text) - 1
     while least < most:
         middle = (least + most + 1) // 2
-        if _length(tokenizer, _with_text(example, text[:middle])) <= max_length:
+        if _length(tokenizer, _with_text(example, text[:middle]), number) <= max_length:
             least = middle
         else:
             most = middle - 1
     if not text[:least].strip():
-        rest = _length(tokenizer, _with_text(example, ""))
+        rest = _length(tokenizer, _with_text(example, ""), number)
         raise UserError(
             f"train.max_length: training text {number} has {rest:,} tokens of prompt and record alone, so "
             f"{max_length:,} leave none of its text; expected more"
@@ -150,9 +152,9 @@ def _with_text(example: Example, text: str) -> Example:
     return {"prompt": [*before, {**last, "content": text}], "completion": example["completion"]}
 
 
-def _length(tokenizer: PreTrainedTokenizerBase, example: Example) -> int:
+def _length(tokenizer: PreTrainedTokenizerBase, example: Example, number: int) -> int:
     """Tokens of the whole conversation, as a training goes through them."""
-    whole = _text(tokenizer, [*example["prompt"], *example["completion"]], asks=False)
+    whole = _text(tokenizer, [*example["prompt"], *example["completion"]], number, asks=False)
     return len(tokenizer(whole, add_special_tokens=False)["input_ids"])
 
 
@@ -179,8 +181,10 @@ def _begins(tokenizer: PreTrainedTokenizerBase, whole: str, beginning: str) -> b
     return ids[: len(first)] == first
 
 
-def _text(tokenizer: PreTrainedTokenizerBase, turns: Sequence[Message], *, asks: bool) -> str:
-    rendered: Any = tokenizer.apply_chat_template(
-        list(turns), tokenize=False, add_generation_prompt=asks
-    )
-    return str(rendered)
+def _text(
+    tokenizer: PreTrainedTokenizerBase, turns: Sequence[Message], number: int, *, asks: bool
+) -> str:
+    try:
+        return chat_text(tokenizer, turns, asks=asks)
+    except UserError as error:
+        raise UserError(f"training text {number}: {error}") from None

@@ -2,7 +2,7 @@
 
 A template may open or fill a block of thinking between where an answer is asked for and where a
 conversation puts it, have no system role, write today's date, or leave the end of an answer unmarked.
-Each of these makes a model answer after other tokens than those it was trained after. They are mended
+Each of these makes a model answer after other tokens than those it was trained after, or not stop. They are mended
 here in the template itself, in the folder of the base: training, asking, the embedded server and an
 exported model then render one and the same prompt. A template that needs none of it keeps its bytes.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
@@ -51,6 +52,16 @@ END = "{{ '' if add_generation_prompt or messages[-1]['role'] != 'assistant' els
 INSTRUCTION = "Probe this template.\nAnswer with one JSON object."
 TEXTS = ("Dear probe, all is well.", "Another text,\nof two lines.")
 ANSWER = '{"probe": "Zanzibar", "number": 1}'
+# what templates take for more than text: switches of thinking, its marks, and what looks like space to be tidied
+MORE_THAN_TEXT = (
+    "/think", "/no_think", "/nothink", "<think>", "</think>", "\n\n", "\n\n\n", "\r\n", "\t", "  ",
+)  # fmt: skip
+# what opens or closes a block of thinking, such as <think>, [/THINK], </seed:think> or <|END_THINKING|>
+_THINKING = re.compile(
+    r"[<\[◁]\|?(?P<closes>/|END_)?[\w:]*(?:think|thought|reason)\w*\|?[>\]▷]", re.IGNORECASE
+)
+# as Jinja says it of a variable that nothing sets
+_UNDEFINED = re.compile(r"'(\w+)' is undefined")
 
 
 @dataclass(frozen=True)
@@ -59,7 +70,9 @@ class Settled:
 
     ``arguments`` are set as its variables. With ``merged`` the instruction becomes the beginning of the
     first user turn. Where an answer is asked for, the last ``cut`` characters of the prompt are taken
-    off and ``opening`` is put there. With ``end`` the end-of-sequence token is put after an answer.
+    off and ``opening`` is put there. With ``end`` the end-of-sequence token is put after an answer, in
+    the place of ``mark``, which the template ends one with and which is no token. With ``apart`` what the
+    template sets, such as another eos_token, stays within it.
     """
 
     arguments: Mapping[str, Value]
@@ -67,6 +80,8 @@ class Settled:
     cut: int = 0
     opening: str = ""
     end: bool = False
+    mark: str = ""
+    apart: bool = False
 
     def around(self, template: str) -> str:
         """``template`` with all of it; unchanged where there is nothing to do."""
@@ -78,11 +93,11 @@ class Settled:
         if self.merged:
             head += MERGED_SYSTEM
         tail = ""
-        if self.cut:
+        if self.cut or self.mark or self.apart:
             head += "{% set chat_as_written %}\n"
             # the empty text keeps the white space before it, which a block at a line's start loses
             tail += "{{ '' }}{% endset %}"
-            tail += f"{{{{ chat_as_written[:-{self.cut}] if add_generation_prompt else chat_as_written }}}}"
+            tail += f"{{{{ {self._written()} }}}}"
         if self.opening:
             tail += f"{{{{ {_literal(self.opening)} if add_generation_prompt else '' }}}}"
         if self.end:
@@ -92,6 +107,15 @@ class Settled:
         # Jinja leaves out the last newline of a template, and would write it now
         return head + re.sub(r"(\r\n|\r|\n)\Z", "", template) + tail
 
+    def _written(self) -> str:
+        """What is left of the text that the template wrote, as an expression."""
+        found = "chat_as_written"
+        if self.mark:
+            found = f"chat_as_written[:-{len(self.mark)}] if messages[-1]['role'] == 'assistant' else {found}"
+        if self.cut:
+            return f"chat_as_written[:-{self.cut}] if add_generation_prompt else {found}"
+        return f"chat_as_written if add_generation_prompt else {found}" if self.mark else found
+
     def in_words(self) -> Iterator[str]:
         """What a user should know of it."""
         if self.merged:
@@ -99,7 +123,12 @@ class Settled:
         if self.opening or self.cut:
             taken = f" instead of {self.cut} characters" if self.cut else ""
             yield f"answers are asked for after {self.opening!r}{taken}, as training has them"
-        if self.end:
+        if self.mark:
+            yield (
+                f"it ends an answer with {self.mark.strip()[:60]!r}, which is text for this tokenizer: the "
+                "end-of-sequence token is put in its place"
+            )
+        elif self.end:
             yield "it does not end an answer: the end-of-sequence token is put there"
 
 
@@ -145,10 +174,10 @@ def settle_chat(folder: Path, arguments: Mapping[str, Value], where: str) -> Non
     template = settled.around(own)
     if template != own or not tokenizer.chat_template:
         (folder / "chat_template.jinja").write_text(template, encoding="utf-8", newline="")
-    for words in settled.in_words():
+    for words in (*settled.in_words(), *_odd_words(tokenizer, template)):
         say(f"chat template: {words}")
     end = _end_of_turn(tokenizer, _render(tokenizer, template, _turns(TEXTS[0])).tail)
-    assert end is not None  # it was put there if there was none
+    assert end is not None  # it was put there if there was none, and seen there
     if _stop_at(folder, end):
         told = tokenizer.convert_ids_to_tokens(end)
         say(
@@ -179,23 +208,103 @@ def _own_template(tokenizer: PreTrainedTokenizerBase, folder: Path, where: str) 
 def _settled(
     tokenizer: PreTrainedTokenizerBase, own: str, arguments: Mapping[str, Value], where: str
 ) -> Settled:
-    """The least change that makes what is asked a beginning of what is trained."""
+    """The least change that makes what is asked a beginning of what is trained.
+
+    Raises:
+        UserError: there is none; variables that the template cannot do without are named.
+    """
+    found = first = _least(tokenizer, own, arguments)
+    wanted: dict[str, Value] = {}
+    while isinstance(found, str) and (missing := _UNDEFINED.search(found)):
+        if missing[1] in wanted:
+            break
+        wanted[missing[1]] = ""
+        found = _least(tokenizer, own, {**arguments, **wanted})
+    if isinstance(first, Settled):
+        return first
+    way_out = ""
+    if isinstance(found, Settled):
+        way_out = (
+            f"; set model.template_arguments: {{{', '.join(f'{name}: …' for name in wanted)}}}"
+        )
+    raise UserError(f"{where}: its chat template cannot be trained with: {first}{way_out}")
+
+
+def _least(
+    tokenizer: PreTrainedTokenizerBase, own: str, arguments: Mapping[str, Value]
+) -> Settled | str:
+    """As :func:`_settled`, or what is wrong where nothing helps."""
     problem = ""
     for merged in (False, True):
         plain = Settled(arguments, merged)
         for settled in (plain, *_openings(tokenizer, own, plain)):
             try:
-                end = _check(tokenizer, settled.around(own))
+                return _ended(tokenizer, own, settled)
             except _UnusableError as error:
                 problem = str(error)
-                continue
-            if end is not None:
-                return settled
-            if tokenizer.eos_token is None:
-                problem = "it does not mark the end of an answer, and there is no eos_token"
-                continue
-            return replace(settled, end=True)
-    raise UserError(f"{where}: its chat template cannot be trained with: {problem}")
+    return problem
+
+
+def _ended(tokenizer: PreTrainedTokenizerBase, own: str, settled: Settled) -> Settled:
+    """``settled``, with an end of an answer where the template has none.
+
+    Raises:
+        _UnusableError: what is asked is no beginning of what is trained, or no end can be put there.
+    """
+    if _check(tokenizer, settled.around(own)) is not None:
+        return settled
+    if tokenizer.eos_token is None:
+        raise _UnusableError("no token marks the end of an answer, and there is no eos_token")
+    for ended in _endings(tokenizer, own, settled):
+        with suppress(_UnusableError):
+            if _check(tokenizer, ended.around(own)) is not None:
+                return ended
+    raise _UnusableError(
+        "no token marks the end of an answer, and the eos_token cannot be put there"
+    )
+
+
+def _endings(tokenizer: PreTrainedTokenizerBase, own: str, settled: Settled) -> Iterator[Settled]:
+    """Ways to put the end-of-sequence token after an answer."""
+    tail = _render(tokenizer, settled.around(own), _turns(TEXTS[0])).tail
+    ended = replace(settled, end=True)
+    if tail.strip():
+        # a mark that is learnt before the token would be part of every answer
+        yield replace(ended, mark=tail)
+    else:
+        yield ended
+        yield replace(ended, apart=True)
+
+
+def _odd_words(tokenizer: PreTrainedTokenizerBase, template: str) -> Iterator[str]:
+    """What a user should know of a template that is left so."""
+    found = _render(tokenizer, template, _turns(TEXTS[0]))
+    if opened := _left_open(found.prompt):
+        yield (
+            f"it leaves {opened!r} open before an answer, in training and asking alike; expected a switch that "
+            "closes it where the model has one, such as model.template_arguments: {enable_thinking: false} or "
+            "/no_think in task.instruction"
+        )
+    odd = []
+    for piece in MORE_THAN_TEXT:
+        text = f"Dear probe, all{piece}is well."
+        try:
+            prompt = _render(tokenizer, template, _turns(text)).prompt
+        except _UnusableError:
+            prompt = ""
+        if prompt != found.prompt.replace(TEXTS[0], text):
+            odd.append(piece)
+    if odd:
+        yield (
+            f"it takes {', '.join(map(repr, odd))} in a text for more than text: a model is shown such texts "
+            "otherwise than they are, in training and asking alike"
+        )
+
+
+def _left_open(prompt: str) -> str | None:
+    """The last mark of thinking between a text and the answer where that opens a block, else None."""
+    marks = list(_THINKING.finditer(prompt, prompt.rfind(TEXTS[0])))
+    return marks[-1].group() if marks and not marks[-1]["closes"] else None
 
 
 class _UnusableError(Exception):
@@ -285,9 +394,13 @@ def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
 
 
 def _end_of_turn(tokenizer: PreTrainedTokenizerBase, tail: str) -> int | None:
-    """The first token of ``tail`` that is not of a text."""
+    """The first token of ``tail`` that is not of a text; None where there is none, or after more than white space."""
     special = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
-    return next((token for token in _ids(tokenizer, tail) if token in special), None)
+    ids = _ids(tokenizer, tail)
+    place = next((place for place, token in enumerate(ids) if token in special), None)
+    if place is None or str(tokenizer.decode(ids[:place])).strip():
+        return None
+    return ids[place]
 
 
 def _stop_at(folder: Path, end: int) -> bool:
