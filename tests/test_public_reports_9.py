@@ -693,8 +693,11 @@ def test_names_dates_and_labels_are_no_texts_beside_one(rows, text):
 
 def test_a_text_of_a_word_is_found_beside_labels_of_several():
     """Competencies of 50 kinds in 10 blocks."""
-    rows = [{"Skill": f"skill{chr(97 + n % 26)}{n // 26}", "Block": f"The block of number {n % 5}"} for n in range(60)]  # fmt: skip
+    rows = [{"Skill": f"{chr(97 + n % 26)}{chr(97 + n // 26)}ing", "Block": f"The block of number {n % 5}"} for n in range(60)]  # fmt: skip
     assert text_column(rows) == "Skill"
+    for name, cell in (("PROLIFIC_PID", "{}x"), ("LastName", "{}"), ("code", "{}7")):
+        with pytest.raises(UserError, match="no column holds texts: Block, the longest"):
+            text_column([{name: cell.format(row["Skill"]), "Block": row["Block"]} for row in rows])
 
 
 def test_a_column_that_many_rows_lack_is_no_text():

@@ -56,7 +56,7 @@ _ABOUT_ROW = re.compile(
     r"(?:.*_)?(?:meta(?:data)?|metrics|stats|config|options|debug|provenance|usage)"
 )
 _ID = re.compile(
-    r"(?:.*_)?(?:ids?|id_str|uid|uuid|guid|hash|sha\d*|md5)|(?:row_)?(?:index|idx)|_?(?:rev|etag)|row(?:_?(?:number|nr|no))?"
+    r"(?:.*_)?(?:ids?|id_str|pid|uid|uuid|guid|hash|sha\d*|md5)|(?:row_)?(?:index|idx)|_?(?:rev|etag)|row(?:_?(?:number|nr|no))?"
 )
 
 
@@ -157,9 +157,10 @@ def check_filled(text: str, rows: Rows) -> None:
 
 def _may_be_text(name: str, rows: Rows) -> bool:
     """Whether most cells of a column are words, few of them alike, and no ids."""
-    if _ID.fullmatch(plain_name(name)) or _NUMBER.fullmatch(plain_name(name)):
+    called = any(form.fullmatch(plain_name(name)) for form in (_ID, _NUMBER))
+    if called or _called_written(name) == 0:
         return False
-    words = sum(_is_word(row.get(name)) for row in rows)
+    words = sum(_is_word(v := row.get(name)) and not re.search(r"\d", v) for row in rows)
     return words >= FULL * len(rows) and not _are_labels(name, rows)
 
 
