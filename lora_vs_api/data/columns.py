@@ -160,7 +160,7 @@ def _may_be_text(name: str, rows: Rows) -> bool:
     called = any(form.fullmatch(plain_name(name)) for form in (_ID, _NUMBER))
     if called or _called_written(name) == 0:
         return False
-    words = sum(_is_word(v := row.get(name)) and not re.search(r"\d", v) for row in rows)
+    words = sum(_is_word(v := row.get(name)) and not re.search(r"\d", str(v)) for row in rows)
     return words >= FULL * len(rows) and not _are_labels(name, rows)
 
 
