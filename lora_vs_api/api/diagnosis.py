@@ -163,11 +163,9 @@ def diagnose(
 
 def asked_wait(headers: Mapping[str, str], body: object) -> float | None:
     """Seconds that an error asks to wait, wherever it says so."""
-    for wait in (retry_after(headers), wait_in(body)):
-        if wait is not None:
-            return wait
-    # a limit used up without a moment to come says nothing of how long: back-off is left to decide
-    return rate_limit_pause(headers) or rate_limit_pause(headers_in(body)) or None
+    # no wait at all, and a limit used up without a moment to come, say nothing of how long: back-off is left to decide
+    waits = (retry_after(headers), wait_in(body), rate_limit_pause(headers))
+    return next(filter(None, waits), None) or rate_limit_pause(headers_in(body)) or None
 
 
 def _of_the_model(
