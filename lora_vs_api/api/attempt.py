@@ -40,7 +40,7 @@ EARLY = 0.9
 # what failed before a byte of the request was sent cannot have been billed
 UNSENT = {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol"}
 # server-sent events: fields and comments, a line each
-EVENT = re.compile(r"\s*(?:(?:data|event|id|retry):|: ?\w)")
+EVENT = re.compile(r"\s*(?:(?:data|event|id|retry):|: ?\w|:[ \t]*[\r\n])")
 # an integer of any length is one
 DECODER = json.JSONDecoder(parse_int=float)
 EVENT_DATA = re.compile(r"^data:(.*)$", re.M)
@@ -177,7 +177,7 @@ def _json_of(content: bytes, provider: Provider, base_url: str) -> Any:
     if EVENT.match(text):
         events = [parsed(data) for data in EVENT_DATA.findall(text)]
         for event in events:
-            if isinstance(event, dict) and event.get("error"):
+            if isinstance(event, dict) and _is_error(event):
                 raise NoAnswer(f"error in an answer of status 200: {message_of(event)}")
         raise UserError(
             f"{keys.BASE_URL}: {base_url} streams its answer although it was told not to "
@@ -192,11 +192,18 @@ def _json_of(content: bytes, provider: Provider, base_url: str) -> Any:
     raise NoAnswer(f"the answer is not valid JSON{begins}{where}")
 
 
+def _is_error(event: dict[str, Any]) -> bool:
+    """Whether an event of a stream is an error, which DashScope and others send without ``error`` around it."""
+    bare = event.get("code") or event.get("status_code")
+    return bool(event.get("error") or (bare and (event.get("message") or event.get("detail"))))
+
+
 def _check_format_is_known(output: str, condition: ApiCondition, base_url: str) -> None:
     """Stop at the first whole answer that is no JSON: the server does not heed the format.
 
     One that is JSON several times over is a bad answer of a server that does: a model may begin again
-    where its first object ends (OpenAI's, now and then), and the next text is answered well.
+    where its first object ends (OpenAI's, now and then), and the next text is answered well. So is an object
+    that ends in the middle although nothing cut it (Novita behind OpenRouter, now and then).
 
     Raises:
         Rejected: naming the setting.
@@ -218,10 +225,16 @@ def _check_format_is_known(output: str, condition: ApiCondition, base_url: str) 
 
 
 def _check_json(text: str) -> None:
-    """Raise JSONDecodeError, or RecursionError, where ``text`` is neither JSON nor objects one after another."""
+    """Raise JSONDecodeError, or RecursionError, where ``text`` is neither JSON, whole or half, nor objects one after another."""
     rest = text.strip()
     while True:
-        value, end = DECODER.raw_decode(rest)
+        try:
+            value, end = DECODER.raw_decode(rest)
+        except json.JSONDecodeError as error:
+            ended = error.pos == len(rest) or error.msg.startswith("Unterminated string")
+            if rest.startswith("{") and ended:
+                return
+            raise
         rest = rest[end:].lstrip()
         if not rest:
             return

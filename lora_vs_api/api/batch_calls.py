@@ -202,7 +202,8 @@ def _wait_after(error: APIStatusError, number: int, policy: AskPolicy) -> float 
         return None
     if says_too_large(None, said.code, said.message):
         return None
-    if error.status_code != 429 and not _is_unready(error.status_code, said):
+    passes = error.status_code == 429 or (error.status_code == 400 and said.is_rate_limit)
+    if not passes and not _is_unready(error.status_code, said):
         return None
     return wait + backoff_seconds(number, policy.first_wait_seconds, random.uniform(0.5, 1.5))
 

@@ -265,4 +265,5 @@ class _Asking:
         if error.wait is None:
             return wait
         self.gate.close_for(error.wait)
-        return error.wait + min(wait, 1.0) * 0.5
+        # a server that asks for a moment again and again must not use up the attempts in a few seconds
+        return max(wait, error.wait + min(wait, 1.0) * 0.5)

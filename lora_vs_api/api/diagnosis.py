@@ -10,6 +10,7 @@ from lora_vs_api.api.connection import proxy_names
 from lora_vs_api.api.pacing import rate_limit_pause, retry_after, wait_in
 from lora_vs_api.api.provider import names_version
 from lora_vs_api.api.server_error import (
+    BATCH_ALONE,
     KEY,
     MODEL,
     NO_ROUTE,
@@ -37,6 +38,10 @@ RETRYABLE_STATUS = {408, 409, 424, 425, 429, 499}
 TOO_LONG = re.compile(
     r"context[ _](length|window|size)|maximum context|(prompt|input|request) (is )?too (long|large)|"
     r"exceeds? the (available |model'?s? )?context|reduce the length|max_model_len|too many input tokens|"
+    # Perplexity, Google and gateways to it, Moonshot, DashScope, Zhipu, xAI, Cloudflare
+    r"length of all messages is too long|input token count[^;]{0,30} exceeds|input token limit exceeded|"
+    r"request exceeded model token limit|range of input length should be|prompt exceeds max(imum)? length|"
+    r"maximum prompt length|max context reached|"
     # what a prompt beyond the context leaves for the answer (vLLM)
     r"max_(completion_|output_)?tokens must be at least \d+, got -\d",
     re.I,
@@ -57,7 +62,7 @@ UNKNOWN_NAME = re.compile(
 # in a server's message the first match wins: a word such as "text" or "reasoning" alone blames nothing
 IN_WORDS = {
     "temperature": r"\btemperature\b",
-    "reasoning": r"\breasoning[_. ]effort\b|['\"`]reasoning['\"`]",
+    "reasoning": r"\breasoning[_. ]effort\b|['\"`]reasoning['\"`]|\breasoning is mandatory\b|不支持关闭思考",
     "max_output_tokens": r"\bmax_output_tokens\b",
     "max_completion_tokens": r"\bmax_completion_tokens\b",
     "max_tokens": r"\bmax_tokens\b",
@@ -120,10 +125,7 @@ def diagnose(
             f"has in a minute, however long one waits ({status}): {error.message}; expected fewer shots, shorter "
             "texts, fewer max_output_tokens or a higher limit"
         )
-    passes = status in RETRYABLE_STATUS or status >= 500
-    # llama.cpp says so with status 500, of what a chat template refuses and of what its context does not hold
-    lasts = NO_SYSTEM.search(error.message) or error.kind == "exceed_context_size_error"
-    if passes and not lasts:
+    if _passes(status, error):
         # llama.cpp, whose requests in flight share one context: alone, this one may fit
         hint = (
             "; expected a longer context there, fewer requests at once (api.ask.concurrency) or shorter texts"
@@ -161,13 +163,22 @@ def diagnose(
     return _rejection(status, error, request, condition, base_url)
 
 
+def _passes(status: int, error: ServerError) -> bool:
+    """Whether another attempt may bring an answer."""
+    # llama.cpp says so with status 500, of what a chat template refuses and of what its context does not hold
+    lasts = NO_SYSTEM.search(error.message) or error.kind == "exceed_context_size_error"
+    # new-api with status 503, of a model that no channel has
+    if lasts or (status == 503 and "model_not_found" in error.names):
+        return False
+    limited = status in (400, 403) and error.is_rate_limit
+    return status in RETRYABLE_STATUS or status >= 500 or limited
+
+
 def asked_wait(headers: Mapping[str, str], body: object) -> float | None:
     """Seconds that an error asks to wait, wherever it says so."""
-    for wait in (retry_after(headers), wait_in(body)):
-        if wait is not None:
-            return wait
-    # a limit used up without a moment to come says nothing of how long: back-off is left to decide
-    return rate_limit_pause(headers) or rate_limit_pause(headers_in(body)) or None
+    # no wait at all, and a limit used up without a moment to come, say nothing of how long: back-off is left to decide
+    waits = (retry_after(headers), wait_in(body), rate_limit_pause(headers))
+    return next(filter(None, waits), None) or rate_limit_pause(headers_in(body)) or None
 
 
 def _of_the_model(
@@ -182,9 +193,15 @@ def _of_the_model(
             f"{condition.endpoint} endpoint {why}; expected {other}, or another {key}",
             "endpoint",
         )
+    if BATCH_ALONE.search(error.message):
+        return Rejected(
+            f"{keys.MODE}: {base_url} asks the model {condition.model!r} in batches alone {why}; expected batch, or "
+            f"another {key}",
+            "model",
+        )
     # elsewhere its words may be of a parameter that it does not take: they are looked at in their turn
     said = status in (401, 403, 404, 410) and bool(MODEL.search(error.message))
-    named = status == 404 and _is_named(condition.model, error)
+    named = status in (404, 410) and _is_named(condition.model, error)
     if not (error.names_model or said or named):
         return None
     if status in (401, 403):
@@ -285,7 +302,7 @@ def _is_too_long(status: object, error: ServerError) -> bool:
     """Whether the text and its examples are too long, rather than a limit that was sent."""
     return not LIMIT_TOO_LARGE.search(error.message) and (
         status == 413
-        or error.code == "context_length_exceeded"
+        or "context_length_exceeded" in error.names
         or bool(TOO_LONG.search(error.message))
     )
 
@@ -304,7 +321,7 @@ def blamed_key(status: object, error: ServerError, condition: ApiCondition) -> s
         status: as the line has it, which may be a text, or missing.
     """
     code = int(text) if (text := str(status)).isdecimal() else 400
-    if code in RETRYABLE_STATUS or code >= 500 or _is_too_long(code, error):
+    if _passes(code, error) or error.is_quota or _is_too_long(code, error):
         return None
     said = "model" if error.names_model else _blamed(code, error, condition)
     return None if said is None else keys.parameter_key(said, condition.name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -68,14 +68,21 @@ def backoff_seconds(attempt: int, first_wait_seconds: float, spread: float) -> f
 def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
     """Seconds ≥ 0 that an error's headers ask to wait; None where they say nothing readable.
 
-    Read are ``retry-after-ms``, and ``retry-after`` as seconds or as a date (RFC 9110, 10.2.3).
+    Read are ``retry-after-ms``, and ``retry-after`` as seconds or as a date (RFC 9110, 10.2.3). The first
+    that is a wait counts: Azure sends 0 ms beside a second.
     """
+    waits = list(_waits(headers, now))
+    return next((wait for wait in waits if wait), 0.0 if waits else None)
+
+
+def _waits(headers: Mapping[str, str], now: datetime | None) -> Iterator[float]:
     for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         value = headers.get(name)
         if value is None:
             continue
         try:
-            return max(0.0, float(value) / unit)
+            yield max(0.0, float(value) / unit)
+            continue
         except ValueError:
             pass
         try:
@@ -84,8 +91,7 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
             continue
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
-        return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
-    return None
+        yield max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
 
 
 def wait_in(body: object) -> float | None:
@@ -116,21 +122,36 @@ EPOCH_SECONDS, EPOCH_MILLISECONDS = 1e9, 1e12
 def rate_limit_pause(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
     """Seconds to leave the server alone, where ``x-ratelimit-remaining…`` says 0; else None.
 
-    The longest counts, of requests, of tokens and of what has no name.
+    The longest counts, of requests, of tokens and of what has no name. A bare number beyond the time in
+    which its limit is renewed, where the server tells that (Azure, in seconds), is of milliseconds.
     """
     pauses = [
-        reset_seconds(headers.get(f"x-ratelimit-reset{what}", ""), now)
+        reset_seconds(
+            headers.get(f"x-ratelimit-reset{what}", ""),
+            now,
+            _period(headers.get(f"x-ratelimit-renewalperiod{what}", "")),
+        )
         for what in ("", "-requests", "-tokens")
         if headers.get(f"x-ratelimit-remaining{what}", "").strip() == "0"
     ]
     return max(pauses, default=None)
 
 
-def reset_seconds(reset: str, now: datetime | None = None) -> float:
+def _period(said: str) -> float:
+    """Seconds above which a bare number is of milliseconds."""
+    seconds = float(said) if re.fullmatch(r"\d{1,9}", said, re.ASCII) else 0.0
+    return min(seconds or MAX_RETRY_AFTER_SECONDS, MAX_RETRY_AFTER_SECONDS)
+
+
+def reset_seconds(
+    reset: str, now: datetime | None = None, longest: float = MAX_RETRY_AFTER_SECONDS
+) -> float:
     """Seconds ≥ 0 of a reset such as ``6m0s``, ``1.5s`` or ``20ms``; 0 for anything else.
 
-    Some servers send bare seconds (Azure) or a moment: since 1970 (OpenRouter, in milliseconds), or
-    as a date. https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers
+    Some servers send bare seconds, or milliseconds (Azure), or a moment: since 1970 (OpenRouter, in
+    milliseconds), or as a date. A bare number says no unit: beyond ``longest`` it is of milliseconds, since a
+    limit is mostly that of a minute, and back-off goes on where that is too short a wait.
+    https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers
     """
     now = now or datetime.now(UTC)
     if re.fullmatch(r"\s*\d{1,15}(?:\.\d*)?\s*", reset):
@@ -139,6 +160,8 @@ def reset_seconds(reset: str, now: datetime | None = None) -> float:
         if seconds >= EPOCH_SECONDS:
             seconds /= 1000 if seconds >= EPOCH_MILLISECONDS else 1
             seconds -= now.timestamp()
+        elif seconds > longest:
+            seconds /= 1000
         return max(0.0, seconds)
     if re.match(r"\s*\d{4}-\d\d-\d\d", reset):
         try:

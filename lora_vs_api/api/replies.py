@@ -16,6 +16,7 @@ from lora_vs_api.api.server_error import (
     begins,
     holds_answer,
     message_of,
+    own_form,
     says_filtered,
     short,
     unwrapped,
@@ -41,6 +42,11 @@ CACHED = ("prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens")
 REFUSED = "no reason given"
 # Groq's code of an error: what the model wrote is not of the format that was asked for
 UNFIT = "json_validate_failed"
+
+# the end of a message that is no answer yet: the model waits for what a tool says
+CALL_ENDS = {"tool_calls", "tool_call", "tool_use", "function_call"}
+CALL_ITEMS = ("function_call", "custom_tool_call", "mcp_approval_request")
+CALLED = "the model calls a tool, although none was offered, instead of answering"
 
 # no text has so many: a count beyond it is none, and no file could hold any number
 MOST_TOKENS = 10**9
@@ -196,6 +202,11 @@ def _read_response(body: dict[str, Any]) -> tuple[str, Outcome]:
         ]
     if refusals:
         return " ".join(refusals), "refused"
+    # text may follow the calls that a server has run itself
+    kinds = [item.get("type") for item in map(_mapping, _list(items))]
+    kinds = [kind for kind in kinds if kind == "message" or kind in CALL_ITEMS]
+    if kinds and kinds[-1] != "message":
+        raise NoAnswer(CALLED)
     status, reason = body.get("status"), _mapping(body.get("incomplete_details")).get("reason")
     outcome: Outcome = "answered"
     end = str(reason).lower()
@@ -247,6 +258,8 @@ def _read_chat(body: dict[str, Any]) -> tuple[str, Outcome]:
     refusal = message.get("refusal")
     if refusal:
         return str(refusal), "refused"
+    if end in CALL_ENDS and (message.get("tool_calls") or message.get("function_call")):
+        raise NoAnswer(f"finish_reason {end}: {CALLED}")
     output = "".join(
         _text(part)
         for part in _parts(message.get("content"))
@@ -259,15 +272,15 @@ def _read_no_choice(body: dict[str, Any]) -> tuple[str, Outcome]:
     """What is left to say of an answer without any choice; Azure sends one for a prompt that its filter stopped."""
     if says_filtered(body.get("code"), body) or _stopped(body):
         return "", "filtered"
-    if "choices" in body:
+    if "choices" in body and not own_form(body):
         raise NoAnswer(f"the answer holds no choice{begins(body)}")
     _raise_bare(body)
     raise NoAnswer(f"the answer is not a chat completion{begins(body)}")
 
 
 def _raise_bare(body: dict[str, Any]) -> None:
-    """Raise an error that stands where an answer should: ``message`` or ``detail`` without ``error`` around it."""
-    if body.get("code") is not None or isinstance(body.get("detail"), str):
+    """Raise an error that stands where an answer should, without ``error`` around it."""
+    if body.get("code") is not None or isinstance(body.get("detail"), str) or own_form(body):
         _raise_error(body, billed=False)
 
 

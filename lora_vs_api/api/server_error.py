@@ -38,7 +38,7 @@ _FIXED = (
     r"\bcontent exists risk\b|\bmay contain (?:inappropriate|sensitive) (?:content|information)\b|"
     r"\brequest was rejected because it was considered high risk\b|"
     r"\b(?:input|output) contains sensitive words\b|\bviolated guardrail policy\b|"
-    r"包含不安全或敏感内容"
+    r"包含不安全或敏感内容|\bdetected potentially unsafe or sensitive content\b"
 )
 FILTERED = re.compile(
     rf"{_TEXT}\b(?:was|were|is|are|been|got) (?:flagged|filtered)\b|"
@@ -61,12 +61,41 @@ SHUT_OUT = re.compile(rf"{_WHO}{_SURELY}{_SHUT}|{_SHUT}\s(?:\w+\s){{0,2}}{_WHO}"
 # "exceeded your current quota" is none of them: Gemini says it of a limit per minute, too
 QUOTA_CODES = {
     "insufficient_quota", "billing_hard_limit_reached", "billing_not_active",
-    "exceeded_current_quota_error", "insufficient_balance", "credit_limit",
+    "exceeded_current_quota_error", "insufficient_balance", "credit_limit", "credit_balance_exhausted",
+    "insufficient_credits", "insufficient_gpt_quota", "budget_exceeded", "token_quota_reached",
+    # one-api and new-api, Volcengine, DashScope, Google
+    "insufficient_user_quota", "pre_consume_token_quota_failed", "AccountOverdueError",
+    "OperationDenied.ServiceOverdue", "Arrearage", "AllocationQuota.FreeTierOnly", "BILLING_DISABLED",
 }  # fmt: skip
 QUOTA = re.compile(
     r"\b(?:credit )?balance is (?:too low|insufficient)\b|\binsufficient (?:\w+ )?(?:balance|credits?|funds)\b|"
     r"\bused all (?:available|your) credits\b|\bdoesn't have any credits\b|\bmonthly spending limit\b|"
-    r"\bcredits (?:are|have been) (?:depleted|exhausted)\b|余额不足|欠费",
+    r"\bcredits (?:are|have been) (?:depleted|exhausted)\b|余额不足|欠费|预扣费额度失败|"
+    r"\brun out of credits\b|\bnot have enough credits\b|\bcredit limit is insufficient\b|"
+    # one-api and new-api, with amounts between
+    r"\b(?:user|token)\b[^.;]{0,20}\bquota\b[^.;]{0,40}\bis not enough\b|\bbalance \S+ is insufficient\b|"
+    # Volcengine, DashScope, Google, fal, Cohere, Databricks, Cloudflare
+    r"\boverdue (?:balance|payment)\b|\baccount (?:is )?overdue\b|\bsure your account is in good standing\b|"
+    r"\bfree tier of the model has been exhausted\b|\brequires billing to be enabled\b|\bexhausted balance\b|"
+    r"\btrial has ended\b|\bspend limit exceeded\b|\bused up your daily free allocation\b|"
+    # LiteLLM, Anthropic, Moonshot
+    r"\bbudget has been exceeded\b|\breached your specified (?:\w+ )?API usage limits\b|"
+    r"\busage limit for this billing cycle\b",
+    re.I,
+)
+# A limit that a minute renews, under a name that is elsewhere one of money (DashScope, SenseNova)
+RENEWED = re.compile(
+    r"\ballocated quota exceeded\b|\b(?:requests?|tokens?) (?:per|a) (?:minute|second|min)\b|\b[RT]P[MS]\b|"
+    r"\brate limit (?:reached|exceeded)\b|\btoo many requests\b",
+    re.I,
+)
+# what some servers refuse with status 400 or 403 until it passes (Fireworks, Bedrock, Google)
+RATE_CODES = {
+    "rate_limit_exceeded", "rate_limit_error", "rateLimitExceeded", "ThrottlingException", "throttling_error",
+}  # fmt: skip
+RATE = re.compile(
+    r"\brate limit (?:is |was |has been )?(?:reached|exceeded)\b|\bexceeded (?:the |your )?rate limit\b|"
+    r"\btoo many (?:requests|tokens),? please (?:wait|slow|retry|try)\b|\bThrottlingException\b",
     re.I,
 )
 PLACE_CODES = {"unsupported_country_region_territory"}
@@ -99,11 +128,29 @@ MODEL_CODES = {
     "dedicated_endpoint_not_running", "invalid_model", "unknown_model", "DeploymentNotFound",
     "key_model_access_denied", "team_model_access_denied",
 }  # fmt: skip
+# the status of an error that has none (within an answer of status 200), by what it is called
+STATUS_OF_NAME = dict.fromkeys(sorted(MODEL_CODES), 404) | {
+    "key_model_access_denied": 403,
+    "team_model_access_denied": 403,
+    "context_length_exceeded": 400,
+    "invalid_parameter_error": 400,
+    "invalid_api_key": 401,
+    "authentication_error": 401,
+}
+# MiniMax's numbers by the names that others give the same
+NAME_OF_NUMBER = {
+    "1004": "invalid_api_key", "2049": "invalid_api_key", "1008": "insufficient_balance",
+    "2056": "insufficient_quota", "2061": "model_not_supported", "2013": "invalid_parameter_error",
+    "1026": "content_filter", "1027": "content_filter",
+}  # fmt: skip
+# a model that live requests do not reach
+BATCH_ALONE = re.compile(r"\bonly available (?:through|via|in|with) the batch api\b", re.I)
 # a model's name may hold dots
 _UP_TO = r"(?:[^.;\n]|\.(?=\S)){0,160}?"
 MODEL = re.compile(
     rf"\bmodels?\b{_UP_TO}\b(?:not found|(?:does |do )?not exist|not (?:currently )?(?:available|loaded|deployed)|"
-    r"unavailable|decommissioned|retired|no longer (?:available|supported)|not a valid model)\b|"
+    r"unavailable|decommissioned|retired|no longer (?:available|supported)|not a valid model|not allowed on this server)\b|"
+    r"^\W*model disabled\b|\bmodel has been deprecated\b|\S was retired (?:at|on) \d|"
     r"\b(?:unknown|invalid|no such|non-serverless) model\b(?! (?:parameter|output|response))|"
     r"\bnot a valid model\b|\bno models? (?:is |are )?(?:loaded|available)\b|"
     r"\bmodel (?:name|id|identifier) is (?:invalid|unknown)\b|"
@@ -155,12 +202,20 @@ class ServerError:
 
     @property
     def names(self) -> set[str]:
-        return {self.code, self.kind}
+        """What the error is called; a message that is one word is a name, too."""
+        word = self.message if re.fullmatch(r"\w+", self.message) else ""
+        return {self.code, self.kind, word}
 
     @property
     def is_quota(self) -> bool:
         """Whether the account's money is used up, which no wait brings back."""
-        return bool(self.names & QUOTA_CODES or QUOTA.search(self.message))
+        named = self.names & QUOTA_CODES and not RENEWED.search(self.message)
+        return bool(named or QUOTA.search(self.message))
+
+    @property
+    def is_rate_limit(self) -> bool:
+        """Whether it passes by itself, whatever its status is."""
+        return bool(self.names & RATE_CODES or RATE.search(self.message))
 
     @property
     def is_place(self) -> bool:
@@ -192,7 +247,7 @@ def read_error(body: object, levels: int = MOST_LEVELS) -> ServerError:
     if not isinstance(said, dict):
         return ServerError(short(_of_a_page(str(said))))
     # beside a text under error, which may be no more than the status's name, stands the reason (NestJS, Spring)
-    reasons = ("message", "detail", "error_description", "msg", "error_msg", "error")
+    reasons = ("message", "detail", "error_description", "msg", "error_msg", "status_msg", "error")
     words = next((words for name in reasons if (words := said.get(name))), said)
     within = ServerError("")
     if isinstance(words, list) and words and isinstance(words[0], dict) and "msg" in words[0]:
@@ -206,8 +261,10 @@ def read_error(body: object, levels: int = MOST_LEVELS) -> ServerError:
         words = within.message
     found = ServerError(
         short(str(words)),
-        within.code or _name(said, "code"),
-        within.kind or _name(said, "type"),
+        within.code
+        or _name(said, "code")
+        or (NAME_OF_NUMBER.get(_name(said, "status_code"), "") if "status_msg" in said else ""),
+        within.kind or _name(said, "type") or _reason(said.get("details")),
         within.parameter or _name(said, "param"),
         " ".join(text for text in said.values() if isinstance(text, str))
         if words is said
@@ -268,17 +325,24 @@ def status_in(body: object) -> int | None:
     """The status that an error in an answer of status 200 should have had; None where it tells none.
 
     OpenRouter and others write it as the code, with ``error`` around it or bare, LM Studio answers to any path.
+    Of a name that no retry mends it is the one that others send it with.
     """
     if not isinstance(body, dict) or holds_answer(body):
         return None
-    if not body.get("error") and body.get("code") is None:
+    said = unwrapped(body)
+    if not body.get("error") and body.get("code") is None and said is body:
         return None
-    error, said = read_error(body), unwrapped(body)
+    error = read_error(body)
     # the gateway's own code, where the provider behind it has a word for one
     for code in (error.code, _name(said, "code") if isinstance(said, dict) else ""):
         if re.fullmatch(r"[45]\d\d", code):
             return int(code)
-    return 404 if PATH.search(error.message) else None
+    if error.is_quota:
+        return 402
+    named = next(
+        (STATUS_OF_NAME[name] for name in sorted(error.names & STATUS_OF_NAME.keys())), None
+    )
+    return 404 if named is None and PATH.search(error.message) else named
 
 
 def status_of_choice(body: object) -> int | None:
@@ -303,15 +367,38 @@ def headers_in(body: object) -> dict[str, str]:
 
 
 def unwrapped(body: object) -> object:
-    """The error itself: Gemini sends a list of one, and it may stand under ``error``."""
+    """The error itself: Gemini sends a list of one, and it may stand under ``error``.
+
+    Cloudflare and watsonx have a list of ``errors``, MiniMax a ``base_resp``, whose number 0 is none.
+    """
     for _ in range(MOST_LEVELS):
         if isinstance(body, list) and body and isinstance(body[0], dict):
             body = body[0]
         elif isinstance(body, dict) and isinstance(body.get("error"), dict):
             body = body["error"]
+        elif isinstance(body, dict) and (found := own_form(body)):
+            body = found
         else:
             break
     return body
+
+
+def own_form(body: dict[str, Any]) -> dict[str, Any] | None:
+    """The error of a body in one of those two forms, where no reason stands beside it; else None."""
+    if any(body.get(name) for name in ("error", "message", "detail")):
+        return None
+    said, errors = body.get("base_resp"), body.get("errors")
+    if isinstance(said, dict) and said.get("status_code"):
+        return said
+    first = errors[0] if isinstance(errors, list) and errors else None
+    return first if isinstance(first, dict) and first.get("message") else None
+
+
+def _reason(details: object) -> str:
+    """Google's name of an error, among its details."""
+    listed = details if isinstance(details, list) else []
+    found = (detail.get("reason") for detail in listed if isinstance(detail, dict))
+    return next((reason for reason in found if isinstance(reason, str)), "")
 
 
 def _of_a_page(text: str) -> str:
