@@ -763,3 +763,15 @@ def test_several_labels_in_a_cell_of_json_are_asked_about(project, capsys):
     write(project / "a.jsonl", rows)
     init("a.jsonl")
     assert "are there several with ',' between them? then write them as a list" in capsys.readouterr().err  # fmt: skip
+
+
+def test_a_field_with_an_odd_blank_in_its_name_is_found_in_a_table(tmp_path):
+    """Of a task that was made of JSON; the columns of a table have plain blanks."""
+    fields = fields_from_config({"due\u00a0day": {"type": "string"}})
+    for name, rows in (
+        ("a.csv", "text,due\u00a0day\nhello you,may\n"),
+        ("b.jsonl", '{"text": "hello you", "due\u00a0day": "may", "due day": "june"}\n'),
+    ):
+        (tmp_path / name).write_text(rows, encoding="utf-8")
+        [row] = read_source(tmp_path / name, fields, "text", None, None)
+        assert row["record"] == {"due\u00a0day": "may"}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from unicodedata import normalize
 
 from lora_vs_api.data.exports.arrays import as_list, is_array
+from lora_vs_api.data.formats.cells import plain_blanks
 from lora_vs_api.data.json_values import cell_value
 from lora_vs_api.data.split import split_named
 from lora_vs_api.data.tables import MAX_SHOWN, Rows, load_table, problems_error
@@ -95,7 +96,7 @@ def read_source(
             of them with its place and field, up to :data:`MAX_SHOWN`.
     """
     objects = [record] if record else [f.column for f in fields if f.type == "object"]
-    table = read_table(path, encoding, text, objects)
+    table = _as_called(read_table(path, encoding, text, objects), fields)
     if keep is not None:
         table = [(place, columns) for place, columns in table if keep(columns)]
     kept = {key: column for key, column in (groups or {}).items() if column is not None}
@@ -153,6 +154,18 @@ def read_source(
     for note in _doubts(table, fields) if record is None else ():
         say(f"{path}: {note}")
     return rows
+
+
+def _as_called(table: Rows, fields: Sequence[Field]) -> Rows:
+    """``table`` with columns called as the fields that they are of: a table's names have plain blanks, JSON's any."""
+    names = {plain_blanks(field.column): field.column for field in fields}
+    names = {plain: name for plain, name in names.items() if plain != name}
+    if not names:
+        return table
+    return [
+        (place, {names.get(n, n) if names.get(n) not in row else n: v for n, v in row.items()})
+        for place, row in table
+    ]
 
 
 def _doubts(table: Rows, fields: Sequence[Field]) -> Iterator[str]:

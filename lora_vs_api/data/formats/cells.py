@@ -38,6 +38,11 @@ _FORMULA = re.compile(r'="((?:[^"]|"")*)"', re.DOTALL)
 _GUARD = re.compile(r"(?:'(?=[\d=+@-])|[\x1f\u200b])(.+)|(.+)\u200b", re.DOTALL)
 
 
+def plain_blanks(name: str) -> str:
+    """A column's name with plain blanks, as a person types it."""
+    return _OTHER_BLANK.sub(" ", name)
+
+
 def of_cells(
     path: Path, cells_by_line: Sequence[tuple[int, list[str]]], text: str | None, notes: list[str]
 ) -> Table:
@@ -52,7 +57,7 @@ def of_cells(
         )
         names = [names[0].removeprefix(_MISREAD_MARK), *names[1:]]
     header = [
-        normalize("NFC", _INVISIBLE.sub("", _OTHER_BLANK.sub(" ", _LINE_END.sub(" ", name))))
+        normalize("NFC", _INVISIBLE.sub("", plain_blanks(_LINE_END.sub(" ", name))))
         for name in names
     ]
     notes += [
