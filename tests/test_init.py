@@ -19,10 +19,10 @@ from lora_vs_api.cli.task_config import FEW_ROWS
 from lora_vs_api.cli.task_fields import omitting
 from lora_vs_api.config.compose import compose
 from lora_vs_api.config.load import check_params
-from lora_vs_api.data.columns import text_column
 from lora_vs_api.data.from_schema import fields_from_json_schema
 from lora_vs_api.data.infer import infer_field, text_kind
 from lora_vs_api.data.source import read_source, read_table
+from lora_vs_api.data.text_column import text_column
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import write_jsonl
 from lora_vs_api.record.fields import fields_from_config

@@ -25,12 +25,13 @@ from lora_vs_api.config.slips import (
     unseen_slips,
 )
 from lora_vs_api.config.yaml_keys import cut_text, load_once, misread_number, unquoted_key
-from lora_vs_api.data.columns import bookkeeping, text_column
+from lora_vs_api.data.columns import bookkeeping
 from lora_vs_api.data.from_schema import fields_from_json_schema
 from lora_vs_api.data.infer import infer_field, record_column
 from lora_vs_api.data.review import COLUMNS, read_verdicts
 from lora_vs_api.data.source import read_source, value_of
 from lora_vs_api.data.tables import load_table
+from lora_vs_api.data.text_column import text_column
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.fields import Field
 from tests.commands import lora_vs_api

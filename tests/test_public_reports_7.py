@@ -26,10 +26,10 @@ from lora_vs_api.cli.names import names_given
 from lora_vs_api.cli.task_config import written_forms
 from lora_vs_api.config.compose import composed
 from lora_vs_api.config.sections import PathWeights
-from lora_vs_api.data.columns import text_column
 from lora_vs_api.data.source import read_source
 from lora_vs_api.data.tables import load_table
 from lora_vs_api.data.templates import used_columns
+from lora_vs_api.data.text_column import text_column
 from lora_vs_api.data.within import paths_within, without
 from lora_vs_api.data.written import is_written
 from lora_vs_api.errors import UserError

@@ -21,11 +21,12 @@ from lora_vs_api.cli.taught_forms import in_taught_forms
 from lora_vs_api.config.compose import compose
 from lora_vs_api.config.fields import fields_from_config
 from lora_vs_api.data.checks import near_duplicates
-from lora_vs_api.data.columns import bookkeeping, check_filled, text_column
+from lora_vs_api.data.columns import bookkeeping
 from lora_vs_api.data.formats.number_formats import padded, unit
 from lora_vs_api.data.source import read_source
 from lora_vs_api.data.tables import load_table
 from lora_vs_api.data.templates import in_template, text_reader
+from lora_vs_api.data.text_column import check_filled, text_column
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.rows import Row
 from lora_vs_api.record.words import words
@@ -775,3 +776,15 @@ def test_a_field_with_an_odd_blank_in_its_name_is_found_in_a_table(tmp_path):
         (tmp_path / name).write_text(rows, encoding="utf-8")
         [row] = read_source(tmp_path / name, fields, "text", None, None)
         assert row["record"] == {"due\u00a0day": "may"}
+
+
+def test_years_in_a_long_text_are_no_places(tmp_path):
+    """A curriculum vitae in Chinese, where any number is at the edge of a word."""
+    jobs = [{"start": 2019, "end": 2021, "company": "甲"}]
+    rows = [{"text": "我在公司工作" * 400, "jobs": jobs, "kind": LABELS[n % 3]} for n in range(20)]
+    assert load_table(write(tmp_path / "a.jsonl", rows)).rows[0][1]["jobs"] == jobs
+
+
+def test_lists_that_look_like_tags_and_mark_nothing_stay(tmp_path):
+    rows = [{"text": text, "vitamins": ["B-12", "E-6"], "doses": ["two", "one"]} for text in TEXTS]
+    assert load_table(write(tmp_path / "a.jsonl", rows)).rows[0][1] == rows[0]

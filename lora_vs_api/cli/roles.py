@@ -8,11 +8,12 @@ from typing import Any
 
 from lora_vs_api.cli.names import names_given
 from lora_vs_api.cli.task_source import TaskSource
-from lora_vs_api.data.columns import bookkeeping, check_filled, split_column, text_column
+from lora_vs_api.data.columns import bookkeeping, split_column
 from lora_vs_api.data.exports.chat import INSTRUCTION, RECORD, TEXT
 from lora_vs_api.data.infer import id_column, object_in, record_column
 from lora_vs_api.data.table import Table
 from lora_vs_api.data.templates import taken_by, used_columns
+from lora_vs_api.data.text_column import check_filled, text_column
 from lora_vs_api.errors import UserError
 
 # what is asked, and of which text: Alpaca's and Dolly's columns, and those of questions

@@ -6,266 +6,41 @@ A guess leaves a column out with its reason, so that whoever knows better can na
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from unicodedata import normalize
 
 from lora_vs_api.data.source import says_nothing
 from lora_vs_api.data.split import split_named
 from lora_vs_api.data.templates import in_template, text_reader
+from lora_vs_api.data.text_column import answers_itself, called_written
 from lora_vs_api.data.written import (
     ADDRESS,
     ANNOTATOR,
     CREATED,
-    FILE_NAME,
+    ID,
     MOMENT,
+    NUMBER,
     is_written,
     mostly_written,
     plain_name,
 )
-from lora_vs_api.errors import UserError
 
 Rows = Sequence[Mapping[str, Any]]
 
 SPLITS = {"train", "val", "test"}
 MAX_PARTS, MAX_SHOWN = 10, 4  # of a column that is called as a split
 MIN_VECTOR = 16  # numbers of an embedding at least
-FEW = 5  # rows for each different cell at least: then these are labels, and no texts
-MUCH_LONGER = 3  # lists of objects than the texts, and the texts lie in these
-FULL = 0.9  # of the rows have a text in the column of the texts
-MANY = 50  # rows that are enough to tell labels from texts
-LABEL_LENGTH = 40  # characters of labels at most, on average
 MAX_CODES = 20  # labels of a column that has a number for each
 # what stands above a text
 _TITLES = ("title", "subject", "headline", "heading")
 MOSTLY = 0.9  # of a split column's cells name one
-# what people call the column that somebody wrote, and those that somebody wrote about it
-_WRITTEN = re.compile(
-    r"texts?|utterance|message|e?mail|body|query|question|input|user|prompt|transcript|dialog(?:ue)?|conversation|"
-    r"sentence|content|article|document|passage|paragraph|abstract|review|complaint"
-)
-_ABOUT = re.compile(
-    r"response|reply|answer|output|summary|labels?|gold|target|notes?|explanation|rationale|translation|"
-    r"comments?|remarks?|url|link|html|path|file|"
-    r"names?|ids?|types?|kind|category|class|status|dates?|time|count|number|language|lang|source|rating|score"
-)
 # what a column is called that says which rows train
 _SPLIT_NAME = re.compile(r"(?:data_?)?(?:split|subset|fold|partition)|set|usage")
 # an object that programs put beside a text
 _ABOUT_ROW = re.compile(
     r"(?:.*_)?(?:meta(?:data)?|metrics|stats|config|options|debug|provenance|usage)"
 )
-_ID = re.compile(
-    r"(?:.*_)?(?:ids?|id_str|pid|uid|uuid|guid|hash|sha\d*|md5)|(?:row_)?(?:index|idx)|_?(?:rev|etag)|row(?:_?(?:number|nr|no))?"
-)
-
-
-# a number that tells rows apart, such as ticket_no; where rows share it, it may be a number of anything
-_NUMBER = re.compile(r"(?:.*_)?(?:no|nr|num|number|ref|reference|key|code)")
-
-
-def text_column(rows: Rows) -> str:
-    """The column that a person wrote: of several the one called so, then the longest on average.
-
-    An address, a path or one long word is no writing where another column has words.
-
-    Raises:
-        UserError: no column holds texts.
-    """
-    lengths: dict[str, int] = {}
-    written: dict[str, int] = {}
-    for row in rows:
-        for name, value in row.items():
-            # a record as JSON text can be longer than what it was taken from
-            if isinstance(value, str) and value.strip()[:1] != "{":
-                lengths[name] = lengths.get(name, 0) + len(value)
-                written[name] = written.get(name, 0) + is_written(value)
-    most = [
-        name
-        for name in lengths
-        if 2 * written[name] >= len(rows) and not CREATED.fullmatch(plain_name(name))
-    ]
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    if not most:
-        _check_no_lists(rows, names)
-        _check_no_files(rows, names)
-        # one word each, such as names; but an id is no writing
-        most = [
-            name
-            for name in lengths
-            if not _ID.fullmatch(plain_name(name))
-            and 2 * sum(map(_is_word, (row.get(name) for row in rows))) >= len(rows)
-        ]
-    if not most:
-        raise UserError("no column holds texts; name it with --text")
-    most = [name for name in most if not _answers_itself(name, rows, names)] or most
-    filled = {
-        name: sum(isinstance(v := row.get(name), str) and bool(v.strip()) for row in rows)
-        for name in most
-    }
-    # a row without a text is none; a few that are empty are slips
-    full = {name for name in most if filled[name] >= FULL * len(rows)}
-    # a text that several people labelled stands in as many rows, and has more words than a label
-    labels = {
-        name
-        for name in most
-        if _called_written(name) < 2
-        and lengths[name] <= LABEL_LENGTH * max(filled[name], 1)
-        and _are_labels(name, rows)
-    }
-    text = max(
-        most,
-        key=lambda name: (name not in labels, _called_written(name), name in full, lengths[name]),
-    )
-    if _called_written(text) < 2 and _are_labels(text, rows):
-        # beside a text's words, too
-        _check_no_lists(rows, names)
-    if text in labels and len(rows) >= MANY:
-        # beside labels of several words a text may be a single one, such as a skill
-        short = [name for name in lengths if _may_be_text(name, rows) and name not in most]
-        text = max(short, key=lambda name: lengths[name], default=text)
-        if not short:
-            different = len({row.get(text) for row in rows})
-            raise UserError(
-                f"no column holds texts: {text}, the longest, has {different} different ones in {len(rows):,} rows; name it with "
-                "--text"
-            )
-    for name in names:
-        lists = (cell for row in rows if isinstance(cell := row.get(name), list))
-        within = sum(map(_length_within, lists))
-        if within > MUCH_LONGER * lengths[text]:
-            raise UserError(
-                f"the texts seem to lie in the lists of {name}, which hold more words than the column {text}: write a row "
-                "for each, or name the text with --text"
-            )
-    return text
-
-
-def check_filled(text: str, rows: Rows) -> None:
-    """Make sure that nearly every row has a text in the column that was taken for that of the texts.
-
-    Raises:
-        UserError: many have none.
-    """
-    filled = sum(not says_nothing(row.get(text)) for row in rows)
-    if filled < FULL * len(rows):
-        raise UserError(
-            f"no column holds a text in every row: {text} has one in {filled:,} of {len(rows):,}; take the others out, or name "
-            "another column with --text"
-        )
-
-
-def _may_be_text(name: str, rows: Rows) -> bool:
-    """Whether most cells of a column are words, few of them alike, and no ids."""
-    called = any(form.fullmatch(plain_name(name)) for form in (_ID, _NUMBER))
-    if called or _called_written(name) == 0:
-        return False
-    words = sum(_is_word(v := row.get(name)) and not re.search(r"\d", str(v)) for row in rows)
-    return words >= FULL * len(rows) and not _are_labels(name, rows)
-
-
-def _are_labels(name: str, rows: Rows) -> bool:
-    """Whether a column's cells are few for so many rows, and so no texts."""
-    return FEW * len({str(row.get(name)) for row in rows}) <= len(rows)
-
-
-def _check_no_files(rows: Rows, names: Sequence[str]) -> None:
-    """Make sure that no column names files, where no other holds texts."""
-    for name in names:
-        cells = [row.get(name) for row in rows]
-        if 2 * sum(isinstance(cell, str) and _is_file(cell) for cell in cells) >= len(cells):
-            raise UserError(
-                f"no column holds texts: {name} names files, whose texts are not read; put the texts themselves into a "
-                "column, or name that of the texts with --text"
-            )
-
-
-def _is_file(cell: str) -> bool:
-    return FILE_NAME.fullmatch(cell.strip()) is not None
-
-
-def _length_within(cell: Any) -> int:
-    """Characters that somebody wrote within a list."""
-    if isinstance(cell, dict):
-        return sum(map(_length_within, cell.values()))
-    if isinstance(cell, list):
-        return sum(map(_length_within, cell))
-    return len(cell) if isinstance(cell, str) and is_written(cell) else 0
-
-
-def _is_word(value: Any) -> bool:
-    """Whether a cell is a word, and no number, moment, address or JSON."""
-    if not isinstance(value, str) or not re.search(r"[^\W\d_]", value):
-        return False
-    value = value.strip()
-    return value[:1] not in ("[", "{") and not (MOMENT.fullmatch(value) or ADDRESS.fullmatch(value))
-
-
-def _answers_itself(name: str, rows: Rows, names: Collection[str]) -> bool:
-    """Whether a column holds the answer too, as prompts do that were written out for a training.
-
-    That is another column's JSON; or another text as well as, at its end, a third column's cell.
-    """
-    cells = [(str(row.get(name) or "").strip().removesuffix("</s>").rstrip(), row) for row in rows]
-
-    def mostly(holds: Callable[[str, str], bool], other: str) -> bool:
-        found = (
-            (cell, value.strip()) for cell, row in cells if isinstance(value := row.get(other), str)
-        )
-        return sum(len(value) > 1 and holds(cell, value) for cell, value in found) >= MOSTLY * len(
-            rows
-        )
-
-    others = [other for other in names if other != name]
-    if any(
-        mostly(lambda cell, value: value[0] == "{" and value in cell, other) for other in others
-    ):
-        return True
-    texts = [o for o in others if _called_written(o) == 2 and mostly_written(rows, o)]
-    held = [other for other in texts if mostly(lambda cell, value: value in cell, other)]
-    if any(mostly(_has_json_behind, other) for other in held):
-        return True
-    return any(
-        mostly(lambda cell, value: cell.endswith(value), other)
-        for other in others
-        if held and other not in held
-    )
-
-
-def _has_json_behind(cell: str, text: str) -> bool:
-    """Whether a cell is another one's text and behind it an object."""
-    return cell.startswith(text) and cell.removeprefix(text).lstrip()[:1] == "{"
-
-
-def _check_no_lists(rows: Rows, names: Sequence[str]) -> None:
-    """Refuse texts that lie in lists, as lines or words do.
-
-    Raises:
-        UserError: a column holds them, with what makes one text of each.
-    """
-    for name in names:
-        cells = [cell for row in rows if (cell := row.get(name))]
-        texts = [
-            cell
-            for cell in cells
-            if isinstance(cell, list) and all(isinstance(item, str) for item in cell)
-        ]
-        if not texts or len(texts) < len(cells) or not name.isidentifier():
-            continue
-        words = not any(" " in item for cell in texts for item in cell)
-        if _called_written(name) == 2 or plain_name(name) in ("tokens", "words", "token", "word"):
-            mark = " " if words else "\\n"
-            raise UserError(
-                f"the column {name} holds lists of texts, and no other column seems to hold texts; --text "
-                f"'{{{{ {name} | join(\"{mark}\") }}}}' makes one of each"
-            )
-
-
-def _called_written(name: str) -> int:
-    words = plain_name(name).split("_")
-    if any(map(_ABOUT.fullmatch, words)):
-        return 0
-    return 2 if any(map(_WRITTEN.fullmatch, words)) else 1
 
 
 def split_column(rows: Rows) -> str | None:
@@ -323,10 +98,10 @@ def _number_of(rows: Rows, name: str, values: Sequence[Any]) -> str | None:
 
 def _trained_text(rows: Rows, name: str) -> str | None:
     """Why a column is left out that holds a text and its answer."""
-    if not mostly_written(rows, name) or _called_written(name) != 2:
+    if not mostly_written(rows, name) or called_written(name) != 2:
         return None
     names = dict.fromkeys(key for row in rows for key in row)
-    return "a text with its answer, for a training" if _answers_itself(name, rows, names) else None
+    return "a text with its answer, for a training" if answers_itself(name, rows, names) else None
 
 
 def _another_text(name: str, values: Sequence[Any], texts: Sequence[str], text: str) -> str | None:
@@ -334,7 +109,7 @@ def _another_text(name: str, values: Sequence[Any], texts: Sequence[str], text: 
     plain = plain_name(name)
     titled = plain.rpartition("_")[2] in _TITLES
     cells = [value for value in values if isinstance(value, str) and value.strip()]
-    if not (titled or _called_written(name) == 2) or 2 * len(set(cells)) < len(values):
+    if not (titled or called_written(name) == 2) or 2 * len(set(cells)) < len(values):
         return None
     if 2 * sum(map(is_written, cells)) < len(values):
         return None
@@ -391,7 +166,7 @@ def _why_left_out(name: str, values: Sequence[Any], texts: Sequence[str]) -> str
         return None
     plain = plain_name(name)
     counting = cells in ([str(n) for n in range(first, first + len(values))] for first in (0, 1))
-    if _ID.fullmatch(plain) and counting:
+    if ID.fullmatch(plain) and counting:
         return "counts the rows"
     if 2 * sum(bool(cell) and _stands(cell, text) for cell, text in present) > len(present):
         return None
@@ -417,14 +192,14 @@ def _why_by_name(
         return "called as who labelled or keeps the row is, and no text names it"
     if CREATED.fullmatch(plain) and all(map(MOMENT.fullmatch, cells)):
         return "called as when the row was made or labelled is, and no text names it"
-    if _ID.fullmatch(plain):
+    if ID.fullmatch(plain):
         if len(set(cells)) == len(cells):
             return "an id: another in every row, and no text names it"
         return (
             "an id that several rows share and no text names; are they alike? --group-by names it"
         )
     codes = not any(" " in cell for cell in cells)
-    if _NUMBER.fullmatch(plain) and codes and full and len(set(cells)) == len(cells):
+    if NUMBER.fullmatch(plain) and codes and full and len(set(cells)) == len(cells):
         return "called as what tells rows apart: another in every row, and no text names it"
     if all(map(ADDRESS.fullmatch, cells)):
         return "addresses that no text names"

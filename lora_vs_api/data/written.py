@@ -35,6 +35,14 @@ CREATED = re.compile(
 )
 
 
+ID = re.compile(
+    r"(?:.*_)?(?:ids?|id_str|pid|uid|uuid|guid|hash|sha\d*|md5)|(?:row_)?(?:index|idx)|_?(?:rev|etag)|row(?:_?(?:number|nr|no))?"
+)
+
+# a number that tells rows apart, such as ticket_no; where rows share it, it may be a number of anything
+NUMBER = re.compile(r"(?:.*_)?(?:no|nr|num|number|ref|reference|key|code)")
+
+
 MOMENT = re.compile(
     r"\d{4}[-/.]\d\d?[-/.]\d\d?(?:[T ].*)?|\d\d?[-./]\d\d?[-./]\d{2,4}(?: .*)?|\d{9,13}(?:\.\d+)?|\d+(?:\.\d+)?"
     r"|\d\d?[-/ ][A-Z][a-z]{2,8}[-/ ]\d{2,4}(?:,? .*)?"

@@ -9,34 +9,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from lora_vs_api.data.exports.places import decoded, number, pair
+from lora_vs_api.data.exports.places import (
+    BOTH,
+    decoded,
+    is_number_name,
+    is_place_name,
+    is_word,
+    places_of,
+    tells_a_place,
+)
 from lora_vs_api.data.exports.relations import with_entities
 from lora_vs_api.data.table import Rows, Table
 from lora_vs_api.data.written import ANNOTATOR, CREATED, plain_name
 from lora_vs_api.record.words import UNSPACED
 from lora_vs_api.shown import count as count_of
 
-# of the characters of a text: where a span begins, and where it ends or how long it is
-_WHERE = r"(?:_(?:char|character|text))?(?:_(?:offset|pos|position|idx|index|location|point))?"
-_START = re.compile(rf"(?:(?:char|character)_)?(?:start|begin){_WHERE}|offset|from")
-_END = re.compile(rf"(?:(?:char|character)_)?(?:end|stop){_WHERE}|length|to")
-# both in a list, or in an object
-_BOTH = (
-    "span",
-    "offsets",
-    "indices",
-    "char_span",
-    "char_interval",
-    "position",
-    "location",
-    "locations",
-    "text_span",
-    "text_segment",
-)
-# what else tells places and not words
-_ALSO = ("token_start", "token_end", "id")
 # who marked a span, and what a tool counts of it (doccano); a model is not to learn these
 _ABOUT = ("user", "user_id", "username", "document", "prob", "manual", "uuid")
 TEXT, LABEL = "text", "label"
@@ -47,8 +37,6 @@ _ANSWER_START = "answer_start"
 MOSTLY = 0.6
 # of the spans say their own words
 _NEARLY = 0.9
-# an end that stands alone where a program leaves out a start of 0 (protobuf's JSON)
-_END_ALONE = re.compile(r"end_\w+")
 # what is written without blanks between words, or with endings behind them (Korean): a span may end anywhere
 _UNSPACED = re.compile(rf"[{UNSPACED}\uac00-\ud7af]")
 
@@ -87,7 +75,7 @@ def with_words(table: Table) -> Table:
             if row.get(name):
                 named.setdefault(place, {}).update(_by_id(row[text], row[name], count))
         about = _about_spans(rows, name)
-        others = sum(_places(item) is None for cell in cells for item in cell)
+        others = sum(places_of(item) is None for cell in cells for item in cell)
         alone = (
             f"; {count_of(others, 'item has', 'items have')} no place and no words"
             if others
@@ -147,7 +135,7 @@ def _is_inner_span(value: Any) -> bool:
     """Whether an object has a place; from and to alone may be hours."""
     return (
         isinstance(value, Mapping)
-        and _places(value) is not None
+        and places_of(value) is not None
         and (not {plain_name(key) for key in value} <= {"from", "to"})
     )
 
@@ -189,7 +177,7 @@ def _one_by_one(cell: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
 
 
 def _are_spans(value: Any) -> bool:
-    return isinstance(value, list) and all(map(_places, value))
+    return isinstance(value, list) and all(map(places_of, value))
 
 
 def _hold_spans(cells: Sequence[Any]) -> bool:
@@ -197,7 +185,7 @@ def _hold_spans(cells: Sequence[Any]) -> bool:
     if not all(isinstance(cell, list) for cell in cells):
         return False
     items = [item for cell in cells for item in cell]
-    others = [item for item in items if _places(item) is None]
+    others = [item for item in items if places_of(item) is None]
     return len(items) >= 2 * len(others) and bool(items) and all(map(_is_placeless, others))
 
 
@@ -206,13 +194,13 @@ def _is_placeless(item: Any) -> bool:
     return isinstance(item, Mapping) and all(
         value is None
         for key, value in item.items()
-        if _is_number_name(plain_name(key)) or plain_name(key) in _BOTH
+        if is_number_name(plain_name(key)) or plain_name(key) in BOTH
     )
 
 
 def _spans(cell: Any) -> list[Any]:
     """The items of a cell that have a place."""
-    return [item for item in cell or [] if _places(item) is not None]
+    return [item for item in cell or [] if places_of(item) is not None]
 
 
 def _about_spans(rows: Rows, name: str) -> str:
@@ -294,55 +282,6 @@ def _is_answer(cell: Any) -> bool:
     return isinstance(cell, Mapping) and cell.keys() == {TEXT, _ANSWER_START}
 
 
-def _places(span: Any) -> tuple[int, int] | None:
-    """First character of a span, and the one behind it; None for what is no span."""
-    if isinstance(span, list):
-        return _in_list(span)
-    if not isinstance(span, Mapping):
-        return None
-    for key, value in span.items():
-        if plain_name(key) in _BOTH and (both := _both(value)):
-            return both
-    plain = {
-        plain_name(key): place
-        for key, value in span.items()
-        if (place := number(value)) is not None
-    }
-    # of words and of characters, the latter (spaCy has both)
-    names = sorted(plain, key=lambda key: "char" not in key)
-    start = next((plain[key] for key in names if _START.fullmatch(key)), None)
-    end = next((key for key in names if _END.fullmatch(key)), None)
-    if start is None and end is not None and _END_ALONE.fullmatch(end):
-        start = 0
-    if start is None or end is None:
-        return None
-    return start, plain[end] + (start if end == "length" else 0)
-
-
-def _in_list(span: list[Any]) -> tuple[int, int] | None:
-    """The two numbers that stand side by side in a list with a label, and maybe the words; None for another list."""
-    at = next((place for place, item in enumerate(span) if number(item) is not None), 0)
-    others = [*span[:at], *span[at + 2 :]]
-    return pair(span[at : at + 2]) if 1 <= len(others) <= 2 and all(map(_is_word, others)) else None
-
-
-def _is_word(item: Any) -> bool:
-    return isinstance(item, str) and number(item) is None
-
-
-def _both(value: Any) -> tuple[int, int] | None:
-    """Start and end in a list, or in an object that has no more than them; BioC's stands in a list of one."""
-    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], Mapping):
-        value = value[0]
-    if isinstance(value, Mapping):
-        return (
-            _places(value)
-            if len(value) == 2 and all(number(n) is not None for n in value.values())
-            else None
-        )
-    return pair(value)
-
-
 @dataclass(frozen=True)
 class _Count:
     """How a tool counts characters: an end is the ``last`` one, or the one behind it; some JavaScript counts ``wide``
@@ -353,11 +292,11 @@ class _Count:
 
     def in_text(self, text: str, span: Any) -> tuple[int, int]:
         """Where in a text a span begins, and where what follows it does."""
-        start, end = _places(span) or (0, 0)
+        start, end = places_of(span) or (0, 0)
         end += self.last
         if not self.wide:
             return start, end
-        units = text.encode("utf-16-le")
+        units = _units(text)
         # what lies beyond the text stays there
         beyond = max(end - len(units) // 2, 0)
         before, within = units[: 2 * start], units[: 2 * end]
@@ -365,9 +304,18 @@ class _Count:
         return first, last + beyond
 
 
+@lru_cache(maxsize=16)
+def _units(text: str) -> bytes:
+    """A text as JavaScript counts it; each row's is looked at for every span."""
+    return text.encode("utf-16-le")
+
+
 def _text_of(rows: Rows, name: str) -> tuple[str, _Count] | None:
     """The column of texts that the spans are of, and how these are counted: they begin and end where words do."""
     held = [row for _, row in rows if row.get(name)]
+    if all(_are_years(span) for row in held for span in _spans(row[name])):
+        # when somebody worked somewhere, in a long text
+        return None
     texts = [
         key
         for key in dict.fromkeys(key for row in held for key in row)
@@ -387,6 +335,10 @@ def _text_of(rows: Rows, name: str) -> tuple[str, _Count] | None:
     return best
 
 
+def _are_years(span: Any) -> bool:
+    return all(1900 <= number <= 2100 for number in places_of(span) or (0,))
+
+
 def _fits(text: str, span: Any, count: _Count) -> bool:
     """Whether a span begins and ends where words of ``text`` do, and is what it says itself that it is."""
     start, end = count.in_text(text, span)
@@ -396,7 +348,7 @@ def _fits(text: str, span: Any, count: _Count) -> bool:
     if isinstance(own, str):
         # a hashtag's own text has no #
         return own in (text[start:end], text[start + 1 : end])
-    words = list(filter(_is_word, span)) if isinstance(span, list) else []
+    words = list(filter(is_word, span)) if isinstance(span, list) else []
     if len(words) > 1:
         return text[start:end] in words
     return not (_is_within_word(text, start) or _is_within_word(text, end))
@@ -439,44 +391,29 @@ def _says(text: str, span: Any, count: _Count, key: str) -> bool:
     return isinstance(span, Mapping) and span.get(key) == text[start:end]
 
 
-def _is_number_name(name: str) -> bool:
-    return bool(_START.fullmatch(name) or _END.fullmatch(name))
-
-
-def _is_place_name(name: str) -> bool:
-    """Whether a key, in plain letters, tells a place and no words."""
-    return _is_number_name(name) or name in (*_BOTH, *_ALSO)
-
-
-def _tells_a_place(key: str, value: Any) -> bool:
-    if plain_name(key) == "id":
-        return type(value) is int
-    return number(value) is not None or _both(value) is not None
-
-
 def _is_about_span(name: str) -> bool:
     """Whether a key of a span, in plain letters, says who marked it or when."""
     return name in _ABOUT or any(form.fullmatch(name) for form in (ANNOTATOR, CREATED))
 
 
 def _worded(text: str, span: Any, count: _Count, own: str | None) -> dict[str, Any]:
-    if _places(span) is None:
+    if places_of(span) is None:
         return {
             key: value
             for key, value in span.items()
-            if not _is_place_name(plain_name(key)) or value is not None
+            if not is_place_name(plain_name(key)) or value is not None
         }
     start, end = count.in_text(text, span)
     words = text[start:end]
     if isinstance(span, Sequence):
-        labels = list(filter(_is_word, span))
+        labels = list(filter(is_word, span))
         # of two the one that is not what stands there; a person may be called Person
         return {TEXT: words, LABEL: labels[labels[0] == words and len(labels) > 1]}
     kept = {
         key: value
         for key, value in span.items()
         # an id that is no number is a name (of what the words mean)
-        if not (_is_place_name(plain_name(key)) and _tells_a_place(key, value))
+        if not (is_place_name(plain_name(key)) and tells_a_place(key, value))
         and not _is_about_span(plain_name(key))
     }
     return kept if own is not None else {**kept, TEXT: words}

@@ -81,8 +81,11 @@ def _are_texts(value: Any) -> bool:
 
 def _are_tags(rows: Rows, name: str) -> bool:
     held = {tag for _, row in rows for tag in row[name]}
-    return any(map(_TAG.fullmatch, held)) and all(
-        tag == _OUTSIDE or _TAG.fullmatch(tag) for tag in held
+    # vitamins (B-12) have no O
+    return (
+        _OUTSIDE in held
+        and len(held) > 1
+        and all(tag == _OUTSIDE or _TAG.fullmatch(tag) for tag in held)
     )
 
 
