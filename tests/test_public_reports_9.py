@@ -645,6 +645,7 @@ def test_an_answer_in_chinese_that_differs_by_a_character_is_nearly_right():
 def test_a_tag_for_each_word_is_entities(tmp_path, words, tags, found, said):
     """CoNLL's form, in which most corpora of entities are: the advice went in a circle from join to drop to fields."""
     rows = [{"id": n, "tokens": words, "ner_tags": tags, "pos_tags": ["X"] * len(words)} for n in range(20)]  # fmt: skip
+    rows.append({"id": 20, "tokens": ["so"], "ner_tags": ["O"], "pos_tags": ["X"]})
     table = load_table(write(tmp_path / "a.jsonl", rows))
     record = [{"text": text, "label": label} for text, label in found]
     assert table.rows[3][1] == {"text": said, "id": 3, "ner_tags": record}
