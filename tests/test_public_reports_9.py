@@ -6,6 +6,7 @@ import json
 import shutil
 import uuid
 import zipfile
+from datetime import UTC, datetime
 from typing import Any
 
 import openpyxl
@@ -15,7 +16,12 @@ import pytest
 import yaml
 
 from lora_vs_api.api.batch_files import read_results
-from lora_vs_api.api.server_error import status_in
+from lora_vs_api.api.diagnosis import diagnose
+from lora_vs_api.api.pacing import retry_after
+from lora_vs_api.api.replies import read_reply
+from lora_vs_api.api.server_error import status_in, without_keys
+from lora_vs_api.api.store import ResponseStore
+from lora_vs_api.api.types import NoAnswer, Request
 from lora_vs_api.cli.app import main
 from lora_vs_api.cli.taught_forms import in_taught_forms
 from lora_vs_api.config.compose import compose
@@ -31,9 +37,11 @@ from lora_vs_api.errors import UserError
 from lora_vs_api.record.rows import Row
 from lora_vs_api.record.words import words
 from lora_vs_api.scoring.scores import token_f1
+from tests.batch_server import BatchServer
 from tests.fault_server import Fault, FaultServer
 from tests.imports import ROOT
-from tests.test_api_client import MINI, ask
+from tests.test_api_client import CHAT, MINI, ask, requests
+from tests.test_batch import ask as ask_batch
 from tests.test_public_reports_8 import TEXTS, init, write
 
 LABELS = ["refund", "shipping", "other"]
@@ -789,3 +797,51 @@ def test_years_in_a_long_text_are_no_places(tmp_path):
 def test_lists_that_look_like_tags_and_mark_nothing_stay(tmp_path):
     rows = [{"text": text, "vitamins": ["B-12", "E-6"], "doses": ["two", "one"]} for text in TEXTS]
     assert load_table(write(tmp_path / "a.jsonl", rows)).rows[0][1] == rows[0]
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("This API key has expired on 2026-01-01", "This API key has expired on 2026-01-01"),
+        ("Incorrect API key provided: sk-proj-abc12***wxyz. You can find it", "Incorrect API key provided: … You can find it"),
+        ("Invalid key gsk_abcDEF123", "Invalid key …"),
+        ("token 0123456789abcdef0123456789abcdef0 is unknown", "token … is unknown"),
+        ("You must be a member of an organization", "You must be a member of an organization"),
+    ],
+)  # fmt: skip
+def test_a_key_that_is_rejected_says_why_and_shows_nothing_of_it(said, shown):
+    """theopenco/llmgateway#2532: of a limit that was reached no more was told than that the key is not valid."""
+    assert without_keys(said) == shown
+    told = diagnose(401, {"error": True, "message": said}, {}, Request("r", []), MINI, "http://h/v1")  # fmt: skip
+    assert shown in str(told) and "api.limits.key_env" in str(told)
+
+
+def test_a_limit_of_a_key_is_no_wrong_key():
+    said = {"error": True, "status": 401, "message": "Unauthorized: API key reached its usage limit."}  # fmt: skip
+    assert "quota at http://h/v1 is used up" in str(
+        diagnose(401, said, {}, Request("r", []), MINI, "http://h/v1")
+    )
+    assert status_in(said) == 401
+    with pytest.raises(NoAnswer, match="key over limit"):
+        read_reply({"error": "Unauthorized", "message": "key over limit"}, CHAT)
+
+
+@pytest.mark.parametrize("unit", [1, 1000])
+def test_a_wait_that_is_a_moment_is_one(unit):
+    """cloudfoundry/cloud_controller_ng#2544: Retry-After since 1970 was a wait of 57 years."""
+    now = datetime(2026, 11, 27, tzinfo=UTC)
+    value = (now.timestamp() + 3) * unit
+    assert retry_after({"retry-after": f"{value:.0f}"}, now) == pytest.approx(3)
+    assert retry_after({"retry-after": "3"}, now) == 3
+
+
+@pytest.mark.parametrize("status", [400, 403, 410])
+def test_results_that_are_gone_are_asked_anew_at_last(tmp_path, status):
+    """doublewordai/control-layer#1741: each run met the same 410, and the batch stayed open for good."""
+    with BatchServer() as server, ResponseStore(tmp_path / "s") as store:
+        gone = [(status, "The output file of this batch has been deleted")] * 2
+        server.refused = {"GET /v1/files/batch_1_output_file_id/content": list(gone)}
+        for told in ("not known at http.* has been deleted.*try 1 of 2", "2 of 2 requests got no answer.*not known"):  # fmt: skip
+            with pytest.raises(UserError, match=told):
+                ask_batch(server.url, store, requests(2), max_attempts=2)
+        assert len(ask_batch(server.url, store, requests(2), max_attempts=2)[0]) == 2

@@ -110,7 +110,7 @@ CASES = {
                                       MODEL + r".*another key \(api\.limits\.key_env\)"),
     "LiteLLM, status 401": (401, openai("Authentication Error, API Key not allowed to access model. This token can only "
                                         "access models=['a']. Tried to access x", type="auth_error", param="None", code="401"),
-                            MODEL + r" \(401\); expected a model"),
+                            MODEL + r" \(401\): Authentication Error.*; expected a model"),
     "NVIDIA": (404, {"status": 404, "title": "Not Found", "detail": "Function 'a1': Not found for account 'b2'"}, MODEL),
     # --- the endpoint, since the model has another
     "OpenAI, responses alone": (404, openai("This model is only supported in v1/responses and not in v1/chat/completions.",

@@ -36,7 +36,7 @@ from lora_vs_api.api.diagnosis import failure_message, refusal
 from lora_vs_api.api.doubles import Doubles
 from lora_vs_api.api.policy import AskPolicy
 from lora_vs_api.api.provider import Provider
-from lora_vs_api.api.server_error import begins, short
+from lora_vs_api.api.server_error import begins, body_of, message_of, short
 from lora_vs_api.api.store import OpenBatch, ResponseStore, request_key
 from lora_vs_api.api.types import Answer, ApiCondition, Losses, Reply, Request
 from lora_vs_api.errors import UserError
@@ -61,6 +61,8 @@ ENDED = (
 )
 # downloads of results in one run, while they are fewer than the batch says are there
 DOWNLOADS = 4
+# what a server says of a batch or a file that it will never give again
+GONE = (400, 403, 404, 410)
 
 
 def ask_batch(
@@ -290,10 +292,13 @@ class _BatchAsking:
         try:
             done = self._wait(batch_id)
             owed = self._take_all(done, {request_key(text) for text in batch.texts})
-        except openai.NotFoundError:
+        except openai.APIStatusError as error:
+            if error.status_code not in GONE:
+                raise
             # deleted, or too old, or it belongs to the account of another key
-            where = self.provider.base_url
-            return _Ended("lost", f"batch {batch_id} or its results are not known at {where} (404)")
+            reason = self.provider.redact(message_of(body_of(error)))
+            lost = f"batch {batch_id} or its results are not known at {self.provider.base_url}"
+            return _Ended("lost", f"{lost} ({error.status_code}: {short(reason)})")
         status, upload = status_of(done), getattr(done, "input_file_id", None)
         if status not in ("failed", "error"):
             return _Ended(status, owed, upload)

@@ -16,7 +16,15 @@ from lora_vs_api.api.diagnosis import asked_wait
 from lora_vs_api.api.pacing import MAX_RETRY_AFTER_SECONDS, backoff_seconds
 from lora_vs_api.api.policy import AskPolicy
 from lora_vs_api.api.provider import Provider
-from lora_vs_api.api.server_error import MODEL, ServerError, begins, body_of, read_error, short
+from lora_vs_api.api.server_error import (
+    MODEL,
+    ServerError,
+    begins,
+    body_of,
+    read_error,
+    short,
+    without_keys,
+)
 from lora_vs_api.api.types import ApiCondition
 from lora_vs_api.errors import UserError
 from lora_vs_api.shown import visible
@@ -288,7 +296,7 @@ def explained(error: Exception, condition: ApiCondition, provider: Provider) -> 
         key = keys.parameter_key("model", condition.name)
         return f"{key}: {base_url} has no model {condition.model!r} for batches (404): {said}"
     if status == 401:
-        return f"{keys.KEY_ENV}: {base_url} rejects the API key, or wants one (401)"
+        return f"{keys.KEY_ENV}: {base_url} rejects the API key, or wants one (401): {without_keys(said)}"
     if status in (405, 501) or (status == 404 and not NO_FILE.search(said)):
         return _no_batches(base_url, str(status))
     where = f" ({status})" if status else ""

@@ -20,6 +20,7 @@ from lora_vs_api.api.server_error import (
     headers_in,
     read_error,
     short,
+    without_keys,
 )
 from lora_vs_api.api.types import (
     Answer,
@@ -205,8 +206,8 @@ def _of_the_model(
     if not (error.names_model or said or named):
         return None
     if status in (401, 403):
-        # of a 401 not the server's text, which may quote a part of the key
-        why = why if status != 401 else f"({status})"
+        # which may quote a part of the key
+        why = without_keys(why)
         return Rejected(
             f"{key}: {base_url} gives this key no access to the model {condition.model!r} {why}; "
             f"expected a model that the key may ask, or another key ({keys.KEY_ENV})",
@@ -228,9 +229,10 @@ def _is_named(model: str, error: ServerError) -> bool:
 def _of_the_way(status: int, error: ServerError, base_url: str) -> UserError | None:
     """What is wrong with the key, or with the way to the server; None where it is something else."""
     if status == 401 or (status == 400 and KEY.search(error.message)):
-        # without the server's text, which may quote the key
+        # which may quote a part of the key
+        said = without_keys(error.message)
         return UserError(
-            f"{keys.KEY_ENV}: {base_url} rejects the API key, or wants one ({status}); "
+            f"{keys.KEY_ENV}: {base_url} rejects the API key, or wants one ({status}): {said}; "
             "expected the name of an environment variable that holds a valid key"
         )
     if PLAIN_HTTP.search(error.message):

@@ -65,6 +65,10 @@ def backoff_seconds(attempt: int, first_wait_seconds: float, spread: float) -> f
     return min(first_wait_seconds * 2.0 ** min(attempt - 1, 60), MAX_BACKOFF_SECONDS) * spread
 
 
+# beyond these a bare number is a moment, in seconds or milliseconds since 1970
+EPOCH_SECONDS, EPOCH_MILLISECONDS = 1e9, 1e12
+
+
 def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
     """Seconds ≥ 0 that an error's headers ask to wait; None where they say nothing readable.
 
@@ -81,7 +85,7 @@ def _waits(headers: Mapping[str, str], now: datetime | None) -> Iterator[float]:
         if value is None:
             continue
         try:
-            yield max(0.0, float(value) / unit)
+            yield _from_now(float(value) / unit, now)
             continue
         except ValueError:
             pass
@@ -92,6 +96,14 @@ def _waits(headers: Mapping[str, str], now: datetime | None) -> Iterator[float]:
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
         yield max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
+
+
+def _from_now(seconds: float, now: datetime | None) -> float:
+    """Seconds ≥ 0 of a wait that some servers write as a moment since 1970, in seconds or milliseconds."""
+    if seconds >= EPOCH_SECONDS:
+        seconds /= 1000 if seconds >= EPOCH_MILLISECONDS else 1
+        seconds -= (now or datetime.now(UTC)).timestamp()
+    return max(0.0, seconds)
 
 
 def wait_in(body: object) -> float | None:
@@ -113,10 +125,6 @@ def _unit(word: str) -> str:
     """``seconds`` and ``s`` are one unit, ``ms`` is another."""
     word = word.lower()
     return word if word == "ms" else word[0]
-
-
-# beyond these a bare number is a moment, in seconds or milliseconds since 1970
-EPOCH_SECONDS, EPOCH_MILLISECONDS = 1e9, 1e12
 
 
 def rate_limit_pause(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
@@ -157,12 +165,9 @@ def reset_seconds(
     if re.fullmatch(r"\s*\d{1,15}(?:\.\d*)?\s*", reset):
         # what is blank to a pattern is not all blank to float
         seconds = float(reset.strip())
-        if seconds >= EPOCH_SECONDS:
-            seconds /= 1000 if seconds >= EPOCH_MILLISECONDS else 1
-            seconds -= now.timestamp()
-        elif seconds > longest:
+        if longest < seconds < EPOCH_SECONDS:
             seconds /= 1000
-        return max(0.0, seconds)
+        return _from_now(seconds, now)
     if re.match(r"\s*\d{4}-\d\d-\d\d", reset):
         try:
             moment = datetime.fromisoformat(reset.strip())

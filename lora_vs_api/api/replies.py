@@ -73,7 +73,12 @@ def read_reply(body: Any, condition: ApiCondition, estimate: Estimate | None = N
         return filtered_reply(estimate, tokens[0])
     try:
         # without any answer it is an error status by another name, and not billed
-        _raise_error(body.get("error"), billed=holds_answer(body))
+        error = body.get("error")
+        # a mark beside the reason says less than that
+        _raise_error(
+            error if isinstance(error, dict | list) or not error else body,
+            billed=holds_answer(body),
+        )
         if chat:
             output, outcome = _read_chat(body)
         else:

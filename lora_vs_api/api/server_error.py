@@ -80,7 +80,7 @@ QUOTA = re.compile(
     r"\btrial has ended\b|\bspend limit exceeded\b|\bused up your daily free allocation\b|"
     # LiteLLM, Anthropic, Moonshot
     r"\bbudget has been exceeded\b|\breached your specified (?:\w+ )?API usage limits\b|"
-    r"\busage limit for this billing cycle\b",
+    r"\busage limit for this billing cycle\b|\bkey (?:has )?(?:reached|exceeded) its (?:\w+ )?limit\b|\bkey limit exceeded\b",
     re.I,
 )
 # A limit that a minute renews, under a name that is elsewhere one of money (DashScope, SenseNova)
@@ -321,6 +321,10 @@ def holds_answer(body: object) -> bool:
     return isinstance(body, dict) and bool(body.get("choices") or body.get("output"))
 
 
+# under which names a body has the status of its error
+_STATUS = ("status", "status_code", "statusCode")
+
+
 def status_in(body: object) -> int | None:
     """The status that an error in an answer of status 200 should have had; None where it tells none.
 
@@ -330,11 +334,14 @@ def status_in(body: object) -> int | None:
     if not isinstance(body, dict) or holds_answer(body):
         return None
     said = unwrapped(body)
-    if not body.get("error") and body.get("code") is None and said is body:
+    tells = any(body.get(name) is not None for name in ("code", *_STATUS))
+    if not body.get("error") and not tells and said is body:
         return None
     error = read_error(body)
     # the gateway's own code, where the provider behind it has a word for one
-    for code in (error.code, _name(said, "code") if isinstance(said, dict) else ""):
+    inner = said if isinstance(said, dict) else {}
+    own = [_name(holder, name) for holder in (inner, body) for name in ("code", *_STATUS)]
+    for code in (error.code, *own):
         if re.fullmatch(r"[45]\d\d", code):
             return int(code)
     if error.is_quota:
@@ -434,6 +441,17 @@ def begins(found: object, what: str = "it") -> str:
     """How an answer begins that is none: the server's reason may stand in it, in a form of its own."""
     said = visible(short(json.dumps(found, ensure_ascii=False, default=str), 200))
     return f", {what} begins {said}" if found else ""
+
+
+# a key, or a part of one: with its prefix, with stars in its middle, or as long as no word is
+_KEY_LIKE = re.compile(
+    r"\b(?:(?:sk|pk|rk|gsk|xai|key|hf|r8)[-_]|Bearer )[^\s'\"]*[\d*.…_-][^\s'\"]*|[^\s'\":]*\*{2,}[^\s'\"]*|[^\s'\":/]{28,}"
+)
+
+
+def without_keys(text: str) -> str:
+    """What a server says of a key that it rejects, without what it may quote of it."""
+    return _KEY_LIKE.sub("…", text)
 
 
 def short(text: str, max_length: int = 300) -> str:
