@@ -214,22 +214,22 @@ def write_rows(path: Path, form: str, rows: list[dict[str, Any]]) -> Path:
     return target
 
 
-def same(value: Any, spec: dict[str, Any], nested: bool = False) -> Any:
+def same(value: Any, spec: dict[str, Any]) -> Any:
     """The value of a row as it is in the corpus: an empty cell, or one of blanks, that may be null is null.
 
     A text is without the blanks around it.
     """
     empty = value == "" or (says_nothing(value) and value not in (spec.get("values") or ()))
-    return None if empty and spec.get("optional") and not nested else typed(value, spec)
+    return None if empty and spec.get("optional") else typed(value, spec)
 
 
 def typed(value: Any, spec: dict[str, Any]) -> Any:
     if isinstance(value, str) and spec["type"] == "string":
         return bare_text(value)
     if isinstance(value, dict) and spec["type"] == "object":
-        return {name: typed(inner, spec["fields"][name]) for name, inner in value.items()}
+        return {name: same(inner, spec["fields"][name]) for name, inner in value.items()}
     if isinstance(value, list) and spec["type"] == "list":
-        return [typed(item, spec.get("items") or {"type": "string"}) for item in value]
+        return [same(item, spec.get("items") or {"type": "string"}) for item in value]
     return value
 
 

@@ -29,6 +29,7 @@ from lora_vs_api.config.fields import fields_from_config
 from lora_vs_api.data.checks import near_duplicates
 from lora_vs_api.data.columns import bookkeeping
 from lora_vs_api.data.formats.number_formats import padded, unit
+from lora_vs_api.data.infer import infer_field
 from lora_vs_api.data.source import read_source
 from lora_vs_api.data.tables import load_table
 from lora_vs_api.data.templates import in_template, text_reader
@@ -845,3 +846,44 @@ def test_results_that_are_gone_are_asked_anew_at_last(tmp_path, status):
             with pytest.raises(UserError, match=told):
                 ask_batch(server.url, store, requests(2), max_attempts=2)
         assert len(ask_batch(server.url, store, requests(2), max_attempts=2)[0]) == 2
+
+
+def test_columns_are_told_by_what_they_hold(project):
+    """tresorone's export: in a table every column was called one of words, and the list ended in the middle of a name."""
+    names = [f"Spalte {n}" for n in range(25)]
+    rows = [",".join(["Name", *names]), *(",".join([("Kauf Aktie", "Verkauf Aktie", "")[n % 3], *(f"{n},5"[:2].replace(",", "") for _ in names)]) for n in range(60))]  # fmt: skip
+    (project / "a.csv").write_text("\n".join(rows) + "\n")
+    with pytest.raises(UserError) as error:
+        main(["init", "a.csv"])
+    assert "Name, the longest, has 2 different ones in 60 rows" in str(error.value)
+    assert "there are Name (words), Spalte 0 (numbers)," in str(error.value)
+    assert str(error.value).endswith("Spalte 18 (numbers) and 6 more")
+
+
+@pytest.mark.parametrize("widest", [True, False])
+def test_rows_of_several_widths_without_a_header_are_told_so(tmp_path, widest):
+    """IBM's classification files: text,label1,label2 and no header; a cell was blamed that held no separator."""
+    rows = [f"Example number {n} of the file,hot" + ",dry" * ((n % 3 == 0) is widest) for n in range(40)]  # fmt: skip
+    with pytest.raises(UserError, match="of line 1 stands again below: is that line a row. then put a line with names above it"):  # fmt: skip
+        table_of(tmp_path / "a.csv", *rows)
+
+
+def test_short_rows_below_a_header_need_their_separators(tmp_path):
+    """Where many are short none of them was broken in two."""
+    rows = [f"Example number {n} of the file,hot" + ",dry" * (n % 3 == 0) for n in range(40)]
+    with pytest.raises(UserError, match="b.csv:3: .*an empty cell needs its separator"):
+        table_of(tmp_path / "b.csv", "text,first,second", *rows)
+
+
+@pytest.mark.parametrize("cell", ["1,00,001.00", "₹1,00,001.00", "Rs 10,000.00", "12,34,567"])
+def test_numbers_as_india_writes_them_are_said_to_be_texts(cell):
+    found = infer_field("total", [cell.replace("1", str(n % 9 + 1), 1) for n in range(30)], "cells")
+    assert "no numbers, since" in found.why
+
+
+def test_a_folder_of_spark_s_parts_is_called_one(project):
+    """databricks/koalas#111: init took it for a folder of save_to_disk."""
+    (project / "a.parquet").mkdir()
+    (project / "a.parquet" / "part-00000.parquet").write_bytes(b"PAR1")
+    with pytest.raises(UserError, match="a.parquet: is a folder, as Spark writes one"):
+        main(["init", "a.parquet"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,10 @@ from lora_vs_api.data.table import Table
 from lora_vs_api.data.templates import taken_by, used_columns
 from lora_vs_api.data.text_column import check_filled, text_column
 from lora_vs_api.errors import UserError
+from lora_vs_api.shown import in_a_row
 
+MAX_KINDS = 20  # columns that are told with what they hold
+_NUMBER = re.compile(r"[^\w\s]?\s?[+-]?[\d.,'’ ]*\d\s?[^\w\s]?")
 # what is asked, and of which text: Alpaca's and Dolly's columns, and those of questions
 _ASKED = {"instruction": ("input", "context"), "question": ("context", "passage", "article")}
 
@@ -114,14 +118,18 @@ def _text_column(path: str, rows: Sequence[Mapping[str, Any]]) -> str:
     except UserError as error:
         hint = _inner_text(rows[0])
         if not hint and "--text" in str(error):
-            kinds = (f"{name} ({_kind(rows, name)})" for name in rows[0])
-            hint = f"; there are {', '.join(kinds):.200}"
+            kinds = [f"{name} ({_kind(rows, name)})" for name in rows[0]]
+            hint = f"; there are {in_a_row(kinds, MAX_KINDS)}"
         raise UserError(f"{path}: {error}{hint}") from None
 
 
 def _kind(rows: Sequence[Mapping[str, Any]], name: str) -> str:
     """What a column holds, in a word."""
     value = next((found for row in rows if (found := row.get(name)) is not None), None)
+    cells = [cell.strip() for row in rows if isinstance(cell := row.get(name), str)]
+    if any(cells) and all(_NUMBER.fullmatch(cell) for cell in cells if cell):
+        # as a table has them
+        return "numbers"
     kinds = (
         (str, "words"),
         (bool, "booleans"),

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lora_vs_api.data.table import SPARK_FOLDER
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import temporary_sibling
 from lora_vs_api.shown import hub_reason
@@ -77,6 +78,8 @@ def _from_folder(folder: str, split: str | None) -> Dataset:
     try:
         found = load_from_disk(folder)
     except (FileNotFoundError, ValueError):
+        if any(Path(folder).glob("part-*")):
+            raise UserError(f"{folder}: {SPARK_FOLDER}") from None
         raise UserError(
             f"{folder}: a folder, but no dataset that `save_to_disk` wrote; expected one, a file, or a folder with "
             f"train, val and test, such as train.csv; found {_files_of(folder)}"

@@ -43,9 +43,10 @@ _THOUSANDS = re.compile(r"\s*[+-]?[1-9]\d{0,2}\.\d{3}\s*", re.ASCII)
 FREE_TEXT_WORDS = 4  # from so many words on average a paraphrase deserves part of the credit
 # what a JSON value is called in messages; true and false are whole numbers to Python
 # numbers with a comma for the point, or with marks between their thousands
-_DIGITS = r"(?!0\d)(?:\d{1,3}(?:[.,'’ \u00a0\u202f]\d{3})+|\d+)(?:[.,]\d+)?"
+# (in India by two, but for the last)
+_DIGITS = r"(?!0\d)(?:\d{1,3}(?:[.,'’ \u00a0\u202f]\d{3})+|\d{1,2}(?:,\d\d)*,\d{3}|\d+)(?:[.,]\d+)?"
 # the same with what people write around them: a currency, a share, a minus of another kind, brackets for one
-_UNIT = r"(?:[$€£¥₹₽₩%‰°]|EUR|USD|GBP|CHF|JPY|CNY|INR|CAD|AUD|SEK|NOK|DKK|PLN|BRL|US\$|R\$|zł|kr\.?|Fr\.?)?"
+_UNIT = r"(?:[$€£¥₹₽₩%‰°]|EUR|USD|GBP|CHF|JPY|CNY|INR|CAD|AUD|SEK|NOK|DKK|PLN|BRL|US\$|R\$|zł|kr\.?|Fr\.?|Rs\.?)?"
 _SEPARATED = re.compile(rf"\(?[+\-−–]?\s?{_UNIT}\s?[+\-−]?{_DIGITS}\s?{_UNIT}\s?-?\)?")
 # a day's number in a spreadsheet, from 1954 to 2119
 _SERIAL = range(20_000, 80_000)

@@ -478,12 +478,8 @@ def without_blanks(record: dict[str, Any], fields: Sequence[Field]) -> dict[str,
 
 def bare_value(value: Any, field: Field) -> Any:
     """A value as a person means it: a label as the config has it, a text without the blanks around it; an empty one is none where it may be."""
-    if (
-        isinstance(value, str)
-        and field.optional
-        and not value.strip()
-        and value not in field.values
-    ):
+    empty = isinstance(value, str) and says_nothing(value)
+    if empty and field.optional and (not value or value not in field.values):
         return None
     if isinstance(value, str) and field.type == "enum":
         return value if field.label(value) is not None else field.label(bare(value)) or value

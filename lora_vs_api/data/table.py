@@ -8,6 +8,7 @@ from typing import Any
 
 # the column that says of which file of a folder, or list of a file, a row is
 FILE_SPLIT = "split"
+SPARK_FOLDER = "is a folder, as Spark writes one; expected one file: join its parts into one"
 
 Rows = list[tuple[str, Mapping[str, Any]]]
 

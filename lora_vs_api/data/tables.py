@@ -26,7 +26,7 @@ from lora_vs_api.data.formats.table_rows import (
 )
 from lora_vs_api.data.formats.text import check_no_page, inner_marks, read_text
 from lora_vs_api.data.split import split_named
-from lora_vs_api.data.table import FILE_SPLIT, Rows, Table
+from lora_vs_api.data.table import FILE_SPLIT, SPARK_FOLDER, Rows, Table
 from lora_vs_api.errors import UserError
 from lora_vs_api.shown import count
 
@@ -110,9 +110,7 @@ def _as_written(path: Path, encoding: str | None, text: str | None) -> Table:
     """The rows of one file, conversations as they stand in it."""
     suffix = file_format(path)
     if path.is_dir():
-        raise UserError(
-            f"{path}: is a folder, as Spark writes one; expected one file: join its parts into one"
-        )
+        raise UserError(f"{path}: {SPARK_FOLDER}")
     if path.is_file():
         check_no_page(path)
     if suffix not in SUFFIXES:

@@ -102,7 +102,7 @@ def text_column(rows: Rows) -> str:
         short = [name for name in lengths if _may_be_text(name, rows) and name not in most]
         text = max(short, key=lambda name: lengths[name], default=text)
         if not short:
-            different = len({row.get(text) for row in rows})
+            different = len({row.get(text) for row in rows if not says_nothing(row.get(text))})
             raise UserError(
                 f"no column holds texts: {text}, the longest, has {different} different ones in {len(rows):,} rows; name it with "
                 "--text"
@@ -175,6 +175,8 @@ def _is_word(value: Any) -> bool:
     if not isinstance(value, str) or not re.search(r"[^\W\d_]", value):
         return False
     value = value.strip()
+    if value.lower() in ("true", "false", "yes", "no"):
+        return False
     return value[:1] not in ("[", "{") and not (MOMENT.fullmatch(value) or ADDRESS.fullmatch(value))
 
 

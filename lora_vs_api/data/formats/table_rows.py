@@ -28,6 +28,7 @@ MIN_WIDE = 3
 # words of a column's name, at most, where those of texts are more
 NAME_WORDS = 3
 MAX_NAME = 200  # characters
+MAX_BROKEN = 0.1  # of the rows
 # what some programs put between cells, and no column is called by
 _OTHER_SEPARATORS = (
     "\t",
@@ -189,6 +190,15 @@ def as_wide_as(
     return rest
 
 
+def _stands_again(header: Sequence[str], rest: Lines) -> str | None:
+    """A cell of the first line that is one of the labels below it; None where there is none."""
+    for place, name in enumerate(map(str.strip, header)):
+        cells = [row[place].strip() for _, row in rest if len(row) > place]
+        if name and cells.count(name) > 1:
+            return name
+    return None
+
+
 def _why_of_another_width(first: int, header: Sequence[str], rest: Lines, place: int) -> str:
     """What may be the reason that the row at ``place`` is not as wide as the header."""
     width, found = len(header), len(rest[place][1])
@@ -199,10 +209,22 @@ def _why_of_another_width(first: int, header: Sequence[str], rest: Lines, place:
     if sum(_has_single_quotes(cells) for _, cells in rest) > 1 and found > 1:
         return """; do single quotes stand around cells? then write " in their place"""
     if usual == width or n < MOSTLY * len(rest) or len(rest) < 2:
+        again = _stands_again(header, rest)
+        if again is not None:
+            return (
+                f"; {again!r:.40} of line {first} stands again below: is that line a row? then put a line with names above it, as many "
+                "as the longest row has cells, and give the other rows as many; several labels in one cell have ; between them"
+            )
         if found > width:
             return "; a cell that holds the separator needs quotes around it"
         following = rest[place + 1][1] if place + 1 < len(rest) else []
-        if found < width and found + len(following) - 1 == width:
+        short = sum(len(cells) < width for _, cells in rest)
+        # a row that was broken in two is one of few
+        if (
+            found < width
+            and found + len(following) - 1 == width
+            and short <= MAX_BROKEN * len(rest)
+        ):
             return "; does its last cell go on in the next line? then put quotes around that cell"
         below = place >= len(rest) - 3 and rest[place][0] > 1
         if below and found == 1:
