@@ -49,33 +49,9 @@ def text_column(rows: Rows) -> str:
     Raises:
         UserError: no column holds texts.
     """
-    lengths: dict[str, int] = {}
-    written: dict[str, int] = {}
-    for row in rows:
-        for name, value in row.items():
-            # a record as JSON text can be longer than what it was taken from
-            if isinstance(value, str) and value.strip()[:1] != "{":
-                lengths[name] = lengths.get(name, 0) + len(value)
-                written[name] = written.get(name, 0) + is_written(value)
-    most = [
-        name
-        for name in lengths
-        if 2 * written[name] >= len(rows) and not CREATED.fullmatch(plain_name(name))
-    ]
     names = list(dict.fromkeys(name for row in rows for name in row))
-    if not most:
-        _check_no_lists(rows, names)
-        _check_no_files(rows, names)
-        # one word each, such as names; but an id is no writing
-        most = [
-            name
-            for name in lengths
-            if not ID.fullmatch(plain_name(name))
-            and 2 * sum(map(_is_word, (row.get(name) for row in rows))) >= len(rows)
-        ]
-    if not most:
-        raise UserError("no column holds texts; name it with --text")
-    most = [name for name in most if not answers_itself(name, rows, names)] or most
+    lengths = _lengths(rows)
+    most = _candidates(rows, names, lengths)
     filled = {
         name: sum(isinstance(v := row.get(name), str) and bool(v.strip()) for row in rows)
         for name in most
@@ -100,22 +76,68 @@ def text_column(rows: Rows) -> str:
     if text in labels and len(rows) >= MANY:
         # beside labels of several words a text may be a single one, such as a skill
         short = [name for name in lengths if _may_be_text(name, rows) and name not in most]
-        text = max(short, key=lambda name: lengths[name], default=text)
         if not short:
             different = len({row.get(text) for row in rows if not says_nothing(row.get(text))})
             raise UserError(
                 f"no column holds texts: {text}, the longest, has {different} different ones in {len(rows):,} rows; name it with "
                 "--text"
             )
+        text = max(short, key=lambda name: lengths[name])
+    _check_not_in_lists(rows, names, text, lengths[text])
+    return text
+
+
+def _lengths(rows: Rows) -> dict[str, int]:
+    """Characters of each column's texts."""
+    found: dict[str, int] = {}
+    for row in rows:
+        for name, value in row.items():
+            # a record as JSON text can be longer than what it was taken from
+            if isinstance(value, str) and value.strip()[:1] != "{":
+                found[name] = found.get(name, 0) + len(value)
+    return found
+
+
+def _candidates(rows: Rows, names: Sequence[str], lengths: Mapping[str, int]) -> list[str]:
+    """The columns that may be that of the texts: somebody wrote most of their cells, or they are a word each.
+
+    Raises:
+        UserError: no column holds texts.
+    """
+    found = [
+        name
+        for name in lengths
+        if mostly_written(rows, name) and not CREATED.fullmatch(plain_name(name))
+    ]
+    if not found:
+        _check_no_lists(rows, names)
+        _check_no_files(rows, names)
+        # one word each, such as names; but an id is no writing
+        found = [
+            name
+            for name in lengths
+            if not ID.fullmatch(plain_name(name))
+            and 2 * sum(map(_is_word, (row.get(name) for row in rows))) >= len(rows)
+        ]
+    if not found:
+        raise UserError("no column holds texts; name it with --text")
+    return [name for name in found if not answers_itself(name, rows, names)] or found
+
+
+def _check_not_in_lists(rows: Rows, names: Sequence[str], text: str, length: int) -> None:
+    """Make sure that the texts do not lie in the lists of a column beside a short one.
+
+    Raises:
+        UserError: a column's lists hold many more words.
+    """
     for name in names:
         lists = (cell for row in rows if isinstance(cell := row.get(name), list))
         within = sum(map(_length_within, lists))
-        if within > MUCH_LONGER * lengths[text]:
+        if within > MUCH_LONGER * length:
             raise UserError(
                 f"the texts seem to lie in the lists of {name}, which hold more words than the column {text}: write a row "
                 "for each, or name the text with --text"
             )
-    return text
 
 
 def check_filled(text: str, rows: Rows) -> None:
