@@ -24,12 +24,13 @@ from lora_vs_api.log import say
 from lora_vs_api.record.fields import Field
 from lora_vs_api.record.prompt import completion, messages, system_prompt
 from lora_vs_api.record.rows import Row
+from lora_vs_api.record.words import UNSPACED
 from lora_vs_api.shown import count
 
 MAX_TOLD = 600  # characters of the system prompt that are shown
 MAX_SHOWN = 200  # of a text or record that is shown as an example
 _GAP = " [...] "  # where it is cut
-UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
+_UNSPACED = re.compile(rf"[{UNSPACED}]")
 A_WORD = 1.5  # words of a text, on average: from there down a line says so
 MUCH_OF_NULLS = 0.2  # of the records' characters: from here on --omit-nulls is worth a line
 
@@ -65,7 +66,7 @@ def say_what_was_guessed(
     _show_examples(task, corpus, firsts)
     texts = [row["text"] for row in corpus]
     # some scripts have no blanks between words
-    if mean(len(text.split()) for text in texts) < A_WORD and not any(map(UNSPACED.search, texts)):
+    if mean(len(text.split()) for text in texts) < A_WORD and not any(map(_UNSPACED.search, texts)):
         say(
             "Most texts are one word: if rows are the words of texts, write a row for each text, with its labels"
         )

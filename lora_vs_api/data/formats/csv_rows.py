@@ -9,7 +9,14 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from lora_vs_api.data.formats.dumps import ESCAPED, SEPARATOR_LINE, dumped, unquoted
+from lora_vs_api.data.formats.dumps import (
+    ESCAPED,
+    SEPARATOR_LINE,
+    dumped,
+    is_even,
+    is_table,
+    unquoted,
+)
 from lora_vs_api.data.formats.taken_in import check_no_row_taken_in, holds_rows, taken_in
 from lora_vs_api.data.table import CsvRows
 from lora_vs_api.errors import UserError
@@ -90,7 +97,7 @@ def _single_below(path: str | Path, text: str, separator: str | None) -> CsvRows
             continue
         with suppress(UserError):
             rows = _rows(path, text, mark, 1, quote="'")
-            if not _is_even(rows) or len(rows[0][1]) == 1:
+            if not is_table(rows):
                 continue
             plain = [line.split(mark) for line in text.splitlines() if line]
             cut = len({len(cells) for cells in plain}) > 1
@@ -104,7 +111,7 @@ def _escaped(path: str | Path, text: str, separator: str | None) -> CsvRows | No
     for mark in SEPARATORS if separator is None else (separator,):
         with suppress(UserError):
             found = _csv_rows(path, _doubled(text, mark), mark)
-            if len({len(cells) for _, cells in found.rows}) == 1 < len(found.rows[0][1]):
+            if is_table(found.rows):
                 return replace(found, escaped=True)
     return None
 
@@ -147,7 +154,7 @@ def _csv_rows(path: str | Path, text: str, separator: str | None) -> CsvRows:
     if bare.count(likely[0]) == len(re.findall(re.escape(likely[0]) + " ", bare)) > 0:
         with suppress(UserError):
             rows = _rows(path, text, likely[0], first, spaced=True)
-            if _is_even(rows) and _is_spaced(path, text, likely[0], first):
+            if is_even(rows) and _is_spaced(path, text, likely[0], first):
                 return CsvRows(rows, likely[0], False, spaced=True)
     late = _opened_late(path, text, likely[0], first)
     if late is not None:
@@ -157,7 +164,7 @@ def _csv_rows(path: str | Path, text: str, separator: str | None) -> CsvRows:
             rows = _rows(path, text, mark, first)
         except UserError:
             continue
-        if len({len(cells) for _, cells in rows}) == 1 and len(rows[0][1]) > 1:
+        if is_table(rows):
             return CsvRows(rows, mark, False)
     return CsvRows(_rows(path, text, likely[0], first), likely[0], False)
 
@@ -170,19 +177,15 @@ def _opened_late(path: str | Path, text: str, separator: str, first: int) -> Csv
         rows = _rows(path, text, separator, first, spaced=True)
     except UserError:
         return None
-    if not _is_even(rows) or len(rows[0][1]) == 1:
+    if not is_table(rows):
         return None
     # without them it may be a table all the same, whose cells would keep their quotes
     with suppress(UserError):
         plain = _rows(path, text, separator, first)
         late = [cell for _, row in plain for cell in row if cell.lstrip(" ")[:1] == '"' != cell[:1]]
-        if _is_even(plain) and not (late and all(cell.endswith('"') for cell in late)):
+        if is_even(plain) and not (late and all(cell.endswith('"') for cell in late)):
             return None
     return CsvRows(rows, separator, named=first > 1, spaced=True)
-
-
-def _is_even(rows: list[tuple[int, list[str]]]) -> bool:
-    return len({len(cells) for _, cells in rows}) == 1
 
 
 def _is_spaced(path: str | Path, text: str, separator: str, first: int) -> bool:
@@ -196,7 +199,7 @@ def _is_spaced(path: str | Path, text: str, separator: str, first: int) -> bool:
     if not re.search(rf"{mark}(?![ \r\n]|\Z)", re.sub(cell, r"\1", text)):
         return True
     try:
-        return not _is_even(_rows(path, text, separator, first))
+        return not is_even(_rows(path, text, separator, first))
     except UserError:
         return True
 

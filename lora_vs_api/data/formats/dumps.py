@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 
 from lora_vs_api.data.table import CsvRows
@@ -27,6 +28,16 @@ _ESCAPES = {
 FEW_WHOLE = 0.1
 # a character with a backslash before it
 ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+
+
+def is_even(rows: Sequence[tuple[int, Sequence[str]]]) -> bool:
+    """Whether all rows have as many cells."""
+    return len({len(cells) for _, cells in rows}) == 1
+
+
+def is_table(rows: Sequence[tuple[int, Sequence[str]]]) -> bool:
+    """Whether all rows have as many cells, and more than one."""
+    return is_even(rows) and len(rows[0][1]) > 1
 
 
 def dumped(text: str, separator: str | None) -> CsvRows | None:
@@ -63,8 +74,7 @@ def _unenclosed(text: str, separator: str | None) -> CsvRows | None:
         if row:
             rows.append((line, _cut(row, "\t")))
         line += row.count("\n") + 1
-    is_even = len({len(cells) for _, cells in rows}) == 1 and len(rows[0][1]) > 1
-    return CsvRows(rows, "\t", named=False, unquoted=True) if is_even else None
+    return CsvRows(rows, "\t", named=False, unquoted=True) if is_table(rows) else None
 
 
 def _cut(text: str, mark: str) -> list[str]:
@@ -97,12 +107,11 @@ def unquoted(text: str, separator: str | None, opened: bool = False) -> CsvRows 
     lines = [(line, part) for line, part in enumerate(re.split(r"\r\n|\n|\r", text), 1) if part]
     rows = [(line, part.split("\t")) for line, part in lines]
     cells = [cell for _, row in rows for cell in row]
-    even = len({len(row) for _, row in rows}) == 1 and len(rows[0][1]) > 1
     # a cell that begins between quotes ends so, be it on another line
     closed = [cell for cell in cells if len(cell) > 1 and cell.endswith('"')]
     # a text that somebody has said from its first word to its last
     whole = sum(cell.startswith('"') for cell in closed)
-    if not even or whole > FEW_WHOLE * len(rows):
+    if not is_table(rows) or whole > FEW_WHOLE * len(rows):
         return None
     if any(cell.count('"') % 2 and not opened for cell in closed if not cell.startswith('"')):
         return None

@@ -388,28 +388,26 @@ def _total_note(rest: Lines) -> str | None:
     return None
 
 
-def lost_note(texts: Mapping[str, Sequence[str]]) -> str | None:
+def _cells_with(form: re.Pattern[str], columns: Mapping[str, Sequence[str]]) -> str:
+    """Each column that has such cells, with their number; empty where none has."""
+    counts = {name: sum(map(bool, map(form.search, cells))) for name, cells in columns.items()}
+    return ", ".join(f"{name} ({n:,})" for name, n in counts.items() if n)
+
+
+def lost_note(columns: Mapping[str, Sequence[str]]) -> str | None:
     """What to say of cells in which a program has put a sign for letters that it could not read; else None."""
-    found = {name: sum("\ufffd" in text for text in held) for name, held in texts.items()}
-    cells = ", ".join(f"{name} ({number:,})" for name, number in found.items() if number)
-    return (
-        f"\ufffd in place of letters that a program could not read, in cells of {cells}: read as it stands"
-        if cells
-        else None
-    )
+    told = _cells_with(re.compile("\ufffd"), columns)
+    if not told:
+        return None
+    return f"\ufffd in place of letters that a program could not read, in cells of {told}: read as it stands"
 
 
 def misread_note(columns: Mapping[str, Sequence[str]]) -> str | None:
     """What to say of cells whose letters were decoded by the wrong encoding before they came into the file; else None."""
     misread = re.compile("Ã[\u0080-\u00bf©«¡]|â€[\u0098-\u009d™œ“”˜¢¦]|Â[\u00a0-\u00bf]")
-    counts = {
-        name: n
-        for name, cells in columns.items()
-        if (n := sum(map(bool, map(misread.search, cells))))
-    }
-    if not counts:
+    told = _cells_with(misread, columns)
+    if not told:
         return None
-    told = ", ".join(f"{name} ({n:,})" for name, n in counts.items())
     return f"UTF-8 that a program took for Windows-1252 (Ã© for é) in cells of {told}: read as they stand"
 
 
@@ -417,14 +415,9 @@ def escapes_note(columns: Mapping[str, Sequence[str]]) -> str | None:
     """What to say of cells in which a line end or a tab is written as a backslash and a letter; else None."""
     # of a path such as C:\new small letters follow
     written = re.compile(r"\\[nt](?![a-z])")
-    counts = {
-        name: n
-        for name, cells in columns.items()
-        if (n := sum(map(bool, map(written.search, cells))))
-    }
-    if not counts:
+    told = _cells_with(written, columns)
+    if not told:
         return None
-    told = ", ".join(f"{name} ({n:,})" for name, n in counts.items())
     return rf"\n or \t as a backslash and a letter in cells of {told}: read as they stand"
 
 
@@ -435,12 +428,7 @@ def entities_note(columns: Mapping[str, Sequence[str]]) -> str | None:
         r"</?(?:p|br|div|span|b|i|em|strong|a|li|ul|ol|t[dr])(?: [^<>]*)?/?>",
         re.IGNORECASE,
     )
-    counts = {
-        name: n
-        for name, cells in columns.items()
-        if (n := sum(map(bool, map(entity.search, cells))))
-    }
-    if not counts:
+    told = _cells_with(entity, columns)
+    if not told:
         return None
-    told = ", ".join(f"{name} ({n:,})" for name, n in counts.items())
     return f"HTML's names of characters or tags (&amp;, <p>) in cells of {told}: they are read as they stand"
