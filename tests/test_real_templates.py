@@ -12,19 +12,12 @@ from lora_vs_api.inference.extractor import Extractor
 from lora_vs_api.inference.generate import encode_prompt
 from lora_vs_api.model.loading import load_base, load_tokenizer
 from lora_vs_api.model.runtime import Runtime
-from lora_vs_api.record.fields import Field
 from lora_vs_api.record.prompt import completion, messages
 from lora_vs_api.training.examples import chat_examples, check_examples, within_length
 from lora_vs_api.weights.chat_template import settle_chat
 from tests.chat_templates import FAMILIES, template_of, with_template
+from tests.test_chat_templates import FIELDS, INSTRUCTION, ROWS
 from tests.tiny_model import build_tiny_model
-
-INSTRUCTION = "Extract a record.\nAnswer with one JSON object."
-FIELDS = (Field("who", "string", "exact"), Field("level", "integer", "exact", minimum=1, maximum=5))
-ROWS = [
-    {"id": f"row-{i}", "text": f"Mail {i} of Ann,\nin haste", "record": {"who": f"N{i}", "level": 1 + i}}
-    for i in range(3)
-]  # fmt: skip
 
 TURNS = "{% for m in messages %}{{ m.role + ': ' + m.content + 'MARK' }}{% endfor %}"
 ASKS = "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"
