@@ -71,14 +71,14 @@ class Extractor:
                 token which the model does not know.
         """
         context, prompts = context_length(self.model.config.to_dict()), self._prompts(texts)
-        lines = []
+        lines, chats = [], []
         for name, prompt in zip(names, prompts, strict=True):
             try:
-                chat_text(self.tokenizer, prompt, asks=True)
+                chats.append(chat_text(self.tokenizer, prompt, asks=True))
             except UserError as error:
                 lines.append(f"{name}: {error}")
-        # what is refused cannot be counted
-        found = {} if lines else too_long(self.tokenizer, prompts, context, self.max_new_tokens)
+        # without a chat for each text the places would be others
+        found = {} if lines else too_long(self.tokenizer, chats, context, self.max_new_tokens)
         lines += [
             f"{names[place]}: its prompt of {tokens:,} tokens and an answer of up to "
             f"{self.max_new_tokens:,} (decoding.max_new_tokens) are more than the {context:,} "

@@ -59,27 +59,29 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Message])
     Raises:
         UserError: the chat template refuses it.
     """
-    text = chat_text(tokenizer, prompt, asks=True)
-    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+    return _encoded(tokenizer, chat_text(tokenizer, prompt, asks=True))
+
+
+def _encoded(tokenizer: PreTrainedTokenizerBase, chat: str) -> list[int]:
+    """Token ids of a rendered chat, which holds its special tokens already."""
+    return list(tokenizer(chat, add_special_tokens=False)["input_ids"])
 
 
 def too_long(
     tokenizer: PreTrainedTokenizerBase,
-    prompts: Sequence[Sequence[Message]],
+    chats: Sequence[str],
     context: int | None,
     max_new_tokens: int,
 ) -> dict[int, int]:
-    """By place, the tokens of the prompts that leave no room for an answer in ``context`` tokens."""
-    if context is None or not prompts:
+    """By place, the tokens of the rendered chats that leave no room for an answer in ``context`` tokens."""
+    if context is None:
         return {}
-    # no token is shorter than a byte: most texts need no counting
     spare = context - max_new_tokens
-    sizes = [sum(len(turn["content"].encode()) for turn in prompt) for prompt in prompts]
-    around = len(encode_prompt(tokenizer, prompts[0]))
     counted = {
-        place: len(encode_prompt(tokenizer, prompts[place]))
-        for place, size in enumerate(sizes)
-        if size + around > spare
+        place: len(_encoded(tokenizer, chat))
+        for place, chat in enumerate(chats)
+        # no token is shorter than a byte: most texts need no counting
+        if len(chat.encode()) > spare
     }
     return {place: tokens for place, tokens in counted.items() if tokens > spare}
 
