@@ -531,7 +531,7 @@ def test_a_guessed_text_that_is_empty_in_some_rows_names_another(project, capsys
 
 
 @pytest.mark.parametrize(
-    ("name", "typed"), [("Review Title", "{{ Review Title }}"), ("INPUT:query1", "{{ columns['INPUT:query1'] }}"), ("a-b", "{{ columns['a-b'] }}")]
+    ("name", "typed"), [("Review Title", "{{ Review Title }}"), ("INPUT:query1", '{{ columns["INPUT:query1"] }}'), ("a-b", '{{ columns["a-b"] }}')]
 )  # fmt: skip
 def test_the_advice_to_join_columns_works_whatever_they_are_called(project, capsys, name, typed):
     rows = [{name: f"about {text} no {n}", "Review Text": text, "label": LABELS[n % 3]} for n, text in enumerate(TEXTS)]  # fmt: skip
@@ -714,7 +714,7 @@ def test_a_text_of_a_word_is_found_beside_labels_of_several():
 def test_a_column_that_many_rows_lack_is_no_text():
     """1,590 lines told to take 1,590 rows out."""
     rows = [{"notes": text * (n % 3 > 0), "label": LABELS[n % 3]} for n, text in enumerate(TEXTS)]
-    with pytest.raises(UserError, match="no column holds a text in every row: notes has one in 26 of 40; take the others out, or name"):  # fmt: skip
+    with pytest.raises(UserError, match="notes, which seems to hold the texts, has one in 26 of 40 rows; take the others out, or name"):  # fmt: skip
         check_filled("notes", rows)
     check_filled("label", rows)
 

@@ -19,6 +19,7 @@ from lora_vs_api.config.literal import shown
 from lora_vs_api.data.checks import conflicts
 from lora_vs_api.data.infer import Inferred, keys_told
 from lora_vs_api.data.split import first_of_each_text
+from lora_vs_api.data.templates import in_template, is_template
 from lora_vs_api.errors import UserError
 from lora_vs_api.log import say
 from lora_vs_api.record.fields import Field
@@ -66,7 +67,8 @@ def say_what_was_guessed(
     _show_examples(task, corpus, firsts)
     texts = [row["text"] for row in corpus]
     # some scripts have no blanks between words
-    if mean(len(text.split()) for text in texts) < A_WORD and not any(map(_UNSPACED.search, texts)):
+    spaced = [text for text in texts if not _UNSPACED.search(text)]
+    if 2 * len(spaced) > len(texts) and mean(len(text.split()) for text in spaced) < A_WORD:
         say(
             "Most texts are one word: if rows are the words of texts, write a row for each text, with its labels"
         )
@@ -89,15 +91,12 @@ def say_what_was_guessed(
 def _another_text(field: str, found: Inferred, roles: Roles, corpus: Sequence[Row]) -> str:
     """What to ask about a field of many words that the text does not hold: of a pair of sentences it is the other one."""
     name = found.spec.get("from", field)
-    if found.spec.get("score") != "token_f1" or roles.record or not name.isidentifier():
+    if found.spec.get("score") != "token_f1" or roles.record:
         return ""
     pairs = [(value, row["text"]) for row in corpus if (value := row["record"].get(field))]
-    if (
-        2 * sum(value in text for value, text in pairs) > len(pairs)
-        or not roles.text.isidentifier()
-    ):
+    if 2 * sum(value in text for value, text in pairs) > len(pairs) or is_template(roles.text):
         return ""
-    return f"; is it to be read and not to be found? --text '{{{{ {roles.text} }}}}\\n\\n{{{{ {name} }}}}' joins them"
+    return f"; is it to be read and not to be found? --text '{in_template(roles.text)}\\n\\n{in_template(name)}' joins them"
 
 
 def _show_examples(task: TaskConfig, corpus: Sequence[Row], firsts: list[Row]) -> None:

@@ -116,7 +116,7 @@ def _text_column(path: str, rows: Sequence[Mapping[str, Any]]) -> str:
     try:
         return text_column([without_columns(row, same) for row in rows])
     except UserError as error:
-        hint = _inner_text(rows[0])
+        hint = _inner_text(rows)
         if not hint and "--text" in str(error):
             kinds = [f"{name} ({_kind(rows, name)})" for name in rows[0]]
             hint = f"; there are {in_a_row(kinds, MAX_KINDS)}"
@@ -157,13 +157,15 @@ def _is_constant(name: str, rows: Sequence[Mapping[str, Any]]) -> bool:
     return isinstance(first, str) and all(row.get(name) == first for row in rows)
 
 
-def _inner_text(row: Mapping[str, Any]) -> str:
-    """How to name a text that lies within an object; empty where there is none."""
-    for name, value in row.items():
-        inner = value if isinstance(value, dict) else {}
-        for key, text in inner.items():
+def _inner_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """How to name a text that lies within an object of every row; empty where there is none."""
+    for name, value in rows[0].items():
+        for key in value if isinstance(value, dict) else ():
+            held = [
+                cell.get(key) if isinstance(cell := row.get(name), dict) else None for row in rows
+            ]
             named = name.isidentifier() and str(key).isidentifier()
-            if named and isinstance(text, str) and len(text.split()) > 1:
+            if named and all(isinstance(text, str) and len(text.split()) > 1 for text in held):
                 return f", such as --text '{{{{ {name}.{key} }}}}', a text within the column {name}"
     return ""
 

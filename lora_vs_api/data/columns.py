@@ -13,7 +13,7 @@ from unicodedata import normalize
 from lora_vs_api.data.source import says_nothing
 from lora_vs_api.data.split import split_named
 from lora_vs_api.data.templates import in_template, text_reader
-from lora_vs_api.data.text_column import answers_itself, called_written
+from lora_vs_api.data.text_column import answers_itself
 from lora_vs_api.data.written import (
     ADDRESS,
     ANNOTATOR,
@@ -21,6 +21,7 @@ from lora_vs_api.data.written import (
     ID,
     MOMENT,
     NUMBER,
+    called_written,
     is_written,
     mostly_written,
     plain_name,

@@ -67,6 +67,15 @@ _KINDS = (
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]|^\\?\\?\\?$")
 
 
+class SeveralTypes(UserError):
+    """Values of several types; ``names`` are the fields', as ``--drop`` has them."""
+
+    def __init__(self, lines: Sequence[str], names: Sequence[str]) -> None:
+        told = f"\n--drop {','.join(names)} leaves out all of them" if len(names) > 1 else ""
+        super().__init__("\n".join(lines) + told)
+        self.lines, self.names = tuple(lines), tuple(names)
+
+
 @dataclass(frozen=True)
 class Inferred:
     """A field's spec and, in words, what in the data it was inferred from."""
@@ -114,6 +123,33 @@ def infer_field(
     if empty:
         spec = {**found.spec, "optional": True}
         return Inferred(spec, f"{found.why}; {words} in {empty:,} of {len(values):,} rows")
+    return found
+
+
+def infer_fields(
+    columns: Mapping[str, Sequence[Any]], texts: Texts = "cells", within: str | None = None
+) -> dict[str, Inferred]:
+    """The spec of each field, by its name.
+
+    Args:
+        columns: name → values, as in :func:`infer_field`.
+        within: the object whose keys these are, if they are any's.
+
+    Raises:
+        UserError: fields with values of several types, all of them named.
+    """
+    found: dict[str, Inferred] = {}
+    lines: list[str] = []
+    names: list[str] = []
+    for name, values in columns.items():
+        path = name if within is None else f"{within}.{name}"
+        try:
+            found[name] = infer_field(path, values, texts, nested=within is not None)
+        except SeveralTypes as error:
+            lines += error.lines
+            names += error.names
+    if lines:
+        raise SeveralTypes(lines, list(dict.fromkeys(names)))
     return found
 
 
@@ -227,9 +263,9 @@ def _check_one_type(name: str, values: Sequence[Any]) -> None:
             f"{kind} {n:,} time{'s'[: n > 1]}, such as {_cut(values[kinds.index(kind)])}"
             for kind, n in counts.items()
         )
-        raise UserError(
-            f"{name}: expected values of one type, found {told}; write them alike, or leave the field out"
-        )
+        path = name.replace("[]", "")
+        said = f"{name}: expected values of one type, found {told}; write them alike, or leave the field out (--drop {path})"
+        raise SeveralTypes([said], [path])
 
 
 def _is_json(text: str) -> bool:
@@ -335,10 +371,8 @@ def _infer_object(name: str, values: Sequence[Mapping[str, Any]]) -> Inferred:
     names = list(dict.fromkeys(name for value in values for name in value))
     if not names:
         return Inferred({"type": "string"}, "empty objects")
-    fields = {
-        key: infer_field(f"{name}.{key}", [v.get(key) for v in values], "json", nested=True)
-        for key in names
-    }
+    columns = {key: [value.get(key) for value in values] for key in names}
+    fields = infer_fields(columns, "json", within=name)
     spec = {
         "type": "object",
         "score": "slot_f1",

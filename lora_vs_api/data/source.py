@@ -25,7 +25,7 @@ from lora_vs_api.errors import UserError
 from lora_vs_api.log import say
 from lora_vs_api.record.fields import TEXT, Field, completed, renamed, renamed_value
 from lora_vs_api.record.words import words
-from lora_vs_api.shown import did_you_mean
+from lora_vs_api.shown import count, did_you_mean
 from lora_vs_api.validation.records import expected, violations
 
 if TYPE_CHECKING:
@@ -151,7 +151,8 @@ def read_source(
         raise problems_error(path, bad)
     if not rows:
         raise UserError(f"{path}: no rows in it; expected labelled examples")
-    for note in _doubts(table, fields) if record is None else ():
+    doubts = _doubts(table, fields) if record is None else ()
+    for note in (*_doubtful_texts(table, text), *doubts):
         say(f"{path}: {note}")
     return rows
 
@@ -181,14 +182,25 @@ def _doubts(table: Rows, fields: Sequence[Field]) -> Iterator[str]:
                     f"{field.column}: {held!r:.40} is read as a list of one; if these are several, put ; between them "
                     "or write a JSON list"
                 )
-        elif field.type == "string" and field.optional:
-            # a dash or a point may be meant, words of programs hardly are
-            words = [cell for cell in cells if len(cell) > 1 and is_missing(cell)]
-            if words:
-                yield (
-                    f"{field.column}: {words[0]!r} in {len(words):,} cells is read as a text; if it stands for none, "
-                    "empty these cells"
-                )
+        elif field.type == "string" and (words := _none_in_words(cells)):
+            yield (
+                f"{field.column}: {words[0]!r} in {count(len(words), 'cell')} is read as a text; if it stands for none, "
+                "empty these cells"
+            )
+
+
+def _doubtful_texts(table: Rows, text: str) -> Iterator[str]:
+    """The same of texts that a program wrote where there is none."""
+    cells = [columns.get(text) for place, columns in table if _TEXT_TABLE.search(place)]
+    if words := _none_in_words([cell for cell in cells if isinstance(cell, str)]):
+        yield (
+            f"{text}: {words[0]!r} in {count(len(words), 'cell')} is read as a text; if it stands for none, take these rows out"
+        )
+
+
+def _none_in_words(cells: Sequence[str]) -> list[str]:
+    """The cells that say in a program's word that there is none: a dash or a point may be meant, these hardly are."""
+    return [cell for cell in cells if len(cell.strip()) > 1 and is_missing(cell.strip())]
 
 
 def id_of(columns: Mapping[str, Any], row_id: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,22 @@ if TYPE_CHECKING:
 PLACE = "[]"
 # by what a template reaches a column whose name is no word: {{ columns["Review Title"] }}
 COLUMNS = "columns"
+# words that are Jinja's own within an expression
+_JINJAS = {
+    "and",
+    "or",
+    "not",
+    "in",
+    "is",
+    "if",
+    "else",
+    "true",
+    "false",
+    "none",
+    "True",
+    "False",
+    "None",
+}
 _EXPRESSION = re.compile(r"(\{\{[-+]?\s*)([^{}|]*?)(\s*(?:\|[^{}]*)?[-+]?\}\})")
 
 
@@ -28,9 +45,17 @@ def is_template(text: str) -> bool:
 
 
 def in_template(column: str) -> str:
-    """How a template names a column: a name that is no word as it stands, or in quotes where Jinja would read it otherwise."""
-    plain = re.fullmatch(r"[^\W\d]\w*(?: \w+)*", column) is not None and column != COLUMNS
-    return f"{{{{ {column} }}}}" if plain else f"{{{{ {COLUMNS}[{column!r}] }}}}"
+    """A template of one column, to be typed between single quotes."""
+    return f"{{{{ {as_named(column)} }}}}"
+
+
+def as_named(column: str) -> str:
+    """How a template names a column, between single quotes: as it stands, or in quotes where Jinja would read it otherwise."""
+    plain = re.fullmatch(r"[^\W\d]\w*(?: \w+)*", column) and _JINJAS.isdisjoint(column.split())
+    if plain and column != COLUMNS:
+        return column
+    quoted = json.dumps(column, ensure_ascii=False).replace("'", r"\u0027")
+    return f"{COLUMNS}[{quoted}]"
 
 
 def typed_text(text: str) -> str:
@@ -117,9 +142,7 @@ def _meant(said: str, columns: Mapping[str, Any]) -> str:
     near = near or get_close_matches(name, names, n=1)
     if not near:
         return f"; there are {', '.join(names)}"
-    found = near[0]
-    written = found if found.isidentifier() else f'{COLUMNS}["{found}"]'
-    return f" (did you mean {{{{ {written} }}}}?)"
+    return f" (did you mean {in_template(near[0])}?)"
 
 
 def _as_text(value: Any, column: str) -> str:
@@ -133,7 +156,7 @@ def _as_text(value: Any, column: str) -> str:
         if isinstance(value, list) and all(isinstance(item, str) for item in value):
             hint = (
                 "; write a row for each of its texts, or make one of them: "
-                f"'{{{{ {column} | join(\" \") }}}}'"
+                f"'{{{{ {as_named(column)} | join(\" \") }}}}'"
             )
         parts = (
             [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []

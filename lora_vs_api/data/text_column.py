@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from lora_vs_api.data.source import says_nothing
+from lora_vs_api.data.templates import as_named
 from lora_vs_api.data.written import (
     ADDRESS,
     CREATED,
@@ -14,31 +15,25 @@ from lora_vs_api.data.written import (
     ID,
     MOMENT,
     NUMBER,
+    called_written,
     is_written,
+    may_be_read,
     mostly_written,
     plain_name,
 )
 from lora_vs_api.errors import UserError
+from lora_vs_api.record.words import UNSPACED
 
 Rows = Sequence[Mapping[str, Any]]
 
+_UNSPACED = re.compile(rf"[{UNSPACED}]")
 MOSTLY = 0.9  # of the texts hold their answer
 
 FEW = 5  # rows for each different cell at least: then these are labels, and no texts
-MUCH_LONGER = 3  # lists of objects than the texts, and the texts lie in these
+MUCH_LONGER = 3  # lists of objects or notes than the texts, and these are the texts
 FULL = 0.9  # of the rows have a text in the column of the texts
 MANY = 50  # rows that are enough to tell labels from texts
 LABEL_LENGTH = 40  # characters of labels at most, on average
-# what people call the column that somebody wrote, and those that somebody wrote about it
-_WRITTEN = re.compile(
-    r"texts?|utterance|message|e?mail|body|query|question|input|user|prompt|transcript|dialog(?:ue)?|conversation|"
-    r"sentence|content|article|document|passage|paragraph|abstract|review|complaint"
-)
-_ABOUT = re.compile(
-    r"response|reply|answer|output|summary|labels?|gold|target|notes?|explanation|rationale|translation|"
-    r"comments?|remarks?|url|link|html|path|file|"
-    r"names?|ids?|types?|kind|category|class|status|dates?|time|count|number|language|lang|rating|score"
-)
 
 
 def text_column(rows: Rows) -> str:
@@ -83,6 +78,15 @@ def text_column(rows: Rows) -> str:
                 "--text"
             )
         text = max(short, key=lambda name: lengths[name])
+    longer = [name for name in full if name not in labels and lengths[name] > lengths[text]]
+    if text not in full:
+        # a salary_text that some rows have is none of the texts, whatever it is called
+        text = max(longer, key=lambda name: lengths[name], default=text)
+    elif called_written(text) == 1 and lengths[text] <= LABEL_LENGTH * filled[text]:
+        # a doctor beside the notes, an author beside the comments
+        told = [name for name in longer if may_be_read(name)]
+        much = [name for name in told if lengths[name] > MUCH_LONGER * lengths[text]]
+        text = max(much, key=lambda name: lengths[name], default=text)
     _check_not_in_lists(rows, names, text, lengths[text])
     return text
 
@@ -133,11 +137,21 @@ def _check_not_in_lists(rows: Rows, names: Sequence[str], text: str, length: int
     for name in names:
         lists = (cell for row in rows if isinstance(cell := row.get(name), list))
         within = sum(map(_length_within, lists))
-        if within > MUCH_LONGER * length:
+        if within > MUCH_LONGER * length and not _repeat(rows, name, text):
             raise UserError(
                 f"the texts seem to lie in the lists of {name}, which hold more words than the column {text}: write a row "
                 "for each, or name the text with --text"
             )
+
+
+def _repeat(rows: Rows, name: str, text: str) -> bool:
+    """Whether lists mostly hold the words of their row's text once more, as triplets of a sentence do with tags."""
+    held = [
+        (set(re.findall(r"\w+", str(row[name]))), set(re.findall(r"\w+", str(row.get(text)))))
+        for row in rows
+        if isinstance(row.get(name), list)
+    ]
+    return 2 * sum(len(of & said) for of, said in held) > sum(len(of) for of, _ in held)
 
 
 def check_filled(text: str, rows: Rows) -> None:
@@ -149,7 +163,7 @@ def check_filled(text: str, rows: Rows) -> None:
     filled = sum(not says_nothing(row.get(text)) for row in rows)
     if filled < FULL * len(rows):
         raise UserError(
-            f"no column holds a text in every row: {text} has one in {filled:,} of {len(rows):,}; take the others out, or name "
+            f"{text}, which seems to hold the texts, has one in {filled:,} of {len(rows):,} rows; take the others out, or name "
             "another column with --text"
         )
 
@@ -251,19 +265,33 @@ def _check_no_lists(rows: Rows, names: Sequence[str]) -> None:
             for cell in cells
             if isinstance(cell, list) and all(isinstance(item, str) for item in cell)
         ]
-        if not texts or len(texts) < len(cells) or not name.isidentifier():
+        if not texts or len(texts) < len(cells):
             continue
-        words = not any(" " in item for cell in texts for item in cell)
+        items = [item for cell in texts for item in cell]
+        words = not any(" " in item for item in items)
+        unspaced = 2 * sum(map(bool, map(_UNSPACED.search, items))) > len(items)
         if called_written(name) == 2 or plain_name(name) in ("tokens", "words", "token", "word"):
-            mark = " " if words else "\\n"
+            mark = ("" if unspaced else " ") if words else "\\n"
+            if numbers := _numbers_of_each(rows, names, name):
+                raise UserError(
+                    f"{', '.join(numbers)}: a number for each of {name}, and no name of what it marks; write the names, such as "
+                    "B-PER, I-PER and O (a data set's features have them), and they are read as entities"
+                )
             raise UserError(
                 f"the column {name} holds lists of texts, and no other column seems to hold texts; --text "
-                f"'{{{{ {name} | join(\"{mark}\") }}}}' makes one of each"
+                f"'{{{{ {as_named(name)} | join(\"{mark}\") }}}}' makes one of each"
             )
 
 
-def called_written(name: str) -> int:
-    words = plain_name(name).split("_")
-    if any(map(_ABOUT.fullmatch, words)):
-        return 0
-    return 2 if any(map(_WRITTEN.fullmatch, words)) else 1
+def _numbers_of_each(rows: Rows, names: Sequence[str], words: str) -> list[str]:
+    """The columns whose lists have a whole number for each item of the column ``words``."""
+
+    def are_numbers(cell: Any, of: Any) -> bool:
+        numbers = isinstance(cell, list) and all(type(item) is int for item in cell)
+        return numbers and isinstance(of, list) and len(cell) == len(of)
+
+    return [
+        name
+        for name in names
+        if name != words and all(are_numbers(row.get(name), row.get(words)) for row in rows)
+    ]

@@ -43,9 +43,16 @@ ID = re.compile(
 NUMBER = re.compile(r"(?:.*_)?(?:no|nr|num|number|ref|reference|key|code)")
 
 
+# what may stand behind a day: a time, its zone, a day of the week, the end of a span; a line of a log goes on with words
+_WEEKDAY = "(?:Mon|Tue|Tues|Wed|Wednes|Thu|Thurs|Fri|Sat|Satur|Sun)(?:day)?"
+# each sign is read in one way alone, so that no text takes long
+_BEHIND = (
+    rf"(?:[ ,;.~–+-]|at\b|to\b|and\b|T?\d[\d:.,/+-]*+h?|[AaPp]\.?[Mm]\b|(?![AP]\.?M\b)[A-Z]{{1,4}}\b"
+    rf"|{_WEEKDAY}\b|[A-Z][a-z]+/[A-Z][a-z_]+|\([^()]*\)|\[[\w/]*\])*"
+)
 MOMENT = re.compile(
-    r"\d{4}[-/.]\d\d?[-/.]\d\d?(?:[T ].*)?|\d\d?[-./]\d\d?[-./]\d{2,4}(?: .*)?|\d{9,13}(?:\.\d+)?|\d+(?:\.\d+)?"
-    r"|\d\d?[-/ ][A-Z][a-z]{2,8}[-/ ]\d{2,4}(?:,? .*)?"
+    rf"\d{{4}}[-/.]\d\d?[-/.]\d\d?(?:T\S*|{_BEHIND})|\d\d?[-./]\d\d?[-./]\d{{2,4}}{_BEHIND}|\d{{9,13}}(?:\.\d+)?|\d+(?:\.\d+)?"
+    rf"|\d\d?[-/ ][A-Z][a-z]{{2,8}}[-/ ]\d{{2,4}}{_BEHIND}"
     # as mails and Twitter write one
     r"|(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? (?:\d\d? [A-Z][a-z]{2} \d{4}|[A-Z][a-z]{2} \d\d?) [\d:]+ ?[+\w-]*(?: \d{4})?"
 )
@@ -85,6 +92,18 @@ _RECORD = {
 }
 
 
+# what people call the column that somebody wrote, and those that somebody wrote about it
+_WRITTEN = re.compile(
+    r"texts?|utterance|message|e?mail|body|query|question|input|user|prompt|transcript|dialog(?:ue)?|conversation|"
+    r"sentence|content|article|document|passage|paragraph|abstract|review|complaint|instruction"
+)
+_ABOUT = re.compile(
+    r"response|reply|answer|output|chosen|summary|labels?|gold|target|notes?|explanation|rationale|translation|"
+    r"comments?|remarks?|url|link|html|path|file|"
+    r"names?|ids?|types?|kind|category|class|status|dates?|time|count|number|language|lang|rating|score"
+)
+
+
 def plain_name(name: str) -> str:
     """``name`` in lower case, its words apart by ``_``: createdAt and Created At are created_at, HITId is hit_id."""
     apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z](?!s\b)[a-z])", "_", name)
@@ -92,8 +111,27 @@ def plain_name(name: str) -> str:
 
 
 def is_called_record(name: str) -> bool:
-    """Whether a column is called as people call that of the records: its last word says what it is."""
-    return plain_name(name).rpartition("_")[2] in _RECORD
+    """Whether a column is called as people call that of the records: its last word says what it is.
+
+    A model's raw answer is none: what was made of it, or the gold, stands beside it.
+    """
+    *before, last = plain_name(name).split("_")
+    return last in _RECORD and "raw" not in before
+
+
+def called_written(name: str) -> int:
+    """2 of a column that is called as what somebody wrote is, 0 as what is said of that, 1 otherwise."""
+    words = plain_name(name).split("_")
+    if any(map(_ABOUT.fullmatch, words)):
+        return 0
+    return 2 if any(map(_WRITTEN.fullmatch, words)) else 1
+
+
+def may_be_read(name: str) -> bool:
+    """Whether a column is called as what is said of a text, and as often as the text itself."""
+    return not {"note", "notes", "comment", "comments", "remark", "remarks"}.isdisjoint(
+        plain_name(name).split("_")
+    )
 
 
 def is_missing(cell: str) -> bool:

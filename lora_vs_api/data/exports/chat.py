@@ -309,10 +309,10 @@ def _said_parts(turn: Mapping[str, Any]) -> list[Any]:
 
 
 def _part_call(part: Any) -> Any:
-    """The function that a part calls, in Gemini's, Bedrock's or Anthropic's form."""
+    """The function that a part calls, in Gemini's, Bedrock's, Anthropic's or Azure's form."""
     if not isinstance(part, Mapping):
         return None
-    if part.get("type") == "tool_use":
+    if part.get("type") in ("tool_use", "tool_call"):
         return part
     return next(
         (part[key] for key in ("functionCall", "function_call", "toolUse") if part.get(key)), None
@@ -480,7 +480,7 @@ def _part_words(where: str, key: str, part: Mapping[str, Any]) -> str:
     if isinstance(part.get("text"), str):
         return str(part["text"])
     if part.get("type") == "tool_result":
-        return json.dumps(part.get("content"), ensure_ascii=False)
+        return json.dumps(part.get("content", part.get("tool_result")), ensure_ascii=False)
     for name in ("functionResponse", "toolResult"):
         if name in part:
             return json.dumps(part[name], ensure_ascii=False)

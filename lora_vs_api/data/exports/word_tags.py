@@ -18,7 +18,8 @@ TEXT, LABEL = "text", "label"
 _TAG = re.compile(r"([BIESLU])-(.+)")
 _OUTSIDE = "O"
 _BEGINS, _ENDS = "BSU", "ELSU"
-_UNSPACED = re.compile(rf"[{UNSPACED}]+")
+# their marks are as wide as their letters, with the blank in it
+_UNSPACED = re.compile(rf"[{UNSPACED}\u3000-\u303f\uff00-\uffef]+")
 
 
 def with_entities_of_tags(table: Table, text: str | None = None) -> Table:

@@ -73,7 +73,7 @@ def of_cells(
     rest = without_survey_lines(without_headers(names, rest, notes), notes)
     rest = as_wide_as(path, first, header, rest, notes)
     header_note = check_header(path, first, names, rest)
-    check_names(f"{path}:{first}", header)
+    check_names(f"{path}:{first}", header, "" if header_note is None else f"; {header_note}")
     check_no_second_header(path, header, rest)
     notes += filter(None, [header_note, last_row_note(header, rest)])
     columns = [

@@ -16,11 +16,11 @@ _MAX_TITLES = 6  # lines that may stand above a header
 _INDEX_NAME = re.compile(r"(?:Unnamed: \d+|__index_level_\d+__|)")
 
 
-def check_names(where: str, names: Sequence[str]) -> None:
+def check_names(where: str, names: Sequence[str], hint: str = "") -> None:
     twice = [repr(name) for name, times in Counter(names).items() if name and times > 1]
     if twice:
         raise UserError(
-            f"{where}: expected no column name twice, found {in_a_row(twice, 5)}; give each a name of its own"
+            f"{where}: expected no column name twice, found {in_a_row(twice, 5)}; give each a name of its own{hint}"
         )
 
 

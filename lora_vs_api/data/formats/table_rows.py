@@ -11,11 +11,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lora_vs_api.data.written import is_missing
+from lora_vs_api.data.written import called_written, is_missing
 from lora_vs_api.errors import UserError
+from lora_vs_api.record.words import UNSPACED
 from lora_vs_api.shown import count
 
 Lines = list[tuple[int, list[str]]]
+_UNSPACED = re.compile(rf"[{UNSPACED}]")
 
 # of a file that has a title, a person's or a sheet's, above its header
 BELOW = "the header seems to be the line below {!r}: take out the lines above it"
@@ -307,7 +309,7 @@ def check_header(path: Path, first: int, header: Sequence[str], rest: Lines) -> 
     # of a few rows a cell may be called as its column is
     if len(rest) < MIN_ROWS:
         return None
-    again, long, columns = [], [], 0
+    again, long, columns, open_ = [], [], 0, False
     for place, name in enumerate(map(str.strip, header)):
         cells = [cell for _, row in rest if (cell := row[place].strip())]
         # a column for each label is marked by its own name, in some of its rows
@@ -316,6 +318,9 @@ def check_header(path: Path, first: int, header: Sequence[str], rest: Lines) -> 
         columns += 1
         if name in cells:
             again.append(name)
+        elif _are_texts(cells) and not _are_texts([name]) and called_written(name) != 2:
+            # a short text, or a name of texts
+            open_ = True
         elif not _is_like(name, cells):
             return None
         elif _are_texts([name]) and _are_texts(cells):
@@ -327,7 +332,8 @@ def check_header(path: Path, first: int, header: Sequence[str], rest: Lines) -> 
         if again
         else f"{long[0]!r:.40} is as long as what stands below it"
     )
-    if len(again) >= max(2, columns / 2) or any(len(name) > MAX_NAME for name in long):
+    sure = len(again) >= max(2, columns / 2) and not open_
+    if sure or any(len(name) > MAX_NAME for name in long):
         raise UserError(
             f"{path}:{first}: expected the names of the columns, found what seems to be a row: {found}; "
             "put a line with names above it"
@@ -346,8 +352,9 @@ def _is_like(name: str, cells: Sequence[str]) -> bool:
 
 
 def _are_texts(cells: Sequence[str]) -> bool:
-    """Whether cells have more words than names do."""
-    return sum(len(cell.split()) for cell in cells) > NAME_WORDS * len(cells)
+    """Whether cells have more words than names do; of a script without blanks two characters are a word."""
+    marks = sum(len(_UNSPACED.findall(cell)) for cell in cells) / 2
+    return marks + sum(len(cell.split()) for cell in cells) > NAME_WORDS * len(cells)
 
 
 # what stands before the sums below a table
