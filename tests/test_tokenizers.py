@@ -11,7 +11,11 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre
 from transformers import AutoTokenizer
 
 from lora_vs_api.errors import UserError
+from lora_vs_api.inference.generate import encode_prompt
 from lora_vs_api.model.loading import load_tokenizer
+from lora_vs_api.record.prompt import messages
+from lora_vs_api.training.examples import check_examples
+from tests.test_chat_templates import EXAMPLES, FIELDS, INSTRUCTION
 from tests.test_public_reports import edited, fetched
 from tests.tiny_model import build_tiny_model
 
@@ -22,6 +26,10 @@ TURNS = (
     "{{ '[INST] ' + message['content'] + ' [/INST]' }}{% else %}{{ ANSWER + eos_token }}{% endif %}{% endfor %}"
 )
 SPACED = TURNS.replace("ANSWER", "' ' + message['content']")
+BARE = TURNS.replace("ANSWER", "message['content']")
+TRIMMED = TURNS.replace("ANSWER", "message['content'] | trim")
+# a prompt's end and an answer's beginning, as Mistral's vocabulary joins them
+ACROSS = ("]", "{")
 CHATS = [
     "<s>[INST] Hello", "<s> Hello", " Hello", "Hello</s>\nHello", "Hello <s><s>Hello", "</s>  Hello", "<s>\n\n[Hello",
 ]  # fmt: skip
@@ -148,3 +156,40 @@ def test_an_unknown_token_that_is_none_is_one_line(tiny, tmp_path, kind):
     ) as error:
         fetched(tiny, tmp_path / "base")
     assert "\n" not in str(error.value)
+
+
+def test_a_blank_parts_a_prompt_from_an_answer_that_would_be_one_token(tiny, tmp_path, capsys):
+    """Mistral 7B Instruct 0.1 and 0.2 ("]{" is a token; mistralai/mistral-common#3: ▁Hi stands after [/INST])."""
+    own = with_pieces(tiny, BARE, ACROSS, legacy=False)
+    found = load_tokenizer(fetched(own, tmp_path / "base"), None)
+    told = "the tokenizer makes one token of a prompt's end and the answer: a blank is put before answers"
+    assert told in capsys.readouterr().err
+    check_examples(found, EXAMPLES)
+    for example in EXAMPLES:
+        asked = encode_prompt(found, example["prompt"])
+        whole = found.apply_chat_template(
+            [*example["prompt"], *example["completion"]], tokenize=False
+        )
+        trained = ids(found, whole)
+        assert trained[: len(asked)] == asked
+        rest = found.convert_ids_to_tokens(trained[len(asked) :])
+        assert (rest[0], rest[-1]) == ("▁{", "</s>") and found.decode(asked).endswith("[/INST]")
+    # examples in a prompt have it too, and it is the template's with the blank of its own
+    shots = [*EXAMPLES[0]["prompt"], *EXAMPLES[0]["completion"]]
+    shots += messages(INSTRUCTION, "a text", FIELDS)[1:]
+    spaced = load_tokenizer(fetched(with_pieces(own, SPACED, ACROSS), tmp_path / "spaced"), None)
+    assert encode_prompt(found, shots) == encode_prompt(spaced, shots)
+
+
+@pytest.mark.parametrize("template", [SPACED, BARE])
+def test_no_blank_is_put_where_nothing_is_joined(tiny, tmp_path, template, capsys):
+    fetched(with_pieces(tiny, template), tmp_path / "base")
+    assert "a blank is put" not in capsys.readouterr().err
+
+
+def test_what_a_blank_does_not_part_a_line_end_does(tiny, tmp_path):
+    """A template that takes blanks off an answer leaves no other way, and the line says this one."""
+    with pytest.raises(UserError, match="one token of .*; put a line end before the answer"):
+        fetched(with_pieces(tiny, TRIMMED, ACROSS), tmp_path / "base")
+    own = with_pieces(tiny, TRIMMED.replace("{{ message", r"{{ '\n' + message"), ACROSS)
+    check_examples(load_tokenizer(fetched(own, tmp_path / "base"), None), EXAMPLES)
