@@ -46,6 +46,15 @@ MERGED_SYSTEM = (
     "+ messages[1]['content']}] + messages[2:] %}\n"
     "{% endif %}\n"
 )
+# in a namespace, since Jinja forgets after a loop what was set in it
+SPACED_ANSWERS = (
+    "{% set spaced = namespace(messages=[]) %}\n"
+    "{% for message in messages %}\n"
+    "{% set spaced.messages = spaced.messages + [{'role': 'assistant', 'content': ' ' + message['content']} "
+    "if message['role'] == 'assistant' and message['content'] is string else message] %}\n"
+    "{% endfor %}\n"
+    "{% set messages = spaced.messages %}\n"
+)
 END = "{{ '' if add_generation_prompt or messages[-1]['role'] != 'assistant' else eos_token }}"
 
 # the conversation that a template is tried with
@@ -60,6 +69,7 @@ MORE_THAN_TEXT = (
 _THINKING = re.compile(
     r"[<\[◁]\|?(?P<closes>/|END_)?[\w:]*(?:think|thought|reason)\w*\|?[>\]▷]", re.IGNORECASE
 )
+JOINED = "the tokenizer makes one token of a prompt's end and the answer"
 # as Jinja says it of a variable that nothing sets
 _UNDEFINED = re.compile(r"'(\w+)' is undefined")
 
@@ -69,14 +79,16 @@ class Settled:
     """What is put around a model's own template.
 
     ``arguments`` are set as its variables. With ``merged`` the instruction becomes the beginning of the
-    first user turn. Where an answer is asked for, the last ``cut`` characters of the prompt are taken
-    off and ``opening`` is put there. With ``end`` the end-of-sequence token is put after an answer, in
-    the place of ``mark``, which the template ends one with and which is no token. With ``apart`` what the
-    template sets, such as another eos_token, stays within it.
+    first user turn. With ``spaced`` answers begin with a blank. Where an answer is asked for, the last
+    ``cut`` characters of the prompt are taken off and ``opening`` is put there. With ``end`` the
+    end-of-sequence token is put after an answer, in the place of ``mark``, which the template ends one
+    with and which is no token. With ``apart`` what the template sets, such as another eos_token, stays
+    within it.
     """
 
     arguments: Mapping[str, Value]
     merged: bool = False
+    spaced: bool = False
     cut: int = 0
     opening: str = ""
     end: bool = False
@@ -92,6 +104,8 @@ class Settled:
             head += PINNED_DATE
         if self.merged:
             head += MERGED_SYSTEM
+        if self.spaced:
+            head += SPACED_ANSWERS
         tail = ""
         if self.cut or self.mark or self.apart:
             head += "{% set chat_as_written %}\n"
@@ -120,6 +134,11 @@ class Settled:
         """What a user should know of it."""
         if self.merged:
             yield "it has no system role: the instruction goes into the first user turn"
+        if self.spaced:
+            yield (
+                "the tokenizer makes one token of a prompt's end and the answer: a blank is put before answers, "
+                "in training and few-shot prompts alike"
+            )
         if self.opening or self.cut:
             taken = f" instead of {self.cut} characters" if self.cut else ""
             yield f"answers are asked for after {self.opening!r}{taken}, as training has them"
@@ -234,9 +253,27 @@ def _least(
     tokenizer: PreTrainedTokenizerBase, own: str, arguments: Mapping[str, Value]
 ) -> Settled | str:
     """As :func:`_settled`, or what is wrong where nothing helps."""
+    found = _first(tokenizer, own, [Settled(arguments, merged) for merged in (False, True)])
+    if found != JOINED:
+        return found
+    # The makers of Mistral 7B Instruct have one there, ▁Hi after [/INST] (mistralai/mistral-common#3), and its
+    # published template has none. The prompt stays as it is, and the model learns to write the blank.
+    found = _first(
+        tokenizer, own, [Settled(arguments, merged, spaced=True) for merged in (False, True)]
+    )
+    if isinstance(found, Settled):
+        return found
+    return (
+        f"{JOINED}, with a blank between them too; put a line end before the answer in the template"
+    )
+
+
+def _first(
+    tokenizer: PreTrainedTokenizerBase, own: str, plains: Sequence[Settled]
+) -> Settled | str:
+    """The first of ``plains``, or of them with another opening, that does; else what is wrong with the last."""
     problem = ""
-    for merged in (False, True):
-        plain = Settled(arguments, merged)
+    for plain in plains:
         for settled in (plain, *_openings(tokenizer, own, plain)):
             try:
                 return _ended(tokenizer, own, settled)
@@ -351,7 +388,7 @@ def _check(tokenizer: PreTrainedTokenizerBase, template: str) -> int | None:
             raise _UnusableError("it writes a conversation otherwise when an answer is asked for")
         asked, trained = _ids(tokenizer, found.prompt), _ids(tokenizer, found.whole)
         if trained[: len(asked)] != asked:
-            raise _UnusableError("the tokenizer makes one token of a prompt's end and the answer")
+            raise _UnusableError(JOINED)
         end = _end_of_turn(tokenizer, found.tail)
         if end is None:
             return None

@@ -23,6 +23,8 @@ _PLACEHOLDER = re.compile(r"<.*>|\[.*\]", re.DOTALL)
 SPLIT = (
     f"{PROBE} 2023 650841823 it's HTTPServer fooBar x²+y²=z² Ünïcödé “q” 日本語 🙂  --!!\n\n\tend"
 )
+# what a chat is made of: text … before, between and after special tokens <>, with and without white space
+CHAT = " …<>…<> …<>\n… <>\n\n…\n<><>…"
 
 
 def check_tokenizer(folder: Path, where: str, rows: int) -> None:
@@ -41,6 +43,7 @@ def check_tokenizer(folder: Path, where: str, rows: int) -> None:
     others = (PIECES, "vocab.json", "vocab.txt")
     if not file.is_file() and not any((folder / name).is_file() for name in others):
         raise UserError(f"{where}: no tokenizer.json in it; a model needs its own tokenizer")
+    name = file.name if file.is_file() else "its tokenizer"
     try:
         if file.is_file():
             Tokenizer.from_file(str(file))
@@ -48,8 +51,7 @@ def check_tokenizer(folder: Path, where: str, rows: int) -> None:
             folder, local_files_only=True, trust_remote_code=False
         )
     except Exception as error:  # tokenizers raises Exception itself
-        reason = " ".join(str(error).split())[:200]
-        name = file.name if file.is_file() else "its tokenizer"
+        reason = _in_a_line(error)
         if "custom code" in reason:
             raise UserError(
                 f"{where}: its tokenizer comes with code of its own, which is not run; use another base model"
@@ -60,12 +62,23 @@ def check_tokenizer(folder: Path, where: str, rows: int) -> None:
                 f"this Python has not; pip install {' '.join(missing)}, or fetch the model's tokenizer.json too"
             ) from None
         raise UserError(f"{where}: {name} cannot be read ({reason}); fetch it again") from None
-    tokenizer = _check_kept(tokenizer, folder, where)
+    try:
+        tokenizer = _check_kept(tokenizer, folder, where)
+    except UserError:
+        raise
+    except Exception as error:  # as above: an unknown token that is none shows at a text alone
+        raise UserError(
+            f"{where}: {name} fails at a text ({_in_a_line(error)}); fetch it again, or use another base model"
+        ) from None
     _check_rows(tokenizer, rows, where)
     if not file.is_file():
         if not tokenizer.is_fast:
             raise UserError(f"{where}: no tokenizer.json in it, and none can be made of the rest")
         tokenizer.backend_tokenizer.save(str(file))
+
+
+def _in_a_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
 
 
 def _missing_reader(pieces: Path) -> list[str]:
@@ -100,7 +113,7 @@ def _check_kept(
 
     Some models name a class that replaces how tokenizer.json splits words, and transformers takes the
     class's word for it: blanks are lost then, or texts become other tokens than the model was trained on
-    (Granite, OLMo 2 and Yi). The name is mended in the folder.
+    (Granite, OLMo 2 and Yi; Llama 2 and Phi-3 after a special token). The name is mended in the folder.
 
     Returns:
         The tokenizer that does.
@@ -115,7 +128,9 @@ def _check_kept(
     if (folder / "tokenizer.json").is_file():
         plain = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
         # a space before every text is a setting that the class heeds and the file does not have
-        same = settings.get("add_prefix_space") or _ids(tokenizer, SPLIT) == _ids(plain, SPLIT)
+        same = settings.get("add_prefix_space") or (
+            _ids(tokenizer, SPLIT) == _ids(plain, SPLIT) and _same_in_chats(tokenizer, plain)
+        )
         if _given_back(plain) == PROBE and not (same and found == PROBE):
             write_json(file, {**settings, "tokenizer_class": "PreTrainedTokenizerFast"})
             say(
@@ -129,6 +144,31 @@ def _check_kept(
         f"{where}: its tokenizer does not give back what it is given ({PROBE!r} comes back as "
         f"{found!r:.80}), so the model cannot write a record; use another base model"
     )
+
+
+def _same_in_chats(tokenizer: PreTrainedTokenizerBase, plain: PreTrainedTokenizerBase) -> bool:
+    """Whether both make the same tokens of text around each special token that a chat is made of.
+
+    transformers 5 makes LlamaTokenizer anew from the vocabulary, by a setting ("legacy": false) that the fast
+    tokenizers of transformers 4 did not heed: a text after a special token then begins without the ▁ that the
+    file puts there, and a blank at a text's beginning is lost (huggingface/transformers#25700 and #47700,
+    huggingface/tokenizers#1613). The file is what the models were made and are served with: Llama 2's own
+    program encodes a turn as a text of its own, ▁ and all, and llama.cpp puts one after each special token.
+
+    Early files (Llama 2's of July 2023, "normalized": true) find no special token within a text, where the class
+    does: that says nothing against the class, since a turn has to end in a token.
+    """
+    written = f"{plain.chat_template} {plain.eos_token} {plain.bos_token}"
+    same = True
+    for place, token in plain.added_tokens_decoder.items():
+        if str(token) not in written:
+            continue
+        text = CHAT.replace("<>", str(token)).replace("…", PROBE)
+        found = _ids(plain, text)
+        if found.count(place) < text.count(str(token)):
+            return True
+        same = same and _ids(tokenizer, text) == found
+    return same
 
 
 def _given_back(tokenizer: PreTrainedTokenizerBase) -> str:
