@@ -601,8 +601,8 @@ def _prices(params: Params) -> Iterator[Finding]:
 
     for name, entry in params.priced_as.items():
         price_of(entry, params.prices, f"priced_as.{name}")
-    for found, mend in priced_otherwise(params):
-        yield Finding("prices", "note", found, f"-S {mend}")
+    for found, setting in priced_otherwise(params):
+        yield Finding("prices", "note", found, f"-S {setting}")
     day, source = as_of(params.prices), source_of(params.prices)
     try:
         age = (datetime.now(UTC).date() - date.fromisoformat(day)).days

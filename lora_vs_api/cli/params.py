@@ -31,8 +31,8 @@ def compose_params(overrides: Sequence[str], *, check: bool) -> None:
         say(f"{PARAMS} composed; `dvc repro` runs what it changes")
     elif not Path(PARAMS).is_file() or Path(PARAMS).read_bytes() != text.encode():
         raise UserError(f"{PARAMS}: not what conf/ composes to; `make params` makes it again")
-    for found, mend in priced_otherwise(params):
-        say(f"note: {found}; {mend} bills that")
+    for found, setting in priced_otherwise(params):
+        say(f"note: {found}; {setting} bills that")
     say(whose_results(shown_digest(config_sha256(params))))
 
 
