@@ -280,11 +280,6 @@ def _one_value(
         # what is set there is no key to add
         name = key
     one = f"{name}: expected one value, found {found}"
-    sweep = re.match(r"(\w+)\(.*\)\Z", found)
-    if sweep and not isinstance(there, list):
-        # DVC has no values of an interval, and its ends are two
-        found = found[len("interval(") : -1] if sweep[1] == "interval" else found
-        return f"{one}; {_EACH.format(f'{name}={found}')}"
     if re.search(r"\d[eE]-?\d", items):
         # a rate is a text
         items = ",".join(f'"{item.strip()}"' for item in items.split(","))
@@ -301,6 +296,11 @@ def _one_value(
         ]
         if ways:
             return f"{one}; {', '.join(ways)}"
+    sweep = re.match(r"(\w+)\(.*\)\Z", found)
+    if sweep:
+        # DVC has no values of an interval, and its ends are two
+        found = found[len("interval(") : -1] if sweep[1] == "interval" else found
+        return f"{one}; {_EACH.format(f'{name}={found}')}"
     point = f"{name}={found.replace(',', '.')}"
     if re.fullmatch(r"-?0,\d+", found) or (
         re.fullmatch(r"-?\d+,\d+", found)
