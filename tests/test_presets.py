@@ -62,7 +62,7 @@ def test_a_preset_composes_and_asks(name):
 def test_a_preset_without_a_price_says_how_to_give_one(name):
     """In one line, before anything is asked: the published list knows two models."""
     with pytest.raises(UserError, match=r"priced_as\.hosted_zero_shot: (expected|has no value)"):
-        compose([f"api={name}", *GIVEN.get(name, [])], conf=ROOT / "conf")
+        compose([f"api={name}", "prices=published", *GIVEN.get(name, [])], conf=ROOT / "conf")
 
 
 def test_every_preset_says_when_its_source_was_read():

@@ -42,6 +42,7 @@ OLD_PRICES_DAYS = 90
 MAX_FOUND = 300  # characters of a line
 SETUP = "make setup"
 IMPORT_SECONDS = 300
+SET_BY = {"hub": "HF_ENDPOINT", "wheel": "pip's index-url"}
 HUB, INDEX = "https://huggingface.co", "https://pypi.org/simple"
 LOOK_AT_TORCH = (
     "import json, torch; c = torch.cuda.is_available(); "
@@ -380,6 +381,8 @@ def _network(params: Params, offline: bool) -> Iterator[Finding]:
     for source, address in addresses.items():
         if address is None:
             problems[source] = "switched off (HF_HUB_OFFLINE, or pip's no-index)"
+        elif not urlsplit(address).hostname:
+            problems[source] = _no_address(SET_BY[source], address)
         elif problem := _unreachable(address):
             problems[source] = f"{_host(address)} cannot be reached: {problem}"
     # a model is had from any one of its sources
@@ -388,9 +391,10 @@ def _network(params: Params, offline: bool) -> Iterator[Finding]:
         if source not in problems:
             yield Finding(names[source], "ok", f"{_host(address or '')} answers")
         elif any(source in each for each in hopeless):
-            mend = (
-                "set HTTPS_PROXY or pip's index-url, or dvc pull from a remote that has the models"
-            )
+            first = _other_proxy(address or "") or "set HTTPS_PROXY or pip's index-url"
+            mend = f"{first}, or dvc pull from a remote that has the models"
+            if address and not urlsplit(address).hostname:
+                mend = f"begin it with https://, or {mend}"
             yield Finding(names[source], "MISSING", problems[source], mend)
         else:
             yield Finding(names[source], "note", f"{problems[source]}; not needed now")
@@ -424,6 +428,28 @@ def _index() -> str | None:
     return settings.get("index-url", INDEX)
 
 
+def _no_address(setting: str, found: str) -> str:
+    """An address without its scheme, which nothing can be fetched from."""
+    bare = found.rpartition("@")[2].lstrip("/")
+    return f"{setting}: expected an address such as https://{bare}, found {bare}"
+
+
+def _proxy(address: str) -> str | None:
+    """The variable of the environment that sends what is asked of ``address`` to a proxy; None where none does."""
+    parts = urlsplit(address)
+    if not parts.hostname or is_loopback(address) or urllib.request.proxy_bypass(parts.hostname):
+        return None
+    name = f"{parts.scheme}_proxy"
+    # the small letters win
+    return next((each for each in (name, name.upper()) if os.environ.get(each)), None)
+
+
+def _other_proxy(address: str) -> str | None:
+    """What to do about a proxy where one is in the way; None where none is."""
+    proxy = _proxy(address)
+    return f"set {proxy} to a proxy that answers, or unset it" if proxy else None
+
+
 def _host(address: str) -> str:
     # host and port alone: an address may carry a password
     parts = urlsplit(address)
@@ -448,23 +474,37 @@ def _unreachable(address: str) -> str | None:
         # a gateway's word that nobody is behind it
         return f"HTTP {error.code}" if error.code in (502, 503, 504) else None
     except (OSError, ValueError) as error:
-        return str(getattr(error, "reason", error))
+        proxy = _proxy(address)
+        behind = f" through {proxy} ({_host_of_proxy(os.environ[proxy])})" if proxy else ""
+        return f"{getattr(error, 'reason', error)}{behind}"
     return None
+
+
+def _host_of_proxy(address: str) -> str:
+    # a proxy needs no scheme
+    return _host(address if "://" in address else f"http://{address}")
 
 
 def _keys(params: Params) -> Iterator[Finding]:
     from lora_vs_api.api.provider import Provider
     from lora_vs_api.api.servers import key_variable
 
-    wanted = [key_variable(params, name) for name in params.conditions]
-    if not params.conditions:
-        wanted = [params.api.limits.key_env]
-    names = [name for name in dict.fromkeys(wanted) if name is not None]
+    variables = [
+        (
+            f"conditions.{name}.server.key_env" if condition.server else "api.limits.key_env",
+            key_variable(params, name),
+        )
+        for name, condition in params.conditions.items()
+    ] or [("api.limits.key_env", params.api.limits.key_env)]
+    names = [name for name in dict.fromkeys(wanted for _, wanted in variables) if name is not None]
     if not names:
         yield Finding("keys", "ok", "none needed")
     for name in names:
         if not os.environ.get(name):
-            mend = f"export {name}=…, or -S api=contest, which needs none"
+            # EMPTY is what vLLM's own pages give as the key of a server that wants none
+            keys = [key for key, wanted in variables if wanted == name]
+            nulls = " ".join(f"-S {key}=null" for key in dict.fromkeys(keys))
+            mend = f"export {name}=…; {nulls} where the server wants no key; or -S api=contest, which needs none"
             yield Finding("keys", "MISSING", f"{name}: no", mend)
         else:
             Provider("http://127.0.0.1", os.environ[name], name)  # may it be sent?
@@ -495,6 +535,8 @@ def _answering(base_url: str, offline: bool) -> Finding:
         mend = f"{PACKAGE} doctor --api asks one text, which may cost"
         return Finding("server", "ok", f"{host} answers ({mend})")
     mend = "start the server, or -S api.server.base_url=… as conf/api/ has it"
+    proxy = _other_proxy(base_url)
+    mend = f"{proxy}, or {mend}" if proxy else mend
     return Finding("server", "MISSING", f"{host} does not answer: {problem}", mend)
 
 
@@ -555,10 +597,12 @@ def _vllm(params: Params) -> Iterator[Finding]:
 
 
 def _prices(params: Params) -> Iterator[Finding]:
-    from lora_vs_api.prices.lookup import as_of, price_of, source_of
+    from lora_vs_api.prices.lookup import as_of, price_of, priced_otherwise, source_of
 
     for name, entry in params.priced_as.items():
         price_of(entry, params.prices, f"priced_as.{name}")
+    for found, setting in priced_otherwise(params):
+        yield Finding("prices", "note", found, f"-S {setting}")
     day, source = as_of(params.prices), source_of(params.prices)
     try:
         age = (datetime.now(UTC).date() - date.fromisoformat(day)).days

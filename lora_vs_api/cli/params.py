@@ -12,6 +12,7 @@ from lora_vs_api.config.load import PARAMS
 from lora_vs_api.errors import UserError
 from lora_vs_api.files import write_text
 from lora_vs_api.log import say
+from lora_vs_api.prices.lookup import priced_otherwise
 
 SUMMARY = "metrics/summary.json"
 
@@ -19,7 +20,7 @@ SUMMARY = "metrics/summary.json"
 def compose_params(overrides: Sequence[str], *, check: bool) -> None:
     """Write params.yaml for Hydra ``overrides``, or ``check`` that it is what they compose to.
 
-    Either way, say whether the results are of this configuration.
+    Either way, say whether the results are of this configuration, and whose price is another model's.
 
     Raises:
         UserError: an override that Hydra refuses, or a params.yaml that differs.
@@ -30,6 +31,8 @@ def compose_params(overrides: Sequence[str], *, check: bool) -> None:
         say(f"{PARAMS} composed; `dvc repro` runs what it changes")
     elif not Path(PARAMS).is_file() or Path(PARAMS).read_bytes() != text.encode():
         raise UserError(f"{PARAMS}: not what conf/ composes to; `make params` makes it again")
+    for found, setting in priced_otherwise(params):
+        say(f"note: {found}; {setting} bills that")
     say(whose_results(shown_digest(config_sha256(params))))
 
 

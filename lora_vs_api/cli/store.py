@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lora_vs_api.api.store import ResponseStore
+from lora_vs_api.api.store import ResponseStore, request_key
+from lora_vs_api.api.store_rows import checked_rows
 from lora_vs_api.cli.outputs import check_outputs
 from lora_vs_api.config.load import load_params
 from lora_vs_api.errors import UserError
@@ -46,9 +47,10 @@ def import_answers(file: Path, store: str | None) -> None:
     if not file.exists():
         raise UserError(f"{file}: no such file; `lora-vs-api store export` writes one")
     # before a store is made that nothing comes into
-    rows = read_jsonl(file)
+    rows = [(f"{file}:{number}", row) for number, row in enumerate(read_jsonl(file), 1)]
+    checked_rows(rows, request_key)
     with ResponseStore(_path(store)) as answers:
-        found = answers.add_rows((f"{file}:{number}", row) for number, row in enumerate(rows, 1))
+        found = answers.add_rows(rows)
         twice = len(rows) - found.new - found.known
         show(
             f"{found.new} new answers taken over, {found.known} were here already"

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from lora_vs_api.config.explain import COMPLETE
+from lora_vs_api.config.explain import COMPLETE, OF_ENVIRONMENT
 from lora_vs_api.config.fast_yaml import fast_yaml
 from lora_vs_api.config.load import PARAMS, check_params
 from lora_vs_api.config.override_slips import (
@@ -30,6 +30,7 @@ from lora_vs_api.config.slips import (
     UNSEEN,
     condition_slip,
     copied,
+    hydra_slip,
     kept_slip,
     key_slip,
     label_slip,
@@ -143,6 +144,9 @@ def _composed(overrides: Sequence[str], conf: Path) -> tuple[str, Params]:
     odd = renamed_override(overrides) or several_choices(overrides, conf)
     if odd:
         raise UserError(f"{where}: {odd}")
+    unused = hydra_slip(overrides, conf)
+    if unused:
+        raise UserError(unused if unused.startswith(conf.name) else f"{where}: {unused}")
     own = no_mapping(conf) or value_slip(conf)
     if own:
         raise UserError(own)
@@ -231,12 +235,16 @@ def _placed(
 def _as_typed(problem: str, overrides: Sequence[str], in_file: str) -> str:
     """``problem`` with what was typed in the quotes that it advises, and not what YAML has made of it (1_1 is 11)."""
     advised = _ADVISED.search(problem)
-    if advised is None:
-        return problem
-    key = advised["key"]
+    key = problem.partition(": ")[0] if advised is None else advised["key"]
     typed = next(
         (v for k, _, v in (o.partition("=") for o in overrides) if k.lstrip("+") == key), in_file
     )
+    if advised is None:
+        bare = typed.strip("\"' ")
+        if typed == in_file or not re.fullmatch(r"\$\{oc\.env:[^{}]+\}", bare):
+            return problem
+        # in quotes the command line takes it, too
+        return problem.replace(OF_ENVIRONMENT, f"""'{key}="${{oc.decode:{bare}}}"'""")
     if advised["list"]:
         items = quoted_items(typed)
         if items is None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from lora_vs_api.config.renamed import of_others
 from lora_vs_api.config.secrets import secrets_in
 from lora_vs_api.config.sections import Params
 from lora_vs_api.config.sections.base import OTHERS_NULL
@@ -20,6 +21,8 @@ MOST_LEVELS = 4
 # a JSON Schema of pydantic
 Schema = dict[str, Any]
 Key = str | int
+# how a number of the environment is written
+OF_ENVIRONMENT = "${oc.decode:${oc.env:NAME}} in conf/local.yaml"
 # what mends a params.yaml that was written by hand or by an earlier version
 COMPLETE = "; `make params` composes a complete file from conf/"
 
@@ -154,7 +157,7 @@ def _as_number(place: Place) -> str:
         return ""
     if re.fullmatch(r"0\d+", place.value.strip()):
         return f"; a number begins with no 0: {place.value.strip().lstrip('0') or '0'}"
-    return "; a number has no quotes; one of the environment is ${oc.decode:${oc.env:NAME}} in conf/local.yaml"
+    return f"; a number has no quotes; one of the environment is {OF_ENVIRONMENT}"
 
 
 def _as_null(place: Place) -> str:
@@ -254,7 +257,10 @@ def _unknown(place: Place, raw: Any, root: Schema) -> str:
     if dot and outer in siblings:
         # as in an override, where dots lead into sections
         return f"unknown key; in a file a section holds its keys, {outer}: {{{inner}: …}}"
-    if near:
+    meant = of_others(_dotted(place.path))
+    if meant is not None:
+        hint = f"unknown key (did you mean {meant}?)"
+    elif near:
         hint = f"unknown key (did you mean {near[0]}?)"
     elif place.union is None or "discriminator" not in place.union:
         # maybe the right name, of another section

@@ -14,6 +14,7 @@ from typing import Any
 
 from lora_vs_api.config.dotted import keys_of, value_at
 from lora_vs_api.config.explain import every_key
+from lora_vs_api.config.renamed import of_others
 from lora_vs_api.config.secrets import may_be_secret
 from lora_vs_api.config.slips import LOCAL, OLD_FORM, of_environment
 from lora_vs_api.shown import did_you_mean
@@ -40,6 +41,7 @@ _NO_NAME = re.compile(r"Unsupported item value in defaults ?: ?(?:int|float|bool
 _WITHIN = re.compile(r"([~+]{0,2})([^=\s]+)\.([^.=\s]+)(?:=.*)?", re.S)
 _DECODED = re.compile(r"oc\.decode:\s*\$\{oc\.env:\s*(\w+)")
 _SWEEP = re.compile(r"Sweep parameters '([^=']+)=(.*)' requires")
+_EACH = "a run for each is `dvc exp run --queue -S '{}'`"
 _NO_GROUP = re.compile(r"Config group override must be a string|Could not find '[^'/]+/'")
 
 
@@ -81,24 +83,9 @@ def override_slip(
         hint = did_you_mean(found, known)
         own = "; `lora-vs-api init FILE` writes one of your own" if group == "task" else ""
         return f"{group}: expected one of {', '.join(known)}, found {found!r}{hint}{own}"
-    reference = next((text for text in overrides if _REFERENCE.search(text)), None)
-    unset = re.search(r"Environment variable '([^']+)' not found", message)
-    if reference is not None and unset:
-        key = reference.partition("=")[0]
-        return f"{key}: the environment has no variable {unset[1]}"
-    if reference is not None and message.startswith("Unsupported interpolation type env"):
-        return f"{reference.partition('=')[0]}: there is no ${{env:…}}{OLD_FORM}"
-    if reference is not None and re.match("Interpolation key|Error merging", message):
-        key, _, value = reference.partition("=")
-        why = (
-            message
-            if message.startswith("Inter")
-            else "${ begins a reference, and none can be read"
-        )
-        lost = re.match("Interpolation key '(.*?)' not found", message)
-        why += of_environment(lost[1]) if lost else ""
-        escaped = _REFERENCE.sub(lambda _: r"\\\${", value.strip("\"'"))
-        return f"{key}: {why}; a text with it as it stands is '{key}=\"{escaped}\"'"
+    referred = _of_reference(message, overrides, with_plus)
+    if referred is not None:
+        return referred
     merged = _MERGED.search(message) or _NO_SECTION.search(message)
     if merged:
         there = value_at(composed(), merged[1])
@@ -114,16 +101,54 @@ def override_slip(
         other = f"{name}=NAME" if typed else f"- override /{name}: NAME under defaults"
         return f"{name}: is chosen already; expected {other}, which chooses another"
     sweep = _SWEEP.search(message)
+    accepted = _accepted(overrides, with_plus)
     if sweep:
-        return _one_value(sweep[1], "…", sweep[2], conf, composed)
-    choice_said = _of_choice(message, overrides, conf, composed)
+        return _one_value(sweep[1], "…", sweep[2], conf, composed, accepted)
+    choice_said = _of_choice(message, overrides, conf, composed, accepted)
     if choice_said is not None:
         return choice_said
     odd = [text for text in overrides if not _FORM.fullmatch(text)]
     if odd or _GRAMMAR.search(message):
         named = next(iter(odd), None) or next(filter(_is_broken, overrides), None)
-        return message if named is None else _meant(named, overrides) or _unread(named, conf)
+        return (
+            message
+            if named is None
+            else _meant(named, overrides) or _unread(named, overrides, conf, with_plus)
+        )
     return message
+
+
+def _of_reference(
+    message: str,
+    overrides: Sequence[str],
+    with_plus: Callable[[Sequence[str]], str | None],
+) -> str | None:
+    """What is wrong with a ``${`` in an override; None for another error."""
+    reference = next((text for text in overrides if _REFERENCE.search(text)), None)
+    if reference is None:
+        return None
+    unset = re.search(r"Environment variable '([^']+)' not found", message)
+    if unset:
+        key = reference.partition("=")[0]
+        return f"{key}: the environment has no variable {unset[1]}"
+    if message.startswith("Unsupported interpolation type env"):
+        return f"{reference.partition('=')[0]}: there is no ${{env:…}}{OLD_FORM}"
+    if re.match("Interpolation key|Error merging", message):
+        key, _, value = reference.partition("=")
+        why = (
+            message
+            if message.startswith("Inter")
+            else "${ begins a reference, and none can be read"
+        )
+        lost = re.match("Interpolation key '(.*?)' not found", message)
+        why += of_environment(lost[1]) if lost else ""
+        escaped = _REFERENCE.sub(lambda _: r"\\\${", value.strip("\"'"))
+        as_text = f'{key}="{escaped}"'
+        if with_plus([as_text if text == reference else text for text in overrides]):
+            # not of a list or a number
+            return f"{key}: {why}"
+        return f"{key}: {why}; a text with it as it stands is '{as_text}'"
+    return None
 
 
 def decode_slip(message: str, overrides: Sequence[str], conf: Path) -> str | None:
@@ -164,7 +189,11 @@ def _can_be_decoded(name: str) -> bool:
 
 
 def _of_choice(
-    message: str, overrides: Sequence[str], conf: Path, composed: Callable[[], Mapping[str, Any]]
+    message: str,
+    overrides: Sequence[str],
+    conf: Path,
+    composed: Callable[[], Mapping[str, Any]],
+    accepted: Callable[[str], bool],
 ) -> str | None:
     """What is wrong with a choice among files of ``conf``, or with several values where one is chosen; else None."""
     group = next((text for text in overrides if _group_of(text) in _groups(conf)), None)
@@ -183,7 +212,7 @@ def _of_choice(
     several = _SEVERAL.search(message)
     if several:
         name, _, value = several[1].partition("=")
-        return _one_value(name, value, value, conf, composed)
+        return _one_value(name, value, value, conf, composed, accepted)
     return None
 
 
@@ -219,8 +248,26 @@ def _whole_list(key: str, why: str) -> str:
     return f"{key}: {why}; expected the whole list, {key}=[…]"
 
 
+def _accepted(
+    overrides: Sequence[str], with_plus: Callable[[Sequence[str]], str | None]
+) -> Callable[[str], bool]:
+    """Whether a setting would do in the place of what is set of its key."""
+
+    def accepted(setting: str) -> bool:
+        key = setting.partition("=")[0].lstrip("+")
+        others = [text for text in overrides if text.partition("=")[0].lstrip("+") != key]
+        return with_plus([*others, setting]) is None
+
+    return accepted
+
+
 def _one_value(
-    name: str, items: str, found: str, conf: Path, composed: Callable[[], Mapping[str, Any]]
+    name: str,
+    items: str,
+    found: str,
+    conf: Path,
+    composed: Callable[[], Mapping[str, Any]],
+    accepted: Callable[[str], bool],
 ) -> str:
     """What to write instead of several values with commas between them, as what is set there now tells."""
     if (conf / _group_of(name)).is_dir():
@@ -243,14 +290,26 @@ def _one_value(
         return f"{one}; a list is {a_list}"
     if there is None or (isinstance(there, str) and not re.search(r"\s|^best$", there)):
         # such as a name, or a list of them
-        return f"{one}; a list is {a_list}, {a_text}"
+        ways = [
+            *[f"a list is {a_list}"] * accepted(f"{name}=[{items}]"),
+            *[a_text] * accepted(f'{name}="{found}"'),
+        ]
+        if ways:
+            return f"{one}; {', '.join(ways)}"
+    sweep = re.match(r"(\w+)\(.*\)\Z", found)
+    if sweep:
+        # DVC has no values of an interval, and its ends are two
+        found = found[len("interval(") : -1] if sweep[1] == "interval" else found
+        return f"{one}; {_EACH.format(f'{name}={found}')}"
+    point = f"{name}={found.replace(',', '.')}"
     if re.fullmatch(r"-?0,\d+", found) or (
-        re.fullmatch(r"-?\d+,\d+", found) and isinstance(there, float)
+        re.fullmatch(r"-?\d+,\d+", found)
+        and (isinstance(there, float) or (there is None and accepted(point)))
     ):
-        one += f" (a decimal point is {name}={found.replace(',', '.')})"
+        one += f" (a decimal point is {point})"
     numbers = all(re.match(r"\s*[\d.]", item) for item in found.split(","))
     if numbers or not isinstance(there, str):
-        return f"{one}; a run for each is `dvc exp run --queue -S '{name}={found}'`"
+        return f"{one}; {_EACH.format(f'{name}={found}')}"
     return f"{one}; {a_text}"
 
 
@@ -285,7 +344,12 @@ def _meant(named: str, overrides: Sequence[str]) -> str | None:
     return None
 
 
-def _unread(named: str, conf: Path) -> str:
+def _unread(
+    named: str,
+    overrides: Sequence[str],
+    conf: Path,
+    with_plus: Callable[[Sequence[str]], str | None],
+) -> str:
     """What is wrong with an override that Hydra's grammar has no place for."""
     if re.search(r"""\\['"]""", named):
         return (
@@ -315,24 +379,60 @@ def _unread(named: str, conf: Path) -> str:
             return f"{keys}: unknown key (did you mean {dotted}?)"
         if _is_broken(f"{keys}=1"):
             return f"{keys}: Hydra reads no such key on the command line; {in_file}"
+        odd = _odd_comma(named, overrides, with_plus)
+        if odd is not None:
+            return odd
         quoted = quoted_items(value)
         # quotes within quotes: the outer ones are the shell's
         if quoted is not None:
             return f"{named!r}: expected quotes around such values: '{key}=[{','.join(quoted)}]'"
         if value.startswith("~/"):
             return f"{named!r}: expected '{key}={os.path.expanduser(value)}'; Hydra reads no ~ without quotes"
-        if not re.search(r"[\[{'\"]", value):
-            return f"{named!r}: expected quotes around such a value: '{key}=\"{value.strip()}\"'"
+        whole = f'{key}="{value.strip()}"'
+        if not re.search(r"[\[{'\"]", value) or (
+            _REFERENCE.match(value) and '"' not in value and not _is_broken(whole)
+        ):
+            refused = with_plus([whole if text == named else text for text in overrides])
+            # what is refused for another reason needs no quotes
+            if refused and refused.startswith(f"{keys}: "):
+                return refused
+            return f"{named!r}: expected quotes around such a value: '{whole}'"
     return (
         f"{named!r}: expected key=value, +key=value or ~key, with quotes around what a shell or Hydra reads "
         "otherwise, such as 'key=\"a, b\"'"
     )
 
 
+def _odd_comma(
+    named: str,
+    overrides: Sequence[str],
+    with_plus: Callable[[Sequence[str]], str | None],
+) -> str | None:
+    """What to type instead of a list with a comma too many, such as [8,16,]; None for anything else."""
+    key, _, value = named.partition("=")
+    fewer = _without_odd_commas(value)
+    meant = f"{key}={fewer}"
+    if fewer == value or _is_broken(meant):
+        return None
+    refused = with_plus([meant if text == named else text for text in overrides])
+    if refused and refused.startswith(key.lstrip("+")):
+        return f"{named!r}: a comma too many, and {refused}"
+    return f"{named!r}: a comma too many; expected '{meant}'"
+
+
+def _without_odd_commas(value: str) -> str:
+    """``value`` without commas of a list or an object that no item stands before or behind."""
+    fewer = re.sub(r"(?<=[\[{])(?:\s*,)+\s*|\s*,(?=\s*[,\]}])", "", value)
+    return re.sub(r"\s+(?=[\]}]\s*\Z)", "", fewer) if fewer != value else value
+
+
 def quoted_items(value: str) -> list[str] | None:
     """The items of a list as it is typed, each in quotes; None for anything else, and for one with quotes of its own."""
     items = re.fullmatch(r"\s*\[([^\[\]{}\"']*)\]\s*", value)
-    return None if items is None else [f'"{item.strip()}"' for item in items[1].split(",")]
+    if items is None:
+        return None
+    # a comma too many makes no item
+    return [f'"{item.strip()}"' for item in items[1].split(",") if item.strip()]
 
 
 def _group_of(override: str) -> str:
@@ -378,6 +478,9 @@ def _unknown(
                 f"{key}: has {', '.join(there) or 'nothing'} so far; expected {added} to add others"
             )
         return f"{key}: not set in conf/ so far; expected {added} to add it"
+    meant = of_others(key)
+    if meant is not None:
+        return f"{key}: unknown key (did you mean {meant}?)"
     known = list(keys_of(composed()))
     if key in known:
         # a mapping that takes further keys: what is wrong is one of these

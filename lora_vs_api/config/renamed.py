@@ -39,6 +39,31 @@ RENAMED = {
 }
 
 
+# what PEFT's, TRL's and transformers' arguments are here
+OF_OTHERS = {
+    "lora_r": "lora.r",
+    "rank": "lora.r",
+    "lora_rank": "lora.r",
+    "alpha": "lora.adapter.alpha_per_r, which is lora_alpha / r",
+    "lora_alpha": "lora.adapter.alpha_per_r, which is lora_alpha / r",
+    "lora_dropout": "lora.adapter.dropout",
+    "lora_target_modules": "lora.adapter.target_modules",
+    "use_dora": "lora.adapter.variant=dora",
+    "use_rslora": "lora.adapter.variant=rslora",
+    "init_lora_weights": "lora.adapter.variant=pissa",
+    "loraplus_lr_ratio": "lora.adapter.plus_ratio",
+    "load_in_4bit": "lora.adapter.variant=qlora",
+    "num_train_epochs": "train.epochs",
+    "num_epochs": "train.epochs",
+    "per_device_train_batch_size": "train.batch_size",
+    "gradient_accumulation_steps": "train.gradient_accumulation",
+    "lr": "lora.learning_rate",
+    "lr_scheduler_type": "train.scheduler",
+    "warmup_steps": "train.warmup_ratio",
+    "max_seq_length": "train.max_length",
+}
+
+
 # apart from the others: every node asks it of every key of params.yaml
 _WITH_A_NAME = [
     (re.compile(re.escape(old).replace(r"\*", r"([^.]+)")), new)
@@ -56,6 +81,15 @@ def new_name(key: str) -> str | None:
         if found:
             return new.replace("*", found.group(1))
     return None
+
+
+def of_others(key: str) -> str | None:
+    """The setting that a key within a training's section is for PEFT, TRL and transformers; None for any other."""
+    section, dot, _ = key.partition(".")
+    if section not in ("lora", "train", "model", "runtime") and (dot or "_" not in key):
+        # a word by itself, such as rank, says too little
+        return None
+    return OF_OTHERS.get(key.rpartition(".")[2])
 
 
 def renamed_key(raw: Mapping[str, Any]) -> str | None:

@@ -70,6 +70,18 @@ def no_mapping(conf: Path) -> str | None:
     return f"{_shown(path, conf)}: expected settings, key: value, found a {type(found).__name__}"
 
 
+def hydra_slip(overrides: Sequence[str], conf: Path) -> str | None:
+    """A setting of Hydra's own, which it would take in silence; None where there is none."""
+    typed = (re.match(r"[+~]{0,2}(hydra(?:[./@][^=]*)?)(?:=|\Z)", text) for text in overrides)
+    key = next((found[1] for found in typed if found), None)
+    place = ""
+    if key is None and "hydra" in _own(conf):
+        key, place = "hydra", place_of("hydra", conf)
+    if key is None:
+        return None
+    return f"{place}{key}: Hydra's own settings have no use here, where it composes params.yaml and runs nothing; leave it out"
+
+
 def mark_slip(conf: Path) -> str | None:
     """A file of ``conf`` with a byte order mark before ``# @package``, which Hydra then does not see."""
     path = next(_marked(conf), None)
@@ -342,10 +354,19 @@ def _own(conf: Path) -> dict[Any, Any]:
 def list_slip(
     error: Exception, conf: Path, without_own: Callable[[], Mapping[str, Any]]
 ) -> str | None:
-    """The user's own list for a section, or section for a list, of which OmegaConf names no key; None for another error."""
-    if "Cannot merge" not in str(error):
+    """What the user's own file has for a section or a list and is none; None for another error.
+
+    OmegaConf names no key, or one within it that something else refers to.
+    """
+    no_section = re.search(r"node `([^`]+)` is not a container", str(error))
+    if no_section is None and "Cannot merge" not in str(error):
         return None
     own, settings = _own(conf), without_own()
+    if no_section:
+        key, there = no_section[1], value_at(settings, no_section[1])
+        if key not in keys_of(own) or not isinstance(there, dict):
+            return None
+        return f"{place_of(key, conf)}{key}: expected a section with {', '.join(there)}, found {value_at(own, key)!r}"
     for key in keys_of(own):
         given, there = value_at(own, key), value_at(settings, key)
         if isinstance(given, list) and isinstance(there, dict):

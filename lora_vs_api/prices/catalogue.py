@@ -42,11 +42,18 @@ class Found:
 
 @dataclass(frozen=True)
 class Keys:
-    """The settings that name provider and model, for messages."""
+    """The settings that name provider and model, for messages.
+
+    Attributes:
+        entry: where the model may be given a price of its own.
+        is_of_one: whether the provider is told for this model alone.
+    """
 
     provider: str
     model: str
     date: str
+    entry: str
+    is_of_one: bool
 
 
 def version() -> str:
@@ -68,13 +75,22 @@ def find(provider: str, model: str, day: date, keys: Keys) -> Found:
             day, or with a part that is not by tokens in and out.
     """
     seller = _provider(provider, keys.provider)
-    info = _model(seller, model, keys.model)
+    info = _model(seller, model, keys)
     price = _on(info, day, f"{seller.id} {info.id}", keys)
     _check_tokens_are_all(price, f"{seller.id} {info.id}", keys.model)
     writes = vars(price).get("cache_write_mtok")
     return Found(
         _name(seller, info), _as_price(price), None if writes is None else _rate(writes, 0)
     )
+
+
+def sold_by(entry: str) -> tuple[str | None, str]:
+    """Provider and model of ``groq:openai/gpt-oss-20b``; no provider where ``entry`` is a name alone."""
+    front, colon, name = entry.partition(":")
+    # names have colons too, such as llama3:8b
+    if colon and name and any(front == provider.id for provider in _shipped().providers):
+        return front, name
+    return None, entry
 
 
 @cache
@@ -94,7 +110,7 @@ def _provider(name: str, key: str) -> Provider:
     )
 
 
-def _model(provider: Provider, name: str, key: str) -> ModelInfo:
+def _model(provider: Provider, name: str, keys: Keys) -> ModelInfo:
     shipped = _shipped().providers
     own = {model.id: model for model in provider.models}
     # some are known by a pattern alone, which their own name is none of
@@ -102,15 +118,25 @@ def _model(provider: Provider, name: str, key: str) -> ModelInfo:
     if found is not None:
         return found
     others = [other.id for other in shipped if other.find_model(name) is not None]
-    elsewhere = f"; it is known of {', '.join(others[:3])}" if others else ""
+    # what others sell is no slip of the pen, and a name that is a little alike is of another price
+    near = "" if others else _such_as(name, list(own), cutoff=0.8)
+    meant = "" if near else _elsewhere(others, name, keys)
     raise UnknownPrice(
-        f"{key}: expected a model of {provider.id} in {version()}{_such_as(name, list(own))}, "
-        f"found {name!r}{elsewhere}"
+        f"{keys.model}: expected a model of {provider.id} in {version()}{near}, found {name!r}{meant}"
     )
 
 
-def _such_as(name: str, names: list[str]) -> str:
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+def _elsewhere(others: list[str], name: str, keys: Keys) -> str:
+    """How a model that the provider does not have is given a price."""
+    if others and not keys.is_of_one:
+        one = others[0] if len(others) == 1 else "PROVIDER"
+        return f"; it is known of {', '.join(others[:3])}: {keys.entry}={one}:{name}"
+    own = f'{{name: "{name}", as_of: "2026-11", input: …, cached_input: null, output: …}}'
+    return f"; a price of its own, in USD per million tokens, is '{keys.entry}={own}'"
+
+
+def _such_as(name: str, names: list[str], cutoff: float = 0.5) -> str:
+    near = difflib.get_close_matches(name, names, n=3, cutoff=cutoff)
     return f" such as {', '.join(near)}" if near else ""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lora_vs_api.errors import UserError
 from lora_vs_api.prices import catalogue
 from lora_vs_api.prices.price import OwnPrice, Price, UnknownPrice
 
@@ -45,6 +46,7 @@ def price_of(
 
     Args:
         entry: a value of ``priced_as``; a price of its own is in no list, and counts as it stands.
+            ``groq:NAME`` is that provider's, whatever the provider of the others; a list has NAME alone.
         prices: the list.
         key, section: where ``entry`` and the list stand, for messages.
 
@@ -56,6 +58,8 @@ def price_of(
         price = Price(**{key: getattr(entry, key) for key in Price.model_fields})
         return ListedPrice(entry.name, price, OWN, entry.as_of)
     if prices.kind == "list":
+        if entry is not None and entry not in prices.models:
+            entry = catalogue.sold_by(entry)[1]
         if entry is None or entry not in prices.models:
             raise UnknownPrice(
                 f"{key}: expected one of {', '.join(prices.models)} (keys of {section}.models), "
@@ -65,14 +69,17 @@ def price_of(
     if entry is None:
         raise UnknownPrice(f"{key}: missing; expected a model of {prices.provider}")
     special = prices.models.get(entry)
+    seller, name = (None, None) if special else catalogue.sold_by(entry)
     found = catalogue.find(
-        special.provider if special else prices.provider,
-        special.model if special else entry,
+        special.provider if special else seller or prices.provider,
+        special.model if special else name or entry,
         prices.day,
         catalogue.Keys(
             provider=f"{section}.models.{entry}.provider" if special else f"{section}.provider",
             model=f"{section}.models.{entry}.model" if special else key,
             date=f"{section}.date",
+            entry=key,
+            is_of_one=bool(special or seller),
         ),
     )
     note = None
@@ -103,6 +110,30 @@ def known_prices(
             if entry in prices.models:  # renamed there, to what the catalogue does not know
                 raise
     return found
+
+
+def priced_otherwise(params: sections.Params) -> list[tuple[str, str]]:
+    """Conditions billed at another model's price than the list has of the one they ask: each in a line, with what mends it.
+
+    A deployment's own name is in no list, an entry that prices.models or a provider's name before it makes is
+    somebody's choice, and so is a price of its own. A server without a key bills nothing.
+    """
+    told = []
+    for name, condition in params.conditions.items():
+        entry, key, prices = params.priced_as.get(name), f"priced_as.{name}", params.prices
+        paid = condition.server.key_env if condition.server else params.api.limits.key_env
+        if not isinstance(entry, str) or entry == condition.model or paid is None:
+            continue
+        if prices.kind == "catalogue" and (entry in prices.models or catalogue.sold_by(entry)[0]):
+            continue
+        try:
+            asked, billed = price_of(condition.model, prices, key), price_of(entry, prices, key)
+        except UserError:
+            continue
+        if asked.name != billed.name:
+            said = f"{key}: {entry}, while conditions.{name}.model is {condition.model}, of another price"
+            told.append((said, f"{key}={condition.model}"))
+    return told
 
 
 def source_of(prices: sections.Prices) -> str:

@@ -39,7 +39,8 @@ class Adapter(Section):
     alpha_per_r: Positive
     dropout: Annotated[float, Field(ge=0, lt=1, description="a number from 0 to below 1")]
     target_modules: Annotated[
-        Annotated[list[str], Field(min_length=1)] | Literal["all-linear"],
+        Annotated[list[Annotated[str, Field(pattern=r"\S")]], Field(min_length=1)]
+        | Literal["all-linear"],
         Field(description="all-linear or a list of module names"),
     ]
 
