@@ -17,7 +17,7 @@ from lora_vs_api.api.pacing import rate_limit_pause, reset_seconds, retry_after
 from lora_vs_api.api.policy import AskPolicy
 from lora_vs_api.api.replies import read_reply
 from lora_vs_api.api.server_error import read_error, says_filtered, status_in
-from lora_vs_api.api.types import NoAnswer
+from lora_vs_api.api.types import NoAnswer, Reply
 from lora_vs_api.errors import UserError
 from tests.fault_server import Fault, FaultServer
 from tests.test_api_client import CHAT, MINI, ask
@@ -418,3 +418,154 @@ def test_an_error_behind_a_gateway_is_read_as_one():
     raw = json.dumps(cloudflare("Max context reached 82800 tokens", 3030))
     assert re.search(TOO_LONG, str(said_of(400, behind(raw, 400))))
     assert read_error(behind(raw, 400)).message == "Provider returned error: AiError: Max context reached 82800 tokens"  # fmt: skip
+
+
+# --- forms: an object in place of a list or a name, a list in place of an object, a text in place of either
+
+
+USAGE = {"prompt_tokens": 28, "completion_tokens": 29}
+CHOICE = {"index": 0, "message": {"role": "assistant", "content": "{}"}, "finish_reason": "stop"}
+ONE = {"id": "x", "object": "chat.completion", "choices": [CHOICE], "usage": USAGE}
+ITEM = {"type": "message", "content": [{"type": "output_text", "text": "{}"}]}
+RESPONSE = {
+    "object": "response",
+    "status": "completed",
+    "output": [ITEM],
+    "usage": {"input_tokens": 28, "output_tokens": 29},
+}
+
+
+@pytest.mark.parametrize(
+    ("end", "outcome"),
+    [
+        ({"type": "length", "length": 29}, "truncated"),
+        ({"type": "stop", "matched": 128009}, "answered"),
+        ({"type": "stop", "matched": "</s>"}, "answered"),
+        ([{"type": "length", "length": 29}], "truncated"),
+        ({"reason": "content_filter"}, "filtered"),
+        ({}, "answered"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("choices", [lambda choice: [choice], lambda choice: choice])
+def test_an_end_as_an_object_is_told_by_its_type(end, outcome, choices):
+    """Older SGLang (sgl-project/sglang, openai_api/adapter.py), whose batches have one choice bare; half an answer was a whole one."""
+    body = ONE | {"choices": choices(CHOICE | {"finish_reason": end})}
+    found = read_reply(body, CHAT)
+    assert (found.outcome, found.output, found.input_tokens) == (outcome, "{}", 28)
+
+
+def test_an_end_as_an_object_that_says_nothing_leaves_the_count_to_tell():
+    body = ONE | {"usage": USAGE | {"completion_tokens": CHAT.max_output_tokens}}
+    for end in ({}, {"matched": 7}):
+        body["choices"] = [CHOICE | {"finish_reason": end}]
+        assert read_reply(body, CHAT).outcome == "truncated"
+
+
+def test_an_abort_as_an_object_is_no_answer():
+    """SGLang's, with its reason (sgl-project/sglang, FINISH_ABORT)."""
+    end = {"type": "abort", "message": "Input length exceeds it.", "status_code": 400}
+    said = r"^finish_reason abort: the answer broke off \(Input length exceeds it\.\)$"
+    with pytest.raises(NoAnswer, match=said):
+        read_reply(ONE | {"choices": CHOICE | {"finish_reason": end}}, CHAT)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        ONE | {"choices": CHOICE},
+        [ONE],
+        ONE | {"usage": [USAGE]},
+        ONE | {"choices": [CHOICE | {"message": [CHOICE["message"]]}]},
+        ONE | {"choices": [CHOICE | {"message": {"content": {"type": "text", "text": "{}"}}}]},
+        ONE | {"choices": [CHOICE | {"message": {"content": [{"type": "text", "text": {"value": "{}"}}]}}]},
+        ONE | {"error": []},
+        RESPONSE | {"output": ITEM},
+        RESPONSE | {"status": {"type": "completed"}},
+    ],
+    ids=str,
+)  # fmt: skip
+@pytest.mark.parametrize("live", [True, False])
+def test_one_in_place_of_a_list_and_the_other_way_round(body, live):
+    """SGLang's batches ("choices": choice), gateways that wrap in lists, and the text of the Assistants API."""
+    condition = MINI if isinstance(body, dict) and body.get("object") == "response" else CHAT
+    if live:
+        with FaultServer({"mail 0": [Fault("json", body=lambda usual: body)]}) as server:
+            found = ask(server, 1, condition)[0].reply
+    else:
+        line = {"custom_id": "k", "response": {"status_code": 200, "body": body}, "error": None}
+        [(_, found)] = read_results(json.dumps(line), "f", condition, ESTIMATE)
+        assert isinstance(found, Reply)
+    assert (found.output, found.outcome, found.input_tokens) == ("{}", "answered", 28)
+
+
+def test_a_number_for_a_content_is_written_out():
+    """As the object that Cloudflare makes of a JSON answer; it was an empty answer."""
+    for content in (5, 0.5, True):
+        choice = CHOICE | {"message": {"content": content}}
+        found = read_reply(ONE | {"choices": [choice]}, replace(CHAT, may_be_empty=True))
+        assert found.output == json.dumps(content)
+
+
+@pytest.mark.parametrize(
+    ("details", "outcome"),
+    [
+        ("max_output_tokens", "truncated"),
+        ([{"reason": "content_filter"}], "filtered"),
+        ({"reason": "max_output_tokens"}, "truncated"),
+    ],
+)
+def test_why_a_response_is_incomplete_in_any_form(details, outcome):
+    body = RESPONSE | {"status": "incomplete", "incomplete_details": details}
+    assert read_reply(body, MINI).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("condition", "body", "said"),
+    [
+        (CHAT, ONE | {"choices": [{"message": "hi"}]}, "the answer holds no message, its choice begins {\"message\": \"hi\"}"),
+        (CHAT, ONE | {"choices": [{"text": "hi"}]}, "the answer holds no message, its choice begins {\"text\": \"hi\"}"),
+        (CHAT, ONE | {"choices": [None]}, "the answer holds no message"),
+        (CHAT, ONE | {"choices": 5}, "the answer holds no choice, it begins"),
+        (CHAT, [1, 2], "the answer is not a chat completion, it begins [1, 2]"),
+        (CHAT, "hello", "the answer is not a chat completion, it begins \"hello\""),
+        (MINI, "hello", "the answer is not a response of the Responses API, it begins \"hello\""),
+        (CHAT, {"code": 200, "msg": "success", "data": ONE}, "the answer is not a chat completion, it begins {\"code\": 200"),
+        (CHAT, {"output": {"choices": [CHOICE]}}, "the answer is not a chat completion, it begins {\"output\""),
+        (MINI, RESPONSE | {"output": {"text": "hi"}}, "the answer's output is no list of items, it begins {\"text\""),
+        (MINI, RESPONSE | {"status": "incomplete", "incomplete_details": None}, "status incomplete: no reason given"),
+    ],
+)  # fmt: skip
+def test_an_answer_of_another_form_is_quoted(condition, body, said):
+    """Result lines of odd shapes, as others test for; DashScope's own form, and an answer that a gateway wraps in data."""
+    with pytest.raises(NoAnswer, match=re.escape(said)):
+        read_reply(body, replace(condition, may_be_empty=True))
+
+
+def test_an_answer_that_is_a_text_of_json():
+    """A gateway that writes the JSON of its backend into JSON: live, an error with it, and an error in a message."""
+    text = json.dumps(ONE | {"choices": [CHOICE]})
+    with FaultServer({"mail 0": [Fault("json", body=lambda usual: text)]}) as server:
+        assert ask(server, 1, CHAT)[0].reply.output == "{}"
+    inner = json.dumps({"error": {"message": "no such thing", "code": "model_not_found"}})
+    for body in (openai(inner), {"error": inner}):
+        assert re.search(MODEL, str(said_of(400, body)))
+        assert read_error(body).message == "no such thing"
+    # a text of JSON that is no error stays as it is
+    assert read_error(openai('{"a": 1}')).message == '{"a": 1}'
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"error": [{"message": "slow down", "code": "x"}, {"message": "y"}]}, "slow down"),
+        ({"error": [{"loc": ["body", "top_k"], "msg": "Extra inputs are not permitted"}]}, "body.top_k: Extra inputs are not permitted"),
+        ({"error": {"code": "batch_expired"}}, "batch_expired"),
+        ({"error": {"type": "invalid_request_error", "code": None}}, "invalid_request_error"),
+        ({"error": {"code": 504}}, "504"),
+        ({"errorMessage": "Task timed out", "errorType": "x"}, "Task timed out"),
+    ],
+)  # fmt: skip
+def test_where_else_an_error_stands(body, said):
+    """Lists of errors, errors of a name alone (OpenRouter's batches), and AWS Lambda's."""
+    assert read_error(body).message == said
