@@ -569,3 +569,129 @@ def test_an_answer_that_is_a_text_of_json():
 def test_where_else_an_error_stands(body, said):
     """Lists of errors, errors of a name alone (OpenRouter's batches), and AWS Lambda's."""
     assert read_error(body).message == said
+
+
+# --- lines of batches
+
+
+def failed(status: object, body: Any, **beside: Any) -> dict[str, Any]:
+    return {"response": {"status_code": status, "request_id": "r", "body": body}, "error": None, **beside}  # fmt: skip
+
+
+ZHIPU = "系统检测到输入或生成内容可能包含不安全或敏感内容，请您避免输入易产生敏感内容的提示语，感谢您的配合。"
+AZURE = "The response was filtered due to the prompt triggering Azure OpenAI's content management policy."
+EXPIRED = "This request could not be executed before the completion window expired."
+LINES = {
+    # OpenAI's, as its documentation and those who follow it have them
+    "expired": ({"response": None, "error": {"code": "batch_expired", "message": EXPIRED}}, f"^{EXPIRED}$"),
+    "expired, by name": ({"response": None, "error": {"code": "batch_expired"}}, "^batch_expired$"),
+    "a limit": (failed(400, openai("max_tokens is too large: 1000000.", param="max_tokens")),
+                r"^status 400: max_tokens is too large: 1000000\.; conditions\.mini\.max_output_tokens sets it$"),
+    "a name and a status": ({"response": {"status_code": 429, "request_id": "r"}, "error": {"code": "rate_limit_exceeded"}},
+                            "^status 429: rate_limit_exceeded$"),
+    "error and no body": (failed(500, {}, error="serveur indisponible"), "^status 500: serveur indisponible$"),
+    "an error in the answer's place": ({"response": {"status_code": 500, "error": "timeout"}}, "^status 500: timeout$"),
+    "status 200 and no body": (failed(200, None, error={"code": "server_error", "message": "boom"}), "^status 200: boom$"),
+    # Mistral
+    "Mistral": (failed(429, None, error={"message": "rate limited"}), "^status 429: rate limited$"),
+    "Mistral's own": (failed(422, {"message": "unprocessable"}), "^status 422: unprocessable$"),
+    "Mistral's places": (failed(422, json.dumps({"detail": [{"loc": ["body", "foo"], "msg": "Extra inputs are not permitted"}]})),
+                         r"^status 422: body\.foo: Extra inputs are not permitted$"),
+    # vLLM's run_batch, LiteLLM, Voyage, Gemini's compatible endpoint
+    "vLLM": (failed(404, None, error={"object": "error", "message": "The model `x` does not exist.", "type": "NotFoundError", "code": 404}),
+             r"^status 404: The model `x` does not exist\.; conditions\.mini\.model sets it$"),
+    "Voyage": ({"response": {"status_code": 500, "message": "boom"}, "error": None}, "^status 500: boom$"),
+    "Gemini": (failed(400, [{"error": {"code": 400, "message": "a mime type is unsupported", "status": "INVALID_ARGUMENT"}}]),
+               "^status 400: a mime type is unsupported$"),
+    "Gemini, no status": ({"error": {"code": 3, "message": "an invalid argument."}}, r"^an invalid argument\.$"),
+    # texts in place of objects
+    "a body as text": (failed(400, json.dumps(openai("bad", param="temperature"))), r"^status 400: bad; conditions\.mini\.temperature sets it$"),
+    "a page": (failed(502, "<html><head><title>502 Bad Gateway</title></head></html>"), "^status 502: a page, '502 Bad Gateway'$"),
+    "a response as text": ({"response": "Internal Server Error", "error": None}, "^Internal Server Error$"),
+    "an error as text": ({"response": None, "error": json.dumps(openai("slow down"))}, "^slow down$"),
+    "an error in a list": ({"response": None, "error": [{"message": "slow down"}]}, "^slow down$"),
+    # nothing but a status
+    "a status": (failed(429, None), r'^status 429: no reason given, the line begins {"response": {"status_code": 429, .*}$'),
+    "a status and nothing": (failed(500, {}), r'^status 500: no reason given, the line begins {"response": '),
+    # other batches, to which submitting here does not lead
+    "Anthropic": ({"result": {"type": "errored", "error": {"type": "error", "error": {"type": "invalid_request_error",
+                  "message": "max_tokens: Field required"}}}}, r"^max_tokens: Field required; "),
+    "Anthropic, flat": ({"result": {"type": "errored", "error": {"type": "invalid_request", "message": "Invalid parameters"}}},
+                        "^Invalid parameters$"),
+    "Anthropic, expired": ({"result": {"type": "expired"}}, r'^no reason given, the line begins {"result": {"type": "expired"}}$'),
+    "Anthropic, an answer": ({"result": {"type": "succeeded", "message": {"content": [{"type": "text", "text": "the 'text' in JSON mode"}]}}},
+                             r'^no reason given, the line begins {"result": {"type": "succeeded", .*}$'),
+    "an answer elsewhere": ({"result": ONE}, r'^no reason given, the line begins {"result": {"id": "x", [^;]*$'),
+    "Vertex": ({"status": "Bad Request: no", "request": {}, "response": {}}, r'^no reason given, the line begins {"status": "Bad Request: no"'),
+    "Bedrock": ({"recordId": "k", "modelInput": {}, "error": {"errorCode": 400, "errorMessage": "Malformed input"}}, "^Malformed input$"),
+    "the line of the upload": ({"method": "POST", "url": "/v4/chat/completions", "body": {"model": "x", "temperature": 0}},
+                               r'^no reason given, the line begins {"method": "POST", "url": "/v4/chat/completions", "body": [^;]*$'),
+    # a filter's words where no filter spoke
+    "Zhipu, another": ({"error": {"code": "1301", "message": "系统错误"}}, "^系统错误$"),
+    "a policy without a status": ({"error": {"code": "x", "message": "Your input was rejected by our content policy"}}, "^Your input was rejected"),
+    "an account": ({"error": {"code": "x", "message": "Your account is suspended: content may contain sensitive content"}}, "^Your account"),
+    "a native answer": ({"response": {"message": {"role": "assistant", "content": "It may contain sensitive content."}}}, "may contain"),
+    "a text": ({"response": "It may contain sensitive content."}, "^It may contain"),
+    "a status without a filter": (failed("500", openai(AZURE)), "^status 500: The response was filtered"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_a_batchs_line_without_an_answer_tells_why(name):
+    """Lines of the providers' documentation (Maritaca, Mistral, Zhipu, Anthropic, Vertex, Bedrock), of openai/openai-openapi's
+    issue 302, artefactory/artefactual's pull request 332, and of the tests of mozilla-ai/any-llm and BerriAI/litellm.
+    """
+    line, expected = LINES[name]
+    [(_, found)] = read_results(json.dumps({"custom_id": "k"} | line), "f", CHAT, ESTIMATE)
+    assert isinstance(found, str) and re.search(expected, found), found
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"response": None, "error": {"code": "1301", "message": ZHIPU}},
+        {"response": {"status_code": 200, "body": {"error": {"code": "1301", "message": ZHIPU}}}},
+        failed(400, {"error": {"code": "1301", "message": ZHIPU}}),
+        {"error": {"code": "DataInspectionFailed", "message": "Input text data may contain inappropriate content."}},
+        {"error": {"type": "invalid_request_error", "message": "Content Exists Risk"}},
+        failed("400", openai(AZURE)),
+        failed(400, json.dumps(openai(AZURE))),
+        failed(400, [openai(AZURE)]),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_batchs_line_of_a_filter(line):
+    """Zhipu's (its 1301, at the top of a line, without a status), DashScope's, DeepSeek's and Azure's."""
+    [(_, found)] = read_results(json.dumps({"custom_id": "k"} | line), "f", CHAT, ESTIMATE)
+    assert isinstance(found, Reply) and found.outcome == "filtered"
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        {"status_code": 200, "body": json.dumps(ONE)},
+        json.dumps({"status_code": 200, "body": json.dumps(ONE)}),
+        {"status_code": "200", "body": json.dumps(ONE)},
+        {"status_code": 200, "body": ONE | {"choices": CHOICE}},
+        [{"status_code": 200, "body": ONE}],
+        ONE,
+    ],
+    ids=str,
+)
+def test_a_batchs_answer_in_other_forms(response):
+    """SGLang's bare choice, bodies and responses as texts of JSON, and Fireworks' without anything around it."""
+    line = {"custom_id": "k", "response": response, "error": None}
+    [(_, found)] = read_results(json.dumps(line), "f", CHAT, ESTIMATE)
+    assert isinstance(found, Reply) and found.output == "{}" and found.input_tokens == 28
+
+
+def test_a_key_in_a_text_of_json_is_taken_out():
+    """It is opened before it is cleaned: its escapes would hide a key."""
+    body = '{"error": {"message": "the key s\\u0065cret is bad"}}'
+    line = {"custom_id": "k", "response": {"status_code": 401, "body": body}}
+
+    def clean(value: Any) -> Any:
+        return json.loads(json.dumps(value).replace("secret", "…"))
+
+    [(_, found)] = read_results(json.dumps(line), "f", CHAT, ESTIMATE, clean)
+    assert isinstance(found, str) and "key … is bad" in found
