@@ -695,3 +695,36 @@ def test_a_key_in_a_text_of_json_is_taken_out():
 
     [(_, found)] = read_results(json.dumps(line), "f", CHAT, ESTIMATE, clean)
     assert isinstance(found, str) and "key … is bad" in found
+
+
+FLAGGED = "Invalid prompt: your prompt was flagged as potentially violating our usage policy. Please try again."
+LIMITED = "Invalid prompt: we've limited access to this content for safety reasons. This type of information may be used to harm people."  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("message", "filtered"),
+    [
+        (FLAGGED, True),
+        (LIMITED, True),
+        ("Invalid Responses API request", False),
+        ("AiError: AiError: Unknown channel: call_tool", False),
+        ("invalid params, tool call result does not follow tool call (2013)", False),
+        ("Detailed error description", False),
+    ],
+)
+def test_an_invalid_prompt_is_a_filters_by_its_words(message, filtered):
+    """OpenAI's code of a flagged text (microsoft/PyRIT's pull request 1463, alan-turing-institute/t0-1) is OpenRouter's of any
+    request that is not valid (its documentation, MiniMax's behind it, anomalyco/opencode's issue 43187): all texts
+    would have counted as filtered.
+    """
+    error = {"error": {"code": "invalid_prompt", "message": message}}
+    assert says_filtered(400, error) == filtered
+    lines = (
+        failed(400, error),
+        {"response": None} | error,
+        failed(200, FAILED | error),
+    )
+    for line in lines:
+        [(_, found)] = read_results(json.dumps({"custom_id": "k"} | line), "f", MINI, ESTIMATE)
+        assert isinstance(found, Reply) == filtered
+        assert filtered or message in str(found)

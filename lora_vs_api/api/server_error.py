@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
 FILTER_STATUS = ("400", "403")
 FILTER_CODES = {
-    "content_filter", "content_policy_violation", "invalid_prompt", "data_inspection_failed",
-    "sensitive_words_detected",
+    "content_filter", "content_policy_violation", "data_inspection_failed", "sensitive_words_detected",
 }  # fmt: skip
+# OpenAI's code of a text that it flags, which is OpenRouter's of any request that is not valid: the words tell
+FLAG_CODE = "invalid_prompt"
+FLAGGED = re.compile(r"\bprompt was flagged\b|\blimited access to this content for safety\b", re.I)
 # How servers say that they do not take a text for what it says; none has a code for it in common. Named
 # are the text, what became of it, and the filter: a policy alone is in messages about accounts too.
 _TEXT = (
@@ -322,7 +324,7 @@ def says_filtered(status: object, body: object) -> bool:
     error = read_error(body)
     if SHUT_OUT.search(error.message):
         return False
-    if error.names & FILTER_CODES:
+    if error.names & FILTER_CODES or (FLAG_CODE in error.names and FLAGGED.search(error.message)):
         return True
     if not re.fullmatch(r"[1-5]\d\d", str(status)):
         # no status of HTTP (a batch's line, Zhipu's numbers): the servers' own sentences alone, and these in what
