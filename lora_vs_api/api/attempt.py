@@ -22,7 +22,6 @@ from lora_vs_api.api.server_error import (
     first_choice,
     message_of,
     opened,
-    parsed,
     says_filtered,
     short,
     status_in,
@@ -177,7 +176,7 @@ def _json_of(content: bytes, provider: Provider, base_url: str) -> Any:
     except (ValueError, RecursionError):
         text = provider.redact(content.decode(errors="replace"))
     if EVENT.match(text):
-        events = [parsed(data) for data in EVENT_DATA.findall(text)]
+        events = [opened(data) for data in EVENT_DATA.findall(text)]
         for event in events:
             if isinstance(event, dict) and _is_error(event):
                 raise NoAnswer(f"error in an answer of status 200: {message_of(event)}")

@@ -292,7 +292,7 @@ def read_error(body: object, levels: int = MOST_LEVELS) -> ServerError:
     raw = metadata.get("raw") if isinstance(metadata, dict) else None
     if not raw or not levels:
         return found
-    behind = read_error(parsed(raw), levels - 1)
+    behind = read_error(opened(raw), levels - 1)
     return ServerError(
         short(f"{found.message}: {behind.message}"),
         behind.code or found.code,
@@ -409,10 +409,14 @@ def opened(value: object) -> object:
     if not isinstance(value, str) or not value.lstrip().startswith(("{", "[")):
         return value
     try:
-        return json.loads(value)
-    # ValueError: no JSON, or a number of more digits than Python reads
+        return json.loads(value, parse_int=_integer)
     except (ValueError, RecursionError):
         return value
+
+
+def _integer(digits: str) -> int | float:
+    """An integer of any length, of which Python reads no long ones."""
+    return int(digits) if len(digits) < 100 else float(digits)
 
 
 def headers_in(body: object) -> dict[str, str]:
@@ -479,16 +483,6 @@ def _of_a_page(text: str) -> str:
     title = re.search(r"<title[^>]*>(.*?)</title>", text, re.I | re.S)
     words = title[1] if title else re.sub(r"<[^>]*>", " ", text)
     return f"{PAGE}{short(html.unescape(words), 200)!r}"
-
-
-def parsed(raw: object) -> object:
-    """What a text that may be JSON says, else the text."""
-    if not isinstance(raw, str):
-        return raw
-    try:
-        return json.loads(raw, parse_int=float)
-    except (ValueError, RecursionError):
-        return raw
 
 
 def _name(said: dict[str, Any], field: str) -> str:
