@@ -638,8 +638,9 @@ LINES = {
 
 @pytest.mark.parametrize("name", LINES)
 def test_a_batchs_line_without_an_answer_tells_why(name):
-    """Lines of the providers' documentation (Maritaca, Mistral, Zhipu, Anthropic, Vertex, Bedrock), of openai/openai-openapi's
-    issue 302, artefactory/artefactual's pull request 332, and of the tests of mozilla-ai/any-llm and BerriAI/litellm.
+    """Lines of the documentation of Maritaca and Alibaba, of openai/openai-openapi's issue 302, artefactory/artefactual's pull
+    request 332, Simpleyyt/ai-manus's issue 101, and of public readers of batches, mozilla-ai/any-llm's among them. Those
+    of Vertex, Bedrock and texts of JSON are written after their forms, not recorded.
     """
     line, expected = LINES[name]
     [(_, found)] = read_results(json.dumps({"custom_id": "k"} | line), "f", CHAT, ESTIMATE)
