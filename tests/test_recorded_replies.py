@@ -17,7 +17,7 @@ from lora_vs_api.api.pacing import rate_limit_pause, reset_seconds, retry_after
 from lora_vs_api.api.policy import AskPolicy
 from lora_vs_api.api.replies import read_reply
 from lora_vs_api.api.server_error import read_error, says_filtered, status_in
-from lora_vs_api.api.types import NoAnswer
+from lora_vs_api.api.types import NoAnswer, Reply
 from lora_vs_api.errors import UserError
 from tests.fault_server import Fault, FaultServer
 from tests.test_api_client import CHAT, MINI, ask
@@ -418,3 +418,314 @@ def test_an_error_behind_a_gateway_is_read_as_one():
     raw = json.dumps(cloudflare("Max context reached 82800 tokens", 3030))
     assert re.search(TOO_LONG, str(said_of(400, behind(raw, 400))))
     assert read_error(behind(raw, 400)).message == "Provider returned error: AiError: Max context reached 82800 tokens"  # fmt: skip
+
+
+# --- forms: an object in place of a list or a name, a list in place of an object, a text in place of either
+
+
+USAGE = {"prompt_tokens": 28, "completion_tokens": 29}
+CHOICE = {"index": 0, "message": {"role": "assistant", "content": "{}"}, "finish_reason": "stop"}
+ONE = {"id": "x", "object": "chat.completion", "choices": [CHOICE], "usage": USAGE}
+ITEM = {"type": "message", "content": [{"type": "output_text", "text": "{}"}]}
+RESPONSE = {
+    "object": "response",
+    "status": "completed",
+    "output": [ITEM],
+    "usage": {"input_tokens": 28, "output_tokens": 29},
+}
+
+
+@pytest.mark.parametrize(
+    ("end", "outcome"),
+    [
+        ({"type": "length", "length": 29}, "truncated"),
+        ({"type": "stop", "matched": 128009}, "answered"),
+        ({"type": "stop", "matched": "</s>"}, "answered"),
+        ([{"type": "length", "length": 29}], "truncated"),
+        ({"reason": "content_filter"}, "filtered"),
+        ({}, "answered"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("choices", [lambda choice: [choice], lambda choice: choice])
+def test_an_end_as_an_object_is_told_by_its_type(end, outcome, choices):
+    """Older SGLang (sgl-project/sglang, openai_api/adapter.py), whose batches have one choice bare; half an answer was a whole one."""
+    body = ONE | {"choices": choices(CHOICE | {"finish_reason": end})}
+    found = read_reply(body, CHAT)
+    assert (found.outcome, found.output, found.input_tokens) == (outcome, "{}", 28)
+
+
+def test_an_end_as_an_object_that_says_nothing_leaves_the_count_to_tell():
+    body = ONE | {"usage": USAGE | {"completion_tokens": CHAT.max_output_tokens}}
+    for end in ({}, {"matched": 7}):
+        body["choices"] = [CHOICE | {"finish_reason": end}]
+        assert read_reply(body, CHAT).outcome == "truncated"
+
+
+def test_an_abort_as_an_object_is_no_answer():
+    """SGLang's, with its reason (sgl-project/sglang, FINISH_ABORT)."""
+    end = {"type": "abort", "message": "Input length exceeds it.", "status_code": 400}
+    said = r"^finish_reason abort: the answer broke off \(Input length exceeds it\.\)$"
+    with pytest.raises(NoAnswer, match=said):
+        read_reply(ONE | {"choices": CHOICE | {"finish_reason": end}}, CHAT)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        ONE | {"choices": CHOICE},
+        [ONE],
+        ONE | {"usage": [USAGE]},
+        ONE | {"choices": [CHOICE | {"message": [CHOICE["message"]]}]},
+        ONE | {"choices": [CHOICE | {"message": {"content": {"type": "text", "text": "{}"}}}]},
+        ONE | {"choices": [CHOICE | {"message": {"content": [{"type": "text", "text": {"value": "{}"}}]}}]},
+        ONE | {"error": []},
+        RESPONSE | {"output": ITEM},
+        RESPONSE | {"status": {"type": "completed"}},
+    ],
+    ids=str,
+)  # fmt: skip
+@pytest.mark.parametrize("live", [True, False])
+def test_one_in_place_of_a_list_and_the_other_way_round(body, live):
+    """SGLang's batches ("choices": choice), gateways that wrap in lists, and the text of the Assistants API."""
+    condition = MINI if isinstance(body, dict) and body.get("object") == "response" else CHAT
+    if live:
+        with FaultServer({"mail 0": [Fault("json", body=lambda usual: body)]}) as server:
+            found = ask(server, 1, condition)[0].reply
+    else:
+        line = {"custom_id": "k", "response": {"status_code": 200, "body": body}, "error": None}
+        [(_, found)] = read_results(json.dumps(line), "f", condition, ESTIMATE)
+        assert isinstance(found, Reply)
+    assert (found.output, found.outcome, found.input_tokens) == ("{}", "answered", 28)
+
+
+def test_a_number_for_a_content_is_written_out():
+    """As the object that Cloudflare makes of a JSON answer; it was an empty answer."""
+    for content in (5, 0.5, True):
+        choice = CHOICE | {"message": {"content": content}}
+        found = read_reply(ONE | {"choices": [choice]}, replace(CHAT, may_be_empty=True))
+        assert found.output == json.dumps(content)
+
+
+@pytest.mark.parametrize(
+    ("details", "outcome"),
+    [
+        ("max_output_tokens", "truncated"),
+        ([{"reason": "content_filter"}], "filtered"),
+        ({"reason": "max_output_tokens"}, "truncated"),
+    ],
+)
+def test_why_a_response_is_incomplete_in_any_form(details, outcome):
+    body = RESPONSE | {"status": "incomplete", "incomplete_details": details}
+    assert read_reply(body, MINI).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("condition", "body", "said"),
+    [
+        (CHAT, ONE | {"choices": [{"message": "hi"}]}, "the answer holds no message, its choice begins {\"message\": \"hi\"}"),
+        (CHAT, ONE | {"choices": [{"text": "hi"}]}, "the answer holds no message, its choice begins {\"text\": \"hi\"}"),
+        (CHAT, ONE | {"choices": [None]}, "the answer holds no message"),
+        (CHAT, ONE | {"choices": 5}, "the answer holds no choice, it begins"),
+        (CHAT, [1, 2], "the answer is not a chat completion, it begins [1, 2]"),
+        (CHAT, "hello", "the answer is not a chat completion, it begins \"hello\""),
+        (MINI, "hello", "the answer is not a response of the Responses API, it begins \"hello\""),
+        (CHAT, {"code": 200, "msg": "success", "data": ONE}, "the answer is not a chat completion, it begins {\"code\": 200"),
+        (CHAT, {"output": {"choices": [CHOICE]}}, "the answer is not a chat completion, it begins {\"output\""),
+        (MINI, RESPONSE | {"output": {"text": "hi"}}, "the answer's output is no list of items, it begins {\"text\""),
+        (MINI, RESPONSE | {"status": "incomplete", "incomplete_details": None}, "status incomplete: no reason given"),
+    ],
+)  # fmt: skip
+def test_an_answer_of_another_form_is_quoted(condition, body, said):
+    """Result lines of odd shapes, as others test for; DashScope's own form, and an answer that a gateway wraps in data."""
+    with pytest.raises(NoAnswer, match=re.escape(said)):
+        read_reply(body, replace(condition, may_be_empty=True))
+
+
+def test_an_answer_that_is_a_text_of_json():
+    """A gateway that writes the JSON of its backend into JSON: live, an error with it, and an error in a message."""
+    text = json.dumps(ONE | {"choices": [CHOICE]})
+    with FaultServer({"mail 0": [Fault("json", body=lambda usual: text)]}) as server:
+        assert ask(server, 1, CHAT)[0].reply.output == "{}"
+    inner = json.dumps({"error": {"message": "no such thing", "code": "model_not_found"}})
+    for body in (openai(inner), {"error": inner}):
+        assert re.search(MODEL, str(said_of(400, body)))
+        assert read_error(body).message == "no such thing"
+    # a text of JSON that is no error stays as it is
+    assert read_error(openai('{"a": 1}')).message == '{"a": 1}'
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"error": [{"message": "slow down", "code": "x"}, {"message": "y"}]}, "slow down"),
+        ({"error": [{"loc": ["body", "top_k"], "msg": "Extra inputs are not permitted"}]}, "body.top_k: Extra inputs are not permitted"),
+        ({"error": {"code": "batch_expired"}}, "batch_expired"),
+        ({"error": {"type": "invalid_request_error", "code": None}}, "invalid_request_error"),
+        ({"error": {"code": 504}}, "504"),
+        ({"errorMessage": "Task timed out", "errorType": "x"}, "Task timed out"),
+    ],
+)  # fmt: skip
+def test_where_else_an_error_stands(body, said):
+    """Lists of errors, errors of a name alone (OpenRouter's batches), and AWS Lambda's."""
+    assert read_error(body).message == said
+
+
+# --- lines of batches
+
+
+def failed(status: object, body: Any, **beside: Any) -> dict[str, Any]:
+    return {"response": {"status_code": status, "request_id": "r", "body": body}, "error": None, **beside}  # fmt: skip
+
+
+ZHIPU = "系统检测到输入或生成内容可能包含不安全或敏感内容，请您避免输入易产生敏感内容的提示语，感谢您的配合。"
+AZURE = "The response was filtered due to the prompt triggering Azure OpenAI's content management policy."
+EXPIRED = "This request could not be executed before the completion window expired."
+LINES = {
+    # OpenAI's, as its documentation and those who follow it have them
+    "expired": ({"response": None, "error": {"code": "batch_expired", "message": EXPIRED}}, f"^{EXPIRED}$"),
+    "expired, by name": ({"response": None, "error": {"code": "batch_expired"}}, "^batch_expired$"),
+    "a limit": (failed(400, openai("max_tokens is too large: 1000000.", param="max_tokens")),
+                r"^status 400: max_tokens is too large: 1000000\.; conditions\.mini\.max_output_tokens sets it$"),
+    "a name and a status": ({"response": {"status_code": 429, "request_id": "r"}, "error": {"code": "rate_limit_exceeded"}},
+                            "^status 429: rate_limit_exceeded$"),
+    "error and no body": (failed(500, {}, error="serveur indisponible"), "^status 500: serveur indisponible$"),
+    "an error in the answer's place": ({"response": {"status_code": 500, "error": "timeout"}}, "^status 500: timeout$"),
+    "status 200 and no body": (failed(200, None, error={"code": "server_error", "message": "boom"}), "^status 200: boom$"),
+    # Mistral
+    "Mistral": (failed(429, None, error={"message": "rate limited"}), "^status 429: rate limited$"),
+    "Mistral's own": (failed(422, {"message": "unprocessable"}), "^status 422: unprocessable$"),
+    "Mistral's places": (failed(422, json.dumps({"detail": [{"loc": ["body", "foo"], "msg": "Extra inputs are not permitted"}]})),
+                         r"^status 422: body\.foo: Extra inputs are not permitted$"),
+    # vLLM's run_batch, LiteLLM, Voyage, Gemini's compatible endpoint
+    "vLLM": (failed(404, None, error={"object": "error", "message": "The model `x` does not exist.", "type": "NotFoundError", "code": 404}),
+             r"^status 404: The model `x` does not exist\.; conditions\.mini\.model sets it$"),
+    "Voyage": ({"response": {"status_code": 500, "message": "boom"}, "error": None}, "^status 500: boom$"),
+    "Gemini": (failed(400, [{"error": {"code": 400, "message": "a mime type is unsupported", "status": "INVALID_ARGUMENT"}}]),
+               "^status 400: a mime type is unsupported$"),
+    "Gemini, no status": ({"error": {"code": 3, "message": "an invalid argument."}}, r"^an invalid argument\.$"),
+    # texts in place of objects
+    "a body as text": (failed(400, json.dumps(openai("bad", param="temperature"))), r"^status 400: bad; conditions\.mini\.temperature sets it$"),
+    "a page": (failed(502, "<html><head><title>502 Bad Gateway</title></head></html>"), "^status 502: a page, '502 Bad Gateway'$"),
+    "a response as text": ({"response": "Internal Server Error", "error": None}, "^Internal Server Error$"),
+    "an error as text": ({"response": None, "error": json.dumps(openai("slow down"))}, "^slow down$"),
+    "an error in a list": ({"response": None, "error": [{"message": "slow down"}]}, "^slow down$"),
+    # nothing but a status
+    "a status": (failed(429, None), r'^status 429: no reason given, the line begins {"response": {"status_code": 429, .*}$'),
+    "a status and nothing": (failed(500, {}), r'^status 500: no reason given, the line begins {"response": '),
+    # other batches, to which submitting here does not lead
+    "Anthropic": ({"result": {"type": "errored", "error": {"type": "error", "error": {"type": "invalid_request_error",
+                  "message": "max_tokens: Field required"}}}}, r"^max_tokens: Field required; "),
+    "Anthropic, flat": ({"result": {"type": "errored", "error": {"type": "invalid_request", "message": "Invalid parameters"}}},
+                        "^Invalid parameters$"),
+    "Anthropic, expired": ({"result": {"type": "expired"}}, r'^no reason given, the line begins {"result": {"type": "expired"}}$'),
+    "Anthropic, an answer": ({"result": {"type": "succeeded", "message": {"content": [{"type": "text", "text": "the 'text' in JSON mode"}]}}},
+                             r'^no reason given, the line begins {"result": {"type": "succeeded", .*}$'),
+    "an answer elsewhere": ({"result": ONE}, r'^no reason given, the line begins {"result": {"id": "x", [^;]*$'),
+    "Vertex": ({"status": "Bad Request: no", "request": {}, "response": {}}, r'^no reason given, the line begins {"status": "Bad Request: no"'),
+    "Bedrock": ({"recordId": "k", "modelInput": {}, "error": {"errorCode": 400, "errorMessage": "Malformed input"}}, "^Malformed input$"),
+    "the line of the upload": ({"method": "POST", "url": "/v4/chat/completions", "body": {"model": "x", "temperature": 0}},
+                               r'^no reason given, the line begins {"method": "POST", "url": "/v4/chat/completions", "body": [^;]*$'),
+    # a filter's words where no filter spoke
+    "Zhipu, another": ({"error": {"code": "1301", "message": "系统错误"}}, "^系统错误$"),
+    "a policy without a status": ({"error": {"code": "x", "message": "Your input was rejected by our content policy"}}, "^Your input was rejected"),
+    "an account": ({"error": {"code": "x", "message": "Your account is suspended: content may contain sensitive content"}}, "^Your account"),
+    "a native answer": ({"response": {"message": {"role": "assistant", "content": "It may contain sensitive content."}}}, "may contain"),
+    "a text": ({"response": "It may contain sensitive content."}, "^It may contain"),
+    "a status without a filter": (failed("500", openai(AZURE)), "^status 500: The response was filtered"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_a_batchs_line_without_an_answer_tells_why(name):
+    """Lines of the documentation of Maritaca and Alibaba, of openai/openai-openapi's issue 302, artefactory/artefactual's pull
+    request 332, Simpleyyt/ai-manus's issue 101, and of public readers of batches, mozilla-ai/any-llm's among them. Those
+    of Vertex, Bedrock and texts of JSON are written after their forms, not recorded.
+    """
+    line, expected = LINES[name]
+    [(_, found)] = read_results(json.dumps({"custom_id": "k"} | line), "f", CHAT, ESTIMATE)
+    assert isinstance(found, str) and re.search(expected, found), found
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"response": None, "error": {"code": "1301", "message": ZHIPU}},
+        {"response": {"status_code": 200, "body": {"error": {"code": "1301", "message": ZHIPU}}}},
+        failed(400, {"error": {"code": "1301", "message": ZHIPU}}),
+        {"error": {"code": "DataInspectionFailed", "message": "Input text data may contain inappropriate content."}},
+        {"error": {"type": "invalid_request_error", "message": "Content Exists Risk"}},
+        failed("400", openai(AZURE)),
+        failed(400, json.dumps(openai(AZURE))),
+        failed(400, [openai(AZURE)]),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_batchs_line_of_a_filter(line):
+    """Zhipu's (its 1301, at the top of a line, without a status), DashScope's, DeepSeek's and Azure's."""
+    [(_, found)] = read_results(json.dumps({"custom_id": "k"} | line), "f", CHAT, ESTIMATE)
+    assert isinstance(found, Reply) and found.outcome == "filtered"
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        {"status_code": 200, "body": json.dumps(ONE)},
+        json.dumps({"status_code": 200, "body": json.dumps(ONE)}),
+        {"status_code": "200", "body": json.dumps(ONE)},
+        {"status_code": 200, "body": ONE | {"choices": CHOICE}},
+        [{"status_code": 200, "body": ONE}],
+        ONE,
+    ],
+    ids=str,
+)
+def test_a_batchs_answer_in_other_forms(response):
+    """SGLang's bare choice, bodies and responses as texts of JSON, and Fireworks' without anything around it."""
+    line = {"custom_id": "k", "response": response, "error": None}
+    [(_, found)] = read_results(json.dumps(line), "f", CHAT, ESTIMATE)
+    assert isinstance(found, Reply) and found.output == "{}" and found.input_tokens == 28
+
+
+def test_a_key_in_a_text_of_json_is_taken_out():
+    """It is opened before it is cleaned: its escapes would hide a key."""
+    body = '{"error": {"message": "the key s\\u0065cret is bad"}}'
+    line = {"custom_id": "k", "response": {"status_code": 401, "body": body}}
+
+    def clean(value: Any) -> Any:
+        return json.loads(json.dumps(value).replace("secret", "…"))
+
+    [(_, found)] = read_results(json.dumps(line), "f", CHAT, ESTIMATE, clean)
+    assert isinstance(found, str) and "key … is bad" in found
+
+
+FLAGGED = "Invalid prompt: your prompt was flagged as potentially violating our usage policy. Please try again."
+LIMITED = "Invalid prompt: we've limited access to this content for safety reasons. This type of information may be used to harm people."  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("message", "filtered"),
+    [
+        (FLAGGED, True),
+        (LIMITED, True),
+        ("Invalid Responses API request", False),
+        ("AiError: AiError: Unknown channel: call_tool", False),
+        ("invalid params, tool call result does not follow tool call (2013)", False),
+        ("Detailed error description", False),
+    ],
+)
+def test_an_invalid_prompt_is_a_filters_by_its_words(message, filtered):
+    """OpenAI's code of a flagged text (microsoft/PyRIT's pull request 1463, alan-turing-institute/t0-1) is OpenRouter's of any
+    request that is not valid (its documentation, MiniMax's behind it, anomalyco/opencode's issue 43187): all texts
+    would have counted as filtered.
+    """
+    error = {"error": {"code": "invalid_prompt", "message": message}}
+    assert says_filtered(400, error) == filtered
+    lines = (
+        failed(400, error),
+        {"response": None} | error,
+        failed(200, FAILED | error),
+    )
+    for line in lines:
+        [(_, found)] = read_results(json.dumps({"custom_id": "k"} | line), "f", MINI, ESTIMATE)
+        assert isinstance(found, Reply) == filtered
+        assert filtered or message in str(found)

@@ -259,7 +259,8 @@ OF_THE_TEXT = {
     "one-api": (400, openai("input contains sensitive words: [test] (request id: 2)", code="sensitive_words_detected")),
     "Zhipu": (400, {"error": {"code": "1301", "message": "系统检测到输入或生成内容可能包含不安全或敏感内容，请您避免输入"}}),
     "LiteLLM's guardrails": (400, openai("Violated guardrail policy", code="400")),
-    "OpenAI behind OpenRouter": (400, behind(json.dumps(openai("no", code="invalid_prompt")), 400)),
+    "OpenAI behind OpenRouter": (400, behind(json.dumps(openai("Invalid prompt: we've limited access to this content for "
+                                 "safety reasons.", code="invalid_prompt")), 400)),
     "in a 200": (200, {"error": {"code": "data_inspection_failed", "message": "Output data may contain inappropriate content."}}),
 }  # fmt: skip
 

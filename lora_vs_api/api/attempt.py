@@ -19,8 +19,9 @@ from lora_vs_api.api.replies import Estimate, read_reply, reply_in_error
 from lora_vs_api.api.server_error import (
     PAGE,
     body_of,
+    first_choice,
     message_of,
-    parsed,
+    opened,
     says_filtered,
     short,
     status_in,
@@ -156,7 +157,7 @@ async def _send(
     status = status_in(answer) or status_of_choice(answer)
     if status is not None and not says_filtered(status, answer):
         url = str(client.base_url)
-        said = answer["choices"][0] if answer.get("choices") else answer
+        said = first_choice(answer) or answer
         raise diagnose(status, said, raw.headers, request, condition, url)
     reply = provider.redacted(read_reply(answer, condition, estimate_of(request, count_tokens)))
     return Attempt(reply, rate_limit_pause(raw.headers), raw.http_response)
@@ -170,12 +171,12 @@ def _json_of(content: bytes, provider: Provider, base_url: str) -> Any:
         UserError: it is a stream, which was not asked for and would come again.
     """
     try:
-        return provider.cleaned(json.loads(content))
+        return provider.cleaned(opened(json.loads(content)))
     # ValueError: no JSON, no UTF-8, or a number of more digits than Python reads
     except (ValueError, RecursionError):
         text = provider.redact(content.decode(errors="replace"))
     if EVENT.match(text):
-        events = [parsed(data) for data in EVENT_DATA.findall(text)]
+        events = [opened(data) for data in EVENT_DATA.findall(text)]
         for event in events:
             if isinstance(event, dict) and _is_error(event):
                 raise NoAnswer(f"error in an answer of status 200: {message_of(event)}")

@@ -12,7 +12,17 @@ from typing import Any, Final, Literal
 
 from lora_vs_api.api.diagnosis import blamed_key
 from lora_vs_api.api.replies import Estimate, read_reply, reply_in_error
-from lora_vs_api.api.server_error import NO_REASON, holds_answer, read_error, short
+from lora_vs_api.api.server_error import (
+    NO_REASON,
+    REASONS,
+    as_mapping,
+    begins,
+    holds_answer,
+    opened,
+    read_error,
+    short,
+    unwrapped,
+)
 from lora_vs_api.api.types import ApiCondition, Endpoint, NoAnswer, Reply, Request
 from lora_vs_api.api.wire import request_body
 from lora_vs_api.errors import UserError
@@ -105,11 +115,11 @@ def read_results(
         if not line.strip():
             continue
         try:
-            entry = clean(json.loads(line))
-            key, response = entry["custom_id"], entry.get("response") or {}
-            if not isinstance(key, str) or not isinstance(response, dict):
+            entry = clean(_opened(json.loads(line)))
+            key = entry["custom_id"]
+            if not isinstance(key, str):
                 raise TypeError
-            found = _result(entry, response, condition, (estimates or {}).get(key))
+            found = _result(entry, condition, (estimates or {}).get(key))
         # ValueError: no JSON, or a number of more digits than Python reads; RecursionError: too deep
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             first = first or str(clean(line.strip()))
@@ -124,27 +134,56 @@ def read_results(
         )
 
 
+def _opened(entry: dict[str, Any]) -> dict[str, Any]:
+    """A line whose answer and error are no longer texts of JSON, as some servers write them."""
+    response = opened(entry.get("response"))
+    response = as_mapping(response) or response
+    if isinstance(response, dict) and "body" in response:
+        response = response | {"body": opened(response["body"])}
+    return entry | {"response": response, "error": opened(entry.get("error"))}
+
+
 def _result(
     entry: dict[str, Any],
-    response: dict[str, Any],
     condition: ApiCondition,
     estimate: Estimate | None,
 ) -> Reply | str:
     # some servers leave out what stands around an answer, or write its status as a text
-    status, body = response.get("status_code"), response.get("body", response)
+    response = entry["response"]
+    status, body = None, response
+    if isinstance(response, dict):
+        status, body = response.get("status_code"), response.get("body", response)
     holds_one = holds_answer(body)
-    error = entry.get("error")
+    error = entry["error"]
     failed = any(error.values()) if isinstance(error, dict) else error
-    if status == 200 or (holds_one and not failed and str(status) in ("200", "None")):
+    if (status == 200 and (holds_one or not failed)) or (
+        holds_one and not failed and str(status) in ("200", "None")
+    ):
         try:
             return read_reply(body, condition, estimate)
         except NoAnswer as error:
             return error.reason
-    said = (entry.get("error") if failed else None) or body or NO_REASON
+    told = f"status {status}: " if status is not None else ""
+    said = (error if failed else None) or body or _error_beside(entry)
+    if not said:
+        rest = {name: value for name, value in entry.items() if name != "custom_id" and value}
+        return f"{told}{NO_REASON}{begins(rest, 'the line')}"
     reply = reply_in_error(status, said, condition, estimate)
     if reply is not None:
         return reply
     error_said = read_error(said)
     key = blamed_key(status, error_said, condition)
     sets = "" if key is None else f"; {key} sets it"
-    return (f"status {status}: " if status is not None else "") + error_said.message + sets
+    return told + error_said.message + sets
+
+
+def _error_beside(entry: dict[str, Any]) -> dict[str, Any]:
+    """The error of a line that has neither an answer nor an error where the Batch API has them, else an empty one.
+
+    It may stand in ``result``, as in Anthropic's own batches, whose whole answers stand there too.
+    """
+    for found in (opened(entry.get("result")), entry):
+        said = as_mapping(unwrapped(found))
+        if any(isinstance(said.get(name), str) and said[name] for name in REASONS):
+            return said
+    return {}

@@ -13,7 +13,10 @@ from typing import Any
 
 from lora_vs_api.api.pacing import wait_in
 from lora_vs_api.api.server_error import (
+    as_list,
+    as_mapping,
     begins,
+    first_choice,
     holds_answer,
     message_of,
     own_form,
@@ -66,10 +69,14 @@ def read_reply(body: Any, condition: ApiCondition, estimate: Estimate | None = N
             tell its usage and there is no ``estimate``.
     """
     chat = condition.endpoint == "chat"
-    body = _mapping(_whole(body))
-    usage = _mapping(body.get("usage"))
+    found = _whole(body)
+    body = as_mapping(found)
+    if found and not body:
+        kind = "chat completion" if chat else "response of the Responses API"
+        raise NoAnswer(f"the answer is not a {kind}{begins(found)}")
+    usage = as_mapping(body.get("usage"))
     tokens = _reported(usage, chat)
-    if says_filtered(_mapping(body.get("error")).get("code"), body.get("error")):
+    if says_filtered(as_mapping(body.get("error")).get("code"), body.get("error")):
         return filtered_reply(estimate, tokens[0])
     try:
         # without any answer it is an error status by another name, and not billed
@@ -150,7 +157,7 @@ def _unfit_reply(body: Any, condition: ApiCondition, estimate: Estimate | None) 
     It is the model's answer, and wrong unless it is a record all the same: asked again at temperature 0 it
     would come again. None for any other error, and where the server does not tell what was written.
     """
-    error = _mapping(unwrapped(body))
+    error = as_mapping(unwrapped(body))
     written = error.get("failed_generation")
     if not condition.wants_json or error.get("code") != UNFIT or not isinstance(written, str):
         return None
@@ -163,11 +170,11 @@ def _unfit_reply(body: Any, condition: ApiCondition, estimate: Estimate | None) 
 
 def _elsewhere(body: dict[str, Any]) -> str:
     """Where else than in its content a message has text, or how it ended, in words; empty where nothing tells."""
-    choices = _list(body.get("choices"))
-    message = _mapping(_mapping(choices[0]).get("message")) if choices else {}
+    choice = first_choice(body)
+    message = as_mapping(choice.get("message"))
     found = [(name, message.get(name)) for name in ("reasoning_content", "reasoning")]
     # of the Responses API: an item of its own, of parts or a summary of them
-    for item in map(_mapping, _list(body.get("output"))):
+    for item in map(as_mapping, as_list(body.get("output"))):
         if item.get("type") == "reasoning":
             parts = [*_parts(item.get("content")), *_parts(item.get("summary"))]
             found.append(("an item of reasoning", "".join(map(_text, parts))))
@@ -177,8 +184,8 @@ def _elsewhere(body: dict[str, Any]) -> str:
                 f", and {len(text):,} characters in {name}, {short(text, 60)!r}: does the server's "
                 "reasoning parser take answers for thinking?"
             )
-    end = _mapping(choices[0]).get("finish_reason") if choices else None
-    return "" if end in (None, "stop") else f" (finish_reason {short(str(end), 60)})"
+    end = _end(choice.get("finish_reason"))
+    return "" if end in ("", "stop") else f" (finish_reason {short(end, 60)})"
 
 
 def _outcome(end: str) -> Outcome:
@@ -188,7 +195,14 @@ def _outcome(end: str) -> Outcome:
 
 def _says_end(body: dict[str, Any]) -> bool:
     """Whether a chat completion says how its answer ended."""
-    return bool(_mapping(_list(body.get("choices"))[0]).get("finish_reason"))
+    return bool(_end(first_choice(body).get("finish_reason")))
+
+
+def _end(value: Any) -> str:
+    """How an answer ended, in lower case; of SGLang's objects the type, of other objects the reason."""
+    said = as_mapping(value)
+    value = (said.get("type") or said.get("reason")) if said else value
+    return str(value).lower() if value and not isinstance(value, dict | list) else ""
 
 
 def _read_response(body: dict[str, Any]) -> tuple[str, Outcome]:
@@ -197,6 +211,8 @@ def _read_response(body: dict[str, Any]) -> tuple[str, Outcome]:
         _raise_bare(body)
         raise NoAnswer(f"the answer is not a response of the Responses API{begins(body)}")
     items = body.get("output")
+    if isinstance(items, dict) and items and not items.get("type"):
+        raise NoAnswer(f"the answer's output is no list of items{begins(items)}")
     if isinstance(items, str):
         texts, refusals = [items], []
     else:
@@ -208,17 +224,16 @@ def _read_response(body: dict[str, Any]) -> tuple[str, Outcome]:
     if refusals:
         return " ".join(refusals), "refused"
     # text may follow the calls that a server has run itself
-    kinds = [item.get("type") for item in map(_mapping, _list(items))]
+    kinds = [item.get("type") for item in map(as_mapping, as_list(items))]
     kinds = [kind for kind in kinds if kind == "message" or kind in CALL_ITEMS]
     if kinds and kinds[-1] != "message":
         raise NoAnswer(CALLED)
-    status, reason = body.get("status"), _mapping(body.get("incomplete_details")).get("reason")
+    status, end = _end(body.get("status")), _end(body.get("incomplete_details"))
     outcome: Outcome = "answered"
-    end = str(reason).lower()
     if status == "incomplete" and not BROKEN_OFF.search(end) and _outcome(end) != "answered":
         outcome = _outcome(end)
-    elif status not in ("completed", None):
-        raise NoAnswer(f"status {status}: {short(str(reason))}")
+    elif status not in ("completed", ""):
+        raise NoAnswer(f"status {status}: {short(end) or REFUSED}")
     return "".join(texts), outcome
 
 
@@ -228,7 +243,7 @@ def _messages(items: Any) -> list[list[dict[str, Any]]]:
     OpenAI's Responses API, and gateways to it, now and then list a message twice. What a model says on its
     way to an answer is of the phase ``commentary``.
     """
-    messages = [item for item in map(_mapping, _list(items)) if item.get("type") == "message"]
+    messages = [item for item in map(as_mapping, as_list(items)) if item.get("type") == "message"]
     final = [message for message in messages if message.get("phase") != "commentary"]
     found: list[list[dict[str, Any]]] = []
     for message in final or messages:
@@ -240,26 +255,27 @@ def _messages(items: Any) -> list[list[dict[str, Any]]]:
 
 def _read_chat(body: dict[str, Any]) -> tuple[str, Outcome]:
     """Text and outcome of a chat completion."""
-    choices = _list(body.get("choices"))
-    if not choices:
+    if not as_list(body.get("choices")):
         return _read_no_choice(body)
-    choice = _mapping(choices[0])
-    if says_filtered(_mapping(choice.get("error")).get("code"), choice.get("error")):
+    choice = first_choice(body)
+    if says_filtered(as_mapping(choice.get("error")).get("code"), choice.get("error")):
         return "", "filtered"
     _raise_error(choice.get("error"))
     # Gemini: content_filter: PROHIBITED_CONTENT
-    end = str(choice.get("finish_reason") or "stop").lower().partition(":")[0]
-    own = str(choice.get("native_finish_reason") or "").lower()
+    end = (_end(choice.get("finish_reason")) or "stop").partition(":")[0]
+    own = _end(choice.get("native_finish_reason"))
     if not BROKEN_OFF.search(end) and _outcome(end) == "answered" and own:
         # what the provider behind OpenRouter says; the gateway may call it a whole answer
         end = own
     if BROKEN_OFF.search(end):
-        raise NoAnswer(f"finish_reason {short(end, 60)}: the answer broke off")
-    message = choice.get("message")
-    if not isinstance(message, dict):
+        why = as_mapping(choice.get("finish_reason")).get("message")
+        told = f" ({short(str(why), 200)})" if why else ""
+        raise NoAnswer(f"finish_reason {short(end, 60)}: the answer broke off{told}")
+    message = as_mapping(choice.get("message"))
+    if not message and choice.get("message") != {}:
         if _outcome(end) == "filtered":
             return "", "filtered"
-        raise NoAnswer("the answer holds no message")
+        raise NoAnswer(f"the answer holds no message{begins(choice, 'its choice')}")
     refusal = message.get("refusal")
     if refusal:
         return str(refusal), "refused"
@@ -285,16 +301,22 @@ def _read_no_choice(body: dict[str, Any]) -> tuple[str, Outcome]:
 
 def _raise_bare(body: dict[str, Any]) -> None:
     """Raise an error that stands where an answer should, without ``error`` around it."""
-    if body.get("code") is not None or isinstance(body.get("detail"), str) or own_form(body):
+    # a number of success is no error's (200, and 0), and what stands beside it tells more than its message
+    code = body.get("code")
+    if (
+        (code is not None and str(code) not in ("0", "200"))
+        or isinstance(body.get("detail"), str)
+        or own_form(body)
+    ):
         _raise_error(body, billed=False)
 
 
 def _stopped(body: dict[str, Any]) -> bool:
     """Whether one of the categories of Azure's ``prompt_filter_results`` is marked as filtered."""
     return any(
-        _mapping(category).get("filtered") is True
-        for result in _list(body.get("prompt_filter_results"))
-        for category in _mapping(_mapping(result).get("content_filter_results")).values()
+        as_mapping(category).get("filtered") is True
+        for result in as_list(body.get("prompt_filter_results"))
+        for category in as_mapping(as_mapping(result).get("content_filter_results")).values()
     )
 
 
@@ -303,28 +325,35 @@ def _raise_error(error: Any, billed: bool = True) -> None:
     if error:
         why = f"error in an answer of status 200: {message_of(error)}"
         # a status of its own is that of an error which HTTP would have told
-        raise NoAnswer(why, wait_in(error), billed or _count(_mapping(error).get("code")) is None)
+        raise NoAnswer(why, wait_in(error), billed or _count(as_mapping(error).get("code")) is None)
 
 
 def _parts(content: Any) -> list[dict[str, Any]]:
     """A message's content, which is a list of parts or a string or nothing, as parts.
 
-    Where JSON was asked for, some gateways send the object itself (Cloudflare): it is written out.
+    Where JSON was asked for, some gateways send the object or number itself (Cloudflare): it is written out.
     """
     if isinstance(content, str):
         return [{"type": "output_text", "text": content}]
-    if isinstance(content, dict):
-        is_part = content.get("type") in ("text", "output_text") and "text" in content
-        written = json.dumps(content, ensure_ascii=False)
-        return [content if is_part else {"type": "output_text", "text": written}]
+    if (
+        isinstance(content, dict)
+        and content.get("type") in ("text", "output_text")
+        and "text" in content
+    ):
+        return [content]
+    if isinstance(content, dict | int | float):
+        return [{"type": "output_text", "text": json.dumps(content, ensure_ascii=False)}]
     return [
-        {"type": "output_text", "text": part} if isinstance(part, str) else _mapping(part)
-        for part in _list(content)
+        {"type": "output_text", "text": part} if isinstance(part, str) else as_mapping(part)
+        for part in as_list(content)
     ]
 
 
 def _text(part: dict[str, Any]) -> str:
     text = part.get("text")
+    if isinstance(text, dict):
+        # of the Assistants API, with its annotations
+        text = text.get("value")
     return text if isinstance(text, str) else ""
 
 
@@ -351,7 +380,7 @@ def _with_hidden(usage: dict[str, Any], inputs: int, outputs: int) -> int:
 
 
 def _reasoning(usage: dict[str, Any]) -> int | None:
-    details = (_mapping(usage.get(f"{kind}_tokens_details")) for kind in ("output", "completion"))
+    details = (as_mapping(usage.get(f"{kind}_tokens_details")) for kind in ("output", "completion"))
     return next((n for d in details if (n := _count(d.get("reasoning_tokens"))) is not None), None)
 
 
@@ -376,7 +405,7 @@ def _counted(
         inputs = counted[0] if inputs is None else inputs
         listed = counted[1] if listed is None else listed
     outputs = listed if estimated else _with_hidden(usage, inputs, listed)
-    details = [_mapping(usage.get(f"{kind}_tokens_details")) for kind in ("input", "prompt")]
+    details = [as_mapping(usage.get(f"{kind}_tokens_details")) for kind in ("input", "prompt")]
     cached = next((n for d in details if (n := _count(d.get("cached_tokens")))), 0)
     if not cached:
         cached = next((n for name in CACHED if (n := _count(usage.get(name)))), 0)
@@ -406,11 +435,3 @@ def _count(value: Any) -> int | None:
 
 def _string(value: Any) -> str:
     return "" if value is None else str(value)
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []

@@ -18,11 +18,13 @@ from lora_vs_api.shown import visible
 if TYPE_CHECKING:
     from openai import APIStatusError
 
-FILTER_STATUS = (400, 403)
+FILTER_STATUS = ("400", "403")
 FILTER_CODES = {
-    "content_filter", "content_policy_violation", "invalid_prompt", "data_inspection_failed",
-    "sensitive_words_detected",
+    "content_filter", "content_policy_violation", "data_inspection_failed", "sensitive_words_detected",
 }  # fmt: skip
+# OpenAI's code of a text that it flags, which is OpenRouter's of any request that is not valid: the words tell
+FLAG_CODE = "invalid_prompt"
+FLAGGED = re.compile(r"\bprompt was flagged\b|\blimited access to this content for safety\b", re.I)
 # How servers say that they do not take a text for what it says; none has a code for it in common. Named
 # are the text, what became of it, and the filter: a policy alone is in messages about accounts too.
 _TEXT = (
@@ -46,6 +48,7 @@ FILTERED = re.compile(
     rf"\bflagged_input\b|{_FIXED}",
     re.I,
 )
+FILTERED_SENTENCE = re.compile(_FIXED, re.I)
 # Not of this text: whoever asks is shut out, and every text with it. A threat ("may be suspended") is none.
 _WHO = (
     r"\b(?:account|organi[sz]ation|key|subscription|resource|project|tenant|workspace|team|"
@@ -179,6 +182,14 @@ NOTHING = {"", "none", "null", "undefined", "nil"}
 MOST_LEVELS = 4
 
 
+# where an error's reason stands; beside a text under error, which may be no more than the status's name,
+# stands the reason (NestJS, Spring)
+REASONS = (
+    "message", "detail", "error_description", "msg", "error_msg", "error_message", "errorMessage", "status_msg",
+    "error",
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class ServerError:
     """An error's reason on one line, and its names where it has any, else empty.
@@ -246,10 +257,12 @@ def read_error(body: object, levels: int = MOST_LEVELS) -> ServerError:
     said = unwrapped(body)
     if not isinstance(said, dict):
         return ServerError(short(_of_a_page(str(said))))
-    # beside a text under error, which may be no more than the status's name, stands the reason (NestJS, Spring)
-    reasons = ("message", "detail", "error_description", "msg", "error_msg", "status_msg", "error")
-    words = next((words for name in reasons if (words := said.get(name))), said)
+    words = next((words for name in REASONS if (words := said.get(name))), said)
     within = ServerError("")
+    inner = opened(words) if isinstance(words, str) else None
+    if any(as_mapping(unwrapped(inner)).get(name) for name in REASONS):
+        # an error's JSON as text, which a gateway hands on
+        words = inner
     if isinstance(words, list) and words and isinstance(words[0], dict) and "msg" in words[0]:
         # FastAPI's list, each with the place in the request
         place = _name(words[0], "loc")
@@ -259,6 +272,11 @@ def read_error(body: object, levels: int = MOST_LEVELS) -> ServerError:
         # LiteLLM puts an error where its message would be, and a status or nothing for its names
         within = read_error(words, levels - 1)
         words = within.message
+    if words is said and all(
+        name in ("code", "type") or value is None for name, value in said.items()
+    ):
+        # no more than its names
+        words = _name(said, "code") or _name(said, "type") or said
     found = ServerError(
         short(str(words)),
         within.code
@@ -268,13 +286,13 @@ def read_error(body: object, levels: int = MOST_LEVELS) -> ServerError:
         within.parameter or _name(said, "param"),
         " ".join(text for text in said.values() if isinstance(text, str))
         if words is said
-        else None,
+        else within.echo,
     )
     metadata = said.get("metadata")
     raw = metadata.get("raw") if isinstance(metadata, dict) else None
     if not raw or not levels:
         return found
-    behind = read_error(parsed(raw), levels - 1)
+    behind = read_error(opened(raw), levels - 1)
     return ServerError(
         short(f"{found.message}: {behind.message}"),
         behind.code or found.code,
@@ -286,7 +304,7 @@ def read_error(body: object, levels: int = MOST_LEVELS) -> ServerError:
 def body_of(error: APIStatusError) -> object:
     """What a server has sent with an error: the client hands on no more than what stands under ``error``."""
     try:
-        whole = json.loads(error.response.text)
+        whole = opened(json.loads(error.response.text))
     # no JSON, nested too deeply, or a response that was not read
     except (ValueError, RecursionError, RuntimeError):
         whole = None
@@ -300,15 +318,20 @@ def says_filtered(status: object, body: object) -> bool:
     count as wrong (``on_refusal``), and so may all of them.
 
     Args:
-        status: of HTTP, or as the body of an answer of status 200 has it.
+        status: of HTTP, or as the body of an answer of status 200 has it, or a batch's line, if any.
     """
     # the message alone: a validation error may quote the text that was asked
     error = read_error(body)
     if SHUT_OUT.search(error.message):
         return False
-    if error.names & FILTER_CODES:
+    if error.names & FILTER_CODES or (FLAG_CODE in error.names and FLAGGED.search(error.message)):
         return True
-    return status in FILTER_STATUS and bool(FILTERED.search(error.message))
+    if not re.fullmatch(r"[1-5]\d\d", str(status)):
+        # no status of HTTP (a batch's line, Zhipu's numbers): the servers' own sentences alone, and these in what
+        # is an error by a name that it has, since the words of an answer may be the same
+        named = error.echo is None and (error.code or error.kind)
+        return bool(named and FILTERED_SENTENCE.search(error.message))
+    return str(status) in FILTER_STATUS and bool(FILTERED.search(error.message))
 
 
 def message_of(body: object) -> str:
@@ -318,7 +341,8 @@ def message_of(body: object) -> str:
 
 def holds_answer(body: object) -> bool:
     """Whether an answer of status 200 has any choice or output; beside an error these may be empty or null."""
-    return isinstance(body, dict) and bool(body.get("choices") or body.get("output"))
+    body = as_mapping(body)
+    return bool(body.get("choices") or body.get("output"))
 
 
 # under which names a body has the status of its error
@@ -331,7 +355,8 @@ def status_in(body: object) -> int | None:
     OpenRouter and others write it as the code, with ``error`` around it or bare, LM Studio answers to any path.
     Of a name that no retry mends it is the one that others send it with.
     """
-    if not isinstance(body, dict) or holds_answer(body):
+    body = as_mapping(body)
+    if not body or holds_answer(body):
         return None
     said = unwrapped(body)
     tells = any(body.get(name) is not None for name in ("code", *_STATUS))
@@ -354,14 +379,44 @@ def status_in(body: object) -> int | None:
 
 def status_of_choice(body: object) -> int | None:
     """The status of an error that stands in place of a choice (OpenRouter); None where it tells none, or has half an answer."""
-    choices = body.get("choices") if isinstance(body, dict) else None
-    choice = choices[0] if isinstance(choices, list) and choices else None
-    if not isinstance(choice, dict) or not choice.get("error"):
-        return None
-    message = choice.get("message")
-    if isinstance(message, dict) and message.get("content"):
+    choice = first_choice(body)
+    if not choice.get("error") or as_mapping(choice.get("message")).get("content"):
         return None
     return status_in({"error": choice["error"]})
+
+
+def first_choice(body: object) -> dict[str, Any]:
+    """The choice that a chat completion gives, empty where it has none."""
+    return as_mapping(next(iter(as_list(as_mapping(body).get("choices"))), None))
+
+
+def as_mapping(value: object) -> dict[str, Any]:
+    """An object, which some servers put into a list of one; of anything else an empty one."""
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    return value if isinstance(value, dict) else {}
+
+
+def as_list(value: object) -> list[Any]:
+    """A list, in place of which a list of one may come bare (SGLang's batches); of anything else an empty one."""
+    if isinstance(value, dict):
+        return [value] if value else []
+    return value if isinstance(value, list) else []
+
+
+def opened(value: object) -> object:
+    """``value``, or what it says where it is the text of a JSON object or list."""
+    if not isinstance(value, str) or not value.lstrip().startswith(("{", "[")):
+        return value
+    try:
+        return json.loads(value, parse_int=_integer)
+    except (ValueError, RecursionError):
+        return value
+
+
+def _integer(digits: str) -> int | float:
+    """An integer of any length, of which Python reads no long ones."""
+    return int(digits) if len(digits) < 100 else float(digits)
 
 
 def headers_in(body: object) -> dict[str, str]:
@@ -381,13 +436,26 @@ def unwrapped(body: object) -> object:
     for _ in range(MOST_LEVELS):
         if isinstance(body, list) and body and isinstance(body[0], dict):
             body = body[0]
-        elif isinstance(body, dict) and isinstance(body.get("error"), dict):
-            body = body["error"]
+        elif isinstance(body, dict) and (error := _error_in(body)):
+            body = error
         elif isinstance(body, dict) and (found := own_form(body)):
             body = found
         else:
             break
     return body
+
+
+def _error_in(body: dict[str, Any]) -> dict[str, Any]:
+    """What stands under ``error`` as an object, or as its text, or as the first of a list; else an empty one.
+
+    FastAPI's list is left as it is: it tells the place in the request.
+    """
+    found = opened(body.get("error"))
+    if isinstance(found, list):
+        found = next(
+            (first for first in found[:1] if isinstance(first, dict) and "msg" not in first), None
+        )
+    return found if isinstance(found, dict) else {}
 
 
 def own_form(body: dict[str, Any]) -> dict[str, Any] | None:
@@ -415,16 +483,6 @@ def _of_a_page(text: str) -> str:
     title = re.search(r"<title[^>]*>(.*?)</title>", text, re.I | re.S)
     words = title[1] if title else re.sub(r"<[^>]*>", " ", text)
     return f"{PAGE}{short(html.unescape(words), 200)!r}"
-
-
-def parsed(raw: object) -> object:
-    """What a text that may be JSON says, else the text."""
-    if not isinstance(raw, str):
-        return raw
-    try:
-        return json.loads(raw, parse_int=float)
-    except (ValueError, RecursionError):
-        return raw
 
 
 def _name(said: dict[str, Any], field: str) -> str:
