@@ -5,18 +5,29 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 import yaml
 
 from lora_vs_api.cli import checkup
 from lora_vs_api.cli.params import compose_params
+from lora_vs_api.cli.roles import _inner_text
 from lora_vs_api.cli.store import import_answers
 from lora_vs_api.config.compose import compose, composed
 from lora_vs_api.config.load import check_params
+from lora_vs_api.data.exports.chat import unrolled
+from lora_vs_api.data.exports.word_tags import with_entities_of_tags
+from lora_vs_api.data.infer import infer_fields, record_column
+from lora_vs_api.data.table import Table
+from lora_vs_api.data.tables import load_table
+from lora_vs_api.data.templates import in_template, text_reader
+from lora_vs_api.data.text_column import check_filled, text_column
+from lora_vs_api.data.written import MOMENT, is_written
 from lora_vs_api.errors import UserError
 from lora_vs_api.prices.lookup import price_of, priced_otherwise
 from tests.imports import ROOT
+from tests.test_public_reports_8 import TEXTS, init, write
 
 CONF = ROOT / "conf"
 
@@ -281,3 +292,234 @@ def test_a_refused_file_makes_no_store(tmp_path):
     with pytest.raises(UserError, match="nothing was taken over"):
         import_answers(file, str(store))
     assert [path.name for path in tmp_path.iterdir()] == [file.name]
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+LOGS = [f"2025-03-02 11:{n:02d}:00 {('ERROR disk full on node', 'INFO backup finished for volume')[n % 2]} {n}" for n in range(40)]  # fmt: skip
+REPORTS = [f"{text} and broken, money back please" for text in TEXTS]
+
+
+@pytest.mark.parametrize(
+    "moment",
+    ["2024-01-01", "2024-01-01T10:00:00.123Z", "2024-01-01 10:00:00.5 +0100", "01/02/2024 10:30 p.m.", "1 January 2024 at 10:30",
+     "2024-01-01 to 2024-02-01", "2024-01-01 10:00 GMT+0100 (Central European Time)", "01.02.2024, 10h30",
+     "2024-01-01 10:00:00 Europe/Berlin", "2024-03-01 Friday", "01.02.24 - 03.02.24"],
+)  # fmt: skip
+def test_a_moment_is_no_text(moment):
+    assert not is_written(moment)
+
+
+@pytest.mark.parametrize(
+    "behind", ["AM ", "P.M. ", "10Z ", "GMT-01 ", "(a) ", "to ", "10h30 ", "T1", "-", "1 ", ", "]
+)
+def test_no_text_behind_a_day_takes_long(behind):
+    assert MOMENT.fullmatch(f"2024-01-01 {behind * 2000} foo bar") is None
+
+
+@pytest.mark.parametrize("begins", ["", "01/03/2024 Patient seen: ", "1 March 2024 we met "])
+def test_texts_that_begin_with_a_day_are_texts(begins):
+    """Lines of logs, notes of a clinic (YashasJKumar/Log_Parser, KhwajaMKhan/llm-log-triage)."""
+    rows = [{"text": begins + line, "platform": ["a", "b"][n % 2]} for n, line in enumerate(LOGS)]
+    assert text_column(rows) == "text"
+
+
+@pytest.mark.parametrize(
+    ("about", "text"),
+    [("doctor", "note"), ("author", "comment"), ("Name", "Agent's notes")],
+)
+def test_notes_beside_a_few_words_are_the_texts(about, text):
+    rows = [{about: f"Dr A{n} B{n % 7}", text: line} for n, line in enumerate(REPORTS)]
+    assert text_column(rows) == text
+
+
+def test_what_some_rows_have_is_not_the_text_of_all_whatever_it_is_called():
+    """younnieCutler/job-posting-standardization: salary_text in 50 of 60 rows, description in all."""
+    rows = [{"description": text, "salary_text": f"{n} dollars an hour" if n % 5 else ""} for n, text in enumerate(REPORTS)]  # fmt: skip
+    assert text_column(rows) == "description"
+    # as long or longer, it is the text, and rows without one are told
+    rows = [
+        {"subject": f"about no {n}", "body": text if n % 5 else ""}
+        for n, text in enumerate(REPORTS)
+    ]
+    assert text_column(rows) == "body"
+    with pytest.raises(
+        UserError, match=r"^body, which seems to hold the texts, has one in 32 of 40 rows; take"
+    ):
+        check_filled("body", rows)
+
+
+@pytest.mark.parametrize("more", [{}, {"input": "of list 3"}])
+def test_preferred_answers_are_the_record(project, capsys, more):
+    """rasbt/LLMs-from-scratch's instruction-data-with-preference.json: instruction, input, chosen, rejected."""
+    rows = [{"instruction": text, **more, "chosen": f"I am as sorry as can be for number {n} of your list, dear customer", "rejected": "no"}
+            for n, text in enumerate(REPORTS)]  # fmt: skip
+    write(Path("a.jsonl"), rows)
+    init("a.jsonl")
+    said = "".join(capsys.readouterr())
+    assert "chosen                 string" in said and "instruction     " not in said
+
+
+def test_wide_marks_have_no_blanks_around_them():
+    """BillDin/CBDB_XYJ: a tag for each Chinese character, full-width commas among them."""
+    words = [*"我在北京，今天。", "“", *"好", "”"]
+    tags = ["O", "O", "B-LOC", "I-LOC", *["O"] * (len(words) - 4)]
+    [(_, row)] = with_entities_of_tags(
+        Table([("a:1", {"tokens": words, "ner_tags": tags})], [])
+    ).rows
+    assert row["text"].startswith("我在北京，今天。")
+
+
+def test_numbers_for_words_without_names_are_one_line():
+    """pffaundez/NER-Entity-Mapper: ner_tags as the Hub's int64, whose names are in the data set's features."""
+    rows = [{"tokens": text.split(), "ner_tags": [0] * len(text.split())} for text in REPORTS]
+    with pytest.raises(
+        UserError, match="^ner_tags: a number for each of tokens, and no name of what it marks"
+    ):
+        text_column(rows)
+    # nor are words of Chinese joined with blanks
+    with pytest.raises(UserError, match=r"""'{{ tokens \| join\(""\) }}' makes one of each"""):
+        text_column([{"tokens": list("我在北京住"), "tag": ["a"]} for _ in range(3)])
+
+
+def test_a_text_within_an_object_is_named_where_every_row_has_it():
+    """lorenzo-leprotti/Global-ATS-Bridge: 8 of 35 rows lack the key that was named."""
+    rows = [{"held": {"permit": "a visa holder", **({} if n == 3 else {"about": text})}} for n, text in enumerate(REPORTS)]  # fmt: skip
+    assert "such as --text '{{ held.permit }}'" in _inner_text(rows)
+    assert not _inner_text([{"held": {"about": row["held"].get("about")}} for row in rows])
+
+
+def test_triplets_that_repeat_their_sentence_hold_no_texts():
+    """xuuuluuu's ASTE-Data: each triplet has the sentence twice more, with a tag behind each word."""
+    rows = []
+    for text in REPORTS:
+        tagged = " ".join(rf"{word}\O" for word in text.split())
+        rows.append(
+            {"sentence": text, "triples": [{"target_tags": tagged, "opinion_tags": tagged}] * 3}
+        )
+    assert text_column(rows) == "sentence"
+    with pytest.raises(UserError, match="the texts seem to lie in the lists of parts"):
+        text_column(
+            [{"topic": f"case no {n}", "parts": [{"said": REPORTS[n]}] * 3} for n in range(40)]
+        )
+
+
+def test_a_model_s_raw_answer_is_not_the_gold():
+    rows = [
+        {"text": text, "raw_prediction": {"a": "x"}, "gold_a": f"y{n}"}
+        for n, text in enumerate(REPORTS)
+    ]
+    assert record_column(rows, "text") is None
+    assert record_column([{"text": row["text"], "raw_output": {"a": text}} for row, text in zip(rows, REPORTS)], "text") == "raw_output"  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "input-1",
+        "reviews.title",
+        "What's wrong?",
+        'a "b" c',
+        "in or out",
+        "True",
+        "columns",
+        "Review Title",
+        "文本",
+    ],
+)
+def test_advice_on_a_column_works_when_it_is_typed(name):
+    """raphaelstolz's llm-evals.xlsx: input-1 and input-2; the advice was cut in two by the shell."""
+    typed = in_template(name)
+    assert "'" not in typed
+    assert text_reader(typed)({name: "said", "other": "x"}) == "said"
+
+
+@pytest.mark.parametrize(
+    ("first", "line"),
+    [("Very good!,positive", "'positive' stands again"), ("做内华达大学毕业证本科文凭微信美国可查,negative", "'negative' stands again"), ("text,label", None),
+     ("note_content,positive", None), ("comment,positive", None)],
+)  # fmt: skip
+def test_a_short_text_in_the_first_line_may_be_a_row(tmp_path, first, line):
+    """A test.xlsx without a header: its first text was the column's name, and its row was gone without a word."""
+    lines = [f"{text},{['positive', 'negative'][n % 2]}".replace(" ,", " ") for n, text in enumerate(t.replace(",", "") for t in REPORTS)]  # fmt: skip
+    (tmp_path / "a.csv").write_text("\n".join([first, *lines]) + "\n")
+    notes = [note for note in load_table(tmp_path / "a.csv").notes if "may be a row" in note]
+    assert bool(notes) == (line is not None) and all(str(line) in note for note in notes)
+
+
+def test_a_row_for_a_header_is_told_beside_names_that_stand_twice(tmp_path):
+    rows = [f"{text.replace(',', '')},{n % 2},{n % 3 % 2}" for n, text in enumerate(REPORTS)]
+    (tmp_path / "a.csv").write_text("\n".join(["Great phone,0,0", *rows]) + "\n")
+    with pytest.raises(
+        UserError,
+        match="give each a name of its own; line 1, which names the columns, may be a row",
+    ):
+        load_table(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("word", ["NA", "None", "nan", "N/A"])
+def test_a_program_s_word_for_nothing_is_told_in_texts_and_fields(project, capsys, word):
+    """R's write.csv writes NA for all that is missing, so that no cell is empty (springer-nature-survey)."""
+    rows = [f"{word if n < 3 else text.replace(',', '')},{word if n % 2 else text[15:31]}" for n, text in enumerate(REPORTS)]  # fmt: skip
+    with open("a.csv", "w") as file:
+        file.write("\n".join(["text,remark", *rows]) + "\n")
+    init("a.csv")
+    said = "".join(capsys.readouterr())
+    assert (
+        f"text: '{word}' in 3 cells is read as a text; if it stands for none, take these rows out"
+        in said
+    )
+    assert (
+        f"remark: '{word}' in 20 cells is read as a text; if it stands for none, empty these cells"
+        in said
+    )
+
+
+def test_a_few_chinese_words_hide_no_rows_of_words(project, capsys):
+    """NER_Quechua: 2,783 words, a row for each, five of them Chinese."""
+    words = [word for text in REPORTS for word in text.split()][:200] + ["毛泽东"] * 3
+    write(
+        Path("a.jsonl"),
+        [{"words": f"{word}{n}", "tag": ["O", "B-PER"][n % 2]} for n, word in enumerate(words)],
+    )
+    init("a.jsonl")
+    assert "Most texts are one word" in "".join(capsys.readouterr())
+
+
+def test_all_keys_of_several_types_are_named_at_once():
+    """GUIEval: twelve runs, and each named one key more."""
+    values = [{"a": str(n), "b": n, "c": {"d": n}} for n in range(30)] + [
+        {"a": ["x"], "b": "y", "c": {"d": "z"}}
+    ]
+    columns = {"record": values, "other": [1] * 30 + ["x"]}
+    with pytest.raises(UserError) as caught:
+        infer_fields(columns, "json")
+    lines = str(caught.value).split("\n")
+    assert [line.partition(":")[0] for line in lines[:-1]] == [
+        "record.a",
+        "record.b",
+        "record.c.d",
+        "other",
+    ]
+    assert lines[1].endswith("or leave the field out (--drop record.b)")
+    assert lines[-1] == "--drop record.a,record.b,record.c.d,other leaves out all of them"
+
+
+def test_azure_s_parts_that_call_are_calls():
+    """Azure-Samples/azureai-samples' evaluation_data.jsonl: parts of type tool_call and tool_result."""
+    call = {
+        "type": "tool_call",
+        "tool_call_id": "c",
+        "name": "weather",
+        "arguments": {"place": "London"},
+    }
+    asked = [{"role": "user", "content": [{"type": "text", "text": "How is it in London?"}]}]
+    told = {"role": "tool", "content": [{"type": "tool_result", "tool_result": {"sky": "grey"}}]}
+    turns = [
+        *asked,
+        {"role": "assistant", "content": [call]},
+        told,
+        {"role": "assistant", "content": "Grey."},
+    ]
+    [(_, row)] = unrolled("a", Table([("a:1", {"messages": turns})], [])).rows
+    assert row["record"] == {"name": "weather", "arguments": {"place": "London"}}

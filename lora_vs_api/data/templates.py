@@ -52,7 +52,7 @@ def in_template(column: str) -> str:
 def as_named(column: str) -> str:
     """How a template names a column, between single quotes: as it stands, or in quotes where Jinja would read it otherwise."""
     plain = re.fullmatch(r"[^\W\d]\w*(?: \w+)*", column) and _JINJAS.isdisjoint(column.split())
-    if plain and column != COLUMNS:
+    if plain:
         return column
     quoted = json.dumps(column, ensure_ascii=False).replace("'", r"\u0027")
     return f"{COLUMNS}[{quoted}]"

@@ -8,6 +8,7 @@ sampled one: a record is mostly punctuation and names of fields, so most steps a
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -27,6 +28,8 @@ from lora_vs_api.inference.decoding import (
     keeps_every_key,
     padded,
 )
+from lora_vs_api.inference.generate import encode_prompt
+from lora_vs_api.model.chat import chat_text
 from lora_vs_api.record.fields import Field
 from lora_vs_api.record.json_schema import json_schema
 
@@ -34,12 +37,17 @@ if TYPE_CHECKING:
     from llguidance._lib import JsonCompileOptions
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+    from lora_vs_api.record.prompt import Message
+
 # as lora_vs_api.record.prompt.completion writes a record: what the model was taught
 LAYOUT: JsonCompileOptions = {
     "whitespace_flexible": False,
     "item_separator": ", ",
     "key_separator": ": ",
 }
+
+# how vocabularies write a blank before a word: SentencePiece's, that of bytes (GPT-2), and a plain one
+BLANKS = "▁Ġ "
 
 # tokens kept back beside the closing ones: one sampled token may open a string or a list more
 SLACK = 6
@@ -170,7 +178,7 @@ def record_grammar(
             n_vocab=model.get_output_embeddings().weight.shape[0],
             eos_token=sorted(ends),
         )
-        source = LLMatcher.grammar_from_json_schema(json_schema(fields), overrides=LAYOUT)
+        source = _source(json_schema(fields), _answers_begin_with_blank(tokenizer))
     except ValueError as error:
         raise UserError(f"decoding.constrained: {error}; set it to false") from None
     problem = LLMatcher(wrapped, source, log_level=0).get_error()
@@ -179,6 +187,27 @@ def record_grammar(
     rank = np.array([_closing_rank(wrapped.decode_str([i])) for i in range(wrapped.vocab_size)])
     rank[sorted(ends)] = 0
     return RecordGrammar(wrapped, source, frozenset(ends), tokenizer.pad_token_id, rank)
+
+
+def _source(schema: dict[str, Any], blank: bool) -> str:
+    """The grammar of a schema's records as they are taught, with a blank before them or without."""
+    if not blank:
+        return LLMatcher.grammar_from_json_schema(schema, overrides=LAYOUT)
+    taught = json.dumps({**schema, "x-guidance": LAYOUT})
+    return LLMatcher.grammar_from_lark(f'start: " " %json {taught}')
+
+
+def _answers_begin_with_blank(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether the tokens of an answer, as they are taught, begin with a blank: the template's own, or the tokenizer's
+    (Phi-3 puts one after each special token).
+
+    ``{`` and ``▁{`` are different tokens, and a model that was taught one of them does not expect the other.
+    """
+    asked: list[Message] = [{"role": "user", "content": "?"}]
+    whole = chat_text(tokenizer, [*asked, {"role": "assistant", "content": "{}"}], asks=False)
+    ids = list(tokenizer(whole, add_special_tokens=False)["input_ids"])
+    first = ids[len(encode_prompt(tokenizer, asked)) :][:1]
+    return any(str(token)[0] in BLANKS for token in tokenizer.convert_ids_to_tokens(first))
 
 
 def _closing_rank(text: str) -> float:

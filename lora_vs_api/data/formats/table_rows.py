@@ -318,8 +318,7 @@ def check_header(path: Path, first: int, header: Sequence[str], rest: Lines) -> 
         columns += 1
         if name in cells:
             again.append(name)
-        elif _are_texts(cells) and not _are_texts([name]) and called_written(name) != 2:
-            # a short text, or a name of texts
+        elif _are_texts(cells) and not _are_texts([name]) and not _is_name(name):
             open_ = True
         elif not _is_like(name, cells):
             return None
@@ -341,12 +340,17 @@ def check_header(path: Path, first: int, header: Sequence[str], rest: Lines) -> 
     return f"line {first}, which names the columns, may be a row: {found}; if it is, put a line with names above it"
 
 
+def _is_name(name: str) -> bool:
+    """Whether a few words above texts are how people call these, and no short text themselves."""
+    return called_written(name) != 1 or ("_" in name and name.isidentifier())
+
+
 def _is_like(name: str, cells: Sequence[str]) -> bool:
     """Whether ``name`` may be one more of a column's ``cells``, which do not hold it."""
-    if all(any(map(str.isdigit, cell)) for cell in cells) and not any(map(str.isdigit, name)):
-        return False
     if _are_texts(cells):
         return _are_texts([name])
+    if all(any(map(str.isdigit, cell)) for cell in cells) and not any(map(str.isdigit, name)):
+        return False
     # of labels, each stands in several rows
     return 2 * len(set(cells)) > len(cells)
 
