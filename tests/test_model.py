@@ -460,6 +460,31 @@ def test_constrained_answers_are_records(base, fields):
     assert any(answer.truncated for answer in batched)
 
 
+def test_constrained_answers_begin_as_they_are_taught(base):
+    """After Mistral's [/INST] and Phi-3's <|assistant|> an answer begins with ▁{, which is another token than {."""
+    model, tokenizer = load_base(base, CPU), load_tokenizer(base, "<|endoftext|>")
+    prompts = [
+        encode_prompt(tokenizer, messages("Extract.", row["text"], FIELDS)) for row in ROWS[:2]
+    ]
+    begins = []
+    for blank in ("", " "):
+        template = (
+            "{% for m in messages %}<|im_start|>{{ m.role }}:{{ '"
+            + blank
+            + "' if m.role == 'assistant' }}{{ m.content }}<|im_end|>{% endfor %}{{ '<|im_start|>assistant:' if add_generation_prompt }}"
+        )
+        tokenizer.chat_template = template
+        grammar = record_grammar(model, tokenizer, FIELDS)
+        found = grammar.decode(model, prompts, Prefix(), 60)
+        begins.append({tokenizer.decode(answer.tokens)[:2] for answer in found})
+        for answer in found:
+            assert (
+                violations(with_nulls(json.loads(tokenizer.decode(answer.tokens)), FIELDS), FIELDS)
+                == []
+            )
+    assert begins == [{'{"'}, {" {"}]
+
+
 def test_constrained_decoding_takes_the_best_allowed_token(base, grammar):
     """Against the plain way: every token on its own, each time through the whole text."""
     from llguidance import LLMatcher
