@@ -130,7 +130,7 @@ def test_a_small_file_that_holds_more_than_memory_does_is_refused(tmp_path, monk
         ("{quiet,view}", "Ann", "wishes: '{quiet,view}' is read as a list of one"),
         ("quiet|view", "Ann", "wishes: 'quiet|view' is read as a list of one"),
         ("quiet; a view, please", "Ann", None),
-        ("quiet", "NaN", "guest: 'NaN' in 1 cells is read as a text"),
+        ("quiet", "NaN", "guest: 'NaN' in 1 cell is read as a text"),
         ("quiet", "-", None),
     ],
 )

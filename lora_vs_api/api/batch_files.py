@@ -117,7 +117,7 @@ def read_results(
         try:
             entry = clean(_opened(json.loads(line)))
             key = entry["custom_id"]
-            if not isinstance(key, str):
+            if not isinstance(key, str) or not isinstance(entry["response"], dict | str | None):
                 raise TypeError
             found = _result(entry, condition, (estimates or {}).get(key))
         # ValueError: no JSON, or a number of more digits than Python reads; RecursionError: too deep
