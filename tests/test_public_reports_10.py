@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
+from lora_vs_api.api.batch_files import read_results
+from lora_vs_api.api.diagnosis import diagnose
 from lora_vs_api.cli import checkup
 from lora_vs_api.cli.params import compose_params
 from lora_vs_api.cli.roles import _inner_text
@@ -18,7 +21,7 @@ from lora_vs_api.config.compose import compose, composed
 from lora_vs_api.config.load import check_params
 from lora_vs_api.data.exports.chat import unrolled
 from lora_vs_api.data.exports.word_tags import with_entities_of_tags
-from lora_vs_api.data.infer import infer_fields, record_column
+from lora_vs_api.data.infer import SeveralTypes, infer_fields, record_column
 from lora_vs_api.data.table import Table
 from lora_vs_api.data.tables import load_table
 from lora_vs_api.data.templates import in_template, text_reader
@@ -27,6 +30,7 @@ from lora_vs_api.data.written import MOMENT, is_written
 from lora_vs_api.errors import UserError
 from lora_vs_api.prices.lookup import price_of, priced_otherwise
 from tests.imports import ROOT
+from tests.test_api_client import MINI, requests
 from tests.test_public_reports_8 import TEXTS, init, write
 
 CONF = ROOT / "conf"
@@ -492,9 +496,9 @@ def test_all_keys_of_several_types_are_named_at_once():
         {"a": ["x"], "b": "y", "c": {"d": "z"}}
     ]
     columns = {"record": values, "other": [1] * 30 + ["x"]}
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(SeveralTypes) as caught:
         infer_fields(columns, "json")
-    lines = str(caught.value).split("\n")
+    lines = str(caught.value.with_advice(columns)).split("\n")
     assert [line.partition(":")[0] for line in lines[:-1]] == [
         "record.a",
         "record.b",
@@ -523,3 +527,96 @@ def test_azure_s_parts_that_call_are_calls():
     ]
     [(_, row)] = unrolled("a", Table([("a:1", {"messages": turns})], [])).rows
     assert row["record"] == {"name": "weather", "arguments": {"place": "London"}}
+
+
+def test_no_field_is_left_out_that_is_the_only_one():
+    """ThilinaRajapakse/simpletransformers#249: labels of 1 and "1"; --drop labels led in a circle."""
+    with pytest.raises(SeveralTypes) as caught:
+        infer_fields({"labels": [1] * 10 + ["1"]}, "json")
+    assert str(caught.value.with_advice(["labels"])).endswith("write them alike")
+    assert str(caught.value.with_advice(["labels", "other"])).endswith("(--drop labels)")
+
+
+GOOD = [json.dumps({"text": text, "label": "ab"[n % 2]}) for n, text in enumerate(TEXTS)]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        '{"text": "a b",}',
+        '{"text": "a b',
+        '{"text": "a "quoted" b"}',
+        "# a note",
+        '{"at": ISODate("2024")}',
+    ],
+)
+@pytest.mark.parametrize(("name", "ends", "place"), [
+    ("a.json", ("", "\n", ""), "line 21, character"), ("a.jsonl", ("", "\n", ""), "a.jsonl:21: "), ("a.jsonl", ("[", ",\n", "]"), "line 21, character"),
+    ("a.json", ("[", ",\n", "]"), "line 21, character"),
+])  # fmt: skip
+def test_a_fault_is_named_where_it_is_whatever_the_file_s_name_says(
+    tmp_path, fault, name, ends, place
+):
+    """mongodb-js/mongodb-extjson#25: of objects one a line in a .json line 2 was blamed, which is sound."""
+    begins, between, end = ends
+    text = begins + between.join([*GOOD[:20], fault, *GOOD[20:]]) + end
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UserError) as caught:
+        load_table(tmp_path / name)
+    assert place in str(caught.value).replace("line 22, character 1", "line 21, character")
+
+
+def test_objects_over_several_lines_are_blamed_at_their_own(tmp_path):
+    rows = [json.dumps({"text": text, "label": "a"}, indent=1) for text in TEXTS]
+    (tmp_path / "a.jsonl").write_text("\n".join([*rows[:5], "{,}", *rows[5:]]))
+    with pytest.raises(UserError, match="line 21, character 2"):
+        load_table(tmp_path / "a.jsonl")
+
+
+@pytest.mark.parametrize("keys", [("from", "value"), ("role", "content")])
+def test_turns_that_stand_for_rows_are_told(tmp_path, keys):
+    """unslothai/unsloth#337: one list of turns; the answers were taken for texts, and human and gpt for records."""
+    turns = [
+        dict(zip(keys, each))
+        for text in TEXTS
+        for each in (("user", text), ("assistant", '{"a": 1}'))
+    ]
+    (tmp_path / "a.json").write_text(json.dumps(turns))
+    with pytest.raises(
+        UserError, match=r"the rows are turns .* put those of each conversation under a key"
+    ):
+        load_table(tmp_path / "a.json")
+    (tmp_path / "b.jsonl").write_text(
+        "".join(json.dumps(turns[n : n + 2]) + "\n" for n in range(0, 40, 2))
+    )
+    with pytest.raises(UserError, match="put the turns under a key"):
+        load_table(tmp_path / "b.jsonl")
+
+
+# --- servers --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "This model's maximum context length is 8192 tokens. However, you requested {total} tokens ({prompt} in the messages, {limit} in the completion). Please reduce the length of the messages or completion.",
+        "This model's maximum context length is 8,192 tokens. However, you requested {limit} output tokens and your prompt contains at least {prompt} input tokens, for a total of at least {total} tokens.",
+        "Requested token count exceeds the model's maximum context length of 8192 tokens. You requested a total of {total} tokens: {prompt} tokens from the input messages and {limit} tokens for the completion.",
+    ],
+)
+@pytest.mark.parametrize(
+    ("prompt", "limit", "blamed"), [(400, 8192, True), (400, 7900, True), (8150, 90, False)]
+)
+def test_an_answer_s_limit_that_takes_the_room_is_blamed_for_it(said, prompt, limit, blamed):
+    """gpustack/gpustack#929: 400 tokens of text and a limit of 8,192; vLLM's and SGLang's words. The text was blamed."""
+    message = said.format(prompt=prompt, limit=limit, total=prompt + limit)
+    condition = replace(MINI, max_output_tokens=limit)
+    told = str(diagnose(400, {"message": message}, {}, requests(1)[0], condition, "http://h/v1"))
+    assert told.startswith("conditions.mini.max_output_tokens: ") == blamed
+    assert ("expected fewer shots, shorter texts" in told) != blamed
+    line = {
+        "custom_id": "k",
+        "response": {"status_code": 400, "body": {"error": {"message": message}}},
+    }
+    [(_, reason)] = read_results(json.dumps(line), "file_1", condition)
+    assert reason.endswith("; conditions.mini.max_output_tokens sets it") == blamed

@@ -269,7 +269,7 @@ def _rejection(
 ) -> Rejected:
     """What is to blame for a request that is rejected, as far as the server tells."""
     name, rejects, why = condition.name, f"{base_url} rejects", f"({status}): {error.message}"
-    if _is_too_long(status, error):
+    if _is_too_long(status, error, condition):
         if condition.context is not None:
             return Rejected(
                 f"{keys.CONTEXT}: {condition.context:,} tokens are too few for {request.id} of "
@@ -293,6 +293,8 @@ def _rejection(
             "token_limit",
         )
     key, hint = keys.parameter_key(rejected, name), HINTS.get(rejected, "")
+    if _takes_the_room(error, condition):
+        hint = "; expected fewer, which leave the text its room"
     if rejected == "role":
         # some models take neither system nor developer (o1-mini)
         another = f"{other_role(condition)}, or user where that is refused too"
@@ -300,17 +302,30 @@ def _rejection(
     return Rejected(f"{key}: {rejects} it {why}{hint}", rejected)
 
 
-def _is_too_long(status: object, error: ServerError) -> bool:
+def _is_too_long(status: object, error: ServerError, condition: ApiCondition) -> bool:
     """Whether the text and its examples are too long, rather than a limit that was sent."""
-    return not LIMIT_TOO_LARGE.search(error.message) and (
+    if LIMIT_TOO_LARGE.search(error.message) or _takes_the_room(error, condition):
+        return False
+    return (
         status == 413
         or "context_length_exceeded" in error.names
         or bool(TOO_LONG.search(error.message))
     )
 
 
+def _takes_the_room(error: ServerError, condition: ApiCondition) -> bool:
+    """Whether of the tokens that are too many in all, as the server counts them, the answer's limit is the greater part."""
+    if not TOO_LONG.search(error.message):
+        return False
+    told = {int(digits.replace(",", "")) for digits in re.findall(r"\b\d[\d,]*\b", error.message)}
+    limit = condition.max_output_tokens
+    return limit in told and any(limit + prompt in told for prompt in told if 0 < prompt < limit)
+
+
 def _blamed(status: object, error: ServerError, condition: ApiCondition) -> str | None:
     """Which of ``keys.PARAMETER_KEYS`` an error blames; None where the server does not tell."""
+    if _takes_the_room(error, condition):
+        return "max_output_tokens"
     return _own_extra(error, condition) or rejected_parameter(
         error.parameter, f"({status}): {error.blames}", condition.model
     )
@@ -323,7 +338,7 @@ def blamed_key(status: object, error: ServerError, condition: ApiCondition) -> s
         status: as the line has it, which may be a text, or missing.
     """
     code = int(text) if (text := str(status)).isdecimal() else 400
-    if _passes(code, error) or error.is_quota or _is_too_long(code, error):
+    if _passes(code, error) or error.is_quota or _is_too_long(code, error, condition):
         return None
     said = "model" if error.names_model else _blamed(code, error, condition)
     return None if said is None else keys.parameter_key(said, condition.name)

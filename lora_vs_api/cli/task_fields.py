@@ -16,7 +16,7 @@ from lora_vs_api.cli.task_source import TaskSource
 from lora_vs_api.config.literal import can_be_kept
 from lora_vs_api.data.columns import always_the_same, bookkeeping
 from lora_vs_api.data.from_schema import fields_from_json_schema
-from lora_vs_api.data.infer import Inferred, Texts, infer_fields
+from lora_vs_api.data.infer import Inferred, SeveralTypes, Texts, infer_fields
 from lora_vs_api.data.json_values import cell_value
 from lora_vs_api.data.table import Rows
 from lora_vs_api.data.tables import TEXT_TABLES, file_format, split_files
@@ -284,6 +284,8 @@ def _inferred_fields(
         _check_no_tags(path, values, kept, [words(row) for row in values])
     try:
         fields = infer_fields({name: [row.get(name) for row in left] for name in kept}, texts)
+    except SeveralTypes as error:
+        raise UserError(f"{path}: {error.with_advice(kept)}") from None
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     return fields, left_out

@@ -68,12 +68,24 @@ CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]|^\\?\\?
 
 
 class SeveralTypes(UserError):
-    """Values of several types; ``names`` are the fields', as ``--drop`` has them."""
+    """Fields with values of several types: what is wrong with each, by its name as ``--drop`` has it."""
 
-    def __init__(self, lines: Sequence[str], names: Sequence[str]) -> None:
-        told = f"\n--drop {','.join(names)} leaves out all of them" if len(names) > 1 else ""
-        super().__init__("\n".join(lines) + told)
-        self.lines, self.names = tuple(lines), tuple(names)
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        super().__init__("\n".join(problems.values()))
+        self.problems = dict(problems)
+
+    def with_advice(self, names: Collection[str]) -> UserError:
+        """The same with what to do, where the record's fields are ``names``."""
+        if set(names) <= self.problems.keys():
+            # nothing would be left
+            return UserError("\n".join(self.problems.values()))
+        lines = [
+            f"{line}, or leave the field out (--drop {name})"
+            for name, line in self.problems.items()
+        ]
+        if len(lines) > 1:
+            lines.append(f"--drop {','.join(self.problems)} leaves out all of them")
+        return UserError("\n".join(lines))
 
 
 @dataclass(frozen=True)
@@ -136,20 +148,19 @@ def infer_fields(
         within: the object whose keys these are, if they are any's.
 
     Raises:
-        UserError: fields with values of several types, all of them named.
+        SeveralTypes: of all such fields.
+        UserError: values that no field can have.
     """
     found: dict[str, Inferred] = {}
-    lines: list[str] = []
-    names: list[str] = []
+    problems: dict[str, str] = {}
     for name, values in columns.items():
         path = name if within is None else f"{within}.{name}"
         try:
             found[name] = infer_field(path, values, texts, nested=within is not None)
         except SeveralTypes as error:
-            lines += error.lines
-            names += error.names
-    if lines:
-        raise SeveralTypes(lines, list(dict.fromkeys(names)))
+            problems |= error.problems
+    if problems:
+        raise SeveralTypes(problems)
     return found
 
 
@@ -263,9 +274,8 @@ def _check_one_type(name: str, values: Sequence[Any]) -> None:
             f"{kind} {n:,} time{'s'[: n > 1]}, such as {_cut(values[kinds.index(kind)])}"
             for kind, n in counts.items()
         )
-        path = name.replace("[]", "")
-        said = f"{name}: expected values of one type, found {told}; write them alike, or leave the field out (--drop {path})"
-        raise SeveralTypes([said], [path])
+        said = f"{name}: expected values of one type, found {told}; write them alike"
+        raise SeveralTypes({name.replace("[]", ""): said})
 
 
 def _is_json(text: str) -> bool:

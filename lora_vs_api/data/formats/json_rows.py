@@ -64,6 +64,7 @@ def json_rows(
         rows = (
             list(_lines(path, text)) if lines else _rows_of(path, json_value(text), notes, column)
         )
+        _check_no_turns(path, rows)
         return _without_actions(rows, notes)
     except ValueError as error:
         other = _otherwise(path, text, lines, notes)
@@ -90,6 +91,18 @@ def _without_actions(rows: Rows, notes: list[str]) -> Rows:
     return documents
 
 
+def _check_no_turns(path: Path, rows: Rows) -> None:
+    """Make sure that the rows are not what two have said in turn.
+
+    Raises:
+        UserError: each is one turn and no more.
+    """
+    if len(rows) > 1 and all(row.keys() in _TURNS for _, row in rows):
+        raise UserError(
+            f'{path}: the rows are turns {in_a_row(list(rows[0][1]), 2)}: put those of each conversation under a key: {{"messages": [ … ]}}'
+        )
+
+
 class _NoLine(Exception):
     """A line that holds no object, with its place."""
 
@@ -110,18 +123,31 @@ def _lines(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         yield place, row
 
 
+def _is_json(text: str) -> bool:
+    try:
+        json_value(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _inner(row: Any) -> str:
     """What a row that is no object seems to be."""
     if isinstance(row, str) and row.lstrip().startswith("{"):
         return ", a text that holds one: JSON within JSON"
-    if isinstance(row, list) and row and isinstance(row[0], dict) and "role" in row[0]:
+    if isinstance(row, list) and row and all(map(_is_turn, row)):
         return '; put the turns under a key: {"messages": [ … ]}'
     return ""
 
 
 def _otherwise(path: Path, text: str, lines: bool, notes: list[str]) -> Rows | None:
-    """The rows of a file that is not what its name promises; None where it is nothing else either."""
+    """The rows of a file that is not what its name promises; None where it is nothing else either.
+
+    Raises:
+        UserError: it is something else as far as it can be read, and broken there.
+    """
     start = text.lstrip()[:1]
+    found: list[tuple[str, Any]] = []
     try:
         if lines and start == "[":
             rows = _rows_of(path, json_value(text), notes)
@@ -130,8 +156,13 @@ def _otherwise(path: Path, text: str, lines: bool, notes: list[str]) -> Rows | N
         # a list on each line is none, nor a single object over several lines
         if start not in ("{", "["):
             return None
-        found = [(f"{path}:{line}", value) for line, value in json_values(text)]
-    except ValueError:
+        for line, value in json_values(text):
+            found.append((f"{path}:{line}", value))
+    except ValueError as error:
+        # of one object a line the other reading has named the line
+        begun = not _is_json(text.lstrip().partition("\n")[0]) if lines else start == "{"
+        if begun and (found or (lines and start == "[")):
+            raise UserError(f"{path}: {error}{_no_json(text)}") from None
         return None
     if start == "[" and len(found) > 1 and all(isinstance(value, list) for _, value in found):
         # as Scrapy leaves them, where it has written to one file twice

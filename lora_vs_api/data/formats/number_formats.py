@@ -26,24 +26,36 @@ _CURRENCY = re.compile(r"\[\$([^\]-]+)(?:-[^\]]*)?\]")
 # of a date, a length of time or a text: letters that stand for a value
 _VALUE = re.compile(r"[dmyhsgeb@]|general", re.IGNORECASE)
 
+MAX_CODE = 1e100  # no code is such a number
+
 
 def padded(value: float, form: str) -> str | None:
-    """A whole number as a format of zeros shows it, such as a postcode's ``00000``; None for another format."""
-    if value < 0 or value != int(value):
-        return None
+    """A number as a format of zeros shows it, such as a postcode's ``00000``, or one with signs between its digits, such
+    as a phone's ``###-####``; None for another format.
+    """
     parts = _parts(value, form)
+    point = parts.index(".") if parts.count(".") == 1 else len(parts)
+    behind = parts[point + 1 :].count("0")
+    # as if the digits behind the point were before it: the point is a sign like others
+    whole = round(value * 10**behind) if 0 <= value < MAX_CODE else -1
+    if whole < 0 or whole / 10**behind != value or "#" in parts[point:]:
+        return None
     digits = [part for part in parts if part in ("0", "#")]
     # a # before the first zero shows nothing where there is no digit for it
     zeros = len(digits) - digits.index("0") if "0" in digits else 0
-    if zeros < 2 or not all(map(_PLAIN.fullmatch, parts)):
+    places = [place for place, part in enumerate(parts) if part in ("0", "#")]
+    between = parts[places[0] : places[-1]] if places else []
+    is_code = zeros - behind > 1 or any(_sign(part) in ("-", "(", ")") for part in between)
+    if not is_code or not all(_PLAIN.fullmatch(part) or part == "." for part in parts):
         return None
-    number = f"{int(value):0{zeros}}".rjust(len(digits))
+    number = f"{whole:0{zeros}}".rjust(len(digits))
     # the first place takes all digits that are too many
     first, rest = number[: len(number) - len(digits) + 1], iter(number[-len(digits) + 1 :])
     shown, begun = "", False
     for part in parts:
         if part in ("0", "#"):
-            shown += next(rest) if begun else first
+            # blank where a # has no digit
+            shown += (next(rest) if begun else first).strip()
             begun = True
         else:
             shown += _sign(part)
