@@ -298,6 +298,16 @@ def test_a_refused_file_makes_no_store(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [file.name]
 
 
+@pytest.mark.parametrize("typed", ["issue-category", "isue_category", "sentimnt"])
+def test_a_weight_of_no_field_names_the_fields(typed):
+    """facebookresearch/hydra#2363: with a dash for the field's weight its definition was offered."""
+    told = refusal(f"task.weights.{typed}=3")
+    assert (
+        "task.weights: expected fields of the task (customer_name, " in told
+        and f"found '{typed}'" in told
+    )
+
+
 # --- files ----------------------------------------------------------------------------------------
 
 LOGS = [f"2025-03-02 11:{n:02d}:00 {('ERROR disk full on node', 'INFO backup finished for volume')[n % 2]} {n}" for n in range(40)]  # fmt: skip

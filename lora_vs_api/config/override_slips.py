@@ -486,7 +486,9 @@ def _unknown(
         # a mapping that takes further keys: what is wrong is one of these
         return refused
     # beside its siblings the settings know best what it was to be
-    if key.rpartition(".")[0] in known and ("did you mean" in refused or "belongs to" in refused):
+    above = key.rpartition(".")[0]
+    told = ("did you mean" in refused, "belongs to" in refused, refused.startswith(f"{above}: "))
+    if above in known and any(told):
         return refused
     # of a server or a model that another choice would have, such as api=server
     elsewhere = [name for name in every_key() if f".{name}".endswith(f".{key}")]
