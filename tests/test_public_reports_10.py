@@ -308,6 +308,19 @@ def test_a_weight_of_no_field_names_the_fields(typed):
     )
 
 
+def test_shares_that_do_not_sum_to_one_are_shown():
+    """facebookresearch/hydra#947: what is typed is put into what conf/ has, whose other shares stay."""
+    assert "found train 0.8, val 0.15, test 0.2, a sum of 1.15" in refusal("split.shares={train: 0.8, test: 0.2}")
+
+
+def test_doctor_reads_the_config_of_a_model_s_folder(tmp_path):
+    """OptimalScale/LMFlow#104: a folder of an adapter; a run could start, and stopped at its first node."""
+    (tmp_path / "adapter_config.json").write_text("{}")
+    params = composed(["model=local", f"model.weights.path={tmp_path}"], CONF)[1]
+    [found] = [each for each in checkup._data(params) if each.what == "base model"]
+    assert found.state == "MISSING" and "holds a PEFT adapter and no model" in found.found
+
+
 # --- files ----------------------------------------------------------------------------------------
 
 LOGS = [f"2025-03-02 11:{n:02d}:00 {('ERROR disk full on node', 'INFO backup finished for volume')[n % 2]} {n}" for n in range(40)]  # fmt: skip

@@ -362,8 +362,23 @@ def _data(params: Params) -> Iterator[Finding]:
         mend = f"{PACKAGE} params model=local model.weights.path=FOLDER"
         found = f"model.weights.path: {weights.path} is not there"
         yield Finding("base model", "MISSING", found, mend)
+    elif weights.source == "path" and (problem := _unfit(Path(weights.path))):
+        yield Finding("base model", "MISSING", problem)
     else:
         yield Finding("base model", "ok", f"{params.model.name} will be fetched ({weights.source})")
+
+
+def _unfit(folder: Path) -> str | None:
+    """What is wrong with a model's config.json, before a run fetches data and weights; None where that holds good."""
+    if importlib.util.find_spec("transformers") is None:
+        return None
+    from lora_vs_api.weights.check import check_config
+
+    try:
+        check_config(folder, f"model.weights.path: {folder}")
+    except UserError as error:
+        return str(error)
+    return None
 
 
 def _network(params: Params, offline: bool) -> Iterator[Finding]:

@@ -114,7 +114,9 @@ def _shares_sum_to_1(params: Params) -> str | None:
         }
     for key, mapping in shares.items():
         if abs(sum(mapping.values()) - 1) > 1e-9:
-            return f"{key}: expected shares that sum to 1, found a sum of {sum(mapping.values()):g}"
+            told = ", ".join(f"{name} {share:g}" for name, share in mapping.items())
+            # what a command line names is put into what conf/ has, and the rest stays
+            return f"{key}: expected shares that sum to 1, found {told}, a sum of {sum(mapping.values()):g}"
     return None
 
 
