@@ -308,9 +308,43 @@ def test_a_weight_of_no_field_names_the_fields(typed):
     )
 
 
+@pytest.mark.parametrize("empty", ["    path:\n", "    path: 5\n", ""])
+def test_a_folder_that_is_none_is_blamed_and_not_its_model_s_name(own, empty):
+    """facebookresearch/hydra#2958: a key that is left empty is null, and the model is called as its folder."""
+    told = own(
+        f"# @package _global_\ndefaults: []\nmodel:\n  name: null\n  weights:\n    source: path\n{empty}"
+    )
+    assert "model.weights.path: " in told and "model.name" not in told
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        (
+            "task.instruction=Return JSON with currency=EUR",
+            """'task.instruction="Return JSON with currency=EUR"'""",
+        ),
+        (
+            "task.instruction=Answer with ids, such as id=3",
+            """'task.instruction="Answer with ids, such as id=3"'""",
+        ),
+        (
+            "lora.r=8 train.epochs=3",
+            "expected one setting an argument: lora.r=8 train.epochs=3 (of DVC's, -S lora.r=8 -S train.epochs=3)",
+        ),
+        ("api=none,lora.r=4", "expected one setting an argument: api=none lora.r=4"),
+    ],
+)
+def test_a_text_with_a_sign_of_equality_is_one_setting(typed, meant):
+    """facebookresearch/hydra#938: the text was cut at currency=EUR, and what was advised did not parse."""
+    assert meant in refusal(typed)
+
+
 def test_shares_that_do_not_sum_to_one_are_shown():
     """facebookresearch/hydra#947: what is typed is put into what conf/ has, whose other shares stay."""
-    assert "found train 0.8, val 0.15, test 0.2, a sum of 1.15" in refusal("split.shares={train: 0.8, test: 0.2}")
+    assert "found train 0.8, val 0.15, test 0.2, a sum of 1.15" in refusal(
+        "split.shares={train: 0.8, test: 0.2}"
+    )
 
 
 def test_doctor_reads_the_config_of_a_model_s_folder(tmp_path):

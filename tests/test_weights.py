@@ -189,6 +189,8 @@ def spoil(model, what):
         tokenizer.unlink()
     elif what == "cut tokenizer":
         cut(tokenizer)
+    elif what.endswith(".json"):
+        (model / what).write_text('{"bits": 4}')
     elif what == "a tokenizer of another kind":
         tokenizer.write_text('{"version": "1.0", "model": {"type": "Unheard"}}')
     else:
@@ -212,6 +214,8 @@ SPOILT = {
     '{"intermediate_size": 96}': r"config\.json and the weights do not make a model",
     '{"num_hidden_layers": 3}': r"\*\.safetensors lack 9 tensors of the model that config\.json",
     '{"quantization_config": {"quant_method": "gptq"}}': r"its weights are quantised \(gptq\)",
+    "quantize_config.json": r"quantize_config\.json: its weights are quantised \(gptq\)",
+    "quant_config.json": r"quant_config\.json: its weights are quantised \(awq\)",
 }  # fmt: skip
 
 

@@ -161,9 +161,10 @@ def _named_after_its_folder(raw: Mapping[str, Any]) -> Mapping[str, Any]:
     model, conditions = raw.get("model"), raw.get("conditions")
     weights = model.get("weights") if isinstance(model, dict) else None
     path = weights.get("path") if isinstance(weights, dict) else None
-    if not (isinstance(model, dict) and model.get("name", "") is None and isinstance(path, str)):
+    if not isinstance(model, dict) or model.get("name", "") is not None:
         return raw
-    name = Path(path).name or "model"
+    # where the folder is none, that is to be blamed and not the name
+    name = (Path(path).name if isinstance(path, str) else "") or "model"
     named = {**raw, "model": {**model, "name": name}}
     if isinstance(conditions, dict):
         named["conditions"] = {

@@ -363,7 +363,10 @@ def _unread(
     key, equals, value = named.partition("=")
     keys = key.lstrip("+~")
     several = re.split(r"[,\s]\s*(?=[+~]*[A-Za-z_][\w.@/]*=)", named)
-    if len(several) > 1 and not any(map(_is_broken, several)):
+    names = [*every_key(), *_groups(conf)]
+    # a text may have currency=EUR in it
+    known = all(_group_of(one).lstrip("+~") in names for one in several)
+    if len(several) > 1 and known and not any(map(_is_broken, several)):
         each = " ".join(several), " ".join(f"-S {one}" for one in several)
         return f"{named!r}: expected one setting an argument: {each[0]} (of DVC's, {each[1]})"
     if equals and not value.isascii() and not _is_broken(f"{key}={value.strip()}"):

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # what a file begins with that git-lfs has not fetched
 POINTER = b"version https://git-lfs"
+# beside weights of early quantisations, whose config.json says nothing of it
+QUANTISED_BY = {"quantize_config.json": "gptq", "quant_config.json": "awq"}
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 
 
@@ -79,10 +81,14 @@ def check_config(folder: Path, where: str) -> None:
     quantised = config.get("quantization_config")
     if quantised:
         method = quantised.get("quant_method", "some") if isinstance(quantised, dict) else "some"
-        raise UserError(
-            f"{where}: config.json: its weights are quantised ({method}), and an adapter cannot be "
-            "merged into those; use the model in bfloat16 (lora.adapter.variant=qlora trains on 4 bits)"
-        )
+        raise _quantised(f"{where}: config.json", method)
+
+
+def _quantised(where: str, method: str) -> UserError:
+    return UserError(
+        f"{where}: its weights are quantised ({method}), and an adapter cannot be "
+        "merged into those; use the model in bfloat16 (lora.adapter.variant=qlora trains on 4 bits)"
+    )
 
 
 def _check_pad(section: Mapping[str, Any], where: str) -> None:
@@ -114,6 +120,9 @@ def check_files(folder: Path, where: str) -> None:
         UserError: one is not; it is named.
     """
     check_config(folder, where)
+    for name, method in QUANTISED_BY.items():
+        if (folder / name).is_file():
+            raise _quantised(f"{where}: {name}", method)
     for file in sorted(file for file in folder.iterdir() if file.is_file()):
         _check_pointer(file, where)
         if file.suffix == ".json":
