@@ -62,6 +62,11 @@ def in_a_row(names: Sequence[str], most: int) -> str:
     return ", ".join(names[:most]) + more
 
 
+def in_quotes(text: str, most: int = 40) -> str:
+    """A text as it stands in a message, cut where it is longer."""
+    return repr(text) if len(text) <= most else f"{text[:most]!r}…"
+
+
 def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """The one of ``known`` that ``name`` may have been meant to be, as a question; empty where none is like it.
 

@@ -15,6 +15,7 @@ from lora_vs_api.data.infer import id_column, object_in, record_column
 from lora_vs_api.data.table import Table
 from lora_vs_api.data.templates import taken_by, used_columns
 from lora_vs_api.data.text_column import check_filled, text_column
+from lora_vs_api.data.written import is_written
 from lora_vs_api.errors import UserError
 from lora_vs_api.shown import in_a_row
 
@@ -144,11 +145,36 @@ def _with_instruction(text: str, rows: Sequence[Mapping[str, Any]]) -> str:
     """``text`` with what is asked of it, where that is another thing in each row and stands in a column beside it."""
     names = {name for row in rows for name in row}
     for asked, inputs in _ASKED.items():
-        read = next((name for name in inputs if name in names and text in (asked, name)), None)
+        name = next((name for name in inputs if name in names and text in (asked, name)), None)
+        read = None if name is None else _words_of(name, rows)
         said = {row.get(asked) for row in rows} if read else set()
         if len(said) > 1 and all(isinstance(one, str) for one in said):
-            return f"{{{{ {asked} }}}}{{% if {read} %}}\n\n{{{{ {read} }}}}{{% endif %}}"
+            return f"{{{{ {asked} }}}}{{% if {name} %}}\n\n{{{{ {read} }}}}{{% endif %}}"
     return text
+
+
+def _words_of(name: str, rows: Sequence[Mapping[str, Any]]) -> str | None:
+    """How a template reads the words of a column that holds texts, lists of them, or objects with one of these; else None."""
+    cells = [cell for row in rows if (cell := row.get(name)) is not None]
+    if all(isinstance(cell, str) for cell in cells):
+        return name
+    if all(_are_texts(cell) for cell in cells):
+        return f'{name} | join("\n\n")'
+    if not all(isinstance(cell, Mapping) for cell in cells):
+        return None
+    keys = [key for key in cells[0] if str(key).isidentifier()]
+    # of several keys of PubMedQA's context the first that somebody wrote
+    for key in keys:
+        held = [cell.get(key) for cell in cells]
+        if all(isinstance(one, str) and is_written(one) for one in held):
+            return f"{name}.{key}"
+        if all(_are_texts(one) and any(map(is_written, one)) for one in held):
+            return f'{name}.{key} | join("\n\n")'
+    return None
+
+
+def _are_texts(cell: Any) -> bool:
+    return isinstance(cell, list) and all(isinstance(text, str) for text in cell)
 
 
 def _is_constant(name: str, rows: Sequence[Mapping[str, Any]]) -> bool:

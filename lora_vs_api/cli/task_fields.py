@@ -14,7 +14,7 @@ from lora_vs_api.cli.roles import Roles
 from lora_vs_api.cli.schema_file import read_schema
 from lora_vs_api.cli.task_source import TaskSource
 from lora_vs_api.config.literal import can_be_kept
-from lora_vs_api.data.columns import always_the_same, bookkeeping
+from lora_vs_api.data.columns import ANOTHER_TEXT, EMPTY, always_the_same, bookkeeping
 from lora_vs_api.data.from_schema import fields_from_json_schema
 from lora_vs_api.data.infer import Inferred, SeveralTypes, Texts, infer_fields
 from lora_vs_api.data.json_values import cell_value
@@ -258,8 +258,19 @@ def _inferred_fields(
         left_out |= {name: why for name, why in whys.items() if why and name not in left_out}
     words = text_reader(roles.text)
     kept = named or [name for name in rest if name not in left_out]
+    if flat and (
+        empty_ones := [
+            name for name in named if always_the_same([row.get(name) for row in values]) == EMPTY
+        ]
+    ):
+        raise UserError(
+            f"{path}: --fields: {empty_ones[0]} is {EMPTY}; expected columns that hold something"
+        )
     if not kept:
-        told = "".join(f"; {name}: {why}" for name, why in left_out.items())
+        told = "".join(
+            f"; {name}: {'another text, beside ' + roles.text if why.startswith(ANOTHER_TEXT) else why}"
+            for name, why in left_out.items()
+        )
         if flat and _hold_answers([words(row) for row in values]):
             raise UserError(
                 f"{path}: {roles.text}: question and answer stand in one text; write two columns, of the text and of its record, "
@@ -269,7 +280,8 @@ def _inferred_fields(
             raise UserError(
                 f"{path}: expected labels beside the text, found no column but {roles.text}"
             )
-        raise UserError(f"{path}: no column beside the text{told}; name the record's with --fields")
+        named_by = "" if set(left_out.values()) <= {EMPTY} else "; name the record's with --fields"
+        raise UserError(f"{path}: no column beside the text{told}{named_by}")
     if flat and kept == [roles.text]:
         raise UserError(
             f"{path}: --fields: {roles.text} is the text itself; expected columns of what it says"

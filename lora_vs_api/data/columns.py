@@ -26,11 +26,14 @@ from lora_vs_api.data.written import (
     mostly_written,
     plain_name,
 )
+from lora_vs_api.shown import in_quotes
 
 Rows = Sequence[Mapping[str, Any]]
 
 SPLITS = {"train", "val", "test"}
 MAX_PARTS, MAX_SHOWN = 10, 4  # of a column that is called as a split
+ANOTHER_TEXT = "another text"
+EMPTY = "empty in every row"
 MIN_VECTOR = 16  # numbers of an embedding at least
 MAX_CODES = 20  # labels of a column that has a number for each
 # what stands above a text
@@ -120,17 +123,17 @@ def _another_text(name: str, values: Sequence[Any], texts: Sequence[str], text: 
     how = "names it in its template"
     if "{" not in text:
         how = f"'{in_template(name)}\\n\\n{in_template(text)}' joins them"
-    return f"another text: --text {how}; --fields names it where it is to be found"
+    return f"{ANOTHER_TEXT}: --text {how}; --fields names it where it is to be found"
 
 
 def always_the_same(values: Sequence[Any]) -> str | None:
     """Why there is nothing to learn from a column that never changes; None where it does."""
     present = [str(value).strip() for value in values if not says_nothing(value)]
-    if not present:
-        return "empty in every row"
+    if not set(present) - {"[]", "{}"}:
+        return EMPTY
     if len(set(present)) > 1 or len(present) < len(values):
         return None
-    return f"{present[0]!r:.40} in every row: nothing to learn"
+    return f"{in_quotes(present[0])} in every row: nothing to learn"
 
 
 def _are_vectors(values: Sequence[Any]) -> bool:

@@ -30,6 +30,7 @@ Texts = Literal["cells", "columns", "json"]
 
 MAX_LABELS = 20  # of a text column that is read as an enum
 MIN_ROWS_PER_LABEL = 5  # on average
+SELDOM_LABELS = 0.2  # of the labels between marks may stand in one row alone
 # an integer's lowest and highest value become its bounds where they are closer than MAX_RANGE, and seen
 # in rows enough that another one would have been
 MAX_RANGE, MIN_BOUNDED, MIN_EACH = 12, 30, 3
@@ -541,8 +542,8 @@ def _asked(between: str | None, texts: Texts) -> str:
 def _between(values: Sequence[str]) -> str | None:
     """The mark that stands between several labels in one cell; None where cells hold one each.
 
-    It does where what it cuts the cells into are fewer texts than the cells are, each of them in several rows, and
-    one of them at least stands alone somewhere.
+    It does where what it cuts the cells into are fewer texts than the cells are, nearly each of them in several rows,
+    and one of them at least stands alone somewhere.
     """
     # of ;# the ; is half
     for mark in (";#", ";", "|", ",", "\n", "/", "#", "><"):
@@ -557,7 +558,8 @@ def _between(values: Sequence[str]) -> str | None:
         if (
             len(counts) < len(cells)
             and len(counts) <= MAX_LABELS
-            and all(part and n > 1 for part, n in counts.items())
+            and all(counts)
+            and sum(n == 1 for n in counts.values()) <= max(1, SELDOM_LABELS * len(counts))
             and not cells.isdisjoint(counts)
         ):
             return mark

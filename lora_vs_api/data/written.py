@@ -31,12 +31,15 @@ CREATED = re.compile(
     r"(?:(?:last_)?(?:created|updated|modified|inserted|ingested|imported|exported|label+ed|annotated|uploaded|"
     r"scraped|crawled|fetched)|creation|ingestion|annotation)(?:_?(?:at|on|date|time|timestamp|ts))?"
     r"|(?:date|time)_(?:created|added|modified|updated)|time_?stamp|lead_time"
+    r"|date_(?:de_)?(?:cr[eé]ation|modification)|(?:erstellt|geändert)_am|erstellungsdatum|fecha_(?:de_)?(?:creaci[oó]n|modificaci[oó]n)"
+    r"|data_(?:di_)?creazione|(?:data_(?:de_)?criação|criado_em)|创建(?:时间|日期)|作成(?:日時?|時間)"
     r"|(?:received|submitted|posted)_(?:at|ts|timestamp)"  # _on and _date may be what a letter says
 )
 
 
 ID = re.compile(
-    r"(?:.*_)?(?:ids?|id_str|pid|uid|uuid|guid|hash|sha\d*|md5)|(?:row_)?(?:index|idx)|_?(?:rev|etag)|row(?:_?(?:number|nr|no))?"
+    r"(?:.*_)?(?:ids?|id_str|doi|pmid|pmcid|uuid|guid|hash|sha\d*|md5"
+    r"|(?:[pquxn]|doc|user|tweet|msg|post|item|order|ticket|case|sent|pub|pubmed|video|review|article)id)|(?:row_)?(?:index|idx)|_?(?:rev|etag)|row(?:_?(?:number|nr|no))?"
 )
 
 # a number that tells rows apart, such as ticket_no; where rows share it, it may be a number of anything

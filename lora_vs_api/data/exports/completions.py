@@ -27,7 +27,12 @@ def without_marks(table: Table) -> Table:
     # a file to answer has prompts alone
     completions = completions or []
     behind = [_behind(completion) for completion in completions]
-    same = behind[0] if len(set(behind)) == 1 and behind != completions else ""
+    bare = {each.strip() for each in behind}
+    same = (
+        (behind[0] if len(set(behind)) == 1 else min(bare))
+        if len(bare) == 1 and behind != completions
+        else ""
+    )
     marks = {PROMPT: _mark(prompts), COMPLETION: same if same.strip() else _mark(completions)}
     blanks = bool(completions) and all(value[:1] == " " for value in completions)
     if not any(marks.values()) and not blanks:
@@ -70,12 +75,13 @@ def _behind(completion: str) -> str:
 
 
 def _mark(cells: Sequence[str]) -> str:
-    """The mark that all cells end in; empty where there is none."""
+    """The mark that all cells end in, with the blanks around it where these are the same; empty where there is none."""
     marks = {found[0] if (found := _MARK.search(cell)) else "" for cell in cells}
-    mark = marks.pop() if len(marks) == 1 else ""
+    bare = {mark.strip() for mark in marks}
+    mark = min(marks if len(marks) == 1 else bare) if len(bare) == 1 else ""
     # the end of a fence around JSON, which is left out where the record is read
     return "" if mark.strip() == "```" else mark
 
 
 def _bare(cell: str, mark: str) -> str:
-    return cell.removesuffix(mark).strip() if mark else cell.strip()
+    return cell.strip().removesuffix(mark.strip()).strip()

@@ -13,6 +13,7 @@ from lora_vs_api.data.exports.completions import without_marks
 from lora_vs_api.data.exports.entities import with_words
 from lora_vs_api.data.exports.envelopes import unwrapped
 from lora_vs_api.data.exports.mturk import asked_and_answered
+from lora_vs_api.data.exports.pieces import with_entities_of_pieces
 from lora_vs_api.data.exports.prodigy import accepted
 from lora_vs_api.data.exports.word_places import as_words
 from lora_vs_api.data.exports.word_tags import with_entities_of_tags
@@ -44,6 +45,8 @@ _STEPS: tuple[Callable[[Table, Known], Table], ...] = (
     lambda table, known: accepted(table),
     # Elasticsearch, Airtable, the Hub: the whole row as an object within it
     lambda table, known: unwrapped(known.path, table, known.text, known.objects),
+    # Snips: a text in pieces, some of them entities
+    lambda table, known: with_entities_of_pieces(table),
     # CoNLL: a tag for every word
     lambda table, known: with_entities_of_tags(table, known.text),
     # CLUENER: places beside every word

@@ -52,7 +52,14 @@ def kept_columns(
 
 def _mend(names: Sequence[str], columns: Sequence[Sequence[Any]]) -> str:
     """What to do about a column without a name: a title above the header leaves most of them without one."""
-    below = [str(values[0] or "").strip() for values in columns]
+    # a table may begin in another column than its title
+    below = [
+        str(values[0] or "").strip()
+        for values in columns
+        if any(value not in ("", None) for value in values)
+    ]
+    if sum(map(bool, names)) == 1 and not any(re.search(r"[^\W\d_]", name) for name in names):
+        return "the first line seems to be a row: put a line with names above it"
     within = next((mark for mark in "|;\t" if mark in names[0]), None)
     if within is not None and not any(names[1:]):
         return (
@@ -71,8 +78,10 @@ def _mend(names: Sequence[str], columns: Sequence[Sequence[Any]]) -> str:
 
 def _mend_of_several(columns: Sequence[Sequence[Any]]) -> str | None:
     """The same where several lines stand above the header: the first line that is full, whose words stand in no row below."""
-    held = [values for values in columns if any(value not in ("", None) for value in values)]
     for place in range(min(_MAX_TITLES, len(columns[0]))):
+        held = [
+            values for values in columns if any(value not in ("", None) for value in values[place:])
+        ]
         cells = [str(values[place] or "").strip() for values in held]
         if not all(cells):
             continue

@@ -11,6 +11,7 @@ from lora_vs_api.data.json_values import json_value, json_values, unfenced
 from lora_vs_api.data.split import split_named
 from lora_vs_api.data.table import FILE_SPLIT, Rows
 from lora_vs_api.data.templates import is_template, used_columns
+from lora_vs_api.data.written import called_written, is_written
 from lora_vs_api.errors import UserError
 from lora_vs_api.shown import LONE_SURROGATE, in_a_row
 
@@ -64,6 +65,8 @@ def json_rows(
         rows = (
             list(_lines(path, text)) if lines else _rows_of(path, json_value(text), notes, column)
         )
+        if lines and len(rows) == 1 and _is_around(rows[0][1], column):
+            rows = _rows_of(path, rows[0][1], notes, column)
         _check_no_turns(path, rows)
         return _without_actions(rows, notes)
     except ValueError as error:
@@ -89,6 +92,13 @@ def _without_actions(rows: Rows, notes: list[str]) -> Rows:
         f"{len(actions):,} lines that tell Elasticsearch what to do (index, create), left out"
     )
     return documents
+
+
+def _is_around(found: Mapping[str, Any], column: str | None) -> bool:
+    """Whether the only object of a file of lines is no row, but what stands around the rows."""
+    if _holds_turns(found) or (column is not None and _is_row(found, column)):
+        return False
+    return any(name in _WRAPPERS or len(found) == 1 for name, _ in _tables(found))
 
 
 def _check_no_turns(path: Path, rows: Rows) -> None:
@@ -200,7 +210,8 @@ def _rows_of(path: Path, found: Any, notes: list[str], column: str | None = None
                 f"the rows are those under {name}, the names of their columns under {names}"
             )
         elif (columns := _columns(found, tables)) is not None:
-            notes.append(f"lists of one length, read as columns: {', '.join(columns):.200}")
+            labels = f"; {BY_LABEL}" if _may_be_labels(columns) else ""
+            notes.append(f"lists of one length, read as columns: {', '.join(columns):.200}{labels}")
             found = [dict(zip(columns, values)) for values in zip(*columns.values())]
         elif len(tables) > 1 and all(map(split_named, tables)):
             return [row for name, rows in tables.items() for row in _of_split(path, name, rows)]
@@ -344,7 +355,19 @@ def _columns(
     # pandas' orient="split" has its names apart
     if "columns" in found or len(lists) < 2 or len({len(value) for value in lists.values()}) > 1:
         return None
+    # a list of one may be what stands under a key
+    if all(len(value) == 1 for value in lists.values()) and all(
+        called_written(name) < 2 for name in lists
+    ):
+        return None
     return lists if any(lists.values()) and lists.keys() - tables.keys() else None
+
+
+def _may_be_labels(columns: Mapping[str, Sequence[Any]]) -> bool:
+    """Whether lists of one length may be the texts of a label each: all hold texts, and none is called as a column of these is."""
+    some = [value[:LOOKED_AT] for value in columns.values()]
+    texts = (isinstance(text, str) and is_written(text) for value in some for text in value)
+    return all(texts) and all(called_written(name) == 1 for name in columns)
 
 
 def _rows_within(
@@ -365,7 +388,7 @@ def _rows_within(
     if len(names) > 1:
         keys = [{key for row in rows for key in row} for rows in tables.values()]
         what = (
-            'are these rows by their label? write them as one list, each with its label: [ {"text": …, "label": …}, … ]'
+            BY_LABEL
             if all(each == keys[0] for each in keys)
             else "make the one that holds the rows the file"
         )
@@ -400,6 +423,7 @@ def _is_written(rows: Sequence[Mapping[str, Any]]) -> bool:
     return 2 * sum(any(" " in text.strip() for text in _texts(row)) for row in some) > len(some)
 
 
+BY_LABEL = 'are these rows by their label? write them as one list, each with its label: [ {"text": …, "label": …}, … ]'
 BY_KEY = "; are these rows by their key? then make a list of its values: [ {…}, {…} ]"
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from lora_vs_api.data.written import called_written, is_missing
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.words import UNSPACED
-from lora_vs_api.shown import count
+from lora_vs_api.shown import count, in_quotes
 
 Lines = list[tuple[int, list[str]]]
 _UNSPACED = re.compile(rf"[{UNSPACED}]")
@@ -27,6 +27,7 @@ MOSTLY = 0.9
 MIN_ROWS = 10
 # columns that are never empty from which on a table is wide
 MIN_WIDE = 3
+FEW = 5  # cells for each different one at least: then these are labels
 # words of a column's name, at most, where those of texts are more
 NAME_WORDS = 3
 MAX_NAME = 200  # characters
@@ -256,8 +257,14 @@ def _are_names(rest: Lines, place: int) -> bool:
 
 def _has_single_quotes(cells: Sequence[str]) -> bool:
     """Whether a cell begins with such a quote, and a later one ends with it: what stands between was cut."""
+    # of a list that Python wrote each item has both
     begins = next(
-        (place for place, cell in enumerate(cells) if cell.lstrip().startswith("'")), None
+        (
+            place
+            for place, cell in enumerate(cells)
+            if re.match(r"\s*'(?!.*'\s*\Z)", cell, re.DOTALL)
+        ),
+        None,
     )
     return begins is not None and any(cell.rstrip().endswith("'") for cell in cells[begins + 1 :])
 
@@ -321,15 +328,18 @@ def check_header(path: Path, first: int, header: Sequence[str], rest: Lines) -> 
         elif _are_texts(cells) and not _are_texts([name]) and not _is_name(name):
             open_ = True
         elif not _is_like(name, cells):
-            return None
+            if _is_name(name) or _are_numbers_or_few(cells):
+                return None
+            # words of a text, one in each row, of which many stand twice
+            open_ = True
         elif _are_texts([name]) and _are_texts(cells):
             long.append(name)
     if not again and not long:
         return None
     found = (
-        f"{again[0]!r:.40} stands again in the lines below"
+        f"{in_quotes(again[0])} stands again in the lines below"
         if again
-        else f"{long[0]!r:.40} is as long as what stands below it"
+        else f"{in_quotes(long[0])} is as long as what stands below it"
     )
     sure = len(again) >= max(2, columns / 2) and not open_
     if sure or any(len(name) > MAX_NAME for name in long):
@@ -340,9 +350,15 @@ def check_header(path: Path, first: int, header: Sequence[str], rest: Lines) -> 
     return f"line {first}, which names the columns, may be a row: {found}; if it is, put a line with names above it"
 
 
+def _are_numbers_or_few(cells: Sequence[str]) -> bool:
+    """Whether cells are numbers or labels, above which one that is none of them is a name."""
+    return all(any(map(str.isdigit, cell)) for cell in cells) or FEW * len(set(cells)) <= len(cells)
+
+
 def _is_name(name: str) -> bool:
-    """Whether a few words above texts are how people call these, and no short text themselves."""
-    return called_written(name) != 1 or ("_" in name and name.isidentifier())
+    """Whether a few words above texts or words are how people call these, and none of them."""
+    called = called_written(name) != 1 or name.lower() in ("word", "words", "token", "tokens")
+    return called or ("_" in name and name.isidentifier())
 
 
 def _is_like(name: str, cells: Sequence[str]) -> bool:
@@ -413,10 +429,17 @@ def lost_note(columns: Mapping[str, Sequence[str]]) -> str | None:
     return f"\ufffd in place of letters that a program could not read, in cells of {told}: read as it stands"
 
 
+# what stands in Windows-1252 for a byte of UTF-8 behind a first one; closing quotes may stand behind a capital as well
+_SECOND = "\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ•–—˜™š›œžŸ"
+_ANY = f"{_SECOND}‘’“”"
+_MISREAD = re.compile(
+    rf"Ã[{_SECOND}]|Â[\u00a0-\u00bf]|Å[{_SECOND}]|â[{_ANY}]{{2}}|ðŸ[{_ANY}]{{2}}|(?:[ÐÑ][{_ANY}]){{2}}|(?:[ä-é][{_ANY}]{{2}}){{2}}"
+)
+
+
 def misread_note(columns: Mapping[str, Sequence[str]]) -> str | None:
     """What to say of cells whose letters were decoded by the wrong encoding before they came into the file; else None."""
-    misread = re.compile("Ã[\u0080-\u00bf©«¡]|â€[\u0098-\u009d™œ“”˜¢¦]|Â[\u00a0-\u00bf]")
-    told = _cells_with(misread, columns)
+    told = _cells_with(_MISREAD, columns)
     if not told:
         return None
     return f"UTF-8 that a program took for Windows-1252 (Ã© for é) in cells of {told}: read as they stand"

@@ -1,0 +1,320 @@
+"""Real files of public repositories, each of which was read wrongly once; the repository stands with its test."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import openpyxl
+import pytest
+
+from lora_vs_api.cli.app import main
+from lora_vs_api.cli.roles import _words_of
+from lora_vs_api.data.columns import EMPTY, always_the_same, bookkeeping
+from lora_vs_api.data.exports.completions import without_marks
+from lora_vs_api.data.exports.pieces import with_entities_of_pieces
+from lora_vs_api.data.infer import infer_field
+from lora_vs_api.data.table import Table
+from lora_vs_api.data.tables import load_table
+from lora_vs_api.errors import UserError
+from tests.test_public_reports_8 import TEXTS, init, write
+
+REPORTS = [f"{text} and broken, money back please" for text in TEXTS]
+PLAIN = [text.replace(",", "") for text in REPORTS]
+
+
+def told(capsys) -> str:
+    return "".join(capsys.readouterr())
+
+
+def workbook(path: Path, rows: list[list[object]]) -> Path:
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    book.save(path)
+    return path
+
+
+# --- tables ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mark", [";", ", ", "|"])
+def test_a_label_that_one_row_has_does_not_make_combinations_labels(mark):
+    """A multi-select of Google Forms whose rarest option was ticked once: each combination became a label."""
+    cells = [mark.join(["Excel", "Python", "R"][: 1 + n % 3]) for n in range(40)] + [f"R{mark}SPSS"]
+    found = infer_field("tools", cells)
+    if mark == ";":
+        assert found.spec["type"] == "list"
+    else:
+        assert f"are there several with {mark.strip()!r} between them?" in found.why
+
+
+def test_names_with_a_comma_are_no_several_labels():
+    found = infer_field("shelf", ["Home, garden", "Toys", "Books"] * 20 + ["Food, drink"])
+    assert "are there several" not in found.why
+
+
+@pytest.mark.parametrize(
+    "between", [[], [[None, None, None], ["Source: the survey of 2024", None, None]]]
+)
+def test_a_title_beside_the_table_is_blamed_and_not_its_names(tmp_path, between):
+    """UD_Japanese-GSD's ene_mapping.xlsx: a title in A1, the table from column B on; its names were to be taken out."""
+    rows = [["Tickets of the year", None, None], *between, [None, "message", "kind"], *([None, text, "ab"[n % 2]] for n, text in enumerate(TEXTS))]  # fmt: skip
+    with pytest.raises(
+        UserError, match="the header seems to be the line below .*: take out the lines above it"
+    ):
+        load_table(workbook(tmp_path / "a.xlsx", rows))
+
+
+def test_a_row_with_an_empty_cell_in_the_first_line_is_a_row(tmp_path):
+    """LibraryMigration's cluster.xlsx has no header, and its first row one cell: the second was to be the names."""
+    rows = [["0", None], *([str(n), f"org.apache:part{n}"] for n in range(1, 30))]
+    with pytest.raises(
+        UserError, match="the first line seems to be a row: put a line with names above it"
+    ):
+        load_table(workbook(tmp_path / "a.xlsx", rows))
+    # years above a table whose first column has no name are names
+    rows = [[None, "2020", "2021"], *([f"land {n}", n, n + 1] for n in range(20))]
+    with pytest.raises(UserError, match="column 1 without a name holds 'land 0'; name it"):
+        load_table(workbook(tmp_path / "b.xlsx", rows))
+
+
+@pytest.mark.parametrize(
+    ("first", "is_row"),
+    [("Biologist\tperson", True), ("token\tperson", False), ("Name of it\tner_tag", False)],
+)
+def test_a_first_line_of_words_may_be_a_row(tmp_path, first, is_row):
+    """GUM's interview_ants.tsv: a word a line with its label; the first one was taken for names without a word."""
+    words = [word for text in PLAIN for word in text.split()]
+    lines = [f"{word}\t{['person', 'place', 'O'][n % 3]}" for n, word in enumerate(words)]
+    (tmp_path / "a.tsv").write_text("\n".join([first, *lines]) + "\n")
+    notes = load_table(tmp_path / "a.tsv").notes
+    assert any("'person' stands again in the lines below" in note for note in notes) == is_row
+
+
+def test_a_list_that_python_wrote_needs_quotes_around_it(tmp_path):
+    """Media-Bias' annotators.csv: the items' single quotes were to become double ones, which mends nothing."""
+    rows = [f"{text},{n}" for n, text in enumerate(PLAIN)]
+    (tmp_path / "a.csv").write_text(
+        "\n".join(["text,n", *rows[:5], f"{PLAIN[0]},['CNN', 'MSNBC', 'NPR', 'BBC']", *rows]) + "\n"
+    )
+    with pytest.raises(UserError, match="a cell that holds the separator needs quotes around it"):
+        load_table(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "G#/A♭ Major",
+        "5 €",
+        "Zażółć gęślą",
+        "привет",
+        "日本語の文",
+        "it’s",
+        "Größe",
+        "Ünal",
+        "😀 ok",
+        "ÀÉ",
+    ],
+)
+def test_letters_that_were_misread_are_told_in_every_script(tmp_path, cell):
+    """jedr-academy's soundtracks.csv: Aâ™­ in 183 cells was a label's name."""
+    misread = "".join(
+        bytes([byte]).decode("cp1252", errors="ignore") or chr(byte) for byte in cell.encode()
+    )
+    (tmp_path / "a.csv").write_text(f"text,key\nx,{misread}\n", encoding="utf-8")
+    assert any(
+        "UTF-8 that a program took for Windows-1252" in note
+        for note in load_table(tmp_path / "a.csv").notes
+    )
+    (tmp_path / "b.csv").write_text(f"text,key\nx,{cell}\n", encoding="utf-8")
+    assert not any("UTF-8 that a program" in note for note in load_table(tmp_path / "b.csv").notes)
+
+
+@pytest.mark.parametrize(
+    "text", ["„MENÜ“ und „CAFɓ", "“AMANHÔ", "på “FÅ”", "« Été »", "50 °C ±2", "naïve café"]
+)
+def test_letters_that_stand_so_are_not_misread(tmp_path, text):
+    (tmp_path / "a.csv").write_text(f"text,key\n{text},b\n", encoding="utf-8")
+    assert not any("UTF-8 that a program" in note for note in load_table(tmp_path / "a.csv").notes)
+
+
+def test_what_is_empty_is_no_record(project, capsys):
+    """CybCom's test_data.xlsx: --fields was advised for its one other column, and made a task of nothing."""
+    write(Path("a.csv"), [{"dept": "", "text": text} for text in PLAIN])
+    with pytest.raises(UserError, match=f"no column beside the text; dept: {EMPTY}$"):
+        main(["init", "a.csv"])
+    with pytest.raises(
+        UserError, match=f"--fields: dept is {EMPTY}; expected columns that hold something"
+    ):
+        main(["init", "a.csv", "--fields", "dept"])
+
+
+def test_a_long_cell_is_cut_with_its_quotes(tmp_path):
+    """obd-trouble-codes.csv: 'Mass or Volume Air Flow Circuit Malfunc is as long as …"""
+    rows = [["P0100", "Mass or Volume Air Flow Circuit Malfunction of the engine"], *([f"P{n:04}", text] for n, text in enumerate(PLAIN))]  # fmt: skip
+    with open(tmp_path / "a.csv", "w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    [note] = [note for note in load_table(tmp_path / "a.csv").notes if "may be a row" in note]
+    assert "'Mass or Volume Air Flow Circuit Malfunct'… is as long as" in note
+
+
+# --- JSON -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("context", "read"),
+    [
+        ("a passage of it", "context"),
+        (["one passage", "two of them"], 'context | join("\\n\\n")'),
+        (
+            {"labels": ["A"], "contexts": ["one passage", "two of them"]},
+            'context.contexts | join("\\n\\n")',
+        ),
+        ({"title": "x", "said": "a passage of it"}, "context.said"),
+        ({"n": 1}, None),
+        ([{"a": 1}], None),
+    ],
+)
+def test_what_a_question_is_asked_of_is_read_as_words(project, capsys, context, read):
+    """nlp-pubmedqa's val.parquet: Python's form of an object stood in the text, and the answer's letters in it."""
+    rows = [
+        {"question": text, "context": context, "label": "ab"[n % 2]}
+        for n, text in enumerate(REPORTS)
+    ]
+    assert _words_of("context", rows) == read
+    write(Path("a.jsonl"), rows)
+    init("a.jsonl")
+    said = told(capsys)
+    assert "{'" not in said and "['" not in said
+    if read is not None:
+        assert "passage" in said
+
+
+@pytest.mark.parametrize("name", ["doi", "pmid", "pubid", "docid", "tweetid", "qid"])
+def test_what_tells_papers_apart_is_no_field(name):
+    """NERRE and ZSEE have a doi, pubmed_qa a pubid: another in every row, and in no text."""
+    rows = [{"text": text, name: f"10.1021/ja{n}x"} for n, text in enumerate(REPORTS)]
+    assert "another in every row" in bookkeeping(rows, [name], "text")[name]
+    # a price that was paid is none
+    rows = [{"text": text, "paid": f"{n}.5"} for n, text in enumerate(REPORTS)]
+    assert not bookkeeping(rows, ["paid"], "text")
+
+
+@pytest.mark.parametrize("empty", [[], {}, "[]"])
+def test_lists_and_objects_without_anything_are_empty(empty):
+    """mongodb's users.json and devoteam's tickets.json: {} or [] in some rows and nothing in the others."""
+    assert always_the_same([empty, None, empty]) == EMPTY
+    assert always_the_same([empty, None, ["x"]]) is None
+
+
+@pytest.mark.parametrize(
+    ("prompts", "completions"),
+    [
+        ([". \n\n###\n\n", ".\n\n###\n\n"], ["\n###", " \n###"]),
+        ([" ->", " ->"], [" END", " END"]),
+        ([" ->", "  ->\n"], ["\n\n###", "\n###\n"]),
+    ],
+)
+def test_marks_with_other_blanks_before_them_are_marks(prompts, completions):
+    """event-extraction-small-corpus: ### behind every answer, now and then with a blank before it, was learnt."""
+    rows = [
+        (
+            str(n),
+            {"prompt": f"say {n}{prompts[n % 2]}", "completion": f" told {n}{completions[n % 2]}"},
+        )
+        for n in range(12)
+    ]
+    table = without_marks(Table(rows, []))
+    assert [row["completion"] for _, row in table.rows] == [f"told {n}" for n in range(12)]
+    assert [row["prompt"].rstrip(". ") for _, row in table.rows] == [f"say {n}" for n in range(12)]
+    assert any(
+        "completion: " in note and "at the end of every one, left out" in note
+        for note in table.notes
+    )
+
+
+def test_the_other_text_of_a_pair_is_named_for_fields(project, capsys):
+    """mistral's northwind-queries.jsonl: question and query, of which no template leaves one over."""
+    rows = [
+        {"question": text, "query": f"select a from b where c = {n}"}
+        for n, text in enumerate(REPORTS)
+    ]
+    write(Path("a.jsonl"), rows)
+    with pytest.raises(
+        UserError,
+        match="no column beside the text; query: another text, beside question; name the record's with --fields$",
+    ):
+        main(["init", "a.jsonl"])
+    init("a.jsonl", "--fields", "query")
+    assert '"query": "select a' in told(capsys)
+
+
+@pytest.mark.parametrize("around", ["rows", "data", "tickets"])
+def test_rows_within_one_object_are_read_whatever_the_file_is_called(tmp_path, around):
+    """bedrock's nestful input.jsonl: {"rows": […]} on the only line of a .jsonl."""
+    rows = [{"text": text, "label": "ab"[n % 2]} for n, text in enumerate(REPORTS)]
+    for name in ("a.json", "a.jsonl"):
+        (tmp_path / name).write_text(json.dumps({around: rows}))
+        assert [row for _, row in load_table(tmp_path / name).rows] == rows
+    # one row with entities is a row
+    (tmp_path / "b.jsonl").write_text(
+        json.dumps({"text": REPORTS[0], "entities": [{"text": "parcel", "label": "x"}] * 30})
+    )
+    assert len(load_table(tmp_path / "b.jsonl").rows) == 1
+
+
+def test_dialogues_under_their_ids_are_no_columns(tmp_path):
+    """RECCON's dailydialog: a list of one list of turns for each id was read as 47 columns of one row."""
+    turns = [{"turn": 1, "utterance": "I am well, and you?"}]
+    (tmp_path / "a.json").write_text(json.dumps({f"tr_{n}": [turns] for n in range(40)}))
+    with pytest.raises(
+        UserError, match="expected a list of objects, found one object; write one for each text"
+    ):
+        load_table(tmp_path / "a.json")
+
+
+def test_lists_of_one_length_may_be_labels(tmp_path):
+    """Balanced intents by their label look like columns; of these one is called as texts are."""
+    intents = {"transfer": REPORTS[:30], "weather": [text.upper() for text in REPORTS[:30]]}
+    (tmp_path / "a.json").write_text(json.dumps(intents))
+    assert any(
+        "are these rows by their label?" in note for note in load_table(tmp_path / "a.json").notes
+    )
+    (tmp_path / "b.json").write_text(
+        json.dumps({"text": REPORTS, "label": ["ab"[n % 2] for n in range(40)]})
+    )
+    assert not any("by their label" in note for note in load_table(tmp_path / "b.json").notes)
+
+
+@pytest.mark.parametrize("name", ["entity", "slot_name"])
+def test_a_text_in_pieces_is_one_with_entities(tmp_path, name):
+    """sonos/nlu-benchmark's train_AddToPlaylist.json: three lines of advice, and then no label was found."""
+    data = [
+        {"text": "add "},
+        {"text": "Mozart", name: "artist"},
+        {"text": " to my "},
+        {"text": "morning", name: "playlist"},
+        {"text": " list"},
+    ]
+    (tmp_path / "a.json").write_text(json.dumps({"AddToPlaylist": [{"data": data}] * 3}))
+    table = load_table(tmp_path / "a.json")
+    found = [{"text": "Mozart", "label": "artist"}, {"text": "morning", "label": "playlist"}]
+    assert [row for _, row in table.rows] == [
+        {"text": "add Mozart to my morning list", "entities": found}
+    ] * 3
+    # beside a text they are its entities
+    beside = Table(
+        [
+            (
+                "a",
+                {
+                    "said": "Mozart and Bach",
+                    "held": [{"text": "Mozart", "entity": "x"}, {"text": "Bach"}],
+                },
+            )
+        ],
+        [],
+    )
+    assert with_entities_of_pieces(beside) is beside
