@@ -258,14 +258,11 @@ def _inferred_fields(
         left_out |= {name: why for name, why in whys.items() if why and name not in left_out}
     words = text_reader(roles.text)
     kept = named or [name for name in rest if name not in left_out]
-    if flat and (
-        empty_ones := [
-            name for name in named if always_the_same([row.get(name) for row in values]) == EMPTY
-        ]
-    ):
-        raise UserError(
-            f"{path}: --fields: {empty_ones[0]} is {EMPTY}; expected columns that hold something"
-        )
+    for name in named if flat else ():
+        if always_the_same([row.get(name) for row in values]) == EMPTY:
+            raise UserError(
+                f"{path}: --fields: {name} is {EMPTY}; expected columns that hold something"
+            )
     if not kept:
         told = "".join(
             f"; {name}: {'another text, beside ' + roles.text if why.startswith(ANOTHER_TEXT) else why}"

@@ -334,7 +334,8 @@ def check_header(path: Path, first: int, header: Sequence[str], rest: Lines) -> 
             open_ = True
         elif _are_texts([name]) and _are_texts(cells):
             long.append(name)
-    if not again and not long:
+    # questions of a survey are as long as its answers
+    if not again and (not long or open_):
         return None
     found = (
         f"{in_quotes(again[0])} stands again in the lines below"
