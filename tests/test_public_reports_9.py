@@ -497,7 +497,7 @@ def test_a_survey_s_line_of_kinds_of_answers_is_no_row(tmp_path):
     ("first", "told"),
     [
         ("10000,factoid,How high is the Mount Everest of Nepal?", "'factoid' stands again in the lines below"),
-        ("9999,9998,How high is the Mount Everest of Nepal?", "How high is the Mount Everest of Nepal? is as long"),
+        ("9999,9998,How high is the Mount Everest of Nepal?", "'How high is the Mount Everest of Nepal?' is as long"),
         ("id,kind,question", None),
         ("id,kind,What is it that you want to know?", "'What is it that you want to know?' is as long"),
     ],

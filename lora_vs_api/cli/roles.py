@@ -159,7 +159,7 @@ def _words_of(name: str, rows: Sequence[Mapping[str, Any]]) -> str | None:
     if all(isinstance(cell, str) for cell in cells):
         return name
     if all(_are_texts(cell) for cell in cells):
-        return f'{name} | join("\n\n")'
+        return f'{name} | join("\\n\\n")'
     if not all(isinstance(cell, Mapping) for cell in cells):
         return None
     keys = [key for key in cells[0] if str(key).isidentifier()]
@@ -169,7 +169,7 @@ def _words_of(name: str, rows: Sequence[Mapping[str, Any]]) -> str | None:
         if all(isinstance(one, str) and is_written(one) for one in held):
             return f"{name}.{key}"
         if all(_are_texts(one) and any(map(is_written, one)) for one in held):
-            return f'{name}.{key} | join("\n\n")'
+            return f'{name}.{key} | join("\\n\\n")'
     return None
 
 

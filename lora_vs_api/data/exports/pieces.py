@@ -47,7 +47,7 @@ def _column(rows: Rows) -> str | None:
     for name in names:
         pieces = [row.get(name) for row in plain]
         if all(map(_are_pieces, pieces)):
-            labels = [_label(piece) for cell in pieces for piece in cell]
+            labels = [_label(piece) for cell in pieces for piece in cell or ()]
             # entities alone are none
             return name if any(labels) and not all(labels) else None
     return None
