@@ -308,7 +308,9 @@ def test_a_weight_of_no_field_names_the_fields(typed):
     )
 
 
-@pytest.mark.parametrize("empty", ["    path:\n", "    path: 5\n", ""])
+@pytest.mark.parametrize(
+    "empty", ["    path:\n", "    path: 5\n", "", '    path: "C:\\new\\tiny"\n']
+)
 def test_a_folder_that_is_none_is_blamed_and_not_its_model_s_name(own, empty):
     """facebookresearch/hydra#2958: a key that is left empty is null, and the model is called as its folder."""
     told = own(

@@ -17,6 +17,7 @@ from lora_vs_api.data.exports.pieces import with_entities_of_pieces
 from lora_vs_api.data.infer import infer_field
 from lora_vs_api.data.table import Table
 from lora_vs_api.data.tables import load_table
+from lora_vs_api.data.templates import text_reader
 from lora_vs_api.errors import UserError
 from tests.test_public_reports_8 import TEXTS, init, write
 
@@ -164,6 +165,111 @@ def test_a_long_cell_is_cut_with_its_quotes(tmp_path):
     assert "'Mass or Volume Air Flow Circuit Malfunct'… is as long as" in note
 
 
+@pytest.mark.parametrize(
+    ("cells", "kept"),
+    [
+        (["'-7.52", "0.23"] * 20, ["-7.52", "0.23"]),
+        (["'-2", "2"] * 20, ["-2", "2"]),
+        (["'@ana", "'=sum", "'+49 30"], ["@ana", "=sum"]),
+        (["'7", "7"] * 20, ["'7", "7"]),
+        (["'tis so", "well"] * 20, ["'tis so", "well"]),
+    ],
+)
+def test_a_guard_against_formulas_is_left_out_where_only_some_need_one(tmp_path, cells, kept):
+    """grafana#17363, hhurz/tableExport#296: an apostrophe before what is below zero, and in a second file of a few rows."""
+    (tmp_path / "a.csv").write_text(
+        "\n".join(["text,x", *(f"row {n},{cell}" for n, cell in enumerate(cells))]) + "\n"
+    )
+    assert [row["x"] for _, row in load_table(tmp_path / "a.csv").rows][:2] == kept
+
+
+def test_a_second_table_below_is_told(tmp_path):
+    """complaint-routing-system's complaints.csv: sixteen rows of two cells below those of four, with a header of their own."""
+    rows = ["a,b,c,d", *["w,x,y,z"] * 20, "text,kind", *["p,q"] * 15]
+    (tmp_path / "a.csv").write_text("\n".join(rows) + "\n")
+    with pytest.raises(
+        UserError,
+        match="a.csv:22: expected 4 cells as in the header, found 2; so have all rows below it: is it another table",
+    ):
+        load_table(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("rows", "line"),
+    [
+        (
+            [{"ID": n, "review": text} for n, text in enumerate(PLAIN)],
+            "expected labels beside the text, found no column but review and ID",
+        ),
+        (
+            [{"review": text} for text in PLAIN],
+            "expected labels beside the text, found no column but review",
+        ),
+    ],
+)
+def test_a_file_without_labels_is_told_so(project, rows, line):
+    """azure-sentiment-analysis and feedback-rag: `no column beside the text`, beside which an id stood."""
+    write(Path("a.csv"), rows)
+    with pytest.raises(UserError, match=line):
+        main(["init", "a.csv"])
+
+
+@pytest.mark.parametrize("name", ["nosuch", "order.to", "odrer"])
+def test_a_record_that_is_no_column_is_named(project, name):
+    """wazuh#16661: its first row was blamed, which has an object there."""
+    write(
+        Path("a.jsonl"),
+        [{"text": text, "order": {"n": n, "to": {"zip": "1"}}} for n, text in enumerate(PLAIN)],
+    )
+    with pytest.raises(UserError, match=f"--record: no column {name!r}.*; there are text, order"):
+        main(["init", "a.jsonl", "--record", name])
+
+
+def test_what_is_asked_of_a_field_can_be_typed(project, capsys):
+    """Advice on a field that the user has named, that is the only one, or that says what is expected, led nowhere."""
+    rows = [
+        {
+            "question": text,
+            "expected_behavior": f"say that number {n} is late and so on",
+            "label": "ab"[n % 2],
+        }
+        for n, text in enumerate(PLAIN)
+    ]
+    write(Path("a.jsonl"), rows)
+    init("a.jsonl")
+    assert "joins them" not in told(capsys)
+    write(
+        Path("b.jsonl"),
+        [{"text": row["question"], "about": row["expected_behavior"]} for row in rows],
+    )
+    init("b.jsonl")
+    assert "joins them" not in told(capsys)
+    write(
+        Path("c.jsonl"),
+        [
+            {"text": row["question"], "about": row["expected_behavior"], "label": row["label"]}
+            for row in rows
+        ],
+    )
+    init("c.jsonl")
+    assert "is it to be read and not to be found?" in told(capsys)
+
+
+def test_a_date_of_a_mail_is_no_free_text():
+    """finbert's published: Sat, 08 Nov 2025 16:12:40 +0000 was scored by its words."""
+    found = infer_field(
+        "published", [f"Sat, {n:02d} Nov 2025 16:12:40 +0000" for n in range(1, 29)]
+    )
+    assert found.spec == {"type": "string", "score": "exact"}
+
+
+def test_few_rows_of_each_label_are_asked_about():
+    """Eight labels of four rows each, as many evaluation sets have them, are texts by the rule; nobody was told."""
+    found = infer_field("intent", [f"label {n % 8}" for n in range(32)])
+    assert found.spec["type"] == "string" and "are these labels? then write type: enum" in found.why
+    assert "are these labels" not in infer_field("name", [f"Ana {n}" for n in range(32)]).why
+
+
 # --- JSON -----------------------------------------------------------------------------------------
 
 
@@ -194,6 +300,65 @@ def test_what_a_question_is_asked_of_is_read_as_words(project, capsys, context, 
     assert len(texts) == 2
     for text in texts:
         assert "{'" not in text and "['" not in text and ("passage" in text) == (read is not None)
+
+
+def test_a_key_that_a_row_lacks_is_empty_in_a_template():
+    """sanchuanmingyue's evals: the advice to join columns stopped at the first row without one of them."""
+    read = text_reader("{{ query }} {{ before }}", ["query", "before"])
+    assert read({"query": "a"}) == "a "
+    with pytest.raises(UserError, match="'befor' is undefined"):
+        text_reader("{{ befor }}", ["query", "before"])({"query": "a"})
+
+
+@pytest.mark.parametrize("value", ["My parcel", {"a": 1}, [{"text": "x"}], [["x"]]])
+def test_a_join_of_no_list_of_texts_is_refused(value):
+    """telegramdesktop/tdesktop#25000: texts beside lists of them were taught letter by letter, objects in Python's form."""
+    with pytest.raises(UserError, match="expected a list"):
+        text_reader('{{ text | join(" ") }}')({"text": value})
+    if isinstance(value, str):
+        assert (
+            text_reader('{{ text if text is string else text | join(" ") }}')({"text": value})
+            == value
+        )
+    assert (
+        text_reader('{{ text | map(attribute="t") | join(" ") }}')(
+            {"text": [{"t": "x"}, {"t": "y"}]}
+        )
+        == "x y"
+    )
+    assert (
+        text_reader('{{ text | join(", ", attribute="t") }}')({"text": [{"t": "x"}, {"t": 2}]})
+        == "x, 2"
+    )
+
+
+def test_a_field_that_says_what_another_does_is_told(project, capsys):
+    """arbaz-shaik's evals: category and expected are the same in every row, and both were taught."""
+    write(
+        Path("a.jsonl"),
+        [{"text": text, "kind": "ab"[n % 2], "again": "ab"[n % 2]} for n, text in enumerate(PLAIN)],
+    )
+    init("a.jsonl")
+    assert "the same as kind in every row: --drop again leaves it out" in told(capsys)
+
+
+def test_notes_about_fields_are_true_beside_a_record(project, capsys):
+    """Aliecake's evals: --fields was offered for an id and for columns beside the record, and refused them."""
+    rows = [
+        {"id": f"x{n}", "text": text, "expect": {"kind": "ab"[n % 2]}, "more": f"words of {n}"}
+        for n, text in enumerate(PLAIN)
+    ]
+    write(Path("a.jsonl"), rows)
+    init("a.jsonl")
+    said = told(capsys)
+    assert "record  expect; other columns are no fields" in said and "--fields" not in said
+
+
+def test_few_texts_in_many_rows_are_told(project, capsys):
+    """smart-analyzer's tickets.csv: eight texts in 200 rows, which no run can split."""
+    write(Path("a.jsonl"), [{"text": PLAIN[n % 8], "label": "ab"[n % 2]} for n in range(200)])
+    init("a.jsonl")
+    assert "8 texts are too few for a run: is the text another column, or several?" in told(capsys)
 
 
 @pytest.mark.parametrize("name", ["doi", "pmid", "pubid", "docid", "tweetid", "qid"])

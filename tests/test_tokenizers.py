@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
+import tokenizers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import AutoTokenizer
 
 from lora_vs_api.errors import UserError
@@ -193,3 +195,35 @@ def test_what_a_blank_does_not_part_a_line_end_does(tiny, tmp_path):
         fetched(with_pieces(tiny, TRIMMED, ACROSS), tmp_path / "base")
     own = with_pieces(tiny, TRIMMED.replace("{{ message", r"{{ '\n' + message"), ACROSS)
     check_examples(load_tokenizer(fetched(own, tmp_path / "base"), None), EXAMPLES)
+
+
+@pytest.mark.parametrize(
+    ("normalizer", "said"),
+    [
+        (normalizers.NFKC(), "'½' as '1⁄2'"),
+        (normalizers.Replace(Regex(r"\s+"), " "), r"'\n' as ' '"),
+        (None, None),
+    ],
+)
+def test_signs_that_a_tokenizer_writes_otherwise_are_said(tiny, tmp_path, capsys, normalizer, said):
+    """LAION-AI/Anh#11: XGLM's loses line ends, and NFKC makes 1⁄2 of ½: a right answer was no gold, without a word."""
+    file = tiny / "tokenizer.json"
+    own = Tokenizer.from_file(str(file))
+    if normalizer is not None:
+        own.normalizer = normalizer
+    own.save(str(file))
+    fetched(tiny, tmp_path / "base")
+    told = capsys.readouterr().err
+    assert (said or "its tokenizer writes") in told if said else "its tokenizer writes" not in told
+
+
+def test_a_file_of_other_tokenizers_is_told_with_the_version(tiny, tmp_path):
+    """allenai/open-instruct#738: fetched again it is the same file."""
+    file = tiny / "tokenizer.json"
+    own = json.loads(file.read_text())
+    file.write_text(json.dumps({**own, "pre_tokenizer": {"type": "Future"}}))
+    with pytest.raises(
+        UserError,
+        match=rf"cannot be read by tokenizers {re.escape(tokenizers.__version__)} .* use another base model",
+    ):
+        fetched(tiny, tmp_path / "base")

@@ -20,6 +20,7 @@ from lora_vs_api.data.checks import conflicts
 from lora_vs_api.data.infer import Inferred, keys_told
 from lora_vs_api.data.split import first_of_each_text
 from lora_vs_api.data.templates import in_template, is_template
+from lora_vs_api.data.written import is_called_record, plain_name
 from lora_vs_api.errors import UserError
 from lora_vs_api.log import say
 from lora_vs_api.record.fields import Field
@@ -32,6 +33,9 @@ MAX_TOLD = 600  # characters of the system prompt that are shown
 MAX_SHOWN = 200  # of a text or record that is shown as an example
 _GAP = " [...] "  # where it is cut
 _UNSPACED = re.compile(rf"[{UNSPACED}]")
+# words by which people call what they expect, and why
+_TOLD = {"expected", "gold", "golden", "truth", "ideal", "reason", "rationale", "explanation"}
+MIN_TEXTS = 20  # different ones that a run's three splits need, as init needs rows
 A_WORD = 1.5  # words of a text, on average: from there down a line says so
 MUCH_OF_NULLS = 0.2  # of the records' characters: from here on --omit-nulls is worth a line
 
@@ -45,19 +49,25 @@ def say_what_was_guessed(
         say(f"  record  {shown(roles.record)}; other columns are no fields")
     if roles.id and not given.id:
         say(
-            f"  id      {shown(roles.id)}, which tells rows apart and is no field; --fields can name it as one"
+            f"  id      {shown(roles.id)}, which tells rows apart and is no field"
+            + ("" if roles.record else "; --fields can name it as one")
         )
     if roles.split:
         say(f"  split   {shown(roles.split)}, which says train, val or test; --drop leaves it out")
+    # what the user named, or the only field, is to be found
+    asks = len(task.inferred) > 1 and not given.fields
     for field, found in task.inferred.items():
         say(
-            f"  {field:<22} {found.spec['type']:<8} {found.why}{_another_text(field, found, roles, corpus)}"
+            f"  {field:<22} {found.spec['type']:<8} {found.why}{_another_text(field, found, roles, corpus) if asks else ''}{_twice(field, task, corpus)}"
         )
     if roles.record and (told := keys_told([row["record"] for row in corpus])):
         say(f"  {len(task.inferred)} keys of {shown(roles.record)}, {told}")
     for name, why in task.left_out.items():
         say(f"  {name:<22} left out ({shown(why)})")
-    if any(why != DROPPED for why in task.left_out.values()) and not given.fields:
+    if given.group_by:
+        say(f"  group   {shown(given.group_by)}, whose rows belong together")
+    guessed = any(why != DROPPED for why in task.left_out.values())
+    if guessed and not given.fields and not roles.record:
         say(
             "  --fields NAME,NAME,… names the record's columns, those that were left out among them"
         )
@@ -88,10 +98,22 @@ def say_what_was_guessed(
     )
 
 
+def _twice(field: str, task: TaskConfig, corpus: Sequence[Row]) -> str:
+    """What to say of a field that says what one before it says, in every row."""
+    values = [row["record"].get(field) for row in corpus]
+    for other in task.inferred:
+        if other == field or len(corpus) < MIN_TEXTS:
+            return ""
+        if values == [row["record"].get(other) for row in corpus]:
+            return f"; the same as {other} in every row: --drop {field} leaves it out"
+    return ""
+
+
 def _another_text(field: str, found: Inferred, roles: Roles, corpus: Sequence[Row]) -> str:
     """What to ask about a field of many words that the text does not hold: of a pair of sentences it is the other one."""
     name = found.spec.get("from", field)
-    if found.spec.get("score") != "token_f1" or roles.record:
+    told = not _TOLD.isdisjoint(plain_name(name).split("_"))
+    if found.spec.get("score") != "token_f1" or roles.record or told or is_called_record(name):
         return ""
     pairs = [(value, row["text"]) for row in corpus if (value := row["record"].get(field))]
     if 2 * sum(value in text for value, text in pairs) > len(pairs) or is_template(roles.text):
@@ -128,10 +150,13 @@ def _repeated(corpus: Sequence[Row], firsts: list[Row]) -> str:
     if len(firsts) == len(corpus):
         return ""
     differ = len(conflicts(corpus))
-    said = f"{len(corpus) - len(firsts):,} rows repeat the text of another: of each text its first row alone is used"
+    more = count(len(corpus) - len(firsts), "row repeats", "rows repeat")
+    said = f"{more} the text of another: of each text its first row alone is used"
+    if len(firsts) < MIN_TEXTS:
+        said += f"; {count(len(firsts), 'text is', 'texts are')} too few for a run: is the text another column, or several? --text names them"
     if differ:
         texts = count(differ, "text has", "texts have")
-        said += f"; {texts} rows with different records: if several people labelled them, write one record a text"
+        said += f"; {texts} rows with different records: if several people labelled them, write one record a text; if they lack another column's words, --text joins these"
     return said
 
 

@@ -26,7 +26,7 @@ from lora_vs_api.data.source import read_source
 from lora_vs_api.data.split import given_split, labels_of
 from lora_vs_api.data.table import Rows, Table
 from lora_vs_api.data.tables import file_format, load_table, split_files
-from lora_vs_api.data.templates import check_template, text_reader, typed_text
+from lora_vs_api.data.templates import check_template, names_of, text_reader, typed_text
 from lora_vs_api.errors import RUN_THERE, UserError
 from lora_vs_api.files import write_text
 from lora_vs_api.log import say
@@ -122,7 +122,7 @@ def _check_texts(text: str, rows: Rows, *, guessed: bool) -> None:
     Raises:
         UserError: a cell is a list or an object, with its place.
     """
-    render = text_reader(text)
+    render = text_reader(text, names_of(columns for _, columns in rows))
     for place, columns in rows:
         try:
             render(columns)

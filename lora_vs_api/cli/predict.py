@@ -160,7 +160,7 @@ def read_texts(
             )
     ids = [name for name in (row_id, "id") if name in known and name not in (*keep, *WRITTEN)]
     kept = [*ids[:1], *keep]
-    render = text_reader(column)
+    render = text_reader(column, known)
     rows, bad = [], []
     for place, columns in table:
         try:

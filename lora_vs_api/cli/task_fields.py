@@ -20,7 +20,7 @@ from lora_vs_api.data.infer import Inferred, SeveralTypes, Texts, infer_fields
 from lora_vs_api.data.json_values import cell_value
 from lora_vs_api.data.table import Rows
 from lora_vs_api.data.tables import TEXT_TABLES, file_format, split_files
-from lora_vs_api.data.templates import Taken, taken_by, text_reader
+from lora_vs_api.data.templates import Taken, names_of, taken_by, text_reader
 from lora_vs_api.data.within import empty_within, paths_within, without
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.fields import OMIT
@@ -101,6 +101,10 @@ def fields_of(
     if given.schema and named:
         raise UserError("--fields: --schema names the fields; expected one of the two")
     values: list[Mapping[str, Any]] = rows
+    if given.record and given.record not in columns:
+        raise UserError(
+            f"--record: no column {given.record!r}{did_you_mean(given.record, columns)}; there are {', '.join(columns)}"
+        )
     if roles.record is not None:
         what, hint = roles.record, ""
         if roles.answered:
@@ -256,7 +260,7 @@ def _inferred_fields(
     else:
         whys = {name: always_the_same([row.get(name) for row in values]) for name in rest}
         left_out |= {name: why for name, why in whys.items() if why and name not in left_out}
-    words = text_reader(roles.text)
+    words = text_reader(roles.text, names_of(values if flat else ()))
     kept = named or [name for name in rest if name not in left_out]
     for name in named if flat else ():
         if always_the_same([row.get(name) for row in values]) == EMPTY:
@@ -273,9 +277,11 @@ def _inferred_fields(
                 f"{path}: {roles.text}: question and answer stand in one text; write two columns, of the text and of its record, "
                 "or a conversation"
             )
-        if not left_out and len(values[0]) == 1:
+        if not left_out and flat:
+            # an id and what groups rows say nothing of the text
+            beside = [name for name in names if name != roles.text]
             raise UserError(
-                f"{path}: expected labels beside the text, found no column but {roles.text}"
+                f"{path}: expected labels beside the text, found no column but {' and '.join([roles.text, *beside])}"
             )
         named_by = "" if set(left_out.values()) <= {EMPTY} else "; name the record's with --fields"
         raise UserError(f"{path}: no column beside the text{told}{named_by}")

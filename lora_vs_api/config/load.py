@@ -164,7 +164,7 @@ def _named_after_its_folder(raw: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(model, dict) or model.get("name", "") is not None:
         return raw
     # where the folder is none, that is to be blamed and not the name
-    name = (Path(path).name if isinstance(path, str) else "") or "model"
+    name = (Path(path).name if isinstance(path, str) and path.isprintable() else "") or "model"
     named = {**raw, "model": {**model, "name": name}}
     if isinstance(conditions, dict):
         named["conditions"] = {

@@ -12,7 +12,7 @@ from unicodedata import normalize
 
 from lora_vs_api.data.source import says_nothing
 from lora_vs_api.data.split import split_named
-from lora_vs_api.data.templates import in_template, text_reader
+from lora_vs_api.data.templates import in_template, names_of, text_reader
 from lora_vs_api.data.text_column import answers_itself
 from lora_vs_api.data.written import (
     ADDRESS,
@@ -36,6 +36,8 @@ ANOTHER_TEXT = "another text"
 EMPTY = "empty in every row"
 MIN_VECTOR = 16  # numbers of an embedding at least
 MAX_CODES = 20  # labels of a column that has a number for each
+# words by which people call what is to be answered, an id too
+_EXPECTED = {"expected", "gold", "golden", "target", "true"}
 # what stands above a text
 _TITLES = ("title", "subject", "headline", "heading")
 MOSTLY = 0.9  # of a split column's cells name one
@@ -68,7 +70,7 @@ def bookkeeping(rows: Rows, names: Sequence[str], text: str) -> dict[str, str]:
         rows: column → value.
         text: the column of the texts, or a template over columns.
     """
-    words = text_reader(text)
+    words = text_reader(text, names_of(rows))
     texts = [normalize("NFC", words(row)) for row in rows]
     found = {}
     for name in names:
@@ -196,12 +198,12 @@ def _why_by_name(
         return "called as who labelled or keeps the row is, and no text names it"
     if CREATED.fullmatch(plain) and all(map(MOMENT.fullmatch, cells)):
         return "called as when the row was made or labelled is, and no text names it"
-    if ID.fullmatch(plain):
+    if ID.fullmatch(plain) and _EXPECTED.isdisjoint(plain.split("_")):
         if len(set(cells)) == len(cells):
             return "an id: another in every row, and no text names it"
-        return (
-            "an id that several rows share and no text names; are they alike? --group-by names it"
-        )
+        # a group needs a name in every row
+        asked = "; are they alike? --group-by names it" if full else ""
+        return f"an id that several rows share and no text names{asked}"
     codes = not any(" " in cell for cell in cells)
     if NUMBER.fullmatch(plain) and codes and full and len(set(cells)) == len(cells):
         return "called as what tells rows apart: another in every row, and no text names it"

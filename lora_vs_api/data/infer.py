@@ -18,7 +18,7 @@ from unicodedata import normalize
 from lora_vs_api.data.columns import always_the_same, bookkeeping, is_about
 from lora_vs_api.data.json_values import cell_value, json_value, unfenced
 from lora_vs_api.data.source import POINT_ZERO, bare_text, id_of, says_nothing, value_of
-from lora_vs_api.data.written import is_called_record, is_missing, plain_name
+from lora_vs_api.data.written import MOMENT, is_called_record, is_missing, plain_name
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.caseless import caseless
 from lora_vs_api.record.fields import Field
@@ -495,9 +495,23 @@ def _infer_text(values: Sequence[str], texts: Texts) -> Inferred:
         why += f"; no labels, since {held!r:.40} cannot stand in a config"
     if blanks:
         why += f"; {blanks:,} with blanks around the text, which are left out"
-    if average >= FREE_TEXT_WORDS:
+    if _may_be_labels(counts, values):
+        why += "; are these labels? then write type: enum, and them as its values"
+    if average >= FREE_TEXT_WORDS and not all(map(MOMENT.fullmatch, counts)):
         return Inferred({"type": "string", "score": "token_f1"}, why + ", so scored by words")
     return Inferred({"type": "string", "score": "exact"}, why)
+
+
+def _may_be_labels(counts: Counter[str], values: Sequence[str]) -> bool:
+    """Whether texts are few and short, most of them in several rows, and yet too many to be called labels."""
+    seldom = sum(n == 1 for n in counts.values())
+    short = all(len(text) <= MAX_TOLD and "\n" not in text for text in counts)
+    return (
+        1 < len(counts) <= MAX_LABELS
+        and 2 * len(counts) <= len(values)
+        and 2 * seldom <= len(counts)
+        and short
+    )
 
 
 def _alike_but_for_case(labels: Iterable[str]) -> str:

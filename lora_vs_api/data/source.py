@@ -18,7 +18,7 @@ from lora_vs_api.data.formats.cells import plain_blanks
 from lora_vs_api.data.json_values import cell_value
 from lora_vs_api.data.split import split_named
 from lora_vs_api.data.tables import MAX_SHOWN, Rows, load_table, problems_error
-from lora_vs_api.data.templates import is_template, text_reader
+from lora_vs_api.data.templates import is_template, names_of, text_reader
 from lora_vs_api.data.within import without
 from lora_vs_api.data.written import is_missing
 from lora_vs_api.errors import UserError
@@ -112,7 +112,7 @@ def read_source(
     )
     if second and record is None and unlabelled is None:
         _check_any_label(path, table, fields)
-    render = text_reader(text)
+    render = text_reader(text, names_of(columns for _, columns in table))
     rows: list[Row] = []
     bad: list[str] = []
     seen: dict[str, str] = {}

@@ -66,8 +66,12 @@ def typed_text(text: str) -> str:
     return text.replace("\\n", "\n").replace("\\t", "\t") if is_template(text) else text
 
 
-def text_reader(text: str) -> Callable[[Mapping[str, Any]], str]:
-    """A function from a row's columns to its text; ``text`` as in :func:`read_source`."""
+def text_reader(text: str, names: Iterable[str] = ()) -> Callable[[Mapping[str, Any]], str]:
+    """A function from a row's columns to its text; ``text`` as in :func:`read_source`.
+
+    Args:
+        names: the columns of the file; one that a row of JSON lacks is empty to a template, as null is.
+    """
     if not is_template(text):
         return lambda columns: _as_text(columns.get(text), text)
     from jinja2 import StrictUndefined, TemplateError, UndefinedError
@@ -82,12 +86,16 @@ def text_reader(text: str) -> Callable[[Mapping[str, Any]], str]:
 
     # sandboxed: a config that someone shares is not a program to run
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, finalize=_said)
+    environment.filters["join"] = _join
     try:
         template = environment.from_string(_with_columns(text))
     except TemplateError as error:
         raise UserError(f"data.text: not a valid Jinja template: {error}") from None
 
+    empty = dict.fromkeys(names)
+
     def render(columns: Mapping[str, Any]) -> str:
+        columns = {**empty, **columns}
         try:
             return template.render({COLUMNS: columns, **columns})
         except UndefinedError as error:
@@ -98,6 +106,19 @@ def text_reader(text: str) -> Callable[[Mapping[str, Any]], str]:
             raise UserError(f"data.text: {' '.join(str(error).split())}") from None
 
     return render
+
+
+def _join(value: Any, between: str = "", attribute: str | int | None = None) -> str:
+    """Jinja's join of texts and numbers: of a text it would part the letters, and of an object write Python's form."""
+    if isinstance(value, str | Mapping):
+        raise TypeError(f"expected a list to join, found {value!r:.60}")
+    items = [] if value is None else list(value)
+    if attribute is not None:
+        items = [item[attribute] for item in items]
+    for item in items:
+        if isinstance(item, Mapping | list):
+            raise TypeError(f"expected a list of texts to join, found one with {item!r:.60}")
+    return between.join("" if item is None else str(item) for item in items)
 
 
 def _said(value: Any) -> Any:
@@ -145,6 +166,11 @@ def _meant(said: str, columns: Mapping[str, Any]) -> str:
     return f" (did you mean {in_template(near[0])}?)"
 
 
+def _joined(name: str) -> str:
+    """A template's words for a column whose lists of texts may stand beside texts."""
+    return f'{name} if {name} is string else {name} | join(" ")'
+
+
 def _as_text(value: Any, column: str) -> str:
     if value is None:
         return ""
@@ -156,7 +182,7 @@ def _as_text(value: Any, column: str) -> str:
         if isinstance(value, list) and all(isinstance(item, str) for item in value):
             hint = (
                 "; write a row for each of its texts, or make one of them: "
-                f"'{{{{ {as_named(column)} | join(\" \") }}}}'"
+                f"'{{{{ {_joined(as_named(column))} }}}}'"
             )
         parts = (
             [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
@@ -245,6 +271,11 @@ def taken_by(text: str, rows: Sequence[Mapping[str, Any]]) -> Taken:
     return found
 
 
+def names_of(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The columns of a file, in the order in which its rows have them."""
+    return list(dict.fromkeys(name for row in rows for name in row))
+
+
 def check_template(text: str, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
     """Make sure that every row, each with its place, has what a template takes of it.
 
@@ -253,7 +284,8 @@ def check_template(text: str, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> 
     """
     if not is_template(text):
         return
-    render = text_reader(text)
+    rows = list(rows)
+    render = text_reader(text, names_of(row for _, row in rows))
     if not used_columns(text):
         raise UserError(f"data.text: expected a template that names a column, found {text!r:.60}")
     for place, row in rows:

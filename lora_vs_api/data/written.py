@@ -80,6 +80,7 @@ _RECORD = {
     )
     for word in (one, f"{one}s")
 } | {
+    "expect",
     "expected",
     "expectations",
     "ideal",

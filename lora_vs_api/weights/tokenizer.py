@@ -23,6 +23,8 @@ _PLACEHOLDER = re.compile(r"<.*>|\[.*\]", re.DOTALL)
 SPLIT = (
     f"{PROBE} 2023 650841823 it's HTTPServer fooBar x²+y²=z² Ünïcödé “q” 日本語 🙂  --!!\n\n\tend"
 )
+# what a normalizer writes otherwise
+CHANGED = ("\n", "½", "№", "Ａ", "²")
 # what a chat is made of: text … before, between and after special tokens <>, with and without white space
 CHAT = " …<>…<> …<>\n… <>\n\n…\n<><>…"
 
@@ -36,6 +38,7 @@ def check_tokenizer(folder: Path, where: str, rows: int) -> None:
     Raises:
         UserError: it is not; the file at fault is named.
     """
+    import tokenizers
     from tokenizers import Tokenizer
     from transformers import AutoTokenizer
 
@@ -61,7 +64,9 @@ def check_tokenizer(folder: Path, where: str, rows: int) -> None:
                 f"{where}: no tokenizer.json in it, and {PIECES} is read by {' and '.join(missing)}, which "
                 f"this Python has not; pip install {' '.join(missing)}, or fetch the model's tokenizer.json too"
             ) from None
-        raise UserError(f"{where}: {name} cannot be read ({reason}); fetch it again") from None
+        raise UserError(
+            f"{where}: {name} cannot be read by tokenizers {tokenizers.__version__} ({reason}); fetch it again, or use another base model"
+        ) from None
     try:
         tokenizer = _check_kept(tokenizer, folder, where)
     except UserError:
@@ -137,13 +142,30 @@ def _check_kept(
                 f"tokenizer_config.json: tokenizer_class {settings.get('tokenizer_class')} does not go "
                 "with tokenizer.json, which is used as it is"
             )
+            _say_what_changes(plain)
             return plain
     if found == PROBE:
+        _say_what_changes(tokenizer)
         return tokenizer
     raise UserError(
         f"{where}: its tokenizer does not give back what it is given ({PROBE!r} comes back as "
         f"{found!r:.80}), so the model cannot write a record; use another base model"
     )
+
+
+def _say_what_changes(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Say which signs and line ends the tokenizer writes otherwise (NFKC): an answer that copies them is not the gold."""
+    changed = []
+    for sign in CHANGED:
+        whole = tokenizer.decode(_ids(tokenizer, f"a{sign}b"), clean_up_tokenization_spaces=False)
+        found = str(whole).strip().removeprefix("a").removesuffix("b")
+        # one that the vocabulary lacks is another matter
+        if found != sign and found.strip("\ufffd") and str(tokenizer.unk_token) not in found:
+            changed.append(f"{sign!r} as {found!r}")
+    if changed:
+        say(
+            f"its tokenizer writes {', '.join(changed[:4])}: values with such signs cannot be written as the gold has them"
+        )
 
 
 def _same_in_chats(tokenizer: PreTrainedTokenizerBase, plain: PreTrainedTokenizerBase) -> bool:

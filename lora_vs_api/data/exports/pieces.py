@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from lora_vs_api.data.table import Rows, Table
@@ -16,10 +17,14 @@ _NAMES = ("slot_name", "entity")
 _KEYS = {TEXT, *_NAMES}
 
 
-def with_entities_of_pieces(table: Table) -> Table:
-    """``table`` with a text and its entities in place of pieces; one that has none as it is."""
+def with_entities_of_pieces(table: Table, text: str | None = None) -> Table:
+    """``table`` with a text and its entities in place of pieces; one that has none as it is.
+
+    Args:
+        text: the column of the texts or a template, where it is known; one that joins the pieces itself keeps them.
+    """
     name = _column(table.rows)
-    if name is None:
+    if name is None or (text is not None and re.search(rf"\b{re.escape(name)}\b", text)):
         return table
     rows: Rows = []
     for place, row in table.rows:
@@ -30,8 +35,8 @@ def with_entities_of_pieces(table: Table) -> Table:
             if (label := _label(piece))
         ]
         others = {other: value for other, value in row.items() if other != name}
-        text = "".join(piece[TEXT] for piece in pieces)
-        rows.append((place, {TEXT: text, **others, ENTITIES: entities}))
+        said = "".join(piece[TEXT] for piece in pieces)
+        rows.append((place, {TEXT: said, **others, ENTITIES: entities}))
     note = f"{name}: its pieces joined are the {TEXT}, those with an entity's name the {ENTITIES}"
     return Table(rows, [*table.notes, note], table.conversations, table.instruction)
 

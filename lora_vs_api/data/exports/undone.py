@@ -46,7 +46,7 @@ _STEPS: tuple[Callable[[Table, Known], Table], ...] = (
     # Elasticsearch, Airtable, the Hub: the whole row as an object within it
     lambda table, known: unwrapped(known.path, table, known.text, known.objects),
     # Snips: a text in pieces, some of them entities
-    lambda table, known: with_entities_of_pieces(table),
+    lambda table, known: with_entities_of_pieces(table, known.text),
     # CoNLL: a tag for every word
     lambda table, known: with_entities_of_tags(table, known.text),
     # CLUENER: places beside every word

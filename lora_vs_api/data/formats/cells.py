@@ -35,6 +35,8 @@ _LINE_END = re.compile(r"\s*[\r\n\v\x85\u2028\u2029]+\s*")
 _OTHER_BLANK = re.compile("[\u00a0\u2007\u202f\u3000]")
 # ways to have a spreadsheet keep 00007: a formula, an apostrophe, a character that is not seen
 _FORMULA = re.compile(r'="((?:[^"]|"")*)"', re.DOTALL)
+_GUARDED_FORMULA = re.compile(r"'[=+@-]")
+_NUMBER = re.compile(r"[+-]?\d[\d.,]*")
 _GUARD = re.compile(r"(?:'(?=[\d=+@-])|[\x1f\u200b])(.+)|(.+)\u200b", re.DOTALL)
 
 
@@ -112,14 +114,33 @@ def _meant(name: str, cells: Sequence[str], notes: list[str]) -> Sequence[str]:
     if len(quoted) >= _MIN_GUARDED and all(quoted):
         notes.append(f"{name}: single quotes around every cell, left out")
         cells = [cell[1:-1].replace("''", "'") for cell in cells]
-    guards = [_GUARD.fullmatch(cell) for cell in cells if cell]
-    # a few cells alone may well begin or end so, and words in quotes do
-    if all(guards) and (len(guards) >= _MIN_GUARDED or _are_numbers(guards)):
-        notes.append(f"{name}: a sign around every cell that keeps a spreadsheet off, left out")
+    if _are_guarded(cells):
+        some = "every cell" if all(_GUARD.fullmatch(cell) for cell in cells if cell) else "cells"
+        notes.append(f"{name}: a sign around {some} that keeps a spreadsheet off, left out")
         cells = [
-            found[1] or found[2] if (found := _GUARD.fullmatch(cell)) else "" for cell in cells
+            found[1] or found[2] if (found := _GUARD.fullmatch(cell)) else cell for cell in cells
         ]
     return cells
+
+
+def _are_guarded(cells: Sequence[str]) -> bool:
+    """Whether signs around cells keep a spreadsheet off: around every one, or around those that need it.
+
+    A few cells alone may well begin or end so, and words in quotes do; but no word begins with an apostrophe and what
+    begins a formula.
+    """
+    guards = [_GUARD.fullmatch(cell) for cell in cells if cell]
+    if not any(guards):
+        return False
+    if all(guards):
+        formulas = all(map(_GUARDED_FORMULA.match, filter(None, cells)))
+        return len(guards) >= _MIN_GUARDED or _are_numbers(guards) or formulas
+    # an export may guard what is below zero alone; a label of several may well begin so
+    if not all(_GUARDED_FORMULA.match(found[0]) for found in guards if found):
+        return False
+    others = [cell for cell in cells if cell and not _GUARD.fullmatch(cell)]
+    held = [found[1] or found[2] for found in guards if found]
+    return all(map(_NUMBER.fullmatch, [*held, *others]))
 
 
 def _filled(name: str, cells: Sequence[str], notes: list[str]) -> Sequence[str]:
@@ -135,4 +156,4 @@ def _filled(name: str, cells: Sequence[str], notes: list[str]) -> Sequence[str]:
 def _are_numbers(guards: Sequence[re.Match[str] | None]) -> bool:
     """Whether several cells are numbers but for their guards, as few as they are."""
     bare = [found[1] or found[2] for found in guards if found]
-    return len(bare) > 1 and all(re.fullmatch(r"[+-]?\d[\d.,]*", cell) for cell in bare)
+    return len(bare) > 1 and all(map(_NUMBER.fullmatch, bare))

@@ -98,7 +98,10 @@ def _is_around(found: Mapping[str, Any], column: str | None) -> bool:
     """Whether the only object of a file of lines is no row, but what stands around the rows."""
     if _holds_turns(found) or (column is not None and _is_row(found, column)):
         return False
-    return any(name in _WRAPPERS or len(found) == 1 for name, _ in _tables(found))
+    return any(
+        (name in _WRAPPERS or len(found) == 1) and len(rows) >= MANY
+        for name, rows in _tables(found)
+    )
 
 
 def _check_no_turns(path: Path, rows: Rows) -> None:
@@ -396,7 +399,7 @@ def _rows_within(
             f"{path}: expected one list of objects, found {len(names)}: {in_a_row(names, 4)}; {what}"
         )
     name = names[0]
-    if len(tables) > 1 or "." in name:
+    if len(found) > 1 or "." in name:
         notes.append(f"the rows are those under {name}")
     return tables[name]
 

@@ -209,6 +209,9 @@ def _why_of_another_width(first: int, header: Sequence[str], rest: Lines, place:
     mark = _separator_of(first, header, rest, cut=True)
     if mark is not None:
         return _names_it(mark)
+    widths = {len(cells) for _, cells in rest[place:]}
+    if place and widths == {found} and found > 1 and len(rest) - place > 2:
+        return "; so have all rows below it: is it another table? then make a file of it, or take it out"
     if sum(_has_single_quotes(cells) for _, cells in rest) > 1 and found > 1:
         return """; do single quotes stand around cells? then write " in their place"""
     if usual == width or n < MOSTLY * len(rest) or len(rest) < 2:
