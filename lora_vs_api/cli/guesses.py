@@ -20,7 +20,7 @@ from lora_vs_api.data.checks import conflicts
 from lora_vs_api.data.infer import Inferred, keys_told
 from lora_vs_api.data.split import first_of_each_text
 from lora_vs_api.data.templates import in_template, is_template
-from lora_vs_api.data.written import is_called_record, plain_name
+from lora_vs_api.data.written import EXPECTED, is_called_record, plain_name
 from lora_vs_api.errors import UserError
 from lora_vs_api.log import say
 from lora_vs_api.record.fields import Field
@@ -34,7 +34,7 @@ MAX_SHOWN = 200  # of a text or record that is shown as an example
 _GAP = " [...] "  # where it is cut
 _UNSPACED = re.compile(rf"[{UNSPACED}]")
 # words by which people call what they expect, and why
-_TOLD = {"expected", "gold", "golden", "truth", "ideal", "reason", "rationale", "explanation"}
+_TOLD = EXPECTED | {"reason", "rationale", "explanation"}
 MIN_TEXTS = 20  # different ones that a run's three splits need, as init needs rows
 A_WORD = 1.5  # words of a text, on average: from there down a line says so
 MUCH_OF_NULLS = 0.2  # of the records' characters: from here on --omit-nulls is worth a line

@@ -18,6 +18,7 @@ from lora_vs_api.data.written import (
     ADDRESS,
     ANNOTATOR,
     CREATED,
+    EXPECTED,
     ID,
     MOMENT,
     NUMBER,
@@ -36,8 +37,6 @@ ANOTHER_TEXT = "another text"
 EMPTY = "empty in every row"
 MIN_VECTOR = 16  # numbers of an embedding at least
 MAX_CODES = 20  # labels of a column that has a number for each
-# words by which people call what is to be answered, an id too
-_EXPECTED = {"expected", "gold", "golden", "target", "true"}
 # what stands above a text
 _TITLES = ("title", "subject", "headline", "heading")
 MOSTLY = 0.9  # of a split column's cells name one
@@ -198,7 +197,7 @@ def _why_by_name(
         return "called as who labelled or keeps the row is, and no text names it"
     if CREATED.fullmatch(plain) and all(map(MOMENT.fullmatch, cells)):
         return "called as when the row was made or labelled is, and no text names it"
-    if ID.fullmatch(plain) and _EXPECTED.isdisjoint(plain.split("_")):
+    if ID.fullmatch(plain) and EXPECTED.isdisjoint(plain.split("_")):
         if len(set(cells)) == len(cells):
             return "an id: another in every row, and no text names it"
         # a group needs a name in every row

@@ -61,6 +61,8 @@ MOMENT = re.compile(
 )
 # in lower case: R's, pandas', SQL's and Python's, and what stands for nothing in a table that is to be read
 _MISSING = {"na", "n/a", "nan", "<na>", "null", "none", "nil", "-", "--", "---", "–", "—", "?", "."}
+# words by which people call what is to be answered, such as an expected_id
+EXPECTED = {"expected", "gold", "golden", "target", "true", "truth", "ideal"}
 # words by which people call the column of the records
 _RECORD = {
     word
