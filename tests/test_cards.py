@@ -34,7 +34,7 @@ class Seen:
         self.most: dict[str, float] = {}
         self.beside: dict[str, set[str]] = {}
         self._live: set[str] = set()
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
 
     def run(self, address, environment, command=None):
         cards = environment.get(VISIBLE, "").split(",")
@@ -42,10 +42,14 @@ class Seen:
         with self._lock:
             self.cards[address] = environment.get(VISIBLE)
             self._live.add(address)
-            self.beside[address] = set(self._live)
+            self._lock.notify_all()
             for card in cards:
                 self.load[card] += asked
                 self.most[card] = max(self.most.get(card, 0), self.load[card])
+            if "free" in self.needs and "free" not in self.beside:
+                # on a busy machine threads come late: the node that needs no card and the first of the others meet
+                self._lock.wait_for(lambda: {"free"} < self._live, timeout=10)
+            self.beside[address] = set(self._live)
         time.sleep(0.05)
         with self._lock:
             self._live.remove(address)
