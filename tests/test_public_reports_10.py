@@ -298,6 +298,24 @@ def test_a_refused_file_makes_no_store(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [file.name]
 
 
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        (
+            "${hydra:runtime.cwd}/m",
+            "model.weights.path: Hydra's own settings, ${hydra:…}, have no value here",
+        ),
+        (
+            "${nosuch:x}/m",
+            "model.weights.path: there is no ${nosuch:…}; of other settings it is ${key}",
+        ),
+    ],
+)
+def test_a_reference_that_has_no_value_here_is_named(typed, told):
+    """facebookresearch/hydra's ${hydra:runtime.cwd}: HydraConfig was not set, said Python."""
+    assert told in refusal("model=local", f"model.weights.path={typed}")
+
+
 @pytest.mark.parametrize("typed", ["issue-category", "isue_category", "sentimnt"])
 def test_a_weight_of_no_field_names_the_fields(typed):
     """facebookresearch/hydra#2363: with a dash for the field's weight its definition was offered."""
@@ -440,6 +458,9 @@ def test_numbers_for_words_without_names_are_one_line():
         UserError, match="^ner_tags: a number for each of tokens, and no name of what it marks"
     ):
         text_column(rows)
+    # lists of one are cells
+    with pytest.raises(UserError, match="makes one of each"):
+        text_column([{"text": [text], "order": [5]} for text in REPORTS])
     # nor are words of Chinese joined with blanks
     with pytest.raises(UserError, match=r"""'{{ tokens \| join\(""\) }}' makes one of each"""):
         text_column([{"tokens": list("我在北京住"), "tag": ["a"]} for _ in range(3)])

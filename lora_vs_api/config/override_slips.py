@@ -133,6 +133,8 @@ def _of_reference(
         return f"{key}: the environment has no variable {unset[1]}"
     if message.startswith("Unsupported interpolation type env"):
         return f"{reference.partition('=')[0]}: there is no ${{env:…}}{OLD_FORM}"
+    if message.startswith("Unsupported interpolation type"):
+        return f"{reference.partition('=')[0]}: there is no ${{{message.rpartition(' ')[2]}:…}}; of other settings it is ${{key}}, of the environment ${{oc.env:NAME}}"
     if re.match("Interpolation key|Error merging", message):
         key, _, value = reference.partition("=")
         why = (
@@ -152,9 +154,12 @@ def _of_reference(
 
 
 def decode_slip(message: str, overrides: Sequence[str], conf: Path) -> str | None:
-    """The variable of the environment that ``${oc.decode:…}`` cannot read, and where it stands; None for another fault.
+    """The variable of the environment that ``${oc.decode:…}`` cannot read, or Hydra's own setting, and where it stands.
 
-    Its value is not shown: it may be a secret.
+    The variable's value is not shown: it may be a secret.
+
+    Returns:
+        None for another fault.
     """
     if "resolving interpolation" not in message:
         return None
@@ -164,6 +169,9 @@ def decode_slip(message: str, overrides: Sequence[str], conf: Path) -> str | Non
         named = f"{conf.name}/{file.relative_to(conf)}"
         lines += [(f"{named}:{n}: ", line) for n, line in enumerate(text.splitlines(), start=1)]
     for place, line in lines:
+        if "HydraConfig was not set" in message and "${hydra:" in line:
+            where = place or f"{line.partition('=')[0]}: "
+            return f"{where}Hydra's own settings, ${{hydra:…}}, have no value here, where it composes params.yaml and runs nothing; write the value itself"
         for name in _DECODED.findall(line):
             if not _can_be_decoded(name):
                 return (

@@ -272,7 +272,7 @@ def _check_no_lists(rows: Rows, names: Sequence[str]) -> None:
         unspaced = 2 * sum(map(bool, map(_UNSPACED.search, items))) > len(items)
         if called_written(name) == 2 or plain_name(name) in ("tokens", "words", "token", "word"):
             mark = ("" if unspaced else " ") if words else "\\n"
-            if numbers := _numbers_of_each(rows, names, name):
+            if words and (numbers := _numbers_of_each(rows, names, name)):
                 raise UserError(
                     f"{', '.join(numbers)}: a number for each of {name}, and no name of what it marks; write the names, such as "
                     "B-PER, I-PER and O (a data set's features have them), and they are read as entities"
@@ -290,6 +290,9 @@ def _numbers_of_each(rows: Rows, names: Sequence[str], words: str) -> list[str]:
         numbers = isinstance(cell, list) and all(type(item) is int for item in cell)
         return numbers and isinstance(of, list) and len(cell) == len(of)
 
+    if all(len(row.get(words) or ()) < 2 for row in rows):
+        # lists of one, as a frame of another kind writes a cell
+        return []
     return [
         name
         for name in names
