@@ -470,6 +470,14 @@ def test_a_text_within_an_object_is_named_where_every_row_has_it():
     """lorenzo-leprotti/Global-ATS-Bridge: 8 of 35 rows lack the key that was named."""
     rows = [{"held": {"permit": "a visa holder", **({} if n == 3 else {"about": text})}} for n, text in enumerate(REPORTS)]  # fmt: skip
     assert "such as --text '{{ held.permit }}'" in _inner_text(rows)
+    deep = [
+        {"id": 1, "snippet": {"n": n, "top": {"snippet": {"textOriginal": text}}}}
+        for n, text in enumerate(REPORTS)
+    ]
+    assert (
+        "--text '{{ snippet.top.snippet.textOriginal }}', a text within the column snippet"
+        in _inner_text(deep)
+    )
     assert not _inner_text([{"held": {"about": row["held"].get("about")}} for row in rows])
 
 

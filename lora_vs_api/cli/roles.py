@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from lora_vs_api.data.written import is_written
 from lora_vs_api.errors import UserError
 from lora_vs_api.shown import in_a_row
 
+MAX_DEPTH = 5  # of objects within objects in which a text is looked for
 MAX_KINDS = 20  # columns that are told with what they hold
 _NUMBER = re.compile(r"[^\w\s]?\s?[+-]?[\d.,'’ ]*\d\s?[^\w\s]?")
 # what is asked, and of which text: Alpaca's and Dolly's columns, and those of questions
@@ -184,16 +185,28 @@ def _is_constant(name: str, rows: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def _inner_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """How to name a text that lies within an object of every row; empty where there is none."""
-    for name, value in rows[0].items():
-        for key in value if isinstance(value, dict) else ():
-            held = [
-                cell.get(key) if isinstance(cell := row.get(name), dict) else None for row in rows
-            ]
-            named = name.isidentifier() and str(key).isidentifier()
-            if named and all(isinstance(text, str) and len(text.split()) > 1 for text in held):
-                return f", such as --text '{{{{ {name}.{key} }}}}', a text within the column {name}"
+    """How to name a text that lies within objects of every row; empty where there is none."""
+    for path in _paths(rows[0]):
+        held = [_at(row, path) for row in rows]
+        if len(path) > 1 and all(isinstance(text, str) and len(text.split()) > 1 for text in held):
+            return (
+                f", such as --text '{{{{ {'.'.join(path)} }}}}', a text within the column {path[0]}"
+            )
     return ""
+
+
+def _paths(value: Any, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The keys by which a template reaches what lies within objects."""
+    for key, inner in value.items() if isinstance(value, Mapping) else ():
+        if str(key).isidentifier() and len(above) < MAX_DEPTH:
+            yield (*above, key)
+            yield from _paths(inner, (*above, key))
+
+
+def _at(value: Any, path: Sequence[str]) -> Any:
+    for key in path:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
 
 
 def without_columns(row: Mapping[str, Any], names: set[str]) -> Mapping[str, Any]:
