@@ -82,6 +82,18 @@ def test_a_row_with_an_empty_cell_in_the_first_line_is_a_row(tmp_path):
         load_table(workbook(tmp_path / "b.xlsx", rows))
 
 
+def test_halves_of_characters_in_a_sheet(tmp_path):
+    """dataease/dataease#5135: XML has no place for them alone; two of them are an emoji, one is refused as in JSON."""
+    rows = [["text", "label"], *([f"so happy _xD83D__xDE00_ no {n}", "a"] for n in range(3))]
+    found = load_table(workbook(tmp_path / "a.xlsx", rows)).rows
+    assert found[0][1]["text"] == "so happy 😀 no 0"
+    rows[2][0] = "so _xD83D_ happy"
+    with pytest.raises(
+        UserError, match=r"b.xlsx:3: 'text': expected whole characters, found a lone surrogate"
+    ):
+        load_table(workbook(tmp_path / "b.xlsx", rows))
+
+
 @pytest.mark.parametrize(
     ("first", "is_row"),
     [("Biologist\tperson", True), ("token\tperson", False), ("Name of it\tner_tag", False)],

@@ -121,6 +121,18 @@ def test_a_grid_has_as_many_trials_as_points(conf):
     assert read_space("mine", [], 50, conf).trials == 6
 
 
+def test_a_grid_with_null_beside_numbers_is_told(conf):
+    """facebookresearch/hydra#2612: optuna sorts a grid's values, and Python's words for that named no setting."""
+    space_file(conf, "train.max_steps: choice('null', 120)", "grid")
+    with pytest.raises(
+        UserError,
+        match="hydra.sweeper.params.train.max_steps: a grid has no order for null beside 120",
+    ):
+        read_space("mine", [], conf=conf)
+    space_file(conf, "train.max_steps: choice('null', 120)")
+    assert read_space("mine", [], conf=conf).axes["train.max_steps"] == ("null", "120")
+
+
 @pytest.mark.parametrize(("told", "jobs"), [("n_jobs: 3", 3), ("study_name: s", 1)])
 def test_a_space_says_how_many_trials_run_at_a_time(conf, told, jobs):
     """One that says nothing means one; the sweeper itself would take two."""

@@ -185,14 +185,19 @@ def _is_constant(name: str, rows: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def _inner_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """How to name a text that lies within objects of every row; empty where there is none."""
+    """How to name the longest text that lies within objects of every row; empty where there is none."""
+    found: dict[tuple[str, ...], int] = {}
     for path in _paths(rows[0]):
         held = [_at(row, path) for row in rows]
-        if len(path) > 1 and all(isinstance(text, str) and len(text.split()) > 1 for text in held):
-            return (
-                f", such as --text '{{{{ {'.'.join(path)} }}}}', a text within the column {path[0]}"
-            )
-    return ""
+        # a moment in two words is none
+        if len(path) > 1 and all(isinstance(text, str) and is_written(text) for text in held):
+            found[path] = sum(map(len, held))
+    if not found:
+        return ""
+    longest = max(found, key=lambda path: found[path])
+    return (
+        f", such as --text '{{{{ {'.'.join(longest)} }}}}', a text within the column {longest[0]}"
+    )
 
 
 def _paths(value: Any, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

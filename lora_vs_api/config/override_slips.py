@@ -178,6 +178,11 @@ def decode_slip(message: str, overrides: Sequence[str], conf: Path) -> str | Non
                     f"{place}{name}: what this variable of the environment holds cannot be read by ${{oc.decode:…}}; "
                     "expected a number, true, false, null or a list, or a text in quotes; without oc.decode it is a text"
                 )
+    # of another kind of reference OmegaConf has no more than its own error's name
+    for place, line in lines:
+        if found := re.search(r"\$\{(?!oc\.(?:env|decode):)[\w.]+:[^}]*\}?", line):
+            where = place or f"{line.partition('=')[0]}: "
+            return f"{where}{found[0]} has no value here; write the value itself, or ${{oc.env:NAME}} for a variable of the environment"
     return None
 
 

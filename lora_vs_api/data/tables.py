@@ -126,7 +126,9 @@ def _as_written(path: Path, encoding: str | None, text: str | None) -> Table:
         return read_parquet(path)
     if suffix == ".xlsx":
         notes: list[str] = []
-        return of_cells(path, sheet_rows(path, notes), text, notes)
+        table = of_cells(path, sheet_rows(path, notes), text, notes)
+        _check_whole(path, table.rows)
+        return table
     content, joined = inner_marks(read_text(path, encoding))
     marks = [f"{count(joined, 'byte order mark')} within it, left out"] * bool(joined)
     if suffix in (".csv", ".tsv"):
@@ -137,11 +139,20 @@ def _as_written(path: Path, encoding: str | None, text: str | None) -> Table:
         separator = "\t" if suffix == ".tsv" else None
         return _csv(path, content.replace("\0", ""), separator, text, notes)
     rows = json_rows(path, content, suffix != ".json", marks, text)
+    _check_whole(path, rows)
+    rows, said = without_types(rows, content)
+    return Table(rows, [*marks, *said])
+
+
+def _check_whole(path: Path, rows: Rows) -> None:
+    """Make sure that no text has half a character.
+
+    Raises:
+        UserError: naming the rows.
+    """
     broken = [f"{place}: {problem}" for place, row in rows for problem in halves(row)]
     if broken:
         raise problems_error(path, broken)
-    rows, said = without_types(rows, content)
-    return Table(rows, [*marks, *said])
 
 
 def file_format(path: str | Path) -> str:

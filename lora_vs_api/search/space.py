@@ -95,6 +95,12 @@ def read_space(
     if not axes:
         raise UserError(f"{file}: every setting it searches is fixed by {' '.join(overrides)}")
     if sampler.endswith("GridSampler"):
+        for key, values in axes.items():
+            if values and "null" in values and len(values) > 1:
+                raise UserError(
+                    f"{file}: hydra.sweeper.params.{key}: a grid has no order for null beside {values[values.index('null') - 1]}; expected "
+                    "values without it, or the sampler tpe or random"
+                )
         trials = min(trials, math.prod(len(values or (0,)) for values in axes.values()))
     return Space(name, axes, trials, jobs)
 

@@ -332,7 +332,9 @@ def _text(value: Any, form: str, timed: bool) -> str:
         from openpyxl.utils.escape import unescape
 
         # what XML has no place for, such as the _x000D_ of a line end that was pasted from Windows
-        return unescape(value).replace("\r\n", "\n")
+        whole = unescape(value).replace("\r\n", "\n")
+        # an emoji is written as its two halves
+        return whole.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, datetime):
