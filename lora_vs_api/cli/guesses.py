@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -20,22 +19,20 @@ from lora_vs_api.data.checks import conflicts
 from lora_vs_api.data.infer import Inferred, keys_told
 from lora_vs_api.data.split import first_of_each_text
 from lora_vs_api.data.templates import in_template, is_template
-from lora_vs_api.data.written import EXPECTED, is_called_record, plain_name
+from lora_vs_api.data.written import EXPECTED, UNSPACED_LETTER, is_called_record, plain_name
 from lora_vs_api.errors import UserError
 from lora_vs_api.log import say
 from lora_vs_api.record.fields import Field
 from lora_vs_api.record.prompt import completion, messages, system_prompt
 from lora_vs_api.record.rows import Row
-from lora_vs_api.record.words import UNSPACED
 from lora_vs_api.shown import count
 
 MAX_TOLD = 600  # characters of the system prompt that are shown
 MAX_SHOWN = 200  # of a text or record that is shown as an example
 _GAP = " [...] "  # where it is cut
-_UNSPACED = re.compile(rf"[{UNSPACED}]")
 # words by which people call what they expect, and why
 _TOLD = EXPECTED | {"reason", "rationale", "explanation"}
-MIN_TEXTS = 20  # different ones that a run's three splits need, as init needs rows
+MIN_ROWS = 20  # of a file, and different texts in these: a run has three splits
 A_WORD = 1.5  # words of a text, on average: from there down a line says so
 MUCH_OF_NULLS = 0.2  # of the records' characters: from here on --omit-nulls is worth a line
 
@@ -56,9 +53,10 @@ def say_what_was_guessed(
         say(f"  split   {shown(roles.split)}, which says train, val or test; --drop leaves it out")
     # what the user named, or the only field, is to be found
     asks = len(task.inferred) > 1 and not given.fields
+    twice = _twice(task, corpus)
     for field, found in task.inferred.items():
         say(
-            f"  {field:<22} {found.spec['type']:<8} {found.why}{_another_text(field, found, roles, corpus) if asks else ''}{_twice(field, task, corpus)}"
+            f"  {field:<22} {found.spec['type']:<8} {found.why}{_another_text(field, found, roles, corpus) if asks else ''}{twice.get(field, '')}"
         )
     if roles.record and (told := keys_told([row["record"] for row in corpus])):
         say(f"  {len(task.inferred)} keys of {shown(roles.record)}, {told}")
@@ -77,7 +75,7 @@ def say_what_was_guessed(
     _show_examples(task, corpus, firsts)
     texts = [row["text"] for row in corpus]
     # some scripts have no blanks between words
-    spaced = [text for text in texts if not _UNSPACED.search(text)]
+    spaced = [text for text in texts if not UNSPACED_LETTER.search(text)]
     if 2 * len(spaced) > len(texts) and mean(len(text.split()) for text in spaced) < A_WORD:
         say(
             "Most texts are one word: if rows are the words of texts, write a row for each text, with its labels"
@@ -98,15 +96,17 @@ def say_what_was_guessed(
     )
 
 
-def _twice(field: str, task: TaskConfig, corpus: Sequence[Row]) -> str:
-    """What to say of a field that says what one before it says, in every row."""
-    values = [row["record"].get(field) for row in corpus]
-    for other in task.inferred:
-        if other == field or len(corpus) < MIN_TEXTS:
-            return ""
-        if values == [row["record"].get(other) for row in corpus]:
-            return f"; the same as {other} in every row: --drop {field} leaves it out"
-    return ""
+def _twice(task: TaskConfig, corpus: Sequence[Row]) -> dict[str, str]:
+    """What to say of each field that says what one before it says, in every row."""
+    columns: dict[str, list[Any]] = {}
+    told: dict[str, str] = {}
+    for field in task.inferred if len(corpus) >= MIN_ROWS else ():
+        values = [row["record"].get(field) for row in corpus]
+        same = next((other for other, held in columns.items() if held == values), None)
+        if same is not None:
+            told[field] = f"; the same as {same} in every row: --drop {field} leaves it out"
+        columns[field] = values
+    return told
 
 
 def _another_text(field: str, found: Inferred, roles: Roles, corpus: Sequence[Row]) -> str:
@@ -152,7 +152,7 @@ def _repeated(corpus: Sequence[Row], firsts: list[Row]) -> str:
     differ = len(conflicts(corpus))
     more = count(len(corpus) - len(firsts), "row repeats", "rows repeat")
     said = f"{more} the text of another: of each text its first row alone is used"
-    if len(firsts) < MIN_TEXTS:
+    if len(firsts) < MIN_ROWS:
         said += f"; {count(len(firsts), 'text is', 'texts are')} too few for a run: is the text another column, or several? --text names them"
     if differ:
         texts = count(differ, "text has", "texts have")

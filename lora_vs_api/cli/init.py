@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from unicodedata import combining, normalize
 
-from lora_vs_api.cli.guesses import say_what_was_guessed
+from lora_vs_api.cli.guesses import MIN_ROWS, say_what_was_guessed
 from lora_vs_api.cli.roles import has_labels, roles_of
 from lora_vs_api.cli.task_config import TaskConfig, config_text, written_forms
 from lora_vs_api.cli.task_fields import check_kept, check_names, fields_of, omitting
@@ -24,9 +24,9 @@ from lora_vs_api.data.exports.chat import ASSISTANT
 from lora_vs_api.data.infer import text_kind
 from lora_vs_api.data.source import read_source
 from lora_vs_api.data.split import given_split, labels_of
-from lora_vs_api.data.table import Rows, Table
+from lora_vs_api.data.table import Rows, Table, names_of
 from lora_vs_api.data.tables import file_format, load_table, split_files
-from lora_vs_api.data.templates import check_template, names_of, text_reader, typed_text
+from lora_vs_api.data.templates import check_template, text_reader, typed_text
 from lora_vs_api.errors import RUN_THERE, UserError
 from lora_vs_api.files import write_text
 from lora_vs_api.log import say
@@ -34,7 +34,6 @@ from lora_vs_api.record.fields import Field
 from lora_vs_api.record.prompt import completion
 from lora_vs_api.record.rows import Row
 
-MIN_ROWS = 20
 # a record's JSON is names and punctuation: tokens are shorter than in prose
 CHARACTERS_A_TOKEN = 2.5
 

@@ -9,13 +9,14 @@ from typing import Any
 
 from lora_vs_api.cli.names import names_given
 from lora_vs_api.cli.task_source import TaskSource
+from lora_vs_api.config.dotted import keys_of, value_at
 from lora_vs_api.data.columns import bookkeeping, split_column
 from lora_vs_api.data.exports.chat import INSTRUCTION, RECORD, TEXT
 from lora_vs_api.data.infer import id_column, object_in, record_column
-from lora_vs_api.data.table import Table
+from lora_vs_api.data.table import Table, names_of
 from lora_vs_api.data.templates import taken_by, used_columns
 from lora_vs_api.data.text_column import check_filled, text_column
-from lora_vs_api.data.written import is_written
+from lora_vs_api.data.written import are_texts, is_written
 from lora_vs_api.errors import UserError
 from lora_vs_api.shown import in_a_row
 
@@ -82,7 +83,7 @@ def _are_beside(fields: set[str], record: str, rows: Sequence[Mapping[str, Any]]
 
 def _holder(fields: set[str], rows: Sequence[Mapping[str, Any]]) -> str | None:
     """The one column whose objects have all ``fields`` as keys, where none of these is a column."""
-    names = dict.fromkeys(name for row in rows for name in row)
+    names = names_of(rows)
     if not fields.isdisjoint(names):
         return None
     keys = {name: {key for row in rows for key in object_in(row.get(name)) or ()} for name in names}
@@ -95,7 +96,7 @@ def has_labels(given: TaskSource, rows: Sequence[Mapping[str, Any]], roles: Role
     if roles.record is not None or given.fields or given.schema:
         return True
     taken = {*roles.columns, given.group_by, INSTRUCTION, *names_given(given.drop)}
-    names = dict.fromkeys(name for row in rows for name in row)
+    names = names_of(rows)
     whole = taken_by(roles.text, rows).whole
     others = [name for name in names if name not in taken and name not in whole]
     return len(bookkeeping(rows, others, roles.text)) < len(others)
@@ -159,7 +160,7 @@ def _words_of(name: str, rows: Sequence[Mapping[str, Any]]) -> str | None:
     cells = [cell for row in rows if (cell := row.get(name)) is not None]
     if all(isinstance(cell, str) for cell in cells):
         return name
-    if all(_are_texts(cell) for cell in cells):
+    if all(are_texts(cell) for cell in cells):
         return f'{name} | join("\\n\\n")'
     if not all(isinstance(cell, Mapping) for cell in cells):
         return None
@@ -169,13 +170,9 @@ def _words_of(name: str, rows: Sequence[Mapping[str, Any]]) -> str | None:
         held = [cell.get(key) for cell in cells]
         if all(isinstance(one, str) and is_written(one) for one in held):
             return f"{name}.{key}"
-        if all(_are_texts(one) and any(map(is_written, one)) for one in held):
+        if all(are_texts(one) and any(map(is_written, one)) for one in held):
             return f'{name}.{key} | join("\\n\\n")'
     return None
-
-
-def _are_texts(cell: Any) -> bool:
-    return isinstance(cell, list) and all(isinstance(text, str) for text in cell)
 
 
 def _is_constant(name: str, rows: Sequence[Mapping[str, Any]]) -> bool:
@@ -186,32 +183,24 @@ def _is_constant(name: str, rows: Sequence[Mapping[str, Any]]) -> bool:
 
 def _inner_text(rows: Sequence[Mapping[str, Any]]) -> str:
     """How to name the longest text that lies within objects of every row; empty where there is none."""
-    found: dict[tuple[str, ...], int] = {}
+    found: dict[str, int] = {}
     for path in _paths(rows[0]):
-        held = [_at(row, path) for row in rows]
+        held = [value_at(row, path) for row in rows]
         # a moment in two words is none
-        if len(path) > 1 and all(isinstance(text, str) and is_written(text) for text in held):
+        if all(isinstance(text, str) and is_written(text) for text in held):
             found[path] = sum(map(len, held))
     if not found:
         return ""
     longest = max(found, key=lambda path: found[path])
-    return (
-        f", such as --text '{{{{ {'.'.join(longest)} }}}}', a text within the column {longest[0]}"
-    )
+    return f", such as --text '{{{{ {longest} }}}}', a text within the column {longest.partition('.')[0]}"
 
 
-def _paths(value: Any, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The keys by which a template reaches what lies within objects."""
-    for key, inner in value.items() if isinstance(value, Mapping) else ():
-        if str(key).isidentifier() and len(above) < MAX_DEPTH:
-            yield (*above, key)
-            yield from _paths(inner, (*above, key))
-
-
-def _at(value: Any, path: Sequence[str]) -> Any:
-    for key in path:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
+def _paths(row: Mapping[str, Any]) -> Iterator[str]:
+    """The dotted keys by which a template reaches what lies within a row's objects."""
+    for path in keys_of(row):
+        names = path.split(".")
+        if 1 < len(names) <= MAX_DEPTH and all(map(str.isidentifier, names)):
+            yield path
 
 
 def without_columns(row: Mapping[str, Any], names: set[str]) -> Mapping[str, Any]:

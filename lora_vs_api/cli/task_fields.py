@@ -18,9 +18,9 @@ from lora_vs_api.data.columns import ANOTHER_TEXT, EMPTY, always_the_same, bookk
 from lora_vs_api.data.from_schema import fields_from_json_schema
 from lora_vs_api.data.infer import Inferred, SeveralTypes, Texts, infer_fields
 from lora_vs_api.data.json_values import cell_value
-from lora_vs_api.data.table import Rows
+from lora_vs_api.data.table import Rows, names_of
 from lora_vs_api.data.tables import TEXT_TABLES, file_format, split_files
-from lora_vs_api.data.templates import Taken, names_of, taken_by, text_reader
+from lora_vs_api.data.templates import Taken, taken_by, text_reader
 from lora_vs_api.data.within import empty_within, paths_within, without
 from lora_vs_api.errors import UserError
 from lora_vs_api.record.fields import OMIT
@@ -93,7 +93,7 @@ def fields_of(
 ) -> tuple[dict[str, Inferred], dict[str, str], list[str]]:
     """The record's fields, what of file or schema is none and why, and keys of the record to drop."""
     rows = [columns for _, columns in table]
-    columns = list(dict.fromkeys(name for row in rows for name in row))
+    columns = names_of(rows)
     named, dropped = names_given(given.fields), names_given(given.drop)
     both = [name for name in named if name in dropped]
     if both:
@@ -333,7 +333,7 @@ def _check_no_tags(
             raise _of_each_word(path, name, "word of the text")
     words = [
         name
-        for name in dict.fromkeys(name for row in rows for name in row)
+        for name in names_of(rows)
         if all(_are_words_of(row.get(name), text) for row, text in zip(rows, texts))
     ]
     for name in names:

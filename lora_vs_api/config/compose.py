@@ -17,9 +17,9 @@ from lora_vs_api.config.explain import COMPLETE, OF_ENVIRONMENT
 from lora_vs_api.config.fast_yaml import fast_yaml
 from lora_vs_api.config.load import PARAMS, check_params
 from lora_vs_api.config.override_slips import (
-    decode_slip,
     override_slip,
     quoted_items,
+    resolver_slip,
     several_choices,
 )
 from lora_vs_api.config.renamed import renamed_file, renamed_override
@@ -166,7 +166,7 @@ def _composed(overrides: Sequence[str], conf: Path) -> tuple[str, Params]:
             # of a key that is no text OmegaConf says nothing
             slip = key_slip(conf)
         slip = slip or list_slip(error, conf, lambda: _without_own(conf))
-        slip = slip or decode_slip(str(error), overrides, conf)
+        slip = slip or resolver_slip(str(error), overrides, conf)
         # one in an override is told with that
         if slip is None and not any("${" in override for override in overrides):
             slip = reference_slip(error, conf)

@@ -153,7 +153,7 @@ def _of_reference(
     return None
 
 
-def decode_slip(message: str, overrides: Sequence[str], conf: Path) -> str | None:
+def resolver_slip(message: str, overrides: Sequence[str], conf: Path) -> str | None:
     """The variable of the environment that ``${oc.decode:…}`` cannot read, or Hydra's own setting, and where it stands.
 
     The variable's value is not shown: it may be a secret.

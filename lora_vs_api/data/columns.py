@@ -12,7 +12,8 @@ from unicodedata import normalize
 
 from lora_vs_api.data.source import says_nothing
 from lora_vs_api.data.split import split_named
-from lora_vs_api.data.templates import in_template, names_of, text_reader
+from lora_vs_api.data.table import names_of
+from lora_vs_api.data.templates import in_template, text_reader
 from lora_vs_api.data.text_column import answers_itself
 from lora_vs_api.data.written import (
     ADDRESS,
@@ -105,7 +106,7 @@ def _trained_text(rows: Rows, name: str) -> str | None:
     """Why a column is left out that holds a text and its answer."""
     if not mostly_written(rows, name) or called_written(name) != 2:
         return None
-    names = dict.fromkeys(key for row in rows for key in row)
+    names = names_of(rows)
     return "a text with its answer, for a training" if answers_itself(name, rows, names) else None
 
 

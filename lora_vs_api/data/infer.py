@@ -16,7 +16,7 @@ from typing import Any, Literal
 from unicodedata import normalize
 
 from lora_vs_api.data.columns import always_the_same, bookkeeping, is_about
-from lora_vs_api.data.json_values import cell_value, json_value, unfenced
+from lora_vs_api.data.json_values import cell_value, is_json, unfenced
 from lora_vs_api.data.source import POINT_ZERO, bare_text, id_of, says_nothing, value_of
 from lora_vs_api.data.written import MOMENT, is_called_record, is_missing, plain_name
 from lora_vs_api.errors import UserError
@@ -207,7 +207,7 @@ def _infer(name: str, values: Sequence[Any], texts: Texts, gaps: bool = False) -
         read = _read_all(values, kind, texts)
         if read is not None:
             found = (_infer_object if kind == "object" else _infer_list)(name, read)
-            as_python = any(isinstance(value, str) and not _is_json(value) for value in values)
+            as_python = any(isinstance(value, str) and not is_json(value) for value in values)
             why = f"{found.why}, as Python writes them" if as_python else found.why
             return Inferred(found.spec, why)
     _check_one_type(name, values)
@@ -277,14 +277,6 @@ def _check_one_type(name: str, values: Sequence[Any]) -> None:
         )
         said = f"{name}: expected values of one type, found {told}; write them alike"
         raise SeveralTypes({name.replace("[]", ""): said})
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json_value(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _is_pandas_whole(value: Any) -> bool:

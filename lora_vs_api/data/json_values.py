@@ -57,6 +57,14 @@ def json_values(text: str) -> Iterator[tuple[int, Any]]:
             place = _next(text, place + 1)
 
 
+def is_json(text: str) -> bool:
+    try:
+        json_value(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _next(text: str, place: int) -> int:
     """The next character that is no blank."""
     found = _BLANKS.match(text, place)

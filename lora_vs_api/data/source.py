@@ -17,8 +17,9 @@ from lora_vs_api.data.exports.arrays import as_list, is_array
 from lora_vs_api.data.formats.cells import plain_blanks
 from lora_vs_api.data.json_values import cell_value
 from lora_vs_api.data.split import split_named
+from lora_vs_api.data.table import names_of
 from lora_vs_api.data.tables import MAX_SHOWN, Rows, load_table, problems_error
-from lora_vs_api.data.templates import is_template, names_of, text_reader
+from lora_vs_api.data.templates import is_template, text_reader
 from lora_vs_api.data.within import without
 from lora_vs_api.data.written import is_missing
 from lora_vs_api.errors import UserError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,11 @@ class Table:
     notes: list[str] = field(default_factory=list)
     conversations: bool = False
     instruction: str | None = None
+
+
+def names_of(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The columns of a file, in the order in which its rows have them."""
+    return list(dict.fromkeys(name for row in rows for name in row))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from lora_vs_api.data.table import names_of
 from lora_vs_api.data.within import without
 from lora_vs_api.errors import UserError
 
@@ -269,11 +270,6 @@ def taken_by(text: str, rows: Sequence[Mapping[str, Any]]) -> Taken:
         else:
             found.parts.extend(paths)
     return found
-
-
-def names_of(rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The columns of a file, in the order in which its rows have them."""
-    return list(dict.fromkeys(name for row in rows for name in row))
 
 
 def check_template(text: str, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> None:

@@ -7,14 +7,18 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from lora_vs_api.data.source import says_nothing
+from lora_vs_api.data.table import names_of
 from lora_vs_api.data.templates import as_named
 from lora_vs_api.data.written import (
     ADDRESS,
     CREATED,
+    FEW,
     FILE_NAME,
     ID,
     MOMENT,
     NUMBER,
+    UNSPACED_LETTER,
+    are_texts,
     called_written,
     is_written,
     may_be_read,
@@ -22,14 +26,11 @@ from lora_vs_api.data.written import (
     plain_name,
 )
 from lora_vs_api.errors import UserError
-from lora_vs_api.record.words import UNSPACED
 
 Rows = Sequence[Mapping[str, Any]]
 
-_UNSPACED = re.compile(rf"[{UNSPACED}]")
 MOSTLY = 0.9  # of the texts hold their answer
 
-FEW = 5  # rows for each different cell at least: then these are labels, and no texts
 MUCH_LONGER = 3  # lists of objects or notes than the texts, and these are the texts
 FULL = 0.9  # of the rows have a text in the column of the texts
 MANY = 50  # rows that are enough to tell labels from texts
@@ -44,7 +45,7 @@ def text_column(rows: Rows) -> str:
     Raises:
         UserError: no column holds texts.
     """
-    names = list(dict.fromkeys(name for row in rows for name in row))
+    names = names_of(rows)
     lengths = _lengths(rows)
     most = _candidates(rows, names, lengths)
     filled = {
@@ -260,16 +261,12 @@ def _check_no_lists(rows: Rows, names: Sequence[str]) -> None:
     """
     for name in names:
         cells = [cell for row in rows if (cell := row.get(name))]
-        texts = [
-            cell
-            for cell in cells
-            if isinstance(cell, list) and all(isinstance(item, str) for item in cell)
-        ]
+        texts = [cell for cell in cells if are_texts(cell)]
         if not texts or len(texts) < len(cells):
             continue
         items = [item for cell in texts for item in cell]
         words = not any(" " in item for item in items)
-        unspaced = 2 * sum(map(bool, map(_UNSPACED.search, items))) > len(items)
+        unspaced = 2 * sum(map(bool, map(UNSPACED_LETTER.search, items))) > len(items)
         if called_written(name) == 2 or plain_name(name) in ("tokens", "words", "token", "word"):
             mark = ("" if unspaced else " ") if words else "\\n"
             if words and (numbers := _numbers_of_each(rows, names, name)):

@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lora_vs_api.record.words import UNSPACED
+
 ADDRESS = re.compile(
     r"(?:[a-z][a-z0-9+.-]*://|www\.|data:[\w/+.-]+[;,])\S+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
     re.IGNORECASE,
@@ -110,6 +112,13 @@ _ABOUT = re.compile(
 )
 
 
+# a letter of a script that writes without blanks between words
+UNSPACED_LETTER = re.compile(rf"[{UNSPACED}]")
+
+
+FEW = 5  # cells for each different one at least: then these are labels, and no texts
+
+
 def plain_name(name: str) -> str:
     """``name`` in lower case, its words apart by ``_``: createdAt and Created At are created_at, HITId is hit_id."""
     apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z](?!s\b)[a-z])", "_", name)
@@ -151,6 +160,11 @@ def is_written(value: str) -> bool:
     if any(form.fullmatch(value) for form in (_VALUE, ADDRESS, MOMENT, FILE_NAME)):
         return False
     return len(value.split()) > 1 or any(ord(letter) > 0x2E7F for letter in value)
+
+
+def are_texts(value: Any) -> bool:
+    """Whether this is a list of texts."""
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def mostly_written(rows: Sequence[Mapping[str, Any]], name: str) -> bool:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from lora_vs_api.data.table import Rows, Table
+from lora_vs_api.data.table import Rows, Table, names_of
 
 # what version 1 keeps of an answer, and how version 2 calls its columns
 _ANSWER = {"value", "user_id", "status"}
@@ -26,7 +26,7 @@ def answered(table: Table) -> Table:
     Another table as it is.
     """
     rows = [(place, _lifted(row)) for place, row in table.rows]
-    names = dict.fromkeys(name for _, row in rows for name in row)
+    names = names_of(row for _, row in rows)
     questions = {name: name.removesuffix(_RESPONSES) for name in names if _is_question(rows, name)}
     if not questions:
         return table

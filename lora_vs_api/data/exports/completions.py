@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from lora_vs_api.data.table import Rows, Table
 
@@ -27,12 +27,7 @@ def without_marks(table: Table) -> Table:
     # a file to answer has prompts alone
     completions = completions or []
     behind = [_behind(completion) for completion in completions]
-    bare = {each.strip() for each in behind}
-    same = (
-        (behind[0] if len(set(behind)) == 1 else min(bare))
-        if len(bare) == 1 and behind != completions
-        else ""
-    )
+    same = _shared(behind) if behind != completions else ""
     marks = {PROMPT: _mark(prompts), COMPLETION: same if same.strip() else _mark(completions)}
     blanks = bool(completions) and all(value[:1] == " " for value in completions)
     if not any(marks.values()) and not blanks:
@@ -77,10 +72,16 @@ def _behind(completion: str) -> str:
 def _mark(cells: Sequence[str]) -> str:
     """The mark that all cells end in, with the blanks around it where these are the same; empty where there is none."""
     marks = {found[0] if (found := _MARK.search(cell)) else "" for cell in cells}
-    bare = {mark.strip() for mark in marks}
-    mark = min(marks if len(marks) == 1 else bare) if len(bare) == 1 else ""
+    mark = _shared(marks)
     # the end of a fence around JSON, which is left out where the record is read
     return "" if mark.strip() == "```" else mark
+
+
+def _shared(ends: Iterable[str]) -> str:
+    """What all ``ends`` are, without the blanks around it where these differ; empty where they are several."""
+    whole = set(ends)
+    bare = {end.strip() for end in whole}
+    return min(whole if len(whole) == 1 else bare) if len(bare) == 1 else ""
 
 
 def _bare(cell: str, mark: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from lora_vs_api.data.table import Rows, Table
+from lora_vs_api.data.table import Rows, Table, names_of
 from lora_vs_api.data.written import FILE_NAME, is_called_record, mostly_written
 from lora_vs_api.errors import UserError
 
@@ -32,7 +32,7 @@ def unwrapped(
         UserError: the labels of a text lie too deep for a row.
     """
     rows = [row for _, row in table.rows]
-    names = list(dict.fromkeys(name for row in rows for name in row))
+    names = names_of(rows)
     if table.conversations or any(mostly_written(rows, name) for name in names):
         return table
     holders = [

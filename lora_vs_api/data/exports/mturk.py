@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lora_vs_api.data.table import Rows, Table
+from lora_vs_api.data.table import Rows, Table, names_of
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ _CROWDS = (
 
 def asked_and_answered(table: Table) -> Table:
     """``table`` without what is about task and worker, and without answers that were rejected; another one as it is."""
-    names = dict.fromkeys(name for _, row in table.rows for name in row)
-    crowd = next((found for found in _CROWDS if names.keys() >= found.own), None)
+    names = names_of(row for _, row in table.rows)
+    crowd = next((found for found in _CROWDS if set(names) >= found.own), None)
     if crowd is None or not any(name.startswith(crowd.kept) for name in names):
         return table
     rows: Rows = [

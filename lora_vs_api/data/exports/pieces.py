@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from lora_vs_api.data.table import Rows, Table
+from lora_vs_api.data.table import Rows, Table, names_of
 from lora_vs_api.data.written import mostly_written
 
 TEXT, LABEL, ENTITIES = "text", "label", "entities"
@@ -46,8 +46,8 @@ def _column(rows: Rows) -> str | None:
     if not rows:
         return None
     plain = [row for _, row in rows]
-    names = dict.fromkeys(name for row in plain for name in row)
-    if {TEXT, ENTITIES} & names.keys() or any(mostly_written(plain, name) for name in names):
+    names = names_of(plain)
+    if not {TEXT, ENTITIES}.isdisjoint(names) or any(mostly_written(plain, name) for name in names):
         return None
     for name in names:
         pieces = [row.get(name) for row in plain]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lora_vs_api.data.table import Rows, Table
-from lora_vs_api.data.written import mostly_written
+from lora_vs_api.data.written import are_texts, mostly_written
 from lora_vs_api.record.words import UNSPACED
 
 TEXT, LABEL = "text", "label"
@@ -66,7 +66,7 @@ def _words_and_tags(rows: Rows) -> tuple[str, list[str]] | None:
     """The column of the words, and those of tags of entities; None where there are none."""
     if not rows:
         return None
-    lists = [name for name in rows[0][1] if all(_are_texts(row.get(name)) for _, row in rows)]
+    lists = [name for name in rows[0][1] if all(are_texts(row.get(name)) for _, row in rows)]
     tags = [name for name in lists if _are_tags(rows, name)]
     words = [name for name in lists if name not in tags]
     for name in words:
@@ -74,10 +74,6 @@ def _words_and_tags(rows: Rows) -> tuple[str, list[str]] | None:
         if own and (TEXT not in rows[0][1] or isinstance(rows[0][1][TEXT], str)):
             return name, own
     return None
-
-
-def _are_texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def _are_tags(rows: Rows, name: str) -> bool:

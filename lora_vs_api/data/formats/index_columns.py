@@ -38,7 +38,7 @@ def kept_columns(
             kept.append(place)
             continue
         said = f"column {place + 1} ({name})" if name else f"column {place + 1} without a name"
-        if all(value in ("", None) for value in values):
+        if _is_empty(values):
             notes.append(f"{said}: empty, left out")
         elif _counts_rows(values):
             notes.append(f"{said}: an index, left out")
@@ -53,11 +53,7 @@ def kept_columns(
 def _mend(names: Sequence[str], columns: Sequence[Sequence[Any]]) -> str:
     """What to do about a column without a name: a title above the header leaves most of them without one."""
     # a table may begin in another column than its title
-    below = [
-        str(values[0] or "").strip()
-        for values in columns
-        if any(value not in ("", None) for value in values)
-    ]
+    below = [str(values[0] or "").strip() for values in columns if not _is_empty(values)]
     if sum(map(bool, names)) == 1 and not any(re.search(r"[^\W\d_]", name) for name in names):
         return "the first line seems to be a row: put a line with names above it"
     within = next((mark for mark in "|;\t" if mark in names[0]), None)
@@ -79,9 +75,7 @@ def _mend(names: Sequence[str], columns: Sequence[Sequence[Any]]) -> str:
 def _mend_of_several(columns: Sequence[Sequence[Any]]) -> str | None:
     """The same where several lines stand above the header: the first line that is full, whose words stand in no row below."""
     for place in range(min(_MAX_TITLES, len(columns[0]))):
-        held = [
-            values for values in columns if any(value not in ("", None) for value in values[place:])
-        ]
+        held = [values for values in columns if not _is_empty(values[place:])]
         cells = [str(values[place] or "").strip() for values in held]
         if not all(cells):
             continue
@@ -93,6 +87,10 @@ def _mend_of_several(columns: Sequence[Sequence[Any]]) -> str | None:
         title = next((str(values[place - 1]) for values in columns if values[place - 1]), "")
         return BELOW.format(title[:60]) if names and not again and title else None
     return None
+
+
+def _is_empty(values: Sequence[Any]) -> bool:
+    return all(value in ("", None) for value in values)
 
 
 def _has_digit(cell: str) -> bool:

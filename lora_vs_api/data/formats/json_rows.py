@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lora_vs_api.data.json_values import json_value, json_values, unfenced
+from lora_vs_api.data.json_values import is_json, json_value, json_values, unfenced
 from lora_vs_api.data.split import split_named
 from lora_vs_api.data.table import FILE_SPLIT, Rows
 from lora_vs_api.data.templates import is_template, used_columns
@@ -136,14 +136,6 @@ def _lines(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         yield place, row
 
 
-def _is_json(text: str) -> bool:
-    try:
-        json_value(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _inner(row: Any) -> str:
     """What a row that is no object seems to be."""
     if isinstance(row, str) and row.lstrip().startswith("{"):
@@ -173,7 +165,7 @@ def _otherwise(path: Path, text: str, lines: bool, notes: list[str]) -> Rows | N
             found.append((f"{path}:{line}", value))
     except ValueError as error:
         # of one object a line the other reading has named the line
-        begun = not _is_json(text.lstrip().partition("\n")[0]) if lines else start == "{"
+        begun = not is_json(text.lstrip().partition("\n")[0]) if lines else start == "{"
         if begun and (found or (lines and start == "[")):
             raise UserError(f"{path}: {error}{_no_json(text)}") from None
         return None

@@ -11,13 +11,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lora_vs_api.data.written import called_written, is_missing
+from lora_vs_api.data.written import FEW, UNSPACED_LETTER, called_written, is_missing
 from lora_vs_api.errors import UserError
-from lora_vs_api.record.words import UNSPACED
 from lora_vs_api.shown import count, in_quotes
 
 Lines = list[tuple[int, list[str]]]
-_UNSPACED = re.compile(rf"[{UNSPACED}]")
 
 # of a file that has a title, a person's or a sheet's, above its header
 BELOW = "the header seems to be the line below {!r}: take out the lines above it"
@@ -27,7 +25,6 @@ MOSTLY = 0.9
 MIN_ROWS = 10
 # columns that are never empty from which on a table is wide
 MIN_WIDE = 3
-FEW = 5  # cells for each different one at least: then these are labels
 # words of a column's name, at most, where those of texts are more
 NAME_WORDS = 3
 MAX_NAME = 200  # characters
@@ -356,7 +353,11 @@ def check_header(path: Path, first: int, header: Sequence[str], rest: Lines) -> 
 
 def _are_numbers_or_few(cells: Sequence[str]) -> bool:
     """Whether cells are numbers or labels, above which one that is none of them is a name."""
-    return all(any(map(str.isdigit, cell)) for cell in cells) or FEW * len(set(cells)) <= len(cells)
+    return _have_digits(cells) or FEW * len(set(cells)) <= len(cells)
+
+
+def _have_digits(cells: Sequence[str]) -> bool:
+    return all(any(map(str.isdigit, cell)) for cell in cells)
 
 
 def _is_name(name: str) -> bool:
@@ -369,7 +370,7 @@ def _is_like(name: str, cells: Sequence[str]) -> bool:
     """Whether ``name`` may be one more of a column's ``cells``, which do not hold it."""
     if _are_texts(cells):
         return _are_texts([name])
-    if all(any(map(str.isdigit, cell)) for cell in cells) and not any(map(str.isdigit, name)):
+    if _have_digits(cells) and not _have_digits([name]):
         return False
     # of labels, each stands in several rows
     return 2 * len(set(cells)) > len(cells)
@@ -377,7 +378,7 @@ def _is_like(name: str, cells: Sequence[str]) -> bool:
 
 def _are_texts(cells: Sequence[str]) -> bool:
     """Whether cells have more words than names do; of a script without blanks two characters are a word."""
-    marks = sum(len(_UNSPACED.findall(cell)) for cell in cells) / 2
+    marks = sum(len(UNSPACED_LETTER.findall(cell)) for cell in cells) / 2
     return marks + sum(len(cell.split()) for cell in cells) > NAME_WORDS * len(cells)
 
 
